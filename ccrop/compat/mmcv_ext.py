@@ -47,7 +47,8 @@ def _raise_missing(operator: str, *args, **kwargs) -> None:
     raise NotImplementedError(
         f"mmcv's operator {operator!r} is not compiled here, and ccrop has no twin of it. Compile mmcv from "
         f"source with its operators against the installed torch {torch.__version__}: "
-        "MMCV_WITH_OPS=1 pip install --no-build-isolation --no-cache-dir --no-deps --force-reinstall onedl-mmcv"
+        "MMCV_WITH_OPS=1 pip install --no-build-isolation --no-cache-dir --no-deps --force-reinstall "
+        "onedl-mmcv"
     )
 
 
@@ -114,8 +115,8 @@ _OPERATORS = {"nms": _nms, "roi_align_forward": _roi_align_forward, "roi_align_b
 def _drop_onedl_notice() -> None:
     """Keep `mmdet.datasets` from printing "Could not import OneDL. Skipping OneDL datasets.".
 
-    The line is about optional data sets and has level DEBUG, but MMEngine's `print_log` prints whatever comes
-    without a logger. mmdet takes `print_log` from `mmengine.logging` when it is imported, so it is replaced there.
+    The line is about optional data sets and has level DEBUG, but MMEngine's `print_log` prints whatever
+    comes without a logger. mmdet takes `print_log` from `mmengine.logging`, so it is replaced there.
     """
     import mmengine.logging
 
