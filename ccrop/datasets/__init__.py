@@ -1,0 +1,27 @@
+"""Images on disk, what is known of each, and the order in which they are seen."""
+
+from ccrop.datasets.base import ImageDataset, MissingData
+from ccrop.datasets.box_store import BoxStore
+from ccrop.datasets.classification import CIFAR10, CIFAR100, STL10, TinyImageNet
+from ccrop.datasets.coco import CocoImages, ObjectCrops
+from ccrop.datasets.folder import ImageFolder, ImageList
+from ccrop.datasets.reading import UnreadableImage, read_image
+from ccrop.datasets.samplers import SeededSampler, ShardedBatches
+
+__all__ = [
+    "CIFAR10",
+    "CIFAR100",
+    "STL10",
+    "BoxStore",
+    "CocoImages",
+    "ImageDataset",
+    "ImageFolder",
+    "ImageList",
+    "MissingData",
+    "ObjectCrops",
+    "SeededSampler",
+    "ShardedBatches",
+    "TinyImageNet",
+    "UnreadableImage",
+    "read_image",
+]

@@ -1,0 +1,123 @@
+"""Images on disk, and what is known of each: the base of all data sets."""
+
+import copy
+import hashlib
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from mmengine.dataset import BaseDataset
+from mmengine.registry import TRANSFORMS
+from PIL import Image
+
+from ccrop.datasets.box_store import BoxStore
+from ccrop.datasets.reading import IMAGE_SUFFIXES, UnreadableImage, read_image
+
+NO_BOXES = np.zeros((0, 5), dtype=np.float32)
+
+
+class MissingData(FileNotFoundError):
+    """A data set is not where it should be; the message shows the expected layout."""
+
+
+class ImageDataset(BaseDataset):
+    """Reads an image, adds what is known of it, and hands it to the pipeline.
+
+    A sample is ``dict(image, index, rng, boxes[, label])``: a PIL image (RGB, upright), its number, its own
+    random generator, its boxes ``(K, 5)`` from :attr:`boxes`, and its class where the data set has classes.
+    Random numbers depend on (seed, epoch, index) alone, whichever worker or rank draws them, which makes a
+    resumed run repeat an uninterrupted one. An unreadable image is marked in :attr:`unreadable` and the next
+    readable one takes its place.
+
+    Subclasses implement :meth:`load_data_list`, whose entries hold ``path`` (relative to the data root) and
+    perhaps ``label``.
+
+    Args:
+        data_root: folder of the data.
+        pipeline: configs of the steps, see :mod:`ccrop.views`.
+        subset: use only this many images, evenly spaced over the sorted list, so over all classes alike.
+    """
+
+    def __init__(self, data_root: str | Path, pipeline: Sequence[dict[str, Any]] = (), subset: int | None = None):
+        self.subset = subset
+        self.boxes: BoxStore | None = None
+        super().__init__(data_root=str(data_root), data_prefix={}, pipeline=[_build(step) for step in pipeline])
+        self.unreadable = torch.zeros(len(self), dtype=torch.bool).share_memory_()
+
+    def filter_data(self) -> list[dict[str, Any]]:
+        if not self.data_list:
+            raise MissingData(f"no image found in {self.data_root} (looked for {', '.join(IMAGE_SUFFIXES)})")
+        if self.subset is None or self.subset >= len(self.data_list):
+            return self.data_list
+        return [self.data_list[i] for i in np.linspace(0, len(self.data_list) - 1, self.subset).round().astype(int)]
+
+    def __getitem__(self, key: int | tuple[int, int, int]) -> Any:
+        """The pipeline's result for an image.
+
+        Args:
+            key: its index, or (seed, epoch, index) as :class:`ccrop.datasets.SeededSampler` gives them.
+
+        Raises:
+            UnreadableImage: not one image of the data set is readable.
+        """
+        seed, epoch, index = (0, 0, key) if isinstance(key, int) else key
+        rng = np.random.default_rng((seed, epoch, index))
+        for candidate in range(index, index + len(self)):
+            candidate %= len(self)
+            if self.unreadable[candidate]:
+                continue
+            info = self.get_data_info(candidate)
+            try:
+                image = self.read(info)
+            except UnreadableImage:
+                self.unreadable[candidate] = True
+                continue
+            boxes = NO_BOXES if self.boxes is None else self.boxes[candidate]
+            sample = dict(image=image, index=candidate, rng=rng, boxes=boxes)
+            if "label" in info:
+                sample["label"] = info["label"]
+            return self.pipeline(sample)
+        raise UnreadableImage(self.data_root, "none of its images is readable")
+
+    def read(self, info: dict[str, Any]) -> Image.Image:
+        """Decode an image (RGB, upright).
+
+        Raises:
+            UnreadableImage: names the file and what is wrong with it.
+        """
+        return read_image(self.path(info))
+
+    def path(self, info: dict[str, Any]) -> Path:
+        """Where the image of an entry of the list lies."""
+        return Path(self.data_root, info["path"])
+
+    def with_pipeline(self, pipeline: Sequence[dict[str, Any]]) -> "ImageDataset":
+        """The same images, boxes and unreadable marks behind other steps; nothing is copied."""
+        other = copy.copy(self)
+        other.pipeline = copy.copy(self.pipeline)
+        other.pipeline.transforms = [_build(step) for step in pipeline]
+        return other
+
+    def fingerprint(self) -> str:
+        """Changes when images are added, removed or renamed, not when the data root moves."""
+        return hashlib.sha1(self.data_bytes.tobytes()).hexdigest()
+
+
+def list_images(root: str | Path, folder: str | Path = "") -> list[str]:
+    """Sorted paths, relative to ``root``, of all images below ``root / folder``, nested ones too."""
+    found: list[str] = []
+    for parent, _, names in os.walk(Path(root, folder), followlinks=True):
+        prefix = os.path.relpath(parent, root)
+        prefix = "" if prefix == "." else prefix + os.sep
+        found += [prefix + name for name in names if name.lower().endswith(IMAGE_SUFFIXES) and name[0] != "."]
+    return sorted(found)
+
+
+def _build(step: dict[str, Any] | Any) -> Any:
+    """Build a step of a pipeline and the steps in its arguments; anything already built stays."""
+    if not (isinstance(step, dict) and "type" in step):
+        return step
+    return TRANSFORMS.build({key: _build(value) for key, value in step.items()})

@@ -1,0 +1,117 @@
+"""CIFAR-10/100, STL-10 and Tiny-ImageNet from their published archives; nothing is downloaded."""
+
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import torchvision
+from numpy.typing import NDArray
+from PIL import Image
+
+from ccrop.datasets.base import ImageDataset, MissingData, list_images
+from ccrop.datasets.folder import label_by_folder
+
+
+class CIFAR10(ImageDataset):
+    """32-pixel images of 10 classes (Krizhevsky, 2009).
+
+    Args:
+        data_root: holds the published ``cifar-10-batches-py``, or class folders ``train/CLASS/*`` and ``test/CLASS/*``.
+        split: ``'train'`` (50,000) or ``'test'`` (10,000).
+    """
+
+    archive: ClassVar = "cifar-10-python.tar.gz"
+    reader: ClassVar = torchvision.datasets.CIFAR10
+
+    def __init__(self, data_root: str | Path, split: str = "train", **kwargs: Any) -> None:
+        _require_split(split, ("train", "test"))
+        self.split = split
+        self.pixels: NDArray[np.uint8] | None = None
+        super().__init__(data_root, **kwargs)
+
+    def load_data_list(self) -> list[dict[str, Any]]:
+        root = Path(self.data_root)
+        if (root / self.split).is_dir():
+            entries = label_by_folder(root / self.split, list_images(root / self.split))
+            return [entry | dict(path=f"{self.split}/{entry['path']}") for entry in entries]
+        if not (root / self.reader.base_folder).is_dir():
+            raise MissingData(
+                f"{root} holds neither {self.reader.base_folder}/ nor {self.split}/CLASS/: put the published {self.archive} "
+                f"there and unpack it (tar xf {self.archive}), or class folders of images"
+            )
+        try:
+            published = self.reader(root, train=self.split == "train")
+        except RuntimeError as error:
+            raise MissingData(f"{root / self.reader.base_folder} is incomplete or damaged: unpack {self.archive} again") from error
+        self.pixels = published.data
+        return [dict(row=row, label=int(label)) for row, label in enumerate(published.targets)]
+
+    def read(self, info: dict[str, Any]) -> Image.Image:
+        return super().read(info) if self.pixels is None else Image.fromarray(self.pixels[info["row"]])
+
+
+class CIFAR100(CIFAR10):
+    """As :class:`CIFAR10` with 100 classes, from ``cifar-100-python``."""
+
+    archive = "cifar-100-python.tar.gz"
+    reader = torchvision.datasets.CIFAR100
+
+
+class STL10(ImageDataset):
+    """96-pixel images of 10 classes (Coates et al., AISTATS 2011), read in place from ``stl10_binary``.
+
+    Args:
+        data_root: holds the published ``stl10_binary``.
+        split: ``'train'`` (5,000), ``'test'`` (8,000) or ``'unlabeled'`` (100,000, without labels).
+    """
+
+    def __init__(self, data_root: str | Path, split: str = "unlabeled", **kwargs: Any) -> None:
+        _require_split(split, ("train", "test", "unlabeled"))
+        self.split = split
+        super().__init__(data_root, **kwargs)
+
+    def load_data_list(self) -> list[dict[str, Any]]:
+        folder = Path(self.data_root, "stl10_binary")
+        file = folder / f"{self.split}_X.bin"
+        if not file.is_file():
+            raise MissingData(f"{file} is missing: put the published stl10_binary.tar.gz there and unpack it")
+        self.pixels = np.memmap(file, dtype=np.uint8, mode="r").reshape(-1, 3, 96, 96)
+        if self.split == "unlabeled":
+            return [dict(row=row) for row in range(len(self.pixels))]
+        labels = np.fromfile(folder / f"{self.split}_y.bin", dtype=np.uint8)
+        return [dict(row=row, label=int(label) - 1) for row, label in enumerate(labels)]
+
+    def read(self, info: dict[str, Any]) -> Image.Image:
+        return Image.fromarray(np.ascontiguousarray(self.pixels[info["row"]].transpose(2, 1, 0)))
+
+
+class TinyImageNet(ImageDataset):
+    """64-pixel images of 200 ImageNet classes (Stanford CS231n).
+
+    Args:
+        data_root: holds the published ``tiny-imagenet-200``.
+        split: ``'train'`` (100,000) or ``'val'`` (10,000).
+    """
+
+    def __init__(self, data_root: str | Path, split: str = "train", **kwargs: Any) -> None:
+        _require_split(split, ("train", "val"))
+        self.split = split
+        super().__init__(data_root, **kwargs)
+
+    def load_data_list(self) -> list[dict[str, Any]]:
+        root = Path(self.data_root, "tiny-imagenet-200")
+        if not (root / "train").is_dir():
+            raise MissingData(f"{root}/train is missing: put the published tiny-imagenet-200.zip there and unpack it")
+        classes = sorted(folder.name for folder in (root / "train").iterdir())
+        number = {name: i for i, name in enumerate(classes)}
+        prefix = f"{root.name}/{self.split}"
+        if self.split == "train":
+            paths = list_images(root / "train")
+            return [dict(path=f"{prefix}/{path}", label=number[Path(path).parts[0]]) for path in paths]
+        rows = [line.split("\t")[:2] for line in (root / "val" / "val_annotations.txt").read_text().splitlines()]
+        return [dict(path=f"{prefix}/images/{name}", label=number[wnid]) for name, wnid in sorted(rows)]
+
+
+def _require_split(split: str, splits: tuple[str, ...]) -> None:
+    if split not in splits:
+        raise ValueError(f"split must be one of {', '.join(splits)}; got {split!r}")

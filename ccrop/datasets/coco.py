@@ -1,0 +1,121 @@
+"""COCO-format sets: images alone for pretraining, annotated objects for evaluation."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from ccrop.datasets.base import ImageDataset, MissingData, list_images
+
+LAYOUT = """\
+    {root}/train2017/*.jpg                            (or images/train2017, train, images/train)
+    {root}/val2017/*.jpg                              (only evaluations need it)
+    {root}/annotations/instances_train2017.json       (only evaluations need them)
+    {root}/annotations/instances_val2017.json"""
+
+
+class CocoImages(ImageDataset):
+    """The images of one split of a COCO-format set; annotations are neither needed nor read.
+
+    Args:
+        data_root: see ``LAYOUT``.
+        split: ``'train'``, ``'val'``, ``'unlabeled'``, ...; the folder's name may end in 2017.
+    """
+
+    def __init__(self, data_root: str | Path, split: str = "train", **kwargs: Any) -> None:
+        self.split = split
+        super().__init__(data_root, **kwargs)
+
+    def load_data_list(self) -> list[dict[str, Any]]:
+        folder = find_split(Path(self.data_root), self.split)
+        return [dict(path=path) for path in list_images(self.data_root, folder)]
+
+
+class ObjectCrops(ImageDataset):
+    """Annotated objects of a COCO-format set, each cut out as a labelled square image.
+
+    The square is ``context`` times the longer side of the box, moved into the image where it sticks out. Crowds and
+    boxes below ``min_side`` are left out.
+
+    Args:
+        data_root, split: as :class:`CocoImages`; annotations are read.
+        context: side of the square in units of the box's longer side.
+        min_side: shortest side of a box in pixels.
+    """
+
+    def __init__(
+        self, data_root: str | Path, split: str = "val", context: float = 1.2, min_side: float = 8, **kwargs: Any
+    ) -> None:
+        self.split = split
+        self.context = context
+        self.min_side = min_side
+        super().__init__(data_root, **kwargs)
+
+    def load_data_list(self) -> list[dict[str, Any]]:
+        root = Path(self.data_root)
+        folder = find_split(root, self.split)
+        file = find_annotations(root, self.split)
+        with file.open() as stream:
+            content = json.load(stream)
+        names = {image["id"]: image["file_name"] for image in content["images"]}
+        labels = {category: i for i, category in enumerate(sorted(c["id"] for c in content["categories"]))}
+        objects = []
+        for annotation in content["annotations"]:
+            box = annotation["bbox"]
+            if annotation.get("iscrowd", 0) or min(box[2:]) < self.min_side:
+                continue
+            if annotation["image_id"] not in names or annotation["category_id"] not in labels:
+                raise ValueError(
+                    f"{file}: annotation {annotation['id']} names image {annotation['image_id']} and category "
+                    f"{annotation['category_id']}, of which one is not in the file's lists: repair the file"
+                )
+            path = str(folder / names[annotation["image_id"]])
+            objects.append(dict(path=path, box=box, label=labels[annotation["category_id"]]))
+        if not objects:
+            raise MissingData(f"{file} annotates no object of at least {self.min_side} px")
+        return objects
+
+    def read(self, info: dict[str, Any]) -> Image.Image:
+        image = super().read(info)
+        return image.crop(square_around(info["box"], self.context, image.size))
+
+
+def square_around(box: Sequence[float], context: float, image_size: tuple[int, int]) -> tuple[int, int, int, int]:
+    """Pixels (left, top, right, bottom) of a square around a COCO box (x, y, width, height), inside the image.
+
+    Args:
+        image_size: (width, height) in pixels; bounds the square's side.
+    """
+    x, y, width, height = box
+    side = max(1, min(round(context * max(width, height)), *image_size))
+    left = min(max(round(x + width / 2 - side / 2), 0), image_size[0] - side)
+    top = min(max(round(y + height / 2 - side / 2), 0), image_size[1] - side)
+    return left, top, left + side, top + side
+
+
+def find_split(root: Path, split: str) -> Path:
+    """The folder of a split's images, relative to the root.
+
+    Raises:
+        MissingData: shows the expected layout.
+    """
+    names = [split, f"{split}2017"]
+    for folder in [Path(name) for name in names] + [Path("images", name) for name in names]:
+        if (root / folder).is_dir():
+            return folder
+    raise MissingData(f"{root} has no images of split {split!r}; expected layout:\n" + LAYOUT.format(root=root))
+
+
+def find_annotations(root: Path, split: str) -> Path:
+    """The annotation file of a split.
+
+    Raises:
+        MissingData: shows the expected layout.
+    """
+    for name in (split, f"{split}2017"):
+        file = root / "annotations" / f"instances_{name}.json"
+        if file.is_file():
+            return file
+    raise MissingData(f"{root} has no annotations of split {split!r}; expected layout:\n" + LAYOUT.format(root=root))

@@ -1,0 +1,38 @@
+"""The order of images, and which of them a rank sees."""
+
+from collections.abc import Iterator
+
+from mmengine.dataset import DefaultSampler
+from mmengine.dist import get_dist_info
+from torch.utils.data import Sampler
+
+
+class SeededSampler(DefaultSampler):
+    """MMEngine's sampler, giving (seed, epoch, index), from which a data set draws all random numbers of a sample."""
+
+    def __iter__(self) -> Iterator[tuple[int, int, int]]:
+        return ((self.seed, self.epoch, index) for index in super(SeededSampler, self).__iter__())
+
+
+class ShardedBatches(Sampler):
+    """Whole batches in order, every ``world_size``-th to a rank.
+
+    A batch holds the same images whatever the number of ranks, so results per batch are equal to the last bit.
+
+    Args:
+        num_samples: of the data set.
+        batch_size: samples a batch; the last one may be smaller.
+    """
+
+    def __init__(self, num_samples: int, batch_size: int) -> None:
+        rank, world_size = get_dist_info()
+        self.num_samples = num_samples
+        self.batch_size = batch_size
+        self.starts = range(rank * batch_size, num_samples, world_size * batch_size)
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+    def __iter__(self) -> Iterator[list[int]]:
+        for start in self.starts:
+            yield list(range(start, min(start + self.batch_size, self.num_samples)))

@@ -1,0 +1,8 @@
+"""Siamese methods, their heads, backbones and the preprocessor that runs where the model runs."""
+
+from ccrop.models.preprocessor import ViewPreprocessor
+from ccrop.models.resnet import ResNet, ResNetCIFAR
+from ccrop.models.siamese import Siamese
+from ccrop.models.simsiam import SimSiam
+
+__all__ = ["ResNet", "ResNetCIFAR", "Siamese", "SimSiam", "ViewPreprocessor"]

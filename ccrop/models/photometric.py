@@ -1,0 +1,73 @@
+"""Photometric operations on whole batches, every image with its own strength.
+
+Each takes images ``(N, 3, H, W)``, floats in [0, 1], and strengths ``(N,)`` and gives images alike. The formulas are
+torchvision's (``torchvision.transforms.functional``), whose operations take one strength for a whole batch.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def to_grey(images: Tensor) -> Tensor:
+    """Luma of ITU-R BT.601, ``(N, 1, H, W)``."""
+    red, green, blue = images.unbind(1)
+    return (0.299 * red).add_(green, alpha=0.587).add_(blue, alpha=0.114)[:, None]
+
+
+def adjust_brightness(images: Tensor, factor: Tensor) -> Tensor:
+    return (images * _per_image(factor)).clamp_(0, 1)
+
+
+def adjust_contrast(images: Tensor, factor: Tensor) -> Tensor:
+    """Blend with the mean luma of the image."""
+    return torch.lerp(to_grey(images).mean(dim=(2, 3), keepdim=True), images, _per_image(factor)).clamp_(0, 1)
+
+
+def adjust_saturation(images: Tensor, factor: Tensor) -> Tensor:
+    """Blend with the grey image; factor 0 is :func:`to_grey` in all three channels."""
+    return torch.lerp(to_grey(images), images, _per_image(factor)).clamp_(0, 1)
+
+
+def adjust_hue(images: Tensor, shift: Tensor) -> Tensor:
+    """Turn the hue of the HSV representation by ``shift`` turns, in [-0.5, 0.5].
+
+    Value V and chroma C stay; a channel is V - C clamp(2 - |h + n|, 0, 1), where h is the hue in sixths of a turn,
+    n is 3, 1, -1 for red, green, blue, and h + n is wrapped into [-3, 3).
+    """
+    red, green, blue = images.unbind(1)
+    value = images.amax(dim=1)
+    chroma = value - images.amin(dim=1)
+    scale = chroma.clamp(min=torch.finfo(images.dtype).tiny).reciprocal_()
+    hue = torch.where(
+        value == red,
+        (green - blue) * scale,
+        torch.where(value == green, (blue - red).mul_(scale).add_(2), (red - green).mul_(scale).add_(4)),
+    ).add_(6 * shift[:, None, None])
+    channels = []
+    for offset in (3, 1, -1):
+        turns = (hue + offset).div_(6)
+        distance = turns.sub_(turns.round()).abs_().mul_(6)
+        channels.append(value - distance.neg_().add_(2).clamp_(0, 1).mul_(chroma))
+    return torch.stack(channels, dim=1)
+
+
+def gaussian_blur(images: Tensor, sigma: Tensor, radius: int) -> Tensor:
+    """Separable Gaussian blur of standard deviation ``sigma`` pixels; sigma 0 leaves an image as it is.
+
+    Args:
+        radius: half width of the kernel in pixels, at most the image's shorter side less 1; edges are reflected.
+    """
+    num_images, channels, height, width = images.shape
+    distance = torch.arange(-radius, radius + 1, dtype=images.dtype, device=images.device)
+    exponent = -0.5 * (distance / sigma.clamp(min=1e-3)[:, None]) ** 2
+    kernel = exponent.softmax(dim=1).repeat_interleave(channels, dim=0)[:, None]
+    planes = images.reshape(1, num_images * channels, height, width)
+    planes = F.pad(planes, (radius, radius, radius, radius), mode="reflect")
+    planes = F.conv2d(planes, kernel[..., None], groups=num_images * channels)
+    planes = F.conv2d(planes, kernel[:, :, None], groups=num_images * channels)
+    return planes.view(num_images, channels, height, width)
+
+
+def _per_image(strength: Tensor) -> Tensor:
+    return strength[:, None, None, None]

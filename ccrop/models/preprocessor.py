@@ -1,0 +1,124 @@
+"""uint8 batches -> normalised float batches on the model's device, with SimSiam's augmentation for views."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from mmengine.model import BaseDataPreprocessor
+from torch import Tensor
+
+from ccrop.models import photometric
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+ORDER_GROUP = 16
+
+
+class ViewPreprocessor(BaseDataPreprocessor):
+    """Flip, colour jitter, grey, blur and normalisation of whole batches, with parameters per view.
+
+    SimSiam's augmentation (Chen & He, CVPR 2021, section 4, after MoCo v2). Views are augmented in training;
+    whole images (``images``) are only normalised. The order of the four colour operations is drawn for every
+    group of 16 views; torchvision's ColorJitter draws it for every call. Strengths of views that an operation
+    leaves out are its identity, so no view is ever selected and nothing waits for the device.
+
+    Args:
+        mean, std: of the normalisation, RGB in [0, 1].
+        augment: ``'device'`` augments views here; ``'cpu'`` only normalises, because the views were augmented
+            in the workers by :class:`ccrop.views.ReferenceAugmentation`.
+        jitter: largest relative change of brightness, contrast and saturation, and of the hue in turns.
+        jitter_prob, grey_prob, blur_prob, flip_prob: probability per view.
+        blur_sigma: range of the blur's standard deviation in pixels.
+    """
+
+    def __init__(
+        self,
+        mean: Sequence[float] = IMAGENET_MEAN,
+        std: Sequence[float] = IMAGENET_STD,
+        augment: str = "device",
+        flip_prob: float = 0.5,
+        jitter: tuple[float, float, float, float] = (0.4, 0.4, 0.4, 0.1),
+        jitter_prob: float = 0.8,
+        grey_prob: float = 0.2,
+        blur_sigma: tuple[float, float] = (0.1, 2.0),
+        blur_prob: float = 0.5,
+    ) -> None:
+        super().__init__(non_blocking=True)
+        if augment not in ("device", "cpu"):
+            raise ValueError(f"augment must be 'device' or 'cpu', got {augment!r}")
+        self.augment = augment
+        self.flip_prob = flip_prob
+        self.jitter = tuple(jitter)
+        self.jitter_prob = jitter_prob
+        self.grey_prob = grey_prob
+        self.blur_sigma = tuple(blur_sigma)
+        self.blur_prob = blur_prob
+        self.register_buffer("mean", torch.tensor(mean).view(3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(std).view(3, 1, 1), persistent=False)
+
+    @torch.no_grad()
+    def forward(self, data: dict[str, Any], training: bool = False) -> dict[str, Any]:
+        """Move a batch to the device and make it floats.
+
+        Args:
+            data: with ``views``, a list of ``(N, H, W, 3)`` uint8, or ``images``, one such tensor.
+
+        Returns:
+            ``data`` with those as ``(N, 3, H, W)`` float32, channels last in memory.
+        """
+        data = self.cast_data(data)
+        device = self.mean.device.type
+        with torch.autocast(device, enabled=False):
+            if "views" in data:
+                augment = training and self.augment == "device"
+                data["views"] = [self.prepare(view, augment) for view in data["views"]]
+            if "images" in data:
+                data["images"] = self.prepare(data["images"], augment=False)
+        return data
+
+    def prepare(self, images: Tensor, augment: bool) -> Tensor:
+        """``(N, H, W, 3)`` uint8 to ``(N, 3, H, W)`` float32, augmented if asked and normalised."""
+        images = images.permute(0, 3, 1, 2)
+        if augment:
+            images = images.to(torch.float32, memory_format=torch.contiguous_format).div_(255)
+            images = torch.cat([self._augment(group) for group in images.split(ORDER_GROUP)])
+        else:
+            images = images.to(torch.float32).div_(255)
+        images = images.to(memory_format=torch.channels_last)
+        return images.sub_(self.mean).div_(self.std)
+
+    def _augment(self, images: Tensor) -> Tensor:
+        """Flip, jitter, grey and blur of one group ``(N, 3, H, W)`` in [0, 1]."""
+        num = len(images)
+
+        def chosen(probability: float) -> Tensor:
+            return torch.rand(num, device=images.device) < probability
+
+        def uniform(low: float, high: float) -> Tensor:
+            return torch.empty(num, device=images.device).uniform_(low, high)
+
+        images = torch.where(chosen(self.flip_prob)[:, None, None, None], images.flip(3), images)
+
+        jittered = chosen(self.jitter_prob)
+        brightness, contrast, saturation, hue = self.jitter
+        operations = [
+            (photometric.adjust_brightness, uniform(max(0, 1 - brightness), 1 + brightness).where(jittered, 1)),
+            (photometric.adjust_contrast, uniform(max(0, 1 - contrast), 1 + contrast).where(jittered, 1)),
+            (photometric.adjust_saturation, uniform(max(0, 1 - saturation), 1 + saturation).where(jittered, 1)),
+            (photometric.adjust_hue, uniform(-hue, hue).where(jittered, 0)),
+        ]
+        for index in torch.randperm(len(operations)).tolist():
+            operation, strength = operations[index]
+            images = operation(images, strength)
+
+        images = photometric.adjust_saturation(images, torch.where(chosen(self.grey_prob), 0.0, 1.0))
+        if self.blur_prob > 0:
+            radius = min(round(4 * self.blur_sigma[1]), min(images.shape[2:]) - 1)
+            sigma = uniform(*self.blur_sigma).where(chosen(self.blur_prob), 0)
+            images = photometric.gaussian_blur(images, sigma, radius)
+        return images
+
+    def to_uint8(self, images: Tensor) -> Tensor:
+        """Undo the normalisation for pictures: ``(N, 3, H, W)`` to ``(N, H, W, 3)`` uint8 on the CPU."""
+        pixels = (images * self.std + self.mean).clamp(0, 1).mul(255).round()
+        return pixels.permute(0, 2, 3, 1).to("cpu", torch.uint8)

@@ -1,0 +1,31 @@
+"""mmdet's ResNet as a pretraining backbone, and its variant for 32-pixel images."""
+
+from ccrop.compat.mmcv_ext import install_mmcv_ext
+
+install_mmcv_ext()
+
+from mmdet.models.backbones.resnet import ResNet as _MMDetResNet  # noqa: E402
+from torch import nn  # noqa: E402
+
+
+class ResNet(_MMDetResNet):
+    """ResNet (He et al., CVPR 2016), every part trained: mmdet's own defaults are for fine-tuning.
+
+    Args:
+        depth: 18, 34, 50 or 101.
+        kwargs: mmdet's, with BN in training mode (``norm_eval=False``) and only the last stage as output by
+            default; ``base_channels`` and ``stem_channels`` narrow the network.
+    """
+
+    def __init__(self, depth: int, **kwargs) -> None:
+        settings = dict(norm_eval=False, out_indices=(3,)) | kwargs
+        super().__init__(depth, **settings)
+
+
+class ResNetCIFAR(ResNet):
+    """For images of 32 px: a 3x3 stem of stride 1 and no max-pool, strides 1, 2, 4, 8 (SimSiam, appendix D)."""
+
+    def _make_stem_layer(self, in_channels: int, stem_channels: int) -> None:
+        super()._make_stem_layer(in_channels, stem_channels)
+        self.conv1 = nn.Conv2d(in_channels, stem_channels, kernel_size=3, stride=1, padding=1, bias=False)
+        self.maxpool = nn.Identity()

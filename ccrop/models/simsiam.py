@@ -1,0 +1,56 @@
+"""SimSiam: Exploring Simple Siamese Representation Learning (Chen & He, CVPR 2021)."""
+
+from typing import Any
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from ccrop.models import heads
+from ccrop.models.siamese import Siamese
+
+
+def negative_cosine(p: Tensor, z: Tensor) -> Tensor:
+    """D(p, stopgrad(z)) of equation 1 and 3: the mean of -cos(p, z), no gradient to z.
+
+    Args:
+        p, z: ``(N, d)``; computed in float32.
+    """
+    return -F.cosine_similarity(p.float(), z.detach().float(), dim=1).mean()
+
+
+def simsiam_loss(p1: Tensor, p2: Tensor, z1: Tensor, z2: Tensor) -> Tensor:
+    """Equation 4: the symmetric loss in [-1, 1] of predictions p and projections z, ``(N, d)`` each."""
+    return (negative_cosine(p1, z2) + negative_cosine(p2, z1)) / 2
+
+
+class SimSiam(Siamese):
+    """Two views, one backbone, a predictor on one side and a stop-gradient on the other.
+
+    Args:
+        backbone, data_preprocessor, channels_last: see :class:`ccrop.models.Siamese`.
+        in_channels: C of the backbone's coarsest level.
+        channels: d, width of the projector and of z.
+        bottleneck: hidden width of the predictor; a quarter of ``channels`` in the paper.
+        num_layers: layers of the projector; 3 in the paper, 2 for CIFAR.
+    """
+
+    def __init__(
+        self,
+        backbone: dict[str, Any],
+        in_channels: int,
+        channels: int = 2048,
+        bottleneck: int = 512,
+        num_layers: int = 3,
+        data_preprocessor: dict[str, Any] | None = None,
+        channels_last: bool = False,
+        init_cfg: dict[str, Any] | None = None,
+    ) -> None:
+        super().__init__(backbone, data_preprocessor, channels_last, init_cfg)
+        self.projector = heads.projector(in_channels, channels, channels, num_layers)
+        self.predictor = heads.predictor(channels, bottleneck)
+
+    def loss(self, views: list[Tensor]) -> dict[str, Tensor]:
+        z1, z2 = (self.projector(self.pooled(view)) for view in views)
+        p1, p2 = self.predictor(z1), self.predictor(z2)
+        self.embeddings = z1.detach()
+        return dict(loss=simsiam_loss(p1, p2, z1, z2))

@@ -1,0 +1,182 @@
+"""Crop rectangles as pure functions of image size, box and random numbers; many views at once.
+
+A rectangle is ``(left, top, right, bottom)`` in whole pixels, right and bottom exclusive.
+"""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+TRIES = 10
+
+
+class CropNoise(NamedTuple):
+    """The random numbers of ``V`` crops, all in [0, 1].
+
+    Attributes:
+        area: ``(V, TRIES)``, uniform: position in the area range, per try.
+        aspect: ``(V, TRIES)``, uniform: position in the log aspect range, per try.
+        center: ``(V, 2)``: horizontal and vertical position in the center's range; uniform, or
+            Beta(alpha, alpha) for center suppression.
+    """
+
+    area: NDArray[np.float64]
+    aspect: NDArray[np.float64]
+    center: NDArray[np.float64]
+
+    @classmethod
+    def draw(cls, rng: np.random.Generator, num_views: int, alpha: float = 1.0) -> "CropNoise":
+        """Draw for ``num_views`` crops; ``alpha`` is the center's Beta parameter, 1 being uniform."""
+        area, aspect = rng.random((2, num_views, TRIES))
+        return cls(area, aspect, rng.beta(alpha, alpha, size=(num_views, 2)))
+
+
+def crop_sizes(
+    image_size: tuple[int, int],
+    noise: CropNoise,
+    scale: tuple[float, float],
+    ratio: tuple[float, float],
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]:
+    """Sizes of RandomResizedCrop (Szegedy et al., 2015): area share uniform, aspect ratio log-uniform.
+
+    The first of the tries that fits into the image counts; where none does, the largest central crop whose
+    aspect ratio lies in ``ratio``.
+
+    Args:
+        image_size: (height, width) in pixels.
+        scale: smallest and largest area as a share of the image.
+        ratio: smallest and largest width / height.
+
+    Returns:
+        widths ``(V,)``, heights ``(V,)`` in pixels, and ``(V,)`` whether a try fitted.
+    """
+    image_height, image_width = image_size
+    area = image_height * image_width * (scale[0] + (scale[1] - scale[0]) * noise.area)
+    low, high = math.log(ratio[0]), math.log(ratio[1])
+    aspect = np.exp(low + (high - low) * noise.aspect)
+    widths = np.rint(np.sqrt(area * aspect)).astype(np.int64)
+    heights = np.rint(np.sqrt(area / aspect)).astype(np.int64)
+    fits = (widths > 0) & (widths <= image_width) & (heights > 0) & (heights <= image_height)
+
+    first = fits.argmax(axis=1)
+    views = np.arange(len(fits))
+    fallback_width = min(image_width, max(1, round(image_height * ratio[1])))
+    fallback_height = min(image_height, max(1, round(image_width / ratio[0])))
+    fitted = fits.any(axis=1)
+    return (
+        np.where(fitted, widths[views, first], fallback_width),
+        np.where(fitted, heights[views, first], fallback_height),
+        fitted,
+    )
+
+
+def random_crops(
+    image_size: tuple[int, int],
+    noise: CropNoise,
+    scale: tuple[float, float] = (0.2, 1.0),
+    ratio: tuple[float, float] = (3 / 4, 4 / 3),
+) -> NDArray[np.int64]:
+    """RandomResizedCrop's rectangles ``(V, 4)``: anywhere in the image with equal probability."""
+    image_height, image_width = image_size
+    widths, heights, fitted = crop_sizes(image_size, noise, scale, ratio)
+    slack_x, slack_y = image_width - widths, image_height - heights
+    left = np.minimum((noise.center[:, 0] * (slack_x + 1)).astype(np.int64), slack_x)
+    top = np.minimum((noise.center[:, 1] * (slack_y + 1)).astype(np.int64), slack_y)
+    left = np.where(fitted, left, slack_x // 2)
+    top = np.where(fitted, top, slack_y // 2)
+    return np.stack([left, top, left + widths, top + heights], axis=1)
+
+
+def contrastive_crops(
+    image_size: tuple[int, int],
+    box: NDArray[np.floating],
+    noise: CropNoise,
+    scale: tuple[float, float] = (0.2, 1.0),
+    ratio: tuple[float, float] = (3 / 4, 4 / 3),
+) -> NDArray[np.int64]:
+    """Center-suppressed crops of ContrastiveCrop (Peng et al., CVPR 2022, algorithm 1 and equation 5).
+
+    Sizes as in :func:`crop_sizes`. The *center* lies in the box: x = x0 + (x1 - x0) u with u from
+    ``noise.center``; both ends of its range are clamped so that the crop stays inside the image. Rounding is
+    that of the published code: down, and half a crop is ``size // 2``.
+
+    Args:
+        image_size: (height, width) in pixels.
+        box: x0, y0, x1, y1 in fractions of the image.
+
+    Returns:
+        Rectangles ``(V, 4)``.
+    """
+    image_height, image_width = image_size
+    widths, heights, fitted = crop_sizes(image_size, noise, scale, ratio)
+    left = _suppressed_start(image_width, widths, box[0], box[2], noise.center[:, 0])
+    top = _suppressed_start(image_height, heights, box[1], box[3], noise.center[:, 1])
+    left = np.where(fitted, left, (image_width - widths) // 2)
+    top = np.where(fitted, top, (image_height - heights) // 2)
+    return np.stack([left, top, left + widths, top + heights], axis=1)
+
+
+def _suppressed_start(
+    length: int, sizes: NDArray[np.int64], low: float, high: float, position: NDArray[np.float64]
+) -> NDArray[np.int64]:
+    """First pixel of crops of ``sizes`` along one axis, their centers between two fractions of ``length``."""
+    slack = length - sizes
+    first = np.clip(int(length * low) - sizes // 2, 0, slack)
+    last = np.clip(int(length * high) - sizes // 2, 0, slack)
+    return first + ((last - first) * position).astype(np.int64)
+
+
+class RandomCrop:
+    """The views of a pair anywhere in the image, whatever its boxes.
+
+    Args:
+        scale: smallest and largest area as a share of the image.
+        ratio: smallest and largest width / height.
+    """
+
+    def __init__(self, scale: tuple[float, float] = (0.2, 1.0), ratio: tuple[float, float] = (3 / 4, 4 / 3)) -> None:
+        if not 0 < scale[0] <= scale[1] <= 1:
+            raise ValueError(f"scale must be 0 < low <= high <= 1, got {tuple(scale)}")
+        if not 0 < ratio[0] <= ratio[1]:
+            raise ValueError(f"ratio must be 0 < low <= high, got {tuple(ratio)}")
+        self.scale = tuple(scale)
+        self.ratio = tuple(ratio)
+
+    def __call__(
+        self, rng: np.random.Generator, image_size: tuple[int, int], boxes: NDArray[np.floating], num_views: int
+    ) -> NDArray[np.int64]:
+        """Rectangles ``(num_views, 4)`` in an image of ``image_size`` (height, width) pixels.
+
+        Args:
+            boxes: ``(K, 5)`` x0, y0, x1, y1 in fractions of the image, and a score; K may be 0.
+        """
+        return random_crops(image_size, CropNoise.draw(rng, num_views), self.scale, self.ratio)
+
+
+class ContrastiveCrop(RandomCrop):
+    """Centers in the image's box, pushed away from its middle; without a box exactly :class:`RandomCrop`.
+
+    Args:
+        alpha: Beta parameter of the center; below 1 suppresses the middle, 1 is uniform in the box.
+    """
+
+    def __init__(
+        self,
+        alpha: float = 0.1,
+        scale: tuple[float, float] = (0.2, 1.0),
+        ratio: tuple[float, float] = (3 / 4, 4 / 3),
+    ) -> None:
+        super().__init__(scale, ratio)
+        if not alpha > 0:
+            raise ValueError(f"alpha must be positive, got {alpha}")
+        self.alpha = alpha
+
+    def __call__(
+        self, rng: np.random.Generator, image_size: tuple[int, int], boxes: NDArray[np.floating], num_views: int
+    ) -> NDArray[np.int64]:
+        if len(boxes) == 0:
+            return super().__call__(rng, image_size, boxes, num_views)
+        noise = CropNoise.draw(rng, num_views, self.alpha)
+        return contrastive_crops(image_size, boxes[0], noise, self.scale, self.ratio)

@@ -1,0 +1,105 @@
+"""An image -> what the model is fed: two views of it, or the whole of it. Thin steps of a data set's pipeline."""
+
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torchvision.transforms import v2
+
+
+class Crop(Protocol):
+    """Draws the rectangles of an image's views; see :class:`ccrop.views.RandomCrop`."""
+
+    def __call__(
+        self, rng: np.random.Generator, image_size: tuple[int, int], boxes: NDArray[np.floating], num_views: int
+    ) -> NDArray[np.int64]: ...
+
+
+class CropViews:
+    """Cuts the views of a pair out of one decoded image.
+
+    Takes a sample with ``image`` (PIL, RGB), ``boxes`` ``(K, 5)`` and ``rng``; gives ``views``, a list of
+    ``(size, size, 3)`` uint8 tensors, ``rectangles (V, 4)`` in pixels and ``index``. Resizing is bilinear
+    with antialiasing, as RandomResizedCrop does on PIL images.
+
+    Args:
+        crop: where the views lie.
+        size: side of a view in pixels.
+        num_views: views an image.
+        augment: photometric augmentation of a PIL view in the worker; by default there is none here, and the
+            model's preprocessor augments whole batches on its device.
+    """
+
+    def __init__(self, crop: Crop, size: int, num_views: int = 2, augment: "ReferenceAugmentation | None" = None):
+        self.crop = crop
+        self.size = size
+        self.num_views = num_views
+        self.augment = augment
+
+    def __call__(self, sample: dict[str, Any]) -> dict[str, Any]:
+        image, rng = sample["image"], sample["rng"]
+        rectangles = self.crop(rng, (image.height, image.width), sample["boxes"], self.num_views)
+        views = []
+        for rectangle in rectangles.tolist():
+            view = image.crop(rectangle).resize((self.size, self.size), Image.Resampling.BILINEAR)
+            if self.augment is not None:
+                view = self.augment(view, rng)
+            views.append(_to_tensor(view))
+        return dict(views=views, rectangles=torch.from_numpy(rectangles), index=sample["index"])
+
+
+class WholeImage:
+    """The whole image at one size, for localisation and evaluation.
+
+    Gives ``images``, an ``(H, W, 3)`` uint8 tensor, ``index``, and ``label`` where the data set knows it.
+
+    Args:
+        size: (height, width) in pixels; the aspect ratio is not kept, so that boxes in fractions of this
+            image are boxes in fractions of the original.
+    """
+
+    def __init__(self, size: tuple[int, int]) -> None:
+        self.size = tuple(size)
+
+    def __call__(self, sample: dict[str, Any]) -> dict[str, Any]:
+        height, width = self.size
+        image = sample["image"]
+        if image.size != (width, height):
+            image = image.resize((width, height), Image.Resampling.BILINEAR)
+        result = dict(images=_to_tensor(image), index=sample["index"])
+        if "label" in sample:
+            result["label"] = sample["label"]
+        return result
+
+
+class ReferenceAugmentation:
+    """SimSiam's photometric augmentation with torchvision's operations, one PIL view at a time.
+
+    Flip 0.5, colour jitter at 0.8, grey at 0.2, Gaussian blur of sigma 0.1 to 2.0 px (SimSiam, Chen & He,
+    CVPR 2021, section 4). For exact comparisons; :class:`ccrop.models.ViewPreprocessor` is the fast twin.
+
+    Args:
+        jitter: brightness, contrast, saturation and hue of the colour jitter.
+        blur: probability of the blur; the CIFAR recipe has none.
+    """
+
+    def __init__(self, jitter: tuple[float, float, float, float] = (0.4, 0.4, 0.4, 0.1), blur: float = 0.5) -> None:
+        self.steps = v2.Compose(
+            [
+                v2.RandomHorizontalFlip(0.5),
+                v2.RandomApply([v2.ColorJitter(*jitter)], p=0.8),
+                v2.RandomGrayscale(0.2),
+                v2.RandomApply([v2.GaussianBlur(kernel_size=17, sigma=(0.1, 2.0))], p=blur),
+            ]
+        )
+
+    def __call__(self, view: Image.Image, rng: np.random.Generator) -> Image.Image:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(int(rng.integers(2**63)))
+            return self.steps(view)
+
+
+def _to_tensor(image: Image.Image) -> torch.Tensor:
+    return torch.from_numpy(np.array(image))
