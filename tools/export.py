@@ -1,0 +1,29 @@
+"""Export the backbone of a pretraining checkpoint: tools/export.py CHECKPOINT --to mmdet OUT"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+import ccrop.export
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        description=ccrop.export.__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("checkpoint", metavar="CHECKPOINT", help="a checkpoint of a pretraining run")
+    parser.add_argument("--to", required=True, choices=ccrop.export.FRAMEWORKS, dest="framework")
+    parser.add_argument("out", metavar="OUT", help="the file to write")
+    parser.add_argument("--force", action="store_true", help="replace OUT where it exists")
+    args = parser.parse_args(argv)
+    try:
+        resnet = ccrop.export.export_backbone(args.checkpoint, args.framework, args.out, args.force)
+    except (ValueError, OSError) as error:
+        print(f"{parser.prog}: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+    print(f"{args.out}: ResNet-{resnet.depth} for {args.framework}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
