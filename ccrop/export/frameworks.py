@@ -17,7 +17,7 @@ def backbone_of(checkpoint: Mapping[str, Any]) -> StateDict:
     Raises:
         ValueError: there are none.
     """
-    state_dict = checkpoint.get("state_dict", {})
+    state_dict = checkpoint.get("state_dict", {}) if isinstance(checkpoint, Mapping) else {}
     prefix = "backbone."
     backbone = {name[len(prefix) :]: tensor for name, tensor in state_dict.items() if name.startswith(prefix)}
     if not backbone:

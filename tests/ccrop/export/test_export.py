@@ -102,10 +102,12 @@ def test_command_line(main, checkpoint, tmp_path, capsys):
         (["last.pth", "--to", "mmdet", "."], "is a directory"),
         (["last.pth", "--to", "mmdet", "nowhere/out.pth"], "nowhere is not a directory"),
         (["gone.pth", "--to", "mmdet", "out.pth"], "gone.pth"),
+        (["damaged.pth", "--to", "mmdet", "out.pth"], "damaged.pth"),
     ],
 )
 def test_mistakes_end_in_one_line(main, checkpoint, tmp_path, monkeypatch, capsys, arguments, message):
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "damaged.pth").write_bytes(checkpoint.read_bytes()[:1000])
     assert main(arguments) == 2
     error = capsys.readouterr().err
     assert message in error

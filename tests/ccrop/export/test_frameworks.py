@@ -139,7 +139,7 @@ def test_widths_that_a_framework_cannot_hold(framework, depth):
         FRAMEWORKS[framework](ResNet(depth, width=32), {})
 
 
-@pytest.mark.parametrize("checkpoint", [{}, {"state_dict": {"projector.0.weight": torch.zeros(1)}}])
+@pytest.mark.parametrize("checkpoint", [[], {}, {"state_dict": {"projector.0.weight": torch.zeros(1)}}])
 def test_checkpoint_without_backbone(checkpoint):
     with pytest.raises(ValueError, match="no backbone"):
         backbone_of(checkpoint)
