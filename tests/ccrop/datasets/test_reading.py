@@ -1,0 +1,182 @@
+import os
+import pickle
+import warnings
+
+import numpy as np
+import pytest
+from PIL import ExifTags, Image
+
+from ccrop.datasets.reading import IMAGE_SUFFIXES, UnreadableImage, read_image
+
+RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
+
+
+@pytest.fixture(autouse=True)
+def no_warnings():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        yield
+
+
+def solid(mode, colour, size=(8, 8)):
+    return Image.new(mode, size, colour)
+
+
+def saved(tmp_path, image, name, **options):
+    image.save(tmp_path / name, **options)
+    return tmp_path / name
+
+
+def middle(image):
+    assert image.mode == "RGB"
+    return image.getpixel((image.width // 2, image.height // 2))
+
+
+def refused(path):
+    with pytest.raises(UnreadableImage) as caught:
+        read_image(path)
+    assert os.fspath(path) in str(caught.value)
+    assert caught.value.reason in str(caught.value)
+    assert caught.value.path == path
+    return caught.value.reason
+
+
+@pytest.mark.parametrize("suffix", IMAGE_SUFFIXES)
+def test_every_listed_suffix_is_read(tmp_path, suffix):
+    image = solid("L", 128) if suffix == ".pgm" else solid("RGB", (200, 100, 50))
+    expected = (128,) * 3 if suffix == ".pgm" else (200, 100, 50)
+    assert middle(read_image(saved(tmp_path, image, f"image{suffix}"))) == pytest.approx(expected, abs=3)
+
+
+def test_rgb_jpeg_is_handed_over_as_decoded(tmp_path, monkeypatch):
+    path = saved(tmp_path, solid("RGB", RED), "image.jpg")
+    for name in ("convert", "copy", "transpose"):
+        monkeypatch.setattr(Image.Image, name, None)
+    assert read_image(path).size == (8, 8)
+
+
+@pytest.mark.parametrize(
+    ("mode", "colour", "name", "expected"),
+    [
+        ("L", 77, "grey.png", (77, 77, 77)),
+        ("1", 1, "bit.png", WHITE),
+        ("CMYK", (255, 0, 0, 0), "cyan.tif", (0, 255, 255)),
+        ("CMYK", (255, 0, 0, 0), "adobe.jpg", (0, 255, 255)),
+        ("CMYK", (0, 0, 0, 255), "black.jpg", (0, 0, 0)),
+        ("LA", (0, 0), "la.png", WHITE),
+        ("LA", (90, 255), "la.png", (90, 90, 90)),
+        ("RGBA", (255, 0, 0, 0), "clear.png", WHITE),
+        ("RGBA", (255, 0, 0, 51), "faint.png", (255, 204, 204)),
+        ("I;16", 32896, "deep.png", (128, 128, 128)),
+        ("I;16", 65535, "deep.tif", WHITE),
+        ("I;16", 256, "dark.tif", (1, 1, 1)),
+        ("I", 32896, "deep.tif", (128, 128, 128)),
+    ],
+)
+def test_modes_become_rgb(tmp_path, mode, colour, name, expected):
+    assert middle(read_image(saved(tmp_path, solid(mode, colour), name))) == pytest.approx(expected, abs=2)
+
+
+def test_16_bit_levels_are_rounded_to_the_nearest(tmp_path):
+    levels = np.arange(0, 65536, 16, dtype=np.uint16).reshape(64, 64)
+    image = read_image(saved(tmp_path, Image.fromarray(levels), "ramp.png"))
+    assert (np.asarray(image)[..., 1] == np.round(levels / 257)).all()
+
+
+def test_16_bit_pgm_is_scaled(tmp_path):
+    (tmp_path / "deep.pgm").write_bytes(b"P5 1 1 65535\n" + (32896).to_bytes(2, "big"))
+    assert middle(read_image(tmp_path / "deep.pgm")) == (128, 128, 128)
+
+
+def test_palette_with_a_transparent_entry_lies_over_white(tmp_path):
+    image = Image.fromarray(np.array([[0, 1]], np.uint8), "L").convert("P")
+    image.putpalette([*RED, *BLUE])
+    read = read_image(saved(tmp_path, image, "palette.png", transparency=0))
+    assert [read.getpixel((x, 0)) for x in (0, 1)] == [WHITE, BLUE]
+
+
+def test_colour_key_lies_over_white(tmp_path):
+    assert middle(read_image(saved(tmp_path, solid("RGB", RED), "key.png", transparency=RED))) == WHITE
+
+
+@pytest.mark.parametrize("name", ["image.png", "image.tif", "image.webp", "image.jpg"])
+@pytest.mark.parametrize(
+    ("orientation", "top_left"), [(1, RED), (2, GREEN), (3, WHITE), (6, BLUE), (8, GREEN)]
+)
+def test_orientation_is_undone(tmp_path, name, orientation, top_left):
+    corners = np.array([[RED, GREEN], [BLUE, WHITE]], np.uint8).repeat(16, 0).repeat(24, 1)
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = orientation
+    options = {"lossless": True} if name.endswith("webp") else {}
+    image = read_image(saved(tmp_path, Image.fromarray(corners), name, exif=exif, **options))
+    assert image.size == ((32, 48) if orientation >= 5 else (48, 32))
+    assert image.getpixel((4, 4)) == pytest.approx(top_left, abs=3)
+
+
+def test_damaged_exif_does_not_hide_the_image(tmp_path):
+    path = saved(tmp_path, solid("RGB", GREEN), "image.jpg", exif=b"Exif\0\0MM\0*\0\0\0\x08\xff\xff\x01\x12")
+    assert middle(read_image(path)) == pytest.approx(GREEN, abs=2)
+
+
+@pytest.mark.parametrize("name", ["moving.gif", "moving.png", "moving.webp"])
+def test_animation_gives_its_first_frame(tmp_path, name):
+    options = {"lossless": True} if name.endswith("webp") else {}
+    frames = [solid("RGB", colour) for colour in (RED, BLUE)]
+    path = saved(tmp_path, frames[0], name, save_all=True, append_images=frames[1:], **options)
+    with Image.open(path) as image:
+        assert image.n_frames == 2
+    assert middle(read_image(path)) == pytest.approx(RED, abs=2)
+
+
+def test_one_pixel_is_an_image(tmp_path):
+    assert read_image(saved(tmp_path, solid("RGB", BLUE, (1, 1)), "dot.png")).getpixel((0, 0)) == BLUE
+
+
+@pytest.mark.parametrize("name", ["cut.jpg", "cut.png", "cut.gif", "cut.tif", "cut.bmp", "cut.webp"])
+def test_truncated_file_is_refused(tmp_path, name):
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
+    path = saved(tmp_path, Image.fromarray(noise), name)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    refused(path)
+
+
+def test_truncated_jpeg_says_so(tmp_path):
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
+    path = saved(tmp_path, Image.fromarray(noise), "cut.jpg")
+    path.write_bytes(path.read_bytes()[:-1000])
+    assert "truncated" in refused(path)
+
+
+def test_empty_file_and_text_are_refused(tmp_path):
+    (tmp_path / "empty.jpg").touch()
+    (tmp_path / "text.jpg").write_text("a shopping list")
+    assert "empty" in refused(tmp_path / "empty.jpg")
+    assert "not an image" in refused(tmp_path / "text.jpg")
+
+
+def test_missing_file_and_folder_give_the_system_s_reason(tmp_path):
+    assert refused(tmp_path / "none.jpg") == "No such file or directory"
+    assert refused(tmp_path) == "Is a directory"
+
+
+def test_pixels_of_unknown_range_are_refused(tmp_path):
+    assert "floating-point" in refused(saved(tmp_path, solid("F", 0.5), "float.tif"))
+    assert "16 bits" in refused(saved(tmp_path, solid("I", 70000), "long.tif"))
+    assert "16 bits" in refused(saved(tmp_path, solid("I", -1), "signed.tif"))
+
+
+def test_decompression_bomb_is_refused_and_a_large_image_is_not(tmp_path, monkeypatch):
+    path = saved(tmp_path, solid("RGB", RED, (30, 30)), "large.png")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 500)
+    assert read_image(path).size == (30, 30)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 400)
+    assert "900 pixels" in refused(path)
+
+
+def test_error_survives_a_process_border():
+    error = pickle.loads(pickle.dumps(UnreadableImage("a.jpg", "the file is empty")))
+    assert (error.path, error.reason, str(error)) == (
+        "a.jpg",
+        "the file is empty",
+        "a.jpg: the file is empty",
+    )
