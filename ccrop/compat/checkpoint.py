@@ -1,0 +1,104 @@
+"""Checkpoints that load without running their code, and that are whole or absent.
+
+MMEngine falls back to full unpickling when a file does not load safely, allows ``getattr`` while it loads, and writes
+in place. :func:`install_safe_checkpoints` replaces both ends for MMEngine and for whatever loads through it (mmdet).
+"""
+
+import errno
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any
+
+import numpy as np
+import torch
+from mmengine.fileio import LocalBackend, register_backend
+from mmengine.logging import HistoryBuffer
+from mmengine.runner import CheckpointLoader
+
+
+class UntrustedCheckpoint(ValueError):
+    """A checkpoint that would have to run code of its own to be loaded, or that is damaged."""
+
+
+def _history_method(owner: type, name: str) -> Any:
+    """``getattr`` as a pickled HistoryBuffer needs it, for its four statistics, and for nothing else."""
+    if owner is HistoryBuffer and name in ("min", "max", "current", "mean"):
+        return getattr(owner, name)
+    raise UnpicklingError(f"getattr({owner!r}, {name!r})")
+
+
+SAFE_GLOBALS = [
+    HistoryBuffer,
+    (_history_method, "builtins.getattr"),
+    np.ndarray,
+    np.dtype,
+    np.dtypes.Float64DType,
+    np.dtypes.Int64DType,
+    np.empty(0).__reduce__()[0],
+    np.float64(0).__reduce__()[0],
+]
+
+
+def load_checkpoint(path: str | os.PathLike, map_location: Any = "cpu") -> dict[str, Any]:
+    """Load a file of tensors, plain containers and MMEngine's log buffers, never anything else.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        UntrustedCheckpoint: it holds other objects, or is no whole checkpoint; nothing of it was run.
+    """
+    path = Path(path).expanduser()
+    if not path.is_file():
+        raise FileNotFoundError(f"checkpoint {path} does not exist")
+    try:
+        with torch.serialization.safe_globals(SAFE_GLOBALS):
+            return torch.load(path, map_location=map_location, weights_only=True)
+    except (UnpicklingError, RuntimeError, EOFError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise UntrustedCheckpoint(
+            f"checkpoint {path} was not loaded: it is damaged, or holds objects that would run code ({reason}). "
+            "If you trust its source, load it yourself and save its tensors alone."
+        ) from error
+
+
+class AtomicLocalBackend(LocalBackend):
+    """Files are written beside their place and renamed into it, so a kill leaves the old file or the new one."""
+
+    def put(self, obj: bytes, filepath: str | Path) -> None:
+        self._write(bytes(obj), Path(filepath))
+
+    def put_text(self, obj: str, filepath: str | Path, encoding: str = "utf-8") -> None:
+        self._write(obj.encode(encoding), Path(filepath))
+
+    def _write(self, content: bytes, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(name, path)
+        except BaseException as error:
+            Path(name).unlink(missing_ok=True)
+            if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+                free = shutil.disk_usage(path.parent).free
+                raise OSError(
+                    error.errno,
+                    f"no room for {path}: {len(content) / 1e6:.0f} MB to write, {free / 1e6:.0f} MB free. Earlier "
+                    "checkpoints are whole; make room and go on with --resume",
+                ) from error
+            raise
+
+
+def load_from_local(filename: str, map_location: Any = None) -> dict[str, Any]:
+    """:func:`load_checkpoint` under the name and arguments that MMEngine's loader registry asks for."""
+    return load_checkpoint(filename, map_location)
+
+
+def install_safe_checkpoints() -> None:
+    """Make MMEngine read local checkpoints by :func:`load_checkpoint` and write files atomically."""
+    CheckpointLoader.register_scheme(prefixes="", loader=load_from_local, force=True)
+    register_backend("local", AtomicLocalBackend, force=True, prefixes="")
