@@ -1,0 +1,6 @@
+"""What a pretrained backbone is worth, without a detector."""
+
+from ccrop.evaluation.collapse import effective_rank, embedding_std
+from ccrop.evaluation.knn import knn_accuracy, knn_predict
+
+__all__ = ["effective_rank", "embedding_std", "knn_accuracy", "knn_predict"]

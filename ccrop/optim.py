@@ -1,0 +1,69 @@
+"""What SimSiam asks of the optimiser: a predictor whose learning rate stays, and autocast on any device."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from mmengine.model import is_model_wrapper
+from mmengine.optim import CosineAnnealingLR, OptimWrapper
+from mmengine.registry import OPTIM_WRAPPERS, OPTIMIZERS
+from torch import nn
+
+
+class PredictorGroups:
+    """Optimiser wrapper constructor: one parameter group for the predictor, one for everything else.
+
+    Args:
+        optim_wrapper_cfg: its config; ``optimizer`` is the optimiser's.
+        paramwise_cfg: ``dict(fix_predictor_lr=bool)``, true by default: the predictor's learning rate is not decayed
+            (SimSiam, Chen & He, CVPR 2021, section 4.2), if the schedule is :class:`CosineLR`.
+    """
+
+    def __init__(self, optim_wrapper_cfg: dict[str, Any], paramwise_cfg: dict[str, Any] | None = None) -> None:
+        self.wrapper = dict(optim_wrapper_cfg)
+        self.optimizer = dict(self.wrapper.pop("optimizer"))
+        self.fix_predictor_lr = (paramwise_cfg or {}).get("fix_predictor_lr", True)
+
+    def __call__(self, model: nn.Module) -> OptimWrapper:
+        model = model.module if is_model_wrapper(model) else model
+        predictor, rest = [], []
+        for name, parameter in model.named_parameters():
+            if parameter.requires_grad:
+                (predictor if name.startswith("predictor.") else rest).append(parameter)
+        groups = [dict(params=rest)]
+        if predictor:
+            groups.append(dict(params=predictor, fixed_lr=self.fix_predictor_lr))
+        optimizer = OPTIMIZERS.build(self.optimizer | dict(params=groups))
+        return OPTIM_WRAPPERS.build(self.wrapper | dict(optimizer=optimizer))
+
+
+class CosineLR(CosineAnnealingLR):
+    """Cosine decay that leaves parameter groups marked ``fixed_lr`` at their first learning rate."""
+
+    def _get_value(self) -> list[float]:
+        groups = self.optimizer.param_groups
+        return [
+            group["lr"] if group.get("fixed_lr") else value
+            for group, value in zip(groups, super()._get_value(), strict=True)
+        ]
+
+
+class AutocastOptimWrapper(OptimWrapper):
+    """Mixed precision without loss scaling, on CPUs too, where MMEngine's AmpOptimWrapper refuses to run.
+
+    Args:
+        dtype: ``'bfloat16'``; fp16 needs loss scaling and a GPU: use MMEngine's AmpOptimWrapper.
+    """
+
+    def __init__(self, dtype: str = "bfloat16", **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        if dtype != "bfloat16":
+            raise ValueError(f"dtype must be 'bfloat16', got {dtype!r}; for fp16 use MMEngine's AmpOptimWrapper")
+        self.cast_dtype = torch.bfloat16
+
+    @contextmanager
+    def optim_context(self, model: nn.Module) -> Iterator[None]:
+        device = next(model.parameters()).device.type
+        with super().optim_context(model), torch.autocast(device, self.cast_dtype):
+            yield
