@@ -1,0 +1,82 @@
+"""Is the embedding alive? Watches for collapse in every iteration and judges at the end of an epoch."""
+
+import os
+from typing import Any
+
+import torch
+from mmengine.dist import all_reduce, is_main_process
+from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
+from mmengine.runner import Runner
+from torch import Tensor
+
+from ccrop.evaluation import effective_rank, embedding_std
+from ccrop.hooks.checkpoint import latest_checkpoint
+
+
+class CollapseError(RuntimeError):
+    """The embedding has collapsed to a point and ``stop_on_collapse`` is set."""
+
+
+class HealthHook(Hook):
+    """Logs z-std x sqrt(d) and the effective rank of z; a collapse warns loudly or stops the run.
+
+    Collapsed is an epoch in which z-std x sqrt(d) stays below ``threshold`` throughout. The last checkpoint before it
+    is kept as ``last_healthy.pth`` whatever happens later.
+
+    Args:
+        threshold: of z-std x sqrt(d), which is about 1 in a healthy run (see :func:`ccrop.evaluation.embedding_std`).
+        stop_on_collapse: raise :class:`CollapseError` at the end of a collapsed epoch, before it is saved.
+        rank_samples: embeddings of the end of an epoch over which the effective rank is taken.
+    """
+
+    priority = "ABOVE_NORMAL"
+
+    def __init__(self, threshold: float = 0.1, stop_on_collapse: bool = False, rank_samples: int = 512) -> None:
+        self.threshold = threshold
+        self.stop_on_collapse = stop_on_collapse
+        self.rank_samples = rank_samples
+        self._stds: list[Tensor] = []
+        self._recent: list[Tensor] = []
+
+    def before_train_epoch(self, runner: Runner) -> None:
+        self._stds.clear()
+        self._recent.clear()
+
+    def after_train_iter(
+        self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: dict[str, Any] | None = None
+    ) -> None:
+        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        z = model.embeddings
+        std = embedding_std(z)
+        self._stds.append(std)
+        outputs["z_std"] = std
+        self._recent.append(z)
+        if sum(map(len, self._recent[1:])) >= self.rank_samples:
+            self._recent.pop(0)
+
+    def after_train_epoch(self, runner: Runner) -> None:
+        stds = torch.stack(self._stds)
+        highest, mean = stds.max(), stds.mean()
+        all_reduce(highest, "max")
+        all_reduce(mean, "mean")
+        recent = torch.cat(self._recent)[-self.rank_samples :]
+        rank = effective_rank(recent) if recent.isfinite().all() and recent.any() else torch.tensor(0.0)
+        runner.message_hub.update_scalar("epoch/z_std", mean.item())
+        runner.message_hub.update_scalar("epoch/rank", rank.item())
+        if not highest >= self.threshold:
+            self._report_collapse(runner, highest.item())
+
+    def _report_collapse(self, runner: Runner, highest: float) -> None:
+        healthy = os.path.join(runner.work_dir, "last_healthy.pth")
+        latest = latest_checkpoint(runner.work_dir)
+        if latest is not None and is_main_process() and not os.path.exists(healthy):
+            os.link(latest, healthy)
+        message = (
+            f"COLLAPSE: z-std x sqrt(d) never exceeded {highest:.4f} in epoch {runner.epoch + 1} (healthy is about 1, "
+            f"the limit {self.threshold}). Lower the learning rate, check batch size, augmentation and that BN trains; "
+            + (f"the last healthy checkpoint is kept as {healthy}" if latest else "no checkpoint was written before")
+        )
+        if self.stop_on_collapse:
+            raise CollapseError(message)
+        runner.logger.warning("\n".join(["!" * 100, message, "!" * 100]))

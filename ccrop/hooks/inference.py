@@ -1,0 +1,38 @@
+"""Running a model over whole images in the middle of training."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from mmengine.model import is_model_wrapper
+from mmengine.runner import Runner
+from torch.utils.data import DataLoader
+
+from ccrop.datasets import ImageDataset, ShardedBatches
+from ccrop.models import Siamese
+from ccrop.views import WholeImage
+
+
+@contextmanager
+def evaluating(runner: Runner) -> Iterator[Siamese]:
+    """The runner's bare model in eval mode, without gradients and with the training's precision."""
+    model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+    dtype = getattr(runner.optim_wrapper, "cast_dtype", None)
+    device = next(model.parameters()).device.type
+    was_training = model.training
+    model.eval()
+    try:
+        with torch.no_grad(), torch.autocast(device, dtype, enabled=dtype is not None):
+            yield model
+    finally:
+        model.train(was_training)
+
+
+def whole_images(dataset: ImageDataset, size: tuple[int, int], batch_size: int, num_workers: int) -> DataLoader:
+    """This rank's share of the data set, whole images of ``size`` (height, width) pixels, in whole batches."""
+    return DataLoader(
+        dataset.with_pipeline([dict(type=WholeImage, size=size)]),
+        batch_sampler=ShardedBatches(len(dataset), batch_size),
+        num_workers=num_workers,
+        pin_memory=torch.cuda.is_available(),
+    )

@@ -1,0 +1,96 @@
+"""kNN accuracy during training, wherever labels exist."""
+
+from typing import Any
+
+import torch
+from mmengine.dist import master_only
+from mmengine.hooks import Hook
+from mmengine.registry import DATASETS
+from mmengine.runner import Runner
+from torch import Tensor
+from torch.utils.data import DataLoader
+from tqdm import tqdm
+
+from ccrop.datasets import MissingData
+from ccrop.evaluation import knn_accuracy
+from ccrop.hooks.inference import evaluating
+from ccrop.views import WholeImage
+
+
+class KNNHook(Hook):
+    """Weighted kNN (Wu et al., CVPR 2018) on globally pooled features, before training and every few epochs.
+
+    Images are decoded once and kept as uint8, so bound the data sets with ``subset``. Where a data set has no
+    labels, the hook says so once and rests.
+
+    Args:
+        bank, queries: configs of labelled data sets.
+        image_size: (height, width) in pixels of the images.
+        k, temperature: see :func:`ccrop.evaluation.knn_predict`.
+        interval: epochs between evaluations; the last epoch is always evaluated.
+        batch_size: images a batch.
+        num_workers: processes that decode.
+    """
+
+    priority = "NORMAL"
+
+    def __init__(
+        self,
+        bank: dict[str, Any],
+        queries: dict[str, Any],
+        image_size: tuple[int, int],
+        k: int = 200,
+        temperature: float = 0.07,
+        interval: int = 1,
+        batch_size: int = 128,
+        num_workers: int = 2,
+    ) -> None:
+        self.configs = (bank, queries)
+        self.image_size = tuple(image_size)
+        self.k = k
+        self.temperature = temperature
+        self.interval = interval
+        self.batch_size = batch_size
+        self.num_workers = num_workers
+        self._data: list[tuple[Tensor, Tensor]] = []
+
+    @master_only
+    def before_train(self, runner: Runner) -> None:
+        try:
+            self._data = [self._load(config) for config in self.configs]
+        except MissingData as error:
+            runner.logger.info(f"No kNN accuracy in this run, for want of labels: {str(error).splitlines()[0]}")
+            return
+        if runner.epoch == 0:
+            accuracy = self._evaluate(runner)
+            sizes = " and ".join(f"{len(labels)}" for _, labels in self._data)
+            runner.logger.info(f"kNN accuracy before training: {accuracy:.2%} (bank and queries of {sizes} images)")
+
+    @master_only
+    def after_train_epoch(self, runner: Runner) -> None:
+        if self._data and (self.every_n_epochs(runner, self.interval) or self.is_last_train_epoch(runner)):
+            self._evaluate(runner)
+
+    def _evaluate(self, runner: Runner) -> float:
+        (bank, bank_labels), (queries, labels) = ((self._features(runner, images), y) for images, y in self._data)
+        bank_labels, labels = bank_labels.to(bank.device), labels.to(bank.device)
+        accuracy = knn_accuracy(bank, bank_labels, queries, labels, self.k, self.temperature)
+        runner.message_hub.update_scalar("epoch/knn", accuracy)
+        return accuracy
+
+    def _features(self, runner: Runner, images: Tensor) -> Tensor:
+        features = []
+        with evaluating(runner) as model:
+            for batch in tqdm(images.split(self.batch_size), "kNN features", leave=False, disable=None):
+                batch = model.data_preprocessor(dict(images=batch))["images"]
+                features.append(model.pooled(batch).float())
+        return torch.cat(features)
+
+    def _load(self, config: dict[str, Any]) -> tuple[Tensor, Tensor]:
+        """Images ``(N, H, W, 3)`` uint8 and labels ``(N,)``."""
+        dataset = DATASETS.build(config | dict(pipeline=[dict(type=WholeImage, size=self.image_size)]))
+        if "label" not in dataset.get_data_info(0):
+            raise MissingData(f"{dataset.data_root} has no labels")
+        loader = DataLoader(dataset, self.batch_size, num_workers=self.num_workers)
+        batches = list(tqdm(loader, "kNN images", leave=False, disable=None))
+        return torch.cat([batch["images"] for batch in batches]), torch.cat([batch["label"] for batch in batches])

@@ -1,0 +1,136 @@
+"""Every few epochs, or iterations: where are the objects, as the backbone sees them now?"""
+
+import time
+from typing import Any
+
+import torch
+from mmengine.dist import all_reduce, is_main_process
+from mmengine.hooks import Hook
+from mmengine.registry import TASK_UTILS
+from mmengine.runner import Runner
+from torch import Tensor
+from tqdm import tqdm
+
+from ccrop.datasets import BoxStore
+from ccrop.hooks.inference import evaluating, whole_images
+
+
+class LocalizationHook(Hook):
+    """Owns the schedule of localisation, runs it over the ranks' shards and writes the data set's BoxStore.
+
+    ContrastiveCrop (Peng et al., CVPR 2022, section 3.2): plain random crops for a warm-up, then boxes that are
+    refreshed at an interval. Boxes come from the online encoder in eval mode on whole images. They are equal on
+    every rank and part of every checkpoint. After each refresh other hooks' ``after_localization(runner)`` runs.
+
+    Args:
+        localizer: config of a localizer, see :mod:`ccrop.localization`.
+        image_size: (height, width) in pixels at which images are looked at and the heatmap is evaluated.
+        warmup: epochs (or iterations) before the first localisation; a float is a share of the whole run.
+        interval: epochs (or iterations) between refreshes; a float is a share of the whole run.
+        by_epoch: count epochs, else iterations.
+        batch_size: whole images a batch.
+        num_workers: processes that decode whole images.
+    """
+
+    priority = "NORMAL"
+
+    def __init__(
+        self,
+        localizer: dict[str, Any],
+        image_size: tuple[int, int] = (224, 224),
+        warmup: float = 0.2,
+        interval: float = 0.2,
+        by_epoch: bool = True,
+        batch_size: int = 64,
+        num_workers: int = 2,
+    ) -> None:
+        self.localizer = TASK_UTILS.build(localizer)
+        self.image_size = tuple(image_size)
+        self.warmup = warmup
+        self.interval = interval
+        self.by_epoch = by_epoch
+        self.batch_size = batch_size
+        self.num_workers = num_workers
+        self._state: dict[str, Any] | None = None
+
+    def before_run(self, runner: Runner) -> None:
+        dataset = runner.train_dataloader.dataset
+        dataset.boxes = BoxStore(len(dataset), self.localizer.max_boxes, dataset.fingerprint())
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
+        if "boxes" in checkpoint:
+            runner.train_dataloader.dataset.boxes.load_state_dict(checkpoint["boxes"])
+
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
+        checkpoint["boxes"] = runner.train_dataloader.dataset.boxes.state_dict()
+
+    def before_train_epoch(self, runner: Runner) -> None:
+        if self.by_epoch and self.is_due(runner.epoch, runner.max_epochs):
+            self.localize(runner)
+
+    def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
+        if not self.by_epoch and self.is_due(runner.iter, runner.max_iters):
+            self.localize(runner)
+
+    def is_due(self, step: int, total: int) -> bool:
+        """Whether boxes are refreshed before a step (epoch or iteration, from 0) of ``total``."""
+        warmup, interval = (
+            round(value * total) if isinstance(value, float) else value for value in (self.warmup, self.interval)
+        )
+        return step >= warmup and (step - warmup) % max(1, interval) == 0
+
+    def localize(self, runner: Runner) -> None:
+        """Look at all images and write their boxes to the store.
+
+        Collective: every rank must call it.
+        """
+        start = time.perf_counter()
+        store = runner.train_dataloader.dataset.boxes
+        boxes, counts = self._look(runner) if self.localizer.uses_features else self._without_looking(store)
+        store.update(boxes, counts)
+        self._report(runner, store, time.perf_counter() - start)
+        runner.call_hook("after_localization")
+
+    def _look(self, runner: Runner) -> tuple[Tensor, Tensor]:
+        dataset = runner.train_dataloader.dataset
+        loader = whole_images(dataset, self.image_size, self.batch_size, self.num_workers)
+        found = []
+        with evaluating(runner) as model:
+            for batch in tqdm(loader, "localising", leave=False, disable=None if is_main_process() else True):
+                images = model.data_preprocessor(dict(images=batch["images"]))["images"]
+                boxes, counts = self.localizer(model.extract_feat(images), self.image_size)
+                found.append((boxes, counts, batch["index"]))
+
+        expected = torch.tensor([index for batch in loader.batch_sampler for index in batch], dtype=torch.long)
+        seen = torch.cat([index for _, _, index in found]) if found else expected
+        all_boxes = torch.zeros(len(dataset), self.localizer.max_boxes, 5)
+        all_counts = torch.zeros(len(dataset), dtype=torch.long)
+        if found:
+            # a substitute for an unreadable image has its own turn
+            own = seen == expected
+            all_boxes[seen[own]] = torch.cat([boxes for boxes, _, _ in found]).float().cpu()[own]
+            all_counts[seen[own]] = torch.cat([counts for _, counts, _ in found]).cpu()[own]
+        all_reduce(all_boxes)
+        all_reduce(all_counts)
+        return all_boxes, all_counts
+
+    def _without_looking(self, store: BoxStore) -> tuple[Tensor, Tensor]:
+        return self.localizer(torch.empty(len(store), 1, 1, 1), self.image_size)
+
+    def _report(self, runner: Runner, store: BoxStore, seconds: float) -> None:
+        boxes = store.boxes[torch.arange(store.max_boxes) < store.counts[:, None]]
+        area = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
+        whole = (area > 0.98).float()
+        scalars = dict(clusters=len(boxes) / len(store), box_area=area.mean().item(), whole_image=whole.mean().item())
+        for name, value in scalars.items():
+            runner.message_hub.update_scalar(f"epoch/{name}", value)
+        runner.logger.info(
+            f"Localised {len(store)} images in {seconds:.1f} s: {scalars['clusters']:.2f} boxes an image, mean area "
+            f"{scalars['box_area']:.3f} of the image, {scalars['whole_image']:.1%} of the boxes are whole images"
+        )
+        silent = int((boxes[:, 4] == 0).sum())
+        if silent:
+            runner.logger.warning(
+                f"{silent} of {len(store)} images have a constant or non-finite heatmap and got the whole image as "
+                "box: the backbone has collapsed or diverged on them"
+            )

@@ -1,0 +1,79 @@
+"""A bar while an epoch runs, and one line that says whether it was healthy when it is over."""
+
+import time
+from datetime import timedelta
+from typing import Any
+
+from mmengine.dist import get_world_size, is_main_process, master_only
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+from tqdm import tqdm
+
+COLUMNS = {
+    "loss": "loss {:+.4f}",
+    "z_std": "z-std {:.3f}",
+    "rank": "rank {:.1f}",
+    "knn": "kNN {:.2%}",
+    "clusters": "boxes {:.2f}/image",
+    "box_area": "area {:.3f}",
+    "whole_image": "whole {:.1%}",
+    "unreadable": "unreadable {:.0f}",
+}
+
+
+class ProgressHook(Hook):
+    """Prints the epoch's line from the scalars ``epoch/*`` that other hooks leave in the message hub.
+
+    A new scalar appears as ``name value``; the known ones have their format in ``COLUMNS``. All go to the visualiser's
+    backends (TensorBoard by default), under the same names.
+    """
+
+    priority = "LOW"
+
+    def __init__(self) -> None:
+        self._bar: tqdm | None = None
+        self._loss = 0.0
+        self._started = 0.0
+        self._first_epoch = 0
+        self._run_started = 0.0
+
+    def before_train(self, runner: Runner) -> None:
+        self._first_epoch = runner.epoch
+        self._run_started = time.perf_counter()
+
+    def before_train_epoch(self, runner: Runner) -> None:
+        self._loss = 0.0
+        self._started = time.perf_counter()
+        self._bar = tqdm(
+            total=len(runner.train_dataloader),
+            desc=f"epoch {runner.epoch + 1}/{runner.max_epochs}",
+            leave=False,
+            disable=None if is_main_process() else True,
+        )
+
+    def after_train_iter(
+        self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: dict[str, Any] | None = None
+    ) -> None:
+        self._loss += outputs["loss"].detach()
+        self._bar.update()
+
+    @master_only
+    def after_train_epoch(self, runner: Runner) -> None:
+        self._bar.close()
+        loader = runner.train_dataloader
+        seconds = time.perf_counter() - self._started
+        runner.message_hub.update_scalar("epoch/loss", float(self._loss) / len(loader))
+        scalars = {
+            name.removeprefix("epoch/"): buffer.current()
+            for name, buffer in runner.message_hub.log_scalars.items()
+            if name.startswith("epoch/")
+        }
+        known = [text.format(scalars[name]) for name, text in COLUMNS.items() if name in scalars]
+        new = [f"{name} {value:.4g}" for name, value in scalars.items() if name not in COLUMNS]
+        images = len(loader) * loader.batch_size * get_world_size()
+        done = runner.epoch + 1
+        elapsed = time.perf_counter() - self._run_started
+        eta = timedelta(seconds=round(elapsed / (done - self._first_epoch) * (runner.max_epochs - done)))
+        line = [f"epoch {done}/{runner.max_epochs}", *known, *new, f"{images / seconds:.0f} images/s", f"ETA {eta}"]
+        runner.logger.info("  ".join(line))
+        runner.visualizer.add_scalars({f"epoch/{name}": value for name, value in scalars.items()}, step=done)

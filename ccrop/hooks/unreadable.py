@@ -1,0 +1,68 @@
+"""Names unreadable images while the run goes on without them, and stops where they are too many."""
+
+from typing import Any
+
+import torch
+from mmengine.dist import all_reduce
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+
+from ccrop.datasets import UnreadableImage
+
+
+class TooManyUnreadable(RuntimeError):
+    """More of the images are unreadable than the run tolerates; lists them."""
+
+
+class UnreadableImagesHook(Hook):
+    """One warning for each unreadable image, their number in the epoch's line, and a limit.
+
+    Args:
+        limit: share of the data set above which the run stops.
+        interval: iterations between looks at the marks.
+    """
+
+    priority = "HIGH"
+
+    def __init__(self, limit: float = 0.01, interval: int = 20) -> None:
+        self.limit = limit
+        self.interval = interval
+        self._reported: set[int] = set()
+
+    def after_train_iter(
+        self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: dict[str, Any] | None = None
+    ) -> None:
+        if self.every_n_train_iters(runner, self.interval):
+            self._look(runner)
+
+    def after_localization(self, runner: Runner) -> None:
+        self._look(runner)
+
+    def after_train_epoch(self, runner: Runner) -> None:
+        self._look(runner)
+        runner.message_hub.update_scalar("epoch/unreadable", len(self._reported))
+
+    def _look(self, runner: Runner) -> None:
+        """Share the marks between ranks, warn of new ones. Collective: every rank must call it."""
+        dataset = runner.train_dataloader.dataset
+        marks = dataset.unreadable.to(torch.uint8)
+        all_reduce(marks, "max")
+        dataset.unreadable.copy_(marks)
+        for index in sorted(set(marks.nonzero()[:, 0].tolist()) - self._reported):
+            self._reported.add(index)
+            runner.logger.warning(f"skipped {self._reason(dataset, index)}")
+        if len(self._reported) > self.limit * len(dataset):
+            files = "\n".join(str(dataset.path(dataset.get_data_info(index))) for index in sorted(self._reported))
+            raise TooManyUnreadable(
+                f"{len(self._reported)} of {len(dataset)} images are unreadable, more than {self.limit:.0%}: repair or "
+                f"remove them, or raise the UnreadableImagesHook's limit.\n{files}"
+            )
+
+    @staticmethod
+    def _reason(dataset: Any, index: int) -> str:
+        info = dataset.get_data_info(index)
+        try:
+            dataset.read(info)
+        except UnreadableImage as error:
+            return str(error)
+        return f"{dataset.path(info)}: unreadable when it was first tried"
