@@ -53,7 +53,8 @@ class BoxStore:
         """Replace all boxes.
 
         Args:
-            boxes: ``(N, K, 5)``, finite, 0 <= x0 < x1 <= 1 and 0 <= y0 < y1 <= 1 up to the count.
+            boxes: ``(N, K, 5)``, finite, 0 <= x0 <= x1 <= 1 and 0 <= y0 <= y1 <= 1 up to the count; a box
+                may be one point, because it bounds a center.
             counts: ``(N,)`` in 0 to K.
 
         Raises:
@@ -61,16 +62,17 @@ class BoxStore:
         """
         if boxes.shape != self._boxes.shape or counts.shape != self._counts.shape:
             raise ValueError(
-                f"the store holds boxes {tuple(self._boxes.shape)}, got {tuple(boxes.shape)} and counts {tuple(counts.shape)}"
+                f"the store holds boxes {tuple(self._boxes.shape)}, got {tuple(boxes.shape)} "
+                f"and counts {tuple(counts.shape)}"
             )
         used = torch.arange(self.max_boxes) < counts[:, None]
         x0, y0, x1, y1 = boxes[..., :4].unbind(-1)
-        valid = boxes.isfinite().all(-1) & (x0 >= 0) & (x0 < x1) & (x1 <= 1) & (y0 >= 0) & (y0 < y1) & (y1 <= 1)
+        valid = boxes.isfinite().all(-1) & (x0 >= 0) & (x0 <= x1) & (x1 <= 1) & (y0 >= 0) & (y0 <= y1) & (y1 <= 1)
         wrong = (used & ~valid).any(1) | (counts < 0) | (counts > self.max_boxes)
         if wrong.any():
             image = int(wrong.nonzero()[0])
             raise ValueError(
-                f"image {image} has a box that is empty, not finite or out of the image, or a count beyond "
+                f"image {image} has a box that is turned around, not finite or out of the image, or a count beyond "
                 f"0 to {self.max_boxes}: {boxes[image].tolist()}, count {int(counts[image])}"
             )
         self._boxes.copy_(boxes.where(used[..., None], 0))

@@ -16,7 +16,8 @@ class CIFAR10(ImageDataset):
     """32-pixel images of 10 classes (Krizhevsky, 2009).
 
     Args:
-        data_root: holds the published ``cifar-10-batches-py``, or class folders ``train/CLASS/*`` and ``test/CLASS/*``.
+        data_root: holds the published ``cifar-10-batches-py``, or class folders ``train/CLASS/*`` and
+            ``test/CLASS/*``.
         split: ``'train'`` (50,000) or ``'test'`` (10,000).
     """
 
@@ -36,13 +37,15 @@ class CIFAR10(ImageDataset):
             return [entry | dict(path=f"{self.split}/{entry['path']}") for entry in entries]
         if not (root / self.reader.base_folder).is_dir():
             raise MissingData(
-                f"{root} holds neither {self.reader.base_folder}/ nor {self.split}/CLASS/: put the published {self.archive} "
-                f"there and unpack it (tar xf {self.archive}), or class folders of images"
+                f"{root} holds neither {self.reader.base_folder}/ nor {self.split}/CLASS/: put the published "
+                f"{self.archive} there and unpack it (tar xf {self.archive}), or class folders of images"
             )
         try:
             published = self.reader(root, train=self.split == "train")
         except RuntimeError as error:
-            raise MissingData(f"{root / self.reader.base_folder} is incomplete or damaged: unpack {self.archive} again") from error
+            raise MissingData(
+                f"{root / self.reader.base_folder} is incomplete or damaged: unpack {self.archive} again"
+            ) from error
         self.pixels = published.data
         return [dict(row=row, label=int(label)) for row, label in enumerate(published.targets)]
 

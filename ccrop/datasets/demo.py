@@ -135,15 +135,11 @@ def mask_polygons(mask: np.ndarray, corner: tuple[int, int] = (0, 0)) -> list[li
     doubled = mask.astype(np.uint8).repeat(2, 0).repeat(2, 1)
     contours, hierarchy = cv2.findContours(doubled, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
     holes = [
-        contour
-        for contour, links in zip(contours, hierarchy[0] if contours else (), strict=True)
-        if links[3] >= 0
+        contour for contour, links in zip(contours, hierarchy[0] if contours else (), strict=True) if links[3] >= 0
     ]
     if holes:
         cut = int(holes[0][:, 0, 0].mean()) // 2 + 1
-        return mask_polygons(mask[:, :cut], corner) + mask_polygons(
-            mask[:, cut:], (corner[0] + cut, corner[1])
-        )
+        return mask_polygons(mask[:, :cut], corner) + mask_polygons(mask[:, cut:], (corner[0] + cut, corner[1]))
     # In the doubled mask a left edge has an even coordinate, 2 x, and a right edge an odd one, 2 x - 1.
     return [((contour[:, 0] + 1) // 2 + corner).ravel().tolist() for contour in contours]
 
@@ -204,8 +200,7 @@ def _coco(split: str, records: list[list[dict]], parameters: dict) -> dict:
         ],
         "annotations": [{"id": number, **annotation} for number, annotation in enumerate(annotations, 1)],
         "categories": [
-            {"id": number, "name": name, "supercategory": name.split()[1]}
-            for number, name in enumerate(CLASSES, 1)
+            {"id": number, "name": name, "supercategory": name.split()[1]} for number, name in enumerate(CLASSES, 1)
         ],
     }
 
@@ -230,6 +225,5 @@ def _is_complete(root: Path, wanted: dict) -> bool:
     if found == wanted:
         found = "a demo set from which images are missing"
     raise FileExistsError(
-        f"{root} exists and is {found}, not the demo set {wanted}: "
-        "choose another folder, or move this one away"
+        f"{root} exists and is {found}, not the demo set {wanted}: choose another folder, or move this one away"
     )

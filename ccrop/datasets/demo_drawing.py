@@ -154,8 +154,7 @@ def _draw_thing(canvas, thing: Thing, texture: str, light, grain, rng: Generator
     lit = cv2.resize(_relief(small, light, rng), (width, height))
     region, inside = overlap(thing)
     rows, columns = (
-        np.arange(part.start, part.stop) - middle
-        for part, middle in zip(inside, thing.middle[::-1], strict=True)
+        np.arange(part.start, part.stop) - middle for part, middle in zip(inside, thing.middle[::-1], strict=True)
     )
     pattern = _texture(texture, thing, rows[:, None], columns, rng)
     first, second = _two_colours(rng)

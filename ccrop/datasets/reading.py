@@ -67,9 +67,7 @@ def _to_rgb(image: Image.Image) -> Image.Image:
     if image.mode == "RGB":
         return image
     if image.mode == "F":
-        raise _UnknownRange(
-            "its pixels are floating-point numbers of unknown range: save it with 8 or 16 bits"
-        )
+        raise _UnknownRange("its pixels are floating-point numbers of unknown range: save it with 8 or 16 bits")
     if image.mode.startswith("I"):
         levels = np.asarray(image).astype(np.int64)
         if levels.min() < 0 or levels.max() > 65535:

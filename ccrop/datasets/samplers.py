@@ -11,7 +11,7 @@ class SeededSampler(DefaultSampler):
     """MMEngine's sampler, giving (seed, epoch, index), from which a data set draws all random numbers of a sample."""
 
     def __iter__(self) -> Iterator[tuple[int, int, int]]:
-        return ((self.seed, self.epoch, index) for index in super(SeededSampler, self).__iter__())
+        return ((self.seed, self.epoch, index) for index in super().__iter__())
 
 
 class ShardedBatches(Sampler):

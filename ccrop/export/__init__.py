@@ -43,9 +43,7 @@ from ccrop.export.resnet import ResNet
 __all__ = ["FRAMEWORKS", "export_backbone"]
 
 
-def export_backbone(
-    checkpoint_path: str | Path, framework: str, out: str | Path, force: bool = False
-) -> ResNet:
+def export_backbone(checkpoint_path: str | Path, framework: str, out: str | Path, force: bool = False) -> ResNet:
     """Write the backbone of a ccrop checkpoint to `out`, in the form that `framework` loads.
 
     Args:

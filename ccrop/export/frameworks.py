@@ -21,18 +21,14 @@ def backbone_of(checkpoint: Mapping[str, Any]) -> StateDict:
     prefix = "backbone."
     backbone = {name[len(prefix) :]: tensor for name, tensor in state_dict.items() if name.startswith(prefix)}
     if not backbone:
-        raise ValueError(
-            "the checkpoint holds no backbone: no key of its 'state_dict' starts with 'backbone.'"
-        )
+        raise ValueError("the checkpoint holds no backbone: no key of its 'state_dict' starts with 'backbone.'")
     return backbone
 
 
 def to_torchvision(resnet: ResNet, state_dict: StateDict) -> StateDict:
     """For `torchvision.models.resnet{depth}`, strict apart from `fc.*`."""
     _require_image_stem(resnet, "torchvision")
-    _require_width_64(
-        resnet, "torchvision", "its resnet{} has 64 channels in the stem, whatever the arguments"
-    )
+    _require_width_64(resnet, "torchvision", "its resnet{} has 64 channels in the stem, whatever the arguments")
     return dict(state_dict)
 
 

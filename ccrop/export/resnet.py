@@ -49,35 +49,25 @@ class ResNet:
         depths = [depth for depth in BLOCKS if BLOCKS[depth] == blocks and (depth >= 50) == bottleneck]
         if not depths:
             kind = "bottleneck" if bottleneck else "basic"
-            raise ValueError(
-                f"no known ResNet has {blocks} {kind} blocks in its stages; known depths: {[*BLOCKS]}"
-            )
+            raise ValueError(f"no known ResNet has {blocks} {kind} blocks in its stages; known depths: {[*BLOCKS]}")
         resnet = cls(depths[0], width=stem.shape[0], in_channels=stem.shape[1], stem_kernel=stem.shape[2])
         resnet._check_shapes(state_dict)
         return resnet
 
     def shapes(self) -> dict[str, Shape]:
         """Name and shape of every parameter and buffer, the classifier excepted."""
-        shapes = _conv_and_norm(
-            "conv1", "bn1", (self.width, self.in_channels, self.stem_kernel, self.stem_kernel)
-        )
+        shapes = _conv_and_norm("conv1", "bn1", (self.width, self.in_channels, self.stem_kernel, self.stem_kernel))
         inputs = self.width
         for stage, blocks in enumerate(BLOCKS[self.depth]):
             inner = self.width * 2**stage
-            kernels = (
-                [(inner, 3), (inner, 3)] if self.depth < 50 else [(inner, 1), (inner, 3), (4 * inner, 1)]
-            )
+            kernels = [(inner, 3), (inner, 3)] if self.depth < 50 else [(inner, 1), (inner, 3), (4 * inner, 1)]
             outputs = kernels[-1][0]
             for block in range(blocks):
                 name = f"layer{stage + 1}.{block}"
                 if block == 0 and (stage > 0 or inputs != outputs):
-                    shapes |= _conv_and_norm(
-                        f"{name}.downsample.0", f"{name}.downsample.1", (outputs, inputs, 1, 1)
-                    )
+                    shapes |= _conv_and_norm(f"{name}.downsample.0", f"{name}.downsample.1", (outputs, inputs, 1, 1))
                 for i, (channels, side) in enumerate(kernels, start=1):
-                    shapes |= _conv_and_norm(
-                        f"{name}.conv{i}", f"{name}.bn{i}", (channels, inputs, side, side)
-                    )
+                    shapes |= _conv_and_norm(f"{name}.conv{i}", f"{name}.bn{i}", (channels, inputs, side, side))
                     inputs = channels
         return shapes
 
@@ -87,14 +77,10 @@ class ResNet:
         odd = {
             "missing": expected.keys() - found.keys(),
             "unexpected": found.keys() - expected.keys(),
-            "of another shape": {
-                name for name in expected.keys() & found.keys() if expected[name] != found[name]
-            },
+            "of another shape": {name for name in expected.keys() & found.keys() if expected[name] != found[name]},
         }
         if any(odd.values()):
-            listed = "; ".join(
-                f"{len(names)} {what}: {min(names)} ..." for what, names in odd.items() if names
-            )
+            listed = "; ".join(f"{len(names)} {what}: {min(names)} ..." for what, names in odd.items() if names)
             raise ValueError(f"the backbone differs from ResNet-{self.depth} of width {self.width}: {listed}")
 
 

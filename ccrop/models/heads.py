@@ -9,8 +9,8 @@ def projector(in_channels: int, channels: int, out_channels: int, num_layers: in
     Maps ``(N, in_channels)`` to ``(N, out_channels)``; ``num_layers - 1`` hidden layers of ``channels``.
     """
     layers: list[nn.Module] = []
-    for width_in, width_out in zip([in_channels] + [channels] * (num_layers - 2), [channels] * (num_layers - 1)):
-        layers += [nn.Linear(width_in, width_out, bias=False), nn.BatchNorm1d(width_out), nn.ReLU(inplace=True)]
+    for width in [in_channels] + [channels] * (num_layers - 2):
+        layers += [nn.Linear(width, channels, bias=False), nn.BatchNorm1d(channels), nn.ReLU(inplace=True)]
     layers += [nn.Linear(channels, out_channels, bias=False), nn.BatchNorm1d(out_channels, affine=False)]
     return nn.Sequential(*layers)
 

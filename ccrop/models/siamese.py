@@ -63,4 +63,4 @@ class Siamese(BaseModel):
 
     @abstractmethod
     def loss(self, views: list[Tensor]) -> dict[str, Tensor]:
-        """``dict(loss=scalar)`` of the views; sets :attr:`embeddings` to z ``(N, d)``, detached, for the health watch."""
+        """``dict(loss=scalar)`` of the views; sets :attr:`embeddings` to z ``(N, d)``, detached, for health."""

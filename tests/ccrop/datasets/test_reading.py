@@ -100,9 +100,7 @@ def test_colour_key_lies_over_white(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["image.png", "image.tif", "image.webp", "image.jpg"])
-@pytest.mark.parametrize(
-    ("orientation", "top_left"), [(1, RED), (2, GREEN), (3, WHITE), (6, BLUE), (8, GREEN)]
-)
+@pytest.mark.parametrize(("orientation", "top_left"), [(1, RED), (2, GREEN), (3, WHITE), (6, BLUE), (8, GREEN)])
 def test_orientation_is_undone(tmp_path, name, orientation, top_left):
     corners = np.array([[RED, GREEN], [BLUE, WHITE]], np.uint8).repeat(16, 0).repeat(24, 1)
     exif = Image.Exif()

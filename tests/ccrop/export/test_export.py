@@ -16,9 +16,7 @@ TOOL = Path(__file__).parents[3] / "tools" / "export.py"
 
 @pytest.fixture
 def checkpoint(tmp_path):
-    state_dict = {
-        f"backbone.{name}": torch.rand(shape) for name, shape in ResNet(50, width=8).shapes().items()
-    }
+    state_dict = {f"backbone.{name}": torch.rand(shape) for name, shape in ResNet(50, width=8).shapes().items()}
     path = tmp_path / "last.pth"
     torch.save({"state_dict": state_dict | {"projector.0.weight": torch.zeros(2)}}, path)
     return path

@@ -57,9 +57,7 @@ def test_torchvision(pretrained, tmp_path):
     depth, checkpoint, images, features = pretrained
     export_backbone(checkpoint, "torchvision", tmp_path / "out.pth")
     model = getattr(torchvision.models, f"resnet{depth}")()
-    missing, unexpected = model.load_state_dict(
-        torch.load(tmp_path / "out.pth", weights_only=True), strict=False
-    )
+    missing, unexpected = model.load_state_dict(torch.load(tmp_path / "out.pth", weights_only=True), strict=False)
     assert (missing, unexpected) == (["fc.weight", "fc.bias"], [])
     assert_same_features(torch.nn.Sequential(*list(model.children())[:-2]).eval(), images, features)
 
@@ -68,9 +66,7 @@ def test_timm(pretrained, tmp_path):
     depth, checkpoint, images, features = pretrained
     export_backbone(checkpoint, "timm", tmp_path / "out.pth")
     # Without a classifier, timm loads strictly.
-    model = timm.create_model(
-        f"resnet{depth}", num_classes=0, global_pool="", checkpoint_path=tmp_path / "out.pth"
-    )
+    model = timm.create_model(f"resnet{depth}", num_classes=0, global_pool="", checkpoint_path=tmp_path / "out.pth")
     assert_same_features(model.eval(), images, features)
 
 
