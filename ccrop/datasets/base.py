@@ -42,6 +42,8 @@ class ImageDataset(BaseDataset):
     """
 
     def __init__(self, data_root: str | Path, pipeline: Sequence[dict[str, Any]] = (), subset: int | None = None):
+        if subset is not None and subset < 1:
+            raise ValueError(f"subset must be a positive number of images or None for all, got {subset}")
         self.subset = subset
         self.boxes: BoxStore | None = None
         super().__init__(data_root=str(data_root), data_prefix={}, pipeline=[_build(step) for step in pipeline])
@@ -61,9 +63,12 @@ class ImageDataset(BaseDataset):
             key: its index, or (seed, epoch, index) as :class:`ccrop.datasets.SeededSampler` gives them.
 
         Raises:
+            IndexError: the index is not in 0 to ``len(self) - 1``.
             UnreadableImage: not one image of the data set is readable.
         """
         seed, epoch, index = (0, 0, key) if isinstance(key, int) else key
+        if not 0 <= index < len(self):
+            raise IndexError(f"image {index} of {len(self)}")
         rng = np.random.default_rng((seed, epoch, index))
         for candidate in range(index, index + len(self)):
             candidate %= len(self)
@@ -107,9 +112,10 @@ class ImageDataset(BaseDataset):
 
 
 def list_images(root: str | Path, folder: str | Path = "") -> list[str]:
-    """Sorted paths, relative to ``root``, of all images below ``root / folder``, nested ones too."""
+    """Sorted paths, relative to ``root``, of all images below ``root / folder``, nested ones too, hidden ones not."""
     found: list[str] = []
-    for parent, _, names in os.walk(Path(root, folder), followlinks=True):
+    for parent, folders, names in os.walk(Path(root, folder), followlinks=True):
+        folders[:] = [name for name in folders if name[0] != "."]
         prefix = os.path.relpath(parent, root)
         prefix = "" if prefix == "." else prefix + os.sep
         found += [prefix + name for name in names if name.lower().endswith(IMAGE_SUFFIXES) and name[0] != "."]

@@ -75,13 +75,17 @@ class STL10(ImageDataset):
 
     def load_data_list(self) -> list[dict[str, Any]]:
         folder = Path(self.data_root, "stl10_binary")
-        file = folder / f"{self.split}_X.bin"
-        if not file.is_file():
-            raise MissingData(f"{file} is missing: put the published stl10_binary.tar.gz there and unpack it")
-        self.pixels = np.memmap(file, dtype=np.uint8, mode="r").reshape(-1, 3, 96, 96)
+        images, classes = folder / f"{self.split}_X.bin", folder / f"{self.split}_y.bin"
+        for file in [images] if self.split == "unlabeled" else [images, classes]:
+            if not file.is_file():
+                raise MissingData(
+                    f"{file} is missing: put the published stl10_binary.tar.gz into {self.data_root} and unpack it "
+                    "(tar xf stl10_binary.tar.gz)"
+                )
+        self.pixels = np.memmap(images, dtype=np.uint8, mode="r").reshape(-1, 3, 96, 96)
         if self.split == "unlabeled":
             return [dict(row=row) for row in range(len(self.pixels))]
-        labels = np.fromfile(folder / f"{self.split}_y.bin", dtype=np.uint8)
+        labels = np.fromfile(classes, dtype=np.uint8)
         return [dict(row=row, label=int(label) - 1) for row, label in enumerate(labels)]
 
     def read(self, info: dict[str, Any]) -> Image.Image:
@@ -103,15 +107,20 @@ class TinyImageNet(ImageDataset):
 
     def load_data_list(self) -> list[dict[str, Any]]:
         root = Path(self.data_root, "tiny-imagenet-200")
-        if not (root / "train").is_dir():
-            raise MissingData(f"{root}/train is missing: put the published tiny-imagenet-200.zip there and unpack it")
-        classes = sorted(folder.name for folder in (root / "train").iterdir())
+        annotations = root / "val" / "val_annotations.txt"
+        for needed in [root / "train"] if self.split == "train" else [root / "train", annotations]:
+            if not needed.exists():
+                raise MissingData(
+                    f"{needed} is missing: put the published tiny-imagenet-200.zip into {self.data_root} and unpack it "
+                    "(unzip tiny-imagenet-200.zip)"
+                )
+        classes = sorted(folder.name for folder in (root / "train").iterdir() if folder.is_dir())
         number = {name: i for i, name in enumerate(classes)}
         prefix = f"{root.name}/{self.split}"
         if self.split == "train":
             paths = list_images(root / "train")
             return [dict(path=f"{prefix}/{path}", label=number[Path(path).parts[0]]) for path in paths]
-        rows = [line.split("\t")[:2] for line in (root / "val" / "val_annotations.txt").read_text().splitlines()]
+        rows = [line.split("\t")[:2] for line in annotations.read_text().splitlines()]
         return [dict(path=f"{prefix}/images/{name}", label=number[wnid]) for name, wnid in sorted(rows)]
 
 
