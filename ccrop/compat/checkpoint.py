@@ -7,7 +7,6 @@ in place. :func:`install_safe_checkpoints` replaces both ends for MMEngine and f
 import errno
 import os
 import shutil
-import tempfile
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
@@ -55,8 +54,11 @@ def load_checkpoint(path: str | os.PathLike, map_location: Any = "cpu") -> dict[
     try:
         with torch.serialization.safe_globals(SAFE_GLOBALS):
             return torch.load(path, map_location=map_location, weights_only=True)
-    except (UnpicklingError, RuntimeError, EOFError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+    except (OSError, MemoryError):
+        raise
+    except Exception as error:  # the unpickler raises nearly anything on damaged files
+        cause = error.__context__ or error  # torch wraps it in advice to load the file without checks
+        reason = (str(cause).strip().splitlines() or [""])[0].split(". ")[0] or type(cause).__name__
         raise UntrustedCheckpoint(
             f"checkpoint {path} was not loaded: it is damaged, or holds objects that would run code ({reason}). "
             "If you trust its source, load it yourself and save its tensors alone."
@@ -74,15 +76,15 @@ class AtomicLocalBackend(LocalBackend):
 
     def _write(self, content: bytes, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent)
+        partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
         try:
-            with os.fdopen(handle, "wb") as file:
+            with partial.open("wb") as file:
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
-            os.replace(name, path)
+            partial.replace(path)
         except BaseException as error:
-            Path(name).unlink(missing_ok=True)
+            partial.unlink(missing_ok=True)
             if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
                 free = shutil.disk_usage(path.parent).free
                 raise OSError(
