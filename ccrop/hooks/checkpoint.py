@@ -28,7 +28,7 @@ class WholeCheckpointHook(CheckpointHook):
     def _save_checkpoint_with_step(self, runner: Runner, step: int, meta: dict[str, Any]) -> None:
         super()._save_checkpoint_with_step(runner, step, meta)
         if self.keep > 0 and is_main_process():
-            for old in checkpoints(runner.work_dir)[: -self.keep]:
+            for old in checkpoints(self.out_dir)[: -self.keep]:
                 old.unlink()
 
 

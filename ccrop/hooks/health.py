@@ -1,6 +1,7 @@
 """Is the embedding alive? Watches for collapse in every iteration and judges at the end of an epoch."""
 
 import os
+import shutil
 from typing import Any
 
 import torch
@@ -71,7 +72,7 @@ class HealthHook(Hook):
         healthy = os.path.join(runner.work_dir, "last_healthy.pth")
         latest = latest_checkpoint(runner.work_dir)
         if latest is not None and is_main_process() and not os.path.exists(healthy):
-            os.link(latest, healthy)
+            _keep(latest, healthy)
         message = (
             f"COLLAPSE: z-std x sqrt(d) never exceeded {highest:.4f} in epoch {runner.epoch + 1} (healthy is about 1, "
             f"the limit {self.threshold}). Lower the learning rate, check batch size, augmentation and that BN trains; "
@@ -80,3 +81,11 @@ class HealthHook(Hook):
         if self.stop_on_collapse:
             raise CollapseError(message)
         runner.logger.warning("\n".join(["!" * 100, message, "!" * 100]))
+
+
+def _keep(checkpoint: str, name: str) -> None:
+    """A second name for a checkpoint, which outlives the first; a copy where the file system has no hard links."""
+    try:
+        os.link(checkpoint, name)
+    except OSError:
+        shutil.copyfile(checkpoint, name)
