@@ -2,9 +2,9 @@
 
 import math
 from collections.abc import Sequence
-from functools import lru_cache
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from ccrop.localization.heatmap import feature_heatmap
@@ -15,7 +15,8 @@ class SingleObject:
 
     ContrastiveCrop (Peng et al., CVPR 2022), equation 3. The heatmap is upsampled bilinearly
     (``align_corners=False``) to ``image_size``; a box is (first column / width, first row / height,
-    last column / width, last row / height) of the pixels above ``threshold``.
+    last column / width, last row / height) of the pixels above ``threshold``, to the last bit what
+    ``F.interpolate`` and ``nonzero`` give on one image after the other.
 
     Args:
         threshold: k in [0, 1); the published code uses 0.10.
@@ -29,6 +30,7 @@ class SingleObject:
             raise ValueError(f"threshold must lie in [0, 1), got {threshold}")
         self.threshold = threshold
 
+    @torch.no_grad()
     def __call__(self, features: Tensor | Sequence[Tensor], image_size: tuple[int, int]) -> tuple[Tensor, Tensor]:
         """Boxes of a batch, without a loop over images and without a host-device synchronisation.
 
@@ -41,46 +43,57 @@ class SingleObject:
             the map has no signal (a collapsed model) and the box is the whole image; ``counts (N,)``, all 1.
         """
         heatmap = feature_heatmap(features if isinstance(features, Tensor) else features[-1])
-        height, width = image_size
-        with torch.autocast(heatmap.device.type, enabled=False):
-            x0, x1, found = _extent_above(heatmap, width, height, self.threshold)
-            y0, y1, _ = _extent_above(heatmap.mT, height, width, self.threshold)
-        boxes = torch.stack([x0 / width, y0 / height, x1 / width, y1 / height, torch.ones_like(x0)], dim=-1)
+        if heatmap.is_cpu:
+            columns, rows = _peaks_around(self.threshold, heatmap, image_size)
+        else:
+            columns, rows = _peaks(heatmap, image_size)
+        x0, x1 = _extent(columns > self.threshold)
+        y0, y1 = _extent(rows > self.threshold)
+        boxes = torch.stack([x0, y0, x1, y1, torch.ones_like(x0)], dim=-1)
         whole = boxes.new_tensor([0.0, 0.0, 1.0, 1.0, 0.0])
-        boxes = torch.where(found[:, None], boxes, whole)
+        boxes = torch.where(torch.isfinite(x0)[:, None], boxes, whole)
         return boxes[:, None], torch.ones(len(boxes), dtype=torch.long, device=boxes.device)
 
 
-def _extent_above(heatmap: Tensor, width: int, height: int, threshold: float) -> tuple[Tensor, Tensor, Tensor]:
-    """First and last column of the bilinearly upsampled map that hold a value above the threshold.
+def _extent(above: Tensor) -> tuple[Tensor, Tensor]:
+    """First and last index of the true values of ``(length, N)``, over length; infinite where there is none."""
+    index = torch.arange(len(above), dtype=torch.float32, device=above.device)[:, None] / len(above)
+    return index.where(above, math.inf).amin(dim=0), index.where(above, -math.inf).amax(dim=0)
 
-    Between two source rows a bilinear map is linear along a column, so a column's maximum lies on an
-    output row next to a source row: only those rows are computed, ``2 h`` at most instead of ``height``.
 
-    Args:
-        heatmap: ``(N, h, w)``.
-        width, height: the upsampled size in pixels.
+def _peaks(heatmap: Tensor, image_size: tuple[int, int]) -> tuple[Tensor, Tensor]:
+    """Largest value of each column ``(width, N)`` and each row ``(height, N)`` of the upsampled map."""
+    upsampled = F.interpolate(heatmap[:, None], image_size, mode="bilinear", align_corners=False)[:, 0]
+    return upsampled.amax(dim=1).T, upsampled.amax(dim=2).T
 
-    Returns:
-        first ``(N,)`` and last ``(N,)`` column as float32, and whether there is any ``(N,)``.
+
+def _peaks_around(threshold: float, heatmap: Tensor, image_size: tuple[int, int]) -> tuple[Tensor, Tensor]:
+    """:func:`_peaks`, cheap enough for a CPU: exact to rounding, and always on the right side of the threshold.
+
+    Between two source rows a bilinear map is linear along a column, so a column's maximum lies on an output
+    row next to a source row: ``2 h`` rows at most instead of ``height``. The few images with a peak so near to
+    the threshold that rounding decides get :func:`_peaks`.
     """
-    rows = _interpolation(heatmap.shape[1], height, True, heatmap.device)
-    columns = _interpolation(heatmap.shape[2], width, False, heatmap.device)
-    peaks = (rows @ heatmap @ columns.T).amax(dim=1)
-    above = peaks > threshold
-    index = torch.arange(width, dtype=torch.float32, device=heatmap.device)
-    first = index.where(above, math.inf).amin(dim=1)
-    last = index.where(above, -math.inf).amax(dim=1)
-    return first, last, above.any(dim=1)
+    maps = heatmap.permute(1, 2, 0).contiguous()
+    columns, rows = _column_peaks(maps, *image_size), _column_peaks(maps.transpose(0, 1), *image_size[::-1])
+    rounding = 8 * max(heatmap.shape[1:]) * torch.finfo(torch.float32).eps
+    doubtful = (torch.cat([columns, rows]) - threshold).abs().amin(dim=0) < rounding
+    if doubtful.any():
+        columns[:, doubtful], rows[:, doubtful] = _peaks(heatmap[doubtful], image_size)
+    return columns, rows
 
 
-@lru_cache(maxsize=32)
-def _interpolation(source: int, target: int, only_next_to_sources: bool, device: torch.device) -> Tensor:
-    """Weights ``(rows, source)`` of 1D linear interpolation with half-pixel centers, edges repeated."""
-    position = torch.arange(target)
-    if only_next_to_sources:
-        center = (torch.arange(source) + 0.5) * target / source - 0.5
-        position = torch.cat([center.floor(), center.ceil()]).clamp(0, target - 1).unique()
-    coordinate = ((position + 0.5) * (source / target) - 0.5).clamp(0, source - 1)
-    distance = (coordinate[:, None] - torch.arange(source)).abs()
-    return (1 - distance).clamp(min=0).to(device)
+def _column_peaks(maps: Tensor, height: int, width: int) -> Tensor:
+    """``(h, w, N)`` to ``(width, N)``: the columns' maxima over the output rows next to a source row."""
+    center = (torch.arange(len(maps)) + 0.5) * height / len(maps) - 0.5
+    near = torch.cat([center.floor(), center.ceil()]).clamp(0, height - 1).unique()
+    rows = _interpolated(maps, height, near)
+    return _interpolated(rows.transpose(0, 1), width, torch.arange(width)).amax(dim=1)
+
+
+def _interpolated(maps: Tensor, length: int, index: Tensor) -> Tensor:
+    """Those entries of maps ``(l, ...)`` linearly interpolated to ``length`` along their first axis."""
+    coordinate = ((index + 0.5) * (len(maps) / length) - 0.5).clamp(0, len(maps) - 1)
+    low = coordinate.long()
+    high = (low + 1).clamp(max=len(maps) - 1)
+    return maps.index_select(0, low).lerp_(maps.index_select(0, high), (coordinate - low)[:, None, None])
