@@ -97,7 +97,7 @@ class ReferenceAugmentation:
 
     def __call__(self, view: Image.Image, rng: np.random.Generator) -> Image.Image:
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(int(rng.integers(2**63)))
+            torch.default_generator.manual_seed(int(rng.integers(2**63)))
             return self.steps(view)
 
 
