@@ -11,6 +11,7 @@ nothing of mmdet can be imported. mmcv has no wheels for current torch, hence th
 import functools
 import importlib.util
 import sys
+from importlib.machinery import ModuleSpec
 from types import ModuleType
 
 import torch
@@ -35,7 +36,11 @@ def install_mmcv_ext() -> None:
 
 
 class _StandIn(ModuleType):
-    """Has an operator for every name without a leading underscore."""
+    """Has an operator for every name without a leading underscore, and no loader, as MMEngine's look for one asks."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.__spec__ = ModuleSpec(name, loader=None)
 
     def __getattr__(self, name: str):
         if name.startswith("_"):

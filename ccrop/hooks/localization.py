@@ -14,6 +14,8 @@ from tqdm import tqdm
 from ccrop.datasets import BoxStore
 from ccrop.hooks.inference import evaluating, whole_images
 
+WHOLE = 0.98
+
 
 class LocalizationHook(Hook):
     """Owns the schedule of localisation, runs it over the ranks' shards and writes the data set's BoxStore.
@@ -117,20 +119,32 @@ class LocalizationHook(Hook):
     def _without_looking(self, store: BoxStore) -> tuple[Tensor, Tensor]:
         return self.localizer(torch.empty(len(store), 1, 1, 1), self.image_size)
 
+    def after_train_epoch(self, runner: Runner) -> None:
+        store = runner.train_dataloader.dataset.boxes
+        if store.counts.any():
+            for name, value in describe(store).items():
+                runner.message_hub.update_scalar(f"epoch/{name}", value)
+
     def _report(self, runner: Runner, store: BoxStore, seconds: float) -> None:
-        boxes = store.boxes[torch.arange(store.max_boxes) < store.counts[:, None]]
-        area = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
-        whole = (area > 0.98).float()
-        scalars = dict(clusters=len(boxes) / len(store), box_area=area.mean().item(), whole_image=whole.mean().item())
-        for name, value in scalars.items():
-            runner.message_hub.update_scalar(f"epoch/{name}", value)
+        found = describe(store)
         runner.logger.info(
-            f"Localised {len(store)} images in {seconds:.1f} s: {scalars['clusters']:.2f} boxes an image, mean area "
-            f"{scalars['box_area']:.3f} of the image, {scalars['whole_image']:.1%} of the boxes are whole images"
+            f"Localised {len(store)} images in {seconds:.1f} s: {found['clusters']:.2f} boxes an image, mean area "
+            f"{found['box_area']:.3f} of the image, {found['whole_image']:.1%} of the boxes are whole images"
         )
-        silent = int((boxes[:, 4] == 0).sum())
+        silent = int(((store.boxes[..., 4] == 0).all(1) & (store.counts > 0)).sum())
         if silent:
             runner.logger.warning(
                 f"{silent} of {len(store)} images have a constant or non-finite heatmap and got the whole image as "
                 "box: the backbone has collapsed or diverged on them"
             )
+
+
+def describe(store: BoxStore) -> dict[str, float]:
+    """Boxes an image, the boxes' mean area as a share of the image, and the share of boxes over 98 % of the image."""
+    boxes = store.boxes[torch.arange(store.max_boxes) < store.counts[:, None]]
+    area = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
+    return dict(
+        clusters=len(boxes) / len(store),
+        box_area=area.mean().item(),
+        whole_image=(area > WHOLE).float().mean().item(),
+    )

@@ -22,7 +22,7 @@ COLUMNS = {
 
 
 class ProgressHook(Hook):
-    """Prints the epoch's line from the scalars ``epoch/*`` that other hooks leave in the message hub.
+    """Prints the epoch's line from the scalars ``epoch/*`` that other hooks left in the message hub during the epoch.
 
     A new scalar appears as ``name value``; the known ones have their format in ``COLUMNS``. All go to the visualiser's
     backends (TensorBoard by default), under the same names.
@@ -32,6 +32,7 @@ class ProgressHook(Hook):
 
     def __init__(self) -> None:
         self._bar: tqdm | None = None
+        self._seen: dict[str, int] = {}
         self._loss = 0.0
         self._started = 0.0
         self._first_epoch = 0
@@ -44,6 +45,7 @@ class ProgressHook(Hook):
     def before_train_epoch(self, runner: Runner) -> None:
         self._loss = 0.0
         self._started = time.perf_counter()
+        self._seen = {name: len(buffer.data[0]) for name, buffer in runner.message_hub.log_scalars.items()}
         self._bar = tqdm(
             total=len(runner.train_dataloader),
             desc=f"epoch {runner.epoch + 1}/{runner.max_epochs}",
@@ -66,7 +68,7 @@ class ProgressHook(Hook):
         scalars = {
             name.removeprefix("epoch/"): buffer.current()
             for name, buffer in runner.message_hub.log_scalars.items()
-            if name.startswith("epoch/")
+            if name.startswith("epoch/") and len(buffer.data[0]) != self._seen.get(name)
         }
         known = [text.format(scalars[name]) for name, text in COLUMNS.items() if name in scalars]
         new = [f"{name} {value:.4g}" for name, value in scalars.items() if name not in COLUMNS]

@@ -1,0 +1,21 @@
+"""What happens around an epoch: localise, watch for collapse, kNN, gallery, progress, checkpoints."""
+
+from ccrop.hooks.checkpoint import WholeCheckpointHook
+from ccrop.hooks.gallery import GalleryHook
+from ccrop.hooks.health import HealthHook
+from ccrop.hooks.knn import KNNHook
+from ccrop.hooks.localization import LocalizationHook
+from ccrop.hooks.progress import ProgressHook
+from ccrop.hooks.reproducible import ReproducibleHook
+from ccrop.hooks.unreadable import UnreadableImagesHook
+
+__all__ = [
+    "GalleryHook",
+    "HealthHook",
+    "KNNHook",
+    "LocalizationHook",
+    "ProgressHook",
+    "ReproducibleHook",
+    "UnreadableImagesHook",
+    "WholeCheckpointHook",
+]

@@ -1,0 +1,212 @@
+"""From a config file to a runner: data root or demo set, device, precision, work_dir, checkpoint to resume from."""
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.config import Config
+from mmengine.dist import barrier, init_dist, is_main_process
+from mmengine.logging import MMLogger
+from mmengine.model import MMDistributedDataParallel
+from mmengine.optim import AmpOptimWrapper
+from mmengine.registry import DATASETS
+from mmengine.runner import Runner
+from torch import nn
+
+from ccrop.compat.checkpoint import install_safe_checkpoints
+from ccrop.datasets import MissingData
+from ccrop.datasets.demo import make_demo_set
+from ccrop.hooks.checkpoint import latest_checkpoint
+from ccrop.optim import AutocastOptimWrapper
+
+DEMO_ROOT = Path("data/demo")
+# what MMEngine logs in every run about its own insides
+INSIDE_MMENGINE = ("will be deprecated in future", "Hooks will be executed", "Distributed training is not used")
+
+
+class PretrainRunner(Runner):
+    """MMEngine's runner with a log that begins and ends with what a reader must know first.
+
+    The whole config is written to the work_dir and not to the log.
+    """
+
+    def build_logger(self, *args: Any, **kwargs: Any) -> MMLogger:
+        logger = super().build_logger(*args, **kwargs)
+        logger.addFilter(lambda record: not any(note in record.getMessage() for note in INSIDE_MMENGINE))
+        logger.info(self.cfg.headline)
+        return logger
+
+    def _log_env(self, env_cfg: dict[str, Any]) -> None:
+        device = (
+            torch.cuda.get_device_name() if torch.cuda.is_available() else f"CPU, {torch.get_num_threads()} threads"
+        )
+        self.logger.info(
+            f"Python {sys.version.split()[0]}, torch {torch.__version__}, {device}, {self.world_size} process(es), "
+            f"seed {self.seed}; config, log and checkpoints in {self.work_dir}"
+        )
+
+    def train(self) -> nn.Module:
+        model = super().train()
+        self.logger.info(f"Done after {self.epoch} epochs. {self.cfg.headline}")
+        return model
+
+
+def load_config(path: str | Path, data_root: str | Path | None = None, options: dict[str, Any] | None = None) -> Config:
+    """Read a config and settle what it trains on.
+
+    The root is ``data_root``, or what the config names, or the config's ``default_data_root`` where that exists.
+    Otherwise the config named ``demo`` takes this one's place, on the demo set. Every ``data_root=None`` in the
+    config is filled with the root.
+
+    Args:
+        path: a config file.
+        data_root: the root that the command line names.
+        options: dotted keys and values over those of the config.
+
+    Raises:
+        MissingData: the named root does not exist, or none is named and there is no demo.
+        FileNotFoundError: there is no such config.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"config {path} does not exist; the ones that come with ccrop are in configs/")
+    config = Config.fromfile(path)
+    config.merge_from_dict(options or {})
+    named = data_root or config.get("data_root")
+    default = config.get("default_data_root")
+    if named is not None:
+        root, demo = Path(named), False
+        if not root.exists():
+            raise MissingData(
+                f"the data root {root} does not exist; expected layout:\n{config.layout.format(root=root)}"
+            )
+    elif default is not None and Path(default).exists():
+        root, demo = Path(default), False
+    elif "demo" in config:
+        config = Config.fromfile(path.parent / config.demo)
+        config.merge_from_dict(options or {})
+        root, demo = DEMO_ROOT, True
+    else:
+        where = f"{default} does not exist" if default else "this config has no default place"
+        raise MissingData(
+            f"no data root is named and {where}: name one by --data-root; expected layout:\n"
+            + _layout(config, default or "ROOT")
+        )
+    for settings in _dicts(config):
+        if "data_root" in settings and settings["data_root"] is None:
+            settings["data_root"] = str(root)
+    config.experiment = path.stem + ("_demo" if demo else "")
+    config.headline = f"{path.stem} on {root}"
+    if demo:
+        config.headline = (
+            f"DEMO RUN of {path.stem}: no data root is named and {default} does not exist, so this trains with a short "
+            f"schedule on the drawn demo set in {root}. Pretrain on your own images by --data-root"
+        )
+    return config
+
+
+def build_runner(
+    config: Config,
+    work_dir: str | Path | None = None,
+    resume: str | None = None,
+    amp: str | None = None,
+    seed: int | None = None,
+    launcher: str = "none",
+) -> PretrainRunner:
+    """A runner that is ready to train.
+
+    Args:
+        config: of :func:`load_config`.
+        work_dir: by default ``work_dirs/`` and the experiment's name. A work_dir with checkpoints that are not
+            resumed is moved aside, never overwritten.
+        resume: ``'auto'`` for the newest checkpoint of the work_dir, or a checkpoint's path.
+        amp: ``'bf16'`` or ``'fp16'`` (GPU only) instead of the config's precision.
+        seed: instead of the config's.
+        launcher: ``'none'``, ``'pytorch'``, ``'slurm'`` or ``'mpi'``.
+
+    Raises:
+        FileNotFoundError: there is no such checkpoint to resume from.
+    """
+    install_safe_checkpoints()
+    _fit_to_machine(config, launcher)
+    if launcher != "none":
+        init_dist(launcher, **config.env_cfg.dist_cfg)
+    if config.headline.startswith("DEMO"):
+        if os.environ.get("LOCAL_RANK", "0") == "0":
+            make_demo_set(DEMO_ROOT)
+        barrier()
+
+    config.launcher = launcher
+    config.work_dir = str(work_dir or Path("work_dirs", config.experiment))
+    if seed is not None:
+        config.randomness.seed = seed
+    if amp is not None:
+        _set_precision(config, amp)
+    _set_schedule(config)
+    _set_resume(config, resume)
+    return PretrainRunner.from_cfg(config)
+
+
+def _dicts(node: Any) -> Iterator[dict[str, Any]]:
+    """All dictionaries of a config, nested ones in lists too."""
+    if isinstance(node, Config):
+        node = node._cfg_dict
+    if isinstance(node, dict):
+        yield node
+    children = node.values() if isinstance(node, dict) else node if isinstance(node, list | tuple) else ()
+    for child in children:
+        yield from _dicts(child)
+
+
+def _layout(config: Config, root: str | Path) -> str:
+    return DATASETS.get(config.train_dataloader.dataset.type).layout.format(root=root)
+
+
+def _fit_to_machine(config: Config, launcher: str) -> None:
+    """No more workers than cores; gloo and unsynchronised BN where there is no GPU."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    for settings in _dicts(config):
+        if "num_workers" in settings:
+            settings["num_workers"] = min(settings["num_workers"], cores)
+    if not torch.cuda.is_available():
+        config.train_dataloader.pin_memory = False
+        config.env_cfg.dist_cfg.backend = "gloo"
+        config.sync_bn = None
+        if launcher != "none":
+            config.model_wrapper_cfg = dict(type=MMDistributedDataParallel, device_ids=None, broadcast_buffers=True)
+
+
+def _set_precision(config: Config, amp: str) -> None:
+    if amp == "bf16":
+        config.optim_wrapper.merge(dict(type=AutocastOptimWrapper, dtype="bfloat16"))
+    else:
+        config.optim_wrapper.merge(dict(type=AmpOptimWrapper, dtype="float16"))
+
+
+def _set_schedule(config: Config) -> None:
+    """A learning-rate schedule without an ``end`` ends with the run; the rate follows the images per step."""
+    for scheduler in config.param_scheduler:
+        scheduler.setdefault("end", config.train_cfg.max_epochs)
+    config.auto_scale_lr.base_batch_size /= config.optim_wrapper.get("accumulative_counts", 1)
+
+
+def _set_resume(config: Config, resume: str | None) -> None:
+    work_dir = Path(config.work_dir)
+    latest = latest_checkpoint(work_dir)
+    if resume == "auto":
+        config.load_from, config.resume = latest, latest is not None
+    elif resume is not None:
+        if not Path(resume).is_file():
+            raise FileNotFoundError(f"checkpoint {resume} does not exist")
+        config.load_from, config.resume = resume, True
+    elif latest is not None:
+        if is_main_process():
+            number = 1
+            while (aside := work_dir.with_name(f"{work_dir.name}.{number}")).exists():
+                number += 1
+            work_dir.rename(aside)
+            print(f"{work_dir} held an earlier run, which is now {aside} (--resume would have gone on with it)")
+        barrier()

@@ -1,0 +1,38 @@
+"""CIFAR-10: two 32 px views an image, kNN accuracy on the test images."""
+
+from mmengine.config import read_base
+from mmengine.dataset import default_collate
+
+from ccrop.datasets import CIFAR10, SeededSampler
+from ccrop.hooks import KNNHook
+from ccrop.views import CropViews, RandomCrop
+
+with read_base():
+    from .runtime import *
+
+data_root = None  # name it here or by --data-root
+default_data_root = "data/cifar10"
+train_dataloader = dict(
+    batch_size=512,  # on each GPU
+    num_workers=4,
+    persistent_workers=True,
+    pin_memory=True,
+    drop_last=True,
+    sampler=dict(type=SeededSampler, shuffle=True),
+    collate_fn=dict(type=default_collate),
+    dataset=dict(
+        type=CIFAR10,
+        data_root=None,  # None is filled with the run's data root, here and below
+        split="train",
+        pipeline=[dict(type=CropViews, crop=dict(type=RandomCrop), size=32)],
+    ),
+)
+default_hooks.knn = dict(
+    type=KNNHook,
+    bank=dict(type=CIFAR10, data_root=None, split="train"),
+    queries=dict(type=CIFAR10, data_root=None, split="test"),
+    image_size=(32, 32),
+    k=200,
+    interval=10,
+    batch_size=500,
+)

@@ -1,0 +1,34 @@
+"""What every pretraining run shares: health, progress, checkpoints, logging."""
+
+from mmengine.hooks import DistSamplerSeedHook, IterTimerHook, ParamSchedulerHook, RuntimeInfoHook
+from mmengine.visualization import TensorboardVisBackend, Visualizer
+
+from ccrop.hooks import (
+    GalleryHook,
+    HealthHook,
+    ProgressHook,
+    ReproducibleHook,
+    UnreadableImagesHook,
+    WholeCheckpointHook,
+)
+
+default_scope = "mmengine"
+default_hooks = dict(
+    runtime_info=dict(type=RuntimeInfoHook),
+    timer=dict(type=IterTimerHook),
+    sampler_seed=dict(type=DistSamplerSeedHook),
+    param_scheduler=dict(type=ParamSchedulerHook),
+    checkpoint=dict(type=WholeCheckpointHook, interval=1, keep=2),
+    logger=None,  # progress takes its place
+    reproducible=dict(type=ReproducibleHook),
+    unreadable=dict(type=UnreadableImagesHook),
+    health=dict(type=HealthHook),
+    progress=dict(type=ProgressHook),
+    gallery=dict(type=GalleryHook),
+)
+
+visualizer = dict(type=Visualizer, vis_backends=[dict(type=TensorboardVisBackend)])
+randomness = dict(seed=0)
+env_cfg = dict(cudnn_benchmark=True, dist_cfg=dict(backend="nccl"))
+sync_bn = "torch"
+auto_scale_lr = dict(enable=True, base_batch_size=256)

@@ -1,0 +1,43 @@
+"""Pretrain a backbone: tools/train.py CONFIG
+
+Example:
+    python tools/train.py configs/simsiam_ccrop_coco.py --data-root data/coco
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+import torch
+from mmengine.config import DictAction
+
+from ccrop.compat.checkpoint import UntrustedCheckpoint
+from ccrop.hooks.health import CollapseError
+from ccrop.hooks.unreadable import TooManyUnreadable
+from ccrop.runner import build_runner, load_config
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("config", metavar="CONFIG", help="a file of configs/")
+    parser.add_argument("--data-root", help="the data's folder; by default the config's, or the demo set without any")
+    parser.add_argument("--work-dir", help="default: work_dirs/ and the config's name")
+    parser.add_argument("--resume", nargs="?", const="auto", metavar="FILE", help="go on: from FILE, or the newest")
+    parser.add_argument("--amp", nargs="?", const="bf16", choices=("bf16", "fp16"), help="mixed precision")
+    parser.add_argument("--seed", type=int)
+    parser.add_argument("--launcher", choices=("none", "pytorch", "slurm", "mpi"), default="none")
+    parser.add_argument("--cfg-options", nargs="+", action=DictAction, metavar="K=V", help="override the config")
+    args = parser.parse_args(argv)
+    if args.amp == "fp16" and not torch.cuda.is_available():
+        parser.error("--amp fp16 needs a GPU; bf16 runs on the CPU too")
+    try:
+        config = load_config(args.config, args.data_root, args.cfg_options)
+        build_runner(config, args.work_dir, args.resume, args.amp, args.seed, args.launcher).train()
+    except (OSError, UntrustedCheckpoint, CollapseError, TooManyUnreadable) as error:
+        print(f"{parser.prog}: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
