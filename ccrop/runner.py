@@ -21,6 +21,7 @@ from ccrop.datasets import MissingData
 from ccrop.datasets.demo import make_demo_set
 from ccrop.hooks.checkpoint import latest_checkpoint
 from ccrop.optim import AutocastOptimWrapper
+from ccrop.views import ReferenceAugmentation
 
 DEMO_ROOT = Path("data/demo")
 # what MMEngine logs in every run about its own insides
@@ -58,8 +59,8 @@ def load_config(path: str | Path, data_root: str | Path | None = None, options: 
     """Read a config and settle what it trains on.
 
     The root is ``data_root``, or what the config names, or the config's ``default_data_root`` where that exists.
-    Otherwise the config named ``demo`` takes this one's place, on the demo set. Every ``data_root=None`` in the
-    config is filled with the root.
+    Otherwise the config named ``demo`` takes this one's place, on the demo set. Every ``data_root`` in the
+    config that is None, or that of the config, becomes the root.
 
     Args:
         path: a config file.
@@ -95,8 +96,9 @@ def load_config(path: str | Path, data_root: str | Path | None = None, options: 
             f"no data root is named and {where}: name one by --data-root; expected layout:\n"
             + _layout(config, default or "ROOT")
         )
+    unsettled = (None, config.get("data_root"))
     for settings in _dicts(config):
-        if "data_root" in settings and settings["data_root"] is None:
+        if "data_root" in settings and settings["data_root"] in unsettled:
             settings["data_root"] = str(root)
     config.experiment = path.stem + ("_demo" if demo else "")
     config.headline = f"{path.stem} on {root}"
@@ -145,6 +147,7 @@ def build_runner(
         config.randomness.seed = seed
     if amp is not None:
         _set_precision(config, amp)
+    _set_augmentation(config)
     _set_schedule(config)
     _set_resume(config, resume)
     return PretrainRunner.from_cfg(config)
@@ -184,6 +187,16 @@ def _set_precision(config: Config, amp: str) -> None:
         config.optim_wrapper.merge(dict(type=AutocastOptimWrapper, dtype="bfloat16"))
     else:
         config.optim_wrapper.merge(dict(type=AmpOptimWrapper, dtype="float16"))
+
+
+def _set_augmentation(config: Config) -> None:
+    """``augment='cpu'``: torchvision's operations in the workers, instead of whole batches on the device."""
+    if config.augment == "cpu":
+        photometric = config.model.data_preprocessor
+        photometric.augment = "cpu"
+        config.train_dataloader.dataset.pipeline[0].augment = dict(
+            type=ReferenceAugmentation, blur=photometric.get("blur_prob", 0.5)
+        )
 
 
 def _set_schedule(config: Config) -> None:

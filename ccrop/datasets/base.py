@@ -5,7 +5,7 @@ import hashlib
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -33,13 +33,15 @@ class ImageDataset(BaseDataset):
     readable one takes its place.
 
     Subclasses implement :meth:`load_data_list`, whose entries hold ``path`` (relative to the data root) and
-    perhaps ``label``.
+    perhaps ``label``, and show their :attr:`layout` on disk, with ``{root}`` for the data root.
 
     Args:
         data_root: folder of the data.
         pipeline: configs of the steps, see :mod:`ccrop.views`.
         subset: use only this many images, evenly spaced over the sorted list, so over all classes alike.
     """
+
+    layout: ClassVar[str]
 
     def __init__(self, data_root: str | Path, pipeline: Sequence[dict[str, Any]] = (), subset: int | None = None):
         if subset is not None and subset < 1:

@@ -21,6 +21,7 @@ class CIFAR10(ImageDataset):
         split: ``'train'`` (50,000) or ``'test'`` (10,000).
     """
 
+    layout = "    {root}/cifar-10-batches-py/    (or {root}/train/CLASS/* and {root}/test/CLASS/*)"
     archive: ClassVar = "cifar-10-python.tar.gz"
     reader: ClassVar = torchvision.datasets.CIFAR10
 
@@ -56,6 +57,7 @@ class CIFAR10(ImageDataset):
 class CIFAR100(CIFAR10):
     """As :class:`CIFAR10` with 100 classes, from ``cifar-100-python``."""
 
+    layout = "    {root}/cifar-100-python/    (or {root}/train/CLASS/* and {root}/test/CLASS/*)"
     archive = "cifar-100-python.tar.gz"
     reader = torchvision.datasets.CIFAR100
 
@@ -67,6 +69,8 @@ class STL10(ImageDataset):
         data_root: holds the published ``stl10_binary``.
         split: ``'train'`` (5,000), ``'test'`` (8,000) or ``'unlabeled'`` (100,000, without labels).
     """
+
+    layout = "    {root}/stl10_binary/*.bin"
 
     def __init__(self, data_root: str | Path, split: str = "unlabeled", **kwargs: Any) -> None:
         _require_split(split, ("train", "test", "unlabeled"))
@@ -99,6 +103,8 @@ class TinyImageNet(ImageDataset):
         data_root: holds the published ``tiny-imagenet-200``.
         split: ``'train'`` (100,000) or ``'val'`` (10,000).
     """
+
+    layout = "    {root}/tiny-imagenet-200/{{train,val}}/"
 
     def __init__(self, data_root: str | Path, split: str = "train", **kwargs: Any) -> None:
         _require_split(split, ("train", "val"))

@@ -24,6 +24,8 @@ class CocoImages(ImageDataset):
         split: ``'train'``, ``'val'``, ``'unlabeled'``, ...; the folder's name may end in 2017.
     """
 
+    layout = LAYOUT
+
     def __init__(self, data_root: str | Path, split: str = "train", **kwargs: Any) -> None:
         self.split = split
         super().__init__(data_root, **kwargs)
@@ -44,6 +46,8 @@ class ObjectCrops(ImageDataset):
         context: side of the square in units of the box's longer side.
         min_side: shortest side of a box in pixels.
     """
+
+    layout = LAYOUT
 
     def __init__(
         self, data_root: str | Path, split: str = "val", context: float = 1.2, min_side: float = 8, **kwargs: Any

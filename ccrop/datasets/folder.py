@@ -14,6 +14,8 @@ class ImageFolder(ImageDataset):
         labelled: the first folder on an image's path is its class; otherwise there are no labels.
     """
 
+    layout = "    {root}/**/*.jpg    (any common image format, flat or nested)"
+
     def __init__(self, data_root: str | Path, labelled: bool = False, **kwargs: Any) -> None:
         self.labelled = labelled
         super().__init__(data_root, **kwargs)
@@ -31,6 +33,8 @@ class ImageList(ImageDataset):
     Args:
         data_root: the text file.
     """
+
+    layout = "    {root}    (a text file with one image path a line, relative to it or absolute)"
 
     def load_data_list(self) -> list[dict[str, Any]]:
         file = Path(self.data_root)

@@ -1,6 +1,7 @@
 """Every few epochs, or iterations: where are the objects, as the backbone sees them now?"""
 
 import time
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -11,8 +12,9 @@ from mmengine.runner import Runner
 from torch import Tensor
 from tqdm import tqdm
 
-from ccrop.datasets import BoxStore
+from ccrop.datasets import BoxStore, ImageDataset
 from ccrop.hooks.inference import evaluating, whole_images
+from ccrop.models import Siamese
 
 WHOLE = 0.98
 
@@ -53,7 +55,6 @@ class LocalizationHook(Hook):
         self.by_epoch = by_epoch
         self.batch_size = batch_size
         self.num_workers = num_workers
-        self._state: dict[str, Any] | None = None
 
     def before_run(self, runner: Runner) -> None:
         dataset = runner.train_dataloader.dataset
@@ -87,37 +88,12 @@ class LocalizationHook(Hook):
         Collective: every rank must call it.
         """
         start = time.perf_counter()
-        store = runner.train_dataloader.dataset.boxes
-        boxes, counts = self._look(runner) if self.localizer.uses_features else self._without_looking(store)
-        store.update(boxes, counts)
-        self._report(runner, store, time.perf_counter() - start)
-        runner.call_hook("after_localization")
-
-    def _look(self, runner: Runner) -> tuple[Tensor, Tensor]:
         dataset = runner.train_dataloader.dataset
-        loader = whole_images(dataset, self.image_size, self.batch_size, self.num_workers)
-        found = []
         with evaluating(runner) as model:
-            for batch in tqdm(loader, "localising", leave=False, disable=None if is_main_process() else True):
-                images = model.data_preprocessor(dict(images=batch["images"]))["images"]
-                boxes, counts = self.localizer(model.extract_feat(images), self.image_size)
-                found.append((boxes, counts, batch["index"]))
-
-        expected = torch.tensor([index for batch in loader.batch_sampler for index in batch], dtype=torch.long)
-        seen = torch.cat([index for _, _, index in found]) if found else expected
-        all_boxes = torch.zeros(len(dataset), self.localizer.max_boxes, 5)
-        all_counts = torch.zeros(len(dataset), dtype=torch.long)
-        if found:
-            # a substitute for an unreadable image has its own turn
-            own = seen == expected
-            all_boxes[seen[own]] = torch.cat([boxes for boxes, _, _ in found]).float().cpu()[own]
-            all_counts[seen[own]] = torch.cat([counts for _, counts, _ in found]).cpu()[own]
-        all_reduce(all_boxes)
-        all_reduce(all_counts)
-        return all_boxes, all_counts
-
-    def _without_looking(self, store: BoxStore) -> tuple[Tensor, Tensor]:
-        return self.localizer(torch.empty(len(store), 1, 1, 1), self.image_size)
+            boxes, counts = locate(model, dataset, self.localizer, self.image_size, self.batch_size, self.num_workers)
+        dataset.boxes.update(boxes, counts)
+        self._report(runner, dataset.boxes, time.perf_counter() - start)
+        runner.call_hook("after_localization")
 
     def after_train_epoch(self, runner: Runner) -> None:
         store = runner.train_dataloader.dataset.boxes
@@ -137,6 +113,45 @@ class LocalizationHook(Hook):
                 f"{silent} of {len(store)} images have a constant or non-finite heatmap and got the whole image as "
                 "box: the backbone has collapsed or diverged on them"
             )
+
+
+def locate(
+    model: Siamese,
+    dataset: ImageDataset,
+    localizer: Callable[[Sequence[Tensor], tuple[int, int]], tuple[Tensor, Tensor]],
+    image_size: tuple[int, int],
+    batch_size: int = 64,
+    num_workers: int = 0,
+) -> tuple[Tensor, Tensor]:
+    """Boxes of all images of a data set, every rank looking at its share.
+
+    Args:
+        model: in eval mode.
+        localizer: see :mod:`ccrop.localization`; the images are not read where it does not look at features.
+        image_size: (height, width) in pixels.
+
+    Returns:
+        ``boxes (N, K, 5)`` and ``counts (N,)`` on the CPU, equal on every rank. Unreadable images have none.
+    """
+    if not localizer.uses_features:
+        return localizer(torch.empty(len(dataset), 1, 1, 1), image_size)
+    loader = whole_images(dataset, image_size, batch_size, num_workers)
+    found = []
+    for batch in tqdm(loader, "localising", leave=False, disable=None if is_main_process() else True):
+        images = model.data_preprocessor(dict(images=batch["images"]))["images"]
+        found.append((*localizer(model.extract_feat(images), image_size), batch["index"]))
+
+    all_boxes = torch.zeros(len(dataset), localizer.max_boxes, 5)
+    all_counts = torch.zeros(len(dataset), dtype=torch.long)
+    if found:
+        boxes, counts, seen = (torch.cat(parts).cpu() for parts in zip(*found, strict=True))
+        expected = torch.tensor([index for batch in loader.batch_sampler for index in batch])
+        own = seen == expected  # a substitute for an unreadable image has its own turn
+        all_boxes[seen[own]] = boxes.float()[own]
+        all_counts[seen[own]] = counts[own]
+    all_reduce(all_boxes)
+    all_reduce(all_counts)
+    return all_boxes, all_counts
 
 
 def describe(store: BoxStore) -> dict[str, float]:

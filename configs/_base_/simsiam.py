@@ -16,6 +16,7 @@ model = dict(
     num_layers=3,
     data_preprocessor=dict(type=ViewPreprocessor),
 )
+augment = "device"  # or "cpu": torchvision's operations, image by image, for exact comparisons
 optim_wrapper = dict(
     type=OptimWrapper,
     constructor=PredictorGroups,

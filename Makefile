@@ -1,0 +1,30 @@
+# make demo: install, then pretrain on the demo set    make test: install, then test
+PYTHON ?= python3
+BIN := .venv/bin
+TORCH := torch==2.14.1 torchvision==0.29.1
+# shared libraries of open3d and OpenCV, and the Debian packages that have them
+LIBRARIES := libusb-1.0.so.0:libusb-1.0-0 libGL.so.1:libgl1 libgthread-2.0.so.0:libglib2.0-0
+
+.PHONY: demo test lint
+
+demo: .venv/installed
+	$(BIN)/python tools/train.py configs/simsiam_ccrop_coco.py
+
+test: .venv/installed
+	$(BIN)/python -m pytest
+
+lint: .venv/installed
+	$(BIN)/ruff check
+
+.venv/installed: setup.cfg pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))' \
+		|| { echo "ccrop needs Python 3.10 to 3.12; name one: make PYTHON=python3.11 ..."; exit 1; }
+	@missing=; for pair in $(LIBRARIES); do \
+		/sbin/ldconfig -p | grep -q "$${pair%%:*}" || missing="$$missing $${pair##*:}"; done; \
+	if [ -z "$$missing" ]; then :; \
+	elif [ "$$(id -u)" = 0 ]; then apt-get update -qq && apt-get install -y -qq $$missing; \
+	elif sudo -n true 2>/dev/null; then sudo apt-get update -qq && sudo apt-get install -y -qq $$missing; \
+	else echo "Please install these system libraries: apt-get install$$missing"; fi
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install -q --disable-pip-version-check $(TORCH) -e '.[dev,lidar]'
+	@touch $@
