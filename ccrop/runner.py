@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 from mmengine.config import Config
-from mmengine.dist import barrier, init_dist, is_main_process
+from mmengine.dist import barrier, is_main_process
 from mmengine.logging import MMLogger
 from mmengine.model import MMDistributedDataParallel
 from mmengine.optim import AmpOptimWrapper
@@ -17,6 +17,7 @@ from mmengine.runner import Runner
 from torch import nn
 
 from ccrop.compat.checkpoint import install_safe_checkpoints
+from ccrop.compat.distributed import init_distributed
 from ccrop.datasets import MissingData
 from ccrop.datasets.demo import make_demo_set
 from ccrop.hooks.checkpoint import latest_checkpoint
@@ -135,7 +136,7 @@ def build_runner(
     install_safe_checkpoints()
     _fit_to_machine(config, launcher)
     if launcher != "none":
-        init_dist(launcher, **config.env_cfg.dist_cfg)
+        init_distributed(launcher, config.env_cfg.dist_cfg)
     if config.headline.startswith("DEMO"):
         if os.environ.get("LOCAL_RANK", "0") == "0":
             make_demo_set(DEMO_ROOT)
@@ -176,10 +177,9 @@ def _fit_to_machine(config: Config, launcher: str) -> None:
             settings["num_workers"] = min(settings["num_workers"], cores)
     if not torch.cuda.is_available():
         config.train_dataloader.pin_memory = False
-        config.env_cfg.dist_cfg.backend = "gloo"
         config.sync_bn = None
         if launcher != "none":
-            config.model_wrapper_cfg = dict(type=MMDistributedDataParallel, device_ids=None, broadcast_buffers=True)
+            config.model_wrapper_cfg = dict(type=MMDistributedDataParallel, device_ids=None)
 
 
 def _set_precision(config: Config, amp: str) -> None:

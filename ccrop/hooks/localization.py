@@ -29,7 +29,7 @@ class LocalizationHook(Hook):
     Args:
         localizer: config of a localizer, see :mod:`ccrop.localization`.
         image_size: (height, width) in pixels at which images are looked at and the heatmap is evaluated.
-        warmup: epochs (or iterations) before the first localisation; a float is a share of the whole run.
+        warmup: epochs (or iterations) before the first localisation; a float is a share of the whole run, 1 at least.
         interval: epochs (or iterations) between refreshes; a float is a share of the whole run.
         by_epoch: count epochs, else iterations.
         batch_size: whole images a batch.
@@ -48,6 +48,8 @@ class LocalizationHook(Hook):
         batch_size: int = 64,
         num_workers: int = 2,
     ) -> None:
+        if warmup < 0 or interval <= 0:
+            raise ValueError(f"warmup must not be negative and interval positive, got {warmup} and {interval}")
         self.localizer = TASK_UTILS.build(localizer)
         self.image_size = tuple(image_size)
         self.warmup = warmup
@@ -78,9 +80,10 @@ class LocalizationHook(Hook):
     def is_due(self, step: int, total: int) -> bool:
         """Whether boxes are refreshed before a step (epoch or iteration, from 0) of ``total``."""
         warmup, interval = (
-            round(value * total) if isinstance(value, float) else value for value in (self.warmup, self.interval)
+            max(1, round(value * total)) if isinstance(value, float) else value
+            for value in (self.warmup, self.interval)
         )
-        return step >= warmup and (step - warmup) % max(1, interval) == 0
+        return step >= warmup and (step - warmup) % interval == 0
 
     def localize(self, runner: Runner) -> None:
         """Look at all images and write their boxes to the store.
