@@ -21,6 +21,11 @@ class ResNet(_MMDetResNet):
         settings = dict(norm_eval=False, out_indices=(3,)) | kwargs
         super().__init__(depth, **settings)
 
+    def train(self, mode: bool = True) -> "ResNet":
+        """Training or evaluation mode; gives the module itself, as every module's does and mmdet's forgets."""
+        super().train(mode)
+        return self
+
 
 class ResNetCIFAR(ResNet):
     """For images of 32 px: a 3x3 stem of stride 1 and no max-pool, strides 1, 2, 4, 8 (SimSiam, appendix D)."""

@@ -1,0 +1,76 @@
+import pytest
+import torch
+from torch import nn
+
+from ccrop.models import ResNet, ResNetCIFAR
+
+
+def narrow(cls, depth, **kwargs):
+    return cls(depth, base_channels=4, stem_channels=4, **kwargs)
+
+
+@pytest.mark.parametrize(("depth", "blocks", "expansion"), [(18, 8, 1), (34, 16, 1), (50, 16, 4), (101, 33, 4)])
+@pytest.mark.parametrize("cls", [ResNet, ResNetCIFAR])
+def test_depths(cls, depth, blocks, expansion):
+    model = narrow(cls, depth)
+    assert sum(len(getattr(model, name)) for name in model.res_layers) == blocks
+    convolutions = [m for name, m in model.named_modules() if isinstance(m, nn.Conv2d) and "downsample" not in name]
+    # the last of the depth's layers is the classifier, which a backbone has not
+    assert len(convolutions) == depth - 1
+    model.eval()
+    (features,) = model(torch.randn(1, 3, 32, 32))
+    assert features.shape[1] == 32 * expansion
+
+
+def test_resnet18_gives_512_channels_at_stride_32():
+    model = ResNet(18)
+    (features,) = model(torch.randn(2, 3, 64, 96))
+    assert features.shape == (2, 512, 2, 3)
+    assert (model.conv1.kernel_size, model.conv1.stride) == ((7, 7), (2, 2))
+    # torchvision's 11 689 512 without its classifier of 513 000
+    assert sum(parameter.numel() for parameter in model.parameters()) == 11_689_512 - 513_000
+
+
+def test_cifar_strides_at_32_px():
+    model = narrow(ResNetCIFAR, 18, out_indices=(0, 1, 2, 3))
+    levels = model(torch.randn(2, 3, 32, 32))
+    assert [tuple(level.shape) for level in levels] == [(2, 4, 32, 32), (2, 8, 16, 16), (2, 16, 8, 8), (2, 32, 4, 4)]
+
+
+def test_cifar_stem():
+    model = ResNetCIFAR(18)
+    assert model.conv1.weight.shape == (64, 3, 3, 3)
+    assert (model.conv1.stride, model.conv1.padding, model.conv1.bias) == ((1, 1), (1, 1), None)
+    assert isinstance(model.maxpool, nn.Identity)
+    assert sum(parameter.numel() for parameter in model.parameters()) == 11_689_512 - 513_000 - 64 * 3 * (49 - 9)
+
+
+def test_a_subset_of_levels():
+    model = narrow(ResNet, 18, out_indices=(1, 2))
+    assert [tuple(level.shape) for level in model(torch.randn(2, 3, 64, 64))] == [(2, 8, 8, 8), (2, 16, 4, 4)]
+
+
+@pytest.mark.parametrize("cls", [ResNet, ResNetCIFAR])
+def test_every_part_is_trained(cls):
+    model = narrow(cls, 18)
+    model.train()
+    norms = [module for module in model.modules() if isinstance(module, nn.BatchNorm2d)]
+    assert len(norms) == 20
+    assert all(norm.training for norm in norms)
+    before = [norm.running_mean.clone() for norm in norms]
+    model(torch.randn(4, 3, 64, 64))[-1].square().sum().backward()
+    assert all((norm.running_mean != mean).any() for norm, mean in zip(norms, before, strict=True))
+    for name, parameter in model.named_parameters():
+        assert parameter.requires_grad, name
+        assert parameter.grad is not None, name
+    model.eval()
+    assert not any(norm.training for norm in norms)
+
+
+@pytest.mark.parametrize("cls", [ResNet, ResNetCIFAR])
+def test_normalises_over_the_batch_in_training_only(cls):
+    model = narrow(cls, 18)
+    images = torch.randn(4, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        assert not torch.allclose(model.train()(images)[-1][:1], model(images[:1])[-1], atol=1e-3)
+        torch.testing.assert_close(model.eval()(images)[-1][:1], model(images[:1])[-1], atol=1e-4, rtol=1e-4)
