@@ -14,14 +14,6 @@ THRESHOLDS = [0.0, 0.1, 0.5, 0.9]
 WHOLE = (0.0, 0.0, 1.0, 1.0, 0.0)
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 def image_by_image(features, image_size, threshold):
     """ContrastiveCrop's procedure as it reads: boxes (N, 5) with a score."""
     height, width = image_size

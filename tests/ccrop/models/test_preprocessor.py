@@ -13,14 +13,6 @@ from ccrop.views import ReferenceAugmentation
 NO_AUGMENTATION = dict(flip_prob=0, jitter_prob=0, grey_prob=0, blur_prob=0)
 
 
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 @pytest.fixture(autouse=True)
 def own_random_numbers():
     with torch.random.fork_rng(devices=[]):
