@@ -6,8 +6,8 @@ import pytest
 import torch
 from PIL import Image
 
-from ccrop.models import ViewPreprocessor
-from ccrop.models.preprocessor import IMAGENET_MEAN, IMAGENET_STD
+from ccrop.models import ViewPreprocessor, photometric
+from ccrop.models.preprocessor import IMAGENET_MEAN, IMAGENET_STD, ORDER_GROUP
 from ccrop.views import ReferenceAugmentation
 
 NO_AUGMENTATION = dict(flip_prob=0, jitter_prob=0, grey_prob=0, blur_prob=0)
@@ -98,6 +98,19 @@ def test_grey_is_drawn_per_view():
     plain = (prepared - view.permute(0, 3, 1, 2) / 255).abs().amax(dim=(1, 2, 3)) < 1e-5
     assert (grey ^ plain).all()
     assert abs(grey.float().mean().item() - 0.2) < 4 * math.sqrt(0.2 * 0.8 / 1000)
+
+
+def test_every_group_of_views_has_its_own_order_of_colour_operations(monkeypatch):
+    names = ["adjust_brightness", "adjust_contrast", "adjust_saturation", "adjust_hue"]
+    calls = []
+    for name in names:
+        monkeypatch.setattr(photometric, name, lambda images, _, name=name: calls.append((name, len(images))) or images)
+    ViewPreprocessor(blur_prob=0)(dict(views=[random_views(300 * ORDER_GROUP, size=2)]), training=True)
+    assert {size for _, size in calls} == {ORDER_GROUP}
+    # the fifth is the greying
+    orders = [tuple(name for name, _ in calls[i : i + 4]) for i in range(0, len(calls), 5)]
+    assert len(orders) == 300
+    assert set(orders) == set(itertools.permutations(names))
 
 
 def test_the_views_of_a_pair_differ_and_the_seed_repeats_them():
