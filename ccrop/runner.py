@@ -82,9 +82,7 @@ def load_config(path: str | Path, data_root: str | Path | None = None, options: 
     if named is not None:
         root, demo = Path(named), False
         if not root.exists():
-            raise MissingData(
-                f"the data root {root} does not exist; expected layout:\n{config.layout.format(root=root)}"
-            )
+            raise MissingData(f"the data root {root} does not exist; expected layout:\n{_layout(config, root)}")
     elif default is not None and Path(default).exists():
         root, demo = Path(default), False
     elif "demo" in config:

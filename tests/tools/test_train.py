@@ -1,0 +1,176 @@
+"""The main job as a user runs it."""
+
+import re
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from jobs import ROOT, TINY, environment, run, tool
+from PIL import Image
+
+from ccrop.compat.checkpoint import load_checkpoint
+
+CONFIGS = ROOT / "configs"
+SMALL = (*TINY, "default_hooks.knn.bank.subset=64", "default_hooks.knn.queries.subset=32")
+
+
+def epoch_lines(output: str) -> list[str]:
+    return re.findall(r"epoch \d+/\d+  loss .*", output)
+
+
+def losses(output: str) -> dict[int, str]:
+    return {int(epoch): loss for epoch, loss in re.findall(r"epoch (\d+)/\d+  loss (\S+)", output)}
+
+
+def test_without_data_it_trains_on_the_demo_set_and_says_so(tmp_path: Path):
+    done = run(
+        tool("train.py", CONFIGS / "simsiam_ccrop_coco.py", *SMALL, "train_dataloader.dataset.subset=64"), tmp_path
+    )
+    assert done.returncode == 0, done.stdout
+    log = next((tmp_path / "work_dirs/simsiam_ccrop_coco_demo").glob("*/*.log")).read_text().splitlines()
+    assert "DEMO RUN" in log[0]
+    assert "DEMO RUN" in log[-1]
+    assert len(list((tmp_path / "data/demo/train2017").iterdir())) == 512
+
+    lines = epoch_lines(done.stdout)
+    assert len(lines) == 4
+    for name in ("z-std", "rank", "boxes", "area", "whole", "kNN", "ETA"):
+        assert name in lines[-1], name
+    assert "boxes" not in lines[0]  # the warm-up
+    assert len(list((tmp_path / "work_dirs/simsiam_ccrop_coco_demo/gallery").glob("*.png"))) == 3
+    assert list((tmp_path / "work_dirs/simsiam_ccrop_coco_demo").rglob("events.out.tfevents*"))
+
+
+def test_a_named_root_that_is_missing_is_an_error_and_never_the_demo_set(tmp_path: Path):
+    done = run(tool("train.py", CONFIGS / "simsiam_ccrop_coco.py", "--data-root", "data/cocoo"), tmp_path)
+    assert done.returncode == 2
+    assert "data/cocoo does not exist" in done.stdout
+    assert "data/cocoo/train2017/*.jpg" in done.stdout
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_has_no_default_place(tmp_path: Path):
+    done = run(tool("train.py", CONFIGS / "simsiam_ccrop_folder.py"), tmp_path)
+    assert done.returncode == 2
+    assert "--data-root" in done.stdout
+
+
+def test_killed_and_resumed_it_ends_as_if_never_killed(demo_root: Path, tmp_path: Path):
+    arguments = (CONFIGS / "simsiam_ccrop_demo.py", "--data-root", demo_root)
+    whole = run(tool("train.py", *arguments, "--work-dir", "whole", *SMALL), tmp_path)
+    assert whole.returncode == 0, whole.stdout
+
+    killed = tmp_path / "killed"
+    start = tool("train.py", *arguments, "--work-dir", killed, *SMALL)
+    process = subprocess.Popen(start, cwd=tmp_path, env=environment(), stdout=subprocess.DEVNULL)
+    deadline = time.monotonic() + 120
+    while not (killed / "epoch_2.pth").exists():
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+    time.sleep(0.05)  # into the third epoch
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    (killed / ".epoch_3.pth.x.partial").write_bytes(b"half a checkpoint")
+    assert not (killed / "epoch_4.pth").exists()
+
+    resumed = run(tool("train.py", *arguments, "--work-dir", killed, "--resume", *SMALL), tmp_path)
+    assert resumed.returncode == 0, resumed.stdout
+    first, second = (load_checkpoint(folder / "epoch_4.pth") for folder in (tmp_path / "whole", killed))
+    assert first["state_dict"].keys() == second["state_dict"].keys()
+    for name, tensor in first["state_dict"].items():
+        assert torch.equal(tensor, second["state_dict"][name]), name
+    assert torch.equal(first["boxes"]["boxes"], second["boxes"]["boxes"])
+    assert losses(resumed.stdout)
+    assert losses(resumed.stdout).items() <= losses(whole.stdout).items()
+
+
+def test_an_earlier_run_is_moved_aside(demo_root: Path, tmp_path: Path):
+    (tmp_path / "work").mkdir()
+    (tmp_path / "work/epoch_7.pth").write_bytes(b"precious")
+    arguments = ("--data-root", demo_root, "--work-dir", "work", *SMALL, "train_cfg.max_epochs=1")
+    done = run(tool("train.py", CONFIGS / "simsiam_rcrop_demo.py", *arguments), tmp_path)
+    assert done.returncode == 0, done.stdout
+    assert (tmp_path / "work.1/epoch_7.pth").read_bytes() == b"precious"
+    assert (tmp_path / "work/epoch_1.pth").exists()
+
+
+def test_a_damaged_or_missing_checkpoint_is_not_resumed(demo_root: Path, tmp_path: Path):
+    (tmp_path / "bad.pth").write_bytes(b"no checkpoint")
+    for file, message in (("bad.pth", "was not loaded"), ("none.pth", "does not exist")):
+        arguments = ("--data-root", demo_root, "--resume", file, *SMALL)
+        done = run(tool("train.py", CONFIGS / "simsiam_rcrop_demo.py", *arguments), tmp_path)
+        assert done.returncode == 2, done.stdout
+        assert message in done.stdout
+
+
+def test_two_processes_find_the_boxes_of_one(demo_root: Path, tmp_path: Path):
+    arguments = (CONFIGS / "simsiam_ccrop_demo.py", "--data-root", demo_root)
+    options = (*SMALL, "train_cfg.max_epochs=1", "default_hooks.localization.warmup=0")
+    options += ("default_hooks.localization.batch_size=10",)  # the last batch is smaller, the shares are unequal
+    single = run(tool("train.py", *arguments, "--work-dir", "one", *options), tmp_path)
+    assert single.returncode == 0, single.stdout
+    torchrun = ("-m", "torch.distributed.run", "--nproc_per_node=2", "--standalone")
+    together = (*arguments, "--launcher", "pytorch", "--work-dir", "two", *options)
+    double = run(tool("train.py", *together, before=torchrun), tmp_path)
+    assert double.returncode == 0, double.stdout
+    one, two = (load_checkpoint(tmp_path / name / "epoch_1.pth")["boxes"] for name in ("one", "two"))
+    assert one["counts"].eq(1).all()
+    assert torch.equal(one["boxes"], two["boxes"])
+    assert len(one["boxes"].unique(dim=0)) > 32
+
+
+def images_with_broken_ones(folder: Path, total: int, broken: int) -> None:
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    for index in range(total):
+        pixels = rng.integers(0, 256, (24, 32, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(folder / f"{index:03d}.png")
+    for index in range(broken):
+        (folder / f"{index:03d}.png").write_bytes(b"not an image")
+
+
+def test_unreadable_images_are_named_and_the_run_goes_on(tmp_path: Path):
+    images_with_broken_ones(tmp_path / "images", total=112, broken=1)
+    arguments = ("--data-root", "images", *TINY, "train_cfg.max_epochs=2")
+    done = run(tool("train.py", CONFIGS / "simsiam_ccrop_folder.py", *arguments), tmp_path)
+    assert done.returncode == 0, done.stdout
+    assert len(re.findall(r"skipped \S*000\.png: ", done.stdout)) == 1
+    assert "unreadable 1" in epoch_lines(done.stdout)[-1]
+
+
+def test_too_many_unreadable_images_stop_the_run_with_a_list(tmp_path: Path):
+    images_with_broken_ones(tmp_path / "images", total=112, broken=2)
+    arguments = ("--data-root", "images", *TINY, "train_cfg.max_epochs=2")
+    done = run(tool("train.py", CONFIGS / "simsiam_ccrop_folder.py", *arguments), tmp_path)
+    assert done.returncode == 2
+    for name in ("000.png", "001.png"):
+        assert name in done.stdout.split("more than 1%")[1]
+
+
+def test_a_collapse_is_loud_or_stops_the_run(demo_root: Path, tmp_path: Path):
+    collapsing = (*SMALL, "train_cfg.max_epochs=2", "default_hooks.health.threshold=2.0")  # above any healthy std
+    arguments = (CONFIGS / "simsiam_rcrop_demo.py", "--data-root", demo_root)
+    warned = run(tool("train.py", *arguments, "--work-dir", "warned", *collapsing), tmp_path)
+    assert warned.returncode == 0, warned.stdout
+    assert warned.stdout.count("COLLAPSE") == 2
+    stopped = run(tool("train.py", *arguments, *collapsing, "default_hooks.health.stop_on_collapse=True"), tmp_path)
+    assert stopped.returncode == 2
+    assert "COLLAPSE" in stopped.stdout
+
+
+def test_a_full_disk_stops_the_run_and_keeps_the_earlier_checkpoint(demo_root: Path, tmp_path: Path):
+    limited = (
+        "import resource, runpy, signal, sys; signal.signal(signal.SIGXFSZ, signal.SIG_IGN); "
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (1_200_000, 1_200_000)); "  # less than a checkpoint
+        "sys.argv = sys.argv[1:]; runpy.run_path(sys.argv[0], run_name='__main__')"
+    )
+    arguments = (CONFIGS / "simsiam_rcrop_demo.py", "--data-root", demo_root, "--work-dir", "work")
+    done = run(tool("train.py", *arguments, *SMALL, before=("-c", limited)), tmp_path)
+    assert done.returncode == 2, done.stdout
+    assert "no room for" in done.stdout
+    assert "--resume" in done.stdout
+    assert not list((tmp_path / "work").glob("*epoch_*"))
