@@ -164,7 +164,8 @@ def _dicts(node: Any) -> Iterator[dict[str, Any]]:
 
 
 def _layout(config: Config, root: str | Path) -> str:
-    return DATASETS.get(config.train_dataloader.dataset.type).layout.format(root=root)
+    kind = config.train_dataloader.dataset.type
+    return (DATASETS.get(kind) if isinstance(kind, str) else kind).layout.format(root=root)
 
 
 def _fit_to_machine(config: Config, launcher: str) -> None:

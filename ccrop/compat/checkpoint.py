@@ -96,8 +96,14 @@ class AtomicLocalBackend(LocalBackend):
 
 
 def load_from_local(filename: str, map_location: Any = None) -> dict[str, Any]:
-    """:func:`load_checkpoint` under the name and arguments that MMEngine's loader registry asks for."""
-    return load_checkpoint(filename, map_location)
+    """:func:`load_checkpoint` under the name and arguments that MMEngine's loader registry asks for.
+
+    A text ``meta['config']``, which MMEngine itself no longer writes, is left out: its runner would run it as Python.
+    """
+    checkpoint = load_checkpoint(filename, map_location)
+    if isinstance(checkpoint, dict) and isinstance(checkpoint.get("meta"), dict):
+        checkpoint["meta"].pop("config", None)
+    return checkpoint
 
 
 def install_safe_checkpoints() -> None:

@@ -17,6 +17,16 @@ CONFIGS = ROOT / "configs"
 SMALL = (*TINY, "default_hooks.knn.bank.subset=64", "default_hooks.knn.queries.subset=32")
 
 
+class Bomb:
+    """Creates a file when it is unpickled."""
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+
+    def __reduce__(self):
+        return open, (str(self.file), "w")
+
+
 def epoch_lines(output: str) -> list[str]:
     return re.findall(r"epoch \d+/\d+  loss .*", output)
 
@@ -107,9 +117,30 @@ def test_a_damaged_or_missing_checkpoint_is_not_resumed(demo_root: Path, tmp_pat
         assert message in done.stdout
 
 
+def test_a_checkpoint_that_would_run_code_does_not(demo_root: Path, tmp_path: Path):
+    arguments = (CONFIGS / "simsiam_rcrop_demo.py", "--data-root", demo_root, "--work-dir", "work", *SMALL)
+    trained = run(tool("train.py", *arguments, "train_cfg.max_epochs=1"), tmp_path)
+    assert trained.returncode == 0, trained.stdout
+    checkpoint = load_checkpoint(tmp_path / "work/epoch_1.pth")
+
+    checkpoint["meta"]["config"] = f"open({str(tmp_path / 'owned')!r}, 'w').close()"  # MMEngine's runner would run it
+    torch.save(checkpoint, tmp_path / "script.pth")
+    resumed = run(tool("train.py", "--resume", "script.pth", *arguments, "train_cfg.max_epochs=2"), tmp_path)
+    assert resumed.returncode == 0, resumed.stdout
+    assert not (tmp_path / "owned").exists()
+
+    checkpoint["boxes"] = Bomb(tmp_path / "owned")
+    torch.save(checkpoint, tmp_path / "bomb.pth")
+    refused = run(tool("train.py", "--resume", "bomb.pth", *arguments), tmp_path)
+    assert refused.returncode == 2
+    assert "bomb.pth was not loaded" in refused.stdout
+    assert not (tmp_path / "owned").exists()
+
+
 def test_two_processes_find_the_boxes_of_one(demo_root: Path, tmp_path: Path):
     arguments = (CONFIGS / "simsiam_ccrop_demo.py", "--data-root", demo_root)
     options = (*SMALL, "train_cfg.max_epochs=1", "default_hooks.localization.warmup=0")
+    options += ("default_hooks.localization.localizer.threshold=0.7",)  # so that boxes differ from the whole image
     options += ("default_hooks.localization.batch_size=10",)  # the last batch is smaller, the shares are unequal
     single = run(tool("train.py", *arguments, "--work-dir", "one", *options), tmp_path)
     assert single.returncode == 0, single.stdout

@@ -1,0 +1,63 @@
+"""Every config loads, and holds what its paper or the released code published."""
+
+from pathlib import Path
+
+import pytest
+from jobs import ROOT
+from mmengine.registry import HOOKS, MODELS
+
+from ccrop.runner import load_config
+
+CONFIGS = sorted((ROOT / "configs").glob("*.py"))
+
+
+def test_all_of_them_are_there():
+    sets = ("cifar10", "cifar100", "coco", "coco_r18", "demo", "folder")
+    expected = {f"simsiam_{crop}_{data}" for crop in ("rcrop", "ccrop", "simccrop") for data in sets}
+    assert {config.stem for config in CONFIGS} >= expected
+
+
+@pytest.mark.parametrize("file", CONFIGS, ids=lambda file: file.stem)
+def test_it_builds(file: Path, tmp_path: Path):
+    config = load_config(file, tmp_path, {"model.backbone.base_channels": 8, "model.backbone.stem_channels": 8})
+    model = MODELS.build(config.model)
+    assert model.predictor[0].in_features == config.model.channels
+    for hook in config.default_hooks.values():
+        assert hook is None or HOOKS.build(hook)
+    crop = file.stem.split("_")[1]
+    kind = config.train_dataloader.dataset.pipeline[0].crop.type.__name__
+    assert kind == ("RandomCrop" if crop == "rcrop" else "ContrastiveCrop")
+    localizer = {"rcrop": None, "ccrop": "SingleObject", "simccrop": "FixedBox"}[crop]
+    localization = config.default_hooks.get("localization")
+    assert (localization and localization.localizer.type.__name__) == localizer
+    assert config.train_dataloader.dataset.data_root == str(tmp_path)
+    assert config.data_root == str(tmp_path)
+
+
+@pytest.mark.parametrize("classes", [10, 100])
+def test_cifar_is_as_released(classes: int, tmp_path: Path):
+    config = load_config(ROOT / f"configs/simsiam_ccrop_cifar{classes}.py", tmp_path)
+    batch = config.train_dataloader.batch_size
+    assert batch == 512
+    assert config.train_cfg.max_epochs == 500
+    assert config.optim_wrapper.optimizer.lr * batch / config.auto_scale_lr.base_batch_size == 0.5
+    assert config.optim_wrapper.optimizer.weight_decay == 1e-4
+    assert config.optim_wrapper.paramwise_cfg.fix_predictor_lr
+    assert (config.model.channels, config.model.bottleneck, config.model.num_layers) == (512, 128, 3)
+    assert config.model.data_preprocessor.blur_prob == 0
+    assert config.param_scheduler[0].eta_min_ratio == 0.1
+    crop = config.train_dataloader.dataset.pipeline[0].crop
+    assert crop.alpha == 0.1
+    localization = HOOKS.build(config.default_hooks.localization)
+    assert [epoch for epoch in range(500) if localization.is_due(epoch, 500)] == [100, 200, 300, 400]
+    assert localization.localizer.threshold == 0.1
+
+
+def test_options_replace_nested_values(tmp_path: Path):
+    config = load_config(ROOT / "configs/simsiam_ccrop_coco.py", tmp_path, {"default_hooks.knn.interval": 7})
+    assert config.default_hooks.knn.interval == 7
+
+
+def test_a_missing_config_is_named():
+    with pytest.raises(FileNotFoundError, match="nothing"):
+        load_config("nothing.py")

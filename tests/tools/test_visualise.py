@@ -1,0 +1,45 @@
+"""The pictures of a checkpoint as a user asks for them."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+from jobs import ROOT, TINY, run, tool
+from PIL import Image
+
+CONFIG = ROOT / "configs/simsiam_ccrop_demo.py"
+
+
+@pytest.fixture(scope="module")
+def work_dir(demo_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("visualise")
+    arguments = ("--data-root", demo_root, "--work-dir", "work", *TINY, "train_cfg.max_epochs=1")
+    done = run(tool("train.py", CONFIG, *arguments), folder)
+    assert done.returncode == 0, done.stdout
+    return folder / "work"
+
+
+def test_it_draws_a_checkpoint_with_nothing_but_its_path(work_dir: Path, tmp_path: Path):
+    done = run(tool("visualise.py", work_dir / "epoch_1.pth", "--images", "5"), tmp_path)
+    assert done.returncode == 0, done.stdout
+    with Image.open(tmp_path / "gallery.png") as picture:
+        width, height = picture.size
+    assert width > 1000
+    assert height > 3 * 144  # five images in two columns
+
+
+def test_other_images_can_be_looked_at(work_dir: Path, tmp_path: Path):
+    Image.new("RGB", (50, 40), "teal").save(tmp_path / "one.png")
+    (tmp_path / "train").mkdir()
+    (tmp_path / "one.png").rename(tmp_path / "train/one.png")
+    done = run(tool("visualise.py", work_dir / "epoch_1.pth", "--data-root", tmp_path, "--out", "one.png"), tmp_path)
+    assert done.returncode == 0, done.stdout
+    with Image.open(tmp_path / "one.png") as picture:
+        assert picture.getpixel((100, 100)) != picture.getpixel((0, 0))
+
+
+def test_without_a_config_it_asks_for_one(work_dir: Path, tmp_path: Path):
+    shutil.copy(work_dir / "epoch_1.pth", tmp_path / "lost.pth")
+    done = run(tool("visualise.py", tmp_path / "lost.pth"), tmp_path)
+    assert done.returncode == 2
+    assert "--config" in done.stdout
