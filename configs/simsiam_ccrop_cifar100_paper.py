@@ -1,4 +1,4 @@
-"""SimSiam with ContrastiveCrop on CIFAR-100 with the paper's alpha for small sets, 0.6, where the released code has 0.1."""
+"""SimSiam with ContrastiveCrop on CIFAR-100: the paper's alpha for small sets, 0.6; the released code has 0.1."""
 
 from mmengine.config import read_base
 
