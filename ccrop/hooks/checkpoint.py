@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 from mmengine.dist import is_main_process
-from mmengine.fileio import get_file_backend
 from mmengine.hooks import CheckpointHook
 from mmengine.runner import Runner
 
@@ -25,11 +24,6 @@ class WholeCheckpointHook(CheckpointHook):
         if keep == 0 or keep < -1:
             raise ValueError(f"keep must be a positive number of checkpoints or -1 for all, got {keep}")
         self.keep = keep
-
-    def before_train(self, runner: Runner) -> None:
-        # not MMEngine's, whose FileClient warns in every run that it is deprecated
-        self.out_dir = runner.work_dir
-        self.file_backend = get_file_backend(self.out_dir)
 
     def _save_checkpoint_with_step(self, runner: Runner, step: int, meta: dict[str, Any]) -> None:
         super()._save_checkpoint_with_step(runner, step, meta)
