@@ -138,16 +138,18 @@ def epoch(loader):
 def test_persistent_workers_see_an_update_and_a_restored_state_at_once():
     store = BoxStore(6, 2, "names")
     loader = DataLoader(Boxes(store), batch_size=2, num_workers=2, persistent_workers=True, collate_fn=list)
-    before, workers = epoch(loader)
-    assert before == [[]] * 6
-    state = store.state_dict()
+    nothing, workers = epoch(loader)
+    assert nothing == [[]] * 6
     boxes, counts = random_boxes(6, 2)
     store.update(boxes, counts)
-    after, same_workers = epoch(loader)
-    assert after == [boxes[i, : counts[i]].half().tolist() for i in range(6)]
-    assert [len(each) for each in after] == [0, 1, 2, 0, 1, 2]
+    found, same_workers = epoch(loader)
+    assert found == [boxes[i, : counts[i]].half().tolist() for i in range(6)]
+    assert [len(each) for each in found] == [0, 1, 2, 0, 1, 2]
+    state = store.state_dict()
+    store.update(*random_boxes(6, 2, seed=1))
+    assert epoch(loader)[0] != found
     store.load_state_dict(state)
-    assert epoch(loader) == (before, workers)
+    assert epoch(loader) == (found, workers)
     assert same_workers == workers
     assert len(workers) == 2
     assert os.getpid() not in workers
