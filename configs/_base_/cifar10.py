@@ -1,9 +1,8 @@
 """CIFAR-10: two 32 px views an image, kNN accuracy on the test images."""
 
 from mmengine.config import read_base
-from mmengine.dataset import default_collate
 
-from ccrop.datasets import CIFAR10, SeededSampler
+from ccrop.datasets import CIFAR10
 from ccrop.hooks import KNNHook
 from ccrop.views import CropViews, RandomCrop
 
@@ -12,14 +11,9 @@ with read_base():
 
 data_root = None  # name it here or by --data-root
 default_data_root = "data/cifar10"
-train_dataloader = dict(
+train_dataloader.update(
     batch_size=512,  # on each GPU
     num_workers=4,
-    persistent_workers=True,
-    pin_memory=True,
-    drop_last=True,
-    sampler=dict(type=SeededSampler, shuffle=True),
-    collate_fn=dict(type=default_collate),
     dataset=dict(
         type=CIFAR10,
         data_root=None,  # None is filled with the run's data root, here and below

@@ -1,9 +1,8 @@
 """COCO-format images: two 224 px views an image, kNN on annotated objects where there are annotations."""
 
 from mmengine.config import read_base
-from mmengine.dataset import default_collate
 
-from ccrop.datasets import CocoImages, ObjectCrops, SeededSampler
+from ccrop.datasets import CocoImages, ObjectCrops
 from ccrop.hooks import KNNHook
 from ccrop.views import CropViews, RandomCrop
 
@@ -12,14 +11,9 @@ with read_base():
 
 data_root = None  # name it here or by --data-root
 default_data_root = "data/coco"
-train_dataloader = dict(
+train_dataloader.update(
     batch_size=256,  # on each GPU
     num_workers=12,
-    persistent_workers=True,
-    pin_memory=True,
-    drop_last=True,
-    sampler=dict(type=SeededSampler, shuffle=True),
-    collate_fn=dict(type=default_collate),
     dataset=dict(
         type=CocoImages,
         data_root=None,  # None is filled with the run's data root, here and below

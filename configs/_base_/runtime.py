@@ -1,8 +1,10 @@
-"""What every pretraining run shares: health, progress, checkpoints, logging."""
+"""What every pretraining run shares: loading, health, progress, checkpoints, logging."""
 
+from mmengine.dataset import default_collate
 from mmengine.hooks import DistSamplerSeedHook, IterTimerHook, ParamSchedulerHook, RuntimeInfoHook
 from mmengine.visualization import TensorboardVisBackend, Visualizer
 
+from ccrop.datasets import SeededSampler
 from ccrop.hooks import (
     GalleryHook,
     HealthHook,
@@ -27,6 +29,13 @@ default_hooks = dict(
     gallery=dict(type=GalleryHook),
 )
 
+train_dataloader = dict(
+    persistent_workers=True,
+    pin_memory=True,
+    drop_last=True,
+    sampler=dict(type=SeededSampler, shuffle=True),
+    collate_fn=dict(type=default_collate),
+)
 visualizer = dict(type=Visualizer, vis_backends=[dict(type=TensorboardVisBackend)])
 randomness = dict(seed=0)
 env_cfg = dict(cudnn_benchmark=True, dist_cfg=dict(backend="nccl"))
