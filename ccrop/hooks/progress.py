@@ -26,11 +26,15 @@ class ProgressHook(Hook):
 
     A new scalar appears as ``name value``; the known ones have their format in ``COLUMNS``. All go to the visualiser's
     backends (TensorBoard by default), under the same names.
+
+    Args:
+        interval: iterations between looks at the loss, for the bar and for the backends' curves ``train/*``.
     """
 
     priority = "LOW"
 
-    def __init__(self) -> None:
+    def __init__(self, interval: int = 10) -> None:
+        self.interval = interval
         self._bar: tqdm | None = None
         self._seen: dict[str, int] = {}
         self._loss = 0.0
@@ -58,6 +62,11 @@ class ProgressHook(Hook):
     ) -> None:
         self._loss += outputs["loss"].detach()
         self._bar.update()
+        if self.every_n_train_iters(runner, self.interval):
+            scalars = {f"train/{name}": value.item() for name, value in outputs.items()}
+            scalars["train/lr"] = runner.optim_wrapper.get_lr()["lr"][0]
+            runner.visualizer.add_scalars(scalars, step=runner.iter + 1)
+            self._bar.set_postfix_str(f"loss {scalars['train/loss']:+.3f}")
 
     @master_only
     def after_train_epoch(self, runner: Runner) -> None:
