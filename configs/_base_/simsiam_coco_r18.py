@@ -17,6 +17,6 @@ optim_wrapper.update(type=AutocastOptimWrapper, dtype="bfloat16")
 optim_wrapper.optimizer.lr = 0.8  # for 256 images
 train_dataloader.batch_size = 32
 train_dataloader.dataset.pipeline[0].size = 128
-default_hooks.knn.update(image_size=(96, 96), interval=5)
+default_hooks.knn.update(image_size=(96, 96), interval=10)
 default_hooks.knn.bank.subset = 2000
 default_hooks.knn.queries.subset = 1000
