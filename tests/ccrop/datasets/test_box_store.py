@@ -146,8 +146,8 @@ def test_persistent_workers_see_an_update_and_a_restored_state_at_once():
     assert found == [boxes[i, : counts[i]].half().tolist() for i in range(6)]
     assert [len(each) for each in found] == [0, 1, 2, 0, 1, 2]
     state = store.state_dict()
-    store.update(*random_boxes(6, 2, seed=1))
-    assert epoch(loader)[0] != found
+    store.update(random_boxes(6, 2, seed=1)[0], 2 - counts)
+    assert [len(each) for each in epoch(loader)[0]] == [2, 1, 0, 2, 1, 0]
     store.load_state_dict(state)
     assert epoch(loader) == (found, workers)
     assert same_workers == workers
