@@ -6,6 +6,7 @@ from mmengine.config import ConfigDict
 from mmengine.optim import OptimWrapper, build_optim_wrapper
 from torch import nn
 
+from ccrop import optim
 from ccrop.optim import AutocastOptimWrapper, CosineLR, PredictorGroups
 
 
@@ -92,7 +93,8 @@ def test_rate_goes_on_after_a_resume():
     assert predictor == [0.4] * 13
 
 
-def test_loss_is_computed_in_bfloat16_and_weights_stay_float32():
+def test_loss_is_computed_in_bfloat16_and_weights_stay_float32(monkeypatch):
+    monkeypatch.setattr(optim, "cpu_has_bf16", lambda: True)
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(4, 3), nn.Tanh(), nn.Linear(3, 1))
     optimizer = dict(type=torch.optim.SGD, lr=0.1)
@@ -111,6 +113,16 @@ def test_loss_is_computed_in_bfloat16_and_weights_stay_float32():
     wrapper.update_params(loss)
     assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
     assert model(images).square().mean() < exact
+
+
+def test_cpu_without_bfloat16_computes_in_float32(monkeypatch):
+    monkeypatch.setattr(optim, "cpu_has_bf16", lambda: False)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    model = nn.Linear(4, 3)
+    wrapper = AutocastOptimWrapper(optimizer=torch.optim.SGD(model.parameters(), lr=0.1))
+    with wrapper.optim_context(model):
+        assert model(torch.ones(2, 4)).dtype == torch.float32
+    assert wrapper.cast_dtype is None
 
 
 def test_autocast_refuses_what_needs_loss_scaling():
