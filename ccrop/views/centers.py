@@ -1,0 +1,60 @@
+"""Where in a box the center of a crop lies: center suppression."""
+
+import math
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class BetaCenters:
+    """Each coordinate from Beta(alpha, alpha): ContrastiveCrop (Peng et al., CVPR 2022, equation 5).
+
+    Args:
+        alpha: below 1 suppresses the middle of the box, 1 is uniform.
+    """
+
+    def __init__(self, alpha: float = 0.6) -> None:
+        if not alpha > 0:
+            raise ValueError(f"alpha must be positive, got {alpha}")
+        self.alpha = alpha
+
+    def draw(self, rng: np.random.Generator, shape: tuple[int, ...]) -> NDArray[np.float64]:
+        """Positions ``(*shape, 2)`` in the box, horizontal and vertical, in [0, 1]."""
+        return rng.beta(self.alpha, self.alpha, size=(*shape, 2))
+
+
+class GaussianCenters:
+    """A ring inside the ellipse of the box: density 1 - exp(-d^2 / 2 sigma^2), zero outside.
+
+    d is the distance to the middle in half sides of the box, so the density is zero at the peak of a Gaussian
+    center and nothing lies beyond its footprint.
+
+    Args:
+        sigma: of the suppressing Gaussian, in half sides of the box; CenterPoint's footprint has 1/3.
+    """
+
+    def __init__(self, sigma: float = 1 / 3) -> None:
+        if not sigma > 0:
+            raise ValueError(f"sigma must be positive, got {sigma}")
+        self.sigma = sigma
+
+    def draw(self, rng: np.random.Generator, shape: tuple[int, ...]) -> NDArray[np.float64]:
+        """Positions ``(*shape, 2)`` in the box, horizontal and vertical, in [0, 1]."""
+        share, turn = rng.random((2, *shape))
+        radii, mass = _ring(self.sigma)
+        radius = np.interp(share, mass, radii)
+        angle = 2 * np.pi * turn
+        return 0.5 + 0.5 * np.stack([radius * np.cos(angle), radius * np.sin(angle)], axis=-1)
+
+
+@lru_cache(maxsize=8)
+def _ring(sigma: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Radii in [0, 1] and the share of the ring's mass within each.
+
+    The mass within r is the integral of t (1 - exp(-t^2 / 2 s^2)), which is r^2 / 2 - s^2 (1 - exp(-r^2 / 2 s^2)).
+    """
+    radii = np.linspace(0, 1, 1025)
+    variance = sigma**2
+    mass = radii**2 / 2 + variance * np.expm1(-(radii**2) / (2 * variance))
+    return radii, mass / (0.5 + variance * math.expm1(-1 / (2 * variance)))
