@@ -1,7 +1,22 @@
 """Feature map -> where the objects are. Pure tensor functions: torch only."""
 
 from ccrop.localization.fixed_box import FixedBox
-from ccrop.localization.heatmap import feature_heatmap
+from ccrop.localization.gaussian import center_heatmaps, gaussian_radius
+from ccrop.localization.heatmap import feature_heatmap, fused_heatmap
+from ccrop.localization.letterbox import boxes_in_image, cells_inside
+from ccrop.localization.multi_object import MultiObject
+from ccrop.localization.regions import peak_regions
 from ccrop.localization.single_object import SingleObject
 
-__all__ = ["FixedBox", "SingleObject", "feature_heatmap"]
+__all__ = [
+    "FixedBox",
+    "MultiObject",
+    "SingleObject",
+    "boxes_in_image",
+    "cells_inside",
+    "center_heatmaps",
+    "feature_heatmap",
+    "fused_heatmap",
+    "gaussian_radius",
+    "peak_regions",
+]

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ccrop.localization.heatmap import feature_heatmap
+from ccrop.localization.letterbox import boxes_in_image
 
 
 class SingleObject:
@@ -31,18 +32,22 @@ class SingleObject:
         self.threshold = threshold
 
     @torch.no_grad()
-    def __call__(self, features: Tensor | Sequence[Tensor], image_size: tuple[int, int]) -> tuple[Tensor, Tensor]:
+    def __call__(
+        self, features: Tensor | Sequence[Tensor], image_size: tuple[int, int], valid: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
         """Boxes of a batch, without a loop over images and without a host-device synchronisation.
 
         Args:
             features: ``(N, C, h, w)``, or a tuple of levels, of which the last (coarsest) is used.
             image_size: evaluation size (height, width) in pixels.
+            valid: ``(N, 4)`` x0, y0, x1, y1 of the image in fractions of a padded canvas; boxes are in fractions of
+                the image.
 
         Returns:
             ``boxes (N, 1, 5)`` float32: x0, y0, x1, y1 in fractions of the image, and a score: 1, or 0 where
             the map has no signal (a collapsed model) and the box is the whole image; ``counts (N,)``, all 1.
         """
-        heatmap = feature_heatmap(features if isinstance(features, Tensor) else features[-1])
+        heatmap = self.heatmap(features, valid)
         if heatmap.is_cpu:
             columns, rows = _peaks_around(self.threshold, heatmap, image_size)
         else:
@@ -52,7 +57,12 @@ class SingleObject:
         boxes = torch.stack([x0, y0, x1, y1, torch.ones_like(x0)], dim=-1)
         whole = boxes.new_tensor([0.0, 0.0, 1.0, 1.0, 0.0])
         boxes = torch.where(torch.isfinite(x0)[:, None], boxes, whole)
-        return boxes[:, None], torch.ones(len(boxes), dtype=torch.long, device=boxes.device)
+        boxes = boxes_in_image(boxes[:, None], valid)
+        return boxes, torch.ones(len(boxes), dtype=torch.long, device=boxes.device)
+
+    def heatmap(self, features: Tensor | Sequence[Tensor], valid: Tensor | None = None) -> Tensor:
+        """``(N, h, w)`` in [0, 1]: where the boxes come from, before upsampling; arguments as of the call."""
+        return feature_heatmap(features if isinstance(features, Tensor) else features[-1], valid)
 
 
 def _extent(above: Tensor) -> tuple[Tensor, Tensor]:

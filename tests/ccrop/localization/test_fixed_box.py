@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from ccrop.localization import FixedBox
+from ccrop.localization import FixedBox, feature_heatmap
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
@@ -30,6 +30,17 @@ def test_lies_on_the_device_of_the_features():
     boxes, counts = FixedBox()(torch.empty(2, 1, 4, 4, device="meta"), (32, 32))
     assert boxes.is_meta
     assert counts.is_meta
+
+
+def test_the_box_is_the_same_share_of_a_padded_image():
+    valid = torch.tensor([[0.0, 0.25, 1.0, 0.75]])
+    boxes, _ = FixedBox()(torch.zeros(1, 2, 7, 7), (224, 224), valid)
+    assert boxes.tolist() == [[[0.25, 0.25, 0.75, 0.75, 1.0]]]
+
+
+def test_pictures_show_where_the_backbone_responds():
+    features = torch.randn(2, 3, 4, 5, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(FixedBox().heatmap((torch.zeros(2, 1, 8, 10), features)), feature_heatmap(features))
 
 
 @pytest.mark.parametrize("box", [(0.5, 0, 0.5, 1), (0, 0.7, 1, 0.3), (-0.1, 0, 1, 1), (0, 0, 1, 1.1)])

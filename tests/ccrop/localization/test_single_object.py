@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from ccrop.localization import SingleObject
+from ccrop.localization import SingleObject, feature_heatmap
 
 MAP_SIZES = [(1, 1), (1, 6), (4, 4), (7, 7), (14, 9), (40, 30)]
 IMAGE_SIZES = [(224, 224), (32, 32), (240, 320), (37, 101), (7, 7), (5, 3), (1, 1)]
@@ -144,6 +144,29 @@ def test_the_coarsest_of_several_levels_counts():
     boxes, _ = SingleObject()((fine, coarse), (224, 224))
     assert torch.equal(boxes, SingleObject()(coarse, (224, 224))[0])
     assert not torch.equal(boxes, SingleObject()(fine, (224, 224))[0])
+
+
+def test_heatmap_of_the_coarsest_level():
+    generator = torch.Generator().manual_seed(0)
+    fine, coarse = smooth(generator, 2, (28, 28)), smooth(generator, 2, (7, 7))
+    for features in (coarse, (fine, coarse)):
+        assert torch.equal(SingleObject().heatmap(features), feature_heatmap(coarse))
+
+
+@pytest.mark.parametrize("padding", [0.0, 1e3, math.nan])
+def test_padding_is_no_object_and_boxes_are_of_the_image(padding):
+    features = torch.full((3, 2, 8, 8), padding)
+    features[:, :, 2:6] = smooth(torch.Generator().manual_seed(0), 3, (4, 8))
+    features[1, :, 2:6] = 5
+    features[2, :, 2:6] = torch.eye(4, 8) + torch.eye(4, 8).flip(1)
+    valid = torch.tensor([0.0, 0.25, 1.0, 0.75]).expand(3, 4)
+    boxes, counts = SingleObject()(features, (64, 64), valid)
+    expected, _ = SingleObject()(features[:, :, 2:6], (32, 64))
+    assert counts.tolist() == [1, 1, 1]
+    # beside padding the heatmap falls, by which a box may lose or gain a cell's half
+    assert (boxes - expected).abs().max() <= 4 / 32 + 1e-6
+    assert boxes[1, 0].tolist() == list(WHOLE)
+    assert ((boxes >= 0) & (boxes <= 1)).all()
 
 
 def test_neither_autocast_nor_gradients_change_boxes():
