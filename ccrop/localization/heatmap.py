@@ -64,7 +64,7 @@ def upsampled(heatmap: Tensor, size: tuple[int, int], valid: Tensor | None = Non
     inside = cells_inside(valid, heatmap.shape[1:]).to(heatmap)
     weight = F.interpolate(inside[:, None], size, mode="bilinear", align_corners=False)[:, 0]
     known = cells_inside(valid, size) & (weight > 0)
-    return torch.where(known, large / weight.where(known, 1.0), 0.0).clamp(max=1)
+    return torch.where(known, large / weight.where(known, 1.0), 0.0)
 
 
 def _normalised(total: Tensor, valid: Tensor | None) -> Tensor:

@@ -111,24 +111,28 @@ class MultiObject:
         used = best.values >= 0
         counts = used.sum(dim=1)
 
-        slots = torch.arange(used.shape[1], device=heatmap.device).where(used, -1)
-        slot_of_seed = torch.full_like(seeds, -1).scatter_(1, best.indices, slots)
+        slots = torch.arange(used.shape[1], device=heatmap.device).where(used, self.max_boxes)
+        slot_of_seed = torch.full_like(seeds, self.max_boxes).scatter_(1, best.indices, slots)
         belongs = heights > self.threshold * heights.gather(1, seeds)
-        slot_of_cell = slot_of_seed.gather(1, seeds).where(belongs, -1).view(num, 1, height, width)
-        objects = slot_of_cell == torch.arange(self.max_boxes, device=heatmap.device)[:, None, None]
+        slot = slot_of_seed.gather(1, seeds).where(belongs, self.max_boxes)
 
-        x0, x1 = _extent(objects.any(dim=2))
-        y0, y1 = _extent(objects.any(dim=3))
+        x0, x1 = self._extent(slot, cells % width, width)
+        y0, y1 = self._extent(slot, cells // width, height)
         scores = torch.zeros_like(x0)
         scores[:, : used.shape[1]] = heights.gather(1, best.indices).where(used, 0.0)
         boxes = boxes_in_image(torch.stack([x0, y0, x1, y1, scores], dim=-1), valid)
-        areas = objects.sum(dim=(2, 3)) / (heights >= 0).sum(dim=1).clamp(min=1)[:, None]
+        sizes = slot.new_zeros(num, self.max_boxes + 1).scatter_add_(1, slot, torch.ones_like(slot))[:, :-1]
+        areas = sizes / (heights >= 0).sum(dim=1).clamp(min=1)[:, None]
         return boxes, counts, areas
 
+    def _extent(self, slot: Tensor, index: Tensor, length: int) -> tuple[Tensor, Tensor]:
+        """First index and last index + 1 of each object's cells, over ``length``; zeros where there is no object.
 
-def _extent(occupied: Tensor) -> tuple[Tensor, Tensor]:
-    """First index and last index + 1 of the true values of ``(N, K, length)``, over length; zeros where none is."""
-    length = occupied.shape[-1]
-    index = torch.arange(length, dtype=torch.float32, device=occupied.device)
-    last = (index + 1).where(occupied, 0).amax(dim=-1)
-    return index.where(occupied, length).amin(dim=-1).minimum(last) / length, last / length
+        Args:
+            slot: ``(N, cells)``, which object; K for none.
+            index: ``(cells,)``, the column or the row.
+        """
+        shape, index = (len(slot), self.max_boxes + 1), index.expand_as(slot)
+        first = slot.new_full(shape, length).scatter_reduce_(1, slot, index, "amin")[:, :-1]
+        last = slot.new_zeros(shape).scatter_reduce_(1, slot, index + 1, "amax")[:, :-1]
+        return first.minimum(last) / length, last / length
