@@ -17,6 +17,7 @@ from ccrop.compat.checkpoint import UntrustedCheckpoint, load_checkpoint
 from ccrop.datasets import BoxStore
 from ccrop.hooks.gallery import contact_sheet, look
 from ccrop.hooks.localization import locate
+from ccrop.localization import SingleObject
 from ccrop.runner import load_config
 
 
@@ -45,12 +46,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     model.eval()
     localization = config.default_hooks.get("localization")
     image_size = tuple(localization.image_size) if localization else (224, 224)
+    localizer = TASK_UTILS.build(localization.localizer) if localization else SingleObject()
     with torch.no_grad():
         if localization:
-            localizer = TASK_UTILS.build(localization.localizer)
             dataset.boxes = BoxStore(len(dataset), localizer.max_boxes, dataset.fingerprint())
             dataset.boxes.update(*locate(model, dataset, localizer, image_size))
-        rows = look(model, dataset, image_size, range(len(dataset)), (args.seed, 0))
+        rows = look(model, dataset, localizer, image_size, range(len(dataset)), (args.seed, 0))
     contact_sheet(rows, f"{config_file.stem}, {args.checkpoint.name}").save(args.out)
     print(args.out)
     return 0

@@ -15,8 +15,7 @@ from torch import Tensor
 
 from ccrop.datasets import ImageDataset, UnreadableImage
 from ccrop.hooks.inference import evaluating
-from ccrop.hooks.localization import LocalizationHook
-from ccrop.localization import feature_heatmap
+from ccrop.hooks.localization import LocalizationHook, Localizer
 from ccrop.models import Siamese
 from ccrop.views import WholeImage
 
@@ -48,7 +47,9 @@ class GalleryHook(Hook):
         localization = next(hook for hook in runner.hooks if isinstance(hook, LocalizationHook))
         indices = spread(len(dataset), self.num_images)
         with evaluating(runner) as model:
-            rows = look(model, dataset, localization.image_size, indices, (runner.seed, runner.epoch))
+            rows = look(
+                model, dataset, localization.localizer, localization.image_size, indices, (runner.seed, runner.epoch)
+            )
         title = f"{runner.cfg.experiment}, before epoch {runner.epoch + 1} of {runner.max_epochs}"
         picture = contact_sheet(rows, title, self.columns)
         file = Path(runner.work_dir, "gallery", f"epoch_{runner.epoch:04d}_iter_{runner.iter:06d}.png")
@@ -66,6 +67,7 @@ def spread(total: int, number: int) -> list[int]:
 def look(
     model: Siamese,
     dataset: ImageDataset,
+    localizer: Localizer,
     image_size: tuple[int, int],
     indices: Sequence[int],
     draw: tuple[int, int] = (0, 0),
@@ -75,6 +77,7 @@ def look(
     Args:
         model: in eval mode.
         dataset: with the boxes that the crops are drawn from; images that cannot be read are left out.
+        localizer: gives the heatmap.
         image_size: (height, width) in pixels at which the model looks at whole images.
         draw: (seed, epoch), which decide the crops.
     """
@@ -88,7 +91,7 @@ def look(
         sample = dataset[(*draw, index)]
         batch = whole(dict(image=image, index=index))["images"][None]
         prepared = model.data_preprocessor(dict(images=batch))["images"]
-        heatmap = feature_heatmap(model.extract_feat(prepared)[-1])[0].cpu()
+        heatmap = localizer.heatmap(model.extract_feat(prepared))[0].cpu()
         with torch.random.fork_rng():
             torch.manual_seed(index)
             fed = model.data_preprocessor(dict(views=[view[None] for view in sample["views"]]), training=True)["views"]

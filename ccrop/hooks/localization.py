@@ -1,8 +1,8 @@
 """Every few epochs, or iterations: where are the objects, as the backbone sees them now?"""
 
 import time
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Protocol
 
 import torch
 from mmengine.dist import all_reduce, is_main_process
@@ -17,6 +17,17 @@ from ccrop.hooks.inference import evaluating, whole_images
 from ccrop.models import Siamese
 
 WHOLE = 0.98
+
+
+class Localizer(Protocol):
+    """Features of whole images -> boxes; see :class:`ccrop.localization.SingleObject`."""
+
+    max_boxes: int
+    uses_features: bool
+
+    def __call__(self, features: Sequence[Tensor], image_size: tuple[int, int]) -> tuple[Tensor, Tensor]: ...
+
+    def heatmap(self, features: Sequence[Tensor]) -> Tensor: ...
 
 
 class LocalizationHook(Hook):
@@ -121,7 +132,7 @@ class LocalizationHook(Hook):
 def locate(
     model: Siamese,
     dataset: ImageDataset,
-    localizer: Callable[[Sequence[Tensor], tuple[int, int]], tuple[Tensor, Tensor]],
+    localizer: Localizer,
     image_size: tuple[int, int],
     batch_size: int = 64,
     num_workers: int = 0,
