@@ -1,5 +1,6 @@
 """Every few epochs, or iterations: where are the objects, as the backbone sees them now?"""
 
+import math
 import time
 from collections.abc import Sequence
 from typing import Any, Protocol
@@ -112,11 +113,11 @@ class LocalizationHook(Hook):
     def after_train_epoch(self, runner: Runner) -> None:
         store = runner.train_dataloader.dataset.boxes
         if store.counts.any():
-            for name, value in describe(store).items():
+            for name, value in describe(store, self.image_size).items():
                 runner.message_hub.update_scalar(f"epoch/{name}", value)
 
     def _report(self, runner: Runner, store: BoxStore, seconds: float) -> None:
-        found = describe(store)
+        found = describe(store, self.image_size)
         runner.logger.info(
             f"Localised {len(store)} images in {seconds:.1f} s: {found['clusters']:.2f} boxes an image, mean area "
             f"{found['box_area']:.3f} of the image, {found['whole_image']:.1%} of the boxes are whole images"
@@ -168,12 +169,15 @@ def locate(
     return all_boxes, all_counts
 
 
-def describe(store: BoxStore) -> dict[str, float]:
-    """Boxes an image, the boxes' mean area as a share of the image, and the share of boxes over 98 % of the image."""
+def describe(store: BoxStore, image_size: tuple[int, int]) -> dict[str, float]:
+    """Boxes an image, the boxes' mean area as a share of the image, and the share of boxes that are the whole image.
+
+    Whole is at least 98 % of what a box from the first to the last pixel of ``image_size`` has, ends included or not.
+    """
     boxes = store.boxes[torch.arange(store.max_boxes) < store.counts[:, None]]
     area = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
     return dict(
         clusters=len(boxes) / len(store),
         box_area=area.mean().item(),
-        whole_image=(area > WHOLE).float().mean().item(),
+        whole_image=(area > WHOLE * math.prod(1 - 1 / side for side in image_size)).float().mean().item(),
     )

@@ -89,4 +89,9 @@ def test_the_report_is_of_the_boxes_in_force():
     boxes[0, 1] = torch.tensor([0, 0, 0.5, 0.5, 1])
     boxes[2, 0] = torch.tensor([0.5, 0, 1, 0.5, 1])
     store.update(boxes, torch.tensor([2, 0, 1]))
-    assert describe(store) == pytest.approx(dict(clusters=1, box_area=0.5, whole_image=1 / 3))
+    assert describe(store, (224, 224)) == pytest.approx(dict(clusters=1, box_area=0.5, whole_image=1 / 3))
+
+    boxes[0, 0] = torch.tensor([0, 0, 31 / 32, 31 / 32, 1])  # the last pixel of 32, as SingleObject counts
+    store.update(boxes, torch.tensor([2, 0, 1]))
+    assert describe(store, (32, 32))["whole_image"] == pytest.approx(1 / 3)
+    assert describe(store, (224, 224))["whole_image"] == 0
