@@ -100,6 +100,7 @@ def load_config(path: str | Path, data_root: str | Path | None = None, options: 
         if "data_root" in settings and settings["data_root"] in unsettled:
             settings["data_root"] = str(root)
     config.experiment = path.stem + ("_demo" if demo else "")
+    config.on_demo_set = demo
     config.headline = f"{path.stem} on {root}"
     if demo:
         config.headline = (
@@ -135,7 +136,7 @@ def build_runner(
     _fit_to_machine(config, launcher)
     if launcher != "none":
         init_distributed(launcher, config.env_cfg.dist_cfg)
-    if config.headline.startswith("DEMO"):
+    if config.on_demo_set:
         if os.environ.get("LOCAL_RANK", "0") == "0":
             make_demo_set(DEMO_ROOT)
         barrier()
