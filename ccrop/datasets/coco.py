@@ -3,8 +3,10 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from ccrop.datasets.base import ImageDataset, MissingData, list_images
@@ -84,6 +86,38 @@ class ObjectCrops(ImageDataset):
     def read(self, info: dict[str, Any]) -> Image.Image:
         image = super().read(info)
         return image.crop(square_around(info["box"], self.context, image.size))
+
+
+class AnnotatedImage(NamedTuple):
+    """One image of a COCO-format set.
+
+    Attributes:
+        size: (height, width) in pixels.
+        boxes: ``(M, 4)`` x0, y0, x1, y1 in fractions of the image, without crowds.
+    """
+
+    size: tuple[int, int]
+    boxes: NDArray[np.float64]
+
+
+def annotated_boxes(root: str | Path, split: str) -> list[AnnotatedImage]:
+    """Size and boxes of every image of a split, from its annotations alone.
+
+    Raises:
+        MissingData: there are none; shows the expected layout.
+    """
+    content = json.loads(find_annotations(Path(root), split).read_text())
+    boxes: dict[int, list[Sequence[float]]] = {image["id"]: [] for image in content["images"]}
+    for annotation in content["annotations"]:
+        if not annotation.get("iscrowd", 0):
+            boxes[annotation["image_id"]].append(annotation["bbox"])
+    images = []
+    for image in content["images"]:
+        corners = np.array(boxes[image["id"]], dtype=np.float64).reshape(-1, 4)
+        corners[:, 2:] += corners[:, :2]
+        fractions = (corners / np.tile([image["width"], image["height"]], 2)).clip(0, 1)
+        images.append(AnnotatedImage((image["height"], image["width"]), fractions))
+    return images
 
 
 def square_around(box: Sequence[float], context: float, image_size: tuple[int, int]) -> tuple[int, int, int, int]:

@@ -2,5 +2,6 @@
 
 from ccrop.evaluation.collapse import effective_rank, embedding_std
 from ccrop.evaluation.knn import knn_accuracy, knn_predict
+from ccrop.evaluation.pairs import PairStatistics, pair_statistics
 
-__all__ = ["effective_rank", "embedding_std", "knn_accuracy", "knn_predict"]
+__all__ = ["PairStatistics", "effective_rank", "embedding_std", "knn_accuracy", "knn_predict", "pair_statistics"]

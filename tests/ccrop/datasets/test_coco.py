@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from ccrop.datasets import CocoImages, MissingData, ObjectCrops
-from ccrop.datasets.coco import square_around
+from ccrop.datasets.coco import annotated_boxes, square_around
 
 LAYOUTS = ["train2017", "train", "images/train2017", "images/train"]
 
@@ -152,3 +152,20 @@ def test_dangling_ids_name_the_annotation(tmp_path, dangling):
     write_set(tmp_path, [good, good | dangling])
     with pytest.raises(ValueError, match=r"instances_val2017\.json: annotation 1 names image .* repair the file"):
         ObjectCrops(tmp_path)
+
+
+def test_boxes_of_a_whole_split_in_fractions(tmp_path):
+    content = {
+        "images": [{"id": 7, "width": 200, "height": 100}, {"id": 8, "width": 10, "height": 10}],
+        "annotations": [
+            {"image_id": 7, "bbox": [20, 10, 40, 50]},
+            {"image_id": 7, "bbox": [0, 0, 200, 100], "iscrowd": 1},
+            {"image_id": 7, "bbox": [190, 90, 20, 20]},  # sticks out
+        ],
+    }
+    (tmp_path / "annotations").mkdir()
+    (tmp_path / "annotations" / "instances_val2017.json").write_text(json.dumps(content))
+    first, second = annotated_boxes(tmp_path, "val")
+    assert first.size == (100, 200)
+    np.testing.assert_allclose(first.boxes, [[0.1, 0.1, 0.3, 0.6], [0.95, 0.9, 1, 1]])
+    assert second.boxes.shape == (0, 4)

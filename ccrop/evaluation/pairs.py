@@ -1,0 +1,55 @@
+"""What the two views of a pair have in common: statistics of crops, without a model."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+# COCO's limits of small and medium objects, areas in pixels
+SIZES = {"small": (0, 32**2), "medium": (32**2, 96**2), "large": (96**2, float("inf"))}
+
+
+@dataclass(frozen=True)
+class PairStatistics:
+    """Over all pairs of a set.
+
+    Attributes:
+        common: share of pairs of which both views show at least half of one and the same object.
+        iou: mean overlap of the two views, intersection over union.
+        view_share: share of a view that such a common object fills, mean over objects and views, by COCO's sizes;
+            NaN where no pair shows an object of that size.
+    """
+
+    common: float
+    iou: float
+    view_share: dict[str, float]
+
+
+def pair_statistics(views: Tensor, objects: Tensor, counts: Tensor, visible: float = 0.5) -> PairStatistics:
+    """Compare the views of pairs with the annotated objects of their images.
+
+    Args:
+        views: ``(N, 2, 4)`` left, top, right, bottom in pixels.
+        objects: ``(N, M, 4)`` x0, y0, x1, y1 in pixels of the same images.
+        counts: ``(N,)`` objects of each image.
+        visible: share of an object's box that both views must show.
+    """
+    views, objects = views.double(), objects.double()
+    seen = _intersection(views[:, :, None], objects[:, None])  # (N, 2, M)
+    area = _area(objects)
+    exists = (torch.arange(objects.shape[1]) < counts[:, None]) & (area > 0)
+    common = (seen >= visible * area[:, None]).all(dim=1) & exists
+    share = (seen / _area(views)[..., None]).mean(dim=1)
+    overlap = _intersection(views[:, 0], views[:, 1])
+    iou = overlap / (_area(views).sum(dim=1) - overlap)
+    by_size = {name: share[common & (area >= low) & (area < high)].mean().item() for name, (low, high) in SIZES.items()}
+    return PairStatistics(common.any(dim=1).double().mean().item(), iou.mean().item(), by_size)
+
+
+def _area(boxes: Tensor) -> Tensor:
+    return (boxes[..., 2:] - boxes[..., :2]).clamp(min=0).prod(dim=-1)
+
+
+def _intersection(first: Tensor, second: Tensor) -> Tensor:
+    low, high = torch.maximum(first[..., :2], second[..., :2]), torch.minimum(first[..., 2:], second[..., 2:])
+    return (high - low).clamp(min=0).prod(dim=-1)
