@@ -56,7 +56,7 @@ class ImageDataset(BaseDataset):
             raise MissingData(f"no image found in {self.data_root} (looked for {', '.join(IMAGE_SUFFIXES)})")
         if self.subset is None or self.subset >= len(self.data_list):
             return self.data_list
-        return [self.data_list[i] for i in np.linspace(0, len(self.data_list) - 1, self.subset).round().astype(int)]
+        return [self.data_list[i] for i in spread(len(self.data_list), self.subset)]
 
     def __getitem__(self, key: int | tuple[int, int, int]) -> Any:
         """The pipeline's result for an image.
@@ -111,6 +111,11 @@ class ImageDataset(BaseDataset):
     def fingerprint(self) -> str:
         """Changes when images are added, removed or renamed, not when the data root moves."""
         return hashlib.sha1(self.data_bytes.tobytes()).hexdigest()
+
+
+def spread(total: int, number: int) -> list[int]:
+    """``number`` indices evenly spaced over ``total``, first and last included; all of them where there are fewer."""
+    return np.linspace(0, total - 1, min(number, total)).round().astype(int).tolist()
 
 
 def list_images(root: str | Path, folder: str | Path = "") -> list[str]:

@@ -62,15 +62,13 @@ class ObjectCrops(ImageDataset):
     def load_data_list(self) -> list[dict[str, Any]]:
         root = Path(self.data_root)
         folder = find_split(root, self.split)
-        file = find_annotations(root, self.split)
-        with file.open() as stream:
-            content = json.load(stream)
+        file, content = _read_annotations(root, self.split)
         names = {image["id"]: image["file_name"] for image in content["images"]}
         labels = {category: i for i, category in enumerate(sorted(c["id"] for c in content["categories"]))}
         objects = []
         for annotation in content["annotations"]:
             box = annotation["bbox"]
-            if annotation.get("iscrowd", 0) or min(box[2:]) < self.min_side:
+            if min(box[2:]) < self.min_side:
                 continue
             if annotation["image_id"] not in names or annotation["category_id"] not in labels:
                 raise ValueError(
@@ -105,12 +103,17 @@ def annotated_boxes(root: str | Path, split: str) -> list[AnnotatedImage]:
 
     Raises:
         MissingData: there are none; shows the expected layout.
+        ValueError: an annotation's image is not in the file's list.
     """
-    content = json.loads(find_annotations(Path(root), split).read_text())
+    file, content = _read_annotations(Path(root), split)
     boxes: dict[int, list[Sequence[float]]] = {image["id"]: [] for image in content["images"]}
     for annotation in content["annotations"]:
-        if not annotation.get("iscrowd", 0):
-            boxes[annotation["image_id"]].append(annotation["bbox"])
+        if annotation["image_id"] not in boxes:
+            raise ValueError(
+                f"{file}: annotation {annotation['id']} names image {annotation['image_id']}, which is not in the "
+                "file's list: repair the file"
+            )
+        boxes[annotation["image_id"]].append(annotation["bbox"])
     images = []
     for image in content["images"]:
         corners = np.array(boxes[image["id"]], dtype=np.float64).reshape(-1, 4)
@@ -118,6 +121,14 @@ def annotated_boxes(root: str | Path, split: str) -> list[AnnotatedImage]:
         fractions = (corners / np.tile([image["width"], image["height"]], 2)).clip(0, 1)
         images.append(AnnotatedImage((image["height"], image["width"]), fractions))
     return images
+
+
+def _read_annotations(root: Path, split: str) -> tuple[Path, dict[str, Any]]:
+    """The annotation file of a split and its content without crowds."""
+    file = find_annotations(root, split)
+    content = json.loads(file.read_text())
+    content["annotations"] = [each for each in content["annotations"] if not each.get("iscrowd", 0)]
+    return file, content
 
 
 def square_around(box: Sequence[float], context: float, image_size: tuple[int, int]) -> tuple[int, int, int, int]:

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ccrop.views import rectangles
+
 # COCO's limits of small and medium objects, areas in pixels
 SIZES = {"small": (0, 32**2), "medium": (32**2, 96**2), "large": (96**2, float("inf"))}
 
@@ -35,21 +37,11 @@ def pair_statistics(views: Tensor, objects: Tensor, counts: Tensor, visible: flo
         visible: share of an object's box that both views must show.
     """
     views, objects = views.double(), objects.double()
-    seen = _intersection(views[:, :, None], objects[:, None])  # (N, 2, M)
-    area = _area(objects)
+    seen = rectangles.intersection(views[:, :, None], objects[:, None])  # (N, 2, M)
+    area = rectangles.area(objects)
     exists = (torch.arange(objects.shape[1]) < counts[:, None]) & (area > 0)
     common = (seen >= visible * area[:, None]).all(dim=1) & exists
-    share = (seen / _area(views)[..., None]).mean(dim=1)
-    overlap = _intersection(views[:, 0], views[:, 1])
-    iou = overlap / (_area(views).sum(dim=1) - overlap)
+    share = (seen / rectangles.area(views)[..., None]).mean(dim=1)
+    iou = rectangles.iou(views[:, 0], views[:, 1])
     by_size = {name: share[common & (area >= low) & (area < high)].mean().item() for name, (low, high) in SIZES.items()}
     return PairStatistics(common.any(dim=1).double().mean().item(), iou.mean().item(), by_size)
-
-
-def _area(boxes: Tensor) -> Tensor:
-    return (boxes[..., 2:] - boxes[..., :2]).clamp(min=0).prod(dim=-1)
-
-
-def _intersection(first: Tensor, second: Tensor) -> Tensor:
-    low, high = torch.maximum(first[..., :2], second[..., :2]), torch.minimum(first[..., 2:], second[..., 2:])
-    return (high - low).clamp(min=0).prod(dim=-1)

@@ -14,6 +14,7 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from ccrop.datasets import ImageDataset, UnreadableImage
+from ccrop.datasets.base import spread
 from ccrop.hooks.inference import evaluating
 from ccrop.hooks.localization import LocalizationHook, Localizer
 from ccrop.models import Siamese
@@ -50,6 +51,8 @@ class GalleryHook(Hook):
             rows = look(
                 model, dataset, localization.localizer, localization.image_size, indices, (runner.seed, runner.epoch)
             )
+        if not rows:
+            return
         title = f"{runner.cfg.experiment}, before epoch {runner.epoch + 1} of {runner.max_epochs}"
         picture = contact_sheet(rows, title, self.columns)
         file = Path(runner.work_dir, "gallery", f"epoch_{runner.epoch:04d}_iter_{runner.iter:06d}.png")
@@ -57,11 +60,6 @@ class GalleryHook(Hook):
         picture.save(file)
         runner.visualizer.add_image("gallery", np.asarray(picture), step=runner.epoch)
         runner.logger.info(f"Gallery: {file}")
-
-
-def spread(total: int, number: int) -> list[int]:
-    """``number`` indices evenly spaced over ``total``, first and last included; all of them where there are fewer."""
-    return np.linspace(0, total - 1, min(number, total)).round().astype(int).tolist()
 
 
 def look(

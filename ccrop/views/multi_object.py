@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ccrop.views import rectangles
 from ccrop.views.centers import BetaCenters
 from ccrop.views.crops import TRIES, RandomCrop
 
@@ -109,9 +110,9 @@ def cluster_crops(
     views = torch.stack([left, top, left + widths, top + heights], dim=-1)
 
     pixels = torch.stack([x0 * width, y0 * height, x1 * width, y1 * height], dim=-1)
-    valid = fits & (_intersection(views, pixels) >= min_visible * _area(pixels))
+    valid = fits & (rectangles.intersection(views, pixels) >= min_visible * rectangles.area(pixels))
     if iou is not None:
-        overlap = _iou(views[:, 0], views[:, 1])
+        overlap = rectangles.iou(views[:, 0], views[:, 1])
         together = valid.all(dim=1) & (overlap >= iou[0]) & (overlap <= iou[1])
         valid = torch.where(together.any(dim=1)[:, None, None], together[:, None], valid)
 
@@ -165,20 +166,6 @@ def _suppressed_start(length: Tensor, sizes: Tensor, low: Tensor, high: Tensor, 
     first = torch.minimum(((length.to(low.dtype) * low).floor() - half).clamp(min=0), slack)
     last = torch.minimum(((length.to(high.dtype) * high).floor() - half).clamp(min=0), slack)
     return first + ((last - first) * position).floor()
-
-
-def _area(boxes: Tensor) -> Tensor:
-    return (boxes[..., 2:] - boxes[..., :2]).clamp(min=0).prod(dim=-1)
-
-
-def _intersection(first: Tensor, second: Tensor) -> Tensor:
-    corners = torch.maximum(first[..., :2], second[..., :2]), torch.minimum(first[..., 2:], second[..., 2:])
-    return _area(torch.cat(corners, dim=-1))
-
-
-def _iou(first: Tensor, second: Tensor) -> Tensor:
-    shared = _intersection(first, second)
-    return shared / (_area(first) + _area(second) - shared)
 
 
 class MultiObjectCrop(RandomCrop):

@@ -7,7 +7,7 @@ from PIL import Image
 from torch.utils.data import DataLoader
 
 from ccrop.datasets import BoxStore, ImageFolder, MissingData, UnreadableImage
-from ccrop.datasets.base import list_images
+from ccrop.datasets.base import list_images, spread
 
 
 def write_images(folder, names):
@@ -203,3 +203,9 @@ def test_no_image_is_an_error_that_names_the_kinds_looked_for(tmp_path):
     with pytest.raises(MissingData, match=r"no image found in .*\.jpg, \.jpeg, \.png") as caught:
         ImageFolder(tmp_path)
     assert str(tmp_path) in str(caught.value)
+
+
+def test_spread():
+    assert spread(101, 3) == [0, 50, 100]
+    assert spread(2, 12) == [0, 1]
+    assert spread(1, 12) == [0]

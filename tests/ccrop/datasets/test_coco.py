@@ -169,3 +169,11 @@ def test_boxes_of_a_whole_split_in_fractions(tmp_path):
     assert first.size == (100, 200)
     np.testing.assert_allclose(first.boxes, [[0.1, 0.1, 0.3, 0.6], [0.95, 0.9, 1, 1]])
     assert second.boxes.shape == (0, 4)
+
+
+def test_boxes_of_an_unknown_image_are_named(tmp_path):
+    content = {"images": [], "annotations": [{"id": 3, "image_id": 9, "bbox": [0, 0, 1, 1]}]}
+    (tmp_path / "annotations").mkdir()
+    (tmp_path / "annotations" / "instances_val.json").write_text(json.dumps(content))
+    with pytest.raises(ValueError, match="annotation 3 names image 9"):
+        annotated_boxes(tmp_path, "val")

@@ -4,13 +4,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from ccrop.hooks.gallery import BOX_COLOUR, HEADER, PANEL_HEIGHT, VIEW_COLOURS, _panels, contact_sheet, spread
-
-
-def test_spread():
-    assert spread(101, 3) == [0, 50, 100]
-    assert spread(2, 12) == [0, 1]
-    assert spread(1, 12) == [0]
+from ccrop.hooks.gallery import BOX_COLOUR, HEADER, PANEL_HEIGHT, VIEW_COLOURS, _panels, contact_sheet
 
 
 def test_panels_are_marked_where_box_and_crops_lie():
