@@ -11,7 +11,7 @@ from mmengine.config import Config
 from mmengine.dist import barrier, is_main_process
 from mmengine.logging import MMLogger
 from mmengine.model import MMDistributedDataParallel
-from mmengine.optim import AmpOptimWrapper
+from mmengine.optim import AmpOptimWrapper, OptimWrapper
 from mmengine.registry import DATASETS
 from mmengine.runner import Runner
 from torch import nn
@@ -49,6 +49,13 @@ class PretrainRunner(Runner):
             f"Python {sys.version.split()[0]}, torch {torch.__version__}, {device}, {self.world_size} process(es), "
             f"seed {self.seed}; config, log and checkpoints in {self.work_dir}"
         )
+
+    def scale_lr(self, optim_wrapper: OptimWrapper, auto_scale_lr: dict[str, Any] | None = None) -> None:
+        """The learning rate follows the images of a step, which are several batches where gradients accumulate."""
+        if auto_scale_lr is not None:
+            batches = self.cfg.optim_wrapper.get("accumulative_counts", 1)
+            auto_scale_lr = auto_scale_lr | dict(base_batch_size=auto_scale_lr["base_batch_size"] / batches)
+        super().scale_lr(optim_wrapper, auto_scale_lr)
 
     def train(self) -> nn.Module:
         model = super().train()
@@ -175,6 +182,7 @@ def _fit_to_machine(config: Config, launcher: str) -> None:
     for settings in _dicts(config):
         if "num_workers" in settings:
             settings["num_workers"] = min(settings["num_workers"], cores)
+    config.train_dataloader.persistent_workers = config.train_dataloader.num_workers > 0
     if not torch.cuda.is_available():
         config.train_dataloader.pin_memory = False
         config.sync_bn = None
@@ -200,15 +208,15 @@ def _set_augmentation(config: Config) -> None:
 
 
 def _set_schedule(config: Config) -> None:
-    """A learning-rate schedule without an ``end`` ends with the run; the rate follows the images per step."""
+    """A learning-rate schedule without an ``end`` ends with the run."""
     for scheduler in config.param_scheduler:
         scheduler.setdefault("end", config.train_cfg.max_epochs)
-    config.auto_scale_lr.base_batch_size /= config.optim_wrapper.get("accumulative_counts", 1)
 
 
 def _set_resume(config: Config, resume: str | None) -> None:
     work_dir = Path(config.work_dir)
     latest = latest_checkpoint(work_dir)
+    barrier()  # every process has looked before one of them moves the folder
     if resume == "auto":
         config.load_from, config.resume = latest, latest is not None
     elif resume is not None:

@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 from jobs import ROOT, TINY, environment, run, tool
 from PIL import Image
@@ -96,6 +97,23 @@ def test_killed_and_resumed_it_ends_as_if_never_killed(demo_root: Path, tmp_path
     assert torch.equal(first["boxes"]["boxes"], second["boxes"]["boxes"])
     assert losses(resumed.stdout)
     assert losses(resumed.stdout).items() <= losses(whole.stdout).items()
+
+
+def test_the_rate_follows_the_images_of_a_step_also_from_the_config_that_a_run_left(demo_root: Path, tmp_path: Path):
+    options = (
+        *SMALL,
+        "train_cfg.max_epochs=1",
+        "optim_wrapper.accumulative_counts=2",
+        "optim_wrapper.optimizer.lr=0.4",
+    )
+    options += ("train_dataloader.num_workers=0",)
+    config, where = CONFIGS / "simsiam_rcrop_demo.py", ("--data-root", demo_root, "--work-dir")
+    first = run(tool("train.py", config, *where, "first", *options), tmp_path)
+    second = run(tool("train.py", tmp_path / "first/simsiam_rcrop_demo.py", *where, "second"), tmp_path)
+    for name, done in (("first", first), ("second", second)):
+        assert done.returncode == 0, done.stdout
+        state = load_checkpoint(tmp_path / name / "epoch_1.pth")["optimizer"]
+        assert state["param_groups"][0]["initial_lr"] == pytest.approx(0.4 * 2 * 16 / 256)
 
 
 def test_an_earlier_run_is_moved_aside(demo_root: Path, tmp_path: Path):
