@@ -12,8 +12,9 @@ import torch
 from mmengine.dataset import BaseDataset
 from mmengine.registry import TRANSFORMS
 from PIL import Image
+from torch import Tensor
 
-from ccrop.datasets.box_store import BoxStore
+from ccrop.datasets.box_store import BoxStore, InvalidBoxes
 from ccrop.datasets.reading import IMAGE_SUFFIXES, UnreadableImage, read_image
 
 NO_BOXES = np.zeros((0, 5), dtype=np.float32)
@@ -107,6 +108,19 @@ class ImageDataset(BaseDataset):
         other.pipeline = copy.copy(self.pipeline)
         other.pipeline.transforms = [_build(step) for step in pipeline]
         return other
+
+    def update_boxes(self, boxes: Tensor, counts: Tensor) -> None:
+        """Replace the boxes of all images, see :meth:`ccrop.datasets.BoxStore.update`.
+
+        Raises:
+            ValueError: other shapes, or a box that is none; names the first such image by its file, if it has one.
+        """
+        try:
+            self.boxes.update(boxes, counts)
+        except InvalidBoxes as error:
+            info = self.get_data_info(error.image)
+            name = self.path(info) if "path" in info else f"image {error.image} of {self.data_root}"
+            raise ValueError(f"{name}: {error.reason}") from error
 
     def fingerprint(self) -> str:
         """Changes when images are added, removed or renamed, not when the data root moves."""

@@ -8,6 +8,22 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 
+class InvalidBoxes(ValueError):
+    """Boxes that a store refuses.
+
+    Attributes:
+        image: index of the first image that has such a box.
+    """
+
+    def __init__(self, image: int, reason: str) -> None:
+        super().__init__(image, reason)
+        self.image = image
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"image {self.image}: {self.reason}"
+
+
 class BoxStore:
     """Up to K boxes an image, in shared memory.
 
@@ -53,12 +69,14 @@ class BoxStore:
         """Replace all boxes.
 
         Args:
-            boxes: ``(N, K, 5)``, finite, 0 <= x0 <= x1 <= 1 and 0 <= y0 <= y1 <= 1 up to the count; a box
-                may be one point, because it bounds a center.
+            boxes: ``(N, K, 5)`` x0, y0, x1, y1 in fractions of the image and a score, finite, 0 <= x0 < x1 <= 1 and
+                0 <= y0 < y1 <= 1 up to the count. Where K is 1, a box bounds the centers of crops and may be one
+                point; one of several boxes is the extent of an object, by which crops are sized, and has an area.
             counts: ``(N,)`` in 0 to K.
 
         Raises:
-            ValueError: other shapes, or a box that is none; names the first such image.
+            ValueError: other shapes.
+            InvalidBoxes: a count or a box that is none. The boxes stay as they were.
         """
         if boxes.shape != self._boxes.shape or counts.shape != self._counts.shape:
             raise ValueError(
@@ -66,15 +84,7 @@ class BoxStore:
                 f"and counts {tuple(counts.shape)}"
             )
         used = torch.arange(self.max_boxes) < counts[:, None]
-        x0, y0, x1, y1 = boxes[..., :4].unbind(-1)
-        valid = boxes.isfinite().all(-1) & (x0 >= 0) & (x0 <= x1) & (x1 <= 1) & (y0 >= 0) & (y0 <= y1) & (y1 <= 1)
-        wrong = (used & ~valid).any(1) | (counts < 0) | (counts > self.max_boxes)
-        if wrong.any():
-            image = int(wrong.nonzero()[0])
-            raise ValueError(
-                f"image {image} has a box that is turned around, not finite or out of the image, or a count beyond "
-                f"0 to {self.max_boxes}: {boxes[image].tolist()}, count {int(counts[image])}"
-            )
+        _check(boxes, counts, used)
         self._boxes.copy_(boxes.where(used[..., None], 0))
         self._counts.copy_(counts)
 
@@ -88,11 +98,42 @@ class BoxStore:
         Raises:
             ValueError: the state is of another data set or of another K.
         """
-        if state["boxes"].shape != self._boxes.shape or state["fingerprint"] != self.fingerprint:
+        num_images, max_boxes = state["boxes"].shape[:2]
+        if max_boxes != self.max_boxes:
             raise ValueError(
-                f"the checkpoint's boxes {tuple(state['boxes'].shape)} belong to another data set than this run's "
-                f"{tuple(self._boxes.shape)} (number of images, K or file names differ): resume with the data set "
-                "it was trained on, or start a new run"
+                f"the checkpoint has up to {max_boxes} boxes an image, this run's localizer gives up to "
+                f"{self.max_boxes}: resume with max_boxes={max_boxes}, or start a new run"
+            )
+        if num_images != len(self) or state["fingerprint"] != self.fingerprint:
+            raise ValueError(
+                f"the checkpoint's boxes of {num_images} images belong to another data set than this run's "
+                f"{len(self)} images (their number or file names differ): resume with the data set it was trained "
+                "on, or start a new run"
             )
         self._boxes.copy_(state["boxes"])
         self._counts.copy_(state["counts"])
+
+
+def _check(boxes: Tensor, counts: Tensor, used: Tensor) -> None:
+    """Raise :class:`InvalidBoxes` for the first image with a wrong count or a wrong box among the ``used (N, K)``."""
+    max_boxes = boxes.shape[1]
+    wrong_counts = (counts < 0) | (counts > max_boxes)
+    if wrong_counts.any():
+        image = int(wrong_counts.nonzero()[0])
+        raise InvalidBoxes(image, f"{int(counts[image])} boxes, but an image has 0 to {max_boxes}")
+    x0, y0, x1, y1 = boxes[..., :4].unbind(-1)
+    faults = {
+        "is not finite": ~boxes.isfinite().all(dim=-1),
+        "is turned around": (x0 > x1) | (y0 > y1),
+        "reaches out of the image": (x0 < 0) | (y0 < 0) | (x1 > 1) | (y1 > 1),
+    }
+    if max_boxes > 1:
+        faults["has no area"] = (x0 == x1) | (y0 == y1)
+    wrong = torch.stack(list(faults.values()), dim=-1) & used[..., None]
+    if wrong.any():
+        image, number, fault = wrong.nonzero()[0].tolist()
+        raise InvalidBoxes(
+            image,
+            f"box {number + 1} of {int(counts[image])}, {boxes[image, number].tolist()}, {list(faults)[fault]}: the "
+            "localizer must give x0, y0, x1, y1, score with x0 < x1 and y0 < y1 in fractions of the image, from 0 to 1",
+        )

@@ -63,6 +63,27 @@ def test_sample_has_the_boxes_of_its_image(folder):
     assert dataset[3]["boxes"].shape == (0, 5)
 
 
+def test_a_wrong_box_is_named_by_its_file(folder):
+    dataset = ImageFolder(folder)
+    dataset.boxes = BoxStore(6, 2, dataset.fingerprint())
+    boxes = torch.tensor([0.0, 0, 1, 1, 1]).repeat(6, 2, 1)
+    dataset.update_boxes(boxes, torch.ones(6, dtype=torch.long))
+    boxes[4, 0, 2] = 1.5
+    with pytest.raises(
+        ValueError, match=rf"^{folder}/4\.png: box 1 of 1, \[.*\], reaches out of the image: the localiz"
+    ):
+        dataset.update_boxes(boxes, torch.ones(6, dtype=torch.long))
+    assert dataset[4]["boxes"].tolist() == [[0, 0, 1, 1, 1]]
+
+
+def test_a_wrong_box_of_an_image_without_a_file_is_named_by_its_number(folder):
+    dataset = ImageFolder(folder)
+    dataset.boxes = BoxStore(6, 1, dataset.fingerprint())
+    dataset.get_data_info = lambda index: dict(row=index)
+    with pytest.raises(ValueError, match=rf"^image 2 of {folder}: 5 boxes, but an image has 0 to 1"):
+        dataset.update_boxes(torch.zeros(6, 1, 5), torch.tensor([0, 0, 5, 0, 0, 0]))
+
+
 def test_iteration_ends_after_the_last_image(folder):
     dataset = ImageFolder(folder)
     assert [level(sample) for sample in dataset] == [0, 10, 20, 30, 40, 50]

@@ -7,6 +7,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from ccrop.compat.checkpoint import load_checkpoint
 from ccrop.datasets import BoxStore
+from ccrop.datasets.box_store import InvalidBoxes
 
 
 def random_boxes(num_images, max_boxes, seed=0):
@@ -64,42 +65,48 @@ def test_whatever_lies_beyond_the_count_is_dropped():
     assert store.boxes[1].abs().sum() == 0
 
 
-def test_box_may_be_one_point():
+def test_the_only_box_may_be_one_point():
     store = BoxStore(1, 1, "names")
     store.update(torch.tensor([[[0.5, 1, 0.5, 1, 1]]]), torch.tensor([1]))
     assert store[0].tolist() == [[0.5, 1, 0.5, 1, 1]]
 
 
+NAN, INFINITY = float("nan"), float("inf")
+
+
 @pytest.mark.parametrize(
-    "box",
+    ("box", "fault"),
     [
-        (0.6, 0.2, 0.5, 0.4, 1),
-        (0.2, 0.6, 0.4, 0.5, 1),
-        (-0.01, 0.2, 0.5, 0.4, 1),
-        (0.2, -0.01, 0.5, 0.4, 1),
-        (0.2, 0.2, 1.01, 0.4, 1),
-        (0.2, 0.2, 0.5, 1.01, 1),
-        (float("nan"), 0.2, 0.5, 0.4, 1),
-        (0.2, 0.2, 0.5, float("inf"), 1),
-        (0.2, 0.2, 0.5, 0.4, float("nan")),
+        ((0.6, 0.2, 0.5, 0.4, 1), "is turned around"),
+        ((0.2, 0.6, 0.4, 0.5, 1), "is turned around"),
+        ((-0.01, 0.2, 0.5, 0.4, 1), "reaches out of the image"),
+        ((0.2, -0.01, 0.5, 0.4, 1), "reaches out of the image"),
+        ((0.2, 0.2, 1.01, 0.4, 1), "reaches out of the image"),
+        ((0.2, 0.2, 0.5, 1.01, 1), "reaches out of the image"),
+        ((NAN, 0.2, 0.5, 0.4, 1), "is not finite"),
+        ((0.2, 0.2, 0.5, INFINITY, 1), "is not finite"),
+        ((0.2, 0.2, 0.5, 0.4, NAN), "is not finite"),
+        ((0.5, 0.2, 0.5, 0.4, 1), "has no area"),
+        ((0.2, 0.4, 0.5, 0.4, 1), "has no area"),
     ],
 )
-def test_no_box_is_refused_and_nothing_is_changed(box):
-    store = BoxStore(4, 2, "names")
-    good, counts = random_boxes(4, 2)
+def test_no_box_is_refused_and_nothing_is_changed(box, fault):
+    store = BoxStore(4, 3, "names")
+    good, counts = random_boxes(4, 3)
     store.update(good, counts)
     before = store.boxes
-    bad = torch.full((4, 2, 5), 0.5)
-    bad[2:, 1] = torch.tensor(box)
-    with pytest.raises(ValueError, match="image 2 has a box that is turned around, not finite or out of the image"):
+    bad = torch.tensor([0.0, 0, 1, 1, 1]).repeat(4, 3, 1)
+    bad[0, 2] = bad[2:, 1] = torch.tensor(box)
+    with pytest.raises(InvalidBoxes, match=rf"^image 2: box 2 of 2, \[.*\], {fault}: the localizer must") as caught:
         store.update(bad, torch.full((4,), 2))
+    assert caught.value.image == 2
     assert torch.equal(store.boxes, before)
     assert torch.equal(store.counts, counts)
 
 
 @pytest.mark.parametrize("count", [-1, 3])
 def test_count_out_of_range_is_refused(count):
-    with pytest.raises(ValueError, match=rf"image 1 .* count beyond 0 to 2: .* count {count}"):
+    with pytest.raises(InvalidBoxes, match=f"image 1: {count} boxes, but an image has 0 to 2"):
         BoxStore(3, 2, "names").update(torch.zeros(3, 2, 5), torch.tensor([0, count, 0]))
 
 
@@ -175,11 +182,21 @@ def test_state_is_a_copy():
     assert not state["counts"].any()
 
 
-@pytest.mark.parametrize("other", [(5, 3, "other names"), (6, 3, "names"), (5, 2, "names")])
-def test_state_of_another_data_set_is_refused(other):
+@pytest.mark.parametrize(
+    ("other", "message"),
+    [
+        (
+            (5, 3, "other names"),
+            r"boxes of 5 images belong to another data set than this run's 5 .* resume with the data",
+        ),
+        ((6, 3, "names"), r"boxes of 6 images belong to another data set than this run's 5 .* resume with the data"),
+        ((5, 2, "names"), r"up to 2 boxes an image, this run's localizer gives up to 3: resume with max_boxes=2"),
+    ],
+)
+def test_state_of_another_data_set_is_refused(other, message):
     store = BoxStore(5, 3, "names")
     store.update(*random_boxes(5, 3))
     before = store.boxes
-    with pytest.raises(ValueError, match=r"belong to another data set .* resume with the data set it was trained on"):
+    with pytest.raises(ValueError, match=message):
         store.load_state_dict(BoxStore(*other).state_dict())
     assert torch.equal(store.boxes, before)
