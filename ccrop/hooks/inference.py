@@ -28,10 +28,15 @@ def evaluating(runner: Runner) -> Iterator[Siamese]:
         model.train(was_training)
 
 
-def whole_images(dataset: ImageDataset, size: tuple[int, int], batch_size: int, num_workers: int) -> DataLoader:
-    """This rank's share of the data set, whole images of ``size`` (height, width) pixels, in whole batches."""
+def whole_images(
+    dataset: ImageDataset, size: tuple[int, int], batch_size: int, num_workers: int, keep_ratio: bool = False
+) -> DataLoader:
+    """This rank's share of the data set, whole images of ``size`` (height, width) pixels, in whole batches.
+
+    See :class:`ccrop.views.WholeImage` for what a batch holds.
+    """
     return DataLoader(
-        dataset.with_pipeline([dict(type=WholeImage, size=size)]),
+        dataset.with_pipeline([dict(type=WholeImage, size=size, keep_ratio=keep_ratio)]),
         batch_sampler=ShardedBatches(len(dataset), batch_size),
         num_workers=num_workers,
         pin_memory=torch.cuda.is_available(),

@@ -87,8 +87,12 @@ class MultiObject:
 
     @torch.no_grad()
     def heatmap(self, features: Tensor | Sequence[Tensor], valid: Tensor | None = None) -> Tensor:
-        """``(N, h, w)`` in [0, 1]: where the boxes come from; arguments as of the call."""
-        levels = [features] if isinstance(features, Tensor) else [features[level] for level in self.levels]
+        """``(N, h, w)`` in [0, 1]: where the boxes come from; arguments as of the call.
+
+        Raises:
+            ValueError: there are fewer levels than :attr:`levels` asks for.
+        """
+        levels = [features] if isinstance(features, Tensor) else [self._level(features, each) for each in self.levels]
         heatmap = fused_heatmap(levels, self.fusion, valid)
         height, width = heatmap.shape[1:]
         return upsampled(heatmap, (height * self.upsample, width * self.upsample), valid)
@@ -124,6 +128,15 @@ class MultiObject:
         sizes = slot.new_zeros(num, self.max_boxes + 1).scatter_add_(1, slot, torch.ones_like(slot))[:, :-1]
         areas = sizes / (heights >= 0).sum(dim=1).clamp(min=1)[:, None]
         return boxes, counts, areas
+
+    @staticmethod
+    def _level(features: Sequence[Tensor], level: int) -> Tensor:
+        if not -len(features) <= level < len(features):
+            raise ValueError(
+                f"there is no level {level} among the backbone's {len(features)}: name others in the localizer's "
+                "levels, or more in the backbone's out_indices"
+            )
+        return features[level]
 
     def _extent(self, slot: Tensor, index: Tensor, length: int) -> tuple[Tensor, Tensor]:
         """First index and last index + 1 of each object's cells, over ``length``; zeros where there is no object.

@@ -8,6 +8,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from torchvision.transforms import v2
 
+PADDING = (124, 116, 104)
+
 
 class Crop(Protocol):
     """Draws the rectangles of an image's views; see :class:`ccrop.views.RandomCrop`."""
@@ -53,25 +55,43 @@ class CropViews:
 class WholeImage:
     """The whole image at one size, for localisation and evaluation.
 
-    Gives ``images``, an ``(H, W, 3)`` uint8 tensor, ``index``, and ``label`` where the data set knows it.
+    Gives ``images``, an ``(H, W, 3)`` uint8 tensor, ``index``, ``label`` where the data set knows it, and with
+    ``keep_ratio`` also ``valid (4,)`` float32: x0, y0, x1, y1 of the image in fractions of the canvas.
 
     Args:
-        size: (height, width) in pixels; the aspect ratio is not kept, so that boxes in fractions of this
-            image are boxes in fractions of the original.
+        size: (height, width) in pixels.
+        keep_ratio: the image keeps its aspect ratio and lies in the top left corner of the canvas, where the cells of
+            its feature map begin as they do without padding; the rest has ImageNet's mean colour, which normalises to
+            about zero. Otherwise the image is squashed, so that boxes in fractions of this image are boxes in
+            fractions of the original.
     """
 
-    def __init__(self, size: tuple[int, int]) -> None:
+    def __init__(self, size: tuple[int, int], keep_ratio: bool = False) -> None:
         self.size = tuple(size)
+        self.keep_ratio = keep_ratio
 
     def __call__(self, sample: dict[str, Any]) -> dict[str, Any]:
         height, width = self.size
         image = sample["image"]
-        if image.size != (width, height):
-            image = image.resize((width, height), Image.Resampling.BILINEAR)
+        inner = fitted_size((image.height, image.width), self.size) if self.keep_ratio else self.size
+        if image.size != inner[::-1]:
+            image = image.resize(inner[::-1], Image.Resampling.BILINEAR)
+        if inner != self.size:
+            canvas = Image.new("RGB", (width, height), PADDING)
+            canvas.paste(image)
+            image = canvas
         result = dict(images=_to_tensor(image), index=sample["index"])
+        if self.keep_ratio:
+            result["valid"] = torch.tensor([0.0, 0.0, inner[1] / width, inner[0] / height])
         if "label" in sample:
             result["label"] = sample["label"]
         return result
+
+
+def fitted_size(image_size: tuple[int, int], size: tuple[int, int]) -> tuple[int, int]:
+    """The largest (height, width) of an image's aspect ratio that fits into ``size``, in whole pixels, at least 1."""
+    scale = min(length / side for length, side in zip(size, image_size, strict=True))
+    return tuple(max(1, round(scale * side)) for side in image_size)
 
 
 class ReferenceAugmentation:

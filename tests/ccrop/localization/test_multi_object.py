@@ -205,6 +205,13 @@ def test_levels_that_make_the_heatmap():
         assert torch.equal(localizer(levels, IMAGE)[0], localizer.objects(heatmap)[0])
 
 
+@pytest.mark.parametrize(("levels", "missing"), [(2, 2), ((0, 3), 3), (-3, -3)])
+def test_a_level_that_the_backbone_does_not_give(levels, missing):
+    features = (torch.ones(1, 1, 4, 4), torch.ones(1, 1, 2, 2))
+    with pytest.raises(ValueError, match=f"no level {missing} among the backbone's 2: .* out_indices"):
+        MultiObject(levels=levels)(features, IMAGE)
+
+
 @pytest.mark.parametrize("upsample", [1, 2])
 @pytest.mark.parametrize("padding", [0.0, 1e3, math.nan])
 def test_padding_never_becomes_an_object(padding, upsample):

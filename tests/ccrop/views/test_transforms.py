@@ -6,7 +6,9 @@ import torch
 from PIL import Image
 from torchvision.transforms import InterpolationMode, functional, v2
 
+from ccrop.models.preprocessor import IMAGENET_MEAN, IMAGENET_STD
 from ccrop.views import ContrastiveCrop, CropViews, RandomCrop, ReferenceAugmentation, WholeImage
+from ccrop.views.transforms import fitted_size
 
 
 def noise_image(width=50, height=40, seed=0):
@@ -117,6 +119,43 @@ class TestWholeImage:
 
     def test_hands_on_a_label_where_there_is_one(self):
         assert WholeImage((4, 4))(make_sample(noise_image(), label=3))["label"] == 3
+
+    @pytest.mark.parametrize(
+        ("size", "inner", "valid"),
+        [
+            ((20, 20), (16, 20), [0, 0, 1, 0.8]),  # 40 x 50 is fitted by its width
+            ((20, 100), (20, 25), [0, 0, 0.25, 1]),
+            ((80, 125), (80, 100), [0, 0, 0.8, 1]),  # and made larger
+            ((40, 64), (40, 50), [0, 0, 50 / 64, 1]),
+        ],
+    )
+    def test_keeps_the_ratio_in_the_top_left_corner_of_the_canvas(self, size, inner, valid):
+        image = noise_image()
+        result = WholeImage(size, keep_ratio=True)(make_sample(image))
+        assert sorted(result) == ["images", "index", "valid"]
+        height, width = inner
+        resized = image if inner == (40, 50) else image.resize((width, height), Image.Resampling.BILINEAR)
+        assert result["images"].shape == (*size, 3)
+        assert torch.equal(result["images"][:height, :width], pixels(resized))
+        assert result["valid"].tolist() == torch.tensor(valid).tolist()
+        assert result["valid"].dtype == torch.float32
+        padding = torch.cat([result["images"][height:].flatten(0, 1), result["images"][:, width:].flatten(0, 1)])
+        assert len(padding) > 0
+        normalised = (padding / 255 - torch.tensor(IMAGENET_MEAN)) / torch.tensor(IMAGENET_STD)
+        assert normalised.abs().max() < 0.01
+
+    @pytest.mark.parametrize("size", [(40, 50), (20, 25), (80, 100)])
+    def test_a_canvas_of_the_images_ratio_has_no_padding(self, size):
+        kept, squashed = (WholeImage(size, keep)(make_sample(noise_image())) for keep in (True, False))
+        assert torch.equal(kept["images"], squashed["images"])
+        assert kept["valid"].tolist() == [0, 0, 1, 1]
+        assert "valid" not in squashed
+
+    def test_an_image_like_a_thread_keeps_a_pixel(self):
+        assert fitted_size((1, 1000), (100, 100)) == (1, 100)
+        assert fitted_size((1000, 1), (100, 200)) == (100, 1)
+        result = WholeImage((50, 100), keep_ratio=True)(make_sample(noise_image(1000, 1)))
+        assert result["valid"].tolist() == pytest.approx([0, 0, 1, 0.02])
 
 
 class TestReferenceAugmentation:
