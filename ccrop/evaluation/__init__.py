@@ -1,7 +1,17 @@
 """What a pretrained backbone is worth, without a detector."""
 
+from ccrop.evaluation.boxes import BoxQuality, box_quality
 from ccrop.evaluation.collapse import effective_rank, embedding_std
 from ccrop.evaluation.knn import knn_accuracy, knn_predict
 from ccrop.evaluation.pairs import PairStatistics, pair_statistics
 
-__all__ = ["PairStatistics", "effective_rank", "embedding_std", "knn_accuracy", "knn_predict", "pair_statistics"]
+__all__ = [
+    "BoxQuality",
+    "PairStatistics",
+    "box_quality",
+    "effective_rank",
+    "embedding_std",
+    "knn_accuracy",
+    "knn_predict",
+    "pair_statistics",
+]
