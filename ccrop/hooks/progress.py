@@ -15,6 +15,7 @@ COLUMNS = {
     "rank": "rank {:.1f}",
     "knn": "kNN {:.2%}",
     "clusters": "boxes {:.2f}/image",
+    "no_box": "none {:.1%}",
     "box_area": "area {:.3f}",
     "whole_image": "whole {:.1%}",
     "unreadable": "unreadable {:.0f}",
