@@ -12,15 +12,16 @@ from mmengine.dist import barrier, is_main_process
 from mmengine.logging import MMLogger
 from mmengine.model import MMDistributedDataParallel
 from mmengine.optim import AmpOptimWrapper, OptimWrapper
-from mmengine.registry import DATASETS
+from mmengine.registry import DATASETS, MODELS
 from mmengine.runner import Runner
 from torch import nn
 
-from ccrop.compat.checkpoint import install_safe_checkpoints
+from ccrop.compat.checkpoint import install_safe_checkpoints, load_checkpoint
 from ccrop.compat.distributed import init_distributed
 from ccrop.datasets import MissingData
 from ccrop.datasets.demo import make_demo_set
 from ccrop.hooks.checkpoint import latest_checkpoint
+from ccrop.models import Siamese
 from ccrop.optim import AutocastOptimWrapper
 from ccrop.views import ReferenceAugmentation
 
@@ -115,6 +116,55 @@ def load_config(path: str | Path, data_root: str | Path | None = None, options: 
             f"schedule on the drawn demo set in {root}. Pretrain on your own images by --data-root"
         )
     return config
+
+
+def load_pretrained(
+    checkpoint: str | Path | None,
+    config: str | Path | None = None,
+    data_root: str | Path | None = None,
+    options: dict[str, Any] | None = None,
+) -> tuple[Config, Siamese]:
+    """The config of a pretraining run and its model in eval mode, on the CPU.
+
+    Args:
+        checkpoint: of the run; None for the weights that a run with seed 0 starts from.
+        config: by default the one that the run left beside the checkpoint.
+        data_root, options: see :func:`load_config`.
+
+    Raises:
+        FileNotFoundError: there is no such checkpoint, no such config, or not exactly one beside the checkpoint.
+        MissingData: see :func:`load_config`.
+        UntrustedCheckpoint: see :func:`ccrop.compat.checkpoint.load_checkpoint`.
+        ValueError: neither is named, or the checkpoint is of another model than the config's.
+    """
+    if checkpoint is None and config is None:
+        raise ValueError("name a checkpoint, or a config for untrained weights")
+    state = None if checkpoint is None else load_checkpoint(checkpoint)
+    config_file = Path(config) if config is not None else config_beside(Path(checkpoint))
+    settings = load_config(config_file, data_root, options)
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(0)
+        model = MODELS.build(settings.model)
+        if state is None:
+            model.init_weights()
+            return settings, model.eval()
+    try:
+        model.load_state_dict(state["state_dict"])
+    except (KeyError, RuntimeError) as error:
+        raise ValueError(f"{checkpoint} is no checkpoint of a run with {config_file}: name its config") from error
+    return settings, model.eval()
+
+
+def config_beside(checkpoint: Path) -> Path:
+    """The config that a run wrote into its work_dir.
+
+    Raises:
+        FileNotFoundError: there is none, or more than one.
+    """
+    found = sorted(checkpoint.parent.glob("*.py"))
+    if len(found) != 1:
+        raise FileNotFoundError(f"{checkpoint.parent} holds {len(found)} configs: name the one by --config")
+    return found[0]
 
 
 def build_runner(
