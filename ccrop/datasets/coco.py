@@ -90,16 +90,20 @@ class AnnotatedImage(NamedTuple):
     """One image of a COCO-format set.
 
     Attributes:
+        file_name: as the annotations have it.
         size: (height, width) in pixels.
         boxes: ``(M, 4)`` x0, y0, x1, y1 in fractions of the image, without crowds.
+        categories: ``(M,)``, the boxes' category ids.
     """
 
+    file_name: str
     size: tuple[int, int]
     boxes: NDArray[np.float64]
+    categories: NDArray[np.int64]
 
 
 def annotated_boxes(root: str | Path, split: str) -> list[AnnotatedImage]:
-    """Size and boxes of every image of a split, from its annotations alone.
+    """Name, size and boxes of every image of a split, from its annotations alone.
 
     Raises:
         MissingData: there are none; shows the expected layout.
@@ -107,6 +111,7 @@ def annotated_boxes(root: str | Path, split: str) -> list[AnnotatedImage]:
     """
     file, content = _read_annotations(Path(root), split)
     boxes: dict[int, list[Sequence[float]]] = {image["id"]: [] for image in content["images"]}
+    categories: dict[int, list[int]] = {image["id"]: [] for image in content["images"]}
     for annotation in content["annotations"]:
         if annotation["image_id"] not in boxes:
             raise ValueError(
@@ -114,12 +119,14 @@ def annotated_boxes(root: str | Path, split: str) -> list[AnnotatedImage]:
                 "file's list: repair the file"
             )
         boxes[annotation["image_id"]].append(annotation["bbox"])
+        categories[annotation["image_id"]].append(annotation["category_id"])
     images = []
     for image in content["images"]:
         corners = np.array(boxes[image["id"]], dtype=np.float64).reshape(-1, 4)
         corners[:, 2:] += corners[:, :2]
         fractions = (corners / np.tile([image["width"], image["height"]], 2)).clip(0, 1)
-        images.append(AnnotatedImage((image["height"], image["width"]), fractions))
+        size = (image["height"], image["width"])
+        images.append(AnnotatedImage(image["file_name"], size, fractions, np.array(categories[image["id"]], dtype=int)))
     return images
 
 

@@ -8,6 +8,7 @@ from mmengine.model import BaseDataPreprocessor
 from torch import Tensor
 
 from ccrop.models import photometric
+from ccrop.views.regions import mirrored
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -61,23 +62,34 @@ class ViewPreprocessor(BaseDataPreprocessor):
         """Move a batch to the device and make it floats.
 
         Args:
-            data: with ``views``, a list of ``(N, H, W, 3)`` uint8, or ``images``, one such tensor.
+            data: with ``views``, a list of ``(N, H, W, 3)`` uint8, or ``images``, one such tensor; perhaps with
+                ``transforms``, ``(N, 2, 3)`` a view, see :mod:`ccrop.views.regions`.
 
         Returns:
-            ``data`` with those as ``(N, 3, H, W)`` float32, channels last in memory.
+            ``data`` with those as ``(N, 3, H, W)`` float32, channels last in memory; transforms follow the flips.
         """
         data = self.cast_data(data)
         device = self.mean.device.type
         with torch.autocast(device, enabled=False):
             if "views" in data:
                 augment = training and self.augment == "device"
+                if augment:
+                    self._flip(data)
                 data["views"] = [self.prepare(view, augment) for view in data["views"]]
             if "images" in data:
                 data["images"] = self.prepare(data["images"], augment=False)
         return data
 
+    def _flip(self, data: dict[str, Any]) -> None:
+        """Mirror some of the views, and with them the transforms to them."""
+        for number, view in enumerate(data["views"]):
+            chosen = torch.rand(len(view), device=view.device) < self.flip_prob
+            data["views"][number] = torch.where(chosen[:, None, None, None], view.flip(2), view)
+            if "transforms" in data:
+                data["transforms"][number] = mirrored(data["transforms"][number], chosen)
+
     def prepare(self, images: Tensor, augment: bool) -> Tensor:
-        """``(N, H, W, 3)`` uint8 to ``(N, 3, H, W)`` float32, augmented if asked and normalised."""
+        """``(N, H, W, 3)`` uint8 to ``(N, 3, H, W)`` float32, augmented (all but the flip) if asked and normalised."""
         images = images.permute(0, 3, 1, 2)
         if augment:
             images = images.to(torch.float32, memory_format=torch.contiguous_format).div_(255)
@@ -88,7 +100,7 @@ class ViewPreprocessor(BaseDataPreprocessor):
         return images.sub_(self.mean).div_(self.std)
 
     def _augment(self, images: Tensor) -> Tensor:
-        """Flip, jitter, grey and blur of one group ``(N, 3, H, W)`` in [0, 1]."""
+        """Jitter, grey and blur of one group ``(N, 3, H, W)`` in [0, 1]."""
         num = len(images)
 
         def chosen(probability: float) -> Tensor:
@@ -96,8 +108,6 @@ class ViewPreprocessor(BaseDataPreprocessor):
 
         def uniform(low: float, high: float) -> Tensor:
             return torch.empty(num, device=images.device).uniform_(low, high)
-
-        images = torch.where(chosen(self.flip_prob)[:, None, None, None], images.flip(3), images)
 
         jittered = chosen(self.jitter_prob)
         brightness, contrast, saturation, hue = self.jitter

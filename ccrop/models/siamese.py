@@ -1,12 +1,23 @@
 """What every Siamese method shares: a backbone, pooled features, and a loss over views."""
 
 from abc import abstractmethod
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from mmengine.model import BaseModel
-from mmengine.registry import MODELS
+from mmengine.registry import MODELS, TASK_UTILS
 from torch import Tensor, nn
+
+from ccrop.models.regions import RegionPairs
+
+# a backbone's maps of one view and the view's number -> vectors (M, C), row i of every view a pair
+Pool = Callable[[Sequence[Tensor], int], Tensor]
+
+
+def average(maps: Sequence[Tensor], view: int = 0) -> Tensor:
+    """Global average of the coarsest map, ``(N, C)``, whichever view it is."""
+    return maps[-1].mean(dim=(2, 3))
 
 
 class Siamese(BaseModel):
@@ -15,6 +26,7 @@ class Siamese(BaseModel):
     Args:
         backbone: its config; a forward pass gives a tuple of feature maps, finest first.
         data_preprocessor: config of the preprocessor, see :class:`ccrop.models.ViewPreprocessor`.
+        regions: config of :class:`ccrop.models.RegionPairs`, whose windows then take the place of whole views.
         channels_last: keep the convolutions' weights channels last, faster with bf16 and fp16.
     """
 
@@ -22,11 +34,13 @@ class Siamese(BaseModel):
         self,
         backbone: dict[str, Any],
         data_preprocessor: dict[str, Any] | None = None,
+        regions: dict[str, Any] | None = None,
         channels_last: bool = False,
         init_cfg: dict[str, Any] | None = None,
     ) -> None:
         super().__init__(data_preprocessor=data_preprocessor, init_cfg=init_cfg)
         self.backbone: nn.Module = MODELS.build(backbone)
+        self.regions: RegionPairs | None = None if regions is None else TASK_UTILS.build(regions)
         if channels_last:
             self.backbone.to(memory_format=torch.channels_last)
         self.embeddings: Tensor | None = None
@@ -36,6 +50,9 @@ class Siamese(BaseModel):
         views: list[Tensor] | None = None,
         images: Tensor | None = None,
         mode: str = "loss",
+        transforms: list[Tensor] | None = None,
+        boxes: Tensor | None = None,
+        counts: Tensor | None = None,
         **_: Any,
     ) -> dict[str, Tensor] | tuple[Tensor, ...]:
         """Loss of views, or feature maps of images.
@@ -43,12 +60,13 @@ class Siamese(BaseModel):
         Args:
             views: ``(N, 3, H, W)`` each, normalised; for ``mode='loss'``.
             images: ``(N, 3, H, W)``, normalised; for ``mode='tensor'``.
+            transforms, boxes, counts: of scene views, see :meth:`ccrop.models.RegionPairs.windows`.
 
         Returns:
             ``dict(loss=...)``, or the backbone's tuple of feature maps.
         """
         if mode == "loss":
-            return self.loss(views)
+            return self.loss(views, self._pool(transforms, boxes, counts))
         if mode == "tensor":
             return self.extract_feat(images)
         raise ValueError(f"mode must be 'loss' or 'tensor', got {mode!r}")
@@ -59,8 +77,22 @@ class Siamese(BaseModel):
 
     def pooled(self, images: Tensor) -> Tensor:
         """Global average of the coarsest feature map, ``(N, C)``."""
-        return self.extract_feat(images)[-1].mean(dim=(2, 3))
+        return average(self.extract_feat(images))
+
+    def _pool(self, transforms: list[Tensor] | None, boxes: Tensor | None, counts: Tensor | None) -> Pool:
+        if self.regions is None:
+            return average
+        if transforms is None:
+            raise ValueError(
+                "regions need scene views: make ccrop.views.SceneViews the first step of the data set's pipeline"
+            )
+        windows, _ = self.regions.windows(boxes, counts, transforms)
+        return lambda maps, view: self.regions.pool(maps, windows[:, view])
 
     @abstractmethod
-    def loss(self, views: list[Tensor]) -> dict[str, Tensor]:
-        """``dict(loss=scalar)`` of the views; sets :attr:`embeddings` to z ``(N, d)``, detached, for health."""
+    def loss(self, views: list[Tensor], pool: Pool = average) -> dict[str, Tensor]:
+        """``dict(loss=scalar)`` of the views; sets :attr:`embeddings` to z ``(M, d)``, detached, for health.
+
+        Args:
+            pool: what the heads see of a view's maps.
+        """

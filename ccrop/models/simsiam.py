@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ccrop.models import heads
-from ccrop.models.siamese import Siamese
+from ccrop.models.siamese import Pool, Siamese, average
 
 
 def negative_cosine(p: Tensor, z: Tensor) -> Tensor:
@@ -27,8 +27,8 @@ class SimSiam(Siamese):
     """Two views, one backbone, a predictor on one side and a stop-gradient on the other.
 
     Args:
-        backbone, data_preprocessor, channels_last: see :class:`ccrop.models.Siamese`.
-        in_channels: C of the backbone's coarsest level.
+        backbone, data_preprocessor, regions, channels_last: see :class:`ccrop.models.Siamese`.
+        in_channels: C of the backbone's coarsest level, or of all pooled levels of ``regions``.
         channels: d, width of the projector and of z.
         bottleneck: hidden width of the predictor; a quarter of ``channels`` in the paper.
         num_layers: layers of the projector; 3 in the paper, 2 for CIFAR.
@@ -42,15 +42,16 @@ class SimSiam(Siamese):
         bottleneck: int = 512,
         num_layers: int = 3,
         data_preprocessor: dict[str, Any] | None = None,
+        regions: dict[str, Any] | None = None,
         channels_last: bool = False,
         init_cfg: dict[str, Any] | None = None,
     ) -> None:
-        super().__init__(backbone, data_preprocessor, channels_last, init_cfg)
+        super().__init__(backbone, data_preprocessor, regions, channels_last, init_cfg)
         self.projector = heads.projector(in_channels, channels, channels, num_layers)
         self.predictor = heads.predictor(channels, bottleneck)
 
-    def loss(self, views: list[Tensor]) -> dict[str, Tensor]:
-        z1, z2 = (self.projector(self.pooled(view)) for view in views)
+    def loss(self, views: list[Tensor], pool: Pool = average) -> dict[str, Tensor]:
+        z1, z2 = (self.projector(pool(self.extract_feat(view), number)) for number, view in enumerate(views))
         p1, p2 = self.predictor(z1), self.predictor(z2)
         self.embeddings = z1.detach()
         return dict(loss=simsiam_loss(p1, p2, z1, z2))

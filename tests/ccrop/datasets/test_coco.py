@@ -156,11 +156,14 @@ def test_dangling_ids_name_the_annotation(tmp_path, dangling):
 
 def test_boxes_of_a_whole_split_in_fractions(tmp_path):
     content = {
-        "images": [{"id": 7, "width": 200, "height": 100}, {"id": 8, "width": 10, "height": 10}],
+        "images": [
+            {"id": 7, "file_name": "seven.jpg", "width": 200, "height": 100},
+            {"id": 8, "file_name": "eight.jpg", "width": 10, "height": 10},
+        ],
         "annotations": [
-            {"image_id": 7, "bbox": [20, 10, 40, 50]},
+            {"image_id": 7, "category_id": 4, "bbox": [20, 10, 40, 50]},
             {"image_id": 7, "bbox": [0, 0, 200, 100], "iscrowd": 1},
-            {"image_id": 7, "bbox": [190, 90, 20, 20]},  # sticks out
+            {"image_id": 7, "category_id": 2, "bbox": [190, 90, 20, 20]},  # sticks out
         ],
     }
     (tmp_path / "annotations").mkdir()
@@ -168,6 +171,9 @@ def test_boxes_of_a_whole_split_in_fractions(tmp_path):
     first, second = annotated_boxes(tmp_path, "val")
     assert first.size == (100, 200)
     np.testing.assert_allclose(first.boxes, [[0.1, 0.1, 0.3, 0.6], [0.95, 0.9, 1, 1]])
+    assert first.categories.tolist() == [4, 2]
+    assert (first.file_name, second.file_name) == ("seven.jpg", "eight.jpg")
+    assert second.categories.shape == (0,)
     assert second.boxes.shape == (0, 4)
 
 

@@ -1,0 +1,162 @@
+"""kNN over the regions of whole images: the cheap stand-in for what a detector gains."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from mmengine.dist import master_only
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+from torch import Tensor
+from tqdm import tqdm
+
+from ccrop.datasets import MissingData, UnreadableImage, read_image
+from ccrop.datasets.base import spread
+from ccrop.datasets.coco import annotated_boxes, find_split
+from ccrop.evaluation.roi_knn import background_boxes, region_features, roi_knn_recall
+from ccrop.hooks.inference import evaluating
+from ccrop.models import Siamese
+
+COARSEST = 32
+
+
+class Regions(NamedTuple):
+    """Annotated and background boxes of a split.
+
+    Attributes:
+        features: ``(M, C)`` for each stride in pixels.
+        categories: ``(M,)`` category ids, -1 for background.
+        areas: ``(M,)`` in pixels.
+    """
+
+    features: dict[int, Tensor]
+    categories: Tensor
+    areas: Tensor
+
+
+@torch.no_grad()
+def annotated_regions(model: Siamese, root: str | Path, split: str, subset: int | None = None) -> Regions:
+    """Features of all annotated boxes of a split, and of as many background boxes of the same sizes.
+
+    Images are looked at whole and at their own size, padded to a multiple of 32 px.
+
+    Args:
+        model: in eval mode.
+        subset: use only this many images that have objects, evenly spaced.
+
+    Raises:
+        MissingData: there are no annotations, or none of an object.
+    """
+    images = [image for image in annotated_boxes(root, split) if len(image.boxes)]
+    if not images:
+        raise MissingData(f"{root} annotates no object in split {split!r}")
+    folder = Path(root, find_split(Path(root), split))
+    device = next(model.parameters()).device
+    features: dict[int, list[Tensor]] = {}
+    categories, areas = [], []
+    for number in tqdm(spread(len(images), subset or len(images)), f"regions of {split}", leave=False, disable=None):
+        image = images[number]
+        try:
+            pixels = torch.from_numpy(np.array(read_image(folder / image.file_name)))[None]
+        except UnreadableImage:
+            continue
+        background = background_boxes(image.boxes, np.random.default_rng(number))
+        boxes = np.concatenate([image.boxes, background])
+        categories += [*image.categories.tolist(), *[-1] * len(background)]
+        areas.append((boxes[:, 2:] - boxes[:, :2]).prod(axis=1) * np.prod(image.size))
+
+        prepared = model.data_preprocessor(dict(images=pixels))["images"]
+        height, width = prepared.shape[2:]
+        padded = F.pad(prepared, (0, -width % COARSEST, 0, -height % COARSEST))
+        extent = torch.tensor([width / padded.shape[3], height / padded.shape[2]]).repeat(2)
+        placed = (torch.from_numpy(boxes).float() * extent).to(device)
+        maps = model.extract_feat(padded)
+        for level, found in zip(maps, region_features(maps, placed), strict=True):
+            features.setdefault(padded.shape[2] // level.shape[2], []).append(found.float())
+    return Regions(
+        {stride: torch.cat(parts) for stride, parts in features.items()},
+        torch.tensor(categories, device=device),
+        torch.from_numpy(np.concatenate(areas)).to(device),
+    )
+
+
+def roi_knn(bank: Regions, queries: Regions, k: int = 20, min_queries: int = 50) -> dict[int, dict[str, float]]:
+    """Balanced accuracy by stride and size, see :func:`ccrop.evaluation.roi_knn.roi_knn_recall`.
+
+    Args:
+        min_queries: categories with fewer queries are left out, on both sides.
+    """
+    classes, number = queries.categories.unique(return_counts=True)
+    classes = classes[number >= min_queries]
+    if len(classes) < 2:
+        raise MissingData(f"no category has {min_queries} annotated objects among the queries: use more images")
+    used = [torch.isin(side.categories, classes) for side in (bank, queries)]
+    labels = [
+        torch.searchsorted(classes, side.categories[chosen]) for side, chosen in zip((bank, queries), used, strict=True)
+    ]
+    return {
+        stride: roi_knn_recall(
+            bank.features[stride][used[0]],
+            labels[0],
+            queries.features[stride][used[1]],
+            labels[1],
+            queries.areas[used[1]],
+            k,
+        )
+        for stride in sorted(bank.features)
+    }
+
+
+class RoIKNNHook(Hook):
+    """RoI-kNN before training and every few epochs, where there are annotations; says so once where there are none.
+
+    Leaves ``epoch/roi_sN`` and ``epoch/roi_sN_small`` for each stride N.
+
+    Args:
+        data_root: of a COCO-format set.
+        bank_images, query_images: images of the splits train and val that are looked at.
+        interval: epochs between evaluations; the last epoch is always evaluated.
+    """
+
+    priority = "NORMAL"
+
+    def __init__(
+        self,
+        data_root: str | None = None,
+        bank_images: int | None = 256,
+        query_images: int | None = 256,
+        interval: int = 10,
+        min_queries: int = 50,
+    ) -> None:
+        self.data_root = data_root
+        self.subsets = dict(train=bank_images, val=query_images)
+        self.interval = interval
+        self.min_queries = min_queries
+        self._rests = False
+
+    @master_only
+    def before_train(self, runner: Runner) -> None:
+        if runner.epoch == 0:
+            self._evaluate(runner)
+
+    @master_only
+    def after_train_epoch(self, runner: Runner) -> None:
+        if self.every_n_epochs(runner, self.interval) or self.is_last_train_epoch(runner):
+            self._evaluate(runner)
+
+    def _evaluate(self, runner: Runner) -> None:
+        if self._rests:
+            return
+        try:
+            with evaluating(runner) as model:
+                sides = [annotated_regions(model, self.data_root, split, n) for split, n in self.subsets.items()]
+            found = roi_knn(*sides, min_queries=self.min_queries)
+        except MissingData as error:
+            self._rests = True
+            runner.logger.info(f"No RoI-kNN in this run, for want of annotations: {str(error).splitlines()[0]}")
+            return
+        for stride, accuracy in found.items():
+            runner.message_hub.update_scalar(f"epoch/roi_s{stride}", accuracy["all"])
+            runner.message_hub.update_scalar(f"epoch/roi_s{stride}_small", accuracy["small"])

@@ -1,0 +1,78 @@
+"""Windows of feature maps in place of whole views: any Siamese method learns from many objects in one pass."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from ccrop.views.regions import WindowNoise, pooled_windows, window_pairs
+
+
+class RegionPairs:
+    """Pools windows around the clusters that all views show, and around background, from each view's maps.
+
+    It takes the place of global pooling: the heads and the loss of a method get one vector a window, so that row i of
+    one view and row i of the other are a pair. Works on any maps ``(N, C, H, W)`` of which a 2x3 transform says where
+    they lie, images and BEV grids alike.
+
+    Args:
+        levels: which of the backbone's levels are pooled; their channels are concatenated.
+        num_objects: most windows around clusters an image.
+        num_background: further windows, around background; where there are fewer clusters there are more of these.
+        alpha: Beta parameter of a window's center in its box: below 1 suppresses the middle.
+        scale, offset, min_side, min_visible: see :func:`ccrop.views.window_pairs`.
+    """
+
+    def __init__(
+        self,
+        levels: Sequence[int] = (0, 1),
+        num_objects: int = 8,
+        num_background: int = 8,
+        alpha: float = 0.6,
+        scale: tuple[float, float] = (1.0, 2.0),
+        offset: float = 0.5,
+        min_side: float = 0.1,
+        min_visible: float = 0.5,
+    ) -> None:
+        if num_objects < 0 or num_background < 0 or num_objects + num_background == 0:
+            raise ValueError(f"there must be windows, got {num_objects} of objects and {num_background} of background")
+        if not alpha > 0:
+            raise ValueError(f"alpha must be positive, got {alpha}")
+        if not 0 < scale[0] <= scale[1]:
+            raise ValueError(f"scale must be 0 < low <= high, got {tuple(scale)}")
+        self.levels = tuple(levels)
+        self.num_objects = num_objects
+        self.num_windows = num_objects + num_background
+        self.alpha = alpha
+        self.scale = tuple(scale)
+        self.offset = offset
+        self.min_side = min_side
+        self.min_visible = min_visible
+
+    @torch.no_grad()
+    def windows(self, boxes: Tensor, counts: Tensor, transforms: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+        """``(N, V, W, 4)`` in fractions of the views, and which are objects, ``(N, W)``.
+
+        Args:
+            boxes: ``(N, K, 5)`` x0, y0, x1, y1 in the frame that the views share, score.
+            counts: ``(N,)`` boxes of each image.
+            transforms: ``(N, 2, 3)`` a view, from that frame to fractions of the view.
+        """
+        stacked = torch.stack(list(transforms), dim=1)
+        num, views = stacked.shape[:2]
+        noise = WindowNoise.draw(num, views, boxes.shape[1], self.num_windows, self.alpha, boxes.device)
+        return window_pairs(
+            boxes[..., :4],
+            counts,
+            stacked,
+            noise,
+            self.num_objects,
+            self.scale,
+            self.offset,
+            self.min_side,
+            self.min_visible,
+        )
+
+    def pool(self, maps: Sequence[Tensor], windows: Tensor) -> Tensor:
+        """Mean of each window over each level: ``(N, W, 4)`` windows of ``(N, C_i, h_i, w_i)`` maps to ``(N W, C)``."""
+        return torch.cat([pooled_windows(maps[level], windows, 1) for level in self.levels], dim=1)

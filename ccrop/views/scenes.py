@@ -1,0 +1,102 @@
+"""Views of a scene that overlap, and what is needed to find the same places in all of them."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ccrop.views.transforms import CropViews
+
+
+class ScenePair:
+    """Square views of one place of the scene, nearly at its own scale.
+
+    The first view lies around one of the image's boxes, every one alike, or anywhere where there is none; the others
+    are shifted from it. Views are cut to the image's shorter side and kept inside the image.
+
+    Args:
+        side: of a view in pixels of the image, before zoom.
+        zoom: smallest and largest factor on the side, log-uniform, per view.
+        shift: largest distance between the centers of two views along each axis, in sides.
+    """
+
+    def __init__(self, side: int = 160, zoom: tuple[float, float] = (0.8, 1.25), shift: float = 0.3) -> None:
+        if side < 1 or not 0 < zoom[0] <= zoom[1]:
+            raise ValueError(f"side and zoom must be positive and zoom low, high, got {side} and {tuple(zoom)}")
+        if not 0 <= shift < 1:
+            raise ValueError(f"shift must lie in [0, 1), else views need not overlap; got {shift}")
+        self.side = side
+        self.zoom = tuple(zoom)
+        self.shift = shift
+
+    def __call__(
+        self, rng: np.random.Generator, image_size: tuple[int, int], boxes: NDArray[np.floating], num_views: int
+    ) -> NDArray[np.int64]:
+        """Rectangles ``(num_views, 4)``; see :meth:`ccrop.views.RandomCrop.__call__`."""
+        extent = np.array(image_size[::-1])
+        factors = np.exp(rng.uniform(*np.log(self.zoom), size=num_views))
+        sides = np.clip(np.rint(self.side * factors), 1, extent.min()).astype(np.int64)
+        if len(boxes):
+            box = boxes[rng.integers(len(boxes))]
+            middle = (box[:2] + box[2:4]) / 2 * extent + rng.uniform(-0.5, 0.5, 2) * sides[0]
+        else:
+            middle = rng.uniform(sides[0] / 2, extent - sides[0] / 2)
+        middle = np.clip(middle, sides[0] / 2, extent - sides[0] / 2)
+        shifts = rng.uniform(-self.shift, self.shift, (num_views, 2)) * sides[0]
+        shifts[0] = 0
+        start = np.rint(middle + shifts - sides[:, None] / 2)
+        start = np.clip(start, 0, extent - sides[:, None]).astype(np.int64)
+        return np.concatenate([start, start + sides[:, None]], axis=1)
+
+
+def crop_transforms(crops: NDArray[np.integer], image_size: tuple[int, int]) -> NDArray[np.float32]:
+    """From fractions of the image to fractions of each crop ``(V, 4)``, in pixels: ``(V, 2, 3)``."""
+    extent = np.array(image_size[::-1])
+    sides = crops[:, 2:] - crops[:, :2]
+    transforms = np.zeros((len(crops), 2, 3), dtype=np.float32)
+    transforms[:, [0, 1], [0, 1]] = extent / sides
+    transforms[:, :, 2] = -crops[:, :2] / sides
+    return transforms
+
+
+class SceneViews(CropViews):
+    """:class:`ccrop.views.CropViews` that also says where the image's boxes lie in each view.
+
+    Adds ``transforms``, a list of ``(2, 3)`` from fractions of the image to fractions of a view, ``boxes``
+    ``(max_boxes, 5)`` in fractions of the image, zero beyond the count, and ``counts``.
+
+    Args:
+        max_boxes: K of the localizer.
+        crop, size, num_views: as of CropViews; the views are augmented on the device, which knows of its flips.
+    """
+
+    def __init__(self, crop: ScenePair, size: int, max_boxes: int, num_views: int = 2) -> None:
+        super().__init__(crop, size, num_views)
+        self.max_boxes = max_boxes
+
+    def __call__(self, sample: dict[str, Any]) -> dict[str, Any]:
+        found = sample["boxes"]
+        if len(found) > self.max_boxes:
+            raise ValueError(
+                f"image {sample['index']} has {len(found)} boxes and SceneViews expects {self.max_boxes} at most: "
+                "give it the max_boxes of the localizer"
+            )
+        if self.augment is not None:
+            raise ValueError("SceneViews cannot follow flips in the workers: set augment='device'")
+        result = super().__call__(sample)
+        image = sample["image"]
+        transforms = torch.from_numpy(crop_transforms(result["rectangles"].numpy(), (image.height, image.width)))
+        boxes = torch.zeros(self.max_boxes, 5)
+        boxes[: len(found)] = torch.from_numpy(found)
+        return result | dict(transforms=list(transforms), boxes=boxes, counts=len(found))
+
+
+class ScatterBoxes:
+    """Moves each box to a random place of the image: a control that keeps the sizes and forgets the places."""
+
+    def __call__(self, sample: dict[str, Any]) -> dict[str, Any]:
+        boxes = sample["boxes"]
+        sides = boxes[:, 2:4] - boxes[:, :2]
+        start = (sample["rng"].random((len(boxes), 2)) * (1 - sides)).astype(boxes.dtype)
+        return sample | dict(boxes=np.concatenate([start, start + sides, boxes[:, 4:]], axis=1))
