@@ -1,10 +1,57 @@
 """Evaluations as a user asks for them."""
 
+import csv
+import importlib.util
 import json
 import re
+import shutil
 from pathlib import Path
+from types import ModuleType
 
-from jobs import run, tool
+import numpy as np
+import pytest
+from jobs import ROOT, TINY, run, tool
+from PIL import Image
+
+CONFIG = ROOT / "configs/simsiam_ccrop_demo.py"
+LIMITS = {"small": (0, 1024), "medium": (1024, 9216), "large": (9216, np.inf), "all": (0, np.inf)}
+
+
+@pytest.fixture(scope="module")
+def evaluate() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("evaluate", ROOT / "tools/evaluate.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def checkpoint(demo_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("evaluate")
+    arguments = ("--data-root", demo_root, "--work-dir", "work", *TINY, "train_cfg.max_epochs=1")
+    done = run(tool("train.py", CONFIG, *arguments), folder)
+    assert done.returncode == 0, done.stdout
+    return folder / "work/epoch_1.pth"
+
+
+def annotated(root: Path, split: str) -> dict[str, tuple[tuple[int, int], list[list[float]]]]:
+    """Width and height, and boxes (x, y, width, height) in pixels, of each image of a split without crowds."""
+    content = json.loads((root / f"annotations/instances_{split}2017.json").read_text())
+    images = {image["id"]: image for image in content["images"]}
+    found = {image["file_name"]: ((image["width"], image["height"]), []) for image in images.values()}
+    for annotation in content["annotations"]:
+        if not annotation.get("iscrowd"):
+            found[images[annotation["image_id"]]["file_name"]][1].append(annotation["bbox"])
+    return found
+
+
+def tables(text: str) -> dict[str, dict[str, list[str]]]:
+    """The rows of all Markdown tables by their first column, by the header of that column."""
+    found: dict[str, dict[str, list[str]]] = {}
+    for block in re.findall(r"(?:^\|.*\|\n)+", text, re.MULTILINE):
+        header, _, *rows = [[cell.strip() for cell in line.strip("| ").split(" | ")] for line in block.splitlines()]
+        found[header[0]] = {"": header[1:]} | {row[0]: row[1:] for row in rows}
+    return found
 
 
 def test_pairs_of_crops_that_follow_objects_show_more_of_them(demo_root: Path, tmp_path: Path):
@@ -36,3 +83,201 @@ def test_images_without_objects_are_left_out(tmp_path: Path):
     done = run(tool("evaluate.py", "pairs", "--data-root", tmp_path), tmp_path)
     assert done.returncode == 0, done.stdout
     assert "1 annotated images" in done.stdout
+
+
+def test_pairs_around_a_checkpoints_boxes_stand_beside_those_around_objects(
+    evaluate: ModuleType, checkpoint: Path, demo_root: Path, capsys: pytest.CaptureFixture[str]
+):
+    assert evaluate.main(["pairs", "--data-root", str(demo_root), "--draws", "2"]) == 0
+    without = tables(capsys.readouterr().out)["crop"]
+    assert evaluate.main(["pairs", str(checkpoint), "--draws", "2"]) == 0
+    beside = tables(capsys.readouterr().out)["crop"]
+    assert {name: row for name, row in beside.items() if "cluster" not in name} == without
+    assert [name for name in beside if "cluster" in name] == [
+        "one box around all clusters, alpha 0.1",
+        "one box around all clusters, alpha 0.6",
+        "one cluster, its size",
+        "one cluster, its size, 20 % scenes",
+    ]
+    assert float(beside["one cluster, its size"][0]) < float(beside["one object, its size"][0])
+
+
+def test_pairs_of_some_images(evaluate: ModuleType, demo_root: Path, capsys: pytest.CaptureFixture[str]):
+    assert evaluate.main(["pairs", "--data-root", str(demo_root), "--draws", "1", "--images", "5"]) == 0
+    assert "5 annotated images" in capsys.readouterr().out
+
+
+def test_a_set_without_objects_is_refused(evaluate: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    (tmp_path / "annotations").mkdir()
+    images = [dict(id=1, file_name="1.jpg", width=100, height=80)]
+    (tmp_path / "annotations/instances_train.json").write_text(json.dumps(dict(images=images, annotations=[])))
+    assert evaluate.main(["pairs", "--data-root", str(tmp_path)]) == 2
+    assert "annotates no object" in capsys.readouterr().err
+
+
+def test_clusters_of_an_image_without_any_give_random_crops(evaluate: ModuleType, demo_root: Path):
+    images = evaluate.annotated_boxes(demo_root, "val")[:3]
+    none = [np.zeros((0, 5), np.float32)] * 3
+    expected = evaluate.drawn_views(images, none, evaluate.RandomCrop(), 4, 0)
+    for crop in (evaluate.ContrastiveCrop(0.6), evaluate.MultiObjectCrop(scene_prob=0)):
+        assert (evaluate.drawn_views(images, none, crop, 4, 0) == expected).all()
+
+
+def test_boxes_of_a_checkpoint(
+    evaluate: ModuleType, checkpoint: Path, demo_root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    file = tmp_path / "boxes.csv"
+    options = ["--image-size", "60", "80", "--max-boxes", "20", "--levels", "1", "--csv", str(file)]
+    assert evaluate.main(["boxes", str(checkpoint), *options, "--multi-object", "merge=1.0", "threshold=0.7"]) == 0
+    text = capsys.readouterr().out
+    found = tables(text)
+    names = ["SingleObject of the config", "SingleObject", "MultiObject", "MultiObject of another image", "middle"]
+    assert [name for name in found["localizer"] if name] == [*names, "whole image"]
+    assert set(found) == {
+        "localizer",
+        *(f"{m}, % of objects" for m in ("center hit", "center inside", "IoU 0.3", "IoU 0.5")),
+    }
+
+    objects = dict.fromkeys(LIMITS, 0)
+    inside = dict.fromkeys(LIMITS, 0)
+    for (width, height), boxes in annotated(demo_root, "val").values():
+        for x, y, w, h in boxes:
+            in_middle = 0.25 <= (x + w / 2) / width <= 0.75 and 0.25 <= (y + h / 2) / height <= 0.75
+            for size, (low, high) in LIMITS.items():
+                objects[size] += low <= w * h < high
+                inside[size] += in_middle and low <= w * h < high
+    assert f"16 images of {demo_root} (val)" in text
+    assert ", ".join(f"{number} {size}" for size, number in objects.items()) in text
+    assert found["center inside, % of objects"]["middle"] == [
+        " / ".join([f"{100 * inside[size] / objects[size]:.1f}"] * 3) for size in LIMITS
+    ]
+    assert found["center inside, % of objects"]["whole image"] == ["100.0 / 100.0 / 100.0"] * 4
+    assert found["center hit, % of objects"]["whole image"][0] == "0.0 / 0.0 / 0.0"
+    assert found["localizer"]["middle"][:2] == ["1.0", "25.0 / 25.0 / 25.0"]
+    assert 1 < float(found["localizer"]["MultiObject"][0]) <= 20
+    assert found["localizer"]["MultiObject"][:2] == found["localizer"]["MultiObject of another image"][:2]
+    assert (
+        found["center hit, % of objects"]["MultiObject"]
+        != found["center hit, % of objects"]["MultiObject of another image"]
+    )
+
+    with file.open() as lines:
+        rows = list(csv.DictReader(lines))
+    assert len(rows) == 6 * 3 * 4
+    row = next(r for r in rows if (r["localizer"], r["k"], r["size"]) == ("MultiObject", "20", "all"))
+    assert row["objects"] == str(objects["all"])
+    for measure in ("center hit", "center inside", "IoU 0.3", "IoU 0.5"):
+        printed = found[f"{measure}, % of objects"]["MultiObject"][3].split(" / ")[2]
+        assert f"{100 * float(row[measure]):.1f}" == printed
+    assert f"{100 * float(row['mean_area']):.1f}" == found["localizer"]["MultiObject"][1].split(" / ")[2]
+    assert f"{100 * float(row['corloc']):.1f}" == found["localizer"]["MultiObject"][2]
+
+
+def test_boxes_from_a_finer_level_are_smaller_and_untrained_weights_are_always_the_same(
+    evaluate: ModuleType, demo_root: Path, capsys: pytest.CaptureFixture[str]
+):
+    def areas(*options: str) -> list[list[str]]:
+        assert (
+            evaluate.main(["boxes", "--config", str(CONFIG), "--data-root", str(demo_root), "--images", "6", *options])
+            == 0
+        )
+        text = capsys.readouterr().out
+        assert "6 images of" in text
+        return tables(text)["localizer"]["MultiObject"]
+
+    default, coarse, fine = areas(), areas("--levels", "3"), areas("--levels", "0")
+    assert default == coarse == areas()
+    assert float(fine[1].split(" / ")[-1]) < float(coarse[1].split(" / ")[-1]) / 4
+
+
+def test_each_image_meets_its_own_annotations(evaluate: ModuleType, tmp_path: Path):
+    (tmp_path / "annotations").mkdir()
+    (tmp_path / "val/deep").mkdir(parents=True)
+    names = ["z.jpg", "deep/a.jpg", "m.jpg", "gone.jpg"]
+    for name in ["a.jpg", *names[:3]]:
+        Image.new("RGB", (20, 10)).save(tmp_path / "val" / name)
+    images = [dict(id=i, file_name=name, width=20 + i, height=10) for i, name in enumerate(names)]
+    content = dict(images=images, annotations=[dict(id=1, image_id=1, category_id=1, bbox=[1, 2, 3, 4])])
+    (tmp_path / "annotations/instances_val.json").write_text(json.dumps(content))
+    dataset, known = evaluate.annotated_set(str(tmp_path), "val", None)
+    paths = [dataset.get_data_info(index)["path"] for index in range(len(dataset))]
+    assert paths == ["val/deep/a.jpg", "val/m.jpg", "val/z.jpg"]
+    assert [image.size[1] for image in known] == [21, 22, 20]
+    assert [len(image.boxes) for image in known] == [1, 0, 0]
+    dataset, known = evaluate.annotated_set(str(tmp_path), "val", 2)
+    assert [image.size[1] for image in known] == [21, 20]
+    assert [dataset[index]["index"] for index in range(2)] == [0, 1]
+
+
+def test_object_knn(evaluate: ModuleType, checkpoint: Path, demo_root: Path, capsys: pytest.CaptureFixture[str]):
+    assert evaluate.main(["object-knn", str(checkpoint), "--image-size", "32", "32"]) == 0
+    text = capsys.readouterr().out
+    found = tables(text)["object kNN"]
+    sides = np.array([box[2:] for _, boxes in annotated(demo_root, "val").values() for box in boxes])
+    areas = sides[sides.min(axis=1) >= 8].prod(axis=1)
+    numbers = {size: int(((areas >= low) & (areas < high)).sum()) for size, (low, high) in LIMITS.items()}
+    assert dict(zip(found[""], map(int, found["objects"]), strict=True)) == numbers
+    for row in ("accuracy, %", "mean over classes, %"):
+        assert all(0 <= float(share) <= 100 for share in found[row])
+    shares = [float(share) for share in found["accuracy, %"]]
+    weighed = sum(share * numbers[size] for share, size in zip(shares[1:], found[""][1:], strict=True))
+    assert weighed / numbers["all"] == pytest.approx(shares[0], abs=0.1)
+
+
+def test_objects_that_are_in_the_bank_are_recognised(
+    evaluate: ModuleType, checkpoint: Path, tmp_path: Path, demo_root: Path, capsys: pytest.CaptureFixture[str]
+):
+    shutil.copytree(demo_root / "val2017", tmp_path / "val")
+    shutil.copytree(demo_root / "val2017", tmp_path / "train")
+    (tmp_path / "annotations").mkdir()
+    for split in ("train", "val"):
+        shutil.copy(demo_root / "annotations/instances_val2017.json", tmp_path / f"annotations/instances_{split}.json")
+    assert evaluate.main(["object-knn", str(checkpoint), "--data-root", str(tmp_path), "--image-size", "64", "64"]) == 0
+    copied = tables(capsys.readouterr().out)["object kNN"]
+    assert evaluate.main(["object-knn", str(checkpoint), "--image-size", "64", "64"]) == 0
+    apart = tables(capsys.readouterr().out)["object kNN"]
+    assert float(copied["accuracy, %"][0]) > float(apart["accuracy, %"][0])
+
+
+def test_roi_knn(
+    evaluate: ModuleType, checkpoint: Path, tmp_path: Path, demo_root: Path, capsys: pytest.CaptureFixture[str]
+):
+    content = json.loads((demo_root / "annotations/instances_train2017.json").read_text())
+    for annotation in content["annotations"]:
+        annotation["category_id"] = 1  # so that the class is large enough
+    (tmp_path / "annotations").mkdir()
+    for split in ("train", "val"):
+        (tmp_path / split).symlink_to(demo_root / "train2017")
+        (tmp_path / f"annotations/instances_{split}.json").write_text(json.dumps(content))
+    assert evaluate.main(["roi-knn", str(checkpoint), "--data-root", str(tmp_path), "--bank", "16"]) == 0
+    found = tables(capsys.readouterr().out)["RoI-kNN"]
+    assert found.pop("") == ["all", "small", "medium", "large"]
+    assert list(found) == ["stride 4", "stride 8", "stride 16", "stride 32"]
+    assert all(50 < float(row[0]) <= 100 for row in found.values())
+
+
+@pytest.mark.parametrize("command", ["boxes", "object-knn", "pairs", "roi-knn"])
+def test_what_is_missing_is_named(
+    evaluate: ModuleType, command: str, checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    def refusal(*arguments: str | Path) -> str:
+        assert evaluate.main([command, *map(str, arguments)]) == 2
+        return capsys.readouterr().err
+
+    (tmp_path / "images/train").mkdir(parents=True)
+    (tmp_path / "images/val").mkdir(parents=True)
+    assert "gone.pth does not exist" in refusal(tmp_path / "gone.pth")
+    assert "nowhere does not exist" in refusal(checkpoint, "--data-root", tmp_path / "nowhere")
+    assert "annotations/instances_" in refusal(checkpoint, "--data-root", tmp_path)
+    assert "name a" in refusal()
+
+
+def test_a_checkpoint_of_another_model_and_a_setting_that_is_none(
+    evaluate: ModuleType, checkpoint: Path, demo_root: Path, capsys: pytest.CaptureFixture[str]
+):
+    assert evaluate.main(["boxes", str(checkpoint), "--config", str(CONFIG), "--data-root", str(demo_root)]) == 2
+    assert "is no checkpoint of a run with" in capsys.readouterr().err
+    assert evaluate.main(["boxes", str(checkpoint), "--multi-object", "minimum=2"]) == 2
+    assert "minimum" in capsys.readouterr().err
+    assert evaluate.main(["boxes", str(checkpoint), "--multi-object", "threshold=2"]) == 2
+    assert "threshold must lie in [0, 1)" in capsys.readouterr().err
