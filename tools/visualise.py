@@ -1,4 +1,4 @@
-"""Draw what a checkpoint sees: image, heatmap, boxes and the two views of a pair.
+"""Draw what a checkpoint sees: image, heatmap, boxes, the two views of a pair, and a histogram of the boxes' areas.
 
 Example:
     python tools/visualise.py work_dirs/simsiam_ccrop_coco/epoch_200.pth --data-root data/coco --out gallery.png
@@ -11,11 +11,13 @@ from pathlib import Path
 
 import torch
 from mmengine.config import DictAction
-from mmengine.registry import DATASETS, MODELS, TASK_UTILS
+from mmengine.registry import DATASETS, HOOKS, MODELS
 
 from ccrop.compat.checkpoint import UntrustedCheckpoint, load_checkpoint
 from ccrop.datasets import BoxStore
-from ccrop.hooks.gallery import contact_sheet, look
+from ccrop.hooks import LocalizationHook
+from ccrop.hooks.contact_sheet import contact_sheet
+from ccrop.hooks.gallery import box_areas, look
 from ccrop.hooks.localization import locate
 from ccrop.localization import SingleObject
 from ccrop.runner import load_config
@@ -44,15 +46,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
 
     model.eval()
-    localization = config.default_hooks.get("localization")
-    image_size = tuple(localization.image_size) if localization else (224, 224)
-    localizer = TASK_UTILS.build(localization.localizer) if localization else SingleObject()
+    settings = config.default_hooks.get("localization")
+    look_at = HOOKS.build(settings or dict(type=LocalizationHook, localizer=dict(type=SingleObject)))
+    where = (look_at.localizer, look_at.image_size)
+    areas = None
     with torch.no_grad():
-        if localization:
-            dataset.boxes = BoxStore(len(dataset), localizer.max_boxes, dataset.fingerprint())
-            dataset.boxes.update(*locate(model, dataset, localizer, image_size))
-        rows = look(model, dataset, localizer, image_size, range(len(dataset)), (args.seed, 0))
-    contact_sheet(rows, f"{config_file.stem}, {args.checkpoint.name}").save(args.out)
+        if settings:
+            dataset.boxes = BoxStore(len(dataset), look_at.localizer.max_boxes, dataset.fingerprint())
+            dataset.update_boxes(*locate(model, dataset, *where, look_at.batch_size, keep_ratio=look_at.keep_ratio))
+            areas = box_areas(dataset.boxes)
+        rows = look(model, dataset, *where, range(len(dataset)), (args.seed, 0), look_at.keep_ratio)
+    contact_sheet(rows, f"{config_file.stem}, {args.checkpoint.name}", areas=areas).save(args.out)
     print(args.out)
     return 0
 

@@ -1,40 +1,196 @@
-"""What the pictures show."""
+"""What is looked at for the pictures, and where they go."""
+
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
+import pytest
 import torch
+from mmengine.logging import MMLogger
 from PIL import Image
+from torch import Tensor, nn
 
-from ccrop.hooks.gallery import BOX_COLOUR, HEADER, PANEL_HEIGHT, VIEW_COLOURS, _panels, contact_sheet
-
-
-def test_panels_are_marked_where_box_and_crops_lie():
-    image = Image.new("RGB", (2 * PANEL_HEIGHT, PANEL_HEIGHT))  # drawn pixel by pixel
-    box = np.array([0.25, 0.25, 0.75, 0.75, 1.0])
-    rectangles = [[10, 20, 60, 70], [100, 0, 200, 100]]
-    views = [np.full((8, 8, 3), 99, dtype=np.uint8)] * 2
-    marked, heat, *shown = _panels(image, torch.tensor([[0.0, 1.0]]), [box], rectangles, views)
-    pixels = np.asarray(marked)
-    assert tuple(pixels[PANEL_HEIGHT // 2, PANEL_HEIGHT // 2]) == BOX_COLOUR  # x0 of the box
-    assert tuple(pixels[45, 10]) == VIEW_COLOURS[0]
-    assert tuple(pixels[99, 150]) == VIEW_COLOURS[1]
-    assert tuple(pixels[70, 71]) == (0, 0, 0)
-    cold, hot = np.asarray(heat)[70, 5].astype(int), np.asarray(heat)[70, -6].astype(int)
-    assert cold[2] > cold[0]
-    assert hot[0] > hot[2]
-    assert [panel.size for panel in shown] == [(PANEL_HEIGHT, PANEL_HEIGHT)] * 2
-    assert tuple(np.asarray(shown[1])[0, 0]) == VIEW_COLOURS[1]
-    assert tuple(np.asarray(shown[1])[20, 20]) == (99, 99, 99)
+from ccrop.datasets import BoxStore, ImageFolder
+from ccrop.hooks import GalleryHook, LocalizationHook
+from ccrop.hooks.contact_sheet import PANEL_HEIGHT
+from ccrop.hooks.gallery import box_areas, image_heatmap, look
+from ccrop.localization import FixedBox, MultiObject, SingleObject
+from ccrop.models import ViewPreprocessor
+from ccrop.views import CropViews, RandomCrop
 
 
-def test_boxes_of_one_point_can_be_drawn():
-    image = Image.new("RGB", (64, 64))
-    marked, *_ = _panels(image, torch.zeros(1, 1), [np.array([0, 0, 0, 0, 1.0])], [], [])
-    assert tuple(np.asarray(marked)[0, 0]) == BOX_COLOUR
+class Bright(nn.Module):
+    """A backbone that responds to brightness, at stride 8; padding is brighter than black."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.data_preprocessor = ViewPreprocessor()
+        self.unused = nn.Parameter(torch.zeros(1))
+
+    def extract_feat(self, images: Tensor) -> tuple[Tensor, ...]:
+        return (nn.functional.avg_pool2d(images, 8),)
 
 
-def test_a_sheet_holds_every_panel():
-    row = [Image.new("RGB", (PANEL_HEIGHT, PANEL_HEIGHT), colour) for colour in ("red", "lime", "blue", "white")]
-    sheet = np.asarray(contact_sheet([row] * 5, "title", columns=2)).reshape(-1, 3)
-    for colour in ((255, 0, 0), (0, 255, 0), (0, 0, 255)):
-        assert (sheet == colour).all(1).sum() == 5 * PANEL_HEIGHT**2
-    assert contact_sheet([row], "title", columns=1).height > PANEL_HEIGHT + HEADER
+CROP = dict(type=CropViews, crop=RandomCrop(), size=32)
+
+
+def scene(folder: Path, size: tuple[int, int], spot: tuple[int, int, int, int], step=CROP) -> ImageFolder:
+    """One black image of ``size`` (width, height) with a white rectangle."""
+    image = Image.new("RGB", size)
+    image.paste("white", spot)
+    image.save(folder / "0.png")
+    return ImageFolder(folder, pipeline=[step])
+
+
+def warmth(panel: Image.Image) -> np.ndarray:
+    """Red minus blue, high where turbo is hot; ``(height, width)``."""
+    pixels = np.asarray(panel).astype(int)
+    return pixels[..., 0] - pixels[..., 2]
+
+
+@pytest.mark.parametrize("localizer", [SingleObject(), MultiObject(), MultiObject(upsample=2), FixedBox()])
+@pytest.mark.parametrize("keep_ratio", [True, False])
+@pytest.mark.parametrize(
+    ("size", "spot"),
+    [((256, 128), (160, 32, 224, 80)), ((128, 256), (32, 160, 80, 224)), ((300, 190), (200, 130, 250, 180))],
+)
+def test_the_heatmap_lies_on_the_object(tmp_path: Path, size, spot, keep_ratio, localizer):
+    dataset = scene(tmp_path, size, spot)
+    ((marked, heat, *views),) = look(Bright().eval(), dataset, localizer, (128, 128), [0], keep_ratio=keep_ratio)
+    assert heat.size == marked.size
+    assert heat.width / heat.height == pytest.approx(size[0] / size[1], rel=0.01)
+    assert len(views) == 2
+    rows, columns = np.nonzero(warmth(heat) > 0.6 * warmth(heat).max())
+    scale = heat.width / size[0]
+    cell = 8 / 128 * max(size) * scale
+    expected = np.array(spot) * scale
+    found = [columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]
+    np.testing.assert_allclose(found, expected, atol=1.2 * cell)
+
+
+def test_a_heatmap_is_cut_to_the_image_after_upsampling():
+    heatmap = torch.zeros(1, 4, 4)  # as padding is
+    heatmap[0, :2] = torch.tensor([1.0, 0.5, 0.5, 0.0])
+    cut = image_heatmap(heatmap, (40, 80), torch.tensor([[0.0, 0, 1, 0.5]]))
+    assert cut.shape == (1, 20, 80)
+    torch.testing.assert_close(cut[0], cut[0, :1].expand(20, 80))  # nothing leaks from the padding
+    assert cut[0, 0, [0, 39, 79]].tolist() == pytest.approx([1, 0.5, 0])
+    assert image_heatmap(heatmap, (40, 80), None).shape == (1, 40, 80)
+    assert image_heatmap(heatmap, (40, 80), torch.tensor([[0.25, 0, 1, 0.3]])).shape == (1, 12, 60)
+
+
+class OtherPairs:
+    """A step that gives more than views and rectangles, as pairs by region do."""
+
+    def __call__(self, sample: dict) -> dict:
+        views = [torch.full((24, 24, 3), level, dtype=torch.uint8) for level in (0, 255)]
+        return dict(
+            views=views,
+            rectangles=torch.tensor([[0, 0, 32, 64], [32, 0, 64, 64]]),
+            index=sample["index"],
+            transforms=torch.zeros(2, 3, 3),
+            boxes=torch.zeros(2, 4, 4),
+            counts=torch.tensor(4),
+        )
+
+
+def test_views_and_rectangles_of_any_pipeline_will_do(tmp_path: Path):
+    dataset = scene(tmp_path, (64, 64), (0, 0, 8, 8), OtherPairs())
+    model = Bright().eval()
+    model.data_preprocessor = ViewPreprocessor(augment="cpu")
+    ((marked, _, dark, light),) = look(model, dataset, SingleObject(), (64, 64), [0])
+    assert [np.asarray(view)[50, 50].tolist() for view in (dark, light)] == [[0] * 3, [255] * 3]
+    assert np.asarray(marked)[PANEL_HEIGHT // 2, PANEL_HEIGHT // 2].tolist() == [255, 60, 220]  # the second view begins
+
+
+def test_pictures_repeat_and_follow_the_epoch(tmp_path: Path):
+    image = Image.fromarray(np.random.default_rng(0).integers(0, 256, (60, 90, 3), dtype=np.uint8))
+    image.save(tmp_path / "0.png")
+    dataset = ImageFolder(tmp_path, pipeline=[CROP])
+    state = torch.get_rng_state()
+    pictures = [
+        look(Bright().eval(), dataset, SingleObject(), (64, 64), [0], draw)[0] for draw in ((0, 1), (0, 1), (0, 2))
+    ]
+    first, again, later = ([panel.tobytes() for panel in panels] for panels in pictures)
+    assert first == again
+    assert first[1] == later[1]
+    assert first[2] != later[2]
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_unreadable_images_are_left_out(tmp_path: Path):
+    dataset = scene(tmp_path, (64, 64), (0, 0, 8, 8))
+    (tmp_path / "1.png").write_bytes(b"not an image")
+    dataset = ImageFolder(tmp_path, pipeline=[CROP])
+    assert len(look(Bright().eval(), dataset, SingleObject(), (64, 64), [0, 1])) == 1
+
+
+def test_areas_are_of_the_boxes_in_use():
+    store = BoxStore(3, 2, "")
+    boxes = torch.tensor([0.0, 0, 0.5, 0.25, 1]).repeat(3, 2, 1)
+    boxes[2] = torch.tensor([0.5, 0.5, 1, 1, 1])
+    store.update(boxes, torch.tensor([2, 0, 1]))
+    assert box_areas(store).tolist() == [0.125, 0.125, 0.25]
+
+
+class Backends(SimpleNamespace):
+    """Remembers what a visualiser is given."""
+
+    def __init__(self) -> None:
+        super().__init__(images={}, scalars={})
+
+    def add_image(self, name, image, step):
+        self.images[name, step] = image
+
+    def add_scalars(self, scalars, step):
+        self.scalars |= {(name, step): value for name, value in scalars.items()}
+
+
+def runner(folder: Path, dataset: ImageFolder, localization: LocalizationHook) -> SimpleNamespace:
+    return SimpleNamespace(
+        train_dataloader=SimpleNamespace(dataset=dataset),
+        hooks=[localization],
+        model=Bright(),
+        optim_wrapper=None,
+        seed=0,
+        epoch=3,
+        iter=70,
+        max_epochs=10,
+        cfg=SimpleNamespace(experiment="some run"),
+        work_dir=str(folder / "work"),
+        visualizer=Backends(),
+        logger=MMLogger.get_instance("gallery"),
+    )
+
+
+def test_after_a_localisation_pictures_and_quantiles_of_areas_go_to_file_and_backends(tmp_path: Path):
+    for name in ("images", "work"):
+        (tmp_path / name).mkdir()
+    for number in range(11):
+        Image.new("RGB", (64, 32), (20 * number,) * 3).save(tmp_path / "images" / f"{number:02d}.png")
+    dataset = ImageFolder(tmp_path / "images", pipeline=[CROP])
+    localization = LocalizationHook(dict(type=MultiObject, max_boxes=1), image_size=(64, 64), keep_ratio=True)
+    run = runner(tmp_path, dataset, localization)
+    localization.before_run(run)
+    sides = torch.arange(1, 12) / 16
+    boxes = torch.stack([0 * sides, 0 * sides, sides, sides, 0 * sides + 1], dim=-1)[:, None]
+    dataset.update_boxes(boxes, torch.ones(11, dtype=torch.long))
+    GalleryHook(num_images=3, columns=1).after_localization(run)
+    (file,) = (tmp_path / "work/gallery").iterdir()
+    assert file.name == "epoch_0003_iter_000070.png"
+    with Image.open(file) as picture:
+        assert picture.height > 3 * PANEL_HEIGHT
+        assert (np.asarray(picture) == run.visualizer.images["gallery", 3]).all()
+    areas = {name: (side / 16) ** 2 for name, side in (("10", 2), ("50", 6), ("90", 10))}
+    assert run.visualizer.scalars == {(f"boxes/area_{name}", 3): pytest.approx(area) for name, area in areas.items()}
+
+
+def test_a_localisation_that_found_nothing_has_pictures_and_no_quantiles(tmp_path: Path):
+    (tmp_path / "work").mkdir()
+    dataset = scene(tmp_path, (64, 64), (0, 0, 8, 8))
+    localization = LocalizationHook(dict(type=MultiObject), image_size=(64, 64))
+    run = runner(tmp_path, dataset, localization)
+    localization.before_run(run)
+    GalleryHook().after_localization(run)
+    assert len(list((tmp_path / "work/gallery").iterdir())) == 1
+    assert run.visualizer.scalars == {}

@@ -1,0 +1,185 @@
+"""Drawing what a run saw: panels of an image, and a sheet of many with a histogram of the boxes' areas."""
+
+from collections.abc import Sequence
+
+import matplotlib
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+from torch import Tensor
+
+from ccrop.views import rectangles
+
+BOX_COLOUR = (255, 220, 0)
+VIEW_COLOURS = ((0, 220, 255), (255, 60, 220))
+BACKGROUND = (24, 24, 28)
+FAINT = (150, 150, 158)
+PANEL_HEIGHT = 176
+GAP = 6
+HEADER = 48
+CHART_HEIGHT = 150
+AREA_EDGES = np.logspace(-4, 0, 41)
+
+
+def shown_box(boxes: Tensor, views: Tensor, visible: float = 0.5) -> int | None:
+    """The largest box of which every view shows enough: most likely the one that the views were drawn around.
+
+    Of pairs by :class:`ccrop.views.MultiObjectCrop` in scenes of up to eight overlapping boxes it is so for 95 %.
+
+    Args:
+        boxes: ``(K, 4)`` x0, y0, x1, y1.
+        views: ``(V, 4)`` in the same unit.
+        visible: share of a box that a view must show.
+
+    Returns:
+        Index of the box; None where there is no such box.
+    """
+    area = rectangles.area(boxes)
+    shown = rectangles.intersection(boxes[:, None], views) >= visible * area[:, None]
+    shown = shown.all(dim=1) & (area > 0)
+    return int(area.where(shown, -1).argmax()) if shown.any() else None
+
+
+def image_panels(
+    image: Image.Image,
+    heatmap: NDArray[np.float32],
+    boxes: NDArray[np.floating],
+    views: NDArray[np.integer],
+    shown: Sequence[NDArray[np.uint8]],
+) -> list[Image.Image]:
+    """Image with views and boxes, heatmap with boxes and their scores, and every view as the model is fed it.
+
+    The box that all views show, see :func:`shown_box`, has a thick outline.
+
+    Args:
+        heatmap: ``(h, w)`` in [0, 1], of the image without padding.
+        boxes: ``(K, 5)`` x0, y0, x1, y1 in fractions of the image, and a score.
+        views: ``(V, 4)`` left, top, right, bottom in pixels of the image.
+        shown: V views ``(H, W, 3)``.
+    """
+    marked = _fit(image)
+    heat = Image.fromarray(np.ascontiguousarray(heatmap, dtype=np.float32)).resize(marked.size, _BILINEAR)
+    colours = matplotlib.colormaps["turbo"](np.asarray(heat), bytes=True)[..., :3]
+    heat = Image.blend(marked, Image.fromarray(colours), 0.6)
+
+    pixels = boxes[:, :4] * np.array([*marked.size, *marked.size])
+    corners = views * np.array([marked.width / image.width, marked.height / image.height] * 2)
+    chosen = shown_box(torch.from_numpy(pixels), torch.from_numpy(corners))
+    on_image, on_heat = ImageDraw.Draw(marked, "RGBA"), ImageDraw.Draw(heat, "RGBA")
+    for box in pixels:
+        on_image.rectangle(_corners(box), outline=(*BOX_COLOUR, 255 if len(boxes) == 1 else 130))
+        on_heat.rectangle(_corners(box), outline="white")
+    for view, colour in zip(corners, _view_colours(views), strict=True):
+        on_image.rectangle(_corners(view), outline=colour, width=2)
+    if chosen is not None:
+        for pen in (on_image, on_heat):
+            pen.rectangle(_corners(pixels[chosen]), outline=BOX_COLOUR, width=3)
+    for box, score in zip(pixels[::-1], boxes[::-1, 4], strict=True):
+        _write_score(on_heat, box, score)
+
+    panels = [marked, heat]
+    for view, colour in zip(shown, _view_colours(views), strict=True):
+        panel = _fit(Image.fromarray(view))
+        ImageDraw.Draw(panel).rectangle((0, 0, panel.width - 1, panel.height - 1), outline=colour, width=2)
+        panels.append(panel)
+    return panels
+
+
+def contact_sheet(
+    rows: list[list[Image.Image]], title: str, columns: int = 2, areas: NDArray[np.floating] | None = None
+) -> Image.Image:
+    """All panels on one sheet, some images side by side, below a line that says what the colours mean.
+
+    Args:
+        rows: the panels of each image, equally many.
+        areas: of all boxes, as shares of their images, for a histogram at the bottom.
+    """
+    widths = [max(row[i].width for row in rows) for i in range(len(rows[0]))]
+    cell_width = sum(widths) + GAP * len(widths) + 3 * GAP
+    lines = -(-len(rows) // columns)
+    height = HEADER + lines * (PANEL_HEIGHT + GAP)
+    chart = 0 if areas is None else CHART_HEIGHT
+    sheet = Image.new("RGB", (cell_width * columns - 2 * GAP, height + chart), BACKGROUND)
+    _write_header(sheet, title, len(rows[0]) - 2)
+    for number, row in enumerate(rows):
+        x = (number % columns) * cell_width + GAP
+        y = HEADER + (number // columns) * (PANEL_HEIGHT + GAP)
+        for panel, width in zip(row, widths, strict=True):
+            sheet.paste(panel, (x + (width - panel.width) // 2, y + (PANEL_HEIGHT - panel.height) // 2))
+            x += width + GAP
+    if areas is not None:
+        sheet.paste(area_chart(areas, sheet.width - 2 * GAP), (GAP, height))
+    return sheet
+
+
+def area_histogram(areas: NDArray[np.floating]) -> NDArray[np.int64]:
+    """How many boxes have an area between the :data:`AREA_EDGES`; smaller ones count for the first bin."""
+    return np.histogram(areas.clip(AREA_EDGES[0], 1), AREA_EDGES)[0]
+
+
+def area_chart(areas: NDArray[np.floating], width: int) -> Image.Image:
+    """Histogram of areas as shares of the image, on a logarithmic axis; ``width x CHART_HEIGHT`` pixels."""
+    chart = Image.new("RGB", (width, CHART_HEIGHT), BACKGROUND)
+    pen, font = ImageDraw.Draw(chart), ImageFont.load_default(12)
+    text = f"areas of all {len(areas)} boxes, in shares of the image"
+    if len(areas):
+        text += f": median {_percent(np.median(areas))}, middle half {_percent(np.quantile(areas, 0.25))} to "
+        text += _percent(np.quantile(areas, 0.75))
+    pen.text((0, 2), text, fill="white", font=font)
+    top, bottom = 26, CHART_HEIGHT - 22
+    counts = area_histogram(areas)
+    edges = np.linspace(0, width - 1, len(counts) + 1)
+    for decade in range(5):
+        x, anchor = edges[10 * decade], ("la", "ma", "ma", "ma", "ra")[decade]
+        pen.line((x, top, x, bottom + 3), fill=(60, 60, 66))
+        pen.text((x, bottom + 5), _percent(10.0 ** (decade - 4)), fill=FAINT, font=font, anchor=anchor)
+    for count, left, right in zip(counts, edges, edges[1:], strict=False):
+        if count:
+            height = max(1, round((bottom - top) * count / counts.max()))
+            pen.rectangle((round(left) + 1, bottom - height, round(right) - 1, bottom - 1), fill=BOX_COLOUR)
+    pen.line((0, bottom, width, bottom), fill=FAINT)
+    return chart
+
+
+_BILINEAR = Image.Resampling.BILINEAR
+
+
+def _fit(image: Image.Image) -> Image.Image:
+    """The image at :data:`PANEL_HEIGHT`, or lower where it would become more than twice as wide."""
+    scale = min(PANEL_HEIGHT / image.height, 2 * PANEL_HEIGHT / image.width)
+    return image.resize((max(1, round(image.width * scale)), max(1, round(image.height * scale))), _BILINEAR)
+
+
+def _view_colours(views: Sequence) -> list[tuple[int, int, int]]:
+    return [VIEW_COLOURS[number % len(VIEW_COLOURS)] for number in range(len(views))]
+
+
+def _corners(box: NDArray[np.floating]) -> tuple[float, float, float, float]:
+    """Corners of at least one pixel, inclusive, as the pen wants them."""
+    left, top, right, bottom = box.tolist()
+    return left, top, max(left, right - 1), max(top, bottom - 1)
+
+
+def _write_score(pen: ImageDraw.ImageDraw, box: NDArray[np.floating], score: float) -> None:
+    """Above the box, or in it where there is no room above."""
+    font = ImageFont.load_default(10)
+    text = f"{score:.2f}"
+    left, top = box[0], box[1] - 11 if box[1] >= 11 else box[1] + 1
+    pen.rectangle((left, top, left + pen.textlength(text, font=font) + 2, top + 10), fill=(0, 0, 0, 150))
+    pen.text((left + 1, top - 1), text, fill="white", font=font)
+
+
+def _write_header(sheet: Image.Image, title: str, num_views: int) -> None:
+    pen = ImageDraw.Draw(sheet)
+    pen.text((GAP, 5), title, fill="white", font=ImageFont.load_default(16))
+    font, x = ImageFont.load_default(12), GAP
+    texts = [("boxes, thick where all views show it", BOX_COLOUR), ("with scores", "white")]
+    texts += [(f"view {i + 1}", colour) for i, colour in enumerate(_view_colours(range(num_views)))]
+    for text, colour in texts:
+        pen.text((x, 28), text, fill=colour, font=font)
+        x += pen.textlength(text, font=font) + 18
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.3g} %"
