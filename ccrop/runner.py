@@ -146,7 +146,11 @@ def load_pretrained(
         torch.default_generator.manual_seed(0)
         model = MODELS.build(settings.model)
         if state is None:
+            logger = MMLogger.get_current_instance()
+            level = logger.level
+            logger.setLevel("WARNING")  # it would list every parameter
             model.init_weights()
+            logger.setLevel(level)
             return settings, model.eval()
     try:
         model.load_state_dict(state["state_dict"])

@@ -10,6 +10,7 @@ from types import ModuleType
 
 import numpy as np
 import pytest
+import torch
 from jobs import ROOT, TINY, run, tool
 from PIL import Image
 
@@ -115,6 +116,53 @@ def test_a_set_without_objects_is_refused(evaluate: ModuleType, tmp_path: Path, 
     assert "annotates no object" in capsys.readouterr().err
 
 
+def test_clusters_that_are_the_objects_give_the_pairs_of_objects(
+    evaluate: ModuleType,
+    checkpoint: Path,
+    demo_root: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+):
+    content = json.loads((demo_root / "annotations/instances_val2017.json").read_text())
+    emptied = content["images"][3]
+    content["annotations"] = [each for each in content["annotations"] if each["image_id"] != emptied["id"]]
+    (tmp_path / "annotations").mkdir()
+    (tmp_path / "annotations/instances_val2017.json").write_text(json.dumps(content))
+    (tmp_path / "val2017").symlink_to(demo_root / "val2017")
+    known = annotated(tmp_path, "val")
+
+    def locate(_model, dataset, _localizer, image_size, _batch_size, _workers, keep_ratio):
+        assert (image_size, keep_ratio) == ((224, 224), False)
+        boxes, counts = torch.zeros(len(dataset), 50, 5), torch.zeros(len(dataset), dtype=torch.long)
+        for number in range(len(dataset)):
+            size, objects = known[Path(dataset.get_data_info(number)["path"]).name]
+            corners = torch.tensor(objects or [[0, 0, 20, 20]])
+            corners[:, 2:] += corners[:, :2]
+            counts[number] = len(corners)
+            boxes[number, : len(corners), :4] = corners / torch.tensor(size * 2)
+            boxes[number, : len(corners), 4] = 1
+        return boxes, counts
+
+    monkeypatch.setattr(evaluate, "locate", locate)
+    arguments = ["--data-root", str(tmp_path), "--split", "val", "--draws", "3"]
+    assert evaluate.main(["pairs", str(checkpoint), *arguments]) == 0
+    text = capsys.readouterr().out
+    assert "15 annotated images" in text
+    rows = tables(text)["crop"]
+    for name in evaluate.CROPS:
+        assert rows[name.replace("all", "all clusters").replace("object", "cluster")] == rows[name]
+
+
+def test_one_box_is_drawn_around_all_of_an_image(evaluate: ModuleType, demo_root: Path):
+    images = evaluate.annotated_boxes(demo_root, "val")[:1]
+    two = np.array([[0.1, 0.5, 0.2, 0.6, 1], [0.4, 0.2, 0.6, 0.55, 1]], np.float32)
+    around = np.array([[0.1, 0.2, 0.6, 0.6]], np.float32)
+    crop = evaluate.ContrastiveCrop(0.6)
+    views = [evaluate.drawn_views(images, [boxes], crop, 50, 0) for boxes in (two, around)]
+    assert (views[0] == views[1]).all()
+
+
 def test_clusters_of_an_image_without_any_give_random_crops(evaluate: ModuleType, demo_root: Path):
     images = evaluate.annotated_boxes(demo_root, "val")[:3]
     none = [np.zeros((0, 5), np.float32)] * 3
@@ -174,20 +222,35 @@ def test_boxes_of_a_checkpoint(
 
 
 def test_boxes_from_a_finer_level_are_smaller_and_untrained_weights_are_always_the_same(
-    evaluate: ModuleType, demo_root: Path, capsys: pytest.CaptureFixture[str]
+    evaluate: ModuleType, demo_root: Path, capfd: pytest.CaptureFixture[str]
 ):
     def areas(*options: str) -> list[list[str]]:
         assert (
             evaluate.main(["boxes", "--config", str(CONFIG), "--data-root", str(demo_root), "--images", "6", *options])
             == 0
         )
-        text = capsys.readouterr().out
+        text, errors = capfd.readouterr()
         assert "6 images of" in text
+        assert "Init" not in text + errors
         return tables(text)["localizer"]["MultiObject"]
 
     default, coarse, fine = areas(), areas("--levels", "3"), areas("--levels", "0")
     assert default == coarse == areas()
     assert float(fine[1].split(" / ")[-1]) < float(coarse[1].split(" / ")[-1]) / 4
+
+
+def test_boxes_are_looked_for_at_the_images_own_aspect_ratio_in_batches_that_fit(
+    evaluate: ModuleType, checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+):
+    looks = []
+
+    def locate(_model, dataset, localizer, *settings):
+        looks.append(settings)
+        return torch.zeros(len(dataset), localizer.max_boxes, 5), torch.zeros(len(dataset), dtype=torch.long)
+
+    monkeypatch.setattr(evaluate, "locate", locate)
+    assert evaluate.main(["boxes", str(checkpoint), "--image-size", "448", "896"]) == 0
+    assert looks == [((448, 896), 8, evaluate.WORKERS, True)] * 5
 
 
 def test_each_image_meets_its_own_annotations(evaluate: ModuleType, tmp_path: Path):
@@ -197,7 +260,8 @@ def test_each_image_meets_its_own_annotations(evaluate: ModuleType, tmp_path: Pa
     for name in ["a.jpg", *names[:3]]:
         Image.new("RGB", (20, 10)).save(tmp_path / "val" / name)
     images = [dict(id=i, file_name=name, width=20 + i, height=10) for i, name in enumerate(names)]
-    content = dict(images=images, annotations=[dict(id=1, image_id=1, category_id=1, bbox=[1, 2, 3, 4])])
+    annotation = dict(id=1, image_id=1, category_id=1, bbox=[1, 2, 3, 4])
+    content = dict(images=images, annotations=[annotation, annotation | dict(id=2, iscrowd=1)])
     (tmp_path / "annotations/instances_val.json").write_text(json.dumps(content))
     dataset, known = evaluate.annotated_set(str(tmp_path), "val", None)
     paths = [dataset.get_data_info(index)["path"] for index in range(len(dataset))]
