@@ -11,16 +11,16 @@ from pathlib import Path
 
 import torch
 from mmengine.config import DictAction
-from mmengine.registry import DATASETS, HOOKS, MODELS
+from mmengine.registry import DATASETS, HOOKS
+from PIL import Image
 
-from ccrop.compat.checkpoint import UntrustedCheckpoint, load_checkpoint
 from ccrop.datasets import BoxStore
 from ccrop.hooks import LocalizationHook
 from ccrop.hooks.contact_sheet import contact_sheet
 from ccrop.hooks.gallery import box_areas, look
 from ccrop.hooks.localization import locate
 from ccrop.localization import SingleObject
-from ccrop.runner import load_config
+from ccrop.runner import load_pretrained
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -34,43 +34,32 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--cfg-options", nargs="+", action=DictAction, metavar="K=V", help="override the config")
     args = parser.parse_args(argv)
     try:
-        config_file = args.config or find_config(args.checkpoint)
-        options = {"train_dataloader.dataset.subset": args.images} | (args.cfg_options or {})
-        config = load_config(config_file, args.data_root, options)
-        state = load_checkpoint(args.checkpoint)["state_dict"]
-        model = MODELS.build(config.model)
-        model.load_state_dict(state)
-        dataset = DATASETS.build(config.train_dataloader.dataset)
-    except (OSError, UntrustedCheckpoint) as error:
+        picture = draw(args)
+    except (OSError, ValueError) as error:
         print(f"{parser.prog}: {error}", file=sys.stderr)
         return 2
-
-    model.eval()
-    settings = config.default_hooks.get("localization")
-    look_at = HOOKS.build(settings or dict(type=LocalizationHook, localizer=dict(type=SingleObject)))
-    where = (look_at.localizer, look_at.image_size)
-    areas = None
-    with torch.no_grad():
-        if settings:
-            dataset.boxes = BoxStore(len(dataset), look_at.localizer.max_boxes, dataset.fingerprint())
-            dataset.update_boxes(*locate(model, dataset, *where, look_at.batch_size, keep_ratio=look_at.keep_ratio))
-            areas = box_areas(dataset.boxes)
-        rows = look(model, dataset, *where, range(len(dataset)), (args.seed, 0), look_at.keep_ratio)
-    contact_sheet(rows, f"{config_file.stem}, {args.checkpoint.name}", areas=areas).save(args.out)
+    picture.save(args.out)
     print(args.out)
     return 0
 
 
-def find_config(checkpoint: Path) -> Path:
-    """The config that a run wrote into its work_dir.
-
-    Raises:
-        FileNotFoundError: there is none, or more than one.
-    """
-    found = sorted(checkpoint.parent.glob("*.py"))
-    if len(found) != 1:
-        raise FileNotFoundError(f"{checkpoint.parent} holds {len(found)} configs: name the one by --config")
-    return found[0]
+@torch.no_grad()
+def draw(args: argparse.Namespace) -> Image.Image:
+    """The contact sheet of a run that localises, or of another one without boxes."""
+    options = {"train_dataloader.dataset.subset": args.images} | (args.cfg_options or {})
+    config, model = load_pretrained(args.checkpoint, args.config, args.data_root, options)
+    dataset = DATASETS.build(config.train_dataloader.dataset)
+    settings = config.default_hooks.get("localization")
+    hook = HOOKS.build(settings) if settings else None
+    localises = isinstance(hook, LocalizationHook)
+    hook = hook if localises else LocalizationHook(dict(type=SingleObject))
+    where, areas = (hook.localizer, hook.image_size), None
+    if localises:
+        dataset.boxes = BoxStore(len(dataset), hook.localizer.max_boxes, dataset.fingerprint())
+        dataset.update_boxes(*locate(model, dataset, *where, hook.batch_size, keep_ratio=hook.keep_ratio))
+        areas = box_areas(dataset.boxes)
+    rows = look(model, dataset, *where, range(len(dataset)), (args.seed, 0), hook.keep_ratio)
+    return contact_sheet(rows, f"{config.experiment}, {args.checkpoint.name}", areas=areas)
 
 
 if __name__ == "__main__":

@@ -3,9 +3,12 @@
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 from jobs import ROOT, TINY, run, tool
 from PIL import Image
+
+from ccrop.hooks.contact_sheet import BOX_COLOUR, CHART_HEIGHT, GAP, HEADER, PANEL_HEIGHT, VIEW_COLOURS
 
 CONFIG = ROOT / "configs/simsiam_ccrop_demo.py"
 
@@ -26,6 +29,35 @@ def test_it_draws_a_checkpoint_with_nothing_but_its_path(work_dir: Path, tmp_pat
         width, height = picture.size
     assert width > 1000
     assert height > 3 * 144  # five images in two columns
+
+
+def test_it_draws_several_objects_of_fused_levels_with_the_ratio_kept(work_dir: Path, tmp_path: Path):
+    localizer = "default_hooks.localization.localizer"
+    options = ("--cfg-options", f"{localizer}.type=ccrop.localization.MultiObject", f"{localizer}.levels=[0,1,2]")
+    options += ("model.backbone.out_indices=[1,2,3]", "default_hooks.localization.keep_ratio=True")
+    options += (f"{localizer}.threshold=0.4", "default_hooks.localization.image_size=[128,192]")
+    command = tool("visualise.py", work_dir / "epoch_1.pth", "--images", "4", *options)
+    done = run(command, tmp_path)
+    assert done.returncode == 0, done.stdout
+    with Image.open(tmp_path / "gallery.png") as picture:
+        pixels = np.asarray(picture.convert("RGB"))
+    assert (pixels[-CHART_HEIGHT:] == BOX_COLOUR).all(axis=2).any()  # bars
+
+    done = run([*command, "model.backbone.out_indices=[3]"], tmp_path)
+    assert done.returncode == 2
+    assert "no level 1 among the backbone's 1" in done.stdout
+    assert "Traceback" not in done.stdout
+
+
+def test_a_run_that_does_not_localise_has_no_boxes(work_dir: Path, tmp_path: Path):
+    options = ("--images", "2", "--cfg-options", "default_hooks.localization=None")
+    done = run(tool("visualise.py", work_dir / "epoch_1.pth", *options), tmp_path)
+    assert done.returncode == 0, done.stdout
+    with Image.open(tmp_path / "gallery.png") as picture:
+        assert picture.height == HEADER + PANEL_HEIGHT + GAP
+        pixels = np.asarray(picture.convert("RGB"))[HEADER:]
+    assert (pixels == VIEW_COLOURS[0]).all(axis=2).sum() > 1000
+    assert not (pixels == BOX_COLOUR).all(axis=2).any()
 
 
 def test_other_images_can_be_looked_at(work_dir: Path, tmp_path: Path):
