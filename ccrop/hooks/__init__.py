@@ -1,5 +1,6 @@
 """What happens around an epoch: localise, watch for collapse, kNN, gallery, progress, checkpoints."""
 
+from ccrop.hooks.annotated import AnnotatedBoxesHook
 from ccrop.hooks.checkpoint import WholeCheckpointHook
 from ccrop.hooks.gallery import GalleryHook
 from ccrop.hooks.health import HealthHook
@@ -7,15 +8,18 @@ from ccrop.hooks.knn import KNNHook
 from ccrop.hooks.localization import LocalizationHook
 from ccrop.hooks.progress import ProgressHook
 from ccrop.hooks.reproducible import ReproducibleHook
+from ccrop.hooks.roi_knn import RoIKNNHook
 from ccrop.hooks.unreadable import UnreadableImagesHook
 
 __all__ = [
+    "AnnotatedBoxesHook",
     "GalleryHook",
     "HealthHook",
     "KNNHook",
     "LocalizationHook",
     "ProgressHook",
     "ReproducibleHook",
+    "RoIKNNHook",
     "UnreadableImagesHook",
     "WholeCheckpointHook",
 ]

@@ -17,8 +17,8 @@ class RegionPairs:
 
     Args:
         levels: which of the backbone's levels are pooled; their channels are concatenated.
-        num_objects: most windows around clusters an image.
-        num_background: further windows, around background; where there are fewer clusters there are more of these.
+        num_objects: windows around clusters an image; without a cluster they lie around background too.
+        num_background: windows around background an image.
         alpha: Beta parameter of a window's center in its box: below 1 suppresses the middle.
         scale, offset, min_side, min_visible: see :func:`ccrop.views.window_pairs`.
     """

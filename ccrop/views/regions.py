@@ -41,7 +41,7 @@ class WindowNoise(NamedTuple):
     """The random numbers of ``W`` windows in ``N`` images with ``V`` views, in [0, 1].
 
     Attributes:
-        order: ``(N, K)``, uniform: clusters with the highest numbers become windows.
+        order: ``(N, K)``, uniform: clusters become windows in the order of these numbers, the highest first.
         size: ``(N, W)``, uniform: whose size a background window has.
         place: ``(N, W, TRIES, 2)``, uniform: where it lies in the first view, per try.
         center: ``(N, V, W, 2)``: position of each view's window in the box; Beta(alpha, alpha) suppresses the middle.
@@ -85,9 +85,10 @@ def window_pairs(
 ) -> tuple[Tensor, Tensor]:
     """Windows around the same places in all views of a scene, for a whole batch on any device.
 
-    Up to ``num_objects`` windows an image lie around clusters of which every view shows enough; all others around
-    background: places that every view shows, as far from the clusters as ``BACKGROUND_TRIES`` draws allow, with the
-    size of some cluster of the batch (a sixth of the first view where the batch has none).
+    ``num_objects`` windows an image lie around clusters of which every view shows enough, in turn where there are
+    fewer. All others, and all where no cluster is shown, lie around background: places that every view shows, as far
+    from the clusters as ``BACKGROUND_TRIES`` draws allow, with the size of some cluster of the batch (a sixth of the
+    first view where the batch has none).
 
     Args:
         boxes: ``(N, K, 4)`` x0, y0, x1, y1 in the shared frame, ``counts (N,)`` of them.
@@ -109,11 +110,13 @@ def window_pairs(
     base = _background(boxes, exists, transforms, noise)
     is_object = torch.zeros(num, base.shape[1], dtype=torch.bool, device=boxes.device)
     if num_objects and boxes.shape[1]:
-        best = noise.order.where(usable, -1.0).topk(min(num_objects, boxes.shape[1]), dim=1)
-        slots = best.indices.shape[1]
-        is_object[:, :slots] = best.values >= 0
-        chosen = boxes.take_along_dim(best.indices[..., None], dim=1)
-        base[:, :slots] = torch.where(is_object[:, :slots, None], chosen, base[:, :slots])
+        best = noise.order.where(usable, -1.0).argsort(dim=1, descending=True)
+        found = usable.sum(dim=1, keepdim=True)
+        slots = torch.arange(num_objects, device=boxes.device).expand(num, num_objects)
+        turn = best.gather(1, slots % found.clamp(min=1))
+        is_object[:, :num_objects] = found > 0
+        chosen = boxes.take_along_dim(turn[..., None], dim=1)
+        base[:, :num_objects] = torch.where(found[..., None] > 0, chosen, base[:, :num_objects])
 
     middle = ((base[..., :2] + base[..., 2:]) / 2)[:, None]
     half = ((base[..., 2:] - base[..., :2]) / 2)[:, None]

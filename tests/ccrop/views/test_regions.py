@@ -116,8 +116,9 @@ class TestWindowPairs:
                 if all(visible(boxes[image, k].tolist(), t.tolist()) >= 0.5 for t in transforms[image])
             ]
             chosen = sorted(usable, key=lambda k: -drawn.order[image, k].item())[:3]
-            assert is_object[image].tolist() == [slot < len(chosen) for slot in range(WINDOWS)]
-            for slot, k in enumerate(chosen):
+            assert is_object[image].tolist() == [slot < 3 and len(usable) > 0 for slot in range(WINDOWS)]
+            for slot in range(3 if usable else 0):
+                k = chosen[slot % len(chosen)]
                 for view in range(VIEWS):
                     x0, y0, x1, y1 = transformed_by_hand(boxes[image, k].tolist(), transforms[image, view].tolist())
                     sides = [min(max(side, 0.1), 1) for side in (x1 - x0, y1 - y0)]
