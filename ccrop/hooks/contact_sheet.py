@@ -162,11 +162,13 @@ def _corners(box: NDArray[np.floating]) -> tuple[float, float, float, float]:
 
 
 def _write_score(pen: ImageDraw.ImageDraw, box: NDArray[np.floating], score: float) -> None:
-    """Above the box, or in it where there is no room above."""
+    """Above the box, or in it where there is no room above; always whole."""
     font = ImageFont.load_default(10)
     text = f"{score:.2f}"
-    left, top = box[0], box[1] - 11 if box[1] >= 11 else box[1] + 1
-    pen.rectangle((left, top, left + pen.textlength(text, font=font) + 2, top + 10), fill=(0, 0, 0, 150))
+    width = pen.textlength(text, font=font) + 2
+    left = max(0, min(box[0], pen.im.size[0] - 1 - width))
+    top = box[1] - 11 if box[1] >= 11 else box[1] + 1
+    pen.rectangle((left, top, left + width, top + 10), fill=(0, 0, 0, 150))
     pen.text((left + 1, top - 1), text, fill="white", font=font)
 
 

@@ -109,19 +109,20 @@ def test_the_only_box_is_as_bright_as_its_colour():
     assert tuple(np.asarray(marked)[0, 0]) == BOX_COLOUR  # one point can be drawn
 
 
-@pytest.mark.parametrize("top", [0.5, 0.0])
-def test_scores_are_written_at_their_boxes(top):
+@pytest.mark.parametrize(("left", "top"), [(0.5, 0.5), (0.5, 0.0), (0.99, 0.5)])
+def test_scores_are_written_at_their_boxes(left, top):
     image = Image.new("RGB", (PANEL_HEIGHT, PANEL_HEIGHT))
     heats = []
     for score in (0.25, 0.75, 0.75):
-        boxes = np.array([[0.5, top, 1, 1, score]])
+        boxes = np.array([[left, top, 1, 1, score]])
         heats.append(np.asarray(image_panels(image, np.zeros((1, 1), np.float32), boxes, NO_VIEWS, [])[1]).astype(int))
     changed = np.argwhere((heats[0] != heats[1]).any(axis=2))
     assert len(changed) > 10
     assert (heats[1] == heats[2]).all()
     row, column = changed.min(axis=0)
     assert abs(row - (0 if top == 0 else PANEL_HEIGHT // 2 - 8)) < 8
-    assert abs(column - PANEL_HEIGHT // 2) < 12
+    assert abs(column - min(left * PANEL_HEIGHT, PANEL_HEIGHT - 24)) < 12
+    assert changed.max(axis=0)[1] <= PANEL_HEIGHT - 3
 
 
 @pytest.mark.parametrize(
