@@ -185,6 +185,20 @@ def test_after_a_localisation_pictures_and_quantiles_of_areas_go_to_file_and_bac
     assert run.visualizer.scalars == {(f"boxes/area_{name}", 3): pytest.approx(area) for name, area in areas.items()}
 
 
+@pytest.mark.parametrize("keep_ratio", [True, False])
+def test_the_hook_looks_at_images_as_the_localisation_does(tmp_path: Path, keep_ratio: bool, monkeypatch):
+    (tmp_path / "work").mkdir()
+    dataset = scene(tmp_path, (128, 64), (64, 0, 128, 64))
+    localization = LocalizationHook(dict(type=MultiObject), image_size=(64, 64), keep_ratio=keep_ratio)
+    run = runner(tmp_path, dataset, localization)
+    localization.before_run(run)
+    seen = []
+    monkeypatch.setattr(run.model, "extract_feat", lambda images: seen.append(images) or (images,))
+    GalleryHook().after_localization(run)
+    padded = (seen[0][0, :, 32:].abs() < 0.02).all()
+    assert padded == keep_ratio
+
+
 def test_a_localisation_that_found_nothing_has_pictures_and_no_quantiles(tmp_path: Path):
     (tmp_path / "work").mkdir()
     dataset = scene(tmp_path, (64, 64), (0, 0, 8, 8))
