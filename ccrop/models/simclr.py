@@ -1,0 +1,68 @@
+"""SimCLR: A Simple Framework for Contrastive Learning of Visual Representations (Chen et al., ICML 2020)."""
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch import distributed as dist
+from torch.distributed.nn.functional import all_gather
+
+from ccrop.models import heads
+from ccrop.models.siamese import Pool, Siamese, average
+
+
+def nt_xent(z1: Tensor, z2: Tensor, temperature: float = 0.2) -> Tensor:
+    """Equation 1, averaged over both directions: each vector finds its pair among all others of the batch.
+
+    Args:
+        z1, z2: ``(N, d)``, row i of one and row i of the other a pair; computed in float32. With several processes,
+            the batch is that of all of them and gradients reach every one.
+    """
+    n = len(z1)
+    z1, z2 = (F.normalize(z.float(), dim=1) for z in (z1, z2))
+    own = torch.cat([z1, z2])
+    first = 0
+    if dist.is_initialized() and dist.get_world_size() > 1:
+        z1, z2 = (torch.cat(all_gather(z)) for z in (z1, z2))
+        first = n * dist.get_rank()
+    logits = own @ torch.cat([z1, z2]).T / temperature
+    index = torch.arange(first, first + n, device=own.device)
+    itself = torch.cat([index, index + len(z1)])
+    pair = torch.cat([index + len(z1), index])
+    return F.cross_entropy(logits.scatter(1, itself[:, None], float("-inf")), pair)
+
+
+class SimCLR(Siamese):
+    """Two views attract each other, all other vectors of the batch repel.
+
+    Args:
+        backbone, data_preprocessor, regions, channels_last: see :class:`ccrop.models.Siamese`.
+        in_channels: C of the backbone's coarsest level, or of all pooled levels of ``regions``.
+        channels: hidden width of the projector.
+        out_channels: d, width of z; 128 in the paper.
+        num_layers: layers of the projector, each with BN; 2 in the paper.
+        temperature: of the softmax.
+    """
+
+    def __init__(
+        self,
+        backbone: dict[str, Any],
+        in_channels: int,
+        channels: int = 2048,
+        out_channels: int = 128,
+        num_layers: int = 2,
+        temperature: float = 0.2,
+        data_preprocessor: dict[str, Any] | None = None,
+        regions: dict[str, Any] | None = None,
+        channels_last: bool = False,
+        init_cfg: dict[str, Any] | None = None,
+    ) -> None:
+        super().__init__(backbone, data_preprocessor, regions, channels_last, init_cfg)
+        self.projector = heads.projector(in_channels, channels, out_channels, num_layers)
+        self.temperature = temperature
+
+    def loss(self, views: list[Tensor], pool: Pool = average) -> dict[str, Tensor]:
+        z1, z2 = (self.projector(pool(self.extract_feat(view), number)) for number, view in enumerate(views))
+        self.embeddings = z1.detach()
+        return dict(loss=nt_xent(z1, z2, self.temperature))
