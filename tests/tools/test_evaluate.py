@@ -14,6 +14,9 @@ import torch
 from jobs import ROOT, TINY, run, tool
 from PIL import Image
 
+from ccrop.compat.checkpoint import load_checkpoint
+from ccrop.runner import load_pretrained
+
 CONFIG = ROOT / "configs/simsiam_ccrop_demo.py"
 LIMITS = {"small": (0, 1024), "medium": (1024, 9216), "large": (9216, np.inf), "all": (0, np.inf)}
 
@@ -251,6 +254,18 @@ def test_boxes_are_looked_for_at_the_images_own_aspect_ratio_in_batches_that_fit
     monkeypatch.setattr(evaluate, "locate", locate)
     assert evaluate.main(["boxes", str(checkpoint), "--image-size", "448", "896"]) == 0
     assert looks == [((448, 896), 8, evaluate.WORKERS, True)] * 5
+
+
+def test_a_model_has_the_weights_of_its_checkpoint_or_those_that_a_run_starts_from(checkpoint: Path, demo_root: Path):
+    _, model = load_pretrained(checkpoint)
+    state = load_checkpoint(checkpoint)["state_dict"]
+    assert not model.training
+    assert all(torch.equal(value, state[name]) for name, value in model.state_dict().items())
+    before = torch.get_rng_state()
+    _, untrained = load_pretrained(None, CONFIG, demo_root)
+    assert torch.equal(torch.get_rng_state(), before)
+    assert not untrained.training
+    assert not untrained.backbone.layer1[0].bn2.weight.any()  # mmdet's residual branches begin at zero
 
 
 def test_each_image_meets_its_own_annotations(evaluate: ModuleType, tmp_path: Path):
