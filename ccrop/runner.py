@@ -123,11 +123,12 @@ def load_pretrained(
     config: str | Path | None = None,
     data_root: str | Path | None = None,
     options: dict[str, Any] | None = None,
+    seed: int = 0,
 ) -> tuple[Config, Siamese]:
     """The config of a pretraining run and its model in eval mode, on the CPU.
 
     Args:
-        checkpoint: of the run; None for the weights that a run with seed 0 starts from.
+        checkpoint: of the run; None for the weights that a run with ``seed`` starts from.
         config: by default the one that the run left beside the checkpoint.
         data_root, options: see :func:`load_config`.
 
@@ -143,7 +144,7 @@ def load_pretrained(
     config_file = Path(config) if config is not None else config_beside(Path(checkpoint))
     settings = load_config(config_file, data_root, options)
     with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(0)
+        torch.default_generator.manual_seed(seed)
         model = MODELS.build(settings.model)
         if state is None:
             logger = MMLogger.get_current_instance()

@@ -34,21 +34,20 @@ from mmengine.registry import TASK_UTILS
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
-from torch.utils.data import DataLoader
-from tqdm import tqdm
 
-from ccrop.datasets import CocoImages, MissingData, ObjectCrops
+from ccrop.datasets import CocoImages, MissingData
 from ccrop.datasets.base import spread
 from ccrop.datasets.coco import AnnotatedImage, annotated_boxes, find_split
 from ccrop.evaluation import BoxQuality, box_quality, knn_predict, pair_statistics
 from ccrop.evaluation.pairs import SIZES
 from ccrop.evaluation.roi_knn import balanced_accuracy
+from ccrop.hooks.inference import object_features
 from ccrop.hooks.localization import Localizer, locate
 from ccrop.hooks.roi_knn import annotated_regions, roi_knn
 from ccrop.localization import FixedBox, MultiObject, SingleObject
 from ccrop.models import Siamese
 from ccrop.runner import load_pretrained
-from ccrop.views import ContrastiveCrop, MultiObjectCrop, RandomCrop, WholeImage
+from ccrop.views import ContrastiveCrop, MultiObjectCrop, RandomCrop
 from ccrop.views.transforms import Crop
 
 CROPS = {
@@ -207,19 +206,6 @@ def object_knn(args: argparse.Namespace) -> None:
         ],
     ]
     print_table(["object kNN", *chosen], rows)
-
-
-def object_features(
-    model: Siamese, root: str, split: str, subset: int, image_size: tuple[int, int]
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Features ``(N, C)``, classes ``(N,)`` and areas in pixels ``(N,)`` of annotated objects."""
-    dataset = ObjectCrops(root, split, subset=subset, pipeline=[dict(type=WholeImage, size=image_size)])
-    found = []
-    for batch in tqdm(DataLoader(dataset, 128, num_workers=WORKERS), f"objects of {split}", leave=False, disable=None):
-        sides = torch.tensor([dataset.get_data_info(int(index))["box"][2:] for index in batch["index"]])
-        images = model.data_preprocessor(dict(images=batch["images"]))["images"]
-        found.append((model.pooled(images).float().cpu(), batch["label"], sides.prod(dim=1)))
-    return tuple(torch.cat(parts) for parts in zip(*found, strict=True))
 
 
 def region_knn(args: argparse.Namespace) -> None:

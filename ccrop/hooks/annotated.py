@@ -13,7 +13,7 @@ class AnnotatedBoxesHook(Hook):
     """Fills the data set's BoxStore with the annotated objects of its images, once, before training.
 
     For comparisons only: a pretraining that uses labels is none. Of an image with more than K objects, K evenly
-    spaced ones of its list count.
+    spaced ones of its list count; those without area do not.
 
     Args:
         split: of the COCO-format set that is trained on.
@@ -36,10 +36,11 @@ class AnnotatedBoxesHook(Hook):
             if path.name not in known:
                 raise ValueError(f"{path} has no entry in the annotations of split {self.split!r}")
             own = known[path.name]
+            own = own[(own[:, 2:] > own[:, :2]).all(axis=1)]
             if len(own) > self.max_boxes:
                 own = own[np.linspace(0, len(own) - 1, self.max_boxes).round().astype(int)]
             boxes[index, : len(own), :4] = torch.from_numpy(own)
             boxes[index, : len(own), 4] = 1
             counts[index] = len(own)
         dataset.boxes = BoxStore(len(dataset), self.max_boxes, dataset.fingerprint())
-        dataset.boxes.update(boxes, counts)
+        dataset.update_boxes(boxes, counts)

@@ -6,9 +6,11 @@ from contextlib import contextmanager
 import torch
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
+from torch import Tensor
 from torch.utils.data import DataLoader
+from tqdm import tqdm
 
-from ccrop.datasets import ImageDataset, ShardedBatches
+from ccrop.datasets import ImageDataset, ObjectCrops, ShardedBatches
 from ccrop.models import Siamese
 from ccrop.views import WholeImage
 
@@ -41,3 +43,23 @@ def whole_images(
         num_workers=num_workers,
         pin_memory=torch.cuda.is_available(),
     )
+
+
+def object_features(
+    model: Siamese, root: str, split: str, subset: int, image_size: tuple[int, int], num_workers: int = 2
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Features ``(N, C)``, classes ``(N,)`` and areas in pixels ``(N,)`` of annotated objects, cut out and scaled.
+
+    Args:
+        model: in eval mode, called without gradients.
+        root, split, subset: see :class:`ccrop.datasets.ObjectCrops`.
+        image_size: (height, width) in pixels of the cut-outs.
+    """
+    dataset = ObjectCrops(root, split, subset=subset, pipeline=[dict(type=WholeImage, size=image_size)])
+    found = []
+    loader = DataLoader(dataset, 128, num_workers=num_workers)
+    for batch in tqdm(loader, f"objects of {split}", leave=False, disable=None):
+        sides = torch.tensor([dataset.get_data_info(int(index))["box"][2:] for index in batch["index"]])
+        images = model.data_preprocessor(dict(images=batch["images"]))["images"]
+        found.append((model.pooled(images).float().cpu(), batch["label"], sides.prod(dim=1)))
+    return tuple(torch.cat(parts) for parts in zip(*found, strict=True))

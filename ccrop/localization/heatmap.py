@@ -10,25 +10,39 @@ from torch import Tensor
 from ccrop.localization.letterbox import cells_inside
 
 FUSIONS = ("geometric", "arithmetic")
+RESPONSES = ("sum", "distance")
 
 
-def feature_heatmap(features: Tensor, valid: Tensor | None = None) -> Tensor:
-    """Sum a feature map over its channels and min-max normalise it per image.
-
-    The heatmap M of ContrastiveCrop (Peng et al., CVPR 2022, section 3.2).
+def feature_heatmap(features: Tensor, valid: Tensor | None = None, response: str = "sum") -> Tensor:
+    """One number a cell, min-max normalised per image.
 
     Args:
         features: ``(N, C, H, W)``, any floating dtype.
+        response: "sum" over the channels, the heatmap M of ContrastiveCrop (Peng et al., CVPR 2022, section 3.2), or
+            "distance", the Euclidean one of a cell's features to their mean over the image: objects that respond less
+            than what surrounds them stand out, too.
         valid: ``(N, 4)`` x0, y0, x1, y1 of the image in fractions of a padded canvas. Padding is zero and does
             not count for the range.
 
     Returns:
         ``(N, H, W)`` float32 in [0, 1]. A constant or non-finite map carries no signal and is all zero.
     """
-    return _normalised(features.sum(dim=1, dtype=torch.float32), valid)
+    if response == "sum":
+        return _normalised(features.sum(dim=1, dtype=torch.float32), valid)
+    if response != "distance":
+        raise ValueError(f"response must be one of {', '.join(RESPONSES)}, got {response!r}")
+    features = features.float()
+    if valid is None:
+        mean = features.mean(dim=(2, 3), keepdim=True)
+    else:
+        inside = cells_inside(valid, features.shape[2:])[:, None]
+        mean = features.where(inside, 0).sum(dim=(2, 3), keepdim=True) / inside.sum(dim=(2, 3), keepdim=True).clamp(1)
+    return _normalised((features - mean).norm(dim=1), valid)
 
 
-def fused_heatmap(levels: Sequence[Tensor], fusion: str = "geometric", valid: Tensor | None = None) -> Tensor:
+def fused_heatmap(
+    levels: Sequence[Tensor], fusion: str = "geometric", valid: Tensor | None = None, response: str = "sum"
+) -> Tensor:
     """One heatmap of several levels: the coarse ones say what, the fine ones say where.
 
     The levels' heatmaps, upsampled to the finest, are averaged per cell, and the average is min-max normalised.
@@ -37,14 +51,14 @@ def fused_heatmap(levels: Sequence[Tensor], fusion: str = "geometric", valid: Te
     Args:
         levels: ``(N, C_i, H_i, W_i)`` each, in any order.
         fusion: "geometric", where all levels must respond (a level without signal leaves none), or "arithmetic".
-        valid: see :func:`feature_heatmap`.
+        valid, response: see :func:`feature_heatmap`.
 
     Returns:
         ``(N, H, W)`` float32 in [0, 1], of the size of the level with the most cells.
     """
     if fusion not in FUSIONS:
         raise ValueError(f"fusion must be one of {', '.join(FUSIONS)}, got {fusion!r}")
-    heatmaps = [feature_heatmap(level, valid) for level in levels]
+    heatmaps = [feature_heatmap(level, valid, response) for level in levels]
     if len(heatmaps) == 1:
         return heatmaps[0]
     size = max((tuple(heatmap.shape[1:]) for heatmap in heatmaps), key=math.prod)

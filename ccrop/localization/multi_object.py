@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from ccrop.localization.heatmap import FUSIONS, fused_heatmap, upsampled
+from ccrop.localization.heatmap import FUSIONS, RESPONSES, fused_heatmap, upsampled
 from ccrop.localization.letterbox import boxes_in_image, cells_inside
 from ccrop.localization.regions import cell_order, peak_regions
 
@@ -29,6 +29,7 @@ class MultiObject:
         merge: objects are one if the saddle between them is at least as high as this share of the lower peak.
         levels: index of the level that makes the heatmap, or several, see :func:`ccrop.localization.fused_heatmap`.
         fusion: of several levels, "geometric" or "arithmetic".
+        response: of a cell, "sum" or "distance", see :func:`ccrop.localization.feature_heatmap`.
         upsample: the heatmap is evaluated, bilinearly, at so many times its resolution.
     """
 
@@ -43,6 +44,7 @@ class MultiObject:
         merge: float = 0.8,
         levels: int | Sequence[int] = -1,
         fusion: str = "geometric",
+        response: str = "sum",
         upsample: int = 1,
     ) -> None:
         for name, value in (("threshold", threshold), ("floor", floor)):
@@ -55,6 +57,8 @@ class MultiObject:
                 raise ValueError(f"{name} must be a whole number of at least 1, got {value}")
         if fusion not in FUSIONS:
             raise ValueError(f"fusion must be one of {', '.join(FUSIONS)}, got {fusion!r}")
+        if response not in RESPONSES:
+            raise ValueError(f"response must be one of {', '.join(RESPONSES)}, got {response!r}")
         self.max_boxes = max_boxes
         self.threshold = threshold
         self.floor = floor
@@ -62,6 +66,7 @@ class MultiObject:
         self.merge = merge
         self.levels = (levels,) if isinstance(levels, int) else tuple(levels)
         self.fusion = fusion
+        self.response = response
         self.upsample = upsample
         if not self.levels:
             raise ValueError("levels must name at least one level")
@@ -93,7 +98,7 @@ class MultiObject:
             ValueError: there are fewer levels than :attr:`levels` asks for.
         """
         levels = [features] if isinstance(features, Tensor) else [self._level(features, each) for each in self.levels]
-        heatmap = fused_heatmap(levels, self.fusion, valid)
+        heatmap = fused_heatmap(levels, self.fusion, valid, self.response)
         height, width = heatmap.shape[1:]
         return upsampled(heatmap, (height * self.upsample, width * self.upsample), valid)
 

@@ -23,6 +23,7 @@ def runner(tmp_path: Path) -> SimpleNamespace:
         annotations=[
             *(dict(image_id=0, category_id=1, bbox=[4 * i, 0, 4, 10]) for i in range(5)),
             dict(image_id=2, category_id=1, bbox=[30, 10, 20, 10]),
+            dict(image_id=2, category_id=1, bbox=[5, 5, 0, 10]),  # no area
         ],
         categories=[dict(id=1)],
     )

@@ -31,6 +31,58 @@ def test_agrees_with_the_formula(size):
     torch.testing.assert_close(feature_heatmap(features), expected, atol=1e-6, rtol=0)
 
 
+def distance_by_hand(feature, inside):
+    """The same from distances to the mean over the cells inside, zero outside."""
+    height, width = len(feature[0]), len(feature[0][0])
+    cells = [(y, x) for y in range(height) for x in range(width) if inside[y][x]]
+    means = [sum(channel[y][x] for y, x in cells) / len(cells) for channel in feature]
+    far = {
+        (y, x): math.sqrt(sum((channel[y][x] - mean) ** 2 for channel, mean in zip(feature, means, strict=True)))
+        for y, x in cells
+    }
+    low, high = min(far.values()), max(far.values())
+    return [[(far[y, x] - low) / (high - low) if (y, x) in far else 0.0 for x in range(width)] for y in range(height)]
+
+
+@pytest.mark.parametrize("size", [(1, 3), (7, 7), (14, 9)])
+def test_distance_agrees_with_the_formula(size):
+    features = torch.randn(5, 3, *size, generator=torch.Generator().manual_seed(0))
+    everywhere = [[True] * size[1]] * size[0]
+    expected = torch.tensor([distance_by_hand(feature, everywhere) for feature in features.double().tolist()])
+    torch.testing.assert_close(feature_heatmap(features, response="distance"), expected, atol=1e-5, rtol=0)
+
+
+def test_distance_ignores_padding():
+    features = torch.randn(2, 3, 6, 8, generator=torch.Generator().manual_seed(0))
+    valid = torch.tensor([[0.0, 0.0, 1.0, 0.5], [0.0, 0.0, 0.75, 1.0]])
+    inside = [[[y < 3 for _ in range(8)] for y in range(6)], [[x < 6 for x in range(8)] for _ in range(6)]]
+    expected = torch.tensor(
+        [distance_by_hand(feature, mask) for feature, mask in zip(features.double().tolist(), inside, strict=True)]
+    )
+    found = feature_heatmap(features, valid, "distance")
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
+    features[0, :, 3:] = 1e4
+    torch.testing.assert_close(feature_heatmap(features, valid, "distance"), found)
+
+
+def test_distance_finds_what_responds_less():
+    features = torch.full((1, 4, 5, 5), 3.0)
+    features[0, :, 2, 2] = 1.0
+    assert feature_heatmap(features)[0, 2, 2] == 0
+    assert feature_heatmap(features, response="distance")[0, 2, 2] == 1
+    assert feature_heatmap(features, response="distance").sum() == 1
+
+
+def test_distance_without_signal_is_zero():
+    for value in (0.0, 2.0, math.nan, math.inf):
+        assert (feature_heatmap(torch.full((1, 2, 3, 3), value), response="distance") == 0).all()
+
+
+def test_an_unknown_response_is_named():
+    with pytest.raises(ValueError, match="response must be one of sum, distance, got 'mean'"):
+        feature_heatmap(torch.rand(1, 2, 3, 3), response="mean")
+
+
 def test_each_image_has_its_own_range():
     features = torch.rand(4, 2, 3, 3, generator=torch.Generator().manual_seed(0))
     features *= torch.tensor([1e-3, 1.0, 1e3, 1e6])[:, None, None, None]

@@ -203,6 +203,9 @@ def test_levels_that_make_the_heatmap():
         heatmap = fused_heatmap([levels[0], levels[2]], fusion)
         assert torch.equal(localizer.heatmap(levels), heatmap)
         assert torch.equal(localizer(levels, IMAGE)[0], localizer.objects(heatmap)[0])
+    localizer = MultiObject(levels=(0, 2), response="distance")
+    assert torch.equal(localizer.heatmap(levels), fused_heatmap([levels[0], levels[2]], response="distance"))
+    assert not torch.equal(localizer.heatmap(levels), MultiObject(levels=(0, 2)).heatmap(levels))
 
 
 @pytest.mark.parametrize(("levels", "missing"), [(2, 2), ((0, 3), 3), (-3, -3)])
@@ -315,6 +318,7 @@ def test_is_faster_than_cell_by_cell(size):
         (dict(min_distance=1.5), "min_distance must be a whole number"),
         (dict(upsample=0), "upsample must be a whole number"),
         (dict(fusion="sum"), "fusion must be one of"),
+        (dict(response="max"), "response must be one of"),
         (dict(levels=()), "levels must name"),
     ],
 )

@@ -1,0 +1,20 @@
+"""Clusters of the untrained backbone at strides 4 and 8, once, before training: runs here are too short to wait."""
+
+from mmengine.config import read_base
+
+from ccrop.hooks import LocalizationHook
+from ccrop.localization import MultiObject
+
+with read_base():
+    from .comparison import *
+
+default_hooks.localization = dict(
+    type=LocalizationHook,
+    localizer=dict(type=MultiObject, max_boxes=24, levels=(0, 1), threshold=0.7),
+    image_size=(384, 384),
+    keep_ratio=True,
+    warmup=0,
+    interval=1.0,
+    batch_size=16,
+    num_workers=0,
+)

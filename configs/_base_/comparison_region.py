@@ -1,0 +1,14 @@
+"""Two scene views of 160 px at nearly the image's own scale, windows at strides 8 and 16, no stride 32."""
+
+from mmengine.config import read_base
+
+from ccrop.models import RegionPairs
+from ccrop.views import ScenePair, SceneViews
+
+with read_base():
+    from .comparison_clusters import *
+
+model.backbone.update(num_stages=3, strides=(1, 2, 2), dilations=(1, 1, 1), out_indices=(0, 1, 2))
+model.update(in_channels=64 + 128, regions=dict(type=RegionPairs, levels=(1, 2)))
+train_dataloader.dataset.pipeline = [dict(type=SceneViews, crop=dict(type=ScenePair, side=160), size=160, max_boxes=24)]
+train_dataloader.batch_size = 16
