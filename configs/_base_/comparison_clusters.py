@@ -1,4 +1,4 @@
-"""Clusters of the untrained backbone at strides 4 and 8, once, before training: runs here are too short to wait."""
+"""Clusters of the untrained backbone at stride 4, once, before training: runs here are too short to wait."""
 
 from mmengine.config import read_base
 
@@ -10,7 +10,7 @@ with read_base():
 
 default_hooks.localization = dict(
     type=LocalizationHook,
-    localizer=dict(type=MultiObject, max_boxes=24, levels=(0, 1), threshold=0.7),
+    localizer=dict(type=MultiObject, max_boxes=32, levels=0, response="distance", threshold=0.7),
     image_size=(384, 384),
     keep_ratio=True,
     warmup=0,
