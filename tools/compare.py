@@ -77,7 +77,7 @@ def run(path: str, args: argparse.Namespace, seed: int) -> dict[str, Any]:
     runner = build_runner(config, work_dir, seed=seed)
     start = perf_counter()
     model = runner.train()
-    row = dict(epochs=epochs, tflop=round(epochs * steps * tflop, 2), seconds=round(perf_counter() - start))
+    row = dict(epochs=epochs, tflop=round(epochs * steps * tflop, 4), seconds=round(perf_counter() - start))
     scalars = runner.message_hub.log_scalars
     row |= {name: round(float(scalars[f"epoch/{name}"].current()), 4) for name in ("loss", "z_std", "rank")}
     return row | found_objects(runner.train_dataloader.dataset) | measured(model.eval(), args)
@@ -99,7 +99,7 @@ def step_cost(config: Config) -> tuple[int, float]:
 def measured(model: Siamese, args: argparse.Namespace) -> dict[str, float]:
     """RoI-kNN by stride and size, and balanced accuracy of object-kNN by size."""
     sides = [annotated_regions(model, args.data_root, *side) for side in (("train", args.bank), ("val", args.queries))]
-    recall = roi_knn(*sides)
+    recall = roi_knn(*sides, min_queries=args.min_queries)
     row = {f"roi_s{stride}_{size}": share for stride in recall for size, share in recall[stride].items()}
     bank, bank_labels, _ = object_features(model, args.data_root, "train", args.objects, (64, 64), 0)
     queries, labels, areas = object_features(model, args.data_root, "val", args.objects, (64, 64), 0)
@@ -220,6 +220,9 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--tflop", type=float, default=5, help="10^12 operations a run (default: %(default)s)")
     parser.add_argument("--bank", type=int, default=300, help="train images of RoI-kNN (default: %(default)s)")
     parser.add_argument("--queries", type=int, default=500, help="val images of RoI-kNN (default: %(default)s)")
+    parser.add_argument(
+        "--min-queries", type=int, default=50, help="RoI-kNN leaves rarer categories out (default: %(default)s)"
+    )
     parser.add_argument("--objects", type=int, default=1000, help="objects of object-kNN a side (default: %(default)s)")
     parser.add_argument("--tag", default="", help="appended to the arms' names, for variants by --cfg-options")
     parser.add_argument("--work-dirs", type=Path, default=Path("work_dirs/comparison"), help="default: %(default)s")

@@ -1,0 +1,97 @@
+"""The comparison as a user runs it: rows, resuming, tables and a plot."""
+
+import csv
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+
+import pytest
+from jobs import ROOT, run, tool
+
+SMALL = (
+    *("--tflop", "1e-6", "--bank", "8", "--queries", "8", "--objects", "20", "--min-queries", "1"),
+    *("--cfg-options", "model.backbone.base_channels=8", "model.backbone.stem_channels=8", "model.channels=32"),
+    *("train_dataloader.batch_size=16", "train_dataloader.dataset.subset=32"),
+)
+WIDTHS = {"rcrop": 64, "region_clusters": 16 + 32}
+
+
+def compare(demo_root: Path, folder: Path, *arms: str):
+    done = []
+    for arm in arms:
+        config = arm if arm == "untrained" else ROOT / "configs/comparison" / f"{arm}.py"
+        also = [ROOT / "configs/comparison/rcrop.py"] if arm == "untrained" else []
+        width = f"model.in_channels={WIDTHS.get(arm, 64)}"
+        command = tool("compare.py", *also, config, "--data-root", demo_root, "--seeds", "0", "--csv", "c.csv")
+        done.append(run([*command, *SMALL, width], folder))
+    return done
+
+
+def rows(folder: Path) -> list[dict[str, str]]:
+    with (folder / "c.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_one_row_a_run_resumable_with_tables_and_a_plot(demo_root: Path, tmp_path: Path):
+    first, second = compare(demo_root, tmp_path, "rcrop", "region_clusters")
+    assert first.returncode == second.returncode == 0, first.stdout + second.stdout
+    trained = rows(tmp_path)
+    assert [(row["arm"], row["seed"], row["epochs"]) for row in trained] == [
+        ("rcrop", "0", "1"),
+        ("region_clusters", "0", "1"),
+    ]
+    for row in trained:
+        assert float(row["tflop"]) > 0
+        for column in ("roi_s8_small", "roi_s16_all", "object_all"):
+            assert 0 < float(row[column]) < 1
+    assert trained[0]["boxes"] == trained[0]["hit_small"] == ""
+    assert float(trained[1]["boxes"]) > 1
+    assert 0 < float(trained[1]["hit_small"]) <= 1
+    assert trained[1]["roi_s32_all"] == ""  # the region arms have no stride 32
+
+    (again,) = compare(demo_root, tmp_path, "untrained")
+    assert again.returncode == 0, again.stdout
+    assert "epoch 1/1" not in again.stdout  # rcrop's row is there
+    assert [row["arm"] for row in rows(tmp_path)] == ["rcrop", "region_clusters", "untrained"]
+    assert rows(tmp_path)[2]["loss"] == ""
+    assert rows(tmp_path)[:2] == trained
+    data = demo_root.name
+    table = (tmp_path / "c.md").read_text()
+    assert table in again.stdout
+    share = 100 * float(trained[1]["roi_s8_small"])
+    assert f"| region clusters | {share:.1f} |" in table
+    assert (tmp_path / f"c_{data}.png").stat().st_size > 10_000
+
+
+def test_the_report_has_mean_and_spread_over_seeds(tmp_path: Path):
+    spec = spec_from_file_location("compare", ROOT / "tools/compare.py")
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    for seed, share in enumerate((0.5, 0.6, 0.7)):
+        module.append_row(tmp_path / "x.csv", dict(data="d", arm="a_b", seed=seed, roi_s8_small=share))
+    module.append_row(tmp_path / "x.csv", dict(data="d", arm="c", seed=0, roi_s8_small=0.25))
+    module.report(tmp_path / "x.csv")
+    lines = (tmp_path / "x.md").read_text().splitlines()
+    assert lines[2].startswith("| a b | 60.0 ± 10.0 |")
+    assert lines[3].startswith("| c | 25.0 |")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["configs/x.py"], "runs need --data-root"),
+        (["untrained", "--data-root", "."], "at least one config"),
+        (["nothing.py", "--data-root", "."], "config nothing.py does not exist"),
+    ],
+)
+def test_bad_arguments_are_named(arguments: list[str], message: str, tmp_path: Path):
+    done = run(tool("compare.py", *arguments), tmp_path)
+    assert done.returncode == 2
+    assert message in done.stdout
+
+
+def test_a_csv_of_something_else_is_not_written_to(tmp_path: Path):
+    (tmp_path / "other.csv").write_text("a,b\n1,2\n")
+    done = run(tool("compare.py", "--csv", "other.csv"), tmp_path)
+    assert done.returncode == 2
+    assert "other.csv has other columns" in done.stdout
+    assert (tmp_path / "other.csv").read_text() == "a,b\n1,2\n"
