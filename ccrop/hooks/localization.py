@@ -3,6 +3,7 @@
 import math
 import time
 from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import Any, Protocol
 
 import torch
@@ -26,6 +27,7 @@ class Localizer(Protocol):
 
     max_boxes: int
     uses_features: bool
+    levels: tuple[int, ...]
 
     def __call__(
         self, features: Sequence[Tensor], image_size: tuple[int, int], valid: Tensor | None = None
@@ -205,10 +207,12 @@ def locate(
         return localizer(torch.empty(len(dataset), 1, 1, 1), image_size)
     loader = whole_images(dataset, image_size, batch_size, num_workers, keep_ratio)
     found = []
-    for batch in tqdm(loader, "localising", leave=False, disable=None if is_main_process() else True):
-        images = model.data_preprocessor(dict(images=batch["images"]))["images"]
-        valid = batch["valid"].to(images.device) if keep_ratio else None
-        found.append((*localizer(model.extract_feat(images), image_size, valid), batch["index"]))
+    counted_from_the_first = min(localizer.levels) >= 0
+    with model.backbone.first_levels(max(localizer.levels) + 1) if counted_from_the_first else nullcontext():
+        for batch in tqdm(loader, "localising", leave=False, disable=None if is_main_process() else True):
+            images = model.data_preprocessor(dict(images=batch["images"]))["images"]
+            valid = batch["valid"].to(images.device) if keep_ratio else None
+            found.append((*localizer(model.extract_feat(images), image_size, valid), batch["index"]))
 
     all_boxes = torch.zeros(len(dataset), localizer.max_boxes, 5)
     all_counts = torch.zeros(len(dataset), dtype=torch.long)

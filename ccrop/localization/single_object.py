@@ -25,6 +25,7 @@ class SingleObject:
 
     max_boxes = 1
     uses_features = True
+    levels = (-1,)
 
     def __init__(self, threshold: float = 0.1) -> None:
         if not 0 <= threshold < 1:

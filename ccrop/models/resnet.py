@@ -1,11 +1,14 @@
 """mmdet's ResNet as a pretraining backbone, and its variant for 32-pixel images."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from ccrop.compat.mmcv_ext import install_mmcv_ext
 
 install_mmcv_ext()
 
 from mmdet.models.backbones.resnet import ResNet as _MMDetResNet  # noqa: E402
-from torch import nn  # noqa: E402
+from torch import Tensor, nn  # noqa: E402
 
 
 class ResNet(_MMDetResNet):
@@ -20,6 +23,25 @@ class ResNet(_MMDetResNet):
     def __init__(self, depth: int, **kwargs) -> None:
         settings = dict(norm_eval=False, out_indices=(3,)) | kwargs
         super().__init__(depth, **settings)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+        """Levels ``out_indices``, finest first, of images ``(N, 3, H, W)``; stages behind the last one do not run."""
+        stages = self.res_layers
+        self.res_layers = stages[: max(self.out_indices) + 1]
+        try:
+            return super().forward(x)
+        finally:
+            self.res_layers = stages
+
+    @contextmanager
+    def first_levels(self, number: int) -> Iterator[None]:
+        """Give only so many of the levels, for as long as the context lasts."""
+        levels = self.out_indices
+        self.out_indices = levels[:number]
+        try:
+            yield
+        finally:
+            self.out_indices = levels
 
     def train(self, mode: bool = True) -> "ResNet":
         """Training or evaluation mode; gives the module itself, as every module's does and mmdet's forgets."""

@@ -8,7 +8,7 @@ from ccrop.views import ScenePair, SceneViews
 with read_base():
     from .comparison_clusters import *
 
-model.backbone.update(num_stages=3, strides=(1, 2, 2), dilations=(1, 1, 1), out_indices=(0, 1, 2))
+model.backbone.out_indices = (0, 1, 2)  # no stage behind stride 16 runs
 model.update(in_channels=64 + 128, regions=dict(type=RegionPairs, levels=(1, 2)))
 train_dataloader.dataset.pipeline = [dict(type=SceneViews, crop=dict(type=ScenePair, side=160), size=160, max_boxes=32)]
 train_dataloader.batch_size = 16

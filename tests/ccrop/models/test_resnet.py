@@ -74,3 +74,35 @@ def test_normalises_over_the_batch_in_training_only(cls):
     with torch.no_grad():
         assert not torch.allclose(model.train()(images)[-1][:1], model(images[:1])[-1], atol=1e-3)
         torch.testing.assert_close(model.eval()(images)[-1][:1], model(images[:1])[-1], atol=1e-4, rtol=1e-4)
+
+
+class TestLevels:
+    def build(self, **settings) -> ResNet:
+        torch.manual_seed(0)
+        return ResNet(18, base_channels=8, stem_channels=8, **settings).eval()
+
+    def test_the_levels_are_those_of_the_whole_network(self):
+        images = torch.rand(2, 3, 64, 64)
+        every, some = self.build(out_indices=(0, 1, 2, 3)), self.build(out_indices=(0, 2))
+        expected = every(images)
+        assert [level.shape[1:] for level in expected] == [(8, 16, 16), (16, 8, 8), (32, 4, 4), (64, 2, 2)]
+        for level, wanted in zip(some(images), (expected[0], expected[2]), strict=True):
+            assert torch.equal(level, wanted)
+
+    def test_stages_behind_the_last_level_do_not_run(self, monkeypatch):
+        model = self.build(out_indices=(0, 1))
+        for stage in (model.layer3, model.layer4):
+            monkeypatch.setattr(stage, "forward", lambda _: pytest.fail("a stage ran for nothing"))
+        assert len(model(torch.rand(1, 3, 64, 64))) == 2
+        assert len(model.res_layers) == 4
+
+    def test_first_levels_lasts_as_long_as_its_context_even_when_that_fails(self, monkeypatch):
+        model = self.build(out_indices=(0, 2, 3))
+        images = torch.rand(1, 3, 64, 64)
+        expected = model(images)
+        with monkeypatch.context() as patch, model.first_levels(2):
+            patch.setattr(model.layer4, "forward", lambda _: pytest.fail("a stage ran for nothing"))
+            assert all(torch.equal(a, b) for a, b in zip(model(images), expected[:2], strict=True))
+        with pytest.raises(RuntimeError), model.first_levels(1):
+            raise RuntimeError
+        assert len(model(images)) == 3
