@@ -1,6 +1,8 @@
 """When boxes are refreshed, and which image gets which."""
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -66,6 +68,16 @@ class Bright(nn.Module):
         super().__init__()
         self.strides = strides or (8,)
         self.unused = nn.Parameter(torch.zeros(1))
+
+    @property
+    def backbone(self) -> "Bright":
+        return self
+
+    @contextmanager
+    def first_levels(self, number: int) -> Iterator[None]:
+        strides, self.strides = self.strides, self.strides[:number]
+        yield
+        self.strides = strides
 
     def data_preprocessor(self, data: dict) -> dict:
         return dict(images=data["images"].permute(0, 3, 1, 2).float())
