@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+import torch
 from jobs import ROOT
 from mmengine.registry import HOOKS, MODELS
 
@@ -14,6 +15,7 @@ CONFIGS = sorted((ROOT / "configs").glob("*.py"))
 def test_all_of_them_are_there():
     sets = ("cifar10", "cifar100", "coco", "coco_r18", "demo", "folder")
     expected = {f"simsiam_{crop}_{data}" for crop in ("rcrop", "ccrop", "simccrop") for data in sets}
+    expected |= {f"{method}_ccrop-region_{data}" for method in ("simsiam", "simclr") for data in ("coco", "demo")}
     assert {config.stem for config in CONFIGS} >= expected
 
 
@@ -21,17 +23,42 @@ def test_all_of_them_are_there():
 def test_it_builds(file: Path, tmp_path: Path):
     config = load_config(file, tmp_path, {"model.backbone.base_channels": 8, "model.backbone.stem_channels": 8})
     model = MODELS.build(config.model)
-    assert model.predictor[0].in_features == config.model.channels
+    method, crop, _ = file.stem.split("_", 2)
+    assert type(model).__name__ == {"simsiam": "SimSiam", "simclr": "SimCLR"}[method]
+    assert method == "simclr" or model.predictor[0].in_features == config.model.channels
     for hook in config.default_hooks.values():
         assert hook is None or HOOKS.build(hook)
-    crop = file.stem.split("_")[1]
-    kind = config.train_dataloader.dataset.pipeline[0].crop.type.__name__
-    assert kind == ("RandomCrop" if crop == "rcrop" else "ContrastiveCrop")
-    localizer = {"rcrop": None, "ccrop": "SingleObject", "simccrop": "FixedBox"}[crop]
+    kind, localizer = {
+        "rcrop": ("RandomCrop", None),
+        "ccrop": ("ContrastiveCrop", "SingleObject"),
+        "ccrop-region": ("ScenePair", "MultiObject"),
+        "simccrop": ("ContrastiveCrop", "FixedBox"),
+    }[crop]
+    assert config.train_dataloader.dataset.pipeline[0].crop.type.__name__ == kind
     localization = config.default_hooks.get("localization")
     assert (localization and localization.localizer.type.__name__) == localizer
     assert config.train_dataloader.dataset.data_root == str(tmp_path)
     assert config.data_root == str(tmp_path)
+
+
+REGIONS = sorted([*(ROOT / "configs").glob("*region*.py"), *(ROOT / "configs/comparison").glob("*.py")])
+
+
+@pytest.mark.parametrize("file", REGIONS, ids=lambda file: f"{file.parent.stem} {file.stem}")
+def test_the_heads_fit_what_is_pooled_and_all_boxes_fit_into_a_sample(file: Path, tmp_path: Path):
+    config = load_config(file, tmp_path)
+    model = MODELS.build(config.model).eval()
+    images = torch.rand(2, 3, 96, 96)
+    with torch.no_grad():
+        if model.regions is None:
+            vectors = model.pooled(images)
+        else:
+            windows = torch.tensor([[[0.0, 0.0, 0.5, 0.5]]]).expand(2, 1, 4)
+            vectors = model.regions.pool(model.extract_feat(images), windows)
+            localization = HOOKS.build(config.default_hooks.localization)
+            most = getattr(localization, "localizer", localization).max_boxes
+            assert config.train_dataloader.dataset.pipeline[-1].max_boxes == most
+        assert model.projector(vectors).shape[0] == 2
 
 
 @pytest.mark.parametrize("classes", [10, 100])
