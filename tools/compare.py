@@ -51,13 +51,13 @@ COLUMNS = (
     *(f"object_{size}" for size in ("all", *SIZES)),
 )
 SHOWN = {
-    "roi_s8_small": "RoI-kNN, stride 8, small",
-    "roi_s8_all": "all",
-    "roi_s16_small": "stride 16, small",
-    "roi_s16_all": "all ",
+    "roi_s8_small": "RoI-kNN at stride 8, small",
+    "roi_s8_all": "at stride 8, all",
+    "roi_s16_small": "at stride 16, small",
+    "roi_s16_all": "at stride 16, all",
     "object_small": "object-kNN, small",
-    "object_all": "all  ",
-    "hit_small": "small objects hit by a box",
+    "object_all": "object-kNN, all",
+    "hit_small": "small objects hit",
 }
 
 
