@@ -16,6 +16,7 @@ def test_all_of_them_are_there():
     sets = ("cifar10", "cifar100", "coco", "coco_r18", "demo", "folder")
     expected = {f"simsiam_{crop}_{data}" for crop in ("rcrop", "ccrop", "simccrop") for data in sets}
     expected |= {f"{method}_ccrop-region_{data}" for method in ("simsiam", "simclr") for data in ("coco", "demo")}
+    expected.add("simsiam_ccrop-single_coco")
     assert {config.stem for config in CONFIGS} >= expected
 
 
@@ -32,8 +33,9 @@ def test_it_builds(file: Path, tmp_path: Path):
         "rcrop": ("RandomCrop", None),
         "ccrop": ("ContrastiveCrop", "SingleObject"),
         "ccrop-region": ("ScenePair", "MultiObject"),
+        "ccrop-single": ("ContrastiveCrop", "SingleObject"),
         "simccrop": ("ContrastiveCrop", "FixedBox"),
-    }[crop]
+    }["ccrop-region" if file.stem == "simsiam_ccrop_coco" else crop]
     assert config.train_dataloader.dataset.pipeline[0].crop.type.__name__ == kind
     localization = config.default_hooks.get("localization")
     assert (localization and localization.localizer.type.__name__) == localizer
@@ -41,7 +43,13 @@ def test_it_builds(file: Path, tmp_path: Path):
     assert config.data_root == str(tmp_path)
 
 
-REGIONS = sorted([*(ROOT / "configs").glob("*region*.py"), *(ROOT / "configs/comparison").glob("*.py")])
+REGIONS = sorted(
+    [
+        *(ROOT / "configs").glob("*ccrop*_coco.py"),
+        *(ROOT / "configs").glob("*region_demo.py"),
+        *(ROOT / "configs/comparison").glob("*.py"),
+    ]
+)
 
 
 @pytest.mark.parametrize("file", REGIONS, ids=lambda file: f"{file.parent.stem} {file.stem}")

@@ -1,0 +1,18 @@
+"""SimSiam with ContrastiveCrop as published, one box an image, on COCO-format images."""
+
+from mmengine.config import read_base
+
+from ccrop.hooks import LocalizationHook
+from ccrop.localization import SingleObject
+from ccrop.views import ContrastiveCrop
+
+with read_base():
+    from ._base_.coco import *
+    from ._base_.simsiam import *
+
+train_dataloader.dataset.pipeline[0].crop = dict(type=ContrastiveCrop, alpha=0.6)
+default_hooks.localization = dict(
+    type=LocalizationHook,
+    localizer=dict(type=SingleObject, threshold=0.1),
+    image_size=(224, 224),
+)
