@@ -6,7 +6,7 @@ after it (configs/README.md).
 
 from mmengine.config import read_base
 
-from ccrop.hooks import LocalizationHook
+from ccrop.hooks import LocalizationHook, RoIKNNHook
 from ccrop.localization import MultiObject
 from ccrop.models import RegionPairs
 from ccrop.views import ScenePair, SceneViews
@@ -27,3 +27,4 @@ default_hooks.localization = dict(
     interval=1.0,
     batch_size=8,
 )
+default_hooks.roi_knn = dict(type=RoIKNNHook, data_root=None)
