@@ -4,7 +4,7 @@ mmcv's pure-Python install has no `mmcv._ext`, and `mmcv.ops` loads that module 
 for every operator by name. mmdet imports `mmcv.ops` even where it only builds a ResNet, so without the module
 nothing of mmdet can be imported. mmcv has no wheels for current torch, hence the stand-in below:
 
-- `nms`, `roi_align_forward` and `roi_align_backward` run torchvision's operators, which compute the same.
+- NMS, soft NMS, RoIAlign and the sigmoid focal loss have twins over torchvision in `ccrop.compat.mmcv_operators`.
 - Every other operator exists, because mmcv asserts `hasattr` at import, and raises when it is called.
 """
 
@@ -14,9 +14,7 @@ import sys
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 
-import torch
-import torchvision
-from torch import Tensor
+from ccrop.compat import mmcv_operators
 
 
 def install_mmcv_ext() -> None:
@@ -45,75 +43,7 @@ class _StandIn(ModuleType):
     def __getattr__(self, name: str):
         if name.startswith("_"):
             raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
-        return _OPERATORS.get(name) or functools.partial(_raise_missing, name)
-
-
-def _raise_missing(operator: str, *args, **kwargs) -> None:
-    raise NotImplementedError(
-        f"mmcv's operator {operator!r} is not compiled here, and ccrop has no twin of it. Compile mmcv from "
-        f"source with its operators against the installed torch {torch.__version__}: "
-        "MMCV_WITH_OPS=1 pip install --no-build-isolation --no-cache-dir --no-deps --force-reinstall "
-        "onedl-mmcv"
-    )
-
-
-def _nms(boxes: Tensor, scores: Tensor, iou_threshold: float, offset: int) -> Tensor:
-    """Indices of the kept boxes `(N, 4)`, best score first; a side is `x2 - x1 + offset` pixels long."""
-    return torchvision.ops.nms(boxes + boxes.new_tensor([0, 0, offset, offset]), scores, iou_threshold)
-
-
-def _roi_align_forward(
-    features: Tensor,
-    rois: Tensor,
-    output: Tensor,
-    argmax_y: Tensor,
-    argmax_x: Tensor,
-    *,
-    aligned_height: int,
-    aligned_width: int,
-    spatial_scale: float,
-    sampling_ratio: int,
-    pool_mode: int,
-    aligned: bool,
-) -> None:
-    """Pool `features (N, C, H, W)` into `output (K, C, h, w)`.
-
-    `rois (K, 5)` are image index, x0, y0, x1, y1 in pixels of the image; `spatial_scale` is 1 / stride.
-    """
-    _require_average(pool_mode)
-    size = (aligned_height, aligned_width)
-    output.copy_(torchvision.ops.roi_align(features, rois, size, spatial_scale, sampling_ratio, aligned))
-
-
-def _roi_align_backward(
-    grad_output: Tensor,
-    rois: Tensor,
-    argmax_y: Tensor,
-    argmax_x: Tensor,
-    grad_input: Tensor,
-    *,
-    aligned_height: int,
-    aligned_width: int,
-    spatial_scale: float,
-    sampling_ratio: int,
-    pool_mode: int,
-    aligned: bool,
-) -> None:
-    """Add the gradient of `_roi_align_forward` with respect to the features to `grad_input (N, C, H, W)`."""
-    _require_average(pool_mode)
-    size = (aligned_height, aligned_width)
-    grad_input += torch.ops.torchvision._roi_align_backward(
-        grad_output, rois, spatial_scale, *size, *grad_input.shape, sampling_ratio, aligned
-    )
-
-
-def _require_average(pool_mode: int) -> None:
-    """torchvision's RoIAlign averages the samples of a bin; mmcv's mode 0 takes their maximum."""
-    if pool_mode != 1:
-        _raise_missing("roi_align (pool_mode='max')")
-
-
-_OPERATORS = {"nms": _nms, "roi_align_forward": _roi_align_forward, "roi_align_backward": _roi_align_backward}
+        return mmcv_operators.TWINS.get(name) or functools.partial(mmcv_operators.missing, name)
 
 
 @functools.cache

@@ -121,14 +121,6 @@ def test_roi_align_gradient():
     assert torch.autograd.gradcheck(lambda f: roi_align(f, rois, (3, 2), 0.5, 2, "avg", True), features)
 
 
-@with_stand_in
-def test_roi_align_refuses_the_maximum():
-    from mmcv.ops import roi_align
-
-    with pytest.raises(NotImplementedError, match="max"):
-        roi_align(torch.rand(1, 1, 4, 4), torch.tensor([[0.0, 0, 0, 2, 2]]), (1, 1), 1.0, 0, "max", True)
-
-
 @pytest.mark.parametrize(("depth", "channels"), [(18, 512), (50, 2048)])
 def test_mmdet_resnet_runs(depth, channels):
     from mmdet.models.backbones.resnet import ResNet
