@@ -30,8 +30,8 @@ DEMO_ROOT = Path("data/demo")
 INSIDE_MMENGINE = ("will be deprecated in future", "Hooks will be executed", "Distributed training is not used")
 
 
-class PretrainRunner(Runner):
-    """MMEngine's runner with a log that begins and ends with what a reader must know first.
+class BriefRunner(Runner):
+    """MMEngine's runner with a log that begins with what a reader must know first, the config's ``headline``.
 
     The whole config is written to the work_dir and not to the log.
     """
@@ -50,6 +50,10 @@ class PretrainRunner(Runner):
             f"Python {sys.version.split()[0]}, torch {torch.__version__}, {device}, {self.world_size} process(es), "
             f"seed {self.seed}; config, log and checkpoints in {self.work_dir}"
         )
+
+
+class PretrainRunner(BriefRunner):
+    """A runner whose learning rate counts accumulated batches, and whose log ends as it began."""
 
     def scale_lr(self, optim_wrapper: OptimWrapper, auto_scale_lr: dict[str, Any] | None = None) -> None:
         """The learning rate follows the images of a step, which are several batches where gradients accumulate."""

@@ -10,7 +10,6 @@ a config gives the weights that the runs start from. Every call ends with a Mark
 """
 
 import argparse
-import copy
 import csv
 import shutil
 import sys
@@ -22,12 +21,10 @@ from typing import Any
 import matplotlib
 import numpy as np
 import torch
-from mmengine.config import Config, DictAction
-from mmengine.registry import MODELS
-from mmengine.runner import Runner
+from mmengine.config import DictAction
 from torch.nn.utils.rnn import pad_sequence
-from torch.utils.flop_counter import FlopCounterMode
 
+from ccrop.compute import fit_to_budget
 from ccrop.datasets import ImageDataset, MissingData
 from ccrop.datasets.coco import annotated_boxes
 from ccrop.evaluation import box_quality, knn_predict
@@ -68,31 +65,16 @@ def run(path: str, args: argparse.Namespace, seed: int) -> dict[str, Any]:
         _, model = load_pretrained(None, args.configs_of[0], args.data_root, args.cfg_options, seed)
         return measured(model, args)
     config = load_config(path, args.data_root, args.cfg_options)
-    steps, tflop = step_cost(config)
-    epochs = max(1, round(args.tflop / tflop / steps))
-    config.train_cfg.max_epochs = epochs
-    config.default_hooks.checkpoint.interval = epochs
+    tflop = fit_to_budget(config, args.tflop)
     work_dir = args.work_dirs / Path(args.data_root).name / f"{name_of(path, args)}_{seed}"
     shutil.rmtree(work_dir, ignore_errors=True)
     runner = build_runner(config, work_dir, seed=seed)
     start = perf_counter()
     model = runner.train()
-    row = dict(epochs=epochs, tflop=round(epochs * steps * tflop, 4), seconds=round(perf_counter() - start))
+    row = dict(epochs=runner.max_epochs, tflop=round(tflop, 4), seconds=round(perf_counter() - start))
     scalars = runner.message_hub.log_scalars
     row |= {name: round(float(scalars[f"epoch/{name}"].current()), 4) for name in ("loss", "z_std", "rank")}
     return row | found_objects(runner.train_dataloader.dataset) | measured(model.eval(), args)
-
-
-def step_cost(config: Config) -> tuple[int, float]:
-    """Steps an epoch, and 10^12 floating-point operations of one, forward and backward."""
-    model = MODELS.build(copy.deepcopy(config.model))
-    loader = Runner.build_dataloader(
-        copy.deepcopy(config.train_dataloader) | dict(num_workers=0, persistent_workers=False)
-    )
-    batch = model.data_preprocessor(next(iter(loader)), training=True)
-    with FlopCounterMode(display=False) as counter:
-        model(**batch, mode="loss")["loss"].backward()
-    return len(loader), counter.get_total_flops() / 1e12
 
 
 @torch.no_grad()

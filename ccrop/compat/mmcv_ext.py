@@ -11,6 +11,7 @@ nothing of mmdet can be imported. mmcv has no wheels for current torch, hence th
 import functools
 import importlib.util
 import sys
+import warnings
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 
@@ -23,12 +24,12 @@ def install_mmcv_ext() -> None:
     Registers the stand-in as `mmcv._ext`, unless a compiled one is installed, which is then left to be
     imported. Imports `mmcv` itself but none of its operators. Calling it again changes nothing.
 
-    Also drops one line that `mmdet.datasets` would print twice on import (see `_drop_onedl_notice`).
+    Also drops what mmdet would print on import about optional packages (see `_drop_notices`).
 
     Raises:
         ModuleNotFoundError: mmcv is not installed.
     """
-    _drop_onedl_notice()
+    _drop_notices()
     if "mmcv._ext" not in sys.modules and importlib.util.find_spec("mmcv._ext") is None:
         sys.modules["mmcv._ext"] = _StandIn("mmcv._ext")
 
@@ -47,8 +48,9 @@ class _StandIn(ModuleType):
 
 
 @functools.cache
-def _drop_onedl_notice() -> None:
-    """Keep `mmdet.datasets` from printing "Could not import OneDL. Skipping OneDL datasets.".
+def _drop_notices() -> None:
+    """Keep `mmdet.datasets` from printing "Could not import OneDL. Skipping OneDL datasets.", and `mmdet.evaluation`
+    from warning that `faster_coco_eval` is not installed.
 
     The line is about optional data sets and has level DEBUG, but MMEngine's `print_log` prints whatever
     comes without a logger. mmdet takes `print_log` from `mmengine.logging`, so it is replaced there.
@@ -63,3 +65,4 @@ def _drop_onedl_notice() -> None:
             print_log(msg, *args, **kwargs)
 
     mmengine.logging.print_log = without_notice
+    warnings.filterwarnings("ignore", "faster_coco_eval is not installed", UserWarning)

@@ -134,7 +134,7 @@ def test_mmdet_resnet_runs(depth, channels):
 def test_imports_are_silent():
     code = (
         "from ccrop.compat.mmcv_ext import install_mmcv_ext; install_mmcv_ext()\n"
-        "from mmdet.models.backbones.resnet import ResNet; import mmdet.datasets\n"
+        "from mmdet.models.backbones.resnet import ResNet; import mmdet.datasets, mmdet.evaluation\n"
         "from mmengine.logging import print_log; print_log('still here')"
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

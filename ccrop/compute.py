@@ -1,0 +1,36 @@
+"""What a pretraining run costs, and runs of a given cost."""
+
+import copy
+
+from mmengine.config import Config
+from mmengine.registry import MODELS
+from mmengine.runner import Runner
+from torch.utils.flop_counter import FlopCounterMode
+
+
+def step_cost(config: Config) -> tuple[int, float]:
+    """Steps an epoch, and 10^12 floating-point operations of one, forward and backward."""
+    model = MODELS.build(copy.deepcopy(config.model))
+    loader = Runner.build_dataloader(
+        copy.deepcopy(config.train_dataloader) | dict(num_workers=0, persistent_workers=False)
+    )
+    batch = model.data_preprocessor(next(iter(loader)), training=True)
+    with FlopCounterMode(display=False) as counter:
+        model(**batch, mode="loss")["loss"].backward()
+    return len(loader), counter.get_total_flops() / 1e12
+
+
+def fit_to_budget(config: Config, tflop: float) -> float:
+    """Give a run the whole epochs that come nearest to a budget, one at least, and a checkpoint at its end.
+
+    Args:
+        tflop: 10^12 floating-point operations of training; localisation does not count.
+
+    Returns:
+        What the run will cost, in the same unit.
+    """
+    steps, cost = step_cost(config)
+    epochs = max(1, round(tflop / cost / steps))
+    config.train_cfg.max_epochs = epochs
+    config.default_hooks.checkpoint.interval = epochs
+    return epochs * steps * cost

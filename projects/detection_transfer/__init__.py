@@ -1,0 +1,1 @@
+"""Fine-tune mmdet's detectors from pretrained backbones: do they find small objects better?"""

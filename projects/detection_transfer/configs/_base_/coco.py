@@ -1,0 +1,61 @@
+"""COCO-format data, a schedule in iterations, and the runtime."""
+
+default_scope = "mmdet"
+default_data_root = "data/coco"
+
+train_pipeline = [
+    dict(type="LoadImageFromFile"),
+    dict(type="LoadAnnotations", with_bbox=True),
+    # the benchmark's sizes: the shorter side is drawn, the longer one bounded
+    dict(type="RandomResize", scale=[(1333, 640), (1333, 800)], keep_ratio=True),
+    dict(type="RandomFlip", prob=0.5),
+    dict(type="PackDetInputs"),
+]
+test_pipeline = [
+    dict(type="LoadImageFromFile"),
+    dict(type="Resize", scale=(1333, 800), keep_ratio=True),
+    dict(type="PackDetInputs", meta_keys=("img_id", "img_path", "ori_shape", "img_shape", "scale_factor")),
+]
+# tools/finetune.py fills in the root, the splits' files and the categories
+train_dataloader = dict(
+    batch_size=2,
+    num_workers=2,
+    persistent_workers=True,
+    sampler=dict(type="InfiniteSampler", shuffle=True),
+    batch_sampler=dict(type="AspectRatioBatchSampler"),
+    dataset=dict(type="CocoDataset", filter_cfg=dict(filter_empty_gt=True), pipeline=train_pipeline),
+)
+test_dataloader = dict(
+    batch_size=1,
+    num_workers=2,
+    persistent_workers=True,
+    sampler=dict(type="DefaultSampler", shuffle=False),
+    dataset=dict(type="CocoDataset", test_mode=True, pipeline=test_pipeline),
+)
+test_evaluator = dict(type="SmallObjectMetric")
+test_cfg = dict(type="TestLoop")
+
+# 1x: 90,000 iterations of 16 images, the rate divided by 10 after 2/3 and 8/9 of them
+train_cfg = dict(type="IterBasedTrainLoop", max_iters=90000, val_interval=90001)
+param_scheduler = [
+    dict(type="LinearLR", start_factor=0.001, by_epoch=False, begin=0, end=1000),
+    dict(type="MultiStepLR", by_epoch=False, milestones=[60000, 80000], gamma=0.1),
+]
+optim_wrapper = dict(type="OptimWrapper", optimizer=dict(type="SGD", lr=0.02, momentum=0.9, weight_decay=0.0001))
+auto_scale_lr = dict(enable=True, base_batch_size=16)
+
+custom_imports = dict(imports=["projects.detection_transfer.backbone", "projects.detection_transfer.metric"])
+default_hooks = dict(
+    timer=dict(type="IterTimerHook"),
+    logger=dict(type="LoggerHook", interval=50),
+    param_scheduler=dict(type="ParamSchedulerHook"),
+    checkpoint=dict(type="CheckpointHook", interval=5000, by_epoch=False, max_keep_ckpts=2, save_last=True),
+    sampler_seed=dict(type="DistSamplerSeedHook"),
+)
+env_cfg = dict(
+    cudnn_benchmark=False,
+    mp_cfg=dict(mp_start_method="fork", opencv_num_threads=0),
+    dist_cfg=dict(backend="nccl"),
+)
+log_processor = dict(by_epoch=False)
+randomness = dict(seed=0)

@@ -1,0 +1,150 @@
+"""What a detector is trained and tested on: a COCO-format set, its categories, and a share of its labelled images."""
+
+import json
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from mmengine.config import Config
+from mmengine.registry import DATASETS
+
+from ccrop.datasets.coco import find_annotations, find_split
+
+
+def settle_coco(config: Config, root: str | Path) -> None:
+    """Name files, categories and their number in a config whose data sets are COCO-format.
+
+    Raises:
+        MissingData: images or annotations are not where :data:`ccrop.datasets.coco.LAYOUT` has them.
+        ValueError: see :func:`categories_of` and :func:`check_boxes`.
+    """
+    root = Path(root)
+    files = {split: find_annotations(root, split) for split in ("train", "val")}
+    contents = {split: json.loads(file.read_text()) for split, file in files.items()}
+    classes = categories_of(contents, files)
+    for split, file in files.items():
+        check_boxes(contents[split], file)
+    for loader, split in ((config.train_dataloader, "train"), (config.test_dataloader, "val")):
+        loader.dataset.update(
+            data_root=str(root),
+            ann_file=str(files[split].relative_to(root)),
+            data_prefix=dict(img=f"{find_split(root, split)}/"),
+            metainfo=dict(classes=classes),
+        )
+    config.test_evaluator.ann_file = str(files["val"])
+    set_classes(config.model, len(classes))
+
+
+def categories_of(contents: dict[str, dict[str, Any]], files: dict[str, Path]) -> tuple[str, ...]:
+    """Names of the categories, in the order of the annotation files.
+
+    Raises:
+        ValueError: the splits differ in their categories, or an annotation has one that its file does not list.
+    """
+    lists = {
+        split: [(each["id"], each["name"]) for each in content["categories"]] for split, content in contents.items()
+    }
+    if lists["train"] != lists["val"]:
+        raise ValueError(
+            f"{files['train']} and {files['val']} differ in their categories or the order of them: "
+            f"{lists['train']} and {lists['val']}; give both files the same list"
+        )
+    known = {number for number, _ in lists["train"]}
+    for split, content in contents.items():
+        strangers = {each["category_id"] for each in content["annotations"]} - known
+        if strangers:
+            raise ValueError(f"{files[split]}: annotations have categories {sorted(strangers)}, which it does not list")
+    return tuple(name for _, name in lists["train"])
+
+
+def check_boxes(content: dict[str, Any], file: Path) -> None:
+    """Refuse annotations of which a detector could learn nothing or nonsense.
+
+    Raises:
+        ValueError: there is no annotation, or some boxes lie outside of their image or have no area.
+    """
+    if not content["annotations"]:
+        raise ValueError(f"{file} has no annotations: a detector needs labelled objects")
+    sizes = {image["id"]: (image["width"], image["height"]) for image in content["images"]}
+    boxes = np.array([each["bbox"] for each in content["annotations"]], dtype=float).reshape(-1, 4)
+    images = [each["image_id"] for each in content["annotations"]]
+    strangers = sorted({image for image in images if image not in sizes})
+    if strangers:
+        raise ValueError(f"{file}: annotations are of images {strangers[:5]}, which it does not list")
+    limits = np.array([sizes[image] for image in images], dtype=float)
+    outside = ((boxes[:, :2] < -1) | (boxes[:, :2] + boxes[:, 2:] > limits + 1)).any(axis=1)  # rounding is a pixel
+    wrong = outside | ~(boxes[:, 2:] > 0).all(axis=1)
+    if wrong.any():
+        first = int(wrong.argmax())
+        raise ValueError(
+            f"{file}: {int(wrong.sum())} boxes have no area or leave their image, the first of annotation "
+            f"{content['annotations'][first]['id']}: {boxes[first].tolist()} in an image of "
+            f"{limits[first].astype(int).tolist()} pixels; repair or remove them"
+        )
+
+
+def set_classes(node: Any, number: int) -> None:
+    """Give every head of a model config so many classes."""
+    for child in node.values() if isinstance(node, dict) else node if isinstance(node, list) else ():
+        set_classes(child, number)
+    if isinstance(node, dict) and "num_classes" in node:
+        node["num_classes"] = number
+
+
+def share_of(text: str) -> float:
+    """A share of the labels in (0, 1], written ``10%`` or ``0.1``.
+
+    Raises:
+        ValueError: it is no number, or out of range.
+    """
+    share = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+    if not 0 < share <= 1:
+        raise ValueError(f"the share of labels must be above 0 and at most 100 %, got {text}")
+    return share
+
+
+def labelled_share(number: int, share: float, seed: int) -> list[int]:
+    """Which of ``number`` labelled images a run may use: a part of those of any larger share with this seed.
+
+    Args:
+        share: in (0, 1]; rounded up to whole images.
+    """
+    order = np.random.default_rng(seed).permutation(number)
+    return sorted(order[: math.ceil(share * number)].tolist())
+
+
+def use_labels(config: Config, share: float, seed: int, held_out: float = 0.0) -> tuple[int, int]:
+    """Train on a share of the labelled images only, and test on some of them if a part is held out.
+
+    Args:
+        share: of the labelled images, see :func:`labelled_share`.
+        held_out: part of these that takes the place of the val split, to choose settings by.
+
+    Returns:
+        How many images are trained on, and how many there are.
+    """
+    dataset = config.train_dataloader.dataset
+    if dataset.type != "CocoDataset":
+        if share < 1 or held_out:
+            raise ValueError(f"a share of the labels can be drawn of a COCO-format set only, not of {dataset.type}")
+        return -1, -1
+    number = len(DATASETS.build(dict(dataset, pipeline=[], _scope_="mmdet")))
+    chosen = labelled_share(number, share, seed)
+    tested = math.ceil(held_out * len(chosen))
+    if tested:
+        order = np.random.default_rng(seed + 1).permutation(chosen).tolist()
+        _test_on(config, sorted(order[:tested]))
+        chosen = sorted(order[tested:])
+    if not chosen:
+        raise ValueError(f"{share:.1%} of {number} images leave none to train on")
+    dataset.indices = chosen
+    return len(chosen), number
+
+
+def _test_on(config: Config, indices: Sequence[int]) -> None:
+    train, test = config.train_dataloader.dataset, config.test_dataloader.dataset
+    test.update(ann_file=train.ann_file, data_prefix=train.data_prefix, filter_cfg=train.filter_cfg, indices=indices)
+    test.test_mode = False  # in test mode no image without objects is left out, and the indices would shift
+    config.test_evaluator.ann_file = str(Path(train.data_root, train.ann_file))

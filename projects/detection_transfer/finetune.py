@@ -1,0 +1,164 @@
+"""Fine-tune a detector on labelled images, and measure it on the val split."""
+
+import copy
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.config import Config
+from mmengine.logging import MMLogger
+from mmengine.registry import MODELS, DefaultScope
+from torch.utils.flop_counter import FlopCounterMode
+
+from ccrop.compat.checkpoint import install_safe_checkpoints
+from ccrop.compat.mmcv_ext import install_mmcv_ext
+from ccrop.datasets import MissingData
+from ccrop.runner import BriefRunner
+from projects.detection_transfer.backbone import RANDOM, backbone_weights
+from projects.detection_transfer.data import settle_coco, use_labels
+
+install_mmcv_ext()
+
+HELD_OUT = 0.2  # of the labelled images, to choose a learning rate by
+
+
+def load_config(path: str | Path, data_root: str | Path | None = None, options: dict[str, Any] | None = None) -> Config:
+    """Read a detector's config and settle its data.
+
+    Args:
+        path: a file of ``projects/detection_transfer/configs/``, or any other of mmdet's kind.
+        data_root: of the data set; by default the config's ``default_data_root``.
+        options: dotted keys and values over those of the config.
+
+    Raises:
+        FileNotFoundError, MissingData: the config or the data are not there.
+        ValueError: see :mod:`projects.detection_transfer.data`.
+    """
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"config {path} does not exist")
+    config = Config.fromfile(path)
+    config.merge_from_dict(options or {})
+    root = Path(data_root or config.default_data_root)
+    if not root.is_dir():
+        raise MissingData(f"the data root {root} does not exist: name one by --data-root")
+    if config.train_dataloader.dataset.type == "CocoDataset":
+        settle_coco(config, root)
+    else:
+        _set_everywhere(config, "data_root", str(root))
+    for loader in (config.train_dataloader, config.test_dataloader):
+        loader.persistent_workers = loader.num_workers > 0
+    if not torch.cuda.is_available():
+        _replace(config._cfg_dict, "SyncBN", "BN")
+    config.headline = f"{Path(path).stem} on {root}"
+    config.experiment = Path(path).stem
+    return config
+
+
+def set_iterations(config: Config, iterations: int) -> None:
+    """Train for so many iterations, and stretch the learning rate's schedule by as much."""
+    factor = iterations / config.train_cfg.max_iters
+    config.train_cfg.update(max_iters=iterations, val_interval=iterations + 1)
+    for scheduler in config.param_scheduler:
+        for name in ("begin", "end", "milestones"):
+            if name in scheduler:
+                value = scheduler[name]
+                scheduler[name] = [round(factor * v) for v in value] if name == "milestones" else round(factor * value)
+
+
+def finetune(
+    config: Config,
+    init: str,
+    work_dir: str | Path,
+    labels: float = 1.0,
+    seed: int = 0,
+    held_out: float = 0.0,
+) -> dict[str, float]:
+    """Train and test a detector.
+
+    Args:
+        config: of :func:`load_config`; it stays as it is.
+        init: ``'random'``, or a file with a backbone, see :func:`projects.detection_transfer.backbone.load_backbone`.
+        work_dir: takes the log, the last checkpoint and ``figures.json``.
+        labels: share of the labelled images, see :func:`projects.detection_transfer.data.labelled_share`.
+        seed: draws the images, the weights and the batches.
+        held_out: part of these images that is tested on in place of the val split.
+
+    Returns:
+        The figures of :class:`projects.detection_transfer.metric.SmallObjectMetric`, in [0, 1].
+    """
+    install_safe_checkpoints()
+    if init != RANDOM:
+        backbone_weights(init)  # a wrong file stops here, before the data are read
+    config = copy.deepcopy(config)
+    config.custom_hooks = [*config.get("custom_hooks", []), dict(type="BackboneInitHook", init=str(init))]
+    trained, number = use_labels(config, labels, seed, held_out)
+    config.work_dir = str(work_dir)
+    config.randomness.seed = seed
+    config.headline += f", backbone {init}, trained on {trained} of {number} labelled images"
+    torch.manual_seed(seed)
+    runner = BriefRunner.from_cfg(config)
+    backbone = runner.model.backbone
+    bn = "as they are" if backbone.norm_eval else "trained"
+    runner.logger.info(f"{max(backbone.frozen_stages, 0)} stages of the backbone frozen, its BN statistics {bn}")
+    runner.train()
+    figures = {name: float(value) for name, value in runner.test().items()}
+    Path(work_dir, "figures.json").write_text(json.dumps(figures, indent=1))
+    return figures
+
+
+def search_learning_rate(
+    config: Config, init: str, work_dir: str | Path, factors: Sequence[float], labels: float = 1.0, seed: int = 0
+) -> float:
+    """The learning rate, of some multiples of the config's, with the best AP_S on held-out labelled images.
+
+    One rate for all favours one initialisation, so each gets its own; the val split is not looked at.
+
+    Args:
+        factors: of the config's learning rate.
+    """
+    base = config.optim_wrapper.optimizer.lr
+    found = {}
+    for factor in factors:
+        config.optim_wrapper.optimizer.lr = base * factor
+        figures = finetune(config, init, Path(work_dir, f"lr_{base * factor:g}"), labels, seed, HELD_OUT)
+        small = figures["AP_S"]
+        found[base * factor] = small if small == small else figures["AP"]
+    config.optim_wrapper.optimizer.lr = base
+    best = max(found, key=found.get)
+    listed = ", ".join(f"{rate:g}: {figure:.2%}" for rate, figure in found.items())
+    MMLogger.get_current_instance().info(f"AP_S on held-out images by learning rate {listed}; taking {best:g}")
+    return best
+
+
+def step_tflop(config: Config) -> float:
+    """10^12 floating-point operations of one training step, forward and backward."""
+    with DefaultScope.overwrite_default_scope(config.default_scope):
+        model = MODELS.build(copy.deepcopy(config.model))
+        loader = BriefRunner.build_dataloader(
+            copy.deepcopy(config.train_dataloader) | dict(num_workers=0, persistent_workers=False)
+        )
+        batch = model.data_preprocessor(next(iter(loader)), training=True)
+        with FlopCounterMode(display=False) as counter:
+            model.parse_losses(model(**batch, mode="loss"))[0].backward()
+    return counter.get_total_flops() / 1e12
+
+
+def _set_everywhere(config: Config, key: str, value: Any) -> None:
+    nodes = [config._cfg_dict]
+    while nodes:
+        node = nodes.pop()
+        if isinstance(node, dict):
+            if key in node:
+                node[key] = value
+            nodes += node.values()
+        elif isinstance(node, list | tuple):
+            nodes += node
+
+
+def _replace(node: Any, old: str, new: str) -> None:
+    for child in node.values() if isinstance(node, dict) else node if isinstance(node, list | tuple) else ():
+        _replace(child, old, new)
+    if isinstance(node, dict) and node.get("type") == old:
+        node["type"] = new
