@@ -13,13 +13,10 @@ from mmengine.registry import MODELS, DefaultScope
 from torch.utils.flop_counter import FlopCounterMode
 
 from ccrop.compat.checkpoint import install_safe_checkpoints
-from ccrop.compat.mmcv_ext import install_mmcv_ext
 from ccrop.datasets import MissingData
 from ccrop.runner import BriefRunner
 from projects.detection_transfer.backbone import RANDOM, backbone_weights
 from projects.detection_transfer.data import settle_coco, use_labels
-
-install_mmcv_ext()
 
 HELD_OUT = 0.2  # of the labelled images, to choose a learning rate by
 

@@ -1,0 +1,116 @@
+"""Shares of the labels, and sets that a detector must refuse."""
+
+import itertools
+import json
+import math
+
+import pytest
+from jobs import ROOT
+
+from ccrop.datasets import MissingData
+from projects.detection_transfer.data import labelled_share, share_of, use_labels
+from projects.detection_transfer.finetune import load_config
+
+CONFIG = ROOT / "projects/detection_transfer/configs/faster-rcnn_r18_fpn_demo.py"
+
+
+def test_shares_are_nested_and_rounded_up():
+    shares = [labelled_share(997, share, seed=3) for share in (0.001, 0.01, 0.1, 1.0)]
+    assert [len(each) for each in shares] == [1, 10, 100, 997]
+    for small, large in itertools.pairwise(shares):
+        assert set(small) < set(large)
+    assert labelled_share(997, 0.1, seed=4) != shares[2]
+    assert labelled_share(997, 0.1, seed=3) == shares[2]
+
+
+@pytest.mark.parametrize(("text", "share"), [("10%", 0.1), ("0.05", 0.05), ("100%", 1.0), ("1%", 0.01)])
+def test_share_of_text(text: str, share: float):
+    assert share_of(text) == pytest.approx(share)
+
+
+@pytest.mark.parametrize("text", ["0%", "101%", "-0.1", "ten"])
+def test_no_share(text: str):
+    with pytest.raises(ValueError, match=r"share|float"):
+        share_of(text)
+
+
+def test_config_knows_the_sets_categories_and_files(demo_root):
+    config = load_config(CONFIG, demo_root)
+    content = json.loads((demo_root / "annotations/instances_train2017.json").read_text())
+    names = [each["name"] for each in content["categories"]]
+    assert config.train_dataloader.dataset.metainfo.classes == tuple(names)
+    assert config.model.roi_head.bbox_head.num_classes == len(names)
+    assert config.test_evaluator.ann_file.endswith("instances_val2017.json")
+
+
+def test_held_out_images_are_labelled_and_not_trained_on(demo_root):
+    config = load_config(CONFIG, demo_root)
+    trained, number = use_labels(config, 0.5, seed=0, held_out=0.25)
+    assert number <= 64
+    half = labelled_share(number, 0.5, 0)
+    tested = config.test_dataloader.dataset.indices
+    assert len(tested) == math.ceil(0.25 * len(half))
+    assert sorted([*tested, *config.train_dataloader.dataset.indices]) == half
+    assert trained == len(half) - len(tested)
+    assert config.test_evaluator.ann_file.endswith("instances_train2017.json")
+
+
+def change(root, tmp_path, edit, split="train"):
+    """A copy of the set's annotations after an edit, images linked."""
+    new = tmp_path / "set"
+    (new / "annotations").mkdir(parents=True)
+    for folder in ("train2017", "val2017"):
+        (new / folder).symlink_to(root / folder)
+    for name in ("train", "val"):
+        content = json.loads((root / f"annotations/instances_{name}2017.json").read_text())
+        if name == split:
+            edit(content)
+        (new / f"annotations/instances_{name}2017.json").write_text(json.dumps(content))
+    return new
+
+
+def rename(content):
+    content["categories"][0]["name"] = "other"
+
+
+def unlist(content):
+    content["annotations"][0]["category_id"] = 999
+
+
+def empty(content):
+    content["annotations"] = []
+
+
+def leave(content):
+    content["annotations"][3]["bbox"] = [-20, 4, 30, 10]
+
+
+def flat(content):
+    content["annotations"][2]["bbox"][3] = 0
+
+
+def orphan(content):
+    content["annotations"][1]["image_id"] = 10**6
+
+
+@pytest.mark.parametrize(
+    ("edit", "message"),
+    [
+        (rename, "differ in their categories"),
+        (unlist, r"instances_train2017\.json: annotations have categories \[999\]"),
+        (empty, r"instances_train2017\.json has no annotations"),
+        (leave, r"1 boxes have no area or leave their image.*\[-20"),
+        (flat, "1 boxes have no area"),
+        (orphan, "annotations are of images"),
+    ],
+)
+def test_bad_annotations_are_named(demo_root, tmp_path, edit, message):
+    with pytest.raises(ValueError, match=message):
+        load_config(CONFIG, change(demo_root, tmp_path, edit))
+
+
+def test_missing_data(tmp_path):
+    with pytest.raises(MissingData, match="--data-root"):
+        load_config(CONFIG, tmp_path / "nowhere")
+    with pytest.raises(MissingData, match="annotations"):
+        load_config(CONFIG, tmp_path)
