@@ -58,10 +58,11 @@ def set_iterations(config: Config, iterations: int) -> None:
     factor = iterations / config.train_cfg.max_iters
     config.train_cfg.update(max_iters=iterations, val_interval=iterations + 1)
     for scheduler in config.param_scheduler:
-        for name in ("begin", "end", "milestones"):
-            if name in scheduler:
-                value = scheduler[name]
-                scheduler[name] = [round(factor * v) for v in value] if name == "milestones" else round(factor * value)
+        scheduler.begin = round(factor * scheduler.begin)
+        if "end" in scheduler:
+            scheduler.end = max(round(factor * scheduler.end), scheduler.begin + 1)
+        if "milestones" in scheduler:
+            scheduler.milestones = [round(factor * milestone) for milestone in scheduler.milestones]
 
 
 def finetune(

@@ -39,7 +39,7 @@ test_cfg = dict(type="TestLoop")
 train_cfg = dict(type="IterBasedTrainLoop", max_iters=90000, val_interval=90001)
 param_scheduler = [
     dict(type="LinearLR", start_factor=0.001, by_epoch=False, begin=0, end=1000),
-    dict(type="MultiStepLR", by_epoch=False, milestones=[60000, 80000], gamma=0.1),
+    dict(type="MultiStepLR", by_epoch=False, begin=0, milestones=[60000, 80000], gamma=0.1),
 ]
 optim_wrapper = dict(type="OptimWrapper", optimizer=dict(type="SGD", lr=0.02, momentum=0.9, weight_decay=0.0001))
 auto_scale_lr = dict(enable=True, base_batch_size=16)
