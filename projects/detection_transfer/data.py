@@ -115,7 +115,7 @@ def labelled_share(number: int, share: float, seed: int) -> list[int]:
     return sorted(order[: math.ceil(share * number)].tolist())
 
 
-def use_labels(config: Config, share: float, seed: int, held_out: float = 0.0) -> tuple[int, int]:
+def use_labels(config: Config, share: float, seed: int, held_out: float = 0.0) -> tuple[int, int] | None:
     """Train on a share of the labelled images only, and test on some of them if a part is held out.
 
     Args:
@@ -123,13 +123,16 @@ def use_labels(config: Config, share: float, seed: int, held_out: float = 0.0) -
         held_out: part of these that takes the place of the val split, to choose settings by.
 
     Returns:
-        How many images are trained on, and how many there are.
+        How many images are trained on, and how many there are; None where the set is not in COCO's format.
+
+    Raises:
+        ValueError: no image is left to train on, or a share is asked of a set that is not in COCO's format.
     """
     dataset = config.train_dataloader.dataset
     if dataset.type != "CocoDataset":
         if share < 1 or held_out:
             raise ValueError(f"a share of the labels can be drawn of a COCO-format set only, not of {dataset.type}")
-        return -1, -1
+        return None
     number = len(DATASETS.build(dict(dataset, pipeline=[], _scope_="mmdet")))
     chosen = labelled_share(number, share, seed)
     tested = math.ceil(held_out * len(chosen))

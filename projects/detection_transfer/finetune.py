@@ -91,10 +91,10 @@ def finetune(
         backbone_weights(init)  # a wrong file stops here, before the data are read
     config = copy.deepcopy(config)
     config.custom_hooks = [*config.get("custom_hooks", []), dict(type="BackboneInitHook", init=str(init))]
-    trained, number = use_labels(config, labels, seed, held_out)
+    used = use_labels(config, labels, seed, held_out)
     config.work_dir = str(work_dir)
     config.randomness.seed = seed
-    config.headline += f", backbone {init}, trained on {trained} of {number} labelled images"
+    config.headline += f", backbone {init}, trained on {'{} of {}'.format(*used) if used else 'all'} labelled images"
     torch.manual_seed(seed)
     runner = BriefRunner.from_cfg(config)
     backbone = runner.model.backbone

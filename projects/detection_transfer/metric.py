@@ -38,6 +38,10 @@ class SmallObjectMetric(CocoMetric):
     def compute_metrics(self, results: Sequence[tuple[dict[str, Any], dict[str, Any]]]) -> dict[str, float]:
         """Figures in [0, 1]; nan where no annotated object is of that size."""
         truths, predictions = zip(*results, strict=True)
+        if self._coco_api is None:  # VOC's image ids are names, and pycocotools reads numbers
+            truths, predictions = (
+                [each | dict(img_id=number) for number, each in enumerate(side)] for side in (truths, predictions)
+            )
         with contextlib.redirect_stdout(io.StringIO()), tempfile.TemporaryDirectory() as folder:
             truth = self._coco_api or COCO(self.gt_to_coco_json(truths, f"{folder}/truth"))
             categories = truth.get_cat_ids(cat_names=self.dataset_meta["classes"])

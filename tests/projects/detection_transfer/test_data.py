@@ -4,12 +4,14 @@ import itertools
 import json
 import math
 
+import numpy as np
 import pytest
 from jobs import ROOT
+from PIL import Image
 
 from ccrop.datasets import MissingData
 from projects.detection_transfer.data import labelled_share, share_of, use_labels
-from projects.detection_transfer.finetune import load_config
+from projects.detection_transfer.finetune import finetune, load_config, set_iterations
 
 CONFIG = ROOT / "projects/detection_transfer/configs/faster-rcnn_r18_fpn_demo.py"
 
@@ -114,3 +116,49 @@ def test_missing_data(tmp_path):
         load_config(CONFIG, tmp_path / "nowhere")
     with pytest.raises(MissingData, match="annotations"):
         load_config(CONFIG, tmp_path)
+
+
+OBJECT = """<object><name>{}</name><difficult>0</difficult>
+<bndbox><xmin>{}</xmin><ymin>{}</ymin><xmax>{}</xmax><ymax>{}</ymax></bndbox></object>"""
+
+
+def voc_root(root):
+    """Three images in VOC's layout, two to train on."""
+    for year, splits in (("2007", {"trainval": ["000001"], "test": ["000003"]}), ("2012", {"trainval": ["2008_2"]})):
+        base = root / f"VOC{year}"
+        for folder in ("ImageSets/Main", "Annotations", "JPEGImages"):
+            (base / folder).mkdir(parents=True)
+        for split, names in splits.items():
+            (base / f"ImageSets/Main/{split}.txt").write_text("\n".join(names))
+            for name in names:
+                noise = np.random.default_rng(0).integers(0, 255, (96, 128, 3), dtype=np.uint8)
+                Image.fromarray(noise).save(base / f"JPEGImages/{name}.jpg")
+                objects = OBJECT.format("car", 11, 21, 30, 40) + OBJECT.format("person", 50, 40, 100, 90)
+                size = "<size><width>128</width><height>96</height><depth>3</depth></size>"
+                (base / f"Annotations/{name}.xml").write_text(f"<annotation>{size}{objects}</annotation>")
+    return root
+
+
+def test_voc_by_mmdets_own_loader(tmp_path):
+    narrow = {
+        "model.backbone.base_channels": 8,
+        "model.backbone.stem_channels": 8,
+        "model.neck.in_channels": [32, 64, 128, 256],
+        "train_dataloader.num_workers": 0,
+        "test_dataloader.num_workers": 0,
+        "train_dataloader.batch_size": 2,
+        "model.train_cfg.rpn_proposal.max_per_img": 50,
+        "model.train_cfg.rcnn.sampler.num": 16,
+        "model.test_cfg.rpn.max_per_img": 50,
+        "train_dataloader.dataset.datasets.0.pipeline.2.scale": [(128, 96), (128, 96)],
+        "train_dataloader.dataset.datasets.1.pipeline.2.scale": [(128, 96), (128, 96)],
+        "test_dataloader.dataset.pipeline.1.scale": (128, 96),
+    }
+    config = load_config(CONFIG.with_name("faster-rcnn_r50_fpn_1x_voc.py"), voc_root(tmp_path / "VOCdevkit"), narrow)
+    set_iterations(config, 1)
+    figures = finetune(config, "random", tmp_path / "work_dir")
+    assert 0 <= figures["AP_S"] <= 1  # one of the two objects is small
+    assert 0 <= figures["AP_M"] <= 1
+    assert math.isnan(figures["AP_L"])
+    with pytest.raises(ValueError, match="COCO-format set only, not of ConcatDataset"):
+        use_labels(config, 0.5, seed=0)
