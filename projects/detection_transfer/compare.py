@@ -96,6 +96,8 @@ class Comparison:
 
     def learning_rate(self, arm: str) -> float:
         """The rate of an initialisation, searched once, with the first seed and ``--lr-labels``."""
+        if len(self.args.lr_factors) == 1:
+            return self.args.lr_factors[0] * self.config.optim_wrapper.optimizer.lr
         rates = json.loads(self.rates_file.read_text()) if self.rates_file.exists() else {}
         key = f"{self.data} {arm}"
         if key not in rates:
@@ -242,7 +244,9 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="default: 0 1 2")
     parser.add_argument("--tflop", type=float, default=5, help="10^12 operations a pretraining (default: %(default)s)")
     parser.add_argument("--iterations", type=int, help="of fine-tuning; by default the config's")
-    parser.add_argument("--lr-factors", type=float, nargs="+", default=[0.5, 1, 2], help="default: 0.5 1 2")
+    parser.add_argument(
+        "--lr-factors", type=float, nargs="+", default=[0.5, 1, 2], help="one: no search (default: 0.5 1 2)"
+    )
     parser.add_argument("--lr-labels", type=share_of, default=0.1, help="share that the rates are searched with")
     parser.add_argument("--csv", type=Path, default=Path("transfer.csv"), help="default: %(default)s")
     parser.add_argument("--work-dirs", type=Path, default=Path("work_dirs/transfer"), help="default: %(default)s")

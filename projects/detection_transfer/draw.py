@@ -85,6 +85,7 @@ def draw(axis: Axes, image: NDArray[np.uint8], detections: Detections, boxes: Te
     """Draw one image; gives the count of found objects, small ones apart."""
     hits, found = match(detections, boxes, labels)
     axis.imshow(image)
+    axis.set(xlim=(0, image.shape[1]), ylim=(image.shape[0], 0))
     axis.set_axis_off()
     for box, hit in zip(detections.boxes.tolist(), hits, strict=True):
         _rectangle(axis, box, HIT if hit else FALSE, 1.0)

@@ -21,7 +21,7 @@ def test_search_train_and_test(demo_root: Path, tmp_path: Path):
     )  # fmt: skip
     done = run(command, tmp_path)
     assert done.returncode == 0, done.stdout
-    assert "AP_S on held-out images by learning rate 0.00025: " in done.stdout
+    assert "AP_S on held-out images by learning rate 0.0005: " in done.stdout
     assert "0 stages of the backbone frozen, its BN statistics trained" in done.stdout
     figures = json.loads((tmp_path / "w/figures.json").read_text())
     assert set(figures) >= {"AP", "AP_S", "AP_tiny", "AP_16-32", "AR_S"}

@@ -5,7 +5,9 @@ _base_ = ["faster-rcnn_r18_fpn_small.py"]
 default_data_root = "data/demo"
 model = dict(
     backbone=dict(base_channels=32, stem_channels=32),
-    neck=dict(in_channels=[32, 64, 128]),
+    neck=dict(in_channels=[32, 64, 128], out_channels=32),
+    rpn_head=dict(in_channels=32, feat_channels=32),
+    roi_head=dict(bbox_roi_extractor=dict(out_channels=32), bbox_head=dict(in_channels=32)),
 )
 scale = (512, 512)
 train_pipeline = [

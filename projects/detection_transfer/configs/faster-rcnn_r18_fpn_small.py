@@ -17,7 +17,7 @@ model = dict(
         norm_eval=False,
         init_cfg=None,
     ),
-    neck=dict(in_channels=[64, 128, 256], out_channels=64, num_outs=4),
+    neck=dict(in_channels=[64, 128, 256], out_channels=64, num_outs=4, norm_cfg=dict(type="BN")),
     rpn_head=dict(
         in_channels=64,
         feat_channels=64,
@@ -29,7 +29,11 @@ model = dict(
         ),
         bbox_head=dict(in_channels=64, fc_out_channels=256),
     ),
-    train_cfg=dict(rpn_proposal=dict(nms_pre=500, max_per_img=300), rcnn=dict(sampler=dict(num=128))),
+    train_cfg=dict(
+        rpn=dict(assigner=dict(pos_iou_thr=0.5)),  # few anchors overlap a small object by 0.7
+        rpn_proposal=dict(nms_pre=500, max_per_img=300),
+        rcnn=dict(sampler=dict(num=128)),
+    ),
     test_cfg=dict(rpn=dict(nms_pre=500, max_per_img=300)),
 )
 
@@ -56,7 +60,7 @@ param_scheduler = [
     dict(type="CosineAnnealingLR", by_epoch=False, begin=20, end=300, eta_min_ratio=0.01),
 ]
 optim_wrapper = dict(
-    optimizer=dict(_delete_=True, type="AdamW", lr=5e-4, weight_decay=0.05),
+    optimizer=dict(_delete_=True, type="AdamW", lr=1e-3, weight_decay=0.05),
     clip_grad=dict(max_norm=10),
 )
 auto_scale_lr = dict(base_batch_size=8)
