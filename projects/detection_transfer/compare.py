@@ -72,7 +72,7 @@ class Comparison:
             self.learning_rate(arm)
         for labels in self.args.labels:
             for seed in self.args.seeds:
-                for arm in (RANDOM, RANDOM_LONG, *self.pretrainings):
+                for arm in (RANDOM, *([] if self.args.no_long else [RANDOM_LONG]), *self.pretrainings):
                     self.measure(labels, arm, seed)
 
     @cached_property
@@ -244,6 +244,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="default: 0 1 2")
     parser.add_argument("--tflop", type=float, default=5, help="10^12 operations a pretraining (default: %(default)s)")
     parser.add_argument("--iterations", type=int, help="of fine-tuning; by default the config's")
+    parser.add_argument("--no-long", action="store_true", help=f"leave out {RANDOM_LONG}")
     parser.add_argument(
         "--lr-factors", type=float, nargs="+", default=[0.5, 1, 2], help="one: no search (default: 0.5 1 2)"
     )
