@@ -69,7 +69,7 @@ class SwAV(Siamese):
         out_channels: d, width of z and of the prototypes; 128 in the paper.
         num_prototypes: K; 3000 in the paper.
         temperature: of the softmax over the prototypes.
-        epsilon: see :func:`sinkhorn`; 0.03 in the published recipe for batches of 256, 0.05 for larger ones.
+        epsilon: see :func:`sinkhorn`; 0.05 in the paper.
         queue_size: vectors of earlier batches, of all processes together; 3840 in the paper.
         queue_from: epochs before the queue is used; 15 in the paper.
         frozen_epochs: epochs in which the prototypes do not learn; 1 in the paper.
@@ -83,7 +83,7 @@ class SwAV(Siamese):
         out_channels: int = 128,
         num_prototypes: int = 3000,
         temperature: float = 0.1,
-        epsilon: float = 0.03,
+        epsilon: float = 0.05,
         queue_size: int = 3840,
         queue_from: int = 15,
         frozen_epochs: int = 1,

@@ -96,7 +96,7 @@ def test_model_of_views_of_two_sizes():
     z = [normalize(model.projector(model.pooled(view))) for view in views]
     prototypes = normalize(model.prototypes.weight)
     scores = [(each @ prototypes.T).tolist() for each in z]
-    codes = [codes_by_hand(score, 0.03, 3) for score in scores[:2]]
+    codes = [codes_by_hand(score, 0.05, 3) for score in scores[:2]]
     assert model(views)["loss"].item() == pytest.approx(loss_by_hand(scores, codes, 0.1), rel=1e-4)
     torch.testing.assert_close(model.embeddings, z[0])
     for queue, each in zip(model.queues, z, strict=False):
@@ -137,6 +137,6 @@ def test_queue_joins_in_the_codes_when_it_is_full():
     views = two_views()
     scores = [normalize(model.projector(model.pooled(view))) @ prototypes.T for view in views]
     together = [torch.cat([queue.vectors @ prototypes.T, s]) for queue, s in zip(model.queues, scores, strict=True)]
-    codes = [codes_by_hand(each.tolist(), 0.03, 3)[-16:] for each in together]
+    codes = [codes_by_hand(each.tolist(), 0.05, 3)[-16:] for each in together]
     expected = loss_by_hand([each.tolist() for each in scores], codes, 0.1)
     assert model(views)["loss"].item() == pytest.approx(expected, rel=1e-3)
