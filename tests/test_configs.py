@@ -58,6 +58,20 @@ def test_it_builds(file: Path, tmp_path: Path):
     assert config.data_root == str(tmp_path)
 
 
+@pytest.mark.parametrize("file", sorted((ROOT / "configs/ablations").glob("*.py")), ids=lambda file: file.stem)
+def test_an_ablation_differs_from_simsiam_in_one_part(file: Path, tmp_path: Path):
+    config = load_config(file, tmp_path)
+    whole = load_config(ROOT / "configs/simsiam_rcrop_cifar10.py", tmp_path)
+    parts = dict(
+        no_stop_gradient="stop_gradient", no_predictor="predictor", fixed_predictor="predictor_training", no_bn="bn"
+    )
+    assert config.model.pop("without") == parts[file.stem]
+    assert config.model.pop("type").__name__ == "SimSiamAblation"
+    whole.model.pop("type")
+    for name in ("model", "optim_wrapper", "param_scheduler", "train_cfg", "train_dataloader"):
+        assert str(config[name]) == str(whole[name]), name
+
+
 REGIONS = sorted(
     [
         *(ROOT / "configs").glob("*ccrop*_coco.py"),

@@ -1,5 +1,6 @@
 """Siamese methods, their heads, backbones and the preprocessor that runs where the model runs."""
 
+from ccrop.models.ablation import SimSiamAblation
 from ccrop.models.byol import BYOL
 from ccrop.models.moco import MoCo
 from ccrop.models.moco_v3 import MoCoV3
@@ -21,6 +22,7 @@ __all__ = [
     "Siamese",
     "SimCLR",
     "SimSiam",
+    "SimSiamAblation",
     "SwAV",
     "ViewPreprocessor",
 ]
