@@ -154,6 +154,28 @@ def test_methods_have_their_papers_values(method: str, tmp_path: Path):
     )
 
 
+def test_lars_warms_up_for_ten_epochs_and_falls_to_zero(tmp_path: Path):
+    config = load_config(ROOT / "configs/simclr_rcrop_imagenet.py", tmp_path)
+    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1.0)
+    schedulers = []
+    for settings in config.param_scheduler:
+        kind, begin, end = settings.type, settings.get("begin", 0), settings.get("end", 100)
+        others = {name: settings[name] for name in ("start_factor", "eta_min") if name in settings}
+        schedulers.append(kind.build_iter_from_epoch(optimizer, begin=begin, end=end, epoch_length=5, **others))
+    rates = []
+    for _ in range(500):
+        rates.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        for scheduler in schedulers:
+            scheduler.step()
+    assert rates[0] == pytest.approx(1e-3)
+    assert rates[49:51] == pytest.approx([1, 1])
+    assert rates[:50] == sorted(rates[:50])
+    assert rates[50:] == sorted(rates[50:], reverse=True)
+    assert rates[275] == pytest.approx(0.5)
+    assert rates[-1] < 1e-3
+
+
 @pytest.mark.parametrize("version", ["moco-v1", "moco-v2"])
 def test_moco_shuffles_or_synchronises_bn(version: str, tmp_path: Path):
     for data in ("cifar10", "coco", "imagenet"):

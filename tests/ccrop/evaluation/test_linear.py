@@ -14,20 +14,12 @@ def blobs(num: int, distance: float, seed: int) -> tuple[torch.Tensor, torch.Ten
     return torch.randn(num, 5, generator=generator) + distance * torch.eye(5)[labels], labels
 
 
-def test_separable_classes_are_separated_and_a_rate_of_nothing_learns_nothing():
-    found = linear_probe(
-        *blobs(300, 8, 0), *blobs(90, 8, 1), learning_rates=(1e-12, 0.1, 1.0), epochs=20, batch_size=64
-    )
-    assert list(found) == [1e-12, 0.1, 1.0]
+def test_separable_classes_are_separated_and_a_rate_of_zero_learns_nothing():
+    rates = (0.0, 0.1, 1.0)
+    found = linear_probe(*blobs(300, 8, 0), *blobs(90, 8, 1), learning_rates=rates, epochs=20, batch_size=64)
+    assert list(found) == list(rates)
     assert found[0.1] == found[1.0] == 1
-    assert found[1e-12] < 0.8
-
-
-def test_shuffled_labels_give_chance():
-    features, labels = blobs(300, 8, 0)
-    shuffled = labels[torch.randperm(300, generator=torch.Generator().manual_seed(0))]
-    (accuracy,) = linear_probe(features, shuffled, *blobs(300, 8, 1), learning_rates=(0.1,), epochs=20).values()
-    assert accuracy < 0.6
+    assert found[0.0] == pytest.approx(1 / 3)  # the first class for all
 
 
 def test_scale_and_offset_of_channels_do_not_matter():
