@@ -1,4 +1,4 @@
-"""What SimSiam asks of the optimiser: a predictor whose learning rate stays, and autocast on any device."""
+"""What the methods ask of the optimiser: parameter groups, a learning rate that may stay, autocast on any device."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,29 +13,38 @@ from torch import nn
 
 
 class PredictorGroups:
-    """Optimiser wrapper constructor: one parameter group for the predictor, one for everything else.
+    """Optimiser wrapper constructor: parameters that are treated alike form a group.
 
     Args:
         optim_wrapper_cfg: its config; ``optimizer`` is the optimiser's.
-        paramwise_cfg: ``dict(fix_predictor_lr=bool)``, true by default: the predictor's learning rate is not decayed
-            (SimSiam, Chen & He, CVPR 2021, section 4.2), if the schedule is :class:`CosineLR`.
+        paramwise_cfg: ``fix_predictor_lr``, true by default: the predictor's learning rate is not decayed
+            (SimSiam, Chen & He, CVPR 2021, section 4.2), if the schedule is :class:`CosineLR`. ``decay_vectors``, true
+            by default: biases and BN's weights get weight decay; without it timm's Lars does not adapt their rate
+            either (SimCLR, Chen et al., ICML 2020, and BYOL, Grill et al., NeurIPS 2020).
     """
 
     def __init__(self, optim_wrapper_cfg: dict[str, Any], paramwise_cfg: dict[str, Any] | None = None) -> None:
         self.wrapper = dict(optim_wrapper_cfg)
         self.optimizer = dict(self.wrapper.pop("optimizer"))
-        self.fix_predictor_lr = (paramwise_cfg or {}).get("fix_predictor_lr", True)
+        settings = paramwise_cfg or {}
+        self.fix_predictor_lr = settings.get("fix_predictor_lr", True)
+        self.decay_vectors = settings.get("decay_vectors", True)
 
     def __call__(self, model: nn.Module) -> OptimWrapper:
         model = model.module if is_model_wrapper(model) else model
-        predictor, rest = [], []
+        groups: dict[tuple[bool, bool], dict[str, Any]] = {}
         for name, parameter in model.named_parameters():
-            if parameter.requires_grad:
-                (predictor if name.startswith("predictor.") else rest).append(parameter)
-        groups = [dict(params=rest)]
-        if predictor:
-            groups.append(dict(params=predictor, fixed_lr=self.fix_predictor_lr))
-        optimizer = OPTIMIZERS.build(self.optimizer | dict(params=groups))
+            if not parameter.requires_grad:
+                continue
+            in_predictor = name.startswith("predictor.")
+            undecayed = parameter.ndim == 1 and not self.decay_vectors
+            group = groups.setdefault((in_predictor, undecayed), dict(params=[]))
+            group["params"].append(parameter)
+            if in_predictor:
+                group["fixed_lr"] = self.fix_predictor_lr
+            if undecayed:
+                group["weight_decay"] = 0.0
+        optimizer = OPTIMIZERS.build(self.optimizer | dict(params=list(groups.values())))
         return OPTIM_WRAPPERS.build(self.wrapper | dict(optimizer=optimizer))
 
 

@@ -5,11 +5,21 @@ from pathlib import Path
 import pytest
 import torch
 from jobs import ROOT
+from mmengine.optim import build_optim_wrapper
 from mmengine.registry import HOOKS, MODELS
 
 from ccrop.runner import load_config
 
 CONFIGS = sorted((ROOT / "configs").glob("*.py"))
+METHODS = {
+    "simsiam": "SimSiam",
+    "simclr": "SimCLR",
+    "moco-v1": "MoCo",
+    "moco-v2": "MoCo",
+    "moco-v3": "MoCoV3",
+    "byol": "BYOL",
+    "swav": "SwAV",
+}
 
 
 def test_all_of_them_are_there():
@@ -17,6 +27,8 @@ def test_all_of_them_are_there():
     expected = {f"simsiam_{crop}_{data}" for crop in ("rcrop", "ccrop", "simccrop") for data in sets}
     expected |= {f"{method}_ccrop-region_{data}" for method in ("simsiam", "simclr") for data in ("coco", "demo")}
     expected.add("simsiam_ccrop-single_coco")
+    sets = ("cifar10", "cifar100", "coco", "imagenet", "imagenet200")
+    expected |= {f"{method}_{crop}_{data}" for method in METHODS for crop in ("rcrop", "ccrop") for data in sets}
     assert {config.stem for config in CONFIGS} >= expected
 
 
@@ -25,8 +37,11 @@ def test_it_builds(file: Path, tmp_path: Path):
     config = load_config(file, tmp_path, {"model.backbone.base_channels": 8, "model.backbone.stem_channels": 8})
     model = MODELS.build(config.model)
     method, crop, _ = file.stem.split("_", 2)
-    assert type(model).__name__ == {"simsiam": "SimSiam", "simclr": "SimCLR"}[method]
-    assert method == "simclr" or model.predictor[0].in_features == config.model.channels
+    assert type(model).__name__ == METHODS[method]
+    assert method != "simsiam" or model.predictor[0].in_features == config.model.channels
+    optimizer = build_optim_wrapper(model, config.optim_wrapper).optimizer
+    learning = {id(parameter) for parameter in model.parameters() if parameter.requires_grad}
+    assert {id(parameter) for group in optimizer.param_groups for parameter in group["params"]} == learning
     for hook in config.default_hooks.values():
         assert hook is None or HOOKS.build(hook)
     kind, localizer = {
@@ -35,12 +50,26 @@ def test_it_builds(file: Path, tmp_path: Path):
         "ccrop-region": ("ScenePair", "MultiObject"),
         "ccrop-single": ("ContrastiveCrop", "SingleObject"),
         "simccrop": ("ContrastiveCrop", "FixedBox"),
-    }["ccrop-region" if file.stem == "simsiam_ccrop_coco" else crop]
+    }["ccrop-region" if file.stem.endswith("_ccrop_coco") else crop]
     assert config.train_dataloader.dataset.pipeline[0].crop.type.__name__ == kind
     localization = config.default_hooks.get("localization")
     assert (localization and localization.localizer.type.__name__) == localizer
     assert config.train_dataloader.dataset.data_root == str(tmp_path)
     assert config.data_root == str(tmp_path)
+
+
+@pytest.mark.parametrize("file", sorted((ROOT / "configs/ablations").glob("*.py")), ids=lambda file: file.stem)
+def test_an_ablation_differs_from_simsiam_in_one_part(file: Path, tmp_path: Path):
+    config = load_config(file, tmp_path)
+    whole = load_config(ROOT / "configs/simsiam_rcrop_cifar10.py", tmp_path)
+    parts = dict(
+        no_stop_gradient="stop_gradient", no_predictor="predictor", fixed_predictor="predictor_training", no_bn="bn"
+    )
+    assert config.model.pop("without") == parts[file.stem]
+    assert config.model.pop("type").__name__ == "SimSiamAblation"
+    whole.model.pop("type")
+    for name in ("model", "optim_wrapper", "param_scheduler", "train_cfg", "train_dataloader"):
+        assert str(config[name]) == str(whole[name]), name
 
 
 REGIONS = sorted(
@@ -86,6 +115,72 @@ def test_cifar_is_as_released(classes: int, tmp_path: Path):
     localization = HOOKS.build(config.default_hooks.localization)
     assert list(localization.schedule(500)) == [100, 200, 300, 400]
     assert localization.localizer.threshold == 0.1
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("data", ["imagenet", "imagenet200"])
+def test_imagenet_is_as_released(method: str, data: str, tmp_path: Path):
+    config = load_config(ROOT / f"configs/{method}_ccrop_{data}.py", tmp_path)
+    assert config.train_cfg.max_epochs == 100
+    localization = HOOKS.build(config.default_hooks.localization)
+    assert list(localization.schedule(100)) == [20, 40, 60, 80]
+    assert localization.localizer.threshold == 0.1
+    step = config.train_dataloader.dataset.pipeline[0]
+    assert step.crop.alpha == 0.6
+    assert step.size == ([224] * 2 + [96] * 6 if method == "swav" else 224)
+    assert config.default_data_root == f"data/{data}"
+
+
+PUBLISHED = {  # method, learning rate for 256 images, and values of the model
+    "simclr": ("Lars", 0.3, dict(temperature=0.1, out_channels=128)),
+    "moco-v1": ("SGD", 0.03, dict(temperature=0.07, momentum=0.999, queue_size=65536, num_layers=1)),
+    "moco-v2": ("SGD", 0.03, dict(temperature=0.2, momentum=0.999, queue_size=65536, num_layers=2)),
+    "moco-v3": ("Lars", 0.6, dict(temperature=1.0, momentum=0.99, channels=4096, out_channels=256)),
+    "byol": ("Lars", 0.45, dict(momentum=0.99, channels=4096, out_channels=256)),
+    "swav": ("Lars", 0.6, dict(temperature=0.1, epsilon=0.05, num_prototypes=3000, queue_size=3840)),
+    "simsiam": ("SGD", 0.05, dict(channels=2048, bottleneck=512, num_layers=3)),
+}
+
+
+@pytest.mark.parametrize("method", PUBLISHED)
+def test_methods_have_their_papers_values(method: str, tmp_path: Path):
+    optimizer, lr, values = PUBLISHED[method]
+    config = load_config(ROOT / f"configs/{method}_rcrop_imagenet.py", tmp_path)
+    assert config.optim_wrapper.optimizer.type.__name__ == optimizer
+    assert config.optim_wrapper.optimizer.lr == lr
+    assert {name: config.model[name] for name in values} == values
+    assert config.optim_wrapper.paramwise_cfg.get("decay_vectors", True) == (
+        method not in ("simclr", "byol", "moco-v3")
+    )
+
+
+def test_lars_warms_up_for_ten_epochs_and_falls_to_zero(tmp_path: Path):
+    config = load_config(ROOT / "configs/simclr_rcrop_imagenet.py", tmp_path)
+    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1.0)
+    schedulers = []
+    for settings in config.param_scheduler:
+        kind, begin, end = settings.type, settings.get("begin", 0), settings.get("end", 100)
+        others = {name: settings[name] for name in ("start_factor", "eta_min") if name in settings}
+        schedulers.append(kind.build_iter_from_epoch(optimizer, begin=begin, end=end, epoch_length=5, **others))
+    rates = []
+    for _ in range(500):
+        rates.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        for scheduler in schedulers:
+            scheduler.step()
+    assert rates[0] == pytest.approx(1e-3)
+    assert rates[49:51] == pytest.approx([1, 1])
+    assert rates[:50] == sorted(rates[:50])
+    assert rates[50:] == sorted(rates[50:], reverse=True)
+    assert rates[275] == pytest.approx(0.5)
+    assert rates[-1] < 1e-3
+
+
+@pytest.mark.parametrize("version", ["moco-v1", "moco-v2"])
+def test_moco_shuffles_or_synchronises_bn(version: str, tmp_path: Path):
+    for data in ("cifar10", "coco", "imagenet"):
+        assert load_config(ROOT / f"configs/{version}_rcrop_{data}.py", tmp_path).sync_bn is None
+    assert load_config(ROOT / f"configs/{version}_ccrop_coco.py", tmp_path).sync_bn == "torch"
 
 
 def test_options_replace_nested_values(tmp_path: Path):

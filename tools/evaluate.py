@@ -1,4 +1,10 @@
-"""Evaluate without a detector, on sets in COCO's format with annotations.
+"""Evaluate without a detector, on sets with classes or in COCO's format with annotations.
+
+knn, linear: do whole images of a class lie together? Weighted kNN and linear classification on frozen features, on the
+sets of the run's kNN:
+
+    python tools/evaluate.py knn work_dirs/simsiam_ccrop_cifar10/epoch_500.pth
+    python tools/evaluate.py linear work_dirs/simsiam_ccrop_cifar10/epoch_500.pth
 
 pairs: what the two views of a pair have in common, for crops around annotated objects, and around a checkpoint's boxes:
 
@@ -30,7 +36,7 @@ from typing import Any
 import numpy as np
 import torch
 from mmengine.config import Config, DictAction
-from mmengine.registry import TASK_UTILS
+from mmengine.registry import DATASETS, TASK_UTILS
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
@@ -38,10 +44,11 @@ from torch.nn.utils.rnn import pad_sequence
 from ccrop.datasets import CocoImages, MissingData
 from ccrop.datasets.base import spread
 from ccrop.datasets.coco import AnnotatedImage, annotated_boxes, find_split
-from ccrop.evaluation import BoxQuality, box_quality, knn_predict, pair_statistics
+from ccrop.evaluation import BoxQuality, box_quality, knn_predict, linear_probe, pair_statistics
+from ccrop.evaluation.linear import LEARNING_RATES
 from ccrop.evaluation.pairs import SIZES
 from ccrop.evaluation.roi_knn import balanced_accuracy
-from ccrop.hooks.inference import object_features
+from ccrop.hooks.inference import image_features, object_features
 from ccrop.hooks.localization import Localizer, locate
 from ccrop.hooks.roi_knn import annotated_regions, roi_knn
 from ccrop.localization import FixedBox, MultiObject, SingleObject
@@ -220,6 +227,38 @@ def region_knn(args: argparse.Namespace) -> None:
     print_table(["RoI-kNN", *next(iter(found.values()))], rows)
 
 
+def image_knn(args: argparse.Namespace) -> None:
+    """Print a Markdown table, one row a number of neighbours."""
+    bank, bank_labels, queries, labels = class_features(args)
+    rows = []
+    for k in args.k:
+        correct = knn_predict(bank, bank_labels, queries, k) == labels
+        rows.append([f"k {k}", percent([correct.float().mean().item()]), percent([balanced_accuracy(correct, labels)])])
+    print_table(["kNN, temperature 0.07", "accuracy, %", "mean over classes, %"], rows)
+
+
+def linear(args: argparse.Namespace) -> None:
+    """Print a Markdown table, one row a learning rate."""
+    found = linear_probe(*class_features(args), learning_rates=args.lr, epochs=args.epochs)
+    best = max(found.values())
+    rows = [[f"{lr:g}", percent([share]) + (", best" if share == best else "")] for lr, share in found.items()]
+    print_table(["linear, learning rate", "accuracy, %"], rows)
+
+
+def class_features(args: argparse.Namespace) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Features and classes of the sets of the run's kNN: training images, then test images, all of them by default."""
+    config, model = load(args)
+    hook = config.default_hooks.get("knn")
+    if not hook:
+        raise ValueError("the config has no kNN hook, which would name the sets with classes")
+    sides = []
+    for side in (hook.bank, hook.queries):
+        dataset = DATASETS.build(side | dict(subset=args.images))
+        sides += image_features(model, dataset, tuple(hook.image_size), num_workers=WORKERS)
+    print(f"{len(sides[1])} images of train, {len(sides[3])} of test of {config.data_root}\n")
+    return tuple(sides)
+
+
 def load(args: argparse.Namespace) -> tuple[Config, Siamese]:
     """Config and model, on the GPU where there is one."""
     config, model = load_pretrained(args.checkpoint, args.config, args.data_root)
@@ -267,7 +306,7 @@ def print_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
 def add_model(command: argparse.ArgumentParser) -> None:
     command.add_argument("checkpoint", nargs="?", type=Path, metavar="CHECKPOINT", help="of a pretraining run")
     command.add_argument("--config", type=Path, help="default: the one that the run left beside the checkpoint")
-    command.add_argument("--data-root", help="a COCO-format set with annotations; default: that of the run")
+    command.add_argument("--data-root", help="the data set's folder; default: that of the run")
 
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -298,6 +337,20 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     command.add_argument("--multi-object", nargs="+", action=DictAction, metavar="K=V", help="its other arguments")
     command.add_argument("--csv", type=Path, metavar="FILE", help="write all figures to FILE")
     command.set_defaults(run=boxes)
+
+    for name, function, text in (
+        ("knn", image_knn, "weighted kNN accuracy on whole images"),
+        ("linear", linear, "accuracy of linear classification on frozen features of whole images"),
+    ):
+        command = commands.add_parser(name, help=text)
+        add_model(command)
+        command.add_argument("--images", type=int, help="of each side, evenly spaced; default: all")
+        if name == "knn":
+            command.add_argument("--k", type=int, nargs="+", default=[20, 200], help="neighbours; default: 20 200")
+        else:
+            command.add_argument("--lr", type=float, nargs="+", default=LEARNING_RATES, help="learning rates to try")
+            command.add_argument("--epochs", type=int, default=100, help="default: %(default)s")
+        command.set_defaults(run=function)
 
     command = commands.add_parser("object-knn", help="kNN accuracy on annotated objects, cut out and scaled up")
     add_model(command)

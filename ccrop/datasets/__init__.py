@@ -2,7 +2,7 @@
 
 from ccrop.datasets.base import ImageDataset, MissingData
 from ccrop.datasets.box_store import BoxStore
-from ccrop.datasets.classification import CIFAR10, CIFAR100, STL10, TinyImageNet
+from ccrop.datasets.classification import CIFAR10, CIFAR100, STL10, ImageNet, TinyImageNet
 from ccrop.datasets.coco import CocoImages, ObjectCrops
 from ccrop.datasets.folder import ImageFolder, ImageList
 from ccrop.datasets.reading import UnreadableImage, read_image
@@ -17,6 +17,7 @@ __all__ = [
     "ImageDataset",
     "ImageFolder",
     "ImageList",
+    "ImageNet",
     "MissingData",
     "ObjectCrops",
     "SeededSampler",

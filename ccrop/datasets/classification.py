@@ -1,4 +1,4 @@
-"""CIFAR-10/100, STL-10 and Tiny-ImageNet from their published archives; nothing is downloaded."""
+"""CIFAR-10/100, STL-10, Tiny-ImageNet and ImageNet as they are published; nothing is downloaded."""
 
 from pathlib import Path
 from typing import Any, ClassVar
@@ -128,6 +128,29 @@ class TinyImageNet(ImageDataset):
             return [dict(path=f"{prefix}/{path}", label=number[Path(path).parts[0]]) for path in paths]
         rows = [line.split("\t")[:2] for line in annotations.read_text().splitlines()]
         return [dict(path=f"{prefix}/images/{name}", label=number[wnid]) for name, wnid in sorted(rows)]
+
+
+class ImageNet(ImageDataset):
+    """ImageNet-1K (Russakovsky et al., IJCV 2015) in class folders, or any subset of its classes.
+
+    Args:
+        data_root: holds ``train/CLASS/*`` and ``val/CLASS/*``, as torchvision and timm expect it.
+        split: ``'train'`` or ``'val'``.
+    """
+
+    layout = "    {root}/train/CLASS/*.JPEG\n    {root}/val/CLASS/*.JPEG"
+
+    def __init__(self, data_root: str | Path, split: str = "train", **kwargs: Any) -> None:
+        _require_split(split, ("train", "val"))
+        self.split = split
+        super().__init__(data_root, **kwargs)
+
+    def load_data_list(self) -> list[dict[str, Any]]:
+        folder = Path(self.data_root, self.split)
+        if not folder.is_dir():
+            raise MissingData(f"{folder} is missing; expected layout:\n{self.layout.format(root=self.data_root)}")
+        entries = label_by_folder(folder, list_images(folder))
+        return [entry | dict(path=f"{self.split}/{entry['path']}") for entry in entries]
 
 
 def _require_split(split: str, splits: tuple[str, ...]) -> None:

@@ -3,6 +3,7 @@
 from ccrop.evaluation.boxes import BoxQuality, box_quality
 from ccrop.evaluation.collapse import effective_rank, embedding_std
 from ccrop.evaluation.knn import knn_accuracy, knn_predict
+from ccrop.evaluation.linear import linear_probe
 from ccrop.evaluation.pairs import PairStatistics, pair_statistics
 
 __all__ = [
@@ -13,5 +14,6 @@ __all__ = [
     "embedding_std",
     "knn_accuracy",
     "knn_predict",
+    "linear_probe",
     "pair_statistics",
 ]

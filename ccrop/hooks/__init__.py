@@ -6,6 +6,7 @@ from ccrop.hooks.gallery import GalleryHook
 from ccrop.hooks.health import HealthHook
 from ccrop.hooks.knn import KNNHook
 from ccrop.hooks.localization import LocalizationHook
+from ccrop.hooks.method import MethodHook
 from ccrop.hooks.progress import ProgressHook
 from ccrop.hooks.reproducible import ReproducibleHook
 from ccrop.hooks.roi_knn import RoIKNNHook
@@ -17,6 +18,7 @@ __all__ = [
     "HealthHook",
     "KNNHook",
     "LocalizationHook",
+    "MethodHook",
     "ProgressHook",
     "ReproducibleHook",
     "RoIKNNHook",

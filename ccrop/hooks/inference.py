@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-from ccrop.datasets import ImageDataset, ObjectCrops, ShardedBatches
+from ccrop.datasets import ImageDataset, MissingData, ObjectCrops, ShardedBatches
 from ccrop.models import Siamese
 from ccrop.views import WholeImage
 
@@ -43,6 +43,29 @@ def whole_images(
         num_workers=num_workers,
         pin_memory=torch.cuda.is_available(),
     )
+
+
+def image_features(
+    model: Siamese, dataset: ImageDataset, image_size: tuple[int, int], batch_size: int = 128, num_workers: int = 2
+) -> tuple[Tensor, Tensor]:
+    """Features ``(N, C)`` and classes ``(N,)`` of whole images of a labelled data set, on the model's device.
+
+    Args:
+        model: in eval mode, called without gradients.
+        image_size: (height, width) in pixels.
+
+    Raises:
+        MissingData: the data set has no labels.
+    """
+    if "label" not in dataset.get_data_info(0):
+        raise MissingData(f"{dataset.data_root} has no labels")
+    loader = whole_images(dataset, image_size, batch_size, num_workers)
+    features, labels = [], []
+    for batch in tqdm(loader, "features", leave=False, disable=None):
+        images = model.data_preprocessor(dict(images=batch["images"]))["images"]
+        features.append(model.pooled(images).float())
+        labels.append(batch["label"].to(images.device))
+    return torch.cat(features), torch.cat(labels)
 
 
 def object_features(

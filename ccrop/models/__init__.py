@@ -1,10 +1,28 @@
 """Siamese methods, their heads, backbones and the preprocessor that runs where the model runs."""
 
+from ccrop.models.ablation import SimSiamAblation
+from ccrop.models.byol import BYOL
+from ccrop.models.moco import MoCo
+from ccrop.models.moco_v3 import MoCoV3
 from ccrop.models.preprocessor import ViewPreprocessor
 from ccrop.models.regions import RegionPairs
 from ccrop.models.resnet import ResNet, ResNetCIFAR
 from ccrop.models.siamese import Siamese
 from ccrop.models.simclr import SimCLR
 from ccrop.models.simsiam import SimSiam
+from ccrop.models.swav import SwAV
 
-__all__ = ["RegionPairs", "ResNet", "ResNetCIFAR", "Siamese", "SimCLR", "SimSiam", "ViewPreprocessor"]
+__all__ = [
+    "BYOL",
+    "MoCo",
+    "MoCoV3",
+    "RegionPairs",
+    "ResNet",
+    "ResNetCIFAR",
+    "Siamese",
+    "SimCLR",
+    "SimSiam",
+    "SimSiamAblation",
+    "SwAV",
+    "ViewPreprocessor",
+]

@@ -96,3 +96,13 @@ class Siamese(BaseModel):
         Args:
             pool: what the heads see of a view's maps.
         """
+
+    def before_epoch(self, epoch: int) -> None:
+        """Called before each epoch, counted from 0, by :class:`ccrop.hooks.MethodHook`."""
+
+    def after_step(self, progress: float) -> None:
+        """Called after each step of the optimiser by :class:`ccrop.hooks.MethodHook`.
+
+        Args:
+            progress: share of the run's iterations before this one, in [0, 1).
+        """

@@ -34,6 +34,8 @@ class SimSiam(Siamese):
         num_layers: layers of the projector; 3 in the paper, 2 for CIFAR.
     """
 
+    criterion = staticmethod(simsiam_loss)
+
     def __init__(
         self,
         backbone: dict[str, Any],
@@ -54,4 +56,4 @@ class SimSiam(Siamese):
         z1, z2 = (self.projector(pool(self.extract_feat(view), number)) for number, view in enumerate(views))
         p1, p2 = self.predictor(z1), self.predictor(z2)
         self.embeddings = z1.detach()
-        return dict(loss=simsiam_loss(p1, p2, z1, z2))
+        return dict(loss=self.criterion(p1, p2, z1, z2))

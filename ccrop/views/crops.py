@@ -4,12 +4,14 @@ A rectangle is ``(left, top, right, bottom)`` in whole pixels, right and bottom 
 """
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 TRIES = 10
+Scale = tuple[float, float] | Sequence[tuple[float, float]]  # for all views alike, or one pair a view
 
 
 class CropNoise(NamedTuple):
@@ -36,7 +38,7 @@ class CropNoise(NamedTuple):
 def crop_sizes(
     image_size: tuple[int, int],
     noise: CropNoise,
-    scale: tuple[float, float],
+    scale: Scale,
     ratio: tuple[float, float],
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]:
     """Sizes of RandomResizedCrop (Szegedy et al., 2015): area share uniform, aspect ratio log-uniform.
@@ -46,16 +48,17 @@ def crop_sizes(
 
     Args:
         image_size: (height, width) in pixels.
-        scale: smallest and largest area as a share of the image.
+        scale: smallest and largest area as a share of the image, for all views alike or one pair a view.
         ratio: smallest and largest width / height.
 
     Returns:
         widths ``(V,)``, heights ``(V,)`` in pixels, and ``(V,)`` whether a try fitted.
     """
     image_height, image_width = image_size
-    area = image_height * image_width * (scale[0] + (scale[1] - scale[0]) * noise.area)
-    low, high = math.log(ratio[0]), math.log(ratio[1])
-    aspect = np.exp(low + (high - low) * noise.aspect)
+    low, high = np.asarray(scale, dtype=np.float64).T[..., None]
+    area = image_height * image_width * (low + (high - low) * noise.area)
+    log_low, log_high = math.log(ratio[0]), math.log(ratio[1])
+    aspect = np.exp(log_low + (log_high - log_low) * noise.aspect)
     widths = np.rint(np.sqrt(area * aspect)).astype(np.int64)
     heights = np.rint(np.sqrt(area / aspect)).astype(np.int64)
     fits = (widths > 0) & (widths <= image_width) & (heights > 0) & (heights <= image_height)
@@ -75,7 +78,7 @@ def crop_sizes(
 def random_crops(
     image_size: tuple[int, int],
     noise: CropNoise,
-    scale: tuple[float, float] = (0.2, 1.0),
+    scale: Scale = (0.2, 1.0),
     ratio: tuple[float, float] = (3 / 4, 4 / 3),
 ) -> NDArray[np.int64]:
     """RandomResizedCrop's rectangles ``(V, 4)``: anywhere in the image with equal probability."""
@@ -93,7 +96,7 @@ def contrastive_crops(
     image_size: tuple[int, int],
     box: NDArray[np.floating],
     noise: CropNoise,
-    scale: tuple[float, float] = (0.2, 1.0),
+    scale: Scale = (0.2, 1.0),
     ratio: tuple[float, float] = (3 / 4, 4 / 3),
 ) -> NDArray[np.int64]:
     """Center-suppressed crops of ContrastiveCrop (Peng et al., CVPR 2022, algorithm 1 and equation 5).
@@ -132,13 +135,14 @@ class RandomCrop:
     """The views of a pair anywhere in the image, whatever its boxes.
 
     Args:
-        scale: smallest and largest area as a share of the image.
+        scale: smallest and largest area as a share of the image, for all views alike or one pair a view.
         ratio: smallest and largest width / height.
     """
 
-    def __init__(self, scale: tuple[float, float] = (0.2, 1.0), ratio: tuple[float, float] = (3 / 4, 4 / 3)) -> None:
-        if not 0 < scale[0] <= scale[1] <= 1:
-            raise ValueError(f"scale must be 0 < low <= high <= 1, got {tuple(scale)}")
+    def __init__(self, scale: Scale = (0.2, 1.0), ratio: tuple[float, float] = (3 / 4, 4 / 3)) -> None:
+        for low, high in np.reshape(scale, (-1, 2)):
+            if not 0 < low <= high <= 1:
+                raise ValueError(f"scale must be 0 < low <= high <= 1, got {scale}")
         if not 0 < ratio[0] <= ratio[1]:
             raise ValueError(f"ratio must be 0 < low <= high, got {tuple(ratio)}")
         self.scale = tuple(scale)
@@ -165,7 +169,7 @@ class ContrastiveCrop(RandomCrop):
     def __init__(
         self,
         alpha: float = 0.1,
-        scale: tuple[float, float] = (0.2, 1.0),
+        scale: Scale = (0.2, 1.0),
         ratio: tuple[float, float] = (3 / 4, 4 / 3),
     ) -> None:
         super().__init__(scale, ratio)

@@ -1,5 +1,6 @@
 """An image -> what the model is fed: two views of it, or the whole of it. Thin steps of a data set's pipeline."""
 
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -20,7 +21,7 @@ class Crop(Protocol):
 
 
 class CropViews:
-    """Cuts the views of a pair out of one decoded image.
+    """Cuts the views of a pair, or more of several sizes, out of one decoded image.
 
     Takes a sample with ``image`` (PIL, RGB), ``boxes`` ``(K, 5)`` and ``rng``; gives ``views``, a list of
     ``(size, size, 3)`` uint8 tensors, ``rectangles (V, 4)`` in pixels and ``index``. Resizing is bilinear
@@ -28,24 +29,29 @@ class CropViews:
 
     Args:
         crop: where the views lie.
-        size: side of a view in pixels.
-        num_views: views an image.
+        size: side of a view in pixels, or a sequence with that of each (multi-crop, as SwAV has it).
+        num_views: views an image, where all have one size.
         augment: photometric augmentation of a PIL view in the worker; by default there is none here, and the
             model's preprocessor augments whole batches on its device.
     """
 
-    def __init__(self, crop: Crop, size: int, num_views: int = 2, augment: "ReferenceAugmentation | None" = None):
+    def __init__(
+        self,
+        crop: Crop,
+        size: int | Sequence[int],
+        num_views: int = 2,
+        augment: "ReferenceAugmentation | None" = None,
+    ) -> None:
         self.crop = crop
-        self.size = size
-        self.num_views = num_views
+        self.sizes = [size] * num_views if isinstance(size, int) else list(size)
         self.augment = augment
 
     def __call__(self, sample: dict[str, Any]) -> dict[str, Any]:
         image, rng = sample["image"], sample["rng"]
-        rectangles = self.crop(rng, (image.height, image.width), sample["boxes"], self.num_views)
+        rectangles = self.crop(rng, (image.height, image.width), sample["boxes"], len(self.sizes))
         views = []
-        for rectangle in rectangles.tolist():
-            view = image.crop(rectangle).resize((self.size, self.size), Image.Resampling.BILINEAR)
+        for rectangle, size in zip(rectangles.tolist(), self.sizes, strict=True):
+            view = image.crop(rectangle).resize((size, size), Image.Resampling.BILINEAR)
             if self.augment is not None:
                 view = self.augment(view, rng)
             views.append(_to_tensor(view))

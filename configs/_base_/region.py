@@ -1,30 +1,12 @@
-"""Many objects by region: windows around clusters and background in two scene views, at strides 8, 16 and 32.
-
-Clusters come from the untrained backbone at stride 4, once, before training: there they hit more small objects than
-after it (configs/README.md).
-"""
+"""Many objects by region: windows around clusters and background in two scene views, at strides 8, 16 and 32."""
 
 from mmengine.config import read_base
 
-from ccrop.hooks import LocalizationHook, RoIKNNHook
-from ccrop.localization import MultiObject
 from ccrop.models import RegionPairs
-from ccrop.views import ScenePair, SceneViews
 
 with read_base():
-    from .coco import *
+    from .region_coco import *
     from .simsiam import *
 
 model.backbone.out_indices = (0, 1, 2, 3)
 model.update(in_channels=512 + 1024 + 2048, regions=dict(type=RegionPairs, levels=(1, 2, 3)))
-train_dataloader.dataset.pipeline = [dict(type=SceneViews, crop=dict(type=ScenePair, side=224), size=224, max_boxes=32)]
-default_hooks.localization = dict(
-    type=LocalizationHook,
-    localizer=dict(type=MultiObject, max_boxes=32, levels=0, response="distance", threshold=0.7),
-    image_size=(640, 640),
-    keep_ratio=True,
-    warmup=0,
-    interval=1.0,
-    batch_size=8,
-)
-default_hooks.roi_knn = dict(type=RoIKNNHook, data_root=None)

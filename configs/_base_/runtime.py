@@ -8,6 +8,7 @@ from ccrop.datasets import SeededSampler
 from ccrop.hooks import (
     GalleryHook,
     HealthHook,
+    MethodHook,
     ProgressHook,
     ReproducibleHook,
     UnreadableImagesHook,
@@ -24,6 +25,7 @@ default_hooks = dict(
     logger=None,  # progress takes its place
     reproducible=dict(type=ReproducibleHook),
     unreadable=dict(type=UnreadableImagesHook),
+    method=dict(type=MethodHook),
     health=dict(type=HealthHook),
     progress=dict(type=ProgressHook),
     gallery=dict(type=GalleryHook),

@@ -4,6 +4,7 @@ import pytest
 import torch
 from mmengine.config import ConfigDict
 from mmengine.optim import OptimWrapper, build_optim_wrapper
+from timm.optim import Lars
 from torch import nn
 
 from ccrop import optim
@@ -44,6 +45,28 @@ def test_model_without_predictor_has_one_group():
     model = nn.Sequential(nn.Linear(2, 2))
     (group,) = build(model).optimizer.param_groups
     assert ids(group["params"]) == ids(model.parameters())
+
+
+def test_lars_leaves_biases_and_bn_to_plain_sgd():
+    model = nn.Sequential(nn.Linear(4, 3), nn.BatchNorm1d(3))
+    model.predictor = nn.Linear(3, 3)
+    optimizer = dict(type=Lars, lr=0.4, momentum=0.9, weight_decay=0.1)
+    paramwise = dict(fix_predictor_lr=False, decay_vectors=False)
+    wrapper = build(model, optimizer=optimizer, paramwise_cfg=paramwise)
+    decays = {id(p): group["weight_decay"] for group in wrapper.optimizer.param_groups for p in group["params"]}
+    assert all(decays[id(p)] == (0.1 if p.ndim > 1 else 0) for p in model.parameters())
+    assert not any(group.get("fixed_lr") for group in wrapper.optimizer.param_groups)
+
+    before = [p.detach().clone() for p in model.parameters()]
+    for p in model.parameters():
+        p.grad = torch.ones_like(p)
+    wrapper.optimizer.step()
+    for old, p in zip(before, model.parameters(), strict=True):
+        step = torch.ones_like(p)
+        if p.ndim > 1:  # You et al., 2017: lr x 0.001 |w| / (|g| + decay |w|) x (g + decay w)
+            adapted = 0.001 * old.norm() / (p.grad.norm() + 0.1 * old.norm())
+            step = adapted * (p.grad + 0.1 * old)
+        torch.testing.assert_close(p.detach(), old - 0.4 * step)
 
 
 def test_config_is_left_as_it_was():

@@ -318,6 +318,46 @@ def test_objects_that_are_in_the_bank_are_recognised(
     assert float(copied["accuracy, %"][0]) > float(apart["accuracy, %"][0])
 
 
+@pytest.fixture
+def colours(tmp_path: Path) -> Path:
+    """Class folders of reddish, greenish and bluish images of 32 px, 8 of each to train and 4 to test."""
+    rng = np.random.default_rng(0)
+    for split, number in (("train", 8), ("test", 4)):
+        for channel, label in enumerate(("red", "green", "blue")):
+            (tmp_path / split / label).mkdir(parents=True)
+            for index in range(number):
+                pixels = rng.integers(0, 80, (32, 32, 3), dtype=np.uint8)
+                pixels[..., channel] += 150
+                Image.fromarray(pixels).save(tmp_path / split / label / f"{index}.png")
+    return tmp_path
+
+
+def test_knn_and_linear_tell_classes_apart_that_differ(
+    evaluate: ModuleType, colours: Path, capsys: pytest.CaptureFixture[str]
+):
+    untrained = ("--config", str(ROOT / "configs/simsiam_rcrop_cifar10.py"), "--data-root", str(colours))
+    assert evaluate.main(["knn", *untrained, "--k", "3", "24"]) == 0
+    text = capsys.readouterr().out
+    assert "24 images of train, 12 of test" in text
+    found = tables(text)["kNN, temperature 0.07"]
+    assert list(found) == ["", "k 3", "k 24"]
+    assert found["k 3"] == ["100.0", "100.0"]
+
+    assert evaluate.main(["linear", *untrained, "--lr", "1e-9", "0.1", "--epochs", "20", "--images", "12"]) == 0
+    text = capsys.readouterr().out
+    assert "12 images of train, 12 of test" in text
+    found = tables(text)["linear, learning rate"]
+    assert list(found) == ["", "1e-09", "0.1"]
+    assert found["0.1"] == ["100.0, best"]
+
+
+@pytest.mark.parametrize("command", ["knn", "linear"])
+def test_classes_must_be_known(evaluate: ModuleType, command: str, colours: Path, capsys: pytest.CaptureFixture[str]):
+    config = str(ROOT / "configs/simsiam_rcrop_folder.py")
+    assert evaluate.main([command, "--config", config, "--data-root", str(colours)]) == 2
+    assert "no kNN hook" in capsys.readouterr().err
+
+
 def test_roi_knn(
     evaluate: ModuleType, checkpoint: Path, tmp_path: Path, demo_root: Path, capsys: pytest.CaptureFixture[str]
 ):

@@ -107,6 +107,36 @@ def test_killed_and_resumed_it_ends_as_if_never_killed(demo_root: Path, tmp_path
     assert losses(resumed.stdout).items() <= losses(whole.stdout).items()
 
 
+@pytest.mark.parametrize(
+    ("method", "options"),
+    [
+        ("byol", ("model.momentum=0.9",)),
+        ("swav", ("model.num_prototypes=8", "model.queue_size=24", "model.queue_from=2")),
+    ],
+)
+def test_what_a_method_remembers_is_in_the_checkpoint(tmp_path: Path, method: str, options: tuple[str, ...]):
+    for split in ("train", "test"):
+        for label in ("one", "two"):
+            (tmp_path / "images" / split / label).parent.mkdir(parents=True, exist_ok=True)
+            images_with_broken_ones(tmp_path / "images" / split / label, total=16, broken=0)
+    small = [option for option in TINY if "bottleneck" not in option and "depth" not in option]
+    small += ["model.out_channels=16", "train_dataloader.num_workers=0", *options]
+    arguments = (CONFIGS / f"{method}_ccrop_cifar10.py", "--data-root", "images")
+    whole = run(tool("train.py", *arguments, "--work-dir", "whole", *small), tmp_path)
+    assert whole.returncode == 0, whole.stdout
+    again = ("--work-dir", "again", "--resume", "whole/epoch_3.pth")
+    resumed = run(tool("train.py", *arguments, *again, *small), tmp_path)
+    assert resumed.returncode == 0, resumed.stdout
+    third, first, second = (
+        load_checkpoint(tmp_path / file)["state_dict"]
+        for file in ("whole/epoch_3.pth", "whole/epoch_4.pth", "again/epoch_4.pth")
+    )
+    for name, tensor in first.items():
+        assert torch.equal(tensor, second[name]), name
+    remembered = [name for name in first if name.startswith(("target.", "queues."))]
+    assert any(not torch.equal(first[name], third[name]) for name in remembered)
+
+
 def test_the_rate_follows_the_images_of_a_step_also_from_the_config_that_a_run_left(demo_root: Path, tmp_path: Path):
     options = (
         *SMALL,

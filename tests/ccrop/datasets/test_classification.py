@@ -6,7 +6,7 @@ import pytest
 import torchvision
 from PIL import Image
 
-from ccrop.datasets import CIFAR10, CIFAR100, STL10, MissingData, TinyImageNet
+from ccrop.datasets import CIFAR10, CIFAR100, STL10, ImageNet, MissingData, TinyImageNet
 
 
 def pixel(channel, row, column, number):
@@ -165,6 +165,19 @@ def test_missing_tiny_imagenet_says_what_to_put_where(tmp_path, tiny_imagenet):
         TinyImageNet(tiny_imagenet, split="val")
 
 
+def test_imagenet_in_class_folders(tmp_path):
+    for number, file in enumerate(["train/n02/a.JPEG", "train/n01/b.JPEG", "train/n01/c.JPEG", "val/n02/d.JPEG"]):
+        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (20, 20), (40 * number, 0, 0)).save(tmp_path / file)
+    (tmp_path / "val" / "n01").mkdir()
+    Image.new("RGB", (20, 20), (160, 0, 0)).save(tmp_path / "val" / "n01" / "e.JPEG")
+    train, val = ImageNet(tmp_path), ImageNet(tmp_path, split="val")
+    assert (levels(train), [sample["label"] for sample in train]) == ([1, 2, 0], [0, 0, 1])
+    assert (levels(val), [sample["label"] for sample in val]) == ([4, 3], [0, 1])
+    with pytest.raises(MissingData, match="elsewhere/train is missing; expected layout"):
+        ImageNet(tmp_path / "elsewhere")
+
+
 @pytest.mark.parametrize(
     ("dataset", "split", "splits"),
     [
@@ -172,6 +185,7 @@ def test_missing_tiny_imagenet_says_what_to_put_where(tmp_path, tiny_imagenet):
         (CIFAR100, "unlabeled", "train, test"),
         (STL10, "val", "train, test, unlabeled"),
         (TinyImageNet, "test", "train, val"),
+        (ImageNet, "test", "train, val"),
     ],
 )
 def test_wrong_split_names_the_right_ones(tmp_path, dataset, split, splits):

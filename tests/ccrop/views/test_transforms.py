@@ -1,4 +1,5 @@
 from collections import Counter
+from functools import partial
 
 import numpy as np
 import pytest
@@ -7,7 +8,7 @@ from PIL import Image
 from torchvision.transforms import InterpolationMode, functional, v2
 
 from ccrop.models.preprocessor import IMAGENET_MEAN, IMAGENET_STD
-from ccrop.views import ContrastiveCrop, CropViews, RandomCrop, ReferenceAugmentation, WholeImage
+from ccrop.views import ContrastiveCrop, CropViews, MultiObjectCrop, RandomCrop, ReferenceAugmentation, WholeImage
 from ccrop.views.transforms import fitted_size
 
 
@@ -77,6 +78,26 @@ class TestCropViews:
         assert image_size == (40, 50)
         assert boxes is sample["boxes"]
         assert num_views == 3
+
+    def test_views_have_a_size_each(self):
+        crop = Rectangles((0, 0, 40, 40), (3, 5, 35, 37), (18, 8, 34, 24))
+        image = noise_image()
+        views = CropViews(crop, size=[40, 32, 16])(make_sample(image))["views"]
+        assert crop.asked[3] == 3
+        for view, (left, top, right, bottom) in zip(views, crop.rectangles.tolist(), strict=True):
+            assert torch.equal(view, pixels(image)[top:bottom, left:right])
+
+    @pytest.mark.parametrize("crop", [RandomCrop, ContrastiveCrop, partial(MultiObjectCrop, cluster_scale=None)])
+    def test_views_of_any_crop_have_areas_of_their_own(self, crop):
+        scale = [(0.6, 0.8)] * 2 + [(0.05, 0.14)] * 6
+        boxes = np.array([[0.2, 0.3, 0.8, 0.7, 1.0]], np.float32)
+        steps = CropViews(crop(scale=scale), size=[32] * 2 + [16] * 6)
+        for seed in range(20):
+            result = steps(make_sample(noise_image(400, 400), seed, boxes))
+            sides = (result["rectangles"][:, 2:] - result["rectangles"][:, :2]).double() / 400
+            assert [view.shape[0] for view in result["views"]] == [32] * 2 + [16] * 6
+            for area, (low, high) in zip(sides.prod(dim=1).tolist(), scale, strict=True):
+                assert low - 0.01 < area < high + 0.01
 
     def test_draws_from_the_samples_generator_only(self):
         box = np.array([[0.1, 0.2, 0.7, 0.8, 1.0]], np.float32)

@@ -1,0 +1,32 @@
+"""Tells the method where in the run it is."""
+
+from typing import Any
+
+from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
+from mmengine.runner import Runner
+
+from ccrop.models import Siamese
+
+
+class MethodHook(Hook):
+    """Calls :meth:`ccrop.models.Siamese.before_epoch` and, where the optimiser made a step, ``after_step``.
+
+    What depends on the run's length, such as a target network's momentum, so follows from the iteration alone and
+    needs no state to resume.
+    """
+
+    priority = "NORMAL"
+
+    def before_train_epoch(self, runner: Runner) -> None:
+        _bare(runner).before_epoch(runner.epoch)
+
+    def after_train_iter(
+        self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: dict[str, Any] | None = None
+    ) -> None:
+        if runner.optim_wrapper.should_update():  # false between the batches over which gradients accumulate
+            _bare(runner).after_step(runner.iter / runner.max_iters)
+
+
+def _bare(runner: Runner) -> Siamese:
+    return runner.model.module if is_model_wrapper(runner.model) else runner.model

@@ -1,0 +1,60 @@
+"""BYOL: Bootstrap Your Own Latent, A New Approach to Self-Supervised Learning (Grill et al., NeurIPS 2020)."""
+
+from typing import Any
+
+from torch import Tensor
+
+from ccrop.models import heads
+from ccrop.models.ema import MomentumSiamese, cosine_momentum
+from ccrop.models.siamese import Pool, average
+from ccrop.models.simsiam import negative_cosine
+
+
+def byol_loss(p1: Tensor, p2: Tensor, z1: Tensor, z2: Tensor) -> Tensor:
+    """Equation 2 in both directions: mean of |p1/|p1| - z2/|z2||^2 + |p2/|p2| - z1/|z1||^2, in [0, 8].
+
+    Args:
+        p1, p2: the online network's predictions, ``(N, d)``.
+        z1, z2: the target network's projections, ``(N, d)``; no gradient reaches them.
+    """
+    return 4 + 2 * (negative_cosine(p1, z2) + negative_cosine(p2, z1))
+
+
+class BYOL(MomentumSiamese):
+    """Predicts from one view what a slowly moving copy of the network says of the other.
+
+    The momentum rises from ``momentum`` to 1 by a cosine over the run.
+
+    Args:
+        backbone, data_preprocessor, regions, channels_last: see :class:`ccrop.models.Siamese`.
+        in_channels: C of the backbone's coarsest level, or of all pooled levels of ``regions``.
+        channels: hidden width of projector and predictor; 4096 in the paper.
+        out_channels: d, width of projections and predictions; 256 in the paper.
+        momentum: at the start; 0.996 in the paper for 1000 epochs, 0.99 for 300 and fewer.
+    """
+
+    def __init__(
+        self,
+        backbone: dict[str, Any],
+        in_channels: int,
+        channels: int = 4096,
+        out_channels: int = 256,
+        momentum: float = 0.996,
+        data_preprocessor: dict[str, Any] | None = None,
+        regions: dict[str, Any] | None = None,
+        channels_last: bool = False,
+        init_cfg: dict[str, Any] | None = None,
+    ) -> None:
+        projector = heads.mlp(in_channels, channels, out_channels)
+        super().__init__(backbone, projector, momentum, data_preprocessor, regions, channels_last, init_cfg)
+        self.predictor = heads.predictor(out_channels, channels)
+
+    def loss(self, views: list[Tensor], pool: Pool = average) -> dict[str, Tensor]:
+        online = [self.online(view, number, pool) for number, view in enumerate(views)]
+        z1, z2 = (self.targets(view, number, pool) for number, view in enumerate(views))
+        p1, p2 = (self.predictor(z) for z in online)
+        self.embeddings = online[0].detach()
+        return dict(loss=byol_loss(p1, p2, z1, z2))
+
+    def after_step(self, progress: float) -> None:
+        self.follow(cosine_momentum(self.momentum, progress))

@@ -1,0 +1,70 @@
+"""A target network that follows the online one by an exponential moving average (EMA) of its weights."""
+
+import copy
+import math
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
+
+from ccrop.models.siamese import Pool, Siamese
+
+
+def cosine_momentum(base: float, progress: float) -> float:
+    """1 - (1 - base) (cos(pi progress) + 1) / 2: from ``base`` to 1 (BYOL, Grill et al., NeurIPS 2020, section 3.3).
+
+    Args:
+        progress: share of the run's iterations that lie behind, in [0, 1].
+    """
+    return 1 - (1 - base) * (math.cos(math.pi * progress) + 1) / 2
+
+
+class MomentumSiamese(Siamese):
+    """Base of the methods whose targets come from a second backbone and projector that no gradient reaches.
+
+    The target starts equal to the online network. Its BN layers normalise by their own batches and keep their own
+    running statistics; only weights follow. Subclasses call :meth:`follow` in :meth:`after_step`.
+
+    Args:
+        projector: head of the online network; the target gets a copy.
+        momentum: share of the target's weights that a step keeps.
+        backbone, data_preprocessor, regions, channels_last: see :class:`ccrop.models.Siamese`.
+    """
+
+    def __init__(
+        self,
+        backbone: dict[str, Any],
+        projector: nn.Module,
+        momentum: float,
+        data_preprocessor: dict[str, Any] | None = None,
+        regions: dict[str, Any] | None = None,
+        channels_last: bool = False,
+        init_cfg: dict[str, Any] | None = None,
+    ) -> None:
+        super().__init__(backbone, data_preprocessor, regions, channels_last, init_cfg)
+        if not 0 <= momentum <= 1:
+            raise ValueError(f"momentum must lie in [0, 1], got {momentum}")
+        self.projector = projector
+        self.momentum = momentum
+        online = dict(backbone=self.backbone, projector=projector)
+        self.target = nn.ModuleDict(copy.deepcopy(online)).requires_grad_(False)
+
+    def init_weights(self) -> None:
+        super().init_weights()
+        for name, module in self.target.items():  # which was initialised for itself
+            module.load_state_dict(getattr(self, name).state_dict())
+
+    def online(self, view: Tensor, number: int, pool: Pool) -> Tensor:
+        """Projections ``(M, d)`` of view ``number``, ``(N, 3, H, W)``."""
+        return self.projector(pool(self.extract_feat(view), number))
+
+    @torch.no_grad()
+    def targets(self, view: Tensor, number: int, pool: Pool) -> Tensor:
+        """The target network's projections ``(M, d)`` of view ``number``, ``(N, 3, H, W)``; no gradient."""
+        return self.target["projector"](pool(self.target["backbone"](view), number))
+
+    def follow(self, momentum: float) -> None:
+        """target = momentum x target + (1 - momentum) x online, for all weights."""
+        online = [parameter for name in self.target for parameter in getattr(self, name).parameters()]
+        get_ema_multi_avg_fn(momentum)(list(self.target.parameters()), online, None)

@@ -1,0 +1,7 @@
+"""BYOL with random crops on COCO-format images."""
+
+from mmengine.config import read_base
+
+with read_base():
+    from ._base_.byol import *
+    from ._base_.coco import *

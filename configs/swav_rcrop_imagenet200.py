@@ -1,0 +1,10 @@
+"""SwAV with random crops on 200 classes of ImageNet, 100 epochs."""
+
+from mmengine.config import read_base
+
+with read_base():
+    from ._base_.imagenet200 import *
+    from ._base_.swav_imagenet import *
+
+train_dataloader.dataset.pipeline[0].size = multi_crop_size
+train_dataloader.dataset.pipeline[0].crop.scale = multi_crop_scale
