@@ -70,6 +70,11 @@ class Objects(NamedTuple):
     occluded: NDArray[np.int64]
     scores: NDArray[np.float64]
 
+    def only(self, chosen: NDArray[np.bool_]) -> "Objects":
+        """The objects that ``chosen (M,)`` marks."""
+        names = [name for name, stays in zip(self.names, chosen, strict=True) if stays]
+        return Objects(names, *(values[chosen] for values in self[1:]))
+
 
 def in_image(points: NDArray, calibration: Calibration, image_size: tuple[int, int] = IMAGE_SIZE) -> NDArray[np.bool_]:
     """Which of the points ``(N, 3 or more)`` of the LiDAR frame the image of ``image_size`` (width, height) shows."""
