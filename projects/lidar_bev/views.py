@@ -112,8 +112,8 @@ class SweepViews:
 
     Replaces ``points`` by ``views``, a list of ``(N, C)`` float32, and adds ``transforms (V, 2, 3)`` float32. Where
     ``grid`` is given these take fractions of the sweep's own map to fractions of each view's, as
-    :func:`ccrop.views.regions.window_pairs` wants them with boxes in fractions; else they are metres to metres. Boxes of
-    the sample stay those of the sweep.
+    :func:`ccrop.views.regions.window_pairs` wants them with boxes in fractions; else they are metres to metres. Boxes
+    of the sample stay those of the sweep.
 
     Args:
         motion: what each view's motion is drawn from.
