@@ -3,7 +3,7 @@
 Objects of a neighbouring class and those beyond a difficulty are ignored: who finds them is neither right nor wrong.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -116,7 +116,7 @@ def recall_thresholds(scores: NDArray, num_objects: int) -> NDArray:
     return np.array(thresholds[: NUM_RECALLS + 1])
 
 
-def _frame(labels: Objects, results: Objects, name: str, difficulty: Difficulty, overlap) -> Frame:
+def _frame(labels: Objects, results: Objects, name: str, difficulty: Difficulty, overlap: Callable) -> Frame:
     names = np.array(labels.names, dtype=object)
     wanted = (names == name) | (names == NEIGHBOURS.get(name))
     height = labels.image_boxes[:, 3] - labels.image_boxes[:, 1]

@@ -78,7 +78,7 @@ def make_demo_sweeps(
 
 def _simulate_all(folder: Path, total: int, sensor: str, seed: int, workers: int | None) -> None:
     simulate = partial(_simulate, folder, sensor, seed)
-    workers = min(workers or len(os.sched_getaffinity(0)), total // 8)  # a process takes as long to start as 8 sweeps
+    workers = min(workers or os.cpu_count() or 1, total // 8)  # a process takes as long to start as 8 sweeps
     if workers < 2:
         for number in range(total):
             simulate(number)

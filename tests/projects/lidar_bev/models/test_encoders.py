@@ -31,7 +31,7 @@ def test_the_published_grids():
 
 
 def test_a_map_shows_a_point_where_it_is():
-    """But for the features x and y, moving a point by a cell of the coarsest stage moves all that it does to the map."""
+    """But for the features x and y, a point moved by a cell of the coarsest stage moves all that it does to the map."""
     encoder = PillarEncoder(Grid(low=(-16, -16, -3), high=(16, 16, 1), cell=0.25), 4, "small").eval()
 
     @torch.no_grad()
