@@ -63,7 +63,7 @@ def test_boxes_move_with_their_points():
     for motion in random_motions(12):
         after = num_points_in_boxes(motion.points(points), motion.boxes(boxes))
         assert after.tolist() == before.tolist()
-    assert before.sum() > 200
+    assert before.sum() > 160  # the corners, and some more
 
 
 def test_headings_by_hand():
