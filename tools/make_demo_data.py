@@ -1,29 +1,46 @@
-"""Draw the demo set: a small COCO-format detection set, made from a seed.
+"""Make a demo set from a seed: a small COCO-format detection set, or simulated LiDAR sweeps in KITTI's format.
 
 Example:
     python tools/make_demo_data.py data/demo
+    python tools/make_demo_data.py --lidar data/demo_lidar
 """
 
 import argparse
 from pathlib import Path
 
-from ccrop.datasets.demo import make_demo_set
+NUMBERS = {False: (512, 128), True: (160, 40)}  # of training and validation examples, by --lidar
 
 
 def main() -> None:
     formatter = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=formatter)
     parser.add_argument("out", type=Path, help="folder of the set; kept if it holds the same set already")
-    parser.add_argument("--train", type=int, default=512, help="training images (default: %(default)s)")
-    parser.add_argument("--val", type=int, default=128, help="validation images (default: %(default)s)")
+    parser.add_argument("--lidar", action="store_true", help="LiDAR sweeps instead of images")
+    parser.add_argument("--train", type=int, help="training examples (default: 512 images or 160 sweeps)")
+    parser.add_argument("--val", type=int, help="validation examples (default: 128 images or 40 sweeps)")
+    parser.add_argument("--sensor", help="of the sweeps: HDL-64E (default) or HDL-32E")
     parser.add_argument("--seed", type=int, default=0, help="default: %(default)s")
-    parser.add_argument("--workers", type=int, help="processes (default: one a core, at most 8)")
+    parser.add_argument("--workers", type=int, help="processes (default: one a core, images at most 8)")
     args = parser.parse_args()
+    if args.sensor and not args.lidar:
+        parser.error("--sensor needs --lidar")
+    train, val = (
+        default if given is None else given
+        for given, default in zip((args.train, args.val), NUMBERS[args.lidar], strict=True)
+    )
     try:
-        make_demo_set(args.out, args.train, args.val, args.seed, args.workers)
+        if args.lidar:
+            from projects.lidar_bev.simulation import make_demo_sweeps
+
+            make_demo_sweeps(args.out, train, val, args.sensor or "HDL-64E", args.seed, args.workers)
+        else:
+            from ccrop.datasets.demo import make_demo_set
+
+            make_demo_set(args.out, train, val, args.seed, args.workers)
     except (FileExistsError, ValueError) as error:
         parser.exit(1, f"{error}\n")
-    print(f"{args.out}: {args.train} training and {args.val} validation images")
+    kind = "simulated sweeps" if args.lidar else "images"
+    print(f"{args.out}: {train} training and {val} validation {kind}")
 
 
 if __name__ == "__main__":

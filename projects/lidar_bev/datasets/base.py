@@ -1,0 +1,118 @@
+"""Sweeps on disk, and what is known of each: the base of all LiDAR data sets."""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from mmengine.dataset import BaseDataset
+
+from ccrop.datasets import MissingData
+from ccrop.datasets.base import spread
+from projects.lidar_bev.boxes import num_points_in_boxes
+from projects.lidar_bev.datasets.reading import UnreadableSweep, finite
+
+OTHER = -1
+
+
+class SweepDataset(BaseDataset):
+    """Reads a sweep, adds what is known of it, and hands it to the pipeline.
+
+    A sample is ``dict(points, index, rng)``: ``points (N, C)`` float32 with x, y, z in metres in the LiDAR frame first,
+    the sweep's number, and its own random generator. Labelled sweeps add ``boxes (M, 7)`` float32 (see
+    :mod:`projects.lidar_bev.boxes`), ``labels (M,)`` int64, which are positions in ``classes`` or ``OTHER`` for
+    objects of any other class, and ``num_points (M,)`` int64, how many points each box holds: none is left out here.
+    Random numbers depend on (seed, epoch, index) alone. Points with a value that is not finite are left out and
+    counted in :attr:`not_finite`. A sweep that cannot be read or has no point left is marked in :attr:`unreadable` and
+    the next readable one takes its place.
+
+    Subclasses implement :meth:`load_data_list` and :meth:`read`, and show their :attr:`layout` on disk, with ``{root}``
+    for the data root.
+
+    Args:
+        data_root: folder of the data.
+        pipeline: steps, each a callable from sample to sample or the config of one.
+        subset: use only this many sweeps, evenly spaced over the list.
+    """
+
+    layout: ClassVar[str]
+
+    def __init__(
+        self, data_root: str | Path, pipeline: Sequence[dict[str, Any] | Callable] = (), subset: int | None = None
+    ) -> None:
+        if subset is not None and subset < 1:
+            raise ValueError(f"subset must be a positive number of sweeps or None for all, got {subset}")
+        self.subset = subset
+        super().__init__(data_root=str(data_root), data_prefix={}, pipeline=list(pipeline))
+        self.unreadable = torch.zeros(len(self), dtype=torch.bool).share_memory_()
+        self.not_finite = torch.zeros(len(self), dtype=torch.long).share_memory_()
+
+    def filter_data(self) -> list[dict[str, Any]]:
+        if not self.data_list:
+            raise MissingData(f"no sweep found; expected layout:\n{self.layout.format(root=self.data_root)}")
+        if self.subset is None:
+            return self.data_list
+        return [self.data_list[i] for i in spread(len(self.data_list), self.subset)]
+
+    def __getitem__(self, key: int | tuple[int, int, int]) -> Any:
+        """The pipeline's result for a sweep.
+
+        Args:
+            key: its index, or (seed, epoch, index) as :class:`ccrop.datasets.SeededSampler` gives them.
+
+        Raises:
+            IndexError: the index is not in 0 to ``len(self) - 1``.
+            UnreadableSweep: not one sweep of the data set is readable.
+        """
+        seed, epoch, index = (0, 0, key) if isinstance(key, int) else key
+        if not 0 <= index < len(self):
+            raise IndexError(f"sweep {index} of {len(self)}")
+        rng = np.random.default_rng((seed, epoch, index))
+        for candidate in range(index, index + len(self)):
+            candidate %= len(self)
+            if self.unreadable[candidate]:
+                continue
+            try:
+                sample = self.known(candidate)
+            except UnreadableSweep:
+                self.unreadable[candidate] = True
+                continue
+            return self.pipeline(sample | dict(index=candidate, rng=rng))
+        raise UnreadableSweep(self.data_root, "none of its sweeps is readable")
+
+    def known(self, index: int) -> dict[str, Any]:
+        """Sweep ``index`` and what is known of it, before the pipeline, without index and generator.
+
+        Raises:
+            UnreadableSweep: names the file and what is wrong with it.
+        """
+        info = self.get_data_info(index)
+        sample = self.read(info)
+        points = finite(sample["points"])
+        self.not_finite[index] = len(sample["points"]) - len(points)
+        if not len(points):
+            raise UnreadableSweep(Path(self.data_root, info["path"]), "none of its points is finite, or in view")
+        sample["points"] = points
+        if "boxes" in sample:
+            sample["num_points"] = num_points_in_boxes(points, sample["boxes"])
+        return sample
+
+    def read(self, info: dict[str, Any]) -> dict[str, Any]:
+        """``points`` and, of labelled sweeps, ``boxes`` and ``labels`` of an entry of the list.
+
+        Raises:
+            UnreadableSweep: names the file and what is wrong with it.
+        """
+        raise NotImplementedError
+
+    def fingerprint(self) -> str:
+        """Changes when sweeps are added, removed or renamed, not when the data root moves."""
+        return hashlib.sha1(self.data_bytes.tobytes()).hexdigest()
+
+
+def class_labels(names: Sequence[str], classes: Sequence[str]) -> np.ndarray:
+    """Positions ``(M,)`` int64 of names in ``classes``, ``OTHER`` for those that are not there."""
+    places = {name: place for place, name in enumerate(classes)}
+    return np.array([places.get(name, OTHER) for name in names], dtype=np.int64)

@@ -1,0 +1,103 @@
+"""KITTI's object benchmark: HDL-64E sweeps, with boxes where the left colour camera sees."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from ccrop.datasets import MissingData
+from projects.lidar_bev.datasets.base import SweepDataset, class_labels
+from projects.lidar_bev.datasets.kitti_format import IMAGE_SIZE, in_image, read_calibration, read_objects
+from projects.lidar_bev.datasets.reading import UnreadableSweep, read_sweep
+
+LAYOUT = """\
+    {root}/training/velodyne/000000.bin        (or velodyne_reduced)
+    {root}/training/label_2/000000.txt         (only labelled training and evaluations need them)
+    {root}/training/calib/000000.txt           (only these, and crops to the camera's view)
+    {root}/ImageSets/train.txt                 (names of a split's frames; without a split: all there are)"""
+CLASSES = ("Car", "Pedestrian", "Cyclist")
+
+
+class KittiSweeps(SweepDataset):
+    """Sweeps ``(N, 4)``: x, y, z, intensity in [0, 1].
+
+    Args:
+        data_root: see ``LAYOUT``.
+        split: name of a file in ``ImageSets``, or None for all frames of the folder.
+        labelled: read labels too.
+        in_view: leave out the points that the left colour camera does not see, since objects are labelled in its
+            view alone. Default: where ``labelled``.
+        classes: names whose positions are the labels.
+        folder: ``training`` or ``testing``.
+        labels: the folder of the labels.
+    """
+
+    layout = LAYOUT
+
+    def __init__(
+        self,
+        data_root: str | Path,
+        split: str | None = None,
+        labelled: bool = False,
+        in_view: bool | None = None,
+        classes: Sequence[str] = CLASSES,
+        folder: str = "training",
+        labels: str = "label_2",
+        **kwargs: Any,
+    ) -> None:
+        self.split = split
+        self.labelled = labelled
+        self.in_view = labelled if in_view is None else in_view
+        self.classes = tuple(classes)
+        self.folder = folder
+        self.labels = labels
+        super().__init__(data_root, **kwargs)
+
+    def load_data_list(self) -> list[dict[str, Any]]:
+        base = Path(self.data_root, self.folder)
+        velodyne = next((name for name in ("velodyne", "velodyne_reduced") if (base / name).is_dir()), None)
+        if velodyne is None:
+            raise MissingData(f"{base} has no sweeps; expected layout:\n{LAYOUT.format(root=self.data_root)}")
+        found = {file.stem for file in (base / velodyne).glob("*.bin")}
+        names = sorted(found) if self.split is None else self._names_of_split()
+        missing = [name for name in names if name not in found]
+        if missing:
+            raise MissingData(
+                f"{base / velodyne} lacks {len(missing)} of the {len(names)} frames of split {self.split!r}, first "
+                f"{missing[0]}.bin: add them, or take them out of the split's file"
+            )
+        return [dict(name=name, path=f"{self.folder}/{velodyne}/{name}.bin") for name in names]
+
+    def _names_of_split(self) -> list[str]:
+        file = Path(self.data_root, "ImageSets", f"{self.split}.txt")
+        if not file.is_file():
+            raise MissingData(f"{file} is no file; expected layout:\n{LAYOUT.format(root=self.data_root)}")
+        return file.read_text().split()
+
+    def read(self, info: dict[str, Any]) -> dict[str, Any]:
+        base = Path(self.data_root, self.folder)
+        path = Path(self.data_root, info["path"])
+        sample = dict(points=read_sweep(path))
+        if not (self.labelled or self.in_view):
+            return sample
+        calibration = read_calibration(base / "calib" / f"{info['name']}.txt")
+        if self.in_view:
+            size = image_size(base / "image_2" / f"{info['name']}.png")
+            sample["points"] = sample["points"][in_image(sample["points"], calibration, size)]
+            if not len(sample["points"]):
+                raise UnreadableSweep(path, "the camera sees none of its points: does the calibration belong to it?")
+        if self.labelled:
+            objects = read_objects(base / self.labels / f"{info['name']}.txt", calibration)
+            sample["boxes"] = objects.boxes.astype(np.float32)
+            sample["labels"] = class_labels(objects.names, self.classes)
+        return sample
+
+
+def image_size(path: Path) -> tuple[int, int]:
+    """Width and height of an image, or of most KITTI images where there is none."""
+    if not path.is_file():
+        return IMAGE_SIZE
+    with Image.open(path) as image:
+        return image.size

@@ -1,0 +1,110 @@
+"""nuScenes (Caesar et al., CVPR 2020): HDL-32E sweeps of LIDAR_TOP, several of them in one cloud, with boxes."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ccrop.datasets import MissingData
+from projects.lidar_bev.datasets.base import SweepDataset, class_labels
+from projects.lidar_bev.datasets.nuscenes_tables import key_frames
+from projects.lidar_bev.datasets.reading import read_sweep
+
+LAYOUT = """\
+    {root}/v1.0-trainval/*.json                (or v1.0-mini: sample, sample_data, calibrated_sensor, ego_pose, ...)
+    {root}/samples/LIDAR_TOP/*.pcd.bin         (key frames)
+    {root}/sweeps/LIDAR_TOP/*.pcd.bin          (the sweeps between them)"""
+COLUMNS = ("x", "y", "z", "intensity", "ring")
+# nuScenes' ten detection classes, and the categories of its annotations that belong to each
+CATEGORIES = {
+    "car": ("vehicle.car",),
+    "truck": ("vehicle.truck",),
+    "bus": ("vehicle.bus.bendy", "vehicle.bus.rigid"),
+    "trailer": ("vehicle.trailer",),
+    "construction_vehicle": ("vehicle.construction",),
+    "pedestrian": (
+        "human.pedestrian.adult",
+        "human.pedestrian.child",
+        "human.pedestrian.construction_worker",
+        "human.pedestrian.police_officer",
+    ),
+    "motorcycle": ("vehicle.motorcycle",),
+    "bicycle": ("vehicle.bicycle",),
+    "traffic_cone": ("movable_object.trafficcone",),
+    "barrier": ("movable_object.barrier",),
+}
+CLASSES = tuple(CATEGORIES)
+_CLASS_OF = {category: name for name, categories in CATEGORIES.items() for category in categories}
+
+
+class NuScenesSweeps(SweepDataset):
+    """Sweeps ``(N, 5)``: x, y, z, intensity in [0, 1], and how many seconds before the key frame a point was seen.
+
+    A sample is a key frame and the sweeps before it, moved into the key frame's LiDAR frame by the car's own motion.
+
+    Args:
+        data_root: see ``LAYOUT``.
+        version: folder of the tables.
+        scenes: names of the scenes of a split, or the path of a text file with one on each line; None for all.
+        num_sweeps: sweeps in a sample, the key frame among them; fewer at the beginning of a scene.
+        labelled: read boxes too.
+        classes: names whose positions are the labels.
+        min_distance: points that are closer to the sensor than this along both x and y are left out, in metres: the
+            sensor sees the roof that it stands on.
+    """
+
+    layout = LAYOUT
+
+    def __init__(
+        self,
+        data_root: str | Path,
+        version: str = "v1.0-trainval",
+        scenes: Sequence[str] | str | Path | None = None,
+        num_sweeps: int = 10,
+        labelled: bool = False,
+        classes: Sequence[str] = CLASSES,
+        min_distance: float = 1.0,
+        **kwargs: Any,
+    ) -> None:
+        if num_sweeps < 1:
+            raise ValueError(f"num_sweeps must be 1 (the key frame alone) or more, got {num_sweeps}")
+        self.version = version
+        self.scenes = scenes
+        self.num_sweeps = num_sweeps
+        self.labelled = labelled
+        self.classes = tuple(classes)
+        self.min_distance = min_distance
+        super().__init__(data_root, **kwargs)
+
+    def load_data_list(self) -> list[dict[str, Any]]:
+        tables = Path(self.data_root, self.version)
+        if not tables.is_dir():
+            raise MissingData(f"{tables} is no folder; expected layout:\n{LAYOUT.format(root=self.data_root)}")
+        scenes = self.scenes
+        if isinstance(scenes, str | Path):
+            if not Path(scenes).is_file():
+                raise MissingData(f"{scenes} is no file; expected the name of a scene on each of its lines")
+            scenes = Path(scenes).read_text().split()
+        frames = key_frames(tables, scenes, self.num_sweeps, self.labelled)
+        for frame in frames:
+            frame["path"] = frame["sweeps"][0]["path"]
+        return frames
+
+    def read(self, info: dict[str, Any]) -> dict[str, Any]:
+        sample = dict(points=np.concatenate([self._read_sweep(sweep) for sweep in info["sweeps"]]))
+        if self.labelled:
+            names = [_CLASS_OF.get(category, category) for category in info["categories"]]
+            sample["boxes"] = np.array(info["boxes"], dtype=np.float32).reshape(-1, 7)
+            sample["labels"] = class_labels(names, self.classes)
+        return sample
+
+    def _read_sweep(self, sweep: dict[str, Any]) -> NDArray[np.float32]:
+        points = read_sweep(Path(self.data_root, sweep["path"]), COLUMNS)
+        points = points[(abs(points[:, :2]) >= self.min_distance).any(axis=1)]
+        to_key = np.array(sweep["to_key_frame"], dtype=np.float32)
+        points[:, :3] = points[:, :3] @ to_key[:3, :3].T + to_key[:3, 3]
+        points[:, 3] /= 255
+        points[:, 4] = sweep["seconds_before"]
+        return points

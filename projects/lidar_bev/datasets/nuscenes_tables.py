@@ -1,0 +1,159 @@
+"""nuScenes' JSON tables: which sweeps belong to a key frame, where they were taken, and what is annotated there."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ccrop.datasets import MissingData
+from projects.lidar_bev.boxes import wrapped
+
+CHANNEL = "LIDAR_TOP"
+MICROSECONDS = 1e-6
+
+
+def key_frames(tables: Path, scenes: Sequence[str] | None, num_sweeps: int, annotated: bool) -> list[dict[str, Any]]:
+    """The key frames of scenes, in the order of their names and of time.
+
+    Args:
+        tables: folder of the JSON files.
+        scenes: names, or None for all.
+        num_sweeps: sweeps of each key frame, itself among them.
+        annotated: read boxes too.
+
+    Returns:
+        A dict per key frame with its ``scene`` and ``sweeps``, from the key frame back in time: each a ``path``,
+        ``to_key_frame (4, 4)`` from its LiDAR frame to the key frame's, and ``seconds_before``. If ``annotated``,
+        ``boxes (M, 7)`` in the key frame's LiDAR frame and ``categories (M,)`` too. Arrays are lists of floats.
+
+    Raises:
+        MissingData: a table is missing.
+        ValueError: a scene is not in the tables, or a table names what another lacks; names the files.
+    """
+    sensors = {row["token"] for row in _rows(tables, "sensor") if row["channel"] == CHANNEL}
+    calibrated = _by_token(row for row in _rows(tables, "calibrated_sensor") if row["sensor_token"] in sensors)
+    sweeps = _by_token(row for row in _rows(tables, "sample_data") if row["calibrated_sensor_token"] in calibrated)
+    needed = {row["ego_pose_token"] for row in sweeps.values()}
+    poses = _by_token(row for row in _rows(tables, "ego_pose") if row["token"] in needed)
+    to_global = {}
+    for token, row in sweeps.items():
+        pose = _find(poses, row["ego_pose_token"], tables, "ego_pose")
+        to_global[token] = pose_matrix(pose) @ pose_matrix(calibrated[row["calibrated_sensor_token"]])
+
+    frames = []
+    wanted = _scene_names(tables, scenes)
+    samples = _by_token(_rows(tables, "sample"))
+    keys = [row for row in sweeps.values() if row["is_key_frame"]]
+    for key in sorted(keys, key=lambda row: row["timestamp"]):
+        scene = wanted.get(_find(samples, key["sample_token"], tables, "sample")["scene_token"])
+        if scene is None:
+            continue
+        from_global = np.linalg.inv(to_global[key["token"]])
+        chain = [key]
+        while len(chain) < num_sweeps and chain[-1]["prev"]:
+            chain.append(_find(sweeps, chain[-1]["prev"], tables, "sample_data"))
+        frames.append(
+            dict(
+                scene=scene,
+                sample=key["sample_token"],
+                from_global=from_global,
+                sweeps=[
+                    dict(
+                        path=row["filename"],
+                        to_key_frame=(from_global @ to_global[row["token"]]).tolist(),
+                        seconds_before=(key["timestamp"] - row["timestamp"]) * MICROSECONDS,
+                    )
+                    for row in chain
+                ],
+            )
+        )
+    if annotated:
+        _annotate(frames, tables)
+    for frame in frames:
+        del frame["from_global"], frame["sample"]
+    return sorted(frames, key=lambda frame: frame["scene"])
+
+
+def pose_matrix(row: dict[str, Any]) -> NDArray[np.float64]:
+    """``(4, 4)`` of a table's ``translation`` in metres and ``rotation``, a quaternion w, x, y, z."""
+    matrix = np.eye(4)
+    matrix[:3, :3] = rotation_matrices(row["rotation"])
+    matrix[:3, 3] = row["translation"]
+    return matrix
+
+
+def rotation_matrices(quaternions: ArrayLike) -> NDArray[np.float64]:
+    """``(..., 3, 3)`` of quaternions ``(..., 4)`` w, x, y, z of any length but 0."""
+    quaternions = np.asarray(quaternions, dtype=np.float64)
+    w, x, y, z = np.moveaxis(quaternions / np.linalg.norm(quaternions, axis=-1, keepdims=True), -1, 0)
+    rows = [
+        [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
+        [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],
+        [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)],
+    ]
+    return np.stack([np.stack(row, axis=-1) for row in rows], axis=-2)
+
+
+def _annotate(frames: list[dict[str, Any]], tables: Path) -> None:
+    """Add ``boxes`` and ``categories`` to frames."""
+    names = {row["token"]: row["name"] for row in _rows(tables, "category")}
+    instances = {row["token"]: row["category_token"] for row in _rows(tables, "instance")}
+    of_sample: dict[str, list[dict[str, Any]]] = {frame["sample"]: [] for frame in frames}
+    for row in _rows(tables, "sample_annotation"):
+        if row["sample_token"] in of_sample:
+            of_sample[row["sample_token"]].append(row)
+    for frame in frames:
+        rows = of_sample[frame["sample"]]
+        frame["categories"] = [
+            _find(names, _find(instances, row["instance_token"], tables, "instance"), tables, "category")
+            for row in rows
+        ]
+        frame["boxes"] = _boxes(rows, frame["from_global"]).tolist()
+
+
+def _boxes(rows: list[dict[str, Any]], from_global: NDArray[np.float64]) -> NDArray[np.float64]:
+    if not rows:
+        return np.zeros((0, 7))
+    middles = np.array([row["translation"] for row in rows]) @ from_global[:3, :3].T + from_global[:3, 3]
+    width, length, height = np.array([row["size"] for row in rows]).T
+    ahead = from_global[:3, :3] @ rotation_matrices([row["rotation"] for row in rows])[:, :, 0, None]
+    heading = wrapped(np.arctan2(ahead[:, 1, 0], ahead[:, 0, 0]))
+    return np.column_stack([middles, length, width, height, heading])
+
+
+def _scene_names(tables: Path, scenes: Sequence[str] | None) -> dict[str, str]:
+    """Token to name of the wanted scenes."""
+    names = {row["token"]: row["name"] for row in _rows(tables, "scene")}
+    unknown = sorted(set(scenes or ()) - set(names.values()))
+    if unknown:
+        raise ValueError(
+            f"{tables / 'scene.json'} has no scene {', '.join(unknown[:5])} ({len(unknown)} are missing): do the "
+            "scenes belong to this version of nuScenes?"
+        )
+    return names if scenes is None else {token: name for token, name in names.items() if name in set(scenes)}
+
+
+def _rows(tables: Path, name: str) -> list[dict[str, Any]]:
+    file = tables / f"{name}.json"
+    if not file.is_file():
+        raise MissingData(f"{file} is no file: nuScenes' table {name!r} is needed; unpack the metadata archive again")
+    try:
+        return json.loads(file.read_text())
+    except ValueError as error:
+        raise ValueError(f"{file}: damaged ({error}): unpack the metadata archive again") from error
+
+
+def _by_token(rows: Any) -> dict[str, dict[str, Any]]:
+    return {row["token"]: row for row in rows}
+
+
+def _find(rows: dict[str, Any], token: str, tables: Path, name: str) -> Any:
+    try:
+        return rows[token]
+    except KeyError:
+        raise ValueError(
+            f"{tables / f'{name}.json'} has no {token!r}, which another table names: are all tables of one version?"
+        ) from None

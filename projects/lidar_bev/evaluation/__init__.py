@@ -1,0 +1,1 @@
+"""Metrics of 3D detectors: pure functions on boxes."""

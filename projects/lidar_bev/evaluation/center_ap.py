@@ -1,0 +1,256 @@
+"""Average precision by the distance of centers, as nuScenes defines it (Caesar et al., CVPR 2020, section 3.1).
+
+A detection is right if its center lies less than a threshold away from that of an object of its class, seen from above,
+whatever its size: small and far objects are not lost to an IoU that they cannot reach.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from projects.lidar_bev.boxes import wrapped
+
+THRESHOLDS = (0.5, 1.0, 2.0, 4.0)  # metres
+ERROR_THRESHOLD = 2.0  # at which the errors of true positives are taken
+RECALLS = np.linspace(0, 1, 101)
+MIN_RECALL = MIN_PRECISION = 0.1
+
+
+class Truth(NamedTuple):
+    """The objects of a sweep.
+
+    Attributes:
+        boxes: ``(M, 7)``, see :mod:`projects.lidar_bev.boxes`.
+        labels: ``(M,)`` int64.
+        counted: ``(M,)`` bool, whether finding the object counts; None for all. See :func:`center_metrics`.
+    """
+
+    boxes: NDArray
+    labels: NDArray[np.int64]
+    counted: NDArray[np.bool_] | None = None
+
+
+class Detections(NamedTuple):
+    """What a detector found in a sweep.
+
+    Attributes:
+        boxes: ``(D, 7)``.
+        scores: ``(D,)``, high for sure.
+        labels: ``(D,)`` int64.
+        counted: ``(D,)`` bool, whether it counts as wrong where it matches nothing; None for all.
+    """
+
+    boxes: NDArray
+    scores: NDArray
+    labels: NDArray[np.int64]
+    counted: NDArray[np.bool_] | None = None
+
+
+class CenterMetrics(NamedTuple):
+    """The metrics of one class.
+
+    Attributes:
+        ap: average precision per threshold, in [0, 1].
+        translation: mean distance of centers in metres, at ``ERROR_THRESHOLD``.
+        scale: mean of 1 - IoU of sizes, the boxes laid over each other.
+        heading: mean angle between headings in radians.
+        num_objects: that count. Without any, all metrics are NaN.
+    """
+
+    ap: dict[float, float]
+    translation: float
+    scale: float
+    heading: float
+    num_objects: int
+
+    @property
+    def mean_ap(self) -> float:
+        """Over the thresholds."""
+        return float(np.mean(list(self.ap.values())))
+
+
+class Matches(NamedTuple):
+    """Detections of one class in all sweeps, the surest first, without those that do not count.
+
+    Attributes:
+        scores: ``(D,)``.
+        detections: ``(D, 7)``.
+        objects: ``(D, 7)``, the object that each matched; NaN where it matched none.
+        num_objects: that count.
+    """
+
+    scores: NDArray
+    detections: NDArray
+    objects: NDArray
+    num_objects: int
+
+
+def center_metrics(
+    truths: Sequence[Truth],
+    detections: Sequence[Detections],
+    label: int,
+    thresholds: Sequence[float] = THRESHOLDS,
+    heading_period: float = 2 * np.pi,
+) -> CenterMetrics:
+    """The metrics of a class over sweeps.
+
+    For metrics of some objects alone, say those of a range, the others do not count: a detection that matches such an
+    object is left out, neither right nor wrong, and so is one that matches nothing and does not count itself.
+
+    Args:
+        truths: per sweep.
+        detections: per sweep.
+        thresholds: in metres.
+        heading_period: 2 pi, or pi for objects without front and back.
+
+    Raises:
+        ValueError: not as many truths as detections.
+    """
+    if len(truths) != len(detections):
+        raise ValueError(f"{len(truths)} sweeps have truths and {len(detections)} detections: give both for each sweep")
+    ap = {threshold: average_precision(match(truths, detections, label, threshold)) for threshold in thresholds}
+    matches = match(truths, detections, label, ERROR_THRESHOLD)
+    found, objects = matches.detections, matches.objects
+    smaller = np.minimum(found[:, 3:6], objects[:, 3:6]).prod(axis=1)
+    errors = dict(
+        translation=np.hypot(*(found - objects)[:, :2].T),
+        scale=1 - smaller / (found[:, 3:6].prod(axis=1) + objects[:, 3:6].prod(axis=1) - smaller),
+        heading=abs(wrapped((found - objects)[:, 6] * 2 * np.pi / heading_period)) * heading_period / (2 * np.pi),
+    )
+    means = {name: mean_error(values, matches) for name, values in errors.items()}
+    return CenterMetrics(ap=ap, **means, num_objects=matches.num_objects)
+
+
+def match(truths: Sequence[Truth], detections: Sequence[Detections], label: int, threshold: float) -> Matches:
+    """Give each detection of a class the nearest object that no surer one has, if it is nearer than ``threshold``."""
+    own_truths = [truth.boxes[truth.labels == label] for truth in truths]
+    counted_truths = [_counted(truth)[truth.labels == label] for truth in truths]
+    num_objects = int(sum(counted.sum() for counted in counted_truths))
+
+    chosen = [np.flatnonzero(each.labels == label) for each in detections]
+    chosen = [own[np.argsort(-each.scores[own], kind="stable")] for own, each in zip(chosen, detections, strict=True)]
+    scores, boxes, objects, used = [], [], [], []
+    for truth, counts, each, own in zip(own_truths, counted_truths, detections, chosen, strict=True):
+        partner = nearest_free(each.boxes[own, :2], truth[:, :2], threshold)
+        matched = partner >= 0
+        partners = np.full((len(own), 7), np.nan)
+        partners[matched] = truth[partner[matched]]
+        use = _counted(each)[own]
+        use[matched] = counts[partner[matched]]
+        scores.append(each.scores[own])
+        boxes.append(each.boxes[own])
+        objects.append(partners)
+        used.append(use)
+    if not scores:
+        return Matches(np.zeros(0), np.zeros((0, 7)), np.zeros((0, 7)), num_objects)
+    use = np.concatenate(used)
+    score, box, partner = (np.concatenate(each)[use] for each in (scores, boxes, objects))
+    order = np.argsort(-score, kind="stable")
+    return Matches(score[order], box[order], partner[order], num_objects)
+
+
+def nearest_free(centers: NDArray, targets: NDArray, threshold: float) -> NDArray[np.int64]:
+    """For each of the centers ``(D, 2)`` in turn, the nearest target ``(M, 2)`` that is free, or -1: ``(D,)``."""
+    partner = np.full(len(centers), -1)
+    if not len(targets):
+        return partner
+    distance = np.hypot(*np.moveaxis(centers[:, None] - targets, -1, 0))
+    # all others are far from everything
+    for i in np.flatnonzero(distance.min(axis=1) < threshold):
+        nearest = distance[i].argmin()
+        if distance[i, nearest] < threshold:
+            partner[i] = nearest
+            distance[:, nearest] = np.inf
+    return partner
+
+
+def average_precision(matches: Matches) -> float:
+    """Mean of the precision above ``MIN_PRECISION`` over recalls above ``MIN_RECALL``, scaled to [0, 1].
+
+    NaN without objects, 0 without detections. The precision at 101 recalls is interpolated linearly, and 0 beyond the
+    highest recall.
+    """
+    if not matches.num_objects:
+        return float("nan")
+    recall, precision = recall_and_precision(matches)
+    if not len(recall):
+        return 0.0
+    at = np.interp(RECALLS, recall, precision, right=0)[_first_recall() :]
+    return float(((at - MIN_PRECISION) / (1 - MIN_PRECISION)).clip(min=0).mean())
+
+
+def mean_error(errors: NDArray, matches: Matches) -> float:
+    """Mean error of true positives over recalls above ``MIN_RECALL``, up to the highest that is reached.
+
+    At each recall it is the mean over all true positives that are as sure as the detection at which it is reached.
+    1 where ``MIN_RECALL`` is not reached, NaN without objects.
+
+    Args:
+        errors: ``(D,)``, of detections that matched; others are ignored.
+    """
+    if not matches.num_objects:
+        return float("nan")
+    right = np.isfinite(matches.objects[:, 0])
+    if not right.any():
+        return 1.0
+    recall, _ = recall_and_precision(matches)
+    running = np.cumsum(errors[right]) / np.arange(1, right.sum() + 1)
+    score_at = np.interp(RECALLS, recall, matches.scores, right=0)
+    at = np.interp(score_at[::-1], matches.scores[right][::-1], running[::-1])[::-1]
+    reached = np.flatnonzero(score_at)
+    last = reached[-1] if len(reached) else 0
+    if last < _first_recall():
+        return 1.0
+    return float(at[_first_recall() : last + 1].mean())
+
+
+def recall_and_precision(matches: Matches) -> tuple[NDArray, NDArray]:
+    """``(D,)`` each, after each detection."""
+    right = np.isfinite(matches.objects[:, 0])
+    true = np.cumsum(right)
+    return true / max(matches.num_objects, 1), true / np.arange(1, len(right) + 1)
+
+
+def within_range(
+    truths: Sequence[Truth], detections: Sequence[Detections], low: float, high: float
+) -> tuple[list[Truth], list[Detections]]:
+    """The same, of which only what lies ``low`` to ``high`` metres from the sensor (seen from above) counts."""
+
+    def inside(each: Truth | Detections) -> NDArray[np.bool_]:
+        distance = np.hypot(each.boxes[:, 0], each.boxes[:, 1])
+        return _counted(each) & (distance >= low) & (distance < high)
+
+    return (
+        [each._replace(counted=inside(each)) for each in truths],
+        [each._replace(counted=inside(each)) for each in detections],
+    )
+
+
+def within_points(
+    truths: Sequence[Truth],
+    detections: Sequence[Detections],
+    truth_points: Sequence[NDArray[np.int64]],
+    detection_points: Sequence[NDArray[np.int64]],
+    low: int,
+    high: int,
+) -> tuple[list[Truth], list[Detections]]:
+    """The same, of which only what holds ``low`` to ``high - 1`` points counts; see :func:`.num_points_in_boxes`."""
+
+    def inside(each: Truth | Detections, points: NDArray[np.int64]) -> NDArray[np.bool_]:
+        return _counted(each) & (points >= low) & (points < high)
+
+    return (
+        [each._replace(counted=inside(each, own)) for each, own in zip(truths, truth_points, strict=True)],
+        [each._replace(counted=inside(each, own)) for each, own in zip(detections, detection_points, strict=True)],
+    )
+
+
+def _counted(each: Truth | Detections) -> NDArray[np.bool_]:
+    return np.ones(len(each.boxes), dtype=bool) if each.counted is None else each.counted.copy()
+
+
+def _first_recall() -> int:
+    """The first of ``RECALLS`` above ``MIN_RECALL``."""
+    return round(MIN_RECALL * (len(RECALLS) - 1)) + 1

@@ -1,0 +1,77 @@
+"""Overlap of turned boxes, by clipping polygons (Sutherland & Hodgman, 1974), for all pairs at once."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from projects.lidar_bev.boxes import footprints
+
+
+def bev_intersections(boxes: NDArray, others: NDArray) -> NDArray[np.float64]:
+    """Areas ``(M, K)`` in square metres that boxes ``(M, 7)`` share with others ``(K, 7)`` seen from above."""
+    reach, other_reach = (np.hypot(each[:, 3], each[:, 4]) / 2 for each in (boxes, others))
+    distance = np.hypot(*np.moveaxis(boxes[:, None, :2] - others[:, :2], -1, 0))
+    has_area, other_has_area = ((each[:, 3:5] > 0).all(axis=1) for each in (boxes, others))
+    near = distance < reach[:, None] + other_reach
+    first, second = np.nonzero(near & has_area[:, None] & other_has_area)
+    areas = np.zeros((len(boxes), len(others)))
+    origin = boxes[first, None, :2].astype(np.float64)  # far from it, areas would lose digits
+    own, other = footprints(boxes.astype(np.float64)), footprints(others.astype(np.float64))
+    areas[first, second] = convex_intersections(own[first] - origin, other[second] - origin)
+    return areas
+
+
+def bev_ious(boxes: NDArray, others: NDArray) -> NDArray[np.float64]:
+    """Intersection over union ``(M, K)`` of boxes ``(M, 7)`` and ``(K, 7)`` from above."""
+    shared = bev_intersections(boxes, others)
+    return _over_union(shared, boxes[:, 3:5].prod(axis=1), others[:, 3:5].prod(axis=1))
+
+
+def ious_3d(boxes: NDArray, others: NDArray) -> NDArray[np.float64]:
+    """Intersection over union ``(M, K)`` of the volumes of boxes ``(M, 7)`` and ``(K, 7)``."""
+    low, other_low = (each[:, 2] - each[:, 5] / 2 for each in (boxes, others))
+    high, other_high = (each[:, 2] + each[:, 5] / 2 for each in (boxes, others))
+    height = np.minimum(high[:, None], other_high) - np.maximum(low[:, None], other_low)
+    shared = bev_intersections(boxes, others) * height.clip(min=0)
+    return _over_union(shared, boxes[:, 3:6].prod(axis=1), others[:, 3:6].prod(axis=1))
+
+
+def convex_intersections(polygons: NDArray, others: NDArray) -> NDArray[np.float64]:
+    """Areas ``(P,)`` that pairs of convex polygons share.
+
+    Args:
+        polygons: ``(P, V, 2)``, counter-clockwise.
+        others: ``(P, W, 2)``, counter-clockwise.
+    """
+    for edge in range(others.shape[1]):
+        start, end = others[:, edge], others[:, (edge + 1) % others.shape[1]]
+        polygons = _left_of(polygons, start, end)
+    x, y = np.moveaxis(polygons, -1, 0)
+    return (x * np.roll(y, -1, axis=1) - y * np.roll(x, -1, axis=1)).sum(axis=1) / 2
+
+
+def _left_of(polygons: NDArray, start: NDArray, end: NDArray) -> NDArray:
+    """The parts ``(P, V + 1, 2)`` of convex polygons ``(P, V, 2)`` left of lines from ``start`` to ``end (P, 2)``.
+
+    A part with fewer corners repeats one of them; a part without area has area zero.
+    """
+    direction = (end - start)[:, None]
+    offset = polygons - start[:, None]
+    side = direction[..., 0] * offset[..., 1] - direction[..., 1] * offset[..., 0]  # (P, V), positive to the left
+    side_after, after = np.roll(side, -1, axis=1), np.roll(polygons, -1, axis=1)
+    inside = side >= 0
+    crosses = inside != (side_after >= 0)
+    share = side / np.where(crosses, side - side_after, 1.0)
+    crossing = polygons + share[..., None] * (after - polygons)
+
+    # corner, crossing, corner, crossing, ...: the valid ones move to the front, in their order
+    count = 2 * polygons.shape[1]
+    candidates = np.stack([polygons, crossing], axis=2).reshape(len(polygons), count, 2)
+    valid = np.stack([inside, crosses], axis=2).reshape(len(polygons), count)
+    order = np.argsort(~valid, axis=1, kind="stable")[:, : polygons.shape[1] + 1]
+    kept = np.take_along_axis(valid, order, axis=1)
+    parts = np.take_along_axis(candidates, order[..., None], axis=1)
+    return np.where(kept[..., None], parts, parts[:, :1])
+
+
+def _over_union(shared: NDArray, sizes: NDArray, other_sizes: NDArray) -> NDArray[np.float64]:
+    return shared / (sizes[:, None] + other_sizes - shared).clip(min=1e-9)

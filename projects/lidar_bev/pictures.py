@@ -1,0 +1,152 @@
+"""Pictures of sweeps with boxes: seen from above, and all around as the sensor sees."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from projects.lidar_bev.boxes import corners, footprints
+
+COLOURS = ("#ff8c1a", "#ff4d94", "#35d04f", "#f2e205", "#b07cff", "#29d0ff", "#ff5a4d", "#9be37d", "#d9a7ff", "#ffd27a")
+OTHER_COLOUR = "#bbbbbb"
+BACKGROUND = "#10141c"
+# pairs of corners, see boxes.corners: the lower face, the upper one, the uprights
+EDGES = np.array(
+    [(i, (i + 1) % 4) for i in range(4)] + [(i + 4, (i + 1) % 4 + 4) for i in range(4)] + [(i, i + 4) for i in range(4)]
+)
+PIECES = 12  # of an edge, which is bent in the view all around
+
+
+def draw_bev(
+    axes: Axes,
+    points: NDArray,
+    boxes: NDArray | None = None,
+    labels: NDArray | None = None,
+    extent: tuple[float, float, float, float] = (-50, -50, 50, 50),
+) -> None:
+    """A sweep from above, ahead up and left to the left, coloured by height; a line from each box shows its heading.
+
+    Args:
+        points: ``(N, 3 or more)`` in metres.
+        boxes: ``(M, 7)``.
+        labels: ``(M,)``, which give boxes their colours; negative ones are grey.
+        extent: x0, y0, x1, y1 in metres.
+    """
+    x0, y0, x1, y1 = extent
+    shown = points[(points[:, 0] > x0) & (points[:, 0] < x1) & (points[:, 1] > y0) & (points[:, 1] < y1)]
+    axes.set_facecolor(BACKGROUND)
+    axes.scatter(shown[:, 1], shown[:, 0], s=0.35, c=shown[:, 2], cmap="viridis", vmin=-3.5, vmax=2, linewidths=0)
+    if boxes is not None and len(boxes):
+        ground = footprints(boxes)
+        middle, ahead = boxes[:, :2], ground[:, [0, 3]].mean(axis=1)
+        outlines = np.concatenate([ground, ground[:, :1]], axis=1)
+        headings = np.stack([middle, middle + 1.4 * (ahead - middle)], axis=1)
+        colours = _colours(len(boxes), labels)
+        axes.add_collection(LineCollection(outlines[..., ::-1], colors=colours, linewidths=1.0))
+        axes.add_collection(LineCollection(headings[..., ::-1], colors=colours, linewidths=1.0))
+    axes.set(xlim=(y1, y0), ylim=(x0, x1), aspect="equal", xlabel="y (m)", ylabel="x (m)")
+
+
+def draw_around(
+    axes: Axes,
+    points: NDArray,
+    boxes: NDArray | None = None,
+    labels: NDArray | None = None,
+    azimuths: tuple[float, float] = (-45, 45),
+    elevations: tuple[float, float] = (-25, 5),
+) -> None:
+    """A sweep as the sensor sees it, coloured by distance; angles in degrees, left is left.
+
+    Args:
+        points, boxes, labels: as :func:`draw_bev`.
+        azimuths: smallest and largest angle from ahead, counter-clockwise, within (-180, 180).
+        elevations: smallest and largest angle above the horizon.
+    """
+    view = _angles(points[:, :3])
+    inside = (view[:, 0] > azimuths[0]) & (view[:, 0] < azimuths[1])
+    distance = np.linalg.norm(points[inside, :3], axis=1)
+    axes.set_facecolor(BACKGROUND)
+    axes.scatter(
+        *view[inside].T,
+        s=0.7,
+        c=np.log(distance.clip(min=1)),
+        cmap="turbo_r",
+        vmin=np.log(2),
+        vmax=np.log(120),
+        linewidths=0,
+    )
+    if boxes is not None and len(boxes):
+        ends = corners(boxes)[:, EDGES]
+        along = np.linspace(0, 1, PIECES)[:, None]
+        lines = ends[:, :, None, 0] * (1 - along) + ends[:, :, None, 1] * along
+        lines = _angles(lines.reshape(-1, 3)).reshape(-1, PIECES, 2)
+        colours = np.repeat(_colours(len(boxes), labels), len(EDGES))
+        whole = abs(np.diff(lines[..., 0], axis=1)).max(axis=1) < 180  # others run through the angle behind
+        axes.add_collection(LineCollection(lines[whole], colors=colours[whole], linewidths=0.8))
+    axes.set(
+        xlim=azimuths[::-1], ylim=elevations, aspect="equal", xlabel="azimuth (degrees)", ylabel="elevation (degrees)"
+    )
+
+
+def sweep_picture(
+    points: NDArray,
+    boxes: NDArray | None = None,
+    labels: NDArray | None = None,
+    classes: Sequence[str] = (),
+    title: str = "",
+    extent: tuple[float, float, float, float] = (-50, -50, 50, 50),
+) -> Figure:
+    """From above and, below it, as the sensor sees what is ahead; save it with ``savefig``.
+
+    Args:
+        points, boxes, labels, extent: as :func:`draw_bev`.
+        classes: names of the labels, for the legend.
+    """
+    figure = Figure(figsize=(9, 12.6), layout="constrained")
+    above, ahead = figure.subplots(2, 1, height_ratios=(3, 1))
+    draw_bev(above, points, boxes, labels, extent)
+    draw_around(ahead, points, boxes, labels)
+    above.set_title(title)
+    if boxes is not None and labels is not None:
+        for label in np.unique(labels):
+            name = classes[label] if 0 <= label < len(classes) else "other"
+            above.plot([], [], color=_colour(label), label=f"{name} ({(labels == label).sum()})")
+        if len(labels):
+            above.legend(loc="upper right", fontsize=8)
+    return figure
+
+
+def show_window(points: NDArray, boxes: NDArray | None = None) -> None:
+    """Open an Open3D window, which needs a screen, and wait until it is closed.
+
+    Args:
+        points, boxes: as :func:`draw_bev`.
+    """
+    import open3d
+
+    cloud = open3d.geometry.PointCloud(open3d.utility.Vector3dVector(points[:, :3].astype(np.float64)))
+    shapes = [cloud]
+    if boxes is not None:
+        lines = open3d.utility.Vector2iVector(EDGES)
+        shapes += [
+            open3d.geometry.LineSet(open3d.utility.Vector3dVector(own), lines)
+            for own in corners(boxes.astype(np.float64))
+        ]
+    open3d.visualization.draw_geometries(shapes)
+
+
+def _angles(points: NDArray) -> NDArray[np.float64]:
+    """Azimuth and elevation ``(N, 2)`` in degrees of points ``(N, 3)``."""
+    x, y, z = points.T
+    return np.degrees(np.stack([np.arctan2(y, x), np.arctan2(z, np.hypot(x, y))], axis=1))
+
+
+def _colour(label: int) -> str:
+    return COLOURS[label % len(COLOURS)] if label >= 0 else OTHER_COLOUR
+
+
+def _colours(number: int, labels: NDArray | None) -> NDArray[np.str_]:
+    return np.array([_colour(int(label)) for label in (np.zeros(number, int) if labels is None else labels)])

@@ -1,0 +1,134 @@
+"""The LiDAR demo set: simulated sweeps in KITTI's own format, drawn from a seed."""
+
+import json
+import os
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+
+from projects.lidar_bev.datasets.kitti_format import (
+    Calibration,
+    Objects,
+    boxes_in_image,
+    write_calibration,
+    write_objects,
+)
+from projects.lidar_bev.simulation.casting import cast
+from projects.lidar_bev.simulation.scenes import NOTHING, sample_scene
+from projects.lidar_bev.simulation.sensors import SENSORS
+
+VERSION = 1
+SPLITS = ("train", "val")
+# KITTI's camera: its focal length and principal point, 0.27 m ahead of the LiDAR and 0.08 m below it
+CALIBRATION = Calibration(
+    projection=np.array([[721.54, 0, 609.56, 44.86], [0, 721.54, 172.85, 0.216], [0, 0, 1, 0.00275]]),
+    rectification=np.eye(3),
+    velo_to_cam=np.column_stack([[[0, -1, 0], [0, 0, -1], [1, 0, 0]], [0, -0.08, -0.27]]),
+)
+MOST_TRUNCATED = 0.8
+OCCLUSION = (0.8, 0.4, 0.1)  # smallest visible shares of KITTI's levels 0, 1, 2; below: 3, unknown
+
+
+def make_demo_sweeps(
+    root: Path | str,
+    num_train: int = 160,
+    num_val: int = 40,
+    sensor: str = "HDL-64E",
+    seed: int = 0,
+    workers: int | None = None,
+) -> None:
+    """Simulate the set into `root`, in KITTI's layout, with `ImageSets/train.txt` and `val.txt`.
+
+    Each sweep is a scene of its own. `label_2` holds the objects in the camera's view, as KITTI's does, and `label_360`
+    those all around, without boxes in the image. Objects that no ray meets have no label. The folder appears when it is
+    complete, never before; one that is there with the same parameters is kept.
+
+    Args:
+        sensor: a name in :data:`.SENSORS`.
+        workers: processes; the set does not depend on it. By default one a core.
+
+    Raises:
+        FileExistsError: `root` exists and is something else.
+    """
+    root = Path(root).absolute()
+    if min(num_train, num_val) < 0:
+        raise ValueError(f"the numbers of sweeps must not be negative, got {num_train} and {num_val}")
+    if sensor not in SENSORS:
+        raise ValueError(f"sensor must be one of {', '.join(SENSORS)}, got {sensor!r}")
+    wanted = dict(version=VERSION, num_train=num_train, num_val=num_val, sensor=sensor, seed=seed)
+    if _is_complete(root, wanted):
+        return
+    root.parent.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(prefix=f"{root.name}.partial-", dir=root.parent) as work:
+        draft = Path(work) / root.name
+        for folder in ("velodyne", "label_2", "label_360", "calib"):
+            (draft / "training" / folder).mkdir(parents=True)
+        (draft / "ImageSets").mkdir()
+        total = num_train + num_val
+        for split, numbers in zip(SPLITS, (range(num_train), range(num_train, total)), strict=True):
+            (draft / "ImageSets" / f"{split}.txt").write_text("".join(f"{number:06d}\n" for number in numbers))
+        _simulate_all(draft / "training", total, sensor, seed, workers)
+        (draft / "demo.json").write_text(json.dumps(wanted))
+        draft.replace(root)
+
+
+def _simulate_all(folder: Path, total: int, sensor: str, seed: int, workers: int | None) -> None:
+    simulate = partial(_simulate, folder, sensor, seed)
+    workers = min(workers or os.cpu_count() or 1, total // 8)  # a process takes as long to start as 8 sweeps
+    if workers < 2:
+        for number in range(total):
+            simulate(number)
+        return
+    # Spawned, because a fork of a process in which Open3D has run threads can hang.
+    with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
+        for _ in pool.map(simulate, range(total), chunksize=4):
+            pass
+
+
+def _simulate(folder: Path, sensor: str, seed: int, number: int) -> None:
+    """Write sweep ``number`` with its labels."""
+    layout, measuring = np.random.default_rng((seed, number)).spawn(2)
+    scene = sample_scene(layout, SENSORS[sensor].height)
+    sweep = cast(scene, SENSORS[sensor], measuring)
+    met = np.bincount(sweep.objects[sweep.objects != NOTHING], minlength=len(scene.names)) > 0
+    image_boxes, truncated = boxes_in_image(scene.boxes, CALIBRATION)
+    objects = Objects(
+        names=scene.names,
+        boxes=scene.boxes,
+        image_boxes=image_boxes,
+        truncated=truncated,
+        occluded=(sweep.visible[:, None] < OCCLUSION).sum(axis=1),
+        scores=np.ones(len(scene.names)),
+    )
+    around = objects._replace(image_boxes=np.full_like(image_boxes, -1), truncated=np.full_like(truncated, -1))
+    name = f"{number:06d}"
+    sweep.points.tofile(folder / "velodyne" / f"{name}.bin")
+    write_calibration(folder / "calib" / f"{name}.txt", CALIBRATION)
+    write_objects(folder / "label_2" / f"{name}.txt", objects.only(met & (truncated < MOST_TRUNCATED)), CALIBRATION)
+    write_objects(folder / "label_360" / f"{name}.txt", around.only(met), CALIBRATION)
+
+
+def _is_complete(root: Path, wanted: dict) -> bool:
+    """Whether `root` is the wanted set; False if there is nothing yet.
+
+    Raises:
+        FileExistsError: there is something else.
+    """
+    if not root.exists() or (root.is_dir() and not any(root.iterdir())):
+        return False
+    try:
+        found = json.loads((root / "demo.json").read_text())
+    except (OSError, ValueError):
+        found = "not a LiDAR demo set"
+    number = len(list((root / "training" / "velodyne").glob("*.bin")))
+    if found == wanted and number == wanted["num_train"] + wanted["num_val"]:
+        return True
+    if found == wanted:
+        found = "a LiDAR demo set from which sweeps are missing"
+    raise FileExistsError(
+        f"{root} exists and is {found}, not the demo set {wanted}: choose another folder, or move this one away"
+    )

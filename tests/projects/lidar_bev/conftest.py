@@ -1,0 +1,26 @@
+"""Real sweeps, where they are at hand."""
+
+from pathlib import Path
+
+import pytest
+
+from projects.lidar_bev.simulation import make_demo_sweeps
+
+LIDAR_DATA = Path(__file__).parents[4] / "shared" / "data" / "lidar"
+
+
+@pytest.fixture(scope="session")
+def lidar_data() -> Path:
+    """The folder of real sweeps beside the project; tests that ask for it are skipped where it is absent."""
+    if not LIDAR_DATA.is_dir():
+        pytest.skip(f"{LIDAR_DATA} is absent")
+    return LIDAR_DATA
+
+
+@pytest.fixture(scope="session")
+def simulated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A simulated set of 80 training and 16 validation sweeps."""
+    pytest.importorskip("open3d")
+    root = tmp_path_factory.mktemp("simulated") / "set"
+    make_demo_sweeps(root, num_train=80, num_val=16)
+    return root
