@@ -10,7 +10,6 @@ a config gives the weights that the runs start from. Every call ends with a Mark
 """
 
 import argparse
-import csv
 import shutil
 import sys
 from collections.abc import Sequence
@@ -33,6 +32,7 @@ from ccrop.evaluation.roi_knn import balanced_accuracy
 from ccrop.hooks.inference import object_features
 from ccrop.hooks.roi_knn import annotated_regions, roi_knn
 from ccrop.models import Siamese
+from ccrop.rows import append_row, mean_and_spread, read_rows
 from ccrop.runner import build_runner, load_config, load_pretrained
 
 matplotlib.use("Agg")
@@ -113,30 +113,6 @@ def name_of(path: str, args: argparse.Namespace) -> str:
     return Path(path).stem + args.tag
 
 
-def read_rows(file: Path) -> list[dict[str, str]]:
-    """Rows of earlier runs; none where there is no file.
-
-    Raises:
-        ValueError: the file has other columns.
-    """
-    if not file.exists():
-        return []
-    with file.open(newline="") as handle:
-        reader = csv.DictReader(handle)
-        if tuple(reader.fieldnames or ()) != COLUMNS:
-            raise ValueError(f"{file} has other columns than this comparison writes: name another --csv")
-        return list(reader)
-
-
-def append_row(file: Path, row: dict[str, Any]) -> None:
-    new = not file.exists()
-    with file.open("a", newline="") as handle:
-        writer = csv.DictWriter(handle, COLUMNS)
-        if new:
-            writer.writeheader()
-        writer.writerow(row)
-
-
 def summary(rows: Sequence[dict[str, str]], data: str) -> dict[str, dict[str, list[float]]]:
     """Figures of all seeds by arm, in the order of the rows, and column."""
     arms: dict[str, dict[str, list[float]]] = {}
@@ -154,14 +130,8 @@ def markdown(arms: dict[str, dict[str, list[float]]], data: str) -> str:
     seeds = {len(columns["roi_s8_small"]) for columns in arms.values()}
     header = [f"{data}, {'/'.join(map(str, sorted(seeds)))} seeds, %", *SHOWN.values()]
     lines = [header, ["---"] * len(header)]
-    lines += [[arm.replace("_", " "), *map(spread_of, columns.values())] for arm, columns in arms.items()]
+    lines += [[arm.replace("_", " "), *map(mean_and_spread, columns.values())] for arm, columns in arms.items()]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
-def spread_of(figures: Sequence[float]) -> str:
-    if not figures:
-        return ""
-    return f"{np.mean(figures):.1f}" + (f" ± {np.std(figures, ddof=1):.1f}" if len(figures) > 1 else "")
 
 
 def plot(arms: dict[str, dict[str, list[float]]], data: str, file: Path) -> None:
@@ -182,7 +152,7 @@ def plot(arms: dict[str, dict[str, list[float]]], data: str, file: Path) -> None
 
 def report(file: Path) -> None:
     """Print and write the tables, and draw a plot for each data set."""
-    rows = read_rows(file)
+    rows = read_rows(file, COLUMNS)
     tables = []
     for data in dict.fromkeys(row["data"] for row in rows):
         arms = summary(rows, data)
@@ -219,12 +189,12 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
 def main(argv: Sequence[str] | None = None) -> int:
     args = parse(argv)
     try:
-        done = {tuple(row[name] for name in KEY) for row in read_rows(args.csv)}
+        done = {tuple(row[name] for name in KEY) for row in read_rows(args.csv, COLUMNS)}
         for seed in args.seeds:
             for path in args.configs:
                 key = (Path(args.data_root).name, name_of(path, args), str(seed))
                 if key not in done:
-                    append_row(args.csv, dict(zip(KEY, key, strict=True)) | run(path, args, seed))
+                    append_row(args.csv, dict(zip(KEY, key, strict=True)) | run(path, args, seed), COLUMNS)
         report(args.csv)
     except (OSError, ValueError, MissingData) as error:
         print(f"compare.py: {error}", file=sys.stderr)

@@ -11,14 +11,12 @@ interrupted comparison goes on where it stopped. Every call ends with a Markdown
 
 import argparse
 import copy
-import csv
 import json
 import sys
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from time import perf_counter
-from typing import Any
 
 import matplotlib
 import numpy as np
@@ -30,6 +28,7 @@ from ccrop.compat.checkpoint import UntrustedCheckpoint
 from ccrop.compute import fit_to_budget
 from ccrop.datasets import MissingData
 from ccrop.hooks.checkpoint import latest_checkpoint
+from ccrop.rows import append_row, mean_and_spread, read_rows
 from projects.detection_transfer.backbone import RANDOM
 from projects.detection_transfer.data import share_of
 from projects.detection_transfer.finetune import (
@@ -118,7 +117,7 @@ class Comparison:
     def measure(self, labels: float, arm: str, seed: int) -> None:
         """Fine-tune and add a row, unless it is there."""
         key = dict(zip(KEY, (self.data, f"{labels:g}", arm, str(seed)), strict=True))
-        if any(all(row[name] == key[name] for name in KEY) for row in read_rows(self.args.csv)):
+        if any(all(row[name] == key[name] for name in KEY) for row in read_rows(self.args.csv, COLUMNS)):
             return
         init = RANDOM if arm == RANDOM_LONG else arm
         config = copy.deepcopy(self.config)
@@ -138,31 +137,7 @@ class Comparison:
             seconds=round(perf_counter() - start),
         )
         row |= {name: round(figures[name], 5) for name in FIGURES if figures[name] == figures[name]}
-        append_row(self.args.csv, row)
-
-
-def read_rows(file: Path) -> Rows:
-    """Rows of earlier runs; none where there is no file.
-
-    Raises:
-        ValueError: the file has other columns.
-    """
-    if not file.exists():
-        return []
-    with file.open(newline="") as handle:
-        reader = csv.DictReader(handle)
-        if tuple(reader.fieldnames or ()) != COLUMNS:
-            raise ValueError(f"{file} has other columns than this comparison writes: name another --csv")
-        return list(reader)
-
-
-def append_row(file: Path, row: dict[str, Any]) -> None:
-    new = not file.exists()
-    with file.open("a", newline="") as handle:
-        writer = csv.DictWriter(handle, COLUMNS)
-        if new:
-            writer.writeheader()
-        writer.writerow(row)
+        append_row(self.args.csv, row, COLUMNS)
 
 
 def figures_by_seed(rows: Rows, arm: str, name: str) -> dict[int, float]:
@@ -188,18 +163,12 @@ def markdown(rows: Rows, data: str, labels: str) -> str:
     header += [f"AP_S over {other}" for other in others]
     lines = [header, ["---"] * len(header)]
     for arm in arms:
-        cells = [spread_of(list(figures_by_seed(rows, arm, name).values())) for name in SHOWN]
+        cells = [mean_and_spread(list(figures_by_seed(rows, arm, name).values())) for name in SHOWN]
         for other in others:
             difference, half = paired_difference(*(figures_by_seed(rows, each, "AP_S") for each in (arm, other)))
             cells.append("" if arm == other else f"{difference:+.1f}" + (f" ± {half:.1f}" if half == half else ""))
         lines.append([arm.replace("_", " "), *cells])
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
-def spread_of(figures: Sequence[float]) -> str:
-    if not figures:
-        return ""
-    return f"{np.mean(figures):.1f}" + (f" ± {np.std(figures, ddof=1):.1f}" if len(figures) > 1 else "")
 
 
 def plot(rows: Rows, data: str, file: Path) -> None:
@@ -224,7 +193,7 @@ def plot(rows: Rows, data: str, file: Path) -> None:
 
 def report(file: Path) -> None:
     """Print and write the tables, and draw a plot for each data set."""
-    rows, tables = read_rows(file), []
+    rows, tables = read_rows(file, COLUMNS), []
     for data in dict.fromkeys(row["data"] for row in rows):
         own = [row for row in rows if row["data"] == data]
         for labels in sorted({row["labels"] for row in own}, key=float):

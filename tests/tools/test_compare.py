@@ -67,8 +67,8 @@ def test_the_report_has_mean_and_spread_over_seeds(tmp_path: Path):
     module = module_from_spec(spec)
     spec.loader.exec_module(module)
     for seed, share in enumerate((0.5, 0.6, 0.7)):
-        module.append_row(tmp_path / "x.csv", dict(data="d", arm="a_b", seed=seed, roi_s8_small=share))
-    module.append_row(tmp_path / "x.csv", dict(data="d", arm="c", seed=0, roi_s8_small=0.25))
+        module.append_row(tmp_path / "x.csv", dict(data="d", arm="a_b", seed=seed, roi_s8_small=share), module.COLUMNS)
+    module.append_row(tmp_path / "x.csv", dict(data="d", arm="c", seed=0, roi_s8_small=0.25), module.COLUMNS)
     module.report(tmp_path / "x.csv")
     lines = (tmp_path / "x.md").read_text().splitlines()
     assert lines[2].startswith("| a b | 60.0 ± 10.0 |")
