@@ -108,7 +108,7 @@ def load_config(path: str | Path, data_root: str | Path | None = None, options: 
             + _layout(config, default or "ROOT")
         )
     unsettled = (None, config.get("data_root"))
-    for settings in _dicts(config):
+    for settings in dicts_of(config):
         if "data_root" in settings and settings["data_root"] in unsettled:
             settings["data_root"] = str(root)
     config.experiment = path.stem + ("_demo" if demo else "")
@@ -219,7 +219,7 @@ def build_runner(
     return PretrainRunner.from_cfg(config)
 
 
-def _dicts(node: Any) -> Iterator[dict[str, Any]]:
+def dicts_of(node: Any) -> Iterator[dict[str, Any]]:
     """All dictionaries of a config, nested ones in lists too."""
     if isinstance(node, Config):
         node = node._cfg_dict
@@ -227,7 +227,7 @@ def _dicts(node: Any) -> Iterator[dict[str, Any]]:
         yield node
     children = node.values() if isinstance(node, dict) else node if isinstance(node, list | tuple) else ()
     for child in children:
-        yield from _dicts(child)
+        yield from dicts_of(child)
 
 
 def _layout(config: Config, root: str | Path) -> str:
@@ -238,7 +238,7 @@ def _layout(config: Config, root: str | Path) -> str:
 def _fit_to_machine(config: Config, launcher: str) -> None:
     """No more workers than cores; gloo and unsynchronised BN where there is no GPU."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    for settings in _dicts(config):
+    for settings in dicts_of(config):
         if "num_workers" in settings:
             settings["num_workers"] = min(settings["num_workers"], cores)
     config.train_dataloader.persistent_workers = config.train_dataloader.num_workers > 0

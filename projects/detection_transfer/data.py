@@ -11,6 +11,7 @@ from mmengine.config import Config
 from mmengine.registry import DATASETS
 
 from ccrop.datasets.coco import find_annotations, find_split
+from ccrop.runner import dicts_of
 
 
 def settle_coco(config: Config, root: str | Path) -> None:
@@ -34,7 +35,9 @@ def settle_coco(config: Config, root: str | Path) -> None:
             metainfo=dict(classes=classes),
         )
     config.test_evaluator.ann_file = str(files["val"])
-    set_classes(config.model, len(classes))
+    for settings in dicts_of(config.model):  # every head
+        if "num_classes" in settings:
+            settings["num_classes"] = len(classes)
 
 
 def categories_of(contents: dict[str, dict[str, Any]], files: dict[str, Path]) -> tuple[str, ...]:
@@ -83,14 +86,6 @@ def check_boxes(content: dict[str, Any], file: Path) -> None:
             f"{content['annotations'][first]['id']}: {boxes[first].tolist()} in an image of "
             f"{limits[first].astype(int).tolist()} pixels; repair or remove them"
         )
-
-
-def set_classes(node: Any, number: int) -> None:
-    """Give every head of a model config so many classes."""
-    for child in node.values() if isinstance(node, dict) else node if isinstance(node, list) else ():
-        set_classes(child, number)
-    if isinstance(node, dict) and "num_classes" in node:
-        node["num_classes"] = number
 
 
 def share_of(text: str) -> float:

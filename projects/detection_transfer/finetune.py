@@ -14,7 +14,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from ccrop.compat.checkpoint import install_safe_checkpoints
 from ccrop.datasets import MissingData
-from ccrop.runner import BriefRunner
+from ccrop.runner import BriefRunner, dicts_of
 from projects.detection_transfer.backbone import RANDOM, backbone_weights
 from projects.detection_transfer.data import settle_coco, use_labels
 
@@ -43,11 +43,13 @@ def load_config(path: str | Path, data_root: str | Path | None = None, options: 
     if config.train_dataloader.dataset.type == "CocoDataset":
         settle_coco(config, root)
     else:
-        _set_everywhere(config, "data_root", str(root))
+        for settings in dicts_of(config):
+            if "data_root" in settings:
+                settings["data_root"] = str(root)
     for loader in (config.train_dataloader, config.test_dataloader):
         loader.persistent_workers = loader.num_workers > 0
     if not torch.cuda.is_available():
-        _replace(config._cfg_dict, "SyncBN", "BN")
+        without_sync_bn(config)
     config.headline = f"{Path(path).stem} on {root}"
     config.experiment = Path(path).stem
     return config
@@ -143,20 +145,8 @@ def step_tflop(config: Config) -> float:
     return counter.get_total_flops() / 1e12
 
 
-def _set_everywhere(config: Config, key: str, value: Any) -> None:
-    nodes = [config._cfg_dict]
-    while nodes:
-        node = nodes.pop()
-        if isinstance(node, dict):
-            if key in node:
-                node[key] = value
-            nodes += node.values()
-        elif isinstance(node, list | tuple):
-            nodes += node
-
-
-def _replace(node: Any, old: str, new: str) -> None:
-    for child in node.values() if isinstance(node, dict) else node if isinstance(node, list | tuple) else ():
-        _replace(child, old, new)
-    if isinstance(node, dict) and node.get("type") == old:
-        node["type"] = new
+def without_sync_bn(config: Config) -> None:
+    """Plain BN in place of SyncBN, which needs a GPU."""
+    for settings in dicts_of(config):
+        if settings.get("type") == "SyncBN":
+            settings["type"] = "BN"

@@ -15,7 +15,7 @@ from mmengine.config import Config
 from mmengine.registry import DefaultScope
 from mmengine.structures import InstanceData
 
-from projects.detection_transfer.finetune import _replace
+from projects.detection_transfer.finetune import without_sync_bn
 
 CONFIGS = ROOT / "projects/detection_transfer/configs"
 OWN = sorted(file.stem for file in CONFIGS.glob("*.py"))
@@ -34,7 +34,7 @@ def config_of(name: str) -> Config:
         config.model.train_cfg.rpn_proposal.max_per_img = config.model.test_cfg.rpn.max_per_img = 50
         config.model.train_cfg.rcnn.sampler.num = 32
     if not torch.cuda.is_available():
-        _replace(config._cfg_dict, "SyncBN", "BN")
+        without_sync_bn(config)
     return config
 
 
