@@ -2,11 +2,13 @@
 
 import argparse
 import csv
+from collections.abc import Sequence
 from pathlib import Path
 
 import matplotlib
 import numpy as np
 import torch
+from mmengine.config import Config
 from mmengine.registry import DATASETS
 from torch import Tensor
 
@@ -15,6 +17,7 @@ from ccrop.evaluation.confusion import class_figures, confusion_matrix
 from ccrop.evaluation.linear import LEARNING_RATES
 from ccrop.evaluation.roi_knn import balanced_accuracy
 from ccrop.hooks.inference import image_features
+from ccrop.models import Siamese
 from evaluations.common import WORKERS, add_model, load, percent, print_table
 
 matplotlib.use("Agg")
@@ -45,30 +48,45 @@ def add(commands: argparse._SubParsersAction) -> None:
 
 def image_knn(args: argparse.Namespace) -> None:
     """Print a Markdown table, one row a number of neighbours."""
-    (bank, bank_labels), (queries, labels), classes = class_features(args)
+    (bank, bank_labels), (queries, labels), classes = features_of(args)
     found = {f"k {k}": knn_predict(bank, bank_labels, queries, k) for k in args.k}
     report("kNN, temperature 0.07", found, labels, classes, args.out)
 
 
 def linear(args: argparse.Namespace) -> None:
     """Print a Markdown table, one row a learning rate."""
-    (train, train_labels), (test, labels), classes = class_features(args)
+    (train, train_labels), (test, labels), classes = features_of(args)
     found = linear_probe(train, train_labels, test, args.lr, args.epochs)
     report("linear", {f"learning rate {lr:g}": predicted for lr, predicted in found.items()}, labels, classes, args.out)
 
 
-def class_features(
-    args: argparse.Namespace,
-) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor], tuple[str, ...]]:
-    """Features and labels of the sets of the run's kNN, training and test images, all of them by default; classes."""
+def features_of(args: argparse.Namespace) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor], tuple[str, ...]]:
+    """:func:`class_features` as the command line asks for them."""
     config, model = load(args)
+    found = class_features(config, model, args.images, args.image_size)
+    print(f"{len(found[0][1])} images of train, {len(found[1][1])} of test of {config.data_root}\n")
+    return found
+
+
+def class_features(
+    config: Config, model: Siamese, images: int | None = None, image_size: Sequence[int] | None = None
+) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor], tuple[str, ...]]:
+    """Features and labels of the sets of the run's kNN, training and test images; names of the classes.
+
+    Args:
+        images: of each side; by default as many as the config says.
+        image_size: (height, width) in pixels; by default the config's.
+
+    Raises:
+        ValueError: the config has no kNN.
+    """
     hook = config.default_hooks.get("knn")
     if not hook:
         raise ValueError("the config has no kNN hook, which would name the sets with classes")
-    sets = [DATASETS.build(side | dict(subset=args.images)) for side in (hook.bank, hook.queries)]
-    image_size = tuple(args.image_size or hook.image_size)
-    sides = [image_features(model, dataset, image_size, num_workers=WORKERS) for dataset in sets]
-    print(f"{len(sets[0])} images of train, {len(sets[1])} of test of {config.data_root}\n")
+    subset = {} if images is None else dict(subset=images)
+    sets = [DATASETS.build(side | subset) for side in (hook.bank, hook.queries)]
+    size = tuple(image_size or hook.image_size)
+    sides = [image_features(model, dataset, size, num_workers=WORKERS) for dataset in sets]
     number = int(torch.cat([labels for _, labels in sides]).max()) + 1
     return *sides, sets[0].classes or tuple(map(str, range(number)))
 
