@@ -15,7 +15,14 @@ from mmengine.config import DictAction
 from ccrop.compat.checkpoint import UntrustedCheckpoint
 from ccrop.datasets import MissingData
 from projects.detection_transfer.data import share_of
-from projects.detection_transfer.finetune import finetune, load_config, search_learning_rate, set_iterations
+from projects.detection_transfer.finetune import (
+    LR_FACTORS,
+    finetune,
+    load_config,
+    search_learning_rate,
+    set_iterations,
+    set_learning_rate,
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -29,6 +36,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--lr-search", type=float, nargs="*", metavar="FACTOR", help="search the learning rate (default: 0.5 1 2 times)"
     )
+    parser.add_argument(
+        "--backbone-lr",
+        type=float,
+        nargs="+",
+        default=[1.0],
+        metavar="FACTOR",
+        help="the backbone's part of the learning rate; several are searched (default: 1)",
+    )
     parser.add_argument("--work-dir", type=Path, help="default: work_dirs/ and the config's name")
     parser.add_argument("--cfg-options", nargs="+", action=DictAction, metavar="K=V", help="override the config")
     args = parser.parse_args(argv)
@@ -37,10 +52,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         if args.iterations:
             set_iterations(config, args.iterations)
         work_dir = args.work_dir or Path("work_dirs", config.experiment)
-        if args.lr_search is not None:
-            factors = args.lr_search or (0.5, 1, 2)
-            lr = search_learning_rate(config, args.init, work_dir, factors, args.labels, args.seed)
-            config.optim_wrapper.optimizer.lr = lr
+        rate = config.optim_wrapper.optimizer.lr, args.backbone_lr[0]
+        if args.lr_search is not None or len(args.backbone_lr) > 1:
+            factors = [1.0] if args.lr_search is None else args.lr_search or LR_FACTORS
+            rate = search_learning_rate(config, args.init, work_dir, factors, args.backbone_lr, args.labels, args.seed)
+        set_learning_rate(config, *rate)
         figures = finetune(config, args.init, work_dir, args.labels, args.seed)
     except (OSError, ValueError, MissingData, UntrustedCheckpoint) as error:
         print(f"{parser.prog}: {error}", file=sys.stderr)

@@ -32,10 +32,12 @@ from ccrop.rows import append_row, mean_and_spread, read_rows
 from projects.detection_transfer.backbone import RANDOM
 from projects.detection_transfer.data import share_of
 from projects.detection_transfer.finetune import (
+    LR_FACTORS,
     finetune,
     load_config,
     search_learning_rate,
     set_iterations,
+    set_learning_rate,
     step_tflop,
 )
 
@@ -45,7 +47,7 @@ from matplotlib import pyplot as plt
 RANDOM_LONG = "random_long"
 KEY = ("data", "labels", "arm", "seed")
 FIGURES = ("AP_S", "AP_tiny", "AP_16-32", "AP", "AP50", "AP75", "AP_M", "AP_L", "AR_S")
-COLUMNS = (*KEY, "lr", "iterations", "tflop", "pretraining_tflop", "seconds", *FIGURES)
+COLUMNS = (*KEY, "lr", "backbone_lr", "iterations", "tflop", "pretraining_tflop", "seconds", *FIGURES)
 SHOWN = ("AP_S", "AP_tiny", "AP_16-32", "AP", "AP50", "AR_S")
 Rows = list[dict[str, str]]
 
@@ -93,10 +95,11 @@ class Comparison:
             (work_dir / "done").touch()
         return last
 
-    def learning_rate(self, arm: str) -> float:
-        """The rate of an initialisation, searched once, with the first seed and ``--lr-labels``."""
-        if len(self.args.lr_factors) == 1:
-            return self.args.lr_factors[0] * self.config.optim_wrapper.optimizer.lr
+    def learning_rate(self, arm: str) -> tuple[float, float]:
+        """An initialisation's rate and the backbone's part of it, searched once, with the first seed."""
+        factors, backbone_factors = self.args.lr_factors, self.args.backbone_lr
+        if len(factors) == len(backbone_factors) == 1:
+            return factors[0] * self.config.optim_wrapper.optimizer.lr, backbone_factors[0]
         rates = json.loads(self.rates_file.read_text()) if self.rates_file.exists() else {}
         key = f"{self.data} {arm}"
         if key not in rates:
@@ -105,14 +108,15 @@ class Comparison:
                 self.config,
                 self.pretrained(arm, seed),
                 self.work_dir / "lr" / arm,
-                self.args.lr_factors,
+                factors,
+                backbone_factors,
                 self.args.lr_labels,
                 seed,
             )
             rates = json.loads(self.rates_file.read_text()) if self.rates_file.exists() else {}
             self.rates_file.write_text(json.dumps(rates | {key: found}, indent=1))
             return found
-        return rates[key]
+        return tuple(rates[key])
 
     def measure(self, labels: float, arm: str, seed: int) -> None:
         """Fine-tune and add a row, unless it is there."""
@@ -121,7 +125,8 @@ class Comparison:
             return
         init = RANDOM if arm == RANDOM_LONG else arm
         config = copy.deepcopy(self.config)
-        config.optim_wrapper.optimizer.lr = self.learning_rate(init)
+        lr, backbone_lr = self.learning_rate(init)
+        set_learning_rate(config, lr, backbone_lr)
         step = self.step_tflop
         pretraining_tflop = self.args.tflop if init != RANDOM else 0.0
         if arm == RANDOM_LONG:
@@ -130,7 +135,8 @@ class Comparison:
         start = perf_counter()
         figures = finetune(config, self.pretrained(init, seed), work_dir, labels, seed)
         row = key | dict(
-            lr=config.optim_wrapper.optimizer.lr,
+            lr=lr,
+            backbone_lr=round(lr * backbone_lr, 6),
             iterations=config.train_cfg.max_iters,
             tflop=round(step * config.train_cfg.max_iters, 3),
             pretraining_tflop=pretraining_tflop,
@@ -215,8 +221,9 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--iterations", type=int, help="of fine-tuning; by default the config's")
     parser.add_argument("--no-long", action="store_true", help=f"leave out {RANDOM_LONG}")
     parser.add_argument(
-        "--lr-factors", type=float, nargs="+", default=[0.5, 1, 2], help="one: no search (default: 0.5 1 2)"
+        "--lr-factors", type=float, nargs="+", default=LR_FACTORS, help="of the config's rate (default: 0.5 1 2)"
     )
+    parser.add_argument("--backbone-lr", type=float, nargs="+", default=[1.0], help="parts of it (default: 1)")
     parser.add_argument("--lr-labels", type=share_of, default=0.1, help="share that the rates are searched with")
     parser.add_argument("--csv", type=Path, default=Path("transfer.csv"), help="default: %(default)s")
     parser.add_argument("--work-dirs", type=Path, default=Path("work_dirs/transfer"), help="default: %(default)s")

@@ -3,6 +3,7 @@
 import copy
 import json
 from collections.abc import Sequence
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from ccrop.runner import BriefRunner, dicts_of
 from projects.detection_transfer.backbone import RANDOM, backbone_weights
 from projects.detection_transfer.data import settle_coco, use_labels
 
+LR_FACTORS = (0.5, 1.0, 2.0)  # of the config's learning rate
 HELD_OUT = 0.2  # of the labelled images, to choose a learning rate by
 
 
@@ -108,27 +110,47 @@ def finetune(
     return figures
 
 
+def set_learning_rate(config: Config, lr: float, backbone: float = 1.0) -> None:
+    """Train with a rate, and the backbone with a multiple of it.
+
+    A pretrained backbone and a new head ask for different rates: what is right for the head may overwrite the backbone.
+    """
+    config.merge_from_dict(
+        {"optim_wrapper.optimizer.lr": lr, "optim_wrapper.paramwise_cfg.custom_keys.backbone.lr_mult": backbone}
+    )
+
+
 def search_learning_rate(
-    config: Config, init: str, work_dir: str | Path, factors: Sequence[float], labels: float = 1.0, seed: int = 0
-) -> float:
-    """The learning rate, of some multiples of the config's, with the best AP_S on held-out labelled images.
+    config: Config,
+    init: str,
+    work_dir: str | Path,
+    factors: Sequence[float] = LR_FACTORS,
+    backbone_factors: Sequence[float] = (1.0,),
+    labels: float = 1.0,
+    seed: int = 0,
+) -> tuple[float, float]:
+    """The learning rate with the best AP_S on held-out labelled images, and the backbone's multiple of it.
 
     One rate for all favours one initialisation, so each gets its own; the val split is not looked at.
 
     Args:
+        config: stays as it is.
         factors: of the config's learning rate.
+        backbone_factors: of each of these rates, for the backbone alone.
     """
     base = config.optim_wrapper.optimizer.lr
     found = {}
-    for factor in factors:
-        config.optim_wrapper.optimizer.lr = base * factor
-        figures = finetune(config, init, Path(work_dir, f"lr_{base * factor:g}"), labels, seed, HELD_OUT)
+    for rate, backbone in product([base * factor for factor in factors], backbone_factors):
+        own = copy.deepcopy(config)
+        set_learning_rate(own, rate, backbone)
+        figures = finetune(own, init, Path(work_dir, f"lr_{rate:g}_{backbone:g}"), labels, seed, HELD_OUT)
         small = figures["AP_S"]
-        found[base * factor] = small if small == small else figures["AP"]
-    config.optim_wrapper.optimizer.lr = base
+        found[rate, backbone] = small if small == small else figures["AP"]
     best = max(found, key=found.get)
-    listed = ", ".join(f"{rate:g}: {figure:.2%}" for rate, figure in found.items())
-    MMLogger.get_current_instance().info(f"AP_S on held-out images by learning rate {listed}; taking {best:g}")
+    listed = ", ".join(f"{rate:g} x {backbone:g}: {figure:.2%}" for (rate, backbone), figure in found.items())
+    MMLogger.get_current_instance().info(
+        f"AP_S on held-out images by learning rate x the backbone's part: {listed}; taking {best[0]:g} x {best[1]:g}"
+    )
     return best
 
 

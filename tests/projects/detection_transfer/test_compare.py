@@ -38,7 +38,7 @@ def test_rows_rates_tables_pictures_and_resuming(demo_root: Path, tmp_path: Path
     pretraining.write_text(pretraining.read_text() + NARROW_PRETRAINING)
     command = script(
         "compare.py", CONFIG, "--data-root", demo_root, "--pretrain", pretraining, "--labels", "20%", "--seeds", 0,
-        "--tflop", "0.001", "--iterations", 2, "--lr-factors", 1, 2, "--lr-labels", "50%", "--csv", "t.csv",
+        "--tflop", "0.001", "--iterations", 2, "--lr-factors", 2, "--backbone-lr", 0.1, 1, "--lr-labels", "50%", "--csv", "t.csv",
         "--cfg-options", *NARROW,
     )  # fmt: skip
     first = run(command, tmp_path)
@@ -54,6 +54,8 @@ def test_rows_rates_tables_pictures_and_resuming(demo_root: Path, tmp_path: Path
     step = float(random["tflop"]) / 2
     assert int(long["iterations"]) == pytest.approx(2 + 0.001 / step, abs=1)
     assert random["pretraining_tflop"] == "0.0"
+    assert random["lr"] == "0.002"
+    assert {float(row["backbone_lr"]) for row in measured} <= {0.0002, 0.002}
     assert rcrop["pretraining_tflop"] == "0.001"
     assert all(0 <= float(row["AP_S"]) <= 1 for row in measured)
     assert (tmp_path / f"t_{demo_root.name}.png").stat().st_size > 5000
