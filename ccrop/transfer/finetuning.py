@@ -92,7 +92,7 @@ def build_runner(
     init: str,
     work_dir: str | Path,
     seed: int,
-    hook: str | type[BackboneInitHook],
+    hook: type[BackboneInitHook],
     trained_on: str,
 ) -> BriefRunner:
     """A runner that loads the backbone when it begins.
@@ -100,11 +100,12 @@ def build_runner(
     Args:
         config: its headline, hooks, seed and work_dir are set here.
         init: see :class:`.BackboneInitHook`.
-        hook: that class, a subclass, or the name of one.
+        hook: that class or a subclass; the config keeps its name, so that it can be written and read again.
         trained_on: which examples, for the log.
     """
     install_safe_checkpoints()
-    config.custom_hooks = [*config.get("custom_hooks", []), dict(type=hook, init=str(init))]
+    name = f"{hook.__module__}.{hook.__name__}"
+    config.custom_hooks = [*config.get("custom_hooks", []), dict(type=name, init=str(init))]
     config.work_dir = str(work_dir)
     config.randomness.seed = seed
     config.headline += f", backbone {init}, trained on {trained_on}"

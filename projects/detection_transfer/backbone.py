@@ -3,7 +3,6 @@
 import re
 from pathlib import Path
 
-from mmengine.registry import HOOKS
 from torch import Tensor, nn
 
 from ccrop import transfer
@@ -48,7 +47,6 @@ def load_backbone(backbone: nn.Module, file: str | Path) -> list[str]:
     return sorted({name.split(".")[0] for name in behind})
 
 
-@HOOKS.register_module()
 class BackboneInitHook(transfer.BackboneInitHook):
     """Load the pretrained ResNet when a run begins.
 

@@ -11,7 +11,7 @@ from mmengine.config import Config
 from ccrop.datasets import MissingData
 from ccrop.runner import dicts_of
 from ccrop.transfer import RANDOM, Transfer, build_runner
-from projects.detection_transfer.backbone import backbone_weights
+from projects.detection_transfer.backbone import BackboneInitHook, backbone_weights
 from projects.detection_transfer.data import settle_coco, use_labels
 
 
@@ -75,7 +75,7 @@ def finetune(
     config = copy.deepcopy(config)
     used = use_labels(config, labels, seed, held_out)
     trained_on = f"{'{} of {}'.format(*used) if used else 'all'} labelled images"
-    runner = build_runner(config, init, work_dir, seed, "BackboneInitHook", trained_on)
+    runner = build_runner(config, init, work_dir, seed, BackboneInitHook, trained_on)
     backbone = runner.model.backbone
     bn = "as they are" if backbone.norm_eval else "trained"
     runner.logger.info(f"{max(backbone.frozen_stages, 0)} stages of the backbone frozen, its BN statistics {bn}")

@@ -17,7 +17,7 @@ from ccrop.transfer import RANDOM, Transfer, backbone_weights, build_runner
 from ccrop.transfer.backbone import BackboneInitHook
 from projects.lidar_bev.datasets import SweepDataset, UnreadableSweep
 from projects.lidar_bev.detection.detector import CenterPoint
-from projects.lidar_bev.detection.figures import center_figures, has_kitti_labels, kitti_figures, tested
+from projects.lidar_bev.detection.figures import center_figures, compared, has_kitti_labels, kitti_figures
 from projects.lidar_bev.detection.samples import use_labels
 from projects.lidar_bev.evaluation.center_ap import Detections
 
@@ -91,18 +91,18 @@ def finetune(
     runner = build_runner(config, init, work_dir, seed, BackboneInitHook, trained_on)
     runner.train()
     model = runner.model
-    figures = test(getattr(model, "module", model), DATASETS.build(config.test_dataset))
+    figures = measured(getattr(model, "module", model), DATASETS.build(config.test_dataset))
     Path(work_dir, "figures.json").write_text(json.dumps(figures, indent=1))
     return figures
 
 
-def test(model: CenterPoint, dataset: SweepDataset) -> dict[str, float]:
+def measured(model: CenterPoint, dataset: SweepDataset) -> dict[str, float]:
     """The figures of a detector on a data set, each sweep alone."""
     indices, found, sweeps = [], [], []
     for index, sample, each in detected(model, dataset):
         indices.append(index)
         found.append(each)
-        sweeps.append(tested(sample, each, model.backbone.grid))
+        sweeps.append(compared(sample, each, model.backbone.grid))
     figures = center_figures(sweeps, model.classes)
     if has_kitti_labels(dataset):
         figures |= kitti_figures(dataset, indices, found)

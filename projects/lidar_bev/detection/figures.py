@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from itertools import pairwise
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -27,7 +28,7 @@ RANGES = (0.0, 15.0, 30.0, np.inf)  # metres from the sensor
 POINTS = (1, 10, 100, np.iinfo(np.int64).max)  # in an object's box
 
 
-class Tested(NamedTuple):
+class Compared(NamedTuple):
     """A sweep and what was found in it.
 
     Attributes:
@@ -42,7 +43,7 @@ class Tested(NamedTuple):
     found_points: NDArray[np.int64]
 
 
-def tested(sample: dict[str, NDArray], found: Detections, grid: Grid) -> Tested:
+def compared(sample: dict[str, NDArray], found: Detections, grid: Grid) -> Compared:
     """Lay a sweep's detections beside its objects.
 
     Objects without a point or with their center off the grid do not count, and neither do detections whose center
@@ -57,7 +58,7 @@ def tested(sample: dict[str, NDArray], found: Detections, grid: Grid) -> Tested:
     on_grid = ((boxes[:, :2] >= grid.low[:2]) & (boxes[:, :2] < grid.high[:2])).all(axis=1)
     ignored = np.zeros(len(found.boxes), dtype=bool)
     ignored[points_in_boxes(found.boxes[:, :3], boxes[labels == OTHER])[0]] = True
-    return Tested(
+    return Compared(
         Truth(boxes, labels, on_grid & (num_points > 0)),
         found._replace(counted=~ignored),
         num_points,
@@ -65,7 +66,7 @@ def tested(sample: dict[str, NDArray], found: Detections, grid: Grid) -> Tested:
     )
 
 
-def center_figures(sweeps: Sequence[Tested], classes: Sequence[str]) -> dict[str, float]:
+def center_figures(sweeps: Sequence[Compared], classes: Sequence[str]) -> dict[str, float]:
     """Average precision by the distance of centers, in [0, 1], and errors.
 
     Returns:
@@ -100,13 +101,13 @@ def kitti_figures(dataset: KittiSweeps, indices: Sequence[int], found: Sequence[
         indices: of the sweeps.
         found: in each of them.
     """
-    base = f"{dataset.data_root}/{dataset.folder}"
+    base = Path(dataset.data_root, dataset.folder)
     labels, results = [], []
     for index, each in zip(indices, found, strict=True):
         name = dataset.get_data_info(index)["name"]
-        calibration = read_calibration(f"{base}/calib/{name}.txt")
-        labels.append(read_objects(f"{base}/{dataset.labels}/{name}.txt", calibration))
-        image_boxes, truncated = boxes_in_image(each.boxes, calibration, image_size(f"{base}/image_2/{name}.png"))
+        calibration = read_calibration(base / "calib" / f"{name}.txt")
+        labels.append(read_objects(base / dataset.labels / f"{name}.txt", calibration))
+        image_boxes, truncated = boxes_in_image(each.boxes, calibration, image_size(base / "image_2" / f"{name}.png"))
         unknown = np.zeros(len(each.boxes), dtype=np.int64)
         names = [dataset.classes[label] for label in each.labels]
         result = Objects(names, each.boxes.astype(np.float64), image_boxes, truncated, unknown, each.scores)
