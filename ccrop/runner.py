@@ -12,7 +12,7 @@ from mmengine.dist import barrier, is_main_process
 from mmengine.logging import MMLogger
 from mmengine.model import MMDistributedDataParallel
 from mmengine.optim import AmpOptimWrapper, OptimWrapper
-from mmengine.registry import DATASETS, MODELS
+from mmengine.registry import DATASETS, FUNCTIONS, MODELS
 from mmengine.runner import Runner
 from torch import nn
 
@@ -25,7 +25,7 @@ from ccrop.models import Siamese
 from ccrop.optim import AutocastOptimWrapper
 from ccrop.views import ReferenceAugmentation
 
-DEMO_ROOT = Path("data/demo")
+DEMO_SET = dict(type=make_demo_set, root="data/demo")  # of configs that name no demo_set
 # what MMEngine logs in every run about its own insides
 INSIDE_MMENGINE = ("will be deprecated in future", "Hooks will be executed", "Distributed training is not used")
 
@@ -100,7 +100,7 @@ def load_config(path: str | Path, data_root: str | Path | None = None, options: 
     elif "demo" in config:
         config = Config.fromfile(path.parent / config.demo)
         config.merge_from_dict(options or {})
-        root, demo = DEMO_ROOT, True
+        root, demo = Path(config.get("demo_set", DEMO_SET)["root"]), True
     else:
         where = f"{default} does not exist" if default else "this config has no default place"
         raise MissingData(
@@ -204,7 +204,7 @@ def build_runner(
         init_distributed(launcher, config.env_cfg.dist_cfg)
     if config.on_demo_set:
         if os.environ.get("LOCAL_RANK", "0") == "0":
-            make_demo_set(DEMO_ROOT)
+            FUNCTIONS.build(config.get("demo_set", DEMO_SET))
         barrier()
 
     config.launcher = launcher

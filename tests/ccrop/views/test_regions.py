@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from ccrop.views.centers import BetaCenters
 from ccrop.views.regions import (
     BACKGROUND_TRIES,
     WindowNoise,
@@ -21,7 +22,7 @@ NUM, VIEWS, BOXES, WINDOWS = 5, 2, 4, 6
 
 def noise(seed: int = 0, alpha: float = 0.6, boxes: int = BOXES) -> WindowNoise:
     torch.manual_seed(seed)
-    return WindowNoise.draw(NUM, VIEWS, boxes, WINDOWS, alpha)
+    return WindowNoise.draw(NUM, VIEWS, boxes, WINDOWS, BetaCenters(alpha))
 
 
 def scene(seed: int = 0, turned: bool = False) -> tuple[Tensor, Tensor, Tensor]:
@@ -212,7 +213,7 @@ class TestWindowPairs:
 
 def test_noise_is_beta_in_the_centers_and_uniform_elsewhere():
     torch.manual_seed(0)
-    drawn = WindowNoise.draw(400, 2, 3, 8, alpha=0.5)
+    drawn = WindowNoise.draw(400, 2, 3, 8, BetaCenters(0.5))
     assert drawn.center.mean().item() == pytest.approx(0.5, abs=0.01)
     assert drawn.center.var().item() == pytest.approx(0.125, abs=0.005)  # 1 / (4 (2 alpha + 1))
     for numbers in (drawn.order, drawn.size, drawn.place, drawn.area):

@@ -1,0 +1,6 @@
+"""SimSiam on windows around clusters of KITTI's sweeps."""
+
+from mmengine.config import read_base
+
+with read_base():
+    from ._base_.kitti import *
