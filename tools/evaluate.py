@@ -23,6 +23,10 @@ roi-knn: the same for regions of whole images, and for the background:
 
     python tools/evaluate.py roi-knn work_dirs/simsiam_ccrop_coco/epoch_200.pth
 
+centers: do boxes find the labelled objects of LiDAR sweeps? By geometry, and by shares of the checkpoint's heatmap:
+
+    python tools/evaluate.py centers work_dirs/simsiam_ccrop_bev_demo/epoch_10.pth --split val
+
 A --config without a checkpoint gives the figures of untrained weights.
 """
 
@@ -245,6 +249,21 @@ def linear(args: argparse.Namespace) -> None:
     print_table(["linear, learning rate", "accuracy, %"], rows)
 
 
+def centers(args: argparse.Namespace) -> None:
+    """Print Markdown tables, one row a heatmap."""
+    from projects.lidar_bev.evaluation.proposals import MIN_POINTS
+    from projects.lidar_bev.proposals import evaluate, tables
+
+    config, model = load(args)
+    shares = args.learnt or ([0.0, 0.25, 0.5, 1.0] if args.checkpoint else [0.0])
+    dataset, found = evaluate(config, model, shares, args.split, args.classes, args.sweeps, WORKERS, args.localizer)
+    first = next(iter(found.values()))
+    print(f"{len(dataset)} sweeps of {dataset.data_root}: {len(first.labels)} objects of {MIN_POINTS} points or more")
+    for header, *rows in tables(dataset, found):
+        print()
+        print_table(header, rows)
+
+
 def class_features(args: argparse.Namespace) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Features and classes of the sets of the run's kNN: training images, then test images, all of them by default."""
     config, model = load(args)
@@ -364,6 +383,15 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     command.add_argument("--bank", type=int, default=256, help="images of train (default: %(default)s)")
     command.add_argument("--queries", type=int, default=256, help="images of val (default: %(default)s)")
     command.set_defaults(run=region_knn)
+
+    command = commands.add_parser("centers", help="do boxes find the labelled objects of LiDAR sweeps?")
+    add_model(command)
+    command.add_argument("--split", help="default: the config's")
+    command.add_argument("--classes", nargs="+", help="by which recall is split; default: the data set's")
+    command.add_argument("--sweeps", type=int, help="so many, evenly spaced; default: all")
+    command.add_argument("--learnt", type=float, nargs="+", metavar="SHARE", help="of the learnt heatmap, 0 to 1")
+    command.add_argument("--localizer", nargs="+", action=DictAction, metavar="K=V", help="its other arguments")
+    command.set_defaults(run=centers)
     return parser.parse_args(argv)
 
 

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from ccrop.localization import MultiObject
 from projects.lidar_bev.grid import Grid
-from projects.lidar_bev.heatmap import cells_above_ground, geometric_heatmap, learnt_heatmap, smoothed
+from projects.lidar_bev.heatmap import cells_above_ground, geometric_heatmap, learnt_heatmap, smoothed, walls
 
 CANDIDATES = 4  # for each box that is kept
 
@@ -22,7 +22,8 @@ class BevClusters:
         max_boxes: K.
         sigma: metres, of the Gaussian that makes the cells of one object one hill.
         threshold, floor, merge: of :class:`ccrop.localization.MultiObject`.
-        max_side: boxes with a longer side in metres are walls, hedges or houses, and left out.
+        max_side: boxes with a longer side in metres are houses or bushes, and left out.
+        wall_length, wall_thickness: see :func:`.walls`, which are left out before there are boxes; metres.
         min_side: shorter sides are lengthened to it, in metres.
         spacing: where there are more than K, those come first that are the highest within so many metres, then the
             second highest, and so on.
@@ -40,6 +41,8 @@ class BevClusters:
         floor: float = 0.05,
         merge: float = 0.8,
         max_side: float = 10.0,
+        wall_length: float = 8.0,
+        wall_thickness: float = 1.0,
         min_side: float = 0.8,
         spacing: float = 6.0,
     ) -> None:
@@ -54,6 +57,8 @@ class BevClusters:
         self.sigma = sigma
         self.max_side = max_side
         self.min_side = min_side
+        self.wall_length = wall_length
+        self.wall_thickness = wall_thickness
         self.spacing = spacing
         self.regions = MultiObject(CANDIDATES * max_boxes, threshold, floor, merge=merge)
 
@@ -91,9 +96,10 @@ class BevClusters:
         """``(N, H, W)`` in [0, 1], where the boxes come from; arguments as of the call."""
         cells = cells_above_ground(sweeps, self.cells)
         heatmap = geometric_heatmap(cells, self.cells)
+        wall = walls(heatmap, self.cells, self.wall_length, self.wall_thickness)
         if learnt:
             heatmap = (1 - learnt) * heatmap + learnt * learnt_heatmap(features, cells, self.cells)
-        heatmap = smoothed(heatmap, self.sigma / self.cells.cell)
+        heatmap = smoothed(heatmap.where(~wall, 0.0), self.sigma / self.cells.cell)
         return heatmap / heatmap.amax(dim=(1, 2), keepdim=True).clamp(min=torch.finfo(heatmap.dtype).tiny)
 
 

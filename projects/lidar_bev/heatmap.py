@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ccrop.localization import peak_regions
 from projects.lidar_bev.grid import Grid, stacked
 
 RING = 4.0  # metres of range over which responses are averaged
@@ -106,6 +107,34 @@ def learnt_heatmap(features: Tensor, cells: Cells, grid: Grid) -> Tensor:
     relative = (response[:, 0] / (2 * usual).clamp(min=torch.finfo(torch.float32).tiny)).clamp(max=1)
     large = F.interpolate(relative[:, None], grid.shape, mode="bilinear", align_corners=False)[:, 0]
     return large.nan_to_num(0).where(stands, 0.0)
+
+
+def walls(heatmap: Tensor, grid: Grid, length: float = 8.0, thickness: float = 1.0, level: float = 0.2) -> Tensor:
+    """Which cells ``(N, H, W)`` belong to something long and thin: walls, fences and hedges.
+
+    Connected cells above ``level`` are one thing. It is as long as the line with its largest variance, and as thick as
+    its area over this length, so that corners and bends count as thin, too.
+
+    Args:
+        heatmap: ``(N, H, W)``, not smoothed.
+        grid: its cells.
+        length: metres from which on something thin is a wall.
+        thickness: mean thickness in metres below which something long is one.
+        level: of the heatmap.
+    """
+    num, rows, columns = heatmap.shape
+    above = heatmap > level
+    first = torch.arange(num, device=heatmap.device)[:, None, None] * (rows * columns)
+    thing = (peak_regions(above.float()) + first)[above]
+    y, x = (each.double() * grid.cell for each in above.nonzero()[:, 1:].unbind(dim=1))
+    moments = torch.stack([torch.ones_like(x), x, y, x * x, y * y, x * y])
+    sums = x.new_zeros(6, heatmap.numel()).index_add(1, thing, moments)
+    total, (x, y, xx, yy, xy) = sums[0], sums[1:] / sums[0].clamp(min=1)
+    xx, yy, xy = xx - x * x, yy - y * y, xy - x * y
+    largest = (xx + yy) / 2 + (((xx - yy) / 2).square() + xy.square()).sqrt()
+    long = (12 * largest + grid.cell**2).sqrt()
+    is_wall = (long > length) & (total * grid.cell**2 < thickness * long)
+    return torch.zeros_like(above).masked_scatter(above, is_wall[thing])
 
 
 def smoothed(heatmap: Tensor, sigma: float) -> Tensor:
