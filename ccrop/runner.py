@@ -111,13 +111,14 @@ def load_config(path: str | Path, data_root: str | Path | None = None, options: 
     for settings in dicts_of(config):
         if "data_root" in settings and settings["data_root"] in unsettled:
             settings["data_root"] = str(root)
-    config.experiment = path.stem + ("_demo" if demo else "")
+    config.experiment = path.stem.removesuffix("_demo") + "_demo" if demo else path.stem
     config.on_demo_set = demo
     config.headline = f"{path.stem} on {root}"
     if demo:
+        why = "no data root is named" + (f" and {default} does not exist" if default else "")
         config.headline = (
-            f"DEMO RUN of {path.stem}: no data root is named and {default} does not exist, so this trains with a short "
-            f"schedule on the drawn demo set in {root}. Pretrain on your own images by --data-root"
+            f"DEMO RUN of {path.stem}: {why}, so this trains with a short schedule on the demo set in {root}. "
+            "Pretrain on your own data by --data-root"
         )
     return config
 

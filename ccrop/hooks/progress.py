@@ -83,10 +83,10 @@ class ProgressHook(Hook):
         known = [text.format(scalars[name], unit=unit) for name, text in COLUMNS.items() if name in scalars]
         new = [f"{name} {value:.4g}" for name, value in scalars.items() if name not in COLUMNS]
         images = len(loader) * loader.batch_size * get_world_size()
-        rate = images / seconds
+        speed = f"{images / seconds:.{0 if images >= 10 * seconds else 2}f} {unit}s/s"
         done = runner.epoch + 1
         elapsed = time.perf_counter() - self._run_started
         eta = timedelta(seconds=round(elapsed / (done - self._first_epoch) * (runner.max_epochs - done)))
-        line = [f"epoch {done}/{runner.max_epochs}", *known, *new, f"{rate:.{0 if rate >= 10 else 2}f} {unit}s/s", f"ETA {eta}"]
+        line = [f"epoch {done}/{runner.max_epochs}", *known, *new, speed, f"ETA {eta}"]
         runner.logger.info("  ".join(line))
         runner.visualizer.add_scalars({f"epoch/{name}": value for name, value in scalars.items()}, step=done)

@@ -54,8 +54,8 @@ class UnreadableImagesHook(Hook):
         if len(self._reported) > self.limit * len(dataset):
             files = "\n".join(str(dataset.path(dataset.get_data_info(index))) for index in sorted(self._reported))
             raise TooManyUnreadable(
-                f"{len(self._reported)} of {len(dataset)} {dataset.unit}s are unreadable, more than {self.limit:.0%}: repair or "
-                f"remove them, or raise the UnreadableImagesHook's limit.\n{files}"
+                f"{len(self._reported)} of {len(dataset)} {dataset.unit}s are unreadable, more than {self.limit:.0%}: "
+                f"repair or remove them, or raise the UnreadableImagesHook's limit.\n{files}"
             )
 
     @staticmethod

@@ -32,11 +32,13 @@ def labelled_sweeps(config: Config, split: str | None, classes: list[str] | None
         ValueError: the config's data set has no labels.
     """
     settings = dict(config.train_dataloader.dataset) | dict(pipeline=[], labelled=True, subset=number)
-    if issubclass(settings["type"], SweepFolder):
-        raise ValueError(f"{settings['data_root']}: a folder of sweeps has no labels; name a config of KITTI or nuScenes")
+    kind = settings["type"]
+    kind = DATASETS.get(kind) if isinstance(kind, str) else kind
+    if issubclass(kind, SweepFolder):
+        raise ValueError(f"{settings['data_root']}: a folder has no labels; name a config of KITTI or nuScenes")
     if classes:
         settings["classes"] = classes
-    if issubclass(settings["type"], KittiSweeps):
+    if issubclass(kind, KittiSweeps):
         if split is not None:
             settings["split"] = split
         if Path(settings["data_root"], settings.get("folder", "training"), ALL_AROUND).is_dir():

@@ -22,7 +22,7 @@ class SweepDataset(LocatedDataset):
     the sweep's number, and its own random generator. Labelled sweeps add ``boxes (M, 7)`` float32 (see
     :mod:`projects.lidar_bev.boxes`), ``labels (M,)`` int64, which are positions in ``classes`` or ``OTHER`` for
     objects of any other class, and ``num_points (M,)`` int64, how many points each box holds: none is left out here.
-    Where a hook has found boxes in the sweeps, see :class:`ccrop.datasets.LocatedDataset`, ``clusters (K, 5)`` are those.
+    Where a hook has found boxes in the sweeps, ``clusters (K, 5)`` are those, see :class:`ccrop.datasets.BoxStore`.
     Random numbers depend on (seed, epoch, index) alone. Points with a value that is not finite are left out and
     counted in :attr:`not_finite`. A sweep that cannot be read or has no point left is marked in :attr:`unreadable` and
     the next readable one takes its place.

@@ -1,4 +1,4 @@
-"""Pictures of what a run saw: sweeps with boxes, their heatmaps with Gaussian centers, and the windows of both views."""
+"""Pictures of what a run saw: sweeps with boxes, heatmaps with Gaussian centers, and the windows of both views."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -143,7 +143,7 @@ def _draw_views(axes: Sequence[Axes], model: Siamese, batch: dict[str, Any], gri
         if windows is not None:
             colours = [COLOURS[i % len(COLOURS)] if chosen else FAINT for i, chosen in enumerate(is_object)]
             _outlines(own, _metres(windows[number], grid), colours)
-            own.set_title(f"view {number + 1}: {is_object.sum()} windows of objects, {(~is_object).sum()} of background")
+            own.set_title(f"view {number + 1}: windows of {is_object.sum()} objects, {(~is_object).sum()} background")
 
 
 def _metres(boxes: NDArray, grid: Grid) -> NDArray:

@@ -1,18 +1,15 @@
-"""Simulated sweeps, made where there are none: a small encoder, sized for two CPU cores and ten minutes."""
+"""Simulated sweeps: a small encoder, sized for two CPU cores and ten minutes."""
 
 from mmengine.config import read_base
 
 from projects.lidar_bev.datasets import KittiSweeps
 from projects.lidar_bev.grid import Grid
-from projects.lidar_bev.simulation import make_demo_sweeps
 
 with read_base():
     from .bev import *
 
 grid = dict(type=Grid, low=(-48, -48, -3), high=(48, 48, 1.8), cell=0.375)
-default_data_root = "data/demo_lidar"
-demo = "simsiam_ccrop_bev_demo.py"
-demo_set = dict(type=make_demo_sweeps, root="data/demo_lidar")
+default_data_root = None
 model.backbone.update(grid=grid, size="small")
 model.update(in_channels=96, channels=256, bottleneck=64)
 train_dataloader.dataset.update(type=KittiSweeps, split="train")
