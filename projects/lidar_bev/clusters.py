@@ -10,7 +10,7 @@ from ccrop.localization import MultiObject
 from projects.lidar_bev.grid import Grid
 from projects.lidar_bev.heatmap import cells_above_ground, geometric_heatmap, learnt_heatmap, smoothed, walls
 
-CANDIDATES = 4  # for each box that is kept
+CANDIDATES = 256  # boxes at least from which K are taken
 
 
 class BevClusters:
@@ -60,7 +60,7 @@ class BevClusters:
         self.wall_length = wall_length
         self.wall_thickness = wall_thickness
         self.spacing = spacing
-        self.regions = MultiObject(CANDIDATES * max_boxes, threshold, floor, merge=merge)
+        self.regions = MultiObject(max(CANDIDATES, max_boxes), threshold, floor, merge=merge)
 
     @torch.no_grad()
     def __call__(
