@@ -27,6 +27,10 @@ centers: do boxes find the labelled objects of LiDAR sweeps? By geometry, and by
 
     python tools/evaluate.py centers work_dirs/simsiam_ccrop_bev_demo/epoch_10.pth --split val
 
+window-knn: has a labelled object in a sweep, pooled from the encoder's map, neighbours of its own class?
+
+    python tools/evaluate.py window-knn work_dirs/simsiam_ccrop_bev_demo/epoch_10.pth
+
 A --config without a checkpoint gives the figures of untrained weights.
 """
 
@@ -264,6 +268,21 @@ def centers(args: argparse.Namespace) -> None:
         print_table(header, rows)
 
 
+def sweep_knn(args: argparse.Namespace) -> None:
+    """Print a Markdown table, one column a class."""
+    from projects.lidar_bev.proposals import labelled_sweeps
+    from projects.lidar_bev.window_knn import labelled_windows, window_knn
+
+    config, model = load(args)
+    localizer = TASK_UTILS.build(config.default_hooks.localization.localizer)
+    splits = ("train", args.bank), ("val", args.queries)
+    sets = [labelled_sweeps(config, split, args.classes, number) for split, number in splits]
+    sides = [labelled_windows(model, each, localizer) for each in sets]
+    found = window_knn(*sides, sets[1].classes)
+    print(f"{len(sides[0][1])} windows of train, {len(sides[1][1])} of val of {sets[0].data_root}, k 20\n")
+    print_table(["window-kNN", *found], [["accuracy, %", *(percent([share]) for share in found.values())]])
+
+
 def class_features(args: argparse.Namespace) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Features and classes of the sets of the run's kNN: training images, then test images, all of them by default."""
     config, model = load(args)
@@ -392,6 +411,13 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     command.add_argument("--learnt", type=float, nargs="+", metavar="SHARE", help="of the learnt heatmap, 0 to 1")
     command.add_argument("--localizer", nargs="+", action=DictAction, metavar="K=V", help="its other arguments")
     command.set_defaults(run=centers)
+
+    command = commands.add_parser("window-knn", help="kNN accuracy on labelled objects of LiDAR sweeps")
+    add_model(command)
+    command.add_argument("--classes", nargs="+", help="default: the data set's")
+    command.add_argument("--bank", type=int, default=64, help="sweeps of train (default: %(default)s)")
+    command.add_argument("--queries", type=int, default=40, help="sweeps of val (default: %(default)s)")
+    command.set_defaults(run=sweep_knn)
     return parser.parse_args(argv)
 
 
