@@ -1,4 +1,4 @@
-"""``tools/evaluate.py window-knn``: do the maps of an encoder tell objects from each other and from what else stands?"""
+"""``tools/evaluate.py window-knn``: do an encoder's maps tell objects from each other and from what else stands?"""
 
 import numpy as np
 import torch

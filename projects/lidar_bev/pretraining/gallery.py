@@ -14,6 +14,7 @@ from mmengine.dist import master_only
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from numpy.typing import NDArray
+from PIL import Image
 
 from ccrop.datasets.base import spread
 from ccrop.hooks.inference import evaluating
@@ -57,8 +58,9 @@ class SweepGalleryHook(Hook):
             figure = gallery(model, dataset, hook.localizer, learnt, indices, (runner.seed, runner.epoch), title)
         file = Path(runner.work_dir, "gallery", f"epoch_{runner.epoch:04d}.png")
         file.parent.mkdir(exist_ok=True)
-        figure.savefig(file, dpi=80)
-        runner.visualizer.add_image("gallery", pixels(figure), step=runner.epoch)
+        picture = pixels(figure)
+        Image.fromarray(picture).save(file)
+        runner.visualizer.add_image("gallery", picture, step=runner.epoch)
         runner.logger.info(f"Gallery: {file}")
 
 
@@ -86,7 +88,7 @@ def gallery(
             rows.append((index, dataset.known(index)["points"]))
         except UnreadableSweep:
             continue
-    figure = Figure(figsize=(22, 5.6 * max(1, len(rows))), layout="constrained", facecolor="white")
+    figure = Figure(figsize=(22, 5.6 * max(1, len(rows))), dpi=80, layout="constrained")
     figure.suptitle(title)
     axes = figure.subplots(max(1, len(rows)), 4, squeeze=False)
     for line, (index, points) in zip(axes, rows, strict=False):

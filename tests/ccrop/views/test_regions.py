@@ -232,7 +232,7 @@ def test_background_lies_at_places_that_are_given():
         distance = (points[:, None] - places[image]).norm(dim=-1).amin(dim=1)
         assert distance.max() < 1e-5
         assert len(points.round(decimals=4).unique(dim=0)) == 7
-    windows, is_object = window_pairs(boxes, 0 * counts, transforms, drawn, 0, scale=(1.0, 1.0), offset=0, min_side=1e-3)
+    windows, is_object = window_pairs(boxes, 0 * counts, transforms, drawn, 0, (1.0, 1.0), offset=0, min_side=1e-3)
     assert not is_object.any()
     middle = (windows[:, 0, :, :2] + windows[:, 0, :, 2:]) / 2
     shown = drawn.place.flatten(1, 2)

@@ -1,6 +1,7 @@
 """Heatmaps of sweeps, re-derived cell by cell."""
 
 import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -143,7 +144,7 @@ def drawn(*polylines: tuple[tuple[float, float], ...], width: float = 0.5) -> to
     x, y = np.meshgrid(np.arange(-15.75, 16, 0.5), np.arange(-23.75, 24, 0.5))
     result = np.zeros(x.shape, dtype=bool)
     for line in polylines:
-        for (x0, y0), (x1, y1) in zip(line, line[1:], strict=False):
+        for (x0, y0), (x1, y1) in pairwise(line):
             length = math.hypot(x1 - x0, y1 - y0)
             along = ((x - x0) * (x1 - x0) + (y - y0) * (y1 - y0)) / length
             across = ((x - x0) * (y1 - y0) - (y - y0) * (x1 - x0)) / length
@@ -154,10 +155,10 @@ def drawn(*polylines: tuple[tuple[float, float], ...], width: float = 0.5) -> to
 @pytest.mark.parametrize("angle", [0.0, 0.3, 0.8, 1.57])
 def test_walls_are_long_and_thin_in_any_direction(angle: float):
     ahead = np.array([math.cos(angle), math.sin(angle)])
-    wall = drawn((tuple(-6 * ahead), tuple(6 * ahead)), width=0.8)
+    whole, half = (tuple(-6 * ahead), tuple(6 * ahead)), (tuple(-2 * ahead), tuple(2 * ahead))
+    wall, side_of_a_car, lorry = drawn(whole, width=0.8), drawn(half, width=0.8), drawn(whole, width=2.6)
     assert torch.equal(walls(wall, GRID, thickness=1.2), wall > 0)
-    assert not walls(drawn((tuple(-2 * ahead), tuple(2 * ahead)), width=0.8), GRID, thickness=1.2).any()  # the side of a car
-    assert not walls(drawn((tuple(-6 * ahead), tuple(6 * ahead)), width=2.6), GRID, thickness=1.2).any()  # a lorry
+    assert not walls(torch.cat([side_of_a_car, lorry]), GRID, thickness=1.2).any()
 
 
 def test_corners_are_walls_and_what_stands_apart_is_none():

@@ -10,7 +10,5 @@ with read_base():
 default_hooks.localization = dict(
     type=AnnotatedSweepsHook,
     grid=grid,
-    dataset=dict(
-        type=KittiSweeps, data_root=None, split="train", labelled=True, in_view=False, labels="label_360"
-    ),
+    dataset=dict(type=KittiSweeps, data_root=None, split="train", labelled=True, in_view=False, labels="label_360"),
 )

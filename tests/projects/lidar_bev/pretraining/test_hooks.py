@@ -7,14 +7,17 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from matplotlib.figure import Figure
 from mmengine.logging import MessageHub
 
 from ccrop.datasets import BoxStore
+from ccrop.evaluation import embedding_std
 from ccrop.models import RegionPairs, SimSiam
 from ccrop.views import GaussianCenters
 from projects.lidar_bev.clusters import BevClusters
-from projects.lidar_bev.datasets import SweepFolder
+from projects.lidar_bev.datasets import KittiSweeps, SweepFolder
 from projects.lidar_bev.grid import Grid
+from projects.lidar_bev.models import PillarEncoder
 from projects.lidar_bev.pretraining import (
     AnnotatedSweepsHook,
     PillarBackbone,
@@ -22,12 +25,14 @@ from projects.lidar_bev.pretraining import (
     SparseBackbone,
     SweepGalleryHook,
     SweepLocalizationHook,
+    collate_sweeps,
 )
 from projects.lidar_bev.pretraining.annotated import bounds
 from projects.lidar_bev.pretraining.gallery import gaussian_centers, pixels
 from projects.lidar_bev.pretraining.localization import locate_sweeps
 
 GRID = dict(type=Grid, low=(-24, -24, -3), high=(24, 24, 1), cell=0.75)
+PLAIN = Grid(GRID["low"], GRID["high"], GRID["cell"])
 PLACES = [(8, 3), (-12, 10), (5, -14), (-6, -7)]
 
 
@@ -137,8 +142,6 @@ def test_gaussian_centers_of_boxes():
 
 
 def test_a_figure_as_an_image():
-    from matplotlib.figure import Figure
-
     image = pixels(Figure(figsize=(2, 1), dpi=50, facecolor=(1, 0, 0)))
     assert image.shape == (50, 100, 3)
     assert (image == [255, 0, 0]).all()
@@ -146,14 +149,14 @@ def test_a_figure_as_an_image():
 
 def test_bounds_of_labelled_objects():
     grid = Grid(low=(-10, -20, -3), high=(10, 20, 1), cell=1.0)
-    boxes = np.array([[0, 0, 0, 4, 2, 1, 0], [5, 10, 0, 4, 2, 1, np.pi / 2], [9.5, 0, 0, 4, 2, 1, 0], [11, 0, 0, 4, 2, 1, 0]])
+    boxes = np.array(
+        [[0, 0, 0, 4, 2, 1, 0], [5, 10, 0, 4, 2, 1, np.pi / 2], [9.5, 0, 0, 4, 2, 1, 0], [11, 0, 0, 4, 2, 1, 0]]
+    )
     expected = [[0.4, 0.475, 0.6, 0.525], [0.7, 0.7, 0.8, 0.8], [0.875, 0.475, 1.0, 0.525]]
     np.testing.assert_allclose(bounds(boxes, grid), expected, atol=1e-6)
 
 
 def test_labelled_objects_take_the_place_of_clusters(simulated: Path):
-    from projects.lidar_bev.datasets import KittiSweeps
-
     training = KittiSweeps(simulated, split="val", subset=4)
     labelled = dict(
         type=KittiSweeps, data_root=simulated, split="val", subset=4, labelled=True, in_view=False, labels="label_360"
@@ -169,8 +172,6 @@ def test_labelled_objects_take_the_place_of_clusters(simulated: Path):
 
 
 def test_more_objects_than_boxes_keep_those_with_the_most_points(simulated: Path):
-    from projects.lidar_bev.datasets import KittiSweeps
-
     training = KittiSweeps(simulated, split="val", subset=1)
     labelled = dict(
         type=KittiSweeps, data_root=simulated, split="val", subset=1, labelled=True, in_view=False, labels="label_360"
@@ -180,7 +181,7 @@ def test_more_objects_than_boxes_keep_those_with_the_most_points(simulated: Path
     known = KittiSweeps(**{name: value for name, value in labelled.items() if name != "type"}).known(0)
     inside = (abs(known["boxes"][:, :2]) < 24).all(axis=1)
     best = known["boxes"][inside][np.argsort(-known["num_points"][inside], kind="stable")[:2]]
-    np.testing.assert_allclose(training.boxes[0][:, :4], bounds(best, Grid(**{k: v for k, v in GRID.items() if k != "type"})), atol=1e-3)
+    np.testing.assert_allclose(training.boxes[0][:, :4], bounds(best, PLAIN), atol=1e-3)
 
 
 def test_backbones_give_one_level_with_the_encoders_names():
@@ -188,13 +189,12 @@ def test_backbones_give_one_level_with_the_encoders_names():
     backbone = PillarBackbone(GRID, size="small").eval()
     levels = backbone([torch.from_numpy(street(2)), torch.from_numpy(street(3))])
     assert [tuple(level.shape) for level in levels] == [(2, 96, 32, 32)]
-    from projects.lidar_bev.models import PillarEncoder
-
-    encoder = PillarEncoder(Grid(**{k: v for k, v in GRID.items() if k != "type"}), size="small").eval()
+    encoder = PillarEncoder(PLAIN, size="small").eval()
     whole = model().state_dict()
     weights = {n.removeprefix("backbone."): each for n, each in whole.items() if n.startswith("backbone.")}
     encoder.load_state_dict(weights)
-    torch.testing.assert_close(encoder([torch.from_numpy(street(1))]), model().eval().extract_feat([torch.from_numpy(street(1))])[0])
+    sweep = [torch.from_numpy(street(1))]
+    torch.testing.assert_close(encoder(sweep), model().eval().extract_feat(sweep)[0])
 
 
 def test_the_sparse_encoder_is_a_backbone_too():
@@ -205,11 +205,8 @@ def test_the_sparse_encoder_is_a_backbone_too():
 
 def test_it_learns_to_match_windows(sweeps: SweepFolder):
     """The loss falls on a fixed batch, and the embedding stays alive."""
-    from ccrop.evaluation import embedding_std
-    from projects.lidar_bev.pretraining import collate_sweeps
-
     sweeps.boxes = BoxStore(len(sweeps), 8, sweeps.fingerprint())
-    sweeps.update_boxes(*locate_sweeps(None or model().eval(), sweeps, localizer(), 0.0))
+    sweeps.update_boxes(*locate_sweeps(model().eval(), sweeps, localizer(), 0.0))
     net = model(centers=dict(type=GaussianCenters), min_side=0.03).train()
     batch = net.data_preprocessor(collate_sweeps([sweeps[index] for index in range(5)]), True)
     optimizer = torch.optim.SGD(net.parameters(), lr=0.1, momentum=0.9)
