@@ -28,10 +28,20 @@ class SceneSweeps(SweepViews):
         max_boxes: K of the localizer.
         num_places: drawn from each sweep.
         kwargs: of SweepViews.
+
+    Raises:
+        ValueError: mirrored views would not show the grid's sweeps.
     """
 
     def __init__(self, grid: Grid, max_boxes: int, num_places: int = 256, **kwargs: Any) -> None:
         super().__init__(grid=grid, **kwargs)
+        for axis, probability in enumerate((self.motion.mirror_x, self.motion.mirror_y)):
+            low, high = grid.low[axis], grid.high[axis]
+            if probability and min(high, -low) - max(low, -high) < (high - low) / 2:
+                raise ValueError(
+                    f"views mirrored along {'xy'[axis]} do not show what lies from {low} to {high} m of it, so that two "
+                    f"views need not overlap: set motion.mirror_{'xy'[axis]} to 0"
+                )
         self.max_boxes = max_boxes
         self.num_places = num_places
 

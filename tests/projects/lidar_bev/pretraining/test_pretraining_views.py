@@ -7,6 +7,7 @@ import torch
 from projects.lidar_bev.grid import Grid
 from projects.lidar_bev.pretraining import RandomBoxes, SceneSweeps, WholeSweep, collate_sweeps
 from projects.lidar_bev.pretraining.views import occupied_places
+from projects.lidar_bev.views import MotionRange
 
 GRID = Grid(low=(-16, -24, -3), high=(16, 24, 1), cell=0.5)
 
@@ -41,6 +42,13 @@ def test_views_their_transforms_boxes_and_places():
 def test_too_many_boxes_are_an_error():
     with pytest.raises(ValueError, match="sweep 3 has 9 boxes and SceneSweeps expects 4"):
         SceneSweeps(GRID, max_boxes=4)(sample(clusters=np.zeros((9, 5), dtype=np.float32)))
+
+
+def test_what_lies_ahead_is_not_mirrored_behind():
+    ahead = Grid(low=(0, -24, -3), high=(48, 24, 1), cell=0.5)
+    with pytest.raises(ValueError, match="motion.mirror_x to 0"):
+        SceneSweeps(ahead, max_boxes=4)
+    SceneSweeps(ahead, max_boxes=4, motion=MotionRange(mirror_x=0.0))
 
 
 def test_places_are_uniform_over_cells_and_not_over_points():
