@@ -156,7 +156,7 @@ class LocalizationHook(Hook):
         with evaluating(runner) as model:
             boxes, counts = self.find(model, dataset, runner)
         dataset.update_boxes(boxes, counts)
-        self._report(runner, dataset.boxes, time.perf_counter() - start)
+        self.report(runner, dataset.boxes, time.perf_counter() - start)
         runner.call_hook("after_localization")
 
     def find(self, model: Siamese, dataset: LocatedDataset, runner: Runner) -> tuple[Tensor, Tensor]:
@@ -169,14 +169,19 @@ class LocalizationHook(Hook):
         store = runner.train_dataloader.dataset.boxes
         last_step = runner.epoch if self.by_epoch else runner.iter - 1
         if store.counts.any() or last_step >= self.schedule(self._total(runner)).start:
-            for name, value in describe(store, self.image_size).items():
+            for name, value in self.describe(store).items():
                 runner.message_hub.update_scalar(f"epoch/{name}", value)
 
-    def _report(self, runner: Runner, store: BoxStore, seconds: float) -> None:
-        found, unit = describe(store, self.image_size), runner.train_dataloader.dataset.unit
+    def describe(self, store: BoxStore) -> dict[str, float]:
+        """See :func:`describe`."""
+        return describe(store, self.image_size)
+
+    def report(self, runner: Runner, store: BoxStore, seconds: float) -> None:
+        """Say in the log what was found."""
+        found = self.describe(store)
         line = (
-            f"Localised {len(store)} {unit}s in {seconds:.1f} s: {found['clusters']:.2f} boxes an {unit}, "
-            f"{found['no_box']:.1%} of the {unit}s have none and give plain random crops"
+            f"Localised {len(store)} images in {seconds:.1f} s: {found['clusters']:.2f} boxes an image, "
+            f"{found['no_box']:.1%} of the images have none and give plain random crops"
         )
         if "box_area" in found:
             area, whole = found["box_area"], found["whole_image"]

@@ -18,6 +18,7 @@ COLUMNS = {
     "no_box": "none {:.1%}",
     "box_area": "area {:.3f}",
     "whole_image": "whole {:.1%}",
+    "box_side": "side {:.1f} m",
     "unreadable": "unreadable {:.0f}",
 }
 

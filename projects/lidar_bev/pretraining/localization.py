@@ -1,5 +1,6 @@
 """At an interval: what stands in the sweeps, by geometry first and then more and more as the encoder sees it."""
 
+import logging
 from typing import Any
 
 import torch
@@ -9,7 +10,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-from ccrop.datasets import LocatedDataset, ShardedBatches
+from ccrop.datasets import BoxStore, LocatedDataset, ShardedBatches
 from ccrop.hooks import LocalizationHook
 from ccrop.hooks.localization import gathered
 from ccrop.models import Siamese
@@ -40,10 +41,10 @@ class SweepLocalizationHook(LocalizationHook):
         num_workers: int = 2,
     ) -> None:
         super().__init__(localizer, warmup=0, interval=interval, batch_size=batch_size, num_workers=num_workers)
+        self.localizer: BevClusters
         if not 0 <= blend <= 1:
             raise ValueError(f"blend must lie in [0, 1], got {blend}")
         self.blend = blend
-        self.image_size = self.localizer.cells.shape
 
     def learnt(self, step: int, total: int) -> float:
         """Share of the learnt heatmap at a localisation before epoch ``step``, from 0, of ``total``."""
@@ -56,6 +57,25 @@ class SweepLocalizationHook(LocalizationHook):
     def find(self, model: Siamese, dataset: LocatedDataset, runner: Runner) -> tuple[Tensor, Tensor]:
         learnt = self.learnt(runner.epoch, runner.max_epochs)
         return locate_sweeps(model, dataset, self.localizer, learnt, self.batch_size, self.num_workers)
+
+    def describe(self, store: BoxStore) -> dict[str, float]:
+        """``clusters``, boxes a sweep; ``no_box``, share of sweeps without; ``box_side``, median of the longer sides."""
+        boxes = store.boxes[torch.arange(store.max_boxes) < store.counts[:, None]]
+        found = dict(clusters=len(boxes) / len(store), no_box=(store.counts == 0).float().mean().item())
+        if len(boxes):
+            grid = self.localizer.grid
+            extent = boxes.new_tensor([high - low for low, high in zip(grid.low, grid.high, strict=True)][:2])
+            found["box_side"] = ((boxes[:, 2:4] - boxes[:, :2]) * extent).amax(dim=1).median().item()
+        return found
+
+    def report(self, runner: Runner, store: BoxStore, seconds: float) -> None:
+        found = self.describe(store)
+        learnt = self.learnt(runner.epoch, runner.max_epochs)
+        line = (
+            f"Localised {len(store)} sweeps in {seconds:.1f} s, learnt heatmap {learnt:.0%}: {found['clusters']:.2f} "
+            f"boxes a sweep, their median side {found.get('box_side', 0):.1f} m"
+        )
+        runner.logger.log(logging.INFO if len(store.counts.nonzero()) else logging.WARNING, line)
 
 
 def locate_sweeps(

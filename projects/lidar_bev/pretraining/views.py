@@ -39,8 +39,8 @@ class SceneSweeps(SweepViews):
             low, high = grid.low[axis], grid.high[axis]
             if probability and min(high, -low) - max(low, -high) < (high - low) / 2:
                 raise ValueError(
-                    f"views mirrored along {'xy'[axis]} do not show what lies from {low} to {high} m of it, so that two "
-                    f"views need not overlap: set motion.mirror_{'xy'[axis]} to 0"
+                    f"views mirrored along {'xy'[axis]} do not show what lies from {low} to {high} m of it, so two views "
+                    f"need not overlap: set motion.mirror_{'xy'[axis]} to 0"
                 )
         self.max_boxes = max_boxes
         self.num_places = num_places

@@ -46,7 +46,7 @@ def test_too_many_boxes_are_an_error():
 
 def test_what_lies_ahead_is_not_mirrored_behind():
     ahead = Grid(low=(0, -24, -3), high=(48, 24, 1), cell=0.5)
-    with pytest.raises(ValueError, match="motion.mirror_x to 0"):
+    with pytest.raises(ValueError, match=r"motion\.mirror_x to 0"):
         SceneSweeps(ahead, max_boxes=4)
     SceneSweeps(ahead, max_boxes=4, motion=MotionRange(mirror_x=0.0))
 
