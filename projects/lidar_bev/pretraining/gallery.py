@@ -88,7 +88,7 @@ def gallery(
             rows.append((index, dataset.known(index)["points"]))
         except UnreadableSweep:
             continue
-    figure = Figure(figsize=(22, 5.6 * max(1, len(rows))), dpi=80, layout="constrained")
+    figure = Figure(figsize=(22, 5.6 * max(1, len(rows)) + 0.6), dpi=80, layout="constrained")
     figure.suptitle(title)
     axes = figure.subplots(max(1, len(rows)), 4, squeeze=False)
     for line, (index, points) in zip(axes, rows, strict=False):

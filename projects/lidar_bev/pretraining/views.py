@@ -38,9 +38,10 @@ class SceneSweeps(SweepViews):
         for axis, probability in enumerate((self.motion.mirror_x, self.motion.mirror_y)):
             low, high = grid.low[axis], grid.high[axis]
             if probability and min(high, -low) - max(low, -high) < (high - low) / 2:
+                name = "xy"[axis]
                 raise ValueError(
-                    f"views mirrored along {'xy'[axis]} do not show what lies from {low} to {high} m of it, so two views "
-                    f"need not overlap: set motion.mirror_{'xy'[axis]} to 0"
+                    f"views mirrored along {name} do not show what lies from {low} to {high} m of it, so two views "
+                    f"need not overlap: set motion.mirror_{name} to 0"
                 )
         self.max_boxes = max_boxes
         self.num_places = num_places
