@@ -59,7 +59,7 @@ class SweepLocalizationHook(LocalizationHook):
         return locate_sweeps(model, dataset, self.localizer, learnt, self.batch_size, self.num_workers)
 
     def describe(self, store: BoxStore) -> dict[str, float]:
-        """``clusters`` a sweep, ``no_box``, the share of sweeps without, ``box_side``, the median longer side in metres."""
+        """``clusters`` a sweep; ``no_box``, share of sweeps without; ``box_side``, median longer side in metres."""
         boxes = store.boxes[torch.arange(store.max_boxes) < store.counts[:, None]]
         found = dict(clusters=len(boxes) / len(store), no_box=(store.counts == 0).float().mean().item())
         if len(boxes):
