@@ -12,7 +12,7 @@ from mmengine.dist import barrier, is_main_process
 from mmengine.logging import MMLogger
 from mmengine.model import MMDistributedDataParallel
 from mmengine.optim import AmpOptimWrapper, OptimWrapper
-from mmengine.registry import DATASETS, MODELS
+from mmengine.registry import DATASETS, FUNCTIONS, MODELS
 from mmengine.runner import Runner
 from torch import nn
 
@@ -25,7 +25,7 @@ from ccrop.models import Siamese
 from ccrop.optim import AutocastOptimWrapper
 from ccrop.views import ReferenceAugmentation
 
-DEMO_ROOT = Path("data/demo")
+DEMO_SET = dict(type=make_demo_set, root="data/demo")  # of configs that name no demo_set
 # what MMEngine logs in every run about its own insides
 INSIDE_MMENGINE = ("will be deprecated in future", "Hooks will be executed", "Distributed training is not used")
 
@@ -100,7 +100,7 @@ def load_config(path: str | Path, data_root: str | Path | None = None, options: 
     elif "demo" in config:
         config = Config.fromfile(path.parent / config.demo)
         config.merge_from_dict(options or {})
-        root, demo = DEMO_ROOT, True
+        root, demo = Path(config.get("demo_set", DEMO_SET)["root"]), True
     else:
         where = f"{default} does not exist" if default else "this config has no default place"
         raise MissingData(
@@ -111,13 +111,14 @@ def load_config(path: str | Path, data_root: str | Path | None = None, options: 
     for settings in dicts_of(config):
         if "data_root" in settings and settings["data_root"] in unsettled:
             settings["data_root"] = str(root)
-    config.experiment = path.stem + ("_demo" if demo else "")
+    config.experiment = path.stem.removesuffix("_demo") + "_demo" if demo else path.stem
     config.on_demo_set = demo
     config.headline = f"{path.stem} on {root}"
     if demo:
+        why = "no data root is named" + (f" and {default} does not exist" if default else "")
         config.headline = (
-            f"DEMO RUN of {path.stem}: no data root is named and {default} does not exist, so this trains with a short "
-            f"schedule on the drawn demo set in {root}. Pretrain on your own images by --data-root"
+            f"DEMO RUN of {path.stem}: {why}, so this trains with a short schedule on the demo set in {root}. "
+            "Pretrain on your own data by --data-root"
         )
     return config
 
@@ -204,7 +205,7 @@ def build_runner(
         init_distributed(launcher, config.env_cfg.dist_cfg)
     if config.on_demo_set:
         if os.environ.get("LOCAL_RANK", "0") == "0":
-            make_demo_set(DEMO_ROOT)
+            FUNCTIONS.build(config.get("demo_set", DEMO_SET))
         barrier()
 
     config.launcher = launcher

@@ -23,6 +23,14 @@ roi-knn: the same for regions of whole images, and for the background:
 
     python tools/evaluate.py roi-knn work_dirs/simsiam_ccrop_coco/epoch_200.pth
 
+centers: do boxes find the labelled objects of LiDAR sweeps? By geometry, and by shares of the checkpoint's heatmap:
+
+    python tools/evaluate.py centers work_dirs/simsiam_ccrop_bev_demo/epoch_10.pth --split val
+
+window-knn: has a labelled object in a sweep, pooled from the encoder's map, neighbours of its own class?
+
+    python tools/evaluate.py window-knn work_dirs/simsiam_ccrop_bev_demo/epoch_10.pth
+
 A --config without a checkpoint gives the figures of untrained weights. Weights of timm's and torchvision's networks can
 be measured in the place of ours:
 
@@ -34,13 +42,13 @@ import sys
 from collections.abc import Sequence
 
 import torch
-from evaluations import boxes, classes, objects, pairs
+from evaluations import boxes, classes, objects, pairs, sweeps
 
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for module in (classes, pairs, boxes, objects):
+    for module in (classes, pairs, boxes, objects, sweeps):
         module.add(commands)
     return parser.parse_args(argv)
 

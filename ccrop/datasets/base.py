@@ -24,7 +24,47 @@ class MissingData(FileNotFoundError):
     """A data set is not where it should be; the message shows the expected layout."""
 
 
-class ImageDataset(BaseDataset):
+class LocatedDataset(BaseDataset):
+    """Files, and in which boxes of each something stands: what localisation needs of a data set.
+
+    Attributes:
+        boxes: of all files, once a hook has made a store for them.
+        unit: what a file is called in logs.
+    """
+
+    unit: ClassVar[str]
+    boxes: BoxStore | None = None
+
+    def path(self, info: dict[str, Any]) -> Path:
+        """Where the file of an entry of the list lies."""
+        return Path(self.data_root, info["path"])
+
+    def with_pipeline(self, pipeline: Sequence[dict[str, Any]]) -> "LocatedDataset":
+        """The same files, boxes and unreadable marks behind other steps; nothing is copied."""
+        other = copy.copy(self)
+        other.pipeline = copy.copy(self.pipeline)
+        other.pipeline.transforms = [build_step(step) for step in pipeline]
+        return other
+
+    def update_boxes(self, boxes: Tensor, counts: Tensor) -> None:
+        """Replace the boxes of all files, see :meth:`ccrop.datasets.BoxStore.update`.
+
+        Raises:
+            ValueError: other shapes, or a box that is none; names the first such file, if it has a name.
+        """
+        try:
+            self.boxes.update(boxes, counts)
+        except InvalidBoxes as error:
+            info = self.get_data_info(error.image)
+            name = self.path(info) if "path" in info else f"image {error.image} of {self.data_root}"
+            raise ValueError(f"{name}: {error.reason}") from error
+
+    def fingerprint(self) -> str:
+        """Changes when files are added, removed or renamed, not when the data root moves."""
+        return hashlib.sha1(self.data_bytes.tobytes()).hexdigest()
+
+
+class ImageDataset(LocatedDataset):
     """Reads an image, adds what is known of it, and hands it to the pipeline.
 
     A sample is ``dict(image, index, rng, boxes[, label])``: a PIL image (RGB, upright), its number, its own
@@ -46,14 +86,14 @@ class ImageDataset(BaseDataset):
     """
 
     layout: ClassVar[str]
+    unit = "image"
     classes: tuple[str, ...] = ()
 
     def __init__(self, data_root: str | Path, pipeline: Sequence[dict[str, Any]] = (), subset: int | None = None):
         if subset is not None and subset < 1:
             raise ValueError(f"subset must be a positive number of images or None for all, got {subset}")
         self.subset = subset
-        self.boxes: BoxStore | None = None
-        super().__init__(data_root=str(data_root), data_prefix={}, pipeline=[_build(step) for step in pipeline])
+        super().__init__(data_root=str(data_root), data_prefix={}, pipeline=[build_step(step) for step in pipeline])
         self.unreadable = torch.zeros(len(self), dtype=torch.bool).share_memory_()
 
     def filter_data(self) -> list[dict[str, Any]]:
@@ -102,34 +142,6 @@ class ImageDataset(BaseDataset):
         """
         return read_image(self.path(info))
 
-    def path(self, info: dict[str, Any]) -> Path:
-        """Where the image of an entry of the list lies."""
-        return Path(self.data_root, info["path"])
-
-    def with_pipeline(self, pipeline: Sequence[dict[str, Any]]) -> "ImageDataset":
-        """The same images, boxes and unreadable marks behind other steps; nothing is copied."""
-        other = copy.copy(self)
-        other.pipeline = copy.copy(self.pipeline)
-        other.pipeline.transforms = [_build(step) for step in pipeline]
-        return other
-
-    def update_boxes(self, boxes: Tensor, counts: Tensor) -> None:
-        """Replace the boxes of all images, see :meth:`ccrop.datasets.BoxStore.update`.
-
-        Raises:
-            ValueError: other shapes, or a box that is none; names the first such image by its file, if it has one.
-        """
-        try:
-            self.boxes.update(boxes, counts)
-        except InvalidBoxes as error:
-            info = self.get_data_info(error.image)
-            name = self.path(info) if "path" in info else f"image {error.image} of {self.data_root}"
-            raise ValueError(f"{name}: {error.reason}") from error
-
-    def fingerprint(self) -> str:
-        """Changes when images are added, removed or renamed, not when the data root moves."""
-        return hashlib.sha1(self.data_bytes.tobytes()).hexdigest()
-
 
 def spread(total: int, number: int) -> list[int]:
     """``number`` indices evenly spaced over ``total``, first and last included; all of them where there are fewer."""
@@ -147,8 +159,8 @@ def list_images(root: str | Path, folder: str | Path = "") -> list[str]:
     return sorted(found)
 
 
-def _build(step: dict[str, Any] | Any) -> Any:
+def build_step(step: dict[str, Any] | Any) -> Any:
     """Build a step of a pipeline and the steps in its arguments; anything already built stays."""
     if not (isinstance(step, dict) and "type" in step):
         return step
-    return TRANSFORMS.build({key: _build(value) for key, value in step.items()})
+    return TRANSFORMS.build({key: build_step(value) for key, value in step.items()})

@@ -12,9 +12,10 @@ from mmengine.hooks import Hook
 from mmengine.registry import TASK_UTILS
 from mmengine.runner import Runner
 from torch import Tensor
+from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-from ccrop.datasets import BoxStore, ImageDataset
+from ccrop.datasets import BoxStore, ImageDataset, LocatedDataset
 from ccrop.hooks.inference import evaluating, whole_images
 from ccrop.models import Siamese
 from ccrop.views import rectangles
@@ -114,10 +115,14 @@ class LocalizationHook(Hook):
                 f"warmup={self.warmup}: unless a checkpoint has boxes, all crops are plain random crops"
             )
         if self.localizer.uses_features:
-            blank = torch.zeros(1, *self.image_size, 3, dtype=torch.uint8)
             with evaluating(runner) as model:
-                features = model.extract_feat(model.data_preprocessor(dict(images=blank))["images"])
-                self.localizer(features, self.image_size)
+                self.probe(model)
+
+    def probe(self, model: Siamese) -> None:
+        """Look at a blank image."""
+        blank = torch.zeros(1, *self.image_size, 3, dtype=torch.uint8)
+        features = model.extract_feat(model.data_preprocessor(dict(images=blank))["images"])
+        self.localizer(features, self.image_size)
 
     def before_train_epoch(self, runner: Runner) -> None:
         if self.by_epoch and runner.epoch in self.schedule(runner.max_epochs):
@@ -149,22 +154,31 @@ class LocalizationHook(Hook):
         start = time.perf_counter()
         dataset = runner.train_dataloader.dataset
         with evaluating(runner) as model:
-            boxes, counts = locate(
-                model, dataset, self.localizer, self.image_size, self.batch_size, self.num_workers, self.keep_ratio
-            )
+            boxes, counts = self.find(model, dataset, runner)
         dataset.update_boxes(boxes, counts)
-        self._report(runner, dataset.boxes, time.perf_counter() - start)
+        self.report(runner, dataset.boxes, time.perf_counter() - start)
         runner.call_hook("after_localization")
+
+    def find(self, model: Siamese, dataset: LocatedDataset, runner: Runner) -> tuple[Tensor, Tensor]:
+        """``boxes (N, K, 5)`` and ``counts (N,)`` of all images, equal on every rank."""
+        return locate(
+            model, dataset, self.localizer, self.image_size, self.batch_size, self.num_workers, self.keep_ratio
+        )
 
     def after_train_epoch(self, runner: Runner) -> None:
         store = runner.train_dataloader.dataset.boxes
         last_step = runner.epoch if self.by_epoch else runner.iter - 1
         if store.counts.any() or last_step >= self.schedule(self._total(runner)).start:
-            for name, value in describe(store, self.image_size).items():
+            for name, value in self.describe(store).items():
                 runner.message_hub.update_scalar(f"epoch/{name}", value)
 
-    def _report(self, runner: Runner, store: BoxStore, seconds: float) -> None:
-        found = describe(store, self.image_size)
+    def describe(self, store: BoxStore) -> dict[str, float]:
+        """See :func:`describe`."""
+        return describe(store, self.image_size)
+
+    def report(self, runner: Runner, store: BoxStore, seconds: float) -> None:
+        """Say in the log what was found."""
+        found = self.describe(store)
         line = (
             f"Localised {len(store)} images in {seconds:.1f} s: {found['clusters']:.2f} boxes an image, "
             f"{found['no_box']:.1%} of the images have none and give plain random crops"
@@ -214,8 +228,22 @@ def locate(
             valid = batch["valid"].to(images.device) if keep_ratio else None
             found.append((*localizer(model.extract_feat(images), image_size, valid), batch["index"]))
 
-    all_boxes = torch.zeros(len(dataset), localizer.max_boxes, 5)
-    all_counts = torch.zeros(len(dataset), dtype=torch.long)
+    return gathered(found, loader, len(dataset), localizer.max_boxes)
+
+
+def gathered(
+    found: Sequence[tuple[Tensor, Tensor, Tensor]], loader: DataLoader, total: int, max_boxes: int
+) -> tuple[Tensor, Tensor]:
+    """What every rank found in its batches, as :func:`locate` gives it.
+
+    Args:
+        found: of each batch boxes ``(B, K, 5)``, counts ``(B,)`` and the files ``(B,)`` that were read.
+        loader: of :class:`ccrop.datasets.ShardedBatches`.
+        total: files of the data set.
+        max_boxes: K.
+    """
+    all_boxes = torch.zeros(total, max_boxes, 5)
+    all_counts = torch.zeros(total, dtype=torch.long)
     if found:
         boxes, counts, seen = (torch.cat(parts).cpu() for parts in zip(*found, strict=True))
         expected = torch.tensor([index for batch in loader.batch_sampler for index in batch])

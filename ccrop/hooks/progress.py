@@ -14,10 +14,11 @@ COLUMNS = {
     "z_std": "z-std {:.3f}",
     "rank": "rank {:.1f}",
     "knn": "kNN {:.2%}",
-    "clusters": "boxes {:.2f}/image",
+    "clusters": "boxes {:.2f}/{unit}",
     "no_box": "none {:.1%}",
     "box_area": "area {:.3f}",
     "whole_image": "whole {:.1%}",
+    "box_side": "side {:.1f} m",
     "unreadable": "unreadable {:.0f}",
 }
 
@@ -72,7 +73,7 @@ class ProgressHook(Hook):
     @master_only
     def after_train_epoch(self, runner: Runner) -> None:
         self._bar.close()
-        loader = runner.train_dataloader
+        loader, unit = runner.train_dataloader, runner.train_dataloader.dataset.unit
         seconds = time.perf_counter() - self._started
         runner.message_hub.update_scalar("epoch/loss", float(self._loss) / len(loader))
         scalars = {
@@ -80,12 +81,13 @@ class ProgressHook(Hook):
             for name, buffer in runner.message_hub.log_scalars.items()
             if name.startswith("epoch/") and len(buffer.data[0]) != self._seen.get(name)
         }
-        known = [text.format(scalars[name]) for name, text in COLUMNS.items() if name in scalars]
+        known = [text.format(scalars[name], unit=unit) for name, text in COLUMNS.items() if name in scalars]
         new = [f"{name} {value:.4g}" for name, value in scalars.items() if name not in COLUMNS]
         images = len(loader) * loader.batch_size * get_world_size()
+        speed = f"{images / seconds:.{0 if images >= 10 * seconds else 2}f} {unit}s/s"
         done = runner.epoch + 1
         elapsed = time.perf_counter() - self._run_started
         eta = timedelta(seconds=round(elapsed / (done - self._first_epoch) * (runner.max_epochs - done)))
-        line = [f"epoch {done}/{runner.max_epochs}", *known, *new, f"{images / seconds:.0f} images/s", f"ETA {eta}"]
+        line = [f"epoch {done}/{runner.max_epochs}", *known, *new, speed, f"ETA {eta}"]
         runner.logger.info("  ".join(line))
         runner.visualizer.add_scalars({f"epoch/{name}": value for name, value in scalars.items()}, step=done)

@@ -7,7 +7,7 @@ from mmengine.dist import all_reduce
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
-from ccrop.datasets import UnreadableImage
+from ccrop.datasets import LocatedDataset
 
 
 class TooManyUnreadable(RuntimeError):
@@ -54,15 +54,15 @@ class UnreadableImagesHook(Hook):
         if len(self._reported) > self.limit * len(dataset):
             files = "\n".join(str(dataset.path(dataset.get_data_info(index))) for index in sorted(self._reported))
             raise TooManyUnreadable(
-                f"{len(self._reported)} of {len(dataset)} images are unreadable, more than {self.limit:.0%}: repair or "
-                f"remove them, or raise the UnreadableImagesHook's limit.\n{files}"
+                f"{len(self._reported)} of {len(dataset)} {dataset.unit}s are unreadable, more than {self.limit:.0%}: "
+                f"repair or remove them, or raise the UnreadableImagesHook's limit.\n{files}"
             )
 
     @staticmethod
-    def _reason(dataset: Any, index: int) -> str:
+    def _reason(dataset: LocatedDataset, index: int) -> str:
         info = dataset.get_data_info(index)
         try:
             dataset.read(info)
-        except UnreadableImage as error:
+        except ValueError as error:
             return str(error)
         return f"{dataset.path(info)}: unreadable when it was first tried"

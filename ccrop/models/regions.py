@@ -1,10 +1,13 @@
 """Windows of feature maps in place of whole views: any Siamese method learns from many objects in one pass."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
+from mmengine.registry import TASK_UTILS
 from torch import Tensor
 
+from ccrop.views.centers import BetaCenters, GaussianCenters
 from ccrop.views.regions import WindowNoise, pooled_windows, window_pairs
 
 
@@ -20,6 +23,7 @@ class RegionPairs:
         num_objects: windows around clusters an image; without a cluster they lie around background too.
         num_background: windows around background an image.
         alpha: Beta parameter of a window's center in its box: below 1 suppresses the middle.
+        centers: config of another law, :class:`ccrop.views.GaussianCenters`, in place of ``alpha``.
         scale, offset, min_side, min_visible: see :func:`ccrop.views.window_pairs`.
         whole_views: each view as a whole is one more pair beside its windows, in the same heads and loss.
     """
@@ -34,18 +38,19 @@ class RegionPairs:
         offset: float = 0.5,
         min_side: float = 0.1,
         min_visible: float = 0.5,
+        centers: dict[str, Any] | None = None,
         whole_views: bool = False,
     ) -> None:
         if num_objects < 0 or num_background < 0 or num_objects + num_background == 0:
             raise ValueError(f"there must be windows, got {num_objects} of objects and {num_background} of background")
-        if not alpha > 0:
-            raise ValueError(f"alpha must be positive, got {alpha}")
         if not 0 < scale[0] <= scale[1]:
             raise ValueError(f"scale must be 0 < low <= high, got {tuple(scale)}")
         self.levels = tuple(levels)
         self.num_objects = num_objects
         self.num_windows = num_objects + num_background
-        self.alpha = alpha
+        self.centers: BetaCenters | GaussianCenters = (
+            BetaCenters(alpha) if centers is None else TASK_UTILS.build(centers)
+        )
         self.scale = tuple(scale)
         self.offset = offset
         self.min_side = min_side
@@ -53,17 +58,22 @@ class RegionPairs:
         self.whole_views = whole_views
 
     @torch.no_grad()
-    def windows(self, boxes: Tensor, counts: Tensor, transforms: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+    def windows(
+        self, boxes: Tensor, counts: Tensor, transforms: Sequence[Tensor], places: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
         """``(N, V, W, 4)`` in fractions of the views, and which are objects, ``(N, W)``.
 
         Args:
             boxes: ``(N, K, 5)`` x0, y0, x1, y1 in the frame that the views share, score.
             counts: ``(N,)`` boxes of each image.
             transforms: ``(N, 2, 3)`` a view, from that frame to fractions of the view.
+            places: ``(N, P, 2)`` of that frame, where background windows may lie; None for anywhere.
         """
         stacked = torch.stack(list(transforms), dim=1)
         num, views = stacked.shape[:2]
-        noise = WindowNoise.draw(num, views, boxes.shape[1], self.num_windows, self.alpha, boxes.device)
+        noise = WindowNoise.draw(num, views, boxes.shape[1], self.num_windows, self.centers, boxes.device)
+        if places is not None:
+            noise = noise.placed(places, stacked[:, 0])
         return window_pairs(
             boxes[..., :4],
             counts,

@@ -53,20 +53,21 @@ class Siamese(BaseModel):
         transforms: list[Tensor] | None = None,
         boxes: Tensor | None = None,
         counts: Tensor | None = None,
+        places: Tensor | None = None,
         **_: Any,
     ) -> dict[str, Tensor] | tuple[Tensor, ...]:
         """Loss of views, or feature maps of images.
 
         Args:
-            views: ``(N, 3, H, W)`` each, normalised; for ``mode='loss'``.
+            views: ``(N, 3, H, W)`` each, normalised, or whatever else the backbone takes; for ``mode='loss'``.
             images: ``(N, 3, H, W)``, normalised; for ``mode='tensor'``.
-            transforms, boxes, counts: of scene views, see :meth:`ccrop.models.RegionPairs.windows`.
+            transforms, boxes, counts, places: of scene views, see :meth:`ccrop.models.RegionPairs.windows`.
 
         Returns:
             ``dict(loss=...)``, or the backbone's tuple of feature maps.
         """
         if mode == "loss":
-            return self.loss(views, self._pool(transforms, boxes, counts))
+            return self.loss(views, self._pool(transforms, boxes, counts, places))
         if mode == "tensor":
             return self.extract_feat(images)
         raise ValueError(f"mode must be 'loss' or 'tensor', got {mode!r}")
@@ -79,14 +80,16 @@ class Siamese(BaseModel):
         """Global average of the coarsest feature map, ``(N, C)``."""
         return average(self.extract_feat(images))
 
-    def _pool(self, transforms: list[Tensor] | None, boxes: Tensor | None, counts: Tensor | None) -> Pool:
+    def _pool(
+        self, transforms: list[Tensor] | None, boxes: Tensor | None, counts: Tensor | None, places: Tensor | None
+    ) -> Pool:
         if self.regions is None:
             return average
         if transforms is None:
             raise ValueError(
                 "regions need scene views: make ccrop.views.SceneViews the first step of the data set's pipeline"
             )
-        windows, _ = self.regions.windows(boxes, counts, transforms)
+        windows, _ = self.regions.windows(boxes, counts, transforms, places)
         return lambda maps, view: self.regions.pool(maps, windows[:, view])
 
     @abstractmethod

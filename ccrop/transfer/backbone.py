@@ -44,9 +44,7 @@ def load_weights(backbone: nn.Module, weights: Mapping[str, Tensor], file: str |
     odd = {
         "without a place in the detector": weights.keys() - own.keys(),
         "missing in the file": own.keys() - weights.keys(),
-        "of another shape": {
-            name for name in weights.keys() & own.keys() if weights[name].shape != own[name].shape
-        },
+        "of another shape": {name for name in weights.keys() & own.keys() if weights[name].shape != own[name].shape},
     }
     if any(odd.values()):
         lists = "".join(f"\n  {what}: {', '.join(sorted(names))}" for what, names in odd.items() if names)

@@ -53,9 +53,7 @@ def markdown(rows: Rows, data: str, labels: str, transfer: Transfer, references:
     for arm in arms:
         cells = [mean_and_spread(list(figures_by_seed(rows, arm, name).values())) for name in transfer.shown]
         for other in others:
-            difference, half = paired_difference(
-                *(figures_by_seed(rows, each, transfer.goal) for each in (arm, other))
-            )
+            difference, half = paired_difference(*(figures_by_seed(rows, each, transfer.goal) for each in (arm, other)))
             interval = f" ± {half:.1f}" if half == half else ""
             cells.append("" if arm == other or difference != difference else f"{difference:+.1f}{interval}")
         lines.append([_title(arm), *cells])

@@ -4,7 +4,9 @@ import math
 from functools import lru_cache
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 
 class BetaCenters:
@@ -22,6 +24,12 @@ class BetaCenters:
     def draw(self, rng: np.random.Generator, shape: tuple[int, ...]) -> NDArray[np.float64]:
         """Positions ``(*shape, 2)`` in the box, horizontal and vertical, in [0, 1]."""
         return rng.beta(self.alpha, self.alpha, size=(*shape, 2))
+
+    def sample(self, shape: tuple[int, ...], device: torch.device | str = "cpu") -> Tensor:
+        """The same ``(*shape, 2)`` on a device, by torch's own generator."""
+        concentration = torch.full((*shape, 2), self.alpha, device=device)
+        first, second = (torch._standard_gamma(concentration) for _ in range(2))
+        return first / (first + second).clamp(min=torch.finfo(first.dtype).tiny)
 
 
 class GaussianCenters:
@@ -46,6 +54,16 @@ class GaussianCenters:
         radius = np.interp(share, mass, radii)
         angle = 2 * np.pi * turn
         return 0.5 + 0.5 * np.stack([radius * np.cos(angle), radius * np.sin(angle)], axis=-1)
+
+    def sample(self, shape: tuple[int, ...], device: torch.device | str = "cpu") -> Tensor:
+        """The same ``(*shape, 2)`` on a device, by torch's own generator."""
+        share, turn = torch.rand((2, *shape), device=device)
+        radii, mass = (torch.from_numpy(values).to(share) for values in _ring(self.sigma))
+        upper = torch.searchsorted(mass, share).clamp(1, len(mass) - 1)
+        low, high = mass[upper - 1], mass[upper]
+        radius = torch.lerp(radii[upper - 1], radii[upper], ((share - low) / (high - low)).clamp(0, 1))
+        angle = 2 * math.pi * turn
+        return 0.5 + 0.5 * torch.stack([radius * angle.cos(), radius * angle.sin()], dim=-1)
 
 
 @lru_cache(maxsize=8)

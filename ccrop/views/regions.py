@@ -11,6 +11,7 @@ from torch import Tensor
 from torchvision.ops import roi_align
 
 from ccrop.views import rectangles
+from ccrop.views.centers import BetaCenters, GaussianCenters
 
 BACKGROUND_TRIES = 16
 
@@ -44,7 +45,7 @@ class WindowNoise(NamedTuple):
         order: ``(N, K)``, uniform: clusters become windows in the order of these numbers, the highest first.
         size: ``(N, W)``, uniform: whose size a background window has.
         place: ``(N, W, TRIES, 2)``, uniform: where it lies in the first view, per try.
-        center: ``(N, V, W, 2)``: position of each view's window in the box; Beta(alpha, alpha) suppresses the middle.
+        center: ``(N, V, W, 2)``: position of each view's window in the box, see :mod:`ccrop.views.centers`.
         area: ``(N, V, W)``, uniform: position in the range of areas.
     """
 
@@ -54,20 +55,36 @@ class WindowNoise(NamedTuple):
     center: Tensor
     area: Tensor
 
+    def placed(self, places: Tensor, transforms: Tensor) -> "WindowNoise":
+        """The same, but background windows lie at ``places (N, P, 2)`` of the shared frame, drawn anew.
+
+        Args:
+            transforms: ``(N, 2, 3)`` from the shared frame to fractions of the first view.
+        """
+        num, total = places.shape[:2]
+        chosen = torch.randint(total, self.place.shape[1:3], device=places.device).expand(num, -1, -1)
+        points = places.take_along_dim(chosen.flatten(1)[..., None], dim=1).unflatten(1, chosen.shape[1:])
+        linear, offset = transforms[:, None, None, :, :2], transforms[:, None, None, :, 2]
+        return self._replace(place=(linear * points[..., None, :]).sum(dim=-1) + offset)
+
     @classmethod
     def draw(
-        cls, num: int, views: int, boxes: int, windows: int, alpha: float, device: torch.device | str = "cpu"
+        cls,
+        num: int,
+        views: int,
+        boxes: int,
+        windows: int,
+        centers: BetaCenters | GaussianCenters,
+        device: torch.device | str = "cpu",
     ) -> "WindowNoise":
         def uniform(*shape: int) -> Tensor:
             return torch.rand(shape, device=device)
 
-        concentration = torch.full((num, views, windows, 2), alpha, device=device)
-        first, second = (torch._standard_gamma(concentration) for _ in range(2))
         return cls(
             uniform(num, boxes),
             uniform(num, windows),
             uniform(num, windows, BACKGROUND_TRIES, 2),
-            first / (first + second).clamp(min=torch.finfo(first.dtype).tiny),
+            centers.sample((num, views, windows), device),
             uniform(num, views, windows),
         )
 

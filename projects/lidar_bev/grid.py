@@ -74,8 +74,15 @@ class Grid:
             shown &= (values >= low) & (values < high)
         return shown
 
+    def above(self, points: Tensor) -> Tensor:
+        """Which of the points ``(N, 3 or more)`` lie above or below the grid's area, or in it: ``(N,)`` bool."""
+        shown = torch.ones(len(points), dtype=torch.bool, device=points.device)
+        for values, low, high in zip(points[:, :2].unbind(dim=1), self.low[:2], self.high[:2], strict=True):
+            shown &= (values >= low) & (values < high)
+        return shown
+
     def cells(self, points: Tensor) -> tuple[Tensor, Tensor]:
-        """Rows and columns ``(N,)`` int64 of points ``(N, 3 or more)`` that lie inside."""
+        """Rows and columns ``(N,)`` int64 of points ``(N, 3 or more)`` that lie inside, or above."""
         rows, columns = self.shape
         x, y = (((points[:, axis] - self.low[axis]) / self.cell).long() for axis in (0, 1))
         # points a rounding error below the upper end belong to the last cell

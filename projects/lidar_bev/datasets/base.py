@@ -1,29 +1,28 @@
 """Sweeps on disk, and what is known of each: the base of all LiDAR data sets."""
 
-import hashlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from mmengine.dataset import BaseDataset
 
-from ccrop.datasets import MissingData
-from ccrop.datasets.base import spread
+from ccrop.datasets import LocatedDataset, MissingData
+from ccrop.datasets.base import build_step, spread
 from projects.lidar_bev.boxes import num_points_in_boxes
 from projects.lidar_bev.datasets.reading import UnreadableSweep, finite
 
 OTHER = -1
 
 
-class SweepDataset(BaseDataset):
+class SweepDataset(LocatedDataset):
     """Reads a sweep, adds what is known of it, and hands it to the pipeline.
 
     A sample is ``dict(points, index, rng)``: ``points (N, C)`` float32 with x, y, z in metres in the LiDAR frame first,
     the sweep's number, and its own random generator. Labelled sweeps add ``boxes (M, 7)`` float32 (see
     :mod:`projects.lidar_bev.boxes`), ``labels (M,)`` int64, which are positions in ``classes`` or ``OTHER`` for
     objects of any other class, and ``num_points (M,)`` int64, how many points each box holds: none is left out here.
+    Where a hook has found boxes in the sweeps, ``clusters (K, 5)`` are those, see :class:`ccrop.datasets.BoxStore`.
     Random numbers depend on (seed, epoch, index) alone. Points with a value that is not finite are left out and
     counted in :attr:`not_finite`. A sweep that cannot be read or has no point left is marked in :attr:`unreadable` and
     the next readable one takes its place.
@@ -39,6 +38,7 @@ class SweepDataset(BaseDataset):
     """
 
     layout: ClassVar[str]
+    unit = "sweep"
 
     def __init__(
         self,
@@ -51,7 +51,7 @@ class SweepDataset(BaseDataset):
             raise ValueError(f"subset must be a positive number of sweeps or None for all, got {subset}")
         self.subset = subset
         self.chosen = indices
-        super().__init__(data_root=str(data_root), data_prefix={}, pipeline=list(pipeline))
+        super().__init__(data_root=str(data_root), data_prefix={}, pipeline=[build_step(step) for step in pipeline])
         self.unreadable = torch.zeros(len(self), dtype=torch.bool).share_memory_()
         self.not_finite = torch.zeros(len(self), dtype=torch.long).share_memory_()
 
@@ -86,6 +86,8 @@ class SweepDataset(BaseDataset):
             except UnreadableSweep:
                 self.unreadable[candidate] = True
                 continue
+            if self.boxes is not None:
+                sample["clusters"] = self.boxes[candidate]
             return self.pipeline(sample | dict(index=candidate, rng=rng))
         raise UnreadableSweep(self.data_root, "none of its sweeps is readable")
 
@@ -100,7 +102,7 @@ class SweepDataset(BaseDataset):
         points = finite(sample["points"])
         self.not_finite[index] = len(sample["points"]) - len(points)
         if not len(points):
-            raise UnreadableSweep(Path(self.data_root, info["path"]), "none of its points is finite, or in view")
+            raise UnreadableSweep(self.path(info), "none of its points is finite, or in view")
         sample["points"] = points
         if "boxes" in sample:
             sample["num_points"] = num_points_in_boxes(points, sample["boxes"])
@@ -117,10 +119,6 @@ class SweepDataset(BaseDataset):
     def scenes(self) -> list[str]:
         """Of which drive each sweep is; where that is not known, each is of its own."""
         return [self.get_data_info(index)["path"] for index in range(len(self))]
-
-    def fingerprint(self) -> str:
-        """Changes when sweeps are added, removed or renamed, not when the data root moves."""
-        return hashlib.sha1(self.data_bytes.tobytes()).hexdigest()
 
 
 def class_labels(names: Sequence[str], classes: Sequence[str]) -> np.ndarray:

@@ -12,6 +12,7 @@ from ccrop.hooks import ProgressHook
 
 class Loader(SimpleNamespace):
     batch_size = 4
+    dataset = SimpleNamespace(unit="image")
 
     def __len__(self) -> int:
         return 2

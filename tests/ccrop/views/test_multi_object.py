@@ -212,3 +212,20 @@ def test_beta_centers_are_those_of_contrastive_crop():
 def test_impossible_settings(settings: dict):
     with pytest.raises(ValueError, match=next(iter(settings))):
         MultiObjectCrop(**settings)
+
+
+@pytest.mark.parametrize("centers", [BetaCenters(0.4), BetaCenters(2.0), GaussianCenters(1 / 3), GaussianCenters(1.0)])
+def test_centers_on_a_device_have_the_law_of_those_in_the_workers(centers):
+    torch.manual_seed(0)
+    sampled = centers.sample((100_000,)).numpy()
+    drawn = centers.draw(np.random.default_rng(0), (100_000,))
+    assert sampled.shape == drawn.shape
+    assert ((sampled >= 0) & (sampled <= 1)).all()
+    shares = np.linspace(0.02, 0.98, 25)
+    for of_both in ((sampled[:, 0], drawn[:, 0]), (sampled[:, 1], drawn[:, 1]), (radii(sampled), radii(drawn))):
+        np.testing.assert_allclose(*(np.quantile(each, shares) for each in of_both), atol=0.012)
+    assert centers.sample((3, 2, 5)).shape == (3, 2, 5, 2)
+
+
+def radii(centers):
+    return np.linalg.norm(2 * centers - 1, axis=-1)

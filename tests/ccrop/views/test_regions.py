@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from ccrop.views.centers import BetaCenters, GaussianCenters
 from ccrop.views.regions import (
     BACKGROUND_TRIES,
     WindowNoise,
@@ -21,7 +22,7 @@ NUM, VIEWS, BOXES, WINDOWS = 5, 2, 4, 6
 
 def noise(seed: int = 0, alpha: float = 0.6, boxes: int = BOXES) -> WindowNoise:
     torch.manual_seed(seed)
-    return WindowNoise.draw(NUM, VIEWS, boxes, WINDOWS, alpha)
+    return WindowNoise.draw(NUM, VIEWS, boxes, WINDOWS, BetaCenters(alpha))
 
 
 def scene(seed: int = 0, turned: bool = False) -> tuple[Tensor, Tensor, Tensor]:
@@ -212,12 +213,47 @@ class TestWindowPairs:
 
 def test_noise_is_beta_in_the_centers_and_uniform_elsewhere():
     torch.manual_seed(0)
-    drawn = WindowNoise.draw(400, 2, 3, 8, alpha=0.5)
+    drawn = WindowNoise.draw(400, 2, 3, 8, BetaCenters(0.5))
     assert drawn.center.mean().item() == pytest.approx(0.5, abs=0.01)
     assert drawn.center.var().item() == pytest.approx(0.125, abs=0.005)  # 1 / (4 (2 alpha + 1))
     for numbers in (drawn.order, drawn.size, drawn.place, drawn.area):
         assert numbers.mean().item() == pytest.approx(0.5, abs=0.03)
         assert numbers.var().item() == pytest.approx(1 / 12, abs=0.01)
+
+
+def test_background_lies_at_places_that_are_given():
+    boxes, counts, transforms = scene(turned=True)
+    torch.manual_seed(1)
+    places = 0.3 + 0.4 * torch.rand(NUM, 7, 2)
+    drawn = noise().placed(places, transforms[:, 0])
+    back = torch.linalg.inv(transforms[:, 0, :, :2])
+    for image in range(NUM):
+        points = (drawn.place[image].flatten(0, 1) - transforms[image, 0, :, 2]) @ back[image].T
+        distance = (points[:, None] - places[image]).norm(dim=-1).amin(dim=1)
+        assert distance.max() < 1e-5
+        assert len(points.round(decimals=4).unique(dim=0)) == 7
+    windows, is_object = window_pairs(boxes, 0 * counts, transforms, drawn, 0, (1.0, 1.0), offset=0, min_side=1e-3)
+    assert not is_object.any()
+    middle = (windows[:, 0, :, :2] + windows[:, 0, :, 2:]) / 2
+    shown = drawn.place.flatten(1, 2)
+    inside = ((middle > 0.2) & (middle < 0.8)).all(dim=-1)
+    assert inside.sum() > 5
+    assert (middle[:, :, None] - shown[:, None]).norm(dim=-1).amin(dim=-1)[inside].max() < 1e-5
+
+
+@pytest.mark.parametrize("offset", [0.25, 0.5, 0.8])
+def test_gaussian_centers_keep_a_share_of_the_box_in_every_window(offset: float):
+    """(1 - offset / (2 sqrt 2))^2 of it, where the center lies farthest away, along the diagonal."""
+    box = torch.tensor([[[0.45, 0.4, 0.55, 0.6]]])
+    straight = torch.tensor([[[[1.0, 0, 0], [0, 1, 0]]] * 2])
+    torch.manual_seed(0)
+    drawn = WindowNoise.draw(1, 2, 1, 4000, GaussianCenters())
+    windows, _ = window_pairs(box, torch.tensor([1]), straight, drawn, 4000, (1.0, 2.0), offset, 1e-3)
+    low, high = windows[..., :2].maximum(box[..., None, :2]), windows[..., 2:].minimum(box[..., None, 2:])
+    kept = (high - low).clamp(min=0).prod(dim=-1) / 0.02
+    least = (1 - offset / (2 * math.sqrt(2))) ** 2
+    assert kept.min() >= least - 1e-5
+    assert kept.min() < least + 0.05
 
 
 def test_pooled_windows_are_means_of_the_map():

@@ -1,0 +1,123 @@
+"""Heatmap -> boxes of what stands in a sweep: the localizer of bird's-eye views."""
+
+from typing import Any
+
+import torch
+from mmengine.registry import TASK_UTILS
+from torch import Tensor
+
+from ccrop.localization import MultiObject
+from projects.lidar_bev.grid import Grid
+from projects.lidar_bev.heatmap import cells_above_ground, geometric_heatmap, learnt_heatmap, smoothed, walls
+
+CANDIDATES = 256  # boxes at least from which K are taken
+
+
+class BevClusters:
+    """Clusters of a geometric heatmap blended with a learnt one, without walls, spread over the sweep.
+
+    Args:
+        grid: config of the grid of the encoder.
+        stride: side of the heatmap's cells in cells of the grid.
+        max_boxes: K.
+        sigma: metres, of the Gaussian that makes the cells of one object one hill.
+        threshold, floor, merge: of :class:`ccrop.localization.MultiObject`.
+        max_side: boxes with a longer side in metres are houses or bushes, and left out.
+        wall_length, wall_thickness: see :func:`.walls`, which are left out before there are boxes; metres.
+        min_side: shorter sides are lengthened to it, in metres.
+        spacing: where there are more than K, those come first that are the highest within so many metres, then the
+            second highest, and so on.
+    """
+
+    uses_features = True
+
+    def __init__(
+        self,
+        grid: dict[str, Any] | Grid,
+        stride: int = 1,
+        max_boxes: int = 64,
+        sigma: float = 0.4,
+        threshold: float = 0.5,
+        floor: float = 0.05,
+        merge: float = 0.8,
+        max_side: float = 10.0,
+        wall_length: float = 8.0,
+        wall_thickness: float = 1.0,
+        min_side: float = 0.8,
+        spacing: float = 6.0,
+    ) -> None:
+        if not 0 < min_side < max_side:
+            raise ValueError(f"sides must be 0 < min_side < max_side, got {min_side} and {max_side} m")
+        if sigma < 0 or spacing < 0:
+            raise ValueError(f"sigma and spacing must not be negative, got {sigma} and {spacing} m")
+        self.grid: Grid = TASK_UTILS.build(grid) if isinstance(grid, dict) else grid
+        self.grid.map_shape(stride)
+        self.cells = Grid(self.grid.low, self.grid.high, self.grid.cell * stride)
+        self.max_boxes = max_boxes
+        self.sigma = sigma
+        self.max_side = max_side
+        self.min_side = min_side
+        self.wall_length = wall_length
+        self.wall_thickness = wall_thickness
+        self.spacing = spacing
+        self.regions = MultiObject(max(CANDIDATES, max_boxes), threshold, floor, merge=merge)
+
+    @torch.no_grad()
+    def __call__(
+        self, sweeps: list[Tensor], features: Tensor | None = None, learnt: float = 0.0
+    ) -> tuple[Tensor, Tensor]:
+        """Boxes of a batch, the best scores first, without a loop over sweeps or boxes.
+
+        Args:
+            sweeps: N of ``(points, 3 or more)`` in metres.
+            features: ``(N, C, h, w)`` of the encoder, where ``learnt`` is not 0.
+            learnt: share of the learnt heatmap, in [0, 1].
+
+        Returns:
+            ``boxes (N, K, 5)`` float32 x0, y0, x1, y1 in fractions of the grid, score, zero beyond the count, and
+            ``counts (N,)`` int64.
+        """
+        boxes, counts, _ = self.regions.objects(self.heatmap(sweeps, features, learnt))
+        extent = boxes.new_tensor([high - low for low, high in zip(self.grid.low, self.grid.high, strict=True)][:2])
+        middle = (boxes[..., :2] + boxes[..., 2:4]) / 2
+        sides = (boxes[..., 2:4] - boxes[..., :2]) * extent
+        exists = torch.arange(boxes.shape[1], device=boxes.device) < counts[:, None]
+        exists &= (sides <= self.max_side).all(dim=2)
+        half = sides.clamp(min=self.min_side) / extent / 2
+        boxes = torch.cat([(middle - half).clamp(min=0), (middle + half).clamp(max=1), boxes[..., 4:]], dim=2)
+        chosen = spread_order(middle * extent, boxes[..., 4].where(exists, -1.0), self.spacing)[:, : self.max_boxes]
+        boxes, exists = boxes.take_along_dim(chosen[..., None], dim=1), exists.gather(1, chosen)
+        best = boxes[..., 4].where(exists, -1.0).argsort(dim=1, descending=True)
+        boxes = boxes.where(exists[..., None], 0.0).take_along_dim(best[..., None], dim=1)
+        return boxes, exists.sum(dim=1)
+
+    @torch.no_grad()
+    def heatmap(self, sweeps: list[Tensor], features: Tensor | None = None, learnt: float = 0.0) -> Tensor:
+        """``(N, H, W)`` in [0, 1], where the boxes come from; arguments as of the call."""
+        cells = cells_above_ground(sweeps, self.cells)
+        heatmap = geometric_heatmap(cells, self.cells)
+        wall = walls(heatmap, self.cells, self.wall_length, self.wall_thickness)
+        if learnt:
+            heatmap = (1 - learnt) * heatmap + learnt * learnt_heatmap(features, cells, self.cells)
+        heatmap = smoothed(heatmap.where(~wall, 0.0), self.sigma / self.cells.cell)
+        return heatmap / heatmap.amax(dim=(1, 2), keepdim=True).clamp(min=torch.finfo(heatmap.dtype).tiny)
+
+
+def spread_order(centers: Tensor, scores: Tensor, spacing: float) -> Tensor:
+    """Order ``(N, M)`` in which boxes are taken, so that they spread over the sweep.
+
+    First all that are the best within ``spacing`` of themselves, by falling score, then the second best, and so on.
+
+    Args:
+        centers: ``(N, M, 2)`` in metres.
+        scores: ``(N, M)``, negative where there is no box; those come last.
+        spacing: in metres.
+    """
+    near = (centers[:, :, None] - centers[:, None]).square().sum(dim=-1) < spacing**2
+    place = torch.arange(scores.shape[1], device=scores.device)
+    before = (scores[:, None] > scores[:, :, None]) | (
+        (scores[:, None] == scores[:, :, None]) & (place[None, :] < place[:, None])
+    )
+    turn = (near & before).sum(dim=2).where(scores >= 0, scores.shape[1])
+    by_score = scores.argsort(dim=1, descending=True, stable=True)
+    return by_score.gather(1, turn.gather(1, by_score).argsort(dim=1, stable=True))

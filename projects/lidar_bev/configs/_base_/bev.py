@@ -1,0 +1,51 @@
+"""What every pretraining on sweeps shares: SimSiam on windows of a pillar encoder's map, Gaussian centers."""
+
+from mmengine.config import read_base
+
+from ccrop.models import RegionPairs
+from ccrop.views import GaussianCenters
+from projects.lidar_bev.clusters import BevClusters
+from projects.lidar_bev.pretraining import (
+    PillarBackbone,
+    SceneSweeps,
+    SweepGalleryHook,
+    SweepLocalizationHook,
+    collate_sweeps,
+)
+
+with read_base():
+    from .....configs._base_.runtime import *
+    from .....configs._base_.simsiam import *
+
+model.backbone = dict(type=PillarBackbone, columns=4, size="kitti")
+model.update(
+    in_channels=384,
+    channels=512,
+    bottleneck=128,
+    data_preprocessor=None,
+    # of 64 windows 20 lie around background; a window of the cluster's own size holds two thirds of it or more
+    regions=dict(
+        type=RegionPairs,
+        levels=(0,),
+        num_objects=44,
+        num_background=20,
+        centers=dict(type=GaussianCenters),
+        scale=(1.0, 2.0),
+        offset=0.5,
+        min_side=0.02,
+    ),
+)
+data_root = None  # name it here or by --data-root
+train_dataloader.update(
+    batch_size=8,
+    num_workers=8,
+    collate_fn=dict(type=collate_sweeps),
+    dataset=dict(data_root=None, pipeline=[dict(type=SceneSweeps, max_boxes=64)]),
+)
+default_hooks.update(
+    localization=dict(type=SweepLocalizationHook, localizer=dict(type=BevClusters, max_boxes=64), blend=0.5),
+    gallery=dict(type=SweepGalleryHook),
+)
+optim_wrapper.optimizer.lr = 0.05
+auto_scale_lr.base_batch_size = 8  # sweeps
+train_cfg.max_epochs = 100

@@ -1,0 +1,12 @@
+"""What all runs of the comparison share: SimCLR, the small encoder, simulated sweeps, clusters by geometry alone."""
+
+from mmengine.config import read_base
+
+from ccrop.models import SimCLR
+
+with read_base():
+    from .demo import *
+
+model.pop("bottleneck")
+model.update(type=SimCLR, num_layers=2)
+default_hooks.localization.update(blend=0.0, interval=1.0)

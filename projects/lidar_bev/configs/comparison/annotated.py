@@ -1,0 +1,14 @@
+"""Windows around labelled objects: the ceiling of what localisation can give."""
+
+from mmengine.config import read_base
+
+from projects.lidar_bev.pretraining import AnnotatedSweepsHook
+
+with read_base():
+    from .clusters import *
+
+default_hooks.localization = dict(
+    type=AnnotatedSweepsHook,
+    grid=grid,
+    dataset=dict(type=KittiSweeps, data_root=None, split="train", labelled=True, in_view=False, labels="label_360"),
+)

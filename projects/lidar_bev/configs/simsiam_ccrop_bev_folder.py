@@ -1,0 +1,19 @@
+"""SimSiam on windows around clusters of any sweeps in a folder, all around the sensor.
+
+Name the columns of your files by ``train_dataloader.dataset.columns``, how many of them are used by
+``model.backbone.columns``, and set z of the grid so that it reaches from below the ground to 3 m above it.
+"""
+
+from mmengine.config import read_base
+
+from projects.lidar_bev.datasets import SweepFolder
+from projects.lidar_bev.grid import Grid
+
+with read_base():
+    from ._base_.bev import *
+
+grid = dict(type=Grid, low=(-51.2, -51.2, -3), high=(51.2, 51.2, 1.8), cell=0.2)
+model.backbone.update(grid=grid, size="nuscenes")
+train_dataloader.dataset.update(type=SweepFolder, columns=("x", "y", "z", "intensity"))
+train_dataloader.dataset.pipeline[0].grid = grid
+default_hooks.localization.localizer.update(grid=grid, stride=2)

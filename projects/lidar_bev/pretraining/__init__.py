@@ -1,0 +1,19 @@
+"""Pretraining on sweeps without labels: ccrop's methods on windows of bird's-eye maps."""
+
+from projects.lidar_bev.pretraining.annotated import AnnotatedSweepsHook
+from projects.lidar_bev.pretraining.backbones import PillarBackbone, SparseBackbone
+from projects.lidar_bev.pretraining.gallery import SweepGalleryHook
+from projects.lidar_bev.pretraining.localization import SweepLocalizationHook
+from projects.lidar_bev.pretraining.views import RandomBoxes, SceneSweeps, WholeSweep, collate_sweeps
+
+__all__ = [
+    "AnnotatedSweepsHook",
+    "PillarBackbone",
+    "RandomBoxes",
+    "SceneSweeps",
+    "SparseBackbone",
+    "SweepGalleryHook",
+    "SweepLocalizationHook",
+    "WholeSweep",
+    "collate_sweeps",
+]

@@ -1,0 +1,110 @@
+"""At an interval: what stands in the sweeps, by geometry first and then more and more as the encoder sees it."""
+
+import logging
+from typing import Any
+
+import torch
+from mmengine.dist import is_main_process
+from mmengine.runner import Runner
+from torch import Tensor
+from torch.utils.data import DataLoader
+from tqdm import tqdm
+
+from ccrop.datasets import BoxStore, LocatedDataset, ShardedBatches
+from ccrop.hooks import LocalizationHook
+from ccrop.hooks.localization import gathered
+from ccrop.models import Siamese
+from projects.lidar_bev.clusters import BevClusters
+from projects.lidar_bev.pretraining.views import WholeSweep, collate_sweeps
+
+
+class SweepLocalizationHook(LocalizationHook):
+    """:class:`ccrop.hooks.LocalizationHook` for sweeps; the store's boxes are in fractions of the grid.
+
+    The first localisation comes before the first epoch and needs geometry alone: that is the warm-up. With every
+    further one the learnt heatmap's share grows evenly, up to ``blend`` at the last.
+
+    Args:
+        localizer: config of :class:`.BevClusters`.
+        blend: last share of the learnt heatmap, in [0, 1].
+        interval: see the base class.
+        batch_size: whole sweeps a batch.
+        num_workers: processes that read them.
+    """
+
+    def __init__(
+        self,
+        localizer: dict[str, Any],
+        blend: float = 0.5,
+        interval: float = 0.2,
+        batch_size: int = 8,
+        num_workers: int = 2,
+    ) -> None:
+        super().__init__(localizer, warmup=0, interval=interval, batch_size=batch_size, num_workers=num_workers)
+        self.localizer: BevClusters
+        if not 0 <= blend <= 1:
+            raise ValueError(f"blend must lie in [0, 1], got {blend}")
+        self.blend = blend
+
+    def learnt(self, step: int, total: int) -> float:
+        """Share of the learnt heatmap at a localisation before epoch ``step``, from 0, of ``total``."""
+        steps = self.schedule(total)
+        return self.blend * sum(each <= step for each in steps[1:]) / max(1, len(steps) - 1)
+
+    def probe(self, model: Siamese) -> None:
+        """Nothing: the first localisation fails as early."""
+
+    def find(self, model: Siamese, dataset: LocatedDataset, runner: Runner) -> tuple[Tensor, Tensor]:
+        learnt = self.learnt(runner.epoch, runner.max_epochs)
+        return locate_sweeps(model, dataset, self.localizer, learnt, self.batch_size, self.num_workers)
+
+    def describe(self, store: BoxStore) -> dict[str, float]:
+        """``clusters`` a sweep; ``no_box``, share of sweeps without; ``box_side``, median longer side in metres."""
+        boxes = store.boxes[torch.arange(store.max_boxes) < store.counts[:, None]]
+        found = dict(clusters=len(boxes) / len(store), no_box=(store.counts == 0).float().mean().item())
+        if len(boxes):
+            grid = self.localizer.grid
+            extent = boxes.new_tensor([high - low for low, high in zip(grid.low, grid.high, strict=True)][:2])
+            found["box_side"] = ((boxes[:, 2:4] - boxes[:, :2]) * extent).amax(dim=1).median().item()
+        return found
+
+    def report(self, runner: Runner, store: BoxStore, seconds: float) -> None:
+        found = self.describe(store)
+        learnt = self.learnt(runner.epoch, runner.max_epochs)
+        line = (
+            f"Localised {len(store)} sweeps in {seconds:.1f} s, learnt heatmap {learnt:.0%}: {found['clusters']:.2f} "
+            f"boxes a sweep, their median side {found.get('box_side', 0):.1f} m"
+        )
+        runner.logger.log(logging.INFO if len(store.counts.nonzero()) else logging.WARNING, line)
+
+
+def locate_sweeps(
+    model: Siamese,
+    dataset: LocatedDataset,
+    localizer: BevClusters,
+    learnt: float,
+    batch_size: int = 8,
+    num_workers: int = 0,
+) -> tuple[Tensor, Tensor]:
+    """Boxes of all sweeps of a data set, every rank looking at its share.
+
+    Args:
+        model: in eval mode; the encoder does not run where ``learnt`` is 0.
+        learnt: share of the learnt heatmap.
+
+    Returns:
+        ``boxes (N, K, 5)`` and ``counts (N,)`` on the CPU, equal on every rank. Unreadable sweeps have none.
+    """
+    loader = DataLoader(
+        dataset.with_pipeline([dict(type=WholeSweep)]),
+        batch_sampler=ShardedBatches(len(dataset), batch_size),
+        num_workers=num_workers,
+        collate_fn=collate_sweeps,
+        pin_memory=torch.cuda.is_available(),
+    )
+    found = []
+    for batch in tqdm(loader, "localising", leave=False, disable=None if is_main_process() else True):
+        sweeps = model.data_preprocessor(dict(sweeps=batch["sweeps"]))["sweeps"]
+        features = model.extract_feat(sweeps)[-1] if learnt else None
+        found.append((*localizer(sweeps, features, learnt), batch["index"]))
+    return gathered(found, loader, len(dataset), localizer.max_boxes)

@@ -1,0 +1,119 @@
+"""``tools/evaluate.py centers``: do a localizer's boxes find the labelled objects of sweeps?"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from mmengine.config import Config
+from mmengine.registry import DATASETS, TASK_UTILS
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ccrop.models import Siamese
+from projects.lidar_bev.clusters import BevClusters
+from projects.lidar_bev.datasets import KittiSweeps, SweepDataset, SweepFolder
+from projects.lidar_bev.evaluation.proposals import DISTANCES, RANGES, Found, proposal_recall
+from projects.lidar_bev.pretraining.localization import locate_sweeps
+
+ALL_AROUND = "label_360"  # folder of labels all around, of simulated sweeps
+
+
+def labelled_sweeps(config: Config, split: str | None, classes: list[str] | None, number: int | None) -> SweepDataset:
+    """The sweeps that a config trains on, with labels; KITTI's in the camera's view, where alone it has labels.
+
+    Args:
+        split: other than the config's.
+        classes: names of the objects by which recall is split; default: those of the data set.
+        number: so many sweeps, evenly spaced; None for all.
+
+    Raises:
+        ValueError: the config's data set has no labels.
+    """
+    settings = dict(config.train_dataloader.dataset) | dict(pipeline=[], labelled=True, subset=number)
+    kind = settings["type"]
+    kind = DATASETS.get(kind) if isinstance(kind, str) else kind
+    if issubclass(kind, SweepFolder):
+        raise ValueError(f"{settings['data_root']}: a folder has no labels; name a config of KITTI or nuScenes")
+    if classes:
+        settings["classes"] = classes
+    if issubclass(kind, KittiSweeps):
+        if split is not None:
+            settings["split"] = split
+        if Path(settings["data_root"], settings.get("folder", "training"), ALL_AROUND).is_dir():
+            settings.update(labels=ALL_AROUND, in_view=False)
+    elif split is not None:
+        settings["scenes"] = split
+    return DATASETS.build(settings)
+
+
+def heatmaps(
+    model: Siamese, dataset: SweepDataset, localizer: BevClusters, shares: list[float], workers: int
+) -> Iterator[tuple[str, tuple[Tensor, Tensor]]]:
+    """Names of heatmaps, and what the localizer makes of them: ``boxes (N, K, 5)`` and ``counts (N,)``."""
+    for share in shares:
+        name = "geometric" if share == 0 else f"{share:.0%} learnt"
+        boxes = locate_sweeps(model, dataset, localizer, share, num_workers=workers)
+        yield name, boxes
+        if share == 0:  # what chance gives
+            yield "geometric, of another sweep", tuple(each.roll(max(1, len(each) // 2), dims=0) for each in boxes)
+
+
+def evaluate(
+    config: Config,
+    model: Siamese,
+    shares: list[float],
+    split: str | None = None,
+    classes: list[str] | None = None,
+    number: int | None = None,
+    workers: int = 2,
+    options: dict[str, Any] | None = None,
+) -> tuple[SweepDataset, dict[str, Found]]:
+    """The labelled sweeps, and what each heatmap's boxes find in them.
+
+    Args:
+        shares: of the learnt heatmap.
+        split, classes, number: see :func:`labelled_sweeps`.
+        options: arguments of the localizer over the config's.
+    """
+    localizer = TASK_UTILS.build(dict(config.default_hooks.localization.localizer) | (options or {}))
+    dataset = labelled_sweeps(config, split, classes, number)
+    known = [dataset.known(index) for index in range(len(dataset))]
+    objects = [[each[name] for each in known] for name in ("boxes", "labels", "num_points")]
+    area = (*localizer.grid.low[:2], *localizer.grid.high[:2])
+    found = {}
+    for name, (boxes, counts) in heatmaps(model, dataset, localizer, shares, workers):
+        found[name] = proposal_recall(centers_of(boxes, counts, area), *objects, area)
+    return dataset, found
+
+
+def centers_of(boxes: Tensor, counts: Tensor, area: tuple[float, float, float, float]) -> list[NDArray]:
+    """Middles ``(count, 2)`` in metres of each sweep's boxes ``(N, K, 5)`` in fractions of ``area``."""
+    low, high = torch.tensor(area[:2]), torch.tensor(area[2:])
+    middle = low + (boxes[..., :2] + boxes[..., 2:4]) / 2 * (high - low)
+    return [own[:count].numpy() for own, count in zip(middle, counts.tolist(), strict=True)]
+
+
+def tables(dataset: SweepDataset, found: dict[str, Found]) -> list[list[list[str]]]:
+    """Rows of three Markdown tables, headers first: all objects, by class, by range."""
+    first = next(iter(found.values()))
+    limits = " / ".join(f"{limit:g}" for limit in DISTANCES) + " m"
+    whole = [["heatmap", "boxes a sweep", f"recall within {limits}, %", "boxes within 2 m of an object, %"]]
+    whole += [
+        [name, f"{each.boxes:.1f}", _percent(each.recall()), _percent([each.precision])] for name, each in found.items()
+    ]
+    kinds = {name: first.labels == label for label, name in enumerate(dataset.classes)}
+    kinds |= {"other": first.labels < 0}
+    bins = {f"{low:g} to {high:g} m": (first.distances >= low) & (first.distances < high) for low, high in RANGES}
+    result = [whole]
+    for title, groups in (("class", kinds), ("range", bins)):
+        groups = {name: chosen for name, chosen in groups.items() if chosen.any()}
+        rows = [[f"recall within {limits} by {title}, %", *(f"{name} ({n.sum()})" for name, n in groups.items())]]
+        rows += [[name, *(_percent(each.recall(chosen)) for chosen in groups.values())] for name, each in found.items()]
+        result.append(rows)
+    return result
+
+
+def _percent(shares: NDArray | list[float]) -> str:
+    return " / ".join("–" if np.isnan(share) else f"{100 * share:.1f}" for share in shares)

@@ -1,0 +1,71 @@
+"""``tools/evaluate.py window-knn``: do an encoder's maps tell objects from each other and from what else stands?"""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ccrop.evaluation import knn_predict
+from ccrop.evaluation.roi_knn import balanced_accuracy, region_features
+from ccrop.models import Siamese
+from projects.lidar_bev.clusters import BevClusters
+from projects.lidar_bev.datasets import SweepDataset
+from projects.lidar_bev.pretraining.annotated import bounds
+from projects.lidar_bev.proposals import centers_of
+
+MIN_POINTS = 10
+APART = 3.0  # metres from all objects, of a cluster that is background
+
+
+@torch.no_grad()
+def labelled_windows(model: Siamese, dataset: SweepDataset, localizer: BevClusters) -> tuple[Tensor, Tensor]:
+    """Features ``(M, C)`` of windows, 2 x 2 bins each, and their classes ``(M,)``, on the CPU.
+
+    Windows are the bounds of labelled objects with ``MIN_POINTS`` points or more, and as many clusters of geometry
+    that lie ``APART`` from every labelled object: background, the class after the last.
+
+    Args:
+        model: in eval mode.
+        dataset: labelled.
+        localizer: on the encoder's grid.
+    """
+    grid, device = localizer.grid, next(model.parameters()).device
+    area = (*grid.low[:2], *grid.high[:2])
+    features, labels = [], []
+    for index in range(len(dataset)):
+        known = dataset.known(index)
+        inside = ((known["boxes"][:, :2] > area[:2]) & (known["boxes"][:, :2] < area[2:])).all(axis=1)
+        counted = inside & (known["num_points"] >= MIN_POINTS) & (known["labels"] >= 0)
+        sweeps = [torch.from_numpy(known["points"]).to(device)]
+        boxes, counts = (each.cpu() for each in localizer(sweeps))
+        centers = centers_of(boxes, counts, area)[0]
+        far = np.ones(len(centers), dtype=bool)
+        if len(known["boxes"]):
+            distance = np.hypot(*np.moveaxis(centers[:, None] - known["boxes"][:, :2], -1, 0))
+            far = distance.min(axis=1) >= APART
+        others = boxes[0, : len(far), :4][torch.from_numpy(far)][: counted.sum()]
+        windows = torch.cat([torch.from_numpy(bounds(known["boxes"][counted], grid)), others])
+        features.append(region_features(model.extract_feat(sweeps), windows.to(device))[-1].float().cpu())
+        background = np.full(len(others), len(dataset.classes))
+        labels.append(torch.from_numpy(np.concatenate([known["labels"][counted], background])))
+    return torch.cat(features), torch.cat(labels)
+
+
+def window_knn(
+    bank: tuple[Tensor, Tensor], queries: tuple[Tensor, Tensor], classes: tuple[str, ...], k: int = 20
+) -> dict[str, float]:
+    """Share of each class's queries that their neighbours in the bank recognise, and the mean over classes.
+
+    Features are standardised by the bank's mean and standard deviation and compared by cosine.
+
+    Args:
+        bank, queries: of :func:`labelled_windows`.
+        classes: names of the labels.
+        k: neighbours.
+    """
+    mean, std = bank[0].mean(dim=0), bank[0].std(dim=0).clamp(min=1e-6)
+    correct = knn_predict((bank[0] - mean) / std, bank[1], (queries[0] - mean) / std, k) == queries[1]
+    found = {"mean over classes": balanced_accuracy(correct, queries[1])}
+    for label, name in enumerate((*classes, "background")):
+        if (queries[1] == label).any():
+            found[name] = correct[queries[1] == label].float().mean().item()
+    return found
