@@ -40,9 +40,13 @@ class ImageDataset(BaseDataset):
         data_root: folder of the data.
         pipeline: configs of the steps, see :mod:`ccrop.views`.
         subset: use only this many images, evenly spaced over the sorted list, so over all classes alike.
+
+    Attributes:
+        classes: names of the labels, in their order; empty where the data set names none.
     """
 
     layout: ClassVar[str]
+    classes: tuple[str, ...] = ()
 
     def __init__(self, data_root: str | Path, pipeline: Sequence[dict[str, Any]] = (), subset: int | None = None):
         if subset is not None and subset < 1:
