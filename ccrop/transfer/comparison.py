@@ -45,6 +45,8 @@ class Comparison:
         if args.iterations:
             set_iterations(self.config, args.iterations)
         self.pretrainings = dict(map(named_pretraining, args.pretrain))
+        if len(self.pretrainings) < len(args.pretrain) or {RANDOM, RANDOM_LONG} & self.pretrainings.keys():
+            raise ValueError(f"two initialisations have one name, of {', '.join(args.pretrain)}: give NAME=FILE")
         self.rates_file = args.csv.with_name(f"{args.csv.stem}_lr.json")
 
     def run(self) -> None:

@@ -30,6 +30,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--z-middle", type=float, default=-1.0, help="import: middle of the pillars in metres (default: %(default)s)"
     )
     parser.add_argument("--legacy", action="store_true", help="import from mmdet3d: trained with legacy=True")
+    parser.add_argument(
+        "--conv-for-no-stride", action="store_true", help="the other neck has this option, as CenterPoint's has"
+    )
     parser.add_argument("--force", action="store_true", help="replace OUT where it exists")
     args = parser.parse_args(argv)
     try:
@@ -38,9 +41,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         checkpoint = load_checkpoint(args.checkpoint)
         into = load_checkpoint(args.into) if args.into else None
         if args.direction == "export":
-            content, report = export_encoder(checkpoint, args.framework, into)
+            content, report = export_encoder(checkpoint, args.framework, into, args.conv_for_no_stride)
         else:
-            content, report = import_encoder(checkpoint, args.framework, into, args.z_middle, args.legacy)
+            content, report = import_encoder(
+                checkpoint, args.framework, into, args.z_middle, args.legacy, args.conv_for_no_stride
+            )
         torch.save(content, args.out)
     except (OSError, ValueError, UntrustedCheckpoint) as error:
         print(f"{parser.prog}: {error}", file=sys.stderr)

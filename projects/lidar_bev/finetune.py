@@ -128,8 +128,9 @@ def detected(model: CenterPoint, dataset: SweepDataset) -> Iterator[tuple[int, d
 
 
 def line(figures: dict[str, float], data: str) -> str:
-    """Shares in percent, errors in their units; KITTI's AP of moderate objects only."""
-    shown = {name: value for name, value in figures.items() if not name.endswith(("_easy", "_hard"))}
+    """Shares in percent, errors in their units, where objects counted; KITTI's AP of moderate objects only."""
+    known = {name: value for name, value in figures.items() if value == value}
+    shown = {name: value for name, value in known.items() if not name.endswith(("_easy", "_hard"))}
     return f"{data}:  " + "  ".join(
         f"{name} {value:.2f} {ERRORS[name]}".rstrip() if name in ERRORS else f"{name} {value:.1%}"
         for name, value in shown.items()

@@ -98,7 +98,10 @@ class Report(NamedTuple):
 
 
 def export_encoder(
-    checkpoint: Mapping[str, Any], framework: str, into: Mapping[str, Any] | None = None
+    checkpoint: Mapping[str, Any],
+    framework: str,
+    into: Mapping[str, Any] | None = None,
+    conv_for_no_stride: bool = False,
 ) -> tuple[dict[str, StateDict], Report]:
     """A ccrop checkpoint's encoder as a checkpoint of another framework; mmdetection3d needs ``legacy=False``.
 
@@ -106,6 +109,8 @@ def export_encoder(
         checkpoint: with the encoder under ``backbone.``.
         framework: a key of ``FRAMEWORKS``.
         into: a checkpoint of that framework, whose tensors stay where none of the same shape takes their place.
+        conv_for_no_stride: maps that keep their size go through a convolution in the framework's neck, which its
+            option of this name asks for, and not through a transposed one.
 
     Raises:
         ValueError: nothing in the checkpoint is of such an encoder.
@@ -116,6 +121,8 @@ def export_encoder(
     names = {name: _renamed(name, layout, outwards=True) for name in own}
     if LINEAR in own:
         own[LINEAR] = _with_height(own[LINEAR])
+    if conv_for_no_stride:
+        own = _turned(own, names)
     target = dict(into[layout.state]) if into is not None else None
     filled, report = _filled(own, names, target, _places(layout))
     return {layout.state: filled}, report
@@ -127,6 +134,7 @@ def import_encoder(
     into: Mapping[str, Any] | None = None,
     z_middle: float = -1.0,
     legacy: bool = False,
+    conv_for_no_stride: bool = False,
 ) -> tuple[dict[str, StateDict], Report]:
     """Another framework's encoder as a ccrop checkpoint, for ``tools/finetune.py --init``.
 
@@ -136,6 +144,8 @@ def import_encoder(
         into: a ccrop checkpoint, whose tensors stay where none of the same shape takes their place.
         z_middle: of the pillars in metres, the middle of the framework's point cloud range.
         legacy: mmdetection3d's pillars were trained with ``legacy=True``, its default.
+        conv_for_no_stride: maps that keep their size go through a convolution in the framework's neck, which its
+            option of this name asks for, and not through a transposed one.
 
     Raises:
         ValueError: nothing in the checkpoint is of such an encoder.
@@ -147,6 +157,8 @@ def import_encoder(
     weight, mean = (next((name for name in names if names[name] == own), None) for own in (LINEAR, MEAN))
     if weight and mean:
         state[weight], state[mean] = _without_height(state[weight], state[mean], z_middle, legacy)
+    if conv_for_no_stride:
+        state = _turned(state, names)
     names = {name: own and PREFIX + own for name, own in names.items()}
     state = {name: _spconv2(tensor) for name, tensor in state.items()}
     target = dict(into.get("state_dict", into)) if into is not None else None
@@ -221,6 +233,16 @@ def _without_height(weight: Tensor, mean: Tensor, z_middle: float, legacy: bool)
         constant = of_height
     weight[:, 2] += of_height
     return weight, mean + constant * z_middle
+
+
+def _turned(state: StateDict, names: Mapping[str, str | None]) -> StateDict:
+    """With the neck's 1x1 kernels (in, out) as (out, in), or the other way round."""
+    return {
+        name: tensor.transpose(0, 1).contiguous()
+        if names[name] and "deblocks." in name and tensor.shape[2:] == (1, 1)
+        else tensor
+        for name, tensor in state.items()
+    }
 
 
 def _spconv2(weight: Tensor) -> Tensor:

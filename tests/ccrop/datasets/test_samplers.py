@@ -1,8 +1,10 @@
+from itertools import islice
+
 import mmengine.dataset.sampler
 import pytest
 from mmengine.dataset import DefaultSampler
 
-from ccrop.datasets import SeededSampler, ShardedBatches, samplers
+from ccrop.datasets import InfiniteSeededSampler, SeededSampler, ShardedBatches, samplers
 
 
 @pytest.fixture
@@ -22,6 +24,14 @@ def test_key_is_seed_epoch_and_index():
     assert {(seed, epoch) for seed, epoch, _ in keys} == {(11, 3)}
     assert sorted(index for _, _, index in keys) == list(range(7))
     assert all(type(number) is int for key in keys for number in key)
+
+
+def test_without_an_end_each_epoch_is_that_of_the_plain_sampler():
+    keys = list(islice(InfiniteSeededSampler(range(5), shuffle=True, seed=11), 15))
+    plain = SeededSampler(range(5), shuffle=True, seed=11)
+    for epoch in range(3):
+        plain.set_epoch(epoch)
+        assert keys[5 * epoch : 5 * epoch + 5] == list(plain)
 
 
 def order(sampler, epoch):

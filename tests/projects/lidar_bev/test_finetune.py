@@ -9,6 +9,8 @@ import pytest
 import torch
 from jobs import ROOT, run, tool
 
+from ccrop.transfer import set_iterations
+from projects.lidar_bev.finetune import finetune, line, load_config
 from projects.lidar_bev.grid import Grid
 from projects.lidar_bev.models import PillarEncoder
 
@@ -85,6 +87,26 @@ def test_a_backbone_that_does_not_fit_stops_with_the_list(simulated: Path, tmp_p
     assert done.returncode == 2
     assert message in done.stdout
     assert "Traceback" not in done.stdout
+
+
+def test_kittis_config_gives_kittis_ap(simulated: Path, tmp_path: Path):
+    options = {
+        "model.backbone.size": "small",
+        "model.backbone.grid": dict(type=Grid, low=(0, -12, -3), high=(24, 12, 1.8), cell=0.375),
+        "train_dataloader.num_workers": 0,
+        "train_dataloader.dataset.subset": 8,
+        "test_dataset.subset": 4,
+    }
+    config = load_config(PROJECT / "configs/centerpoint_pillar_kitti.py", simulated, options)
+    set_iterations(config, 2)
+    figures = finetune(config, "random", tmp_path / "w", labels=0.5)
+    assert {f"AP_R40_{view}_{name}_moderate" for view in ("bev", "3d") for name in config.classes} <= set(figures)
+
+
+def test_the_last_line_has_units_and_only_what_was_measured():
+    figures = {"mAP": 0.5, "AP_Car": float("nan"), "translation": 0.25, "scale": 0.5, "AP_R40_3d_Car_hard": 1.0}
+    figures["AP_R40_3d_Car_moderate"] = 0.123
+    assert line(figures, "a set") == "a set:  mAP 50.0%  translation 0.25 m  scale 0.50  AP_R40_3d_Car_moderate 12.3%"
 
 
 def test_comparison_with_a_checkpoint_goes_on_where_it_stopped(simulated: Path, pretrained: Path, tmp_path: Path):

@@ -174,6 +174,20 @@ def test_heads_stay_behind_and_prefixes_of_points_are_known(pillars: PillarEncod
     assert len(back["state_dict"]) == len(pillars.state_dict())
 
 
+@pytest.mark.parametrize("framework", ["openpcdet", "mmdet3d"])
+def test_a_convolution_in_the_neck_gives_the_same_map(framework: str):
+    module = randomised(PillarEncoder(GRID, 4, "nuscenes"))
+    content, _ = export_encoder(checkpoint_of(module), framework, conv_for_no_stride=True)
+    (state,) = content.values()
+    neck = dict(openpcdet="backbone_2d", mmdet3d="neck")[framework]
+    maps = torch.rand(1, 128, 4, 4, generator=torch.Generator().manual_seed(0))
+    convolved = torch.nn.functional.conv2d(maps, state[f"{neck}.deblocks.1.0.weight"])
+    torch.testing.assert_close(convolved, module.backbone.deblocks[1][0](maps), atol=1e-4, rtol=1e-4)
+    back, _ = import_encoder(content, framework, conv_for_no_stride=True)
+    for name, tensor in module.state_dict().items():
+        assert torch.equal(back["state_dict"][f"backbone.{name}"], tensor), name
+
+
 def test_weights_of_spconv_1_are_turned(voxels: SparseEncoder):
     content, _ = export_encoder(checkpoint_of(voxels), "openpcdet")
     state = content["model_state"]
