@@ -3,49 +3,75 @@
 Example:
     python tools/finetune.py projects/detection_transfer/configs/faster-rcnn_r18_fpn_small.py --init random \\
         --data-root data/coco --labels 10%
+    python tools/finetune.py projects/lidar_bev/configs/centerpoint_pillar_demo.py --init random --labels 5%
 """
 
 import argparse
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
 
-from mmengine.config import DictAction
+from mmengine.config import Config, DictAction
 
 from ccrop.compat.checkpoint import UntrustedCheckpoint
 from ccrop.datasets import MissingData
-from projects.detection_transfer.data import share_of
-from projects.detection_transfer.finetune import finetune, load_config, search_learning_rate, set_iterations
+from ccrop.transfer import LR_FACTORS, Transfer, set_iterations, set_learning_rate, share_of
+
+IMAGES = "projects.detection_transfer.finetune"  # mmdet's configs do not name what fine-tunes them
+
+
+def transfer_of(config: str | Path) -> Transfer:
+    """What fine-tunes a config's detector: ``TRANSFER`` of the module that it names as ``finetuning``.
+
+    Raises:
+        FileNotFoundError: there is no such config.
+    """
+    if not Path(config).is_file():
+        raise FileNotFoundError(f"config {config} does not exist")
+    return import_module(Config.fromfile(config).get("finetuning", IMAGES)).TRANSFER
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("config", metavar="CONFIG", help="a file of projects/detection_transfer/configs/")
+    parser.add_argument("config", metavar="CONFIG", help="a detector's config in projects/*/configs/")
     parser.add_argument("--init", required=True, help="random, a ccrop checkpoint, or a state dict of torchvision's")
-    parser.add_argument("--data-root", help="a COCO-format set; by default the config's")
+    parser.add_argument("--data-root", help="the data set; by default the config's")
     parser.add_argument("--labels", type=share_of, default=1.0, metavar="SHARE", help="1%%, 10%%, ... (default: 100%%)")
-    parser.add_argument("--seed", type=int, default=0, help="of images, weights and batches (default: 0)")
+    parser.add_argument("--seed", type=int, default=0, help="of examples, weights and batches (default: 0)")
     parser.add_argument("--iterations", type=int, help="by default the config's")
     parser.add_argument(
         "--lr-search", type=float, nargs="*", metavar="FACTOR", help="search the learning rate (default: 0.5 1 2 times)"
+    )
+    parser.add_argument(
+        "--backbone-lr",
+        type=float,
+        nargs="+",
+        default=[1.0],
+        metavar="FACTOR",
+        help="the backbone's part of the learning rate; several are searched (default: 1)",
     )
     parser.add_argument("--work-dir", type=Path, help="default: work_dirs/ and the config's name")
     parser.add_argument("--cfg-options", nargs="+", action=DictAction, metavar="K=V", help="override the config")
     args = parser.parse_args(argv)
     try:
-        config = load_config(args.config, args.data_root, args.cfg_options)
+        transfer = transfer_of(args.config)
+        config = transfer.load_config(args.config, args.data_root, args.cfg_options)
         if args.iterations:
             set_iterations(config, args.iterations)
         work_dir = args.work_dir or Path("work_dirs", config.experiment)
-        if args.lr_search is not None:
-            factors = args.lr_search or (0.5, 1, 2)
-            lr = search_learning_rate(config, args.init, work_dir, factors, args.labels, args.seed)
-            config.optim_wrapper.optimizer.lr = lr
-        figures = finetune(config, args.init, work_dir, args.labels, args.seed)
+        rates = config.optim_wrapper.optimizer.lr, args.backbone_lr[0]
+        if args.lr_search is not None or len(args.backbone_lr) > 1:
+            factors = [1.0] if args.lr_search is None else args.lr_search or LR_FACTORS
+            rates = transfer.search_learning_rate(
+                config, args.init, work_dir, factors, args.backbone_lr, args.labels, args.seed
+            )
+        set_learning_rate(config, *rates)
+        figures = transfer.finetune(config, args.init, work_dir, args.labels, args.seed)
     except (OSError, ValueError, MissingData, UntrustedCheckpoint) as error:
         print(f"{parser.prog}: {error}", file=sys.stderr)
         return 2
-    print("  ".join(f"{name} {value:.2%}" for name, value in figures.items()))
+    print(transfer.line(figures, transfer.data_name(Path(args.data_root or config.default_data_root))))
     return 0
 
 

@@ -6,7 +6,7 @@ from ccrop.datasets.classification import CIFAR10, CIFAR100, STL10, ImageNet, Ti
 from ccrop.datasets.coco import CocoImages, ObjectCrops
 from ccrop.datasets.folder import ImageFolder, ImageList
 from ccrop.datasets.reading import UnreadableImage, read_image
-from ccrop.datasets.samplers import SeededSampler, ShardedBatches
+from ccrop.datasets.samplers import InfiniteSeededSampler, SeededSampler, ShardedBatches
 
 __all__ = [
     "CIFAR10",
@@ -18,6 +18,7 @@ __all__ = [
     "ImageFolder",
     "ImageList",
     "ImageNet",
+    "InfiniteSeededSampler",
     "LocatedDataset",
     "MissingData",
     "ObjectCrops",

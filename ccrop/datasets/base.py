@@ -80,10 +80,14 @@ class ImageDataset(LocatedDataset):
         data_root: folder of the data.
         pipeline: configs of the steps, see :mod:`ccrop.views`.
         subset: use only this many images, evenly spaced over the sorted list, so over all classes alike.
+
+    Attributes:
+        classes: names of the labels, in their order; empty where the data set names none.
     """
 
     layout: ClassVar[str]
     unit = "image"
+    classes: tuple[str, ...] = ()
 
     def __init__(self, data_root: str | Path, pipeline: Sequence[dict[str, Any]] = (), subset: int | None = None):
         if subset is not None and subset < 1:
@@ -137,6 +141,7 @@ class ImageDataset(LocatedDataset):
             UnreadableImage: names the file and what is wrong with it.
         """
         return read_image(self.path(info))
+
 
 def spread(total: int, number: int) -> list[int]:
     """``number`` indices evenly spaced over ``total``, first and last included; all of them where there are fewer."""

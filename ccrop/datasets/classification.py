@@ -34,7 +34,7 @@ class CIFAR10(ImageDataset):
     def load_data_list(self) -> list[dict[str, Any]]:
         root = Path(self.data_root)
         if (root / self.split).is_dir():
-            entries = label_by_folder(root / self.split, list_images(root / self.split))
+            entries, self.classes = label_by_folder(root / self.split, list_images(root / self.split))
             return [entry | dict(path=f"{self.split}/{entry['path']}") for entry in entries]
         if not (root / self.reader.base_folder).is_dir():
             raise MissingData(
@@ -47,7 +47,7 @@ class CIFAR10(ImageDataset):
             raise MissingData(
                 f"{root / self.reader.base_folder} is incomplete or damaged: unpack {self.archive} again"
             ) from error
-        self.pixels = published.data
+        self.pixels, self.classes = published.data, tuple(published.classes)
         return [dict(row=row, label=int(label)) for row, label in enumerate(published.targets)]
 
     def read(self, info: dict[str, Any]) -> Image.Image:
@@ -71,6 +71,7 @@ class STL10(ImageDataset):
     """
 
     layout = "    {root}/stl10_binary/*.bin"
+    classes = ("airplane", "bird", "car", "cat", "deer", "dog", "horse", "monkey", "ship", "truck")
 
     def __init__(self, data_root: str | Path, split: str = "unlabeled", **kwargs: Any) -> None:
         _require_split(split, ("train", "test", "unlabeled"))
@@ -121,7 +122,7 @@ class TinyImageNet(ImageDataset):
                     "(unzip tiny-imagenet-200.zip)"
                 )
         classes = sorted(folder.name for folder in (root / "train").iterdir() if folder.is_dir())
-        number = {name: i for i, name in enumerate(classes)}
+        self.classes, number = tuple(classes), {name: i for i, name in enumerate(classes)}
         prefix = f"{root.name}/{self.split}"
         if self.split == "train":
             paths = list_images(root / "train")
@@ -149,7 +150,7 @@ class ImageNet(ImageDataset):
         folder = Path(self.data_root, self.split)
         if not folder.is_dir():
             raise MissingData(f"{folder} is missing; expected layout:\n{self.layout.format(root=self.data_root)}")
-        entries = label_by_folder(folder, list_images(folder))
+        entries, self.classes = label_by_folder(folder, list_images(folder))
         return [entry | dict(path=f"{self.split}/{entry['path']}") for entry in entries]
 
 

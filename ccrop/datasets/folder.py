@@ -24,7 +24,10 @@ class ImageFolder(ImageDataset):
         if not Path(self.data_root).is_dir():
             raise MissingData(f"{self.data_root} is no folder; expected a folder of images, flat or nested")
         paths = list_images(self.data_root)
-        return label_by_folder(self.data_root, paths) if self.labelled else [dict(path=path) for path in paths]
+        if not self.labelled:
+            return [dict(path=path) for path in paths]
+        entries, self.classes = label_by_folder(self.data_root, paths)
+        return entries
 
 
 class ImageList(ImageDataset):
@@ -47,8 +50,8 @@ class ImageList(ImageDataset):
         return Path(self.data_root).parent / info["path"]
 
 
-def label_by_folder(root: str | Path, paths: list[str]) -> list[dict[str, Any]]:
-    """Entries with the number of the first folder on each path, in alphabetical order, as label.
+def label_by_folder(root: str | Path, paths: list[str]) -> tuple[list[dict[str, Any]], tuple[str, ...]]:
+    """Entries with the number of the first folder on each path as label, and these folders in alphabetical order.
 
     Raises:
         MissingData: an image lies beside the class folders.
@@ -56,5 +59,6 @@ def label_by_folder(root: str | Path, paths: list[str]) -> list[dict[str, Any]]:
     loose = [path for path in paths if len(Path(path).parts) == 1]
     if loose:
         raise MissingData(f"{Path(root, loose[0])} lies in no class folder; expected {root}/CLASS/IMAGE")
-    classes = {name: i for i, name in enumerate(sorted({Path(path).parts[0] for path in paths}))}
-    return [dict(path=path, label=classes[Path(path).parts[0]]) for path in paths]
+    classes = sorted({Path(path).parts[0] for path in paths})
+    number = {name: i for i, name in enumerate(classes)}
+    return [dict(path=path, label=number[Path(path).parts[0]]) for path in paths], tuple(classes)

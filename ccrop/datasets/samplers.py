@@ -1,6 +1,7 @@
 """The order of images, and which of them a rank sees."""
 
 from collections.abc import Iterator
+from itertools import count
 
 from mmengine.dataset import DefaultSampler
 from mmengine.dist import get_dist_info
@@ -12,6 +13,15 @@ class SeededSampler(DefaultSampler):
 
     def __iter__(self) -> Iterator[tuple[int, int, int]]:
         return ((self.seed, self.epoch, index) for index in super().__iter__())
+
+
+class InfiniteSeededSampler(SeededSampler):
+    """Epoch after epoch without an end, for training by iterations: batches reach across epochs of few samples."""
+
+    def __iter__(self) -> Iterator[tuple[int, int, int]]:
+        for epoch in count():
+            self.set_epoch(epoch)
+            yield from super().__iter__()
 
 
 class ShardedBatches(Sampler):

@@ -25,6 +25,7 @@ class RegionPairs:
         alpha: Beta parameter of a window's center in its box: below 1 suppresses the middle.
         centers: config of another law, :class:`ccrop.views.GaussianCenters`, in place of ``alpha``.
         scale, offset, min_side, min_visible: see :func:`ccrop.views.window_pairs`.
+        whole_views: each view as a whole is one more pair beside its windows, in the same heads and loss.
     """
 
     def __init__(
@@ -38,6 +39,7 @@ class RegionPairs:
         min_side: float = 0.1,
         min_visible: float = 0.5,
         centers: dict[str, Any] | None = None,
+        whole_views: bool = False,
     ) -> None:
         if num_objects < 0 or num_background < 0 or num_objects + num_background == 0:
             raise ValueError(f"there must be windows, got {num_objects} of objects and {num_background} of background")
@@ -53,6 +55,7 @@ class RegionPairs:
         self.offset = offset
         self.min_side = min_side
         self.min_visible = min_visible
+        self.whole_views = whole_views
 
     @torch.no_grad()
     def windows(
@@ -84,5 +87,17 @@ class RegionPairs:
         )
 
     def pool(self, maps: Sequence[Tensor], windows: Tensor) -> Tensor:
-        """Mean of each window over each level: ``(N, W, 4)`` windows of ``(N, C_i, h_i, w_i)`` maps to ``(N W, C)``."""
-        return torch.cat([pooled_windows(maps[level], windows, 1) for level in self.levels], dim=1)
+        """Mean of each window over each level, then of each view if ``whole_views``.
+
+        Args:
+            maps: the backbone's, ``(N, C_i, h_i, w_i)``.
+            windows: ``(N, W, 4)`` in fractions of the view.
+
+        Returns:
+            ``(N W, C)``, or ``(N W + N, C)``.
+        """
+        pooled = torch.cat([pooled_windows(maps[level], windows, 1) for level in self.levels], dim=1)
+        if not self.whole_views:
+            return pooled
+        whole = torch.cat([maps[level].mean(dim=(2, 3)) for level in self.levels], dim=1)
+        return torch.cat([pooled, whole])

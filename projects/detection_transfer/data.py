@@ -1,7 +1,6 @@
 """What a detector is trained and tested on: a COCO-format set, its categories, and a share of its labelled images."""
 
 import json
-import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from mmengine.registry import DATASETS
 
 from ccrop.datasets.coco import find_annotations, find_split
 from ccrop.runner import dicts_of
+from ccrop.transfer import drawn_share
 
 
 def settle_coco(config: Config, root: str | Path) -> None:
@@ -88,33 +88,11 @@ def check_boxes(content: dict[str, Any], file: Path) -> None:
         )
 
 
-def share_of(text: str) -> float:
-    """A share of the labels in (0, 1], written ``10%`` or ``0.1``.
-
-    Raises:
-        ValueError: it is no number, or out of range.
-    """
-    share = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
-    if not 0 < share <= 1:
-        raise ValueError(f"the share of labels must be above 0 and at most 100 %, got {text}")
-    return share
-
-
-def labelled_share(number: int, share: float, seed: int) -> list[int]:
-    """Which of ``number`` labelled images a run may use: a part of those of any larger share with this seed.
-
-    Args:
-        share: in (0, 1]; rounded up to whole images.
-    """
-    order = np.random.default_rng(seed).permutation(number)
-    return sorted(order[: math.ceil(share * number)].tolist())
-
-
 def use_labels(config: Config, share: float, seed: int, held_out: float = 0.0) -> tuple[int, int] | None:
     """Train on a share of the labelled images only, and test on some of them if a part is held out.
 
     Args:
-        share: of the labelled images, see :func:`labelled_share`.
+        share: of the labelled images, see :func:`ccrop.transfer.drawn_share`.
         held_out: part of these that takes the place of the val split, to choose settings by.
 
     Returns:
@@ -129,12 +107,11 @@ def use_labels(config: Config, share: float, seed: int, held_out: float = 0.0) -
             raise ValueError(f"a share of the labels can be drawn of a COCO-format set only, not of {dataset.type}")
         return None
     number = len(DATASETS.build(dict(dataset, pipeline=[], _scope_="mmdet")))
-    chosen = labelled_share(number, share, seed)
-    tested = math.ceil(held_out * len(chosen))
-    if tested:
-        order = np.random.default_rng(seed + 1).permutation(chosen).tolist()
-        _test_on(config, sorted(order[:tested]))
-        chosen = sorted(order[tested:])
+    chosen = drawn_share(range(number), share, seed)
+    if held_out:
+        tested = drawn_share(chosen, held_out, seed + 1)
+        _test_on(config, tested)
+        chosen = sorted(set(chosen) - set(tested))
     if not chosen:
         raise ValueError(f"{share:.1%} of {number} images leave none to train on")
     dataset.indices = chosen

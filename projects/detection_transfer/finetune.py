@@ -2,23 +2,17 @@
 
 import copy
 import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from mmengine.config import Config
-from mmengine.logging import MMLogger
-from mmengine.registry import MODELS, DefaultScope
-from torch.utils.flop_counter import FlopCounterMode
 
-from ccrop.compat.checkpoint import install_safe_checkpoints
 from ccrop.datasets import MissingData
-from ccrop.runner import BriefRunner, dicts_of
-from projects.detection_transfer.backbone import RANDOM, backbone_weights
+from ccrop.runner import dicts_of
+from ccrop.transfer import RANDOM, Transfer, build_runner
+from projects.detection_transfer.backbone import BackboneInitHook, backbone_weights
 from projects.detection_transfer.data import settle_coco, use_labels
-
-HELD_OUT = 0.2  # of the labelled images, to choose a learning rate by
 
 
 def load_config(path: str | Path, data_root: str | Path | None = None, options: dict[str, Any] | None = None) -> Config:
@@ -55,18 +49,6 @@ def load_config(path: str | Path, data_root: str | Path | None = None, options: 
     return config
 
 
-def set_iterations(config: Config, iterations: int) -> None:
-    """Train for so many iterations, and stretch the learning rate's schedule by as much."""
-    factor = iterations / config.train_cfg.max_iters
-    config.train_cfg.update(max_iters=iterations, val_interval=iterations + 1)
-    for scheduler in config.param_scheduler:
-        scheduler.begin = round(factor * scheduler.begin)
-        if "end" in scheduler:
-            scheduler.end = max(round(factor * scheduler.end), scheduler.begin + 1)
-        if "milestones" in scheduler:
-            scheduler.milestones = [round(factor * milestone) for milestone in scheduler.milestones]
-
-
 def finetune(
     config: Config,
     init: str,
@@ -81,24 +63,19 @@ def finetune(
         config: of :func:`load_config`; it stays as it is.
         init: ``'random'``, or a file with a backbone, see :func:`projects.detection_transfer.backbone.load_backbone`.
         work_dir: takes the log, the last checkpoint and ``figures.json``.
-        labels: share of the labelled images, see :func:`projects.detection_transfer.data.labelled_share`.
+        labels: share of the labelled images, see :func:`ccrop.transfer.drawn_share`.
         seed: draws the images, the weights and the batches.
         held_out: part of these images that is tested on in place of the val split.
 
     Returns:
         The figures of :class:`projects.detection_transfer.metric.SmallObjectMetric`, in [0, 1].
     """
-    install_safe_checkpoints()
     if init != RANDOM:
         backbone_weights(init)  # a wrong file stops here, before the data are read
     config = copy.deepcopy(config)
-    config.custom_hooks = [*config.get("custom_hooks", []), dict(type="BackboneInitHook", init=str(init))]
     used = use_labels(config, labels, seed, held_out)
-    config.work_dir = str(work_dir)
-    config.randomness.seed = seed
-    config.headline += f", backbone {init}, trained on {'{} of {}'.format(*used) if used else 'all'} labelled images"
-    torch.manual_seed(seed)
-    runner = BriefRunner.from_cfg(config)
+    trained_on = f"{'{} of {}'.format(*used) if used else 'all'} labelled images"
+    runner = build_runner(config, init, work_dir, seed, BackboneInitHook, trained_on)
     backbone = runner.model.backbone
     bn = "as they are" if backbone.norm_eval else "trained"
     runner.logger.info(f"{max(backbone.frozen_stages, 0)} stages of the backbone frozen, its BN statistics {bn}")
@@ -108,45 +85,19 @@ def finetune(
     return figures
 
 
-def search_learning_rate(
-    config: Config, init: str, work_dir: str | Path, factors: Sequence[float], labels: float = 1.0, seed: int = 0
-) -> float:
-    """The learning rate, of some multiples of the config's, with the best AP_S on held-out labelled images.
-
-    One rate for all favours one initialisation, so each gets its own; the val split is not looked at.
-
-    Args:
-        factors: of the config's learning rate.
-    """
-    base = config.optim_wrapper.optimizer.lr
-    found = {}
-    for factor in factors:
-        config.optim_wrapper.optimizer.lr = base * factor
-        figures = finetune(config, init, Path(work_dir, f"lr_{base * factor:g}"), labels, seed, HELD_OUT)
-        small = figures["AP_S"]
-        found[base * factor] = small if small == small else figures["AP"]
-    config.optim_wrapper.optimizer.lr = base
-    best = max(found, key=found.get)
-    listed = ", ".join(f"{rate:g}: {figure:.2%}" for rate, figure in found.items())
-    MMLogger.get_current_instance().info(f"AP_S on held-out images by learning rate {listed}; taking {best:g}")
-    return best
-
-
-def step_tflop(config: Config) -> float:
-    """10^12 floating-point operations of one training step, forward and backward."""
-    with DefaultScope.overwrite_default_scope(config.default_scope):
-        model = MODELS.build(copy.deepcopy(config.model))
-        loader = BriefRunner.build_dataloader(
-            copy.deepcopy(config.train_dataloader) | dict(num_workers=0, persistent_workers=False)
-        )
-        batch = model.data_preprocessor(next(iter(loader)), training=True)
-        with FlopCounterMode(display=False) as counter:
-            model.parse_losses(model(**batch, mode="loss"))[0].backward()
-    return counter.get_total_flops() / 1e12
-
-
 def without_sync_bn(config: Config) -> None:
     """Plain BN in place of SyncBN, which needs a GPU."""
     for settings in dicts_of(config):
         if settings.get("type") == "SyncBN":
             settings["type"] = "BN"
+
+
+TRANSFER = Transfer(
+    load_config=load_config,
+    finetune=finetune,
+    goal="AP_S",
+    fallback="AP",
+    figures=("AP_S", "AP_tiny", "AP_16-32", "AP", "AP50", "AP75", "AP_M", "AP_L", "AR_S"),
+    shown=("AP_S", "AP_tiny", "AP_16-32", "AP", "AP50", "AR_S"),
+    references=(RANDOM, "rcrop"),
+)

@@ -40,14 +40,18 @@ def draw_bev(
     axes.set_facecolor(BACKGROUND)
     axes.scatter(shown[:, 1], shown[:, 0], s=0.35, c=shown[:, 2], cmap="viridis", vmin=-3.5, vmax=2, linewidths=0)
     if boxes is not None and len(boxes):
-        ground = footprints(boxes)
-        middle, ahead = boxes[:, :2], ground[:, [0, 3]].mean(axis=1)
-        outlines = np.concatenate([ground, ground[:, :1]], axis=1)
-        headings = np.stack([middle, middle + 1.4 * (ahead - middle)], axis=1)
-        colours = _colours(len(boxes), labels)
-        axes.add_collection(LineCollection(outlines[..., ::-1], colors=colours, linewidths=1.0))
-        axes.add_collection(LineCollection(headings[..., ::-1], colors=colours, linewidths=1.0))
+        draw_boxes(axes, boxes, _colours(len(boxes), labels))
     axes.set(xlim=(y1, y0), ylim=(x0, x1), aspect="equal", xlabel="y (m)", ylabel="x (m)")
+
+
+def draw_boxes(axes: Axes, boxes: NDArray, colours: NDArray[np.str_] | str) -> None:
+    """Boxes ``(M, 7)`` into a picture of :func:`draw_bev`, in one colour or one each."""
+    ground = footprints(boxes)
+    middle, ahead = boxes[:, :2], ground[:, [0, 3]].mean(axis=1)
+    outlines = np.concatenate([ground, ground[:, :1]], axis=1)
+    headings = np.stack([middle, middle + 1.4 * (ahead - middle)], axis=1)
+    axes.add_collection(LineCollection(outlines[..., ::-1], colors=colours, linewidths=1.0))
+    axes.add_collection(LineCollection(headings[..., ::-1], colors=colours, linewidths=1.0))
 
 
 def draw_around(

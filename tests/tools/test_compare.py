@@ -1,11 +1,14 @@
 """The comparison as a user runs it: rows, resuming, tables and a plot."""
 
 import csv
-from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
+import compare
 import pytest
+from comparisons import classes, objects
 from jobs import ROOT, run, tool
+
+from ccrop.rows import append_row
 
 SMALL = (
     *("--tflop", "1e-6", "--bank", "8", "--queries", "8", "--objects", "20", "--min-queries", "1"),
@@ -15,7 +18,7 @@ SMALL = (
 WIDTHS = {"rcrop": 64, "region_clusters": 16 + 32}
 
 
-def compare(demo_root: Path, folder: Path, *arms: str):
+def compared(demo_root: Path, folder: Path, *arms: str):
     done = []
     for arm in arms:
         config = arm if arm == "untrained" else ROOT / "configs/comparison" / f"{arm}.py"
@@ -32,7 +35,7 @@ def rows(folder: Path) -> list[dict[str, str]]:
 
 
 def test_one_row_a_run_resumable_with_tables_and_a_plot(demo_root: Path, tmp_path: Path):
-    first, second = compare(demo_root, tmp_path, "rcrop", "region_clusters")
+    first, second = compared(demo_root, tmp_path, "rcrop", "region_clusters")
     assert first.returncode == second.returncode == 0, first.stdout + second.stdout
     trained = rows(tmp_path)
     assert [(row["arm"], row["seed"], row["epochs"]) for row in trained] == [
@@ -48,7 +51,7 @@ def test_one_row_a_run_resumable_with_tables_and_a_plot(demo_root: Path, tmp_pat
     assert 0 < float(trained[1]["hit_small"]) <= 1
     assert trained[1]["roi_s32_all"] == ""  # the region arms have no stride 32
 
-    (again,) = compare(demo_root, tmp_path, "untrained")
+    (again,) = compared(demo_root, tmp_path, "untrained")
     assert again.returncode == 0, again.stdout
     assert "epoch 1/1" not in again.stdout  # rcrop's row is there
     assert [row["arm"] for row in rows(tmp_path)] == ["rcrop", "region_clusters", "untrained"]
@@ -63,13 +66,11 @@ def test_one_row_a_run_resumable_with_tables_and_a_plot(demo_root: Path, tmp_pat
 
 
 def test_the_report_has_mean_and_spread_over_seeds(tmp_path: Path):
-    spec = spec_from_file_location("compare", ROOT / "tools/compare.py")
-    module = module_from_spec(spec)
-    spec.loader.exec_module(module)
+    columns = compare.columns_of(objects.MEASURE)
     for seed, share in enumerate((0.5, 0.6, 0.7)):
-        module.append_row(tmp_path / "x.csv", dict(data="d", arm="a_b", seed=seed, roi_s8_small=share), module.COLUMNS)
-    module.append_row(tmp_path / "x.csv", dict(data="d", arm="c", seed=0, roi_s8_small=0.25), module.COLUMNS)
-    module.report(tmp_path / "x.csv")
+        append_row(tmp_path / "x.csv", dict(data="d", arm="a_b", seed=seed, roi_s8_small=share), columns)
+    append_row(tmp_path / "x.csv", dict(data="d", arm="c", seed=0, roi_s8_small=0.25), columns)
+    compare.report(tmp_path / "x.csv")
     lines = (tmp_path / "x.md").read_text().splitlines()
     assert lines[2].startswith("| a b | 60.0 ± 10.0 |")
     assert lines[3].startswith("| c | 25.0 |")
@@ -95,3 +96,22 @@ def test_a_csv_of_something_else_is_not_written_to(tmp_path: Path):
     assert done.returncode == 2
     assert "other.csv has other columns" in done.stdout
     assert (tmp_path / "other.csv").read_text() == "a,b\n1,2\n"
+
+
+def test_images_with_classes_are_measured_by_knn_and_linear(colours: Path, tmp_path: Path):
+    configs = [ROOT / f"configs/simsiam_{crop}_cifar10.py" for crop in ("rcrop", "ccrop")]
+    command = tool("compare.py", *configs, "--data-root", colours, "--seeds", 0, "--epochs", 2, "--csv", "c.csv")
+    small = (
+        *("--cfg-options", "model.backbone.base_channels=8", "model.backbone.stem_channels=8", "model.in_channels=64"),
+        *("train_dataloader.batch_size=8", "train_dataloader.num_workers=0"),
+    )
+    done = run([*map(str, command), *small], tmp_path)
+    assert done.returncode == 0, done.stdout
+    first, second = rows(tmp_path)
+    assert (first["arm"], first["epochs"], first["boxes"]) == ("simsiam_rcrop_cifar10", "2", "")
+    assert (second["arm"], second["boxes"]) == ("simsiam_ccrop_cifar10", "1.0")
+    assert all(0 < float(row[name]) <= 1 for row in (first, second) for name in classes.MEASURE.columns)
+    gained = 100 * (float(second["linear"]) - float(first["linear"]))
+    assert "ccrop over rcrop, points, mean of 1: " in done.stdout
+    assert f"linear {gained:+.2f}" in done.stdout
+    assert (tmp_path / f"c_{colours.name}.png").stat().st_size > 5000

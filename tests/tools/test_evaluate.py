@@ -11,6 +11,8 @@ from types import ModuleType
 import numpy as np
 import pytest
 import torch
+import torchvision
+from evaluations import common, pairs
 from jobs import ROOT, TINY, run, tool
 from PIL import Image
 
@@ -147,31 +149,31 @@ def test_clusters_that_are_the_objects_give_the_pairs_of_objects(
             boxes[number, : len(corners), 4] = 1
         return boxes, counts
 
-    monkeypatch.setattr(evaluate, "locate", locate)
+    monkeypatch.setattr(common, "locate", locate)
     arguments = ["--data-root", str(tmp_path), "--split", "val", "--draws", "3"]
     assert evaluate.main(["pairs", str(checkpoint), *arguments]) == 0
     text = capsys.readouterr().out
     assert "15 annotated images" in text
     rows = tables(text)["crop"]
-    for name in evaluate.CROPS:
+    for name in pairs.CROPS:
         assert rows[name.replace("all", "all clusters").replace("object", "cluster")] == rows[name]
 
 
 def test_one_box_is_drawn_around_all_of_an_image(evaluate: ModuleType, demo_root: Path):
-    images = evaluate.annotated_boxes(demo_root, "val")[:1]
+    images = pairs.annotated_boxes(demo_root, "val")[:1]
     two = np.array([[0.1, 0.5, 0.2, 0.6, 1], [0.4, 0.2, 0.6, 0.55, 1]], np.float32)
     around = np.array([[0.1, 0.2, 0.6, 0.6]], np.float32)
-    crop = evaluate.ContrastiveCrop(0.6)
-    views = [evaluate.drawn_views(images, [boxes], crop, 50, 0) for boxes in (two, around)]
+    crop = pairs.ContrastiveCrop(0.6)
+    views = [pairs.drawn_views(images, [boxes], crop, 50, 0) for boxes in (two, around)]
     assert (views[0] == views[1]).all()
 
 
 def test_clusters_of_an_image_without_any_give_random_crops(evaluate: ModuleType, demo_root: Path):
-    images = evaluate.annotated_boxes(demo_root, "val")[:3]
+    images = pairs.annotated_boxes(demo_root, "val")[:3]
     none = [np.zeros((0, 5), np.float32)] * 3
-    expected = evaluate.drawn_views(images, none, evaluate.RandomCrop(), 4, 0)
-    for crop in (evaluate.ContrastiveCrop(0.6), evaluate.MultiObjectCrop(scene_prob=0)):
-        assert (evaluate.drawn_views(images, none, crop, 4, 0) == expected).all()
+    expected = pairs.drawn_views(images, none, pairs.RandomCrop(), 4, 0)
+    for crop in (pairs.ContrastiveCrop(0.6), pairs.MultiObjectCrop(scene_prob=0)):
+        assert (pairs.drawn_views(images, none, crop, 4, 0) == expected).all()
 
 
 def test_boxes_of_a_checkpoint(
@@ -251,9 +253,9 @@ def test_boxes_are_looked_for_at_the_images_own_aspect_ratio_in_batches_that_fit
         looks.append(settings)
         return torch.zeros(len(dataset), localizer.max_boxes, 5), torch.zeros(len(dataset), dtype=torch.long)
 
-    monkeypatch.setattr(evaluate, "locate", locate)
+    monkeypatch.setattr(common, "locate", locate)
     assert evaluate.main(["boxes", str(checkpoint), "--image-size", "448", "896"]) == 0
-    assert looks == [((448, 896), 8, evaluate.WORKERS, True)] * 5
+    assert looks == [((448, 896), 8, common.WORKERS, True)] * 5
 
 
 def test_a_model_has_the_weights_of_its_checkpoint_or_those_that_a_run_starts_from(checkpoint: Path, demo_root: Path):
@@ -278,12 +280,12 @@ def test_each_image_meets_its_own_annotations(evaluate: ModuleType, tmp_path: Pa
     annotation = dict(id=1, image_id=1, category_id=1, bbox=[1, 2, 3, 4])
     content = dict(images=images, annotations=[annotation, annotation | dict(id=2, iscrowd=1)])
     (tmp_path / "annotations/instances_val.json").write_text(json.dumps(content))
-    dataset, known = evaluate.annotated_set(str(tmp_path), "val", None)
+    dataset, known = common.annotated_set(str(tmp_path), "val", None)
     paths = [dataset.get_data_info(index)["path"] for index in range(len(dataset))]
     assert paths == ["val/deep/a.jpg", "val/m.jpg", "val/z.jpg"]
     assert [image.size[1] for image in known] == [21, 22, 20]
     assert [len(image.boxes) for image in known] == [1, 0, 0]
-    dataset, known = evaluate.annotated_set(str(tmp_path), "val", 2)
+    dataset, known = common.annotated_set(str(tmp_path), "val", 2)
     assert [image.size[1] for image in known] == [21, 20]
     assert [dataset[index]["index"] for index in range(2)] == [0, 1]
 
@@ -318,20 +320,6 @@ def test_objects_that_are_in_the_bank_are_recognised(
     assert float(copied["accuracy, %"][0]) > float(apart["accuracy, %"][0])
 
 
-@pytest.fixture
-def colours(tmp_path: Path) -> Path:
-    """Class folders of reddish, greenish and bluish images of 32 px, 8 of each to train and 4 to test."""
-    rng = np.random.default_rng(0)
-    for split, number in (("train", 8), ("test", 4)):
-        for channel, label in enumerate(("red", "green", "blue")):
-            (tmp_path / split / label).mkdir(parents=True)
-            for index in range(number):
-                pixels = rng.integers(0, 80, (32, 32, 3), dtype=np.uint8)
-                pixels[..., channel] += 150
-                Image.fromarray(pixels).save(tmp_path / split / label / f"{index}.png")
-    return tmp_path
-
-
 def test_knn_and_linear_tell_classes_apart_that_differ(
     evaluate: ModuleType, colours: Path, capsys: pytest.CaptureFixture[str]
 ):
@@ -340,15 +328,46 @@ def test_knn_and_linear_tell_classes_apart_that_differ(
     text = capsys.readouterr().out
     assert "24 images of train, 12 of test" in text
     found = tables(text)["kNN, temperature 0.07"]
-    assert list(found) == ["", "k 3", "k 24"]
-    assert found["k 3"] == ["100.0", "100.0"]
+    assert list(found) == ["", "k 3, best", "k 24"]
+    assert found["k 3, best"] == ["100.0", "100.0"]
 
-    assert evaluate.main(["linear", *untrained, "--lr", "1e-9", "0.1", "--epochs", "20", "--images", "12"]) == 0
+    assert evaluate.main(["linear", *untrained, "--lr", "0", "0.1", "--epochs", "20", "--images", "12"]) == 0
     text = capsys.readouterr().out
     assert "12 images of train, 12 of test" in text
-    found = tables(text)["linear, learning rate"]
-    assert list(found) == ["", "1e-09", "0.1"]
-    assert found["0.1"] == ["100.0, best"]
+    found = tables(text)["linear"]
+    assert list(found) == ["", "learning rate 0", "learning rate 0.1, best"]
+    assert found["learning rate 0.1, best"] == ["100.0", "100.0"]
+
+
+def test_figures_by_class_and_confusion_are_written(evaluate: ModuleType, colours: Path, tmp_path: Path):
+    for image in (colours / "test/blue").iterdir():  # blue images that are red
+        shutil.copy(colours / "test/red/0.png", image)
+    untrained = ("--config", str(ROOT / "configs/simsiam_rcrop_cifar10.py"), "--data-root", str(colours))
+    assert evaluate.main(["knn", *untrained, "--k", "3", "--out", str(tmp_path / "out")]) == 0
+    with (tmp_path / "out/knn.csv").open(newline="") as file:
+        rows = {row.pop("class"): row for row in csv.DictReader(file)}
+    assert rows == {
+        "blue": dict(images="4", recall="0.0000", precision="", f1="0.0000"),
+        "green": dict(images="4", recall="1.0000", precision="1.0000", f1="1.0000"),
+        "red": dict(images="4", recall="1.0000", precision="0.5000", f1="0.6667"),
+    }
+    with (tmp_path / "out/knn_confusion.csv").open(newline="") as file:
+        counts = [row[1:] for row in csv.reader(file)]
+    assert counts == [["blue", "green", "red"], ["0", "0", "4"], ["0", "4", "0"], ["0", "0", "4"]]
+    assert Image.open(tmp_path / "out/knn_confusion.png").width > 300
+
+
+def test_weights_of_another_library_take_the_place_of_ours(
+    evaluate: ModuleType, colours: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    torch.save(torchvision.models.resnet18().state_dict(), tmp_path / "resnet18.pth")
+    model = ("--network", "torchvision:resnet18", "--data-root", str(colours))
+    config = ("--config", str(ROOT / "configs/simsiam_rcrop_cifar10.py"))
+    command = ["knn", str(tmp_path / "resnet18.pth"), *model, "--k", "3", "--image-size", "64", "64"]
+    assert evaluate.main([*command, *config]) == 0
+    assert float(tables(capsys.readouterr().out)["kNN, temperature 0.07"]["k 3"][0]) > 90
+    assert evaluate.main(command) == 2
+    assert "--network needs a --config" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("command", ["knn", "linear"])

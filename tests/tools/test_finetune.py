@@ -17,11 +17,12 @@ NARROW = (
 def test_search_train_and_test(demo_root: Path, tmp_path: Path):
     command = tool(
         "finetune.py", CONFIG, "--init", "random", "--data-root", demo_root, "--labels", "50%", "--seed", "3",
-        "--iterations", "2", "--lr-search", "0.5", "2", "--work-dir", "w", *NARROW,
+        "--iterations", "2", "--lr-search", "0.5", "2", "--backbone-lr", "0.1", "--work-dir", "w", *NARROW,
     )  # fmt: skip
     done = run(command, tmp_path)
     assert done.returncode == 0, done.stdout
-    assert "AP_S on held-out images by learning rate 0.0005: " in done.stdout
+    assert "AP_S on held-out images by learning rate x the backbone's part: 0.0005 x 0.1: " in done.stdout
+    assert len(list((tmp_path / "w").glob("lr_*_0.1"))) == 2
     assert "0 stages of the backbone frozen, its BN statistics trained" in done.stdout
     figures = json.loads((tmp_path / "w/figures.json").read_text())
     assert set(figures) >= {"AP", "AP_S", "AP_tiny", "AP_16-32", "AR_S"}

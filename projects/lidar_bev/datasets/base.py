@@ -34,17 +34,23 @@ class SweepDataset(LocatedDataset):
         data_root: folder of the data.
         pipeline: steps, each a callable from sample to sample or the config of one.
         subset: use only this many sweeps, evenly spaced over the list.
+        indices: use only these sweeps of the list, in this order; after ``subset``.
     """
 
     layout: ClassVar[str]
     unit = "sweep"
 
     def __init__(
-        self, data_root: str | Path, pipeline: Sequence[dict[str, Any] | Callable] = (), subset: int | None = None
+        self,
+        data_root: str | Path,
+        pipeline: Sequence[dict[str, Any] | Callable] = (),
+        subset: int | None = None,
+        indices: Sequence[int] | None = None,
     ) -> None:
         if subset is not None and subset < 1:
             raise ValueError(f"subset must be a positive number of sweeps or None for all, got {subset}")
         self.subset = subset
+        self.chosen = indices
         super().__init__(data_root=str(data_root), data_prefix={}, pipeline=[build_step(step) for step in pipeline])
         self.unreadable = torch.zeros(len(self), dtype=torch.bool).share_memory_()
         self.not_finite = torch.zeros(len(self), dtype=torch.long).share_memory_()
@@ -52,9 +58,10 @@ class SweepDataset(LocatedDataset):
     def filter_data(self) -> list[dict[str, Any]]:
         if not self.data_list:
             raise MissingData(f"no sweep found; expected layout:\n{self.layout.format(root=self.data_root)}")
-        if self.subset is None:
-            return self.data_list
-        return [self.data_list[i] for i in spread(len(self.data_list), self.subset)]
+        found = self.data_list
+        if self.subset is not None:
+            found = [found[i] for i in spread(len(found), self.subset)]
+        return found if self.chosen is None else [found[i] for i in self.chosen]
 
     def __getitem__(self, key: int | tuple[int, int, int]) -> Any:
         """The pipeline's result for a sweep.
@@ -108,6 +115,10 @@ class SweepDataset(LocatedDataset):
             UnreadableSweep: names the file and what is wrong with it.
         """
         raise NotImplementedError
+
+    def scenes(self) -> list[str]:
+        """Of which drive each sweep is; where that is not known, each is of its own."""
+        return [self.get_data_info(index)["path"] for index in range(len(self))]
 
 
 def class_labels(names: Sequence[str], classes: Sequence[str]) -> np.ndarray:

@@ -16,7 +16,8 @@ LAYOUT = """\
     {root}/training/velodyne/000000.bin        (or velodyne_reduced)
     {root}/training/label_2/000000.txt         (only labelled training and evaluations need them)
     {root}/training/calib/000000.txt           (only these, and crops to the camera's view)
-    {root}/ImageSets/train.txt                 (names of a split's frames; without a split: all there are)"""
+    {root}/ImageSets/train.txt                 (names of a split's frames; without a split: all there are)
+    {root}/mapping/train_mapping.txt, train_rand.txt  (of the development kit, optional: which drive a frame is of)"""
 CLASSES = ("Car", "Pedestrian", "Cyclist")
 
 
@@ -76,6 +77,12 @@ class KittiSweeps(SweepDataset):
             raise MissingData(f"{file} is no file; expected layout:\n{LAYOUT.format(root=self.data_root)}")
         return file.read_text().split()
 
+    def scenes(self) -> list[str]:
+        """The drive of each frame, where the development kit's mapping is there; else each frame is its own."""
+        drives = read_drives(Path(self.data_root, "mapping")) if self.folder == "training" else {}
+        infos = [self.get_data_info(index) for index in range(len(self))]
+        return [drives.get(info["name"], info["path"]) for info in infos]
+
     def read(self, info: dict[str, Any]) -> dict[str, Any]:
         base = Path(self.data_root, self.folder)
         path = Path(self.data_root, info["path"])
@@ -101,3 +108,21 @@ def image_size(path: Path) -> tuple[int, int]:
         return IMAGE_SIZE
     with Image.open(path) as image:
         return image.size
+
+
+def read_drives(mapping: Path) -> dict[str, str]:
+    """The drive of each training frame, ``{"000000": "2011_09_26_drive_0005_sync"}``; empty without a mapping.
+
+    ``train_rand.txt`` gives, frame after frame and from 1 on, a line of ``train_mapping.txt``: date, drive, number.
+
+    Raises:
+        ValueError: the files do not belong together; names them.
+    """
+    order, lines = mapping / "train_rand.txt", mapping / "train_mapping.txt"
+    if not (order.is_file() and lines.is_file()):
+        return {}
+    drives = [line.split()[1] for line in lines.read_text().splitlines() if len(line.split()) > 1]
+    numbers = [int(number) for number in order.read_text().replace(",", " ").split()]
+    if any(not 1 <= number <= len(drives) for number in numbers):
+        raise ValueError(f"{order} names lines that {lines} lacks: copy both from one development kit")
+    return {f"{frame:06d}": drives[number - 1] for frame, number in enumerate(numbers)}

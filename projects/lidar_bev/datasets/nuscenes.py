@@ -92,6 +92,9 @@ class NuScenesSweeps(SweepDataset):
             frame["path"] = frame["sweeps"][0]["path"]
         return frames
 
+    def scenes(self) -> list[str]:
+        return [self.get_data_info(index)["scene"] for index in range(len(self))]
+
     def read(self, info: dict[str, Any]) -> dict[str, Any]:
         sample = dict(points=np.concatenate([self._read_sweep(sweep) for sweep in info["sweeps"]]))
         if self.labelled:

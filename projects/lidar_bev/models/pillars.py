@@ -42,9 +42,9 @@ class DynamicPillars(nn.Module):
         features = torch.cat([points, self.offsets(points, cell, len(sweeps))], dim=1)
         if self.training and len(features) < 2:
             raise ValueError(f"{len(features)} points of the batch lie in the grid: does {self.grid} fit the data?")
-        features = self.norm(self.linear(features)).relu()
+        features = self.norm(self.linear(features))
         rows, columns = self.grid.shape
-        # features are not negative, so that 0 is both the maximum's start and what empty cells have
+        # 0 is the ReLU's bound, the maximum's start and what empty cells have
         canvas = features.new_zeros(len(sweeps) * rows * columns, self.out_channels)
         canvas = canvas.scatter_reduce(0, cell[:, None].expand_as(features), features, "amax")
         return canvas.view(len(sweeps), rows, columns, self.out_channels).permute(0, 3, 1, 2)

@@ -14,9 +14,14 @@ def blobs(num: int, distance: float, seed: int) -> tuple[torch.Tensor, torch.Ten
     return torch.randn(num, 5, generator=generator) + distance * torch.eye(5)[labels], labels
 
 
+def accuracies(train, labels, test, test_labels, learning_rates, **settings) -> dict[float, float]:
+    found = linear_probe(train, labels, test, learning_rates, **settings)
+    return {lr: (classes == test_labels).float().mean().item() for lr, classes in found.items()}
+
+
 def test_separable_classes_are_separated_and_a_rate_of_zero_learns_nothing():
     rates = (0.0, 0.1, 1.0)
-    found = linear_probe(*blobs(300, 8, 0), *blobs(90, 8, 1), learning_rates=rates, epochs=20, batch_size=64)
+    found = accuracies(*blobs(300, 8, 0), *blobs(90, 8, 1), rates, epochs=20, batch_size=64)
     assert list(found) == list(rates)
     assert found[0.1] == found[1.0] == 1
     assert found[0.0] == pytest.approx(1 / 3)  # the first class for all
@@ -26,8 +31,8 @@ def test_scale_and_offset_of_channels_do_not_matter():
     (train, labels), (test, test_labels) = blobs(300, 1.5, 0), blobs(300, 1.5, 1)
     scale, offset = torch.tensor([1e-2, 1.0, 10.0, 1e2, 3.0]), torch.tensor([5.0, -3.0, 0.0, 100.0, 1.0])
     settings = dict(learning_rates=(0.1, 1.0), epochs=20)
-    plain = linear_probe(train, labels, test, test_labels, **settings)
-    scaled = linear_probe(train * scale + offset, labels, test * scale + offset, test_labels, **settings)
+    plain = accuracies(train, labels, test, test_labels, **settings)
+    scaled = accuracies(train * scale + offset, labels, test * scale + offset, test_labels, **settings)
     assert scaled == pytest.approx(plain, abs=0.01)
     assert 0.5 < plain[0.1] < 1
 
@@ -35,7 +40,7 @@ def test_scale_and_offset_of_channels_do_not_matter():
 def test_one_step_is_that_of_softmax_regression():
     """With one batch and one epoch the classifier is lr times the negative gradient at zero."""
     (train, labels), (test, test_labels) = blobs(12, 1, 0), blobs(200, 1, 1)
-    (accuracy,) = linear_probe(train, labels, test, test_labels, (0.5,), epochs=1, batch_size=12).values()
+    (accuracy,) = accuracies(train, labels, test, test_labels, (0.5,), epochs=1, batch_size=12).values()
     mean, std = train.mean(dim=0), train.std(dim=0)
     train, test = (train - mean) / std, (test - mean) / std
     weight = 0.5 * (F.one_hot(labels, 3) - 1 / 3).T @ train / 12  # the classes are equally many, so the bias stays 0
@@ -44,5 +49,5 @@ def test_one_step_is_that_of_softmax_regression():
 
 def test_learns_where_gradients_are_switched_off():
     with torch.no_grad():
-        (accuracy,) = linear_probe(*blobs(300, 8, 0), *blobs(90, 8, 1), learning_rates=(0.1,), epochs=5).values()
+        (accuracy,) = accuracies(*blobs(300, 8, 0), *blobs(90, 8, 1), learning_rates=(0.1,), epochs=5).values()
     assert accuracy > 0.95

@@ -143,3 +143,16 @@ def test_learns_to_match_windows():
         optimizer.step()
         losses.append(loss.item())
     assert sum(losses[-5:]) / 5 < sum(losses[:5]) / 5 - 0.2
+
+
+def test_whole_views_are_one_more_pair_each():
+    torch.manual_seed(0)
+    maps = [torch.rand(3, 2, 8, 8), torch.rand(3, 4, 4, 4)]
+    windows = torch.tensor([0.25, 0.25, 0.75, 0.75]).expand(3, 5, 4)
+    plain = RegionPairs(levels=(0, 1)).pool(maps, windows)
+    both = RegionPairs(levels=(0, 1), whole_views=True).pool(maps, windows)
+    torch.testing.assert_close(both[:15], plain)
+    for image, vector in enumerate(both[15:]):
+        expected = [float(channel.sum()) / channel.numel() for level in maps for channel in level[image]]
+        assert vector.tolist() == pytest.approx(expected, abs=1e-6)
+    assert len(both) == 18

@@ -1,14 +1,11 @@
-"""The comparison as a user runs it, and its statistics."""
+"""The comparison as a user runs it."""
 
 import csv
-import math
 import shutil
 from pathlib import Path
 
 import pytest
 from jobs import ROOT, run, tool
-
-from projects.detection_transfer.compare import markdown, paired_difference
 
 PROJECT = ROOT / "projects/detection_transfer"
 CONFIG = PROJECT / "configs/faster-rcnn_r18_fpn_demo.py"
@@ -38,8 +35,8 @@ def test_rows_rates_tables_pictures_and_resuming(demo_root: Path, tmp_path: Path
     pretraining.write_text(pretraining.read_text() + NARROW_PRETRAINING)
     command = script(
         "compare.py", CONFIG, "--data-root", demo_root, "--pretrain", pretraining, "--labels", "20%", "--seeds", 0,
-        "--tflop", "0.001", "--iterations", 2, "--lr-factors", 1, 2, "--lr-labels", "50%", "--csv", "t.csv",
-        "--cfg-options", *NARROW,
+        "--tflop", "0.001", "--iterations", 2, "--lr-factors", 2, "--backbone-lr", 0.1, 1, "--lr-labels", "50%",
+        "--csv", "t.csv", "--cfg-options", *NARROW,
     )  # fmt: skip
     first = run(command, tmp_path)
     assert first.returncode == 0, first.stdout
@@ -54,6 +51,8 @@ def test_rows_rates_tables_pictures_and_resuming(demo_root: Path, tmp_path: Path
     step = float(random["tflop"]) / 2
     assert int(long["iterations"]) == pytest.approx(2 + 0.001 / step, abs=1)
     assert random["pretraining_tflop"] == "0.0"
+    assert random["lr"] == "0.002"
+    assert {float(row["backbone_lr"]) for row in measured} <= {0.0002, 0.002}
     assert rcrop["pretraining_tflop"] == "0.001"
     assert all(0 <= float(row["AP_S"]) <= 1 for row in measured)
     assert (tmp_path / f"t_{demo_root.name}.png").stat().st_size > 5000
@@ -75,33 +74,3 @@ def test_rows_rates_tables_pictures_and_resuming(demo_root: Path, tmp_path: Path
     wrong = run(script("draw.py", tmp_path), tmp_path)
     assert wrong.returncode == 2
     assert "holds no checkpoint" in wrong.stdout
-
-
-def row(arm: str, seed: int, small: float) -> dict[str, str]:
-    figures = dict.fromkeys(("AP_tiny", "AP_16-32", "AP", "AP50", "AR_S"), "")
-    return dict(data="set", labels="0.1", arm=arm, seed=str(seed), AP_S=str(small)) | figures
-
-
-def test_paired_interval_is_students():
-    own, other = {0: 5.0, 1: 7.0, 2: 9.0, 3: 99.0}, {0: 4.0, 1: 5.0, 2: 6.0}
-    difference, half = paired_difference(own, other)
-    # differences 1, 2, 3: mean 2, standard deviation 1, t of 2 degrees of freedom 4.3027
-    assert difference == pytest.approx(2)
-    assert half == pytest.approx(4.302653 / math.sqrt(3), rel=1e-5)
-
-
-def test_one_seed_has_no_interval():
-    difference, half = paired_difference({0: 5.0}, {0: 4.0})
-    assert difference == pytest.approx(1)
-    assert math.isnan(half)
-    assert math.isnan(paired_difference({0: 1.0}, {1: 1.0})[0])
-
-
-def test_table_compares_with_random_and_rcrop():
-    own = [row("random", s, 0.01) for s in (0, 1)] + [row("rcrop", s, 0.02 + 0.01 * s) for s in (0, 1)]
-    lines = markdown(own, "set", "0.1").splitlines()
-    assert lines[0].startswith("| set, 10% of the labels, 2 seeds, % | AP_S |")
-    assert "AP_S over random" in lines[0]
-    assert lines[2].startswith("| random | 1.0 ± 0.0 |")
-    assert "| 2.5 ± 0.7 |" in lines[3]
-    assert "| +1.5 ± 6.4 |" in lines[3]  # 12.706 x 0.7071 / sqrt(2)

@@ -1,6 +1,5 @@
-"""Shares of the labels, and sets that a detector must refuse."""
+"""What a detector is trained and tested on, and sets that it must refuse."""
 
-import itertools
 import json
 import math
 
@@ -10,30 +9,11 @@ from jobs import ROOT
 from PIL import Image
 
 from ccrop.datasets import MissingData
-from projects.detection_transfer.data import labelled_share, share_of, use_labels
-from projects.detection_transfer.finetune import finetune, load_config, set_iterations
+from ccrop.transfer import drawn_share, set_iterations
+from projects.detection_transfer.data import use_labels
+from projects.detection_transfer.finetune import finetune, load_config
 
 CONFIG = ROOT / "projects/detection_transfer/configs/faster-rcnn_r18_fpn_demo.py"
-
-
-def test_shares_are_nested_and_rounded_up():
-    shares = [labelled_share(997, share, seed=3) for share in (0.001, 0.01, 0.1, 1.0)]
-    assert [len(each) for each in shares] == [1, 10, 100, 997]
-    for small, large in itertools.pairwise(shares):
-        assert set(small) < set(large)
-    assert labelled_share(997, 0.1, seed=4) != shares[2]
-    assert labelled_share(997, 0.1, seed=3) == shares[2]
-
-
-@pytest.mark.parametrize(("text", "share"), [("10%", 0.1), ("0.05", 0.05), ("100%", 1.0), ("1%", 0.01)])
-def test_share_of_text(text: str, share: float):
-    assert share_of(text) == pytest.approx(share)
-
-
-@pytest.mark.parametrize("text", ["0%", "101%", "-0.1", "ten"])
-def test_no_share(text: str):
-    with pytest.raises(ValueError, match=r"share|float"):
-        share_of(text)
 
 
 def test_config_knows_the_sets_categories_and_files(demo_root):
@@ -49,7 +29,7 @@ def test_held_out_images_are_labelled_and_not_trained_on(demo_root):
     config = load_config(CONFIG, demo_root)
     trained, number = use_labels(config, 0.5, seed=0, held_out=0.25)
     assert number <= 64
-    half = labelled_share(number, 0.5, 0)
+    half = drawn_share(range(number), 0.5, 0)
     tested = config.test_dataloader.dataset.indices
     assert len(tested) == math.ceil(0.25 * len(half))
     assert sorted([*tested, *config.train_dataloader.dataset.indices]) == half

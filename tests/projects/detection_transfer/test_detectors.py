@@ -30,7 +30,7 @@ def config_of(name: str) -> Config:
     if backbone.depth == 50:  # a narrow one is as good a test
         backbone.update(base_channels=8, stem_channels=8)
         config.model.neck.in_channels = [32, 64, 128, 256]
-    if "rpn_proposal" in (config.model.train_cfg or {}):  # fewer regions
+    if "rpn_proposal" in (config.model.get("train_cfg") or {}):  # fewer regions
         config.model.train_cfg.rpn_proposal.max_per_img = config.model.test_cfg.rpn.max_per_img = 50
         config.model.train_cfg.rcnn.sampler.num = 32
     if not torch.cuda.is_available():

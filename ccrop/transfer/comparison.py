@@ -1,0 +1,204 @@
+"""What pretraining is worth to a detector: initialisations x shares of the labels x seeds, one CSV row a run.
+
+A pretraining is a config, and then it is run here, once a seed, with the same training FLOPs as all others, on all
+training data without their labels; or a checkpoint, NAME=FILE or FILE, where {seed} in FILE stands for the seed and
+--tflop for what it cost. Every initialisation gets its own learning rate, by the goal on held-out labelled data.
+``random`` starts from nothing, and ``random_long`` trains longer, by what the pretraining cost. A run whose row is
+there is not repeated, so an interrupted comparison goes on where it stopped. Every call ends with a Markdown table
+and a plot beside the CSV.
+"""
+
+import argparse
+import copy
+import json
+import sys
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from time import perf_counter
+
+from mmengine.config import DictAction
+
+from ccrop import runner as pretraining
+from ccrop.compat.checkpoint import UntrustedCheckpoint
+from ccrop.compute import fit_to_budget
+from ccrop.datasets import MissingData
+from ccrop.hooks.checkpoint import latest_checkpoint
+from ccrop.rows import append_row, read_rows
+from ccrop.transfer.backbone import RANDOM
+from ccrop.transfer.finetuning import LR_FACTORS, Transfer, set_iterations, set_learning_rate, step_tflop
+from ccrop.transfer.labels import share_of
+from ccrop.transfer.tables import KEY, columns_of, report
+
+RANDOM_LONG = "random_long"
+
+
+class Comparison:
+    """The runs of one data set, as the command line asks for them."""
+
+    def __init__(self, transfer: Transfer, args: argparse.Namespace) -> None:
+        self.transfer = transfer
+        self.args = args
+        self.data = transfer.data_name(Path(args.data_root))
+        self.work_dir = args.work_dirs / self.data
+        self.config = transfer.load_config(args.config, args.data_root, args.cfg_options)
+        if args.iterations:
+            set_iterations(self.config, args.iterations)
+        self.pretrainings = dict(map(named_pretraining, args.pretrain))
+        self.rates_file = args.csv.with_name(f"{args.csv.stem}_lr.json")
+
+    def run(self) -> None:
+        for seed in self.args.seeds:
+            for arm in self.pretrainings:
+                self.pretrained(arm, seed)
+        for arm in (RANDOM, *self.pretrainings):
+            self.learning_rate(arm)
+        for labels in self.args.labels:
+            for seed in self.args.seeds:
+                for arm in (RANDOM, *([] if self.args.no_long else [RANDOM_LONG]), *self.pretrainings):
+                    self.measure(labels, arm, seed)
+
+    @cached_property
+    def step_tflop(self) -> float:
+        return step_tflop(self.config)
+
+    def pretrained(self, arm: str, seed: int) -> str:
+        """Checkpoint of a pretraining; trained where it is not there yet."""
+        if arm == RANDOM:
+            return RANDOM
+        source = self.pretrainings[arm]
+        if Path(source).suffix != ".py":
+            checkpoint = source.replace("{seed}", str(seed))
+            if not Path(checkpoint).is_file():
+                raise FileNotFoundError(f"checkpoint {checkpoint} of {arm}, seed {seed}, does not exist")
+            return checkpoint
+        work_dir = self.work_dir / "pretraining" / f"{arm}_{seed}"
+        last = latest_checkpoint(work_dir)
+        if not (work_dir / "done").exists():
+            config = pretraining.load_config(source, self.args.data_root)
+            fit_to_budget(config, self.args.tflop)
+            resume = None if last is None else "auto"
+            pretraining.build_runner(config, work_dir, resume=resume, seed=seed).train()
+            last = latest_checkpoint(work_dir)
+            (work_dir / "done").touch()
+        return last
+
+    def learning_rate(self, arm: str) -> tuple[float, float]:
+        """An initialisation's rate and the backbone's part of it, searched once, with the first seed."""
+        factors, backbone_factors = self.args.lr_factors, self.args.backbone_lr
+        if len(factors) == len(backbone_factors) == 1:
+            return factors[0] * self.config.optim_wrapper.optimizer.lr, backbone_factors[0]
+        rates = json.loads(self.rates_file.read_text()) if self.rates_file.exists() else {}
+        key = f"{self.data} {arm}"
+        if key not in rates:
+            seed = self.args.seeds[0]
+            found = self.transfer.search_learning_rate(
+                self.config,
+                self.pretrained(arm, seed),
+                self.work_dir / "lr" / arm,
+                factors,
+                backbone_factors,
+                self.args.lr_labels,
+                seed,
+            )
+            rates = json.loads(self.rates_file.read_text()) if self.rates_file.exists() else {}
+            self.rates_file.write_text(json.dumps(rates | {key: found}, indent=1))
+            return found
+        return tuple(rates[key])
+
+    def measure(self, labels: float, arm: str, seed: int) -> None:
+        """Fine-tune and add a row, unless it is there."""
+        columns = columns_of(self.transfer)
+        key = dict(zip(KEY, (self.data, f"{labels:g}", arm, str(seed)), strict=True))
+        if any(all(row[name] == key[name] for name in KEY) for row in read_rows(self.args.csv, columns)):
+            return
+        init = RANDOM if arm == RANDOM_LONG else arm
+        config = copy.deepcopy(self.config)
+        lr, backbone_lr = self.learning_rate(init)
+        set_learning_rate(config, lr, backbone_lr)
+        step = self.step_tflop
+        pretraining_tflop = self.args.tflop if init != RANDOM else 0.0
+        if arm == RANDOM_LONG:
+            set_iterations(config, config.train_cfg.max_iters + round(self.args.tflop / step))
+        work_dir = self.work_dir / f"{labels:g}" / f"{arm}_{seed}"
+        start = perf_counter()
+        figures = self.transfer.finetune(config, self.pretrained(init, seed), work_dir, labels, seed)
+        row = key | dict(
+            lr=lr,
+            backbone_lr=round(lr * backbone_lr, 6),
+            iterations=config.train_cfg.max_iters,
+            tflop=round(step * config.train_cfg.max_iters, 3),
+            pretraining_tflop=pretraining_tflop,
+            seconds=round(perf_counter() - start),
+        )
+        measured = {name: figures[name] for name in self.transfer.figures if name in figures}
+        row |= {name: round(value, 5) for name, value in measured.items() if value == value}
+        append_row(self.args.csv, row, columns)
+
+
+def named_pretraining(text: str) -> tuple[str, str]:
+    """Name and file of ``NAME=FILE`` or ``FILE``: a config's name is its stem, a checkpoint's that of its folder."""
+    name, separator, file = text.rpartition("=")
+    if separator:
+        return name, file
+    path = Path(file)
+    return (path.stem if path.suffix == ".py" else path.parent.name.removesuffix("_{seed}")), file
+
+
+def parse(argv: Sequence[str] | None, description: str, example_labels: Sequence[float]) -> argparse.Namespace:
+    """The command line of a comparison.
+
+    Args:
+        example_labels: the shares of the labels by default.
+    """
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("config", nargs="?", metavar="CONFIG", help="a detector's config; none: only report")
+    parser.add_argument("--data-root", help="a set whose train and val splits are annotated")
+    parser.add_argument(
+        "--pretrain", nargs="+", default=[], metavar="FILE", help="pretraining configs, or checkpoints: [NAME=]FILE"
+    )
+    parser.add_argument(
+        "--labels",
+        type=share_of,
+        nargs="+",
+        default=example_labels,
+        help=f"default: {' '.join(f'{share:.0%}%' for share in example_labels)}",
+    )
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="default: 0 1 2")
+    parser.add_argument("--tflop", type=float, default=5, help="10^12 operations a pretraining (default: %(default)s)")
+    parser.add_argument("--iterations", type=int, help="of fine-tuning; by default the config's")
+    parser.add_argument("--no-long", action="store_true", help=f"leave out {RANDOM_LONG}")
+    parser.add_argument(
+        "--lr-factors", type=float, nargs="+", default=LR_FACTORS, help="of the config's rate (default: 0.5 1 2)"
+    )
+    parser.add_argument("--backbone-lr", type=float, nargs="+", default=[1.0], help="parts of it (default: 1)")
+    parser.add_argument("--lr-labels", type=share_of, default=0.1, help="share that the rates are searched with")
+    parser.add_argument("--over", nargs="+", default=[], metavar="NAME", help="differences to these (default: random)")
+    parser.add_argument("--csv", type=Path, default=Path("transfer.csv"), help="default: %(default)s")
+    parser.add_argument("--work-dirs", type=Path, default=Path("work_dirs/transfer"), help="default: %(default)s")
+    parser.add_argument("--cfg-options", nargs="+", action=DictAction, metavar="K=V", help="override the detector's")
+    args = parser.parse_args(argv)
+    if args.config and not args.data_root:
+        parser.error("runs need --data-root")
+    return args
+
+
+def main(
+    transfer: Transfer, description: str, argv: Sequence[str] | None = None, labels: Sequence[float] = (0.01, 0.1, 1.0)
+) -> int:
+    """Run a comparison's command line.
+
+    Args:
+        transfer: of the project.
+        description: its help.
+        labels: the shares of the labels by default.
+    """
+    args = parse(argv, description, labels)
+    try:
+        if args.config:
+            Comparison(transfer, args).run()
+        report(args.csv, transfer, args.over)
+    except (OSError, ValueError, MissingData, UntrustedCheckpoint) as error:
+        print(f"compare.py: {error}", file=sys.stderr)
+        return 2
+    return 0

@@ -1,0 +1,42 @@
+"""Shares of a set's labels: nested, and by scene where examples of one scene resemble each other."""
+
+import math
+from collections.abc import Hashable, Iterable, Sequence
+
+import numpy as np
+
+
+def share_of(text: str) -> float:
+    """A share of the labels in (0, 1], written ``10%`` or ``0.1``.
+
+    Raises:
+        ValueError: it is no number, or out of range.
+    """
+    share = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+    if not 0 < share <= 1:
+        raise ValueError(f"the share of labels must be above 0 and at most 100 %, got {text}")
+    return share
+
+
+def drawn_share(
+    examples: Iterable[int], share: float, seed: int, scenes: Sequence[Hashable] | None = None
+) -> list[int]:
+    """Which of the examples a run may use: a part of those of any larger share with this seed.
+
+    Args:
+        examples: indices.
+        share: in [0, 1]; rounded up to whole examples, and then to whole scenes.
+        seed: draws the order.
+        scenes: by index; examples of a scene are drawn together. Default: each example is a scene of its own.
+    """
+    members: dict[Hashable, list[int]] = {}
+    for example in examples:
+        members.setdefault(example if scenes is None else scenes[example], []).append(example)
+    groups = list(members.values())
+    wanted = math.ceil(share * sum(map(len, groups)))
+    chosen: list[int] = []
+    for number in np.random.default_rng(seed).permutation(len(groups)):
+        if len(chosen) >= wanted:
+            break
+        chosen += groups[number]
+    return sorted(chosen)

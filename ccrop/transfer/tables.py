@@ -1,0 +1,102 @@
+"""Tables and plots of a comparison of initialisations, from its CSV of runs."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+from scipy import stats
+
+from ccrop.rows import mean_and_spread, read_rows
+from ccrop.transfer.finetuning import Transfer
+
+matplotlib.use("Agg")
+from matplotlib import pyplot as plt
+
+KEY = ("data", "labels", "arm", "seed")
+COST = ("lr", "backbone_lr", "iterations", "tflop", "pretraining_tflop", "seconds")
+Rows = list[dict[str, str]]
+
+
+def columns_of(transfer: Transfer) -> tuple[str, ...]:
+    """Of the CSV: a run's key, what it cost, and its figures."""
+    return (*KEY, *COST, *transfer.figures)
+
+
+def figures_by_seed(rows: Rows, arm: str, name: str) -> dict[int, float]:
+    """A figure in percent by seed, where it was measured."""
+    return {int(row["seed"]): 100 * float(row[name]) for row in rows if row["arm"] == arm and row[name]}
+
+
+def paired_difference(own: dict[int, float], other: dict[int, float]) -> tuple[float, float]:
+    """Mean difference over common seeds, and half of its 95 % interval by Student's t; nan where it has none."""
+    differences = np.array([own[seed] - other[seed] for seed in own.keys() & other.keys()])
+    if len(differences) < 2:
+        return float(differences.mean()) if len(differences) else float("nan"), float("nan")
+    half = stats.t.ppf(0.975, len(differences) - 1) * differences.std(ddof=1) / np.sqrt(len(differences))
+    return float(differences.mean()), float(half)
+
+
+def markdown(rows: Rows, data: str, labels: str, transfer: Transfer, references: Sequence[str] = ()) -> str:
+    """One row an initialisation: mean ± standard deviation over seeds, and the goal against some others.
+
+    Args:
+        rows: of this data set and share of the labels.
+        references: the initialisations to which differences are given; default: those of ``transfer``.
+    """
+    arms = list(dict.fromkeys(row["arm"] for row in rows))
+    seeds = len({row["seed"] for row in rows})
+    header = [f"{_title(data)}, {float(labels):.0%} of the labels, {seeds} seeds, %", *transfer.shown]
+    others = [other for other in references or transfer.references if other in arms]
+    header += [f"{transfer.goal} over {_title(other)}" for other in others]
+    lines = [header, ["---"] * len(header)]
+    for arm in arms:
+        cells = [mean_and_spread(list(figures_by_seed(rows, arm, name).values())) for name in transfer.shown]
+        for other in others:
+            difference, half = paired_difference(*(figures_by_seed(rows, each, transfer.goal) for each in (arm, other)))
+            interval = f" ± {half:.1f}" if half == half else ""
+            cells.append("" if arm == other or difference != difference else f"{difference:+.1f}{interval}")
+        lines.append([_title(arm), *cells])
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def plot(rows: Rows, data: str, file: Path, transfer: Transfer) -> None:
+    """The goal over the share of the labels, one line an initialisation, a bar for a standard deviation."""
+    figure, axis = plt.subplots(figsize=(7, 4.5), layout="constrained")
+    for arm in dict.fromkeys(row["arm"] for row in rows):
+        shares = sorted({float(row["labels"]) for row in rows if row["arm"] == arm})
+        values = [
+            list(figures_by_seed([row for row in rows if float(row["labels"]) == share], arm, transfer.goal).values())
+            for share in shares
+        ]
+        spread = [np.std(each, ddof=1) if len(each) > 1 else 0 for each in values]
+        means = [np.mean(each) if each else np.nan for each in values]
+        axis.errorbar([100 * share for share in shares], means, spread, marker="o", capsize=3, label=_title(arm))
+    axis.set(
+        xscale="log",
+        xlabel=f"labelled {transfer.examples}, %",
+        ylabel=f"{transfer.goal}, %",
+        title=f"{_title(data)}: {transfer.goal}",
+    )
+    axis.grid(alpha=0.3)
+    axis.legend()
+    figure.savefig(file, dpi=110)
+    plt.close(figure)
+
+
+def report(file: Path, transfer: Transfer, references: Sequence[str] = ()) -> None:
+    """Print and write the tables, and draw a plot for each data set."""
+    rows, tables = read_rows(file, columns_of(transfer)), []
+    for data in dict.fromkeys(row["data"] for row in rows):
+        own = [row for row in rows if row["data"] == data]
+        for labels in sorted({row["labels"] for row in own}, key=float):
+            chosen = [row for row in own if row["labels"] == labels]
+            tables.append(markdown(chosen, data, labels, transfer, references))
+        plot(own, data, file.with_name(f"{file.stem}_{data}.png"), transfer)
+    text = "\n\n".join(tables) + "\n"
+    file.with_suffix(".md").write_text(text)
+    print(text)
+
+
+def _title(name: str) -> str:
+    return name.replace("_", " ")

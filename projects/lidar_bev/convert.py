@@ -1,0 +1,53 @@
+"""Encoder weights to and from OpenPCDet and mmdetection3d, with a report of what went where.
+
+    python projects/lidar_bev/convert.py export openpcdet work_dirs/simsiam_ccrop_bev_kitti/epoch_80.pth pillars.pth
+    python projects/lidar_bev/convert.py import openpcdet pointpillar_7728.pth imported.pth
+    python tools/finetune.py projects/lidar_bev/configs/centerpoint_pillar_kitti.py --init imported.pth --labels 5%
+
+With --into, the result is a whole checkpoint of the other side, in which whatever has the same name and shape is
+replaced. In mmdetection3d, exported pillars need legacy=False in the voxel encoder.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from ccrop.compat.checkpoint import UntrustedCheckpoint, load_checkpoint
+from projects.lidar_bev.interop import FRAMEWORKS, export_encoder, import_encoder
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("direction", choices=("export", "import"))
+    parser.add_argument("framework", choices=FRAMEWORKS)
+    parser.add_argument("checkpoint", metavar="CHECKPOINT")
+    parser.add_argument("out", type=Path, metavar="OUT", help="the file to write")
+    parser.add_argument("--into", metavar="FILE", help="a checkpoint of the other side to fill")
+    parser.add_argument(
+        "--z-middle", type=float, default=-1.0, help="import: middle of the pillars in metres (default: %(default)s)"
+    )
+    parser.add_argument("--legacy", action="store_true", help="import from mmdet3d: trained with legacy=True")
+    parser.add_argument("--force", action="store_true", help="replace OUT where it exists")
+    args = parser.parse_args(argv)
+    try:
+        if args.out.exists() and not args.force:
+            raise FileExistsError(f"{args.out} exists; --force replaces it")
+        checkpoint = load_checkpoint(args.checkpoint)
+        into = load_checkpoint(args.into) if args.into else None
+        if args.direction == "export":
+            content, report = export_encoder(checkpoint, args.framework, into)
+        else:
+            content, report = import_encoder(checkpoint, args.framework, into, args.z_middle, args.legacy)
+        torch.save(content, args.out)
+    except (OSError, ValueError, UntrustedCheckpoint) as error:
+        print(f"{parser.prog}: {error}", file=sys.stderr)
+        return 2
+    print(f"{args.out}: {report}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,88 @@
+"""From a CenterPoint head's maps to boxes: peaks, the surest of them, and no two of a class too close to each other."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from projects.lidar_bev.detection.targets import decoded
+from projects.lidar_bev.grid import Grid
+
+
+class Found(NamedTuple):
+    """The detections of a batch, K places a sweep, the surest first.
+
+    Attributes:
+        boxes: ``(N, K, 7)``.
+        scores: ``(N, K)`` in [0, 1].
+        labels: ``(N, K)`` int64.
+        kept: ``(N, K)`` bool; other places hold nothing.
+    """
+
+    boxes: Tensor
+    scores: Tensor
+    labels: Tensor
+    kept: Tensor
+
+
+def decode(
+    heatmaps: Tensor,
+    regression: Tensor,
+    grid: Grid,
+    stride: int,
+    distances: Sequence[float],
+    min_score: float = 0.0,
+    top: int = 200,
+) -> Found:
+    """The surest peaks of all classes, as boxes.
+
+    Args:
+        heatmaps: ``(N, classes, H, W)`` in [0, 1].
+        regression: ``(N, 8, H, W)``, see :mod:`.targets`.
+        grid: of the encoder.
+        stride: of its map.
+        distances: per class, how close in metres a center must be to a surer one's to be suppressed.
+        min_score: lower peaks are left out.
+        top: peaks a sweep, of all classes together, before suppression; CenterNet's K.
+    """
+    area = heatmaps.shape[2] * heatmaps.shape[3]
+    scores, index = peaks(heatmaps).flatten(1).topk(min(top, heatmaps[0].numel()), dim=1)
+    labels, cells = index // area, index % area
+    values = regression.flatten(2).gather(2, cells[:, None].expand(-1, regression.shape[1], -1))
+    boxes = decoded(cells, values.transpose(1, 2), grid, stride)
+    kept = (scores > 0) & (scores >= min_score)
+    kept &= unsuppressed(boxes[..., :2], labels, kept, boxes.new_tensor(distances))
+    return Found(boxes, scores, labels, kept)
+
+
+def peaks(heatmaps: Tensor) -> Tensor:
+    """Heatmaps ``(N, C, H, W)`` in [0, 1] with 0 in all cells that are lower than one of their eight neighbours."""
+    return heatmaps.where(F.max_pool2d(heatmaps, 3, stride=1, padding=1) == heatmaps, 0)
+
+
+def unsuppressed(centers: Tensor, labels: Tensor, present: Tensor, distances: Tensor) -> Tensor:
+    """Which detections have no surer one of their class near them that is itself not suppressed.
+
+    The answer is that of going through the detections one by one. Here all are judged at once by what the last round
+    left of the surer ones; after as many rounds as the longest chain of suppressions has links, nothing changes.
+
+    Args:
+        centers: ``(N, K, 2)`` in metres, the surest first.
+        labels: ``(N, K)`` int64.
+        present: ``(N, K)`` bool, others neither stay nor suppress.
+        distances: ``(classes,)`` in metres.
+
+    Returns:
+        ``(N, K)`` bool.
+    """
+    near = torch.cdist(centers, centers, compute_mode="donot_use_mm_for_euclid_dist") <= distances[labels][..., None]
+    conflicts = near & (labels[:, :, None] == labels[:, None]) & present[:, :, None]
+    conflicts = conflicts.triu(diagonal=1)  # the surer one's row, the other's column
+    kept = present
+    while True:
+        after = present & ~(conflicts & kept[:, :, None]).any(dim=1)
+        if torch.equal(after, kept):
+            return kept
+        kept = after

@@ -1,0 +1,137 @@
+"""What a detector is measured by: figures of all classes, and bins by range and by points."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from projects.lidar_bev.boxes import num_points_in_boxes, points_in_boxes
+from projects.lidar_bev.datasets import OTHER, SweepDataset
+from projects.lidar_bev.datasets.kitti import KittiSweeps, image_size
+from projects.lidar_bev.datasets.kitti_format import Objects, boxes_in_image, read_calibration, read_objects
+from projects.lidar_bev.evaluation.center_ap import (
+    THRESHOLDS,
+    CenterMetrics,
+    Detections,
+    Truth,
+    center_metrics,
+    within_points,
+    within_range,
+)
+from projects.lidar_bev.evaluation.kitti_ap import DIFFICULTIES, MIN_IOU, kitti_ap
+from projects.lidar_bev.grid import Grid
+
+RANGES = (0.0, 15.0, 30.0, np.inf)  # metres from the sensor
+POINTS = (1, 10, 100, np.iinfo(np.int64).max)  # in an object's box
+
+
+class Compared(NamedTuple):
+    """A sweep and what was found in it.
+
+    Attributes:
+        truth: its objects.
+        found: the detections.
+        truth_points, found_points: ``(M,)`` and ``(D,)`` int64, how many points each box holds.
+    """
+
+    truth: Truth
+    found: Detections
+    truth_points: NDArray[np.int64]
+    found_points: NDArray[np.int64]
+
+
+def compared(sample: dict[str, NDArray], found: Detections, grid: Grid) -> Compared:
+    """Lay a sweep's detections beside its objects.
+
+    Objects without a point or with their center off the grid do not count, and neither do detections whose center
+    lies in a box of a class that was not asked for: a van is no wrong car.
+
+    Args:
+        sample: of :meth:`.SweepDataset.known`.
+        found: in this sweep.
+        grid: of the encoder.
+    """
+    boxes, labels, num_points = sample["boxes"], sample["labels"], sample["num_points"]
+    on_grid = ((boxes[:, :2] >= grid.low[:2]) & (boxes[:, :2] < grid.high[:2])).all(axis=1)
+    ignored = np.zeros(len(found.boxes), dtype=bool)
+    ignored[points_in_boxes(found.boxes[:, :3], boxes[labels == OTHER])[0]] = True
+    return Compared(
+        Truth(boxes, labels, on_grid & (num_points > 0)),
+        found._replace(counted=~ignored),
+        num_points,
+        num_points_in_boxes(sample["points"], found.boxes),
+    )
+
+
+def center_figures(sweeps: Sequence[Compared], classes: Sequence[str]) -> dict[str, float]:
+    """Average precision by the distance of centers, in [0, 1], and errors.
+
+    Returns:
+        ``mAP`` over classes and thresholds; ``AP_Car`` ... over thresholds; ``mAP_0.5m`` ... over classes;
+        ``mAP_0-15m`` ... of objects in a range and ``mAP_1-9points`` ... of objects with so many points;
+        ``translation`` in metres, ``scale`` and ``heading`` in radians, the mean errors of true positives over
+        classes. NaN where no object counts.
+    """
+    truths, found = [each.truth for each in sweeps], [each.found for each in sweeps]
+    by_class = {name: center_metrics(truths, found, label) for label, name in enumerate(classes)}
+    every = list(by_class.values())
+    figures = {"mAP": _mean([each.mean_ap for each in every])}
+    figures |= {f"AP_{name}": each.mean_ap for name, each in by_class.items()}
+    figures |= {f"mAP_{distance:g}m": _mean([each.ap[distance] for each in every]) for distance in THRESHOLDS}
+    for low, high in pairwise(RANGES):
+        own = within_range(truths, found, low, high)
+        figures[f"mAP_{low:g}-{high:g}m" if high < np.inf else f"mAP_{low:g}m+"] = _mean_ap(*own, len(classes))
+    points = [each.truth_points for each in sweeps], [each.found_points for each in sweeps]
+    for low, high in pairwise(POINTS):
+        own = within_points(truths, found, *points, low, high)
+        name = f"mAP_{low}-{high - 1}points" if high < POINTS[-1] else f"mAP_{low}+points"
+        figures[name] = _mean_ap(*own, len(classes))
+    errors = ("translation", "scale", "heading")
+    return figures | {name: _mean([getattr(each, name) for each in every]) for name in errors}
+
+
+def kitti_figures(dataset: KittiSweeps, indices: Sequence[int], found: Sequence[Detections]) -> dict[str, float]:
+    """KITTI's AP_R40 in [0, 1]: ``AP_R40_3d_Car_moderate`` ..., of those of KITTI's classes that were asked for.
+
+    Args:
+        dataset: labelled, with KITTI's own labels.
+        indices: of the sweeps.
+        found: in each of them.
+    """
+    base = Path(dataset.data_root, dataset.folder)
+    labels, results = [], []
+    for index, each in zip(indices, found, strict=True):
+        name = dataset.get_data_info(index)["name"]
+        calibration = read_calibration(base / "calib" / f"{name}.txt")
+        labels.append(read_objects(base / dataset.labels / f"{name}.txt", calibration))
+        image_boxes, truncated = boxes_in_image(each.boxes, calibration, image_size(base / "image_2" / f"{name}.png"))
+        unknown = np.zeros(len(each.boxes), dtype=np.int64)
+        names = [dataset.classes[label] for label in each.labels]
+        result = Objects(names, each.boxes.astype(np.float64), image_boxes, truncated, unknown, each.scores)
+        results.append(result.only(truncated < 1))  # nothing is labelled where the camera does not see
+    return {
+        f"AP_R40_{view}_{name}_{difficulty}": kitti_ap(labels, results, name, difficulty, view) / 100
+        for view in ("bev", "3d")
+        for name in dataset.classes
+        if name in MIN_IOU
+        for difficulty in DIFFICULTIES
+    }
+
+
+def has_kitti_labels(dataset: SweepDataset) -> bool:
+    """Whether KITTI's AP can be taken: of labels in the camera's view, with boxes in the image."""
+    return isinstance(dataset, KittiSweeps) and dataset.labels == "label_2"
+
+
+def _mean_ap(truths: Sequence[Truth], found: Sequence[Detections], num_classes: int) -> float:
+    every: list[CenterMetrics] = [center_metrics(truths, found, label) for label in range(num_classes)]
+    return _mean([each.mean_ap for each in every])
+
+
+def _mean(values: Sequence[float]) -> float:
+    """Of those that are not NaN; NaN where there is none."""
+    known = [value for value in values if value == value]
+    return float(np.mean(known)) if known else float("nan")

@@ -1,0 +1,63 @@
+"""What a detector takes of a labelled sweep, and which of them a run may train on."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from mmengine.config import Config
+from mmengine.registry import DATASETS
+
+from ccrop.transfer import drawn_share
+from projects.lidar_bev.datasets import OTHER
+from projects.lidar_bev.views import MotionRange
+
+
+class LabelledSweep:
+    """Pipeline step: ``points (N, C)`` float32, ``boxes (M, 7)`` float32 and ``labels (M,)`` int64, as tensors.
+
+    Objects without a point get the label ``OTHER``: nobody could find them.
+
+    Args:
+        motion: what sweep and boxes are moved by together, a :class:`.MotionRange` or the arguments of one.
+    """
+
+    def __init__(self, motion: MotionRange | dict[str, Any]) -> None:
+        self.motion = MotionRange(**motion) if isinstance(motion, dict) else motion
+
+    def __call__(self, sample: dict[str, Any]) -> dict[str, torch.Tensor]:
+        motion = self.motion.draw(sample["rng"])
+        points, boxes = motion.points(sample["points"]), motion.boxes(sample["boxes"])
+        labels = np.where(sample["num_points"] > 0, sample["labels"], OTHER)
+        return dict(points=torch.from_numpy(points), boxes=torch.from_numpy(boxes), labels=torch.from_numpy(labels))
+
+
+def use_labels(config: Config, share: float, seed: int, held_out: float = 0.0) -> str:
+    """Train on a share of the labelled sweeps only, and test on some of them if a part is held out.
+
+    Whole scenes are drawn: sweeps of one drive show the same objects again.
+
+    Args:
+        share: see :func:`ccrop.transfer.drawn_share`.
+        held_out: part of these that takes the place of the val split, to choose settings by.
+
+    Returns:
+        What is trained on, for the log.
+
+    Raises:
+        ValueError: no sweep is left to train on.
+    """
+    settings = config.train_dataloader.dataset
+    scenes = DATASETS.build(dict(settings, pipeline=[])).scenes()
+    chosen = drawn_share(range(len(scenes)), share, seed, scenes)
+    if held_out:
+        tested = drawn_share(chosen, held_out, seed + 1, scenes)
+        config.test_dataset = settings | dict(pipeline=config.test_dataset.pipeline, indices=tested)
+        chosen = sorted(set(chosen) - set(tested))
+    if not chosen:
+        raise ValueError(
+            f"{share:.1%} of {len(scenes)} labelled sweeps of {len(set(scenes))} scenes leave none to train on: "
+            "name a larger share, or no search of the learning rate"
+        )
+    settings.indices = chosen
+    of_scenes = f" ({len({scenes[index] for index in chosen})} of {len(set(scenes))} scenes)"
+    return f"{len(chosen)} of {len(scenes)} labelled sweeps" + of_scenes

@@ -1,0 +1,89 @@
+"""What a CenterPoint head learns from boxes, and how boxes come back from its maps (Yin et al., CVPR 2021, section 4).
+
+Regression maps have eight channels: offset of the center in its cell along x and y, z in metres, the logarithms of
+length, width and height in metres, sine and cosine of the heading.
+"""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from ccrop.localization.gaussian import center_heatmaps, gaussian_radius
+from projects.lidar_bev.grid import Grid, stacked
+
+CHANNELS = 8
+SMALLEST_SIDE = 1e-2  # metres
+
+
+class CenterTargets(NamedTuple):
+    """Of a batch with M boxes in all.
+
+    Attributes:
+        heatmaps: ``(N, classes, H, W)`` float32 in [0, 1], exactly 1 in the cells of centers.
+        cells: ``(M,)`` int64, the cell of each center, counted through the batch's sweeps, rows and columns.
+        regression: ``(M, 8)`` float32, see the module.
+        counted: ``(M,)`` bool: the center lies on the grid, and the class is known.
+    """
+
+    heatmaps: Tensor
+    cells: Tensor
+    regression: Tensor
+    counted: Tensor
+
+
+def center_targets(
+    boxes: list[Tensor], labels: list[Tensor], grid: Grid, stride: int, num_classes: int, min_radius: int = 2
+) -> CenterTargets:
+    """The targets of a batch, all sweeps and boxes at once.
+
+    Args:
+        boxes: per sweep ``(M_i, 7)``, see :mod:`projects.lidar_bev.boxes`.
+        labels: per sweep ``(M_i,)`` int64; negative ones are no class of the detector and leave no target.
+        grid: of the encoder.
+        stride: of its map.
+        min_radius: of the Gaussians, in cells of the map.
+    """
+    rows, columns = grid.map_shape(stride)
+    every, sweep = stacked(boxes)
+    label = torch.cat(labels)
+    centers, sizes = to_cells(every[:, :2], grid, stride), every[:, 3:5] / (grid.cell * stride)
+    known = label >= 0
+    drawn = centers.where(known[:, None], -1)
+    radii = gaussian_radius(sizes, min_radius=min_radius)
+    heatmaps = center_heatmaps(drawn, radii, sweep, label, (len(boxes), num_classes, rows, columns))
+
+    column, row = drawn.floor().unbind(1)
+    counted = (column >= 0) & (column < columns) & (row >= 0) & (row < rows)
+    column, row = (index.where(counted, 0).long() for index in (column, row))
+    heading = every[:, 6]
+    regression = torch.cat(
+        [
+            centers - centers.floor(),
+            every[:, 2:3],
+            every[:, 3:6].clamp(min=SMALLEST_SIDE).log(),
+            torch.stack([heading.sin(), heading.cos()], dim=1),
+        ],
+        dim=1,
+    )
+    return CenterTargets(heatmaps, (sweep * rows + row) * columns + column, regression, counted)
+
+
+def decoded(cells: Tensor, regression: Tensor, grid: Grid, stride: int) -> Tensor:
+    """Boxes ``(..., 7)`` of centers, the inverse of :func:`center_targets`.
+
+    Args:
+        cells: ``(...)`` int64, row * columns + column on the map.
+        regression: ``(..., 8)``.
+    """
+    columns = grid.map_shape(stride)[1]
+    corner = torch.stack([cells % columns, cells // columns], dim=-1)
+    low = regression.new_tensor(grid.low[:2])
+    xy = (corner + regression[..., :2]) * (grid.cell * stride) + low
+    heading = torch.atan2(regression[..., 6], regression[..., 7])
+    return torch.cat([xy, regression[..., 2:3], regression[..., 3:6].exp(), heading[..., None]], dim=-1)
+
+
+def to_cells(xy: Tensor, grid: Grid, stride: int) -> Tensor:
+    """x, y ``(M, 2)`` in metres as x, y (columns, rows) in cells of the map."""
+    return (xy - xy.new_tensor(grid.low[:2])) / (grid.cell * stride)

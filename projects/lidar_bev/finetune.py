@@ -1,0 +1,151 @@
+"""Fine-tune a detector on labelled sweeps, and measure it on the val split."""
+
+import copy
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.config import Config
+from mmengine.logging import MMLogger
+from mmengine.registry import DATASETS
+
+from ccrop.datasets import MissingData
+from ccrop.runner import dicts_of
+from ccrop.transfer import RANDOM, Transfer, backbone_weights, build_runner
+from ccrop.transfer.backbone import BackboneInitHook
+from projects.lidar_bev.datasets import SweepDataset, UnreadableSweep
+from projects.lidar_bev.detection.detector import CenterPoint
+from projects.lidar_bev.detection.figures import center_figures, compared, has_kitti_labels, kitti_figures
+from projects.lidar_bev.detection.samples import use_labels
+from projects.lidar_bev.evaluation.center_ap import Detections
+
+ERRORS = {"translation": "m", "scale": "", "heading": "rad"}
+
+
+def load_config(path: str | Path, data_root: str | Path | None = None, options: dict[str, Any] | None = None) -> Config:
+    """Read a detector's config and settle its data.
+
+    Args:
+        path: a file of ``projects/lidar_bev/configs/centerpoint_*.py``.
+        data_root: of the data set; by default the config's ``default_data_root``.
+        options: dotted keys and values over those of the config.
+
+    Raises:
+        FileNotFoundError, MissingData: the config or the data are not there.
+    """
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"config {path} does not exist")
+    config = Config.fromfile(path)
+    config.merge_from_dict(options or {})
+    root = Path(data_root or config.default_data_root)
+    if not root.is_dir():
+        advice = f"name one by --data-root{config.get('how_to_make_data', '')}"
+        raise MissingData(f"the data root {root} does not exist: {advice}")
+    for settings in dicts_of(config):
+        if "data_root" in settings:
+            settings["data_root"] = str(root)
+    loader = config.train_dataloader
+    loader.persistent_workers = loader.num_workers > 0
+    config.headline = f"{Path(path).stem} on {data_name(root).replace('_', ' ')} ({root})"
+    config.experiment = Path(path).stem
+    return config
+
+
+def data_name(root: str | Path) -> str:
+    """The folder's name, and of simulated sweeps that they are."""
+    root = Path(root).resolve()
+    return root.name if not is_simulated(root) or "simulated" in root.name else f"simulated_{root.name}"
+
+
+def is_simulated(root: str | Path) -> bool:
+    return Path(root, "demo.json").is_file()
+
+
+def finetune(
+    config: Config,
+    init: str,
+    work_dir: str | Path,
+    labels: float = 1.0,
+    seed: int = 0,
+    held_out: float = 0.0,
+) -> dict[str, float]:
+    """Train and test a detector.
+
+    Args:
+        config: of :func:`load_config`; it stays as it is.
+        init: ``'random'``, or a checkpoint with a backbone, see :func:`ccrop.transfer.backbone_weights`.
+        work_dir: takes the log, the last checkpoint and ``figures.json``.
+        labels: share of the labelled sweeps, see :func:`projects.lidar_bev.detection.samples.use_labels`.
+        seed: draws the scenes, the weights and the batches.
+        held_out: part of these sweeps that is tested on in place of the val split.
+
+    Returns:
+        The figures of :mod:`projects.lidar_bev.detection.figures`.
+    """
+    if init != RANDOM:
+        backbone_weights(init)  # a wrong file stops here, before the data are read
+    config = copy.deepcopy(config)
+    trained_on = use_labels(config, labels, seed, held_out)
+    runner = build_runner(config, init, work_dir, seed, BackboneInitHook, trained_on)
+    runner.train()
+    model = runner.model
+    figures = measured(getattr(model, "module", model), DATASETS.build(config.test_dataset))
+    Path(work_dir, "figures.json").write_text(json.dumps(figures, indent=1))
+    return figures
+
+
+def measured(model: CenterPoint, dataset: SweepDataset) -> dict[str, float]:
+    """The figures of a detector on a data set, each sweep alone."""
+    indices, found, sweeps = [], [], []
+    for index, sample, each in detected(model, dataset):
+        indices.append(index)
+        found.append(each)
+        sweeps.append(compared(sample, each, model.backbone.grid))
+    figures = center_figures(sweeps, model.classes)
+    if has_kitti_labels(dataset):
+        figures |= kitti_figures(dataset, indices, found)
+    return figures
+
+
+@torch.no_grad()
+def detected(model: CenterPoint, dataset: SweepDataset) -> Iterator[tuple[int, dict[str, Any], Detections]]:
+    """Index, sample and detections of every sweep that can be read; the log counts the others."""
+    model.eval()
+    device = next(model.parameters()).device
+    unreadable = 0
+    for index in range(len(dataset)):
+        try:
+            sample = dataset.known(index)
+        except UnreadableSweep as error:
+            unreadable += 1
+            MMLogger.get_current_instance().warning(f"left out: {error}")
+            continue
+        yield index, sample, model([torch.from_numpy(sample["points"]).to(device)], mode="predict")[0]
+    if unreadable:
+        MMLogger.get_current_instance().warning(f"{unreadable} of {len(dataset)} sweeps were not tested on")
+
+
+def line(figures: dict[str, float], data: str) -> str:
+    """Shares in percent, errors in their units; KITTI's AP of moderate objects only."""
+    shown = {name: value for name, value in figures.items() if not name.endswith(("_easy", "_hard"))}
+    return f"{data}:  " + "  ".join(
+        f"{name} {value:.2f} {ERRORS[name]}".rstrip() if name in ERRORS else f"{name} {value:.1%}"
+        for name, value in shown.items()
+    )
+
+
+BINS = ("mAP_0-15m", "mAP_15-30m", "mAP_30m+", "mAP_1-9points", "mAP_10-99points", "mAP_100+points")
+CLASSES = ("AP_Car", "AP_Pedestrian", "AP_Cyclist")
+TRANSFER = Transfer(
+    load_config=load_config,
+    finetune=finetune,
+    goal="mAP",
+    figures=("mAP", *CLASSES, "mAP_0.5m", "mAP_1m", "mAP_2m", "mAP_4m", *BINS, *ERRORS),
+    shown=("mAP", *CLASSES, *BINS),
+    examples="sweeps",
+    references=(RANDOM, "random_long"),
+    data_name=data_name,
+    line=line,
+)

@@ -1,0 +1,89 @@
+"""Figures of hand-made detections, and of KITTI's own labels."""
+
+import math
+
+import numpy as np
+import pytest
+
+from projects.lidar_bev.datasets import KittiSweeps
+from projects.lidar_bev.detection.figures import center_figures, compared, has_kitti_labels, kitti_figures
+from projects.lidar_bev.evaluation.center_ap import Detections
+from projects.lidar_bev.grid import Grid
+
+GRID = Grid(low=(-40, -40, -3), high=(40, 40, 1), cell=0.5)
+CLASSES = ("Car", "Pedestrian")
+
+
+def box(x, y=0.0, length=4.0):
+    return [x, y, -1, length, 2, 2, 0]
+
+
+def points_at(*numbers_and_x):
+    """Points inside of boxes at x."""
+    return np.concatenate([np.tile([[x, 0, -1, 0]], (number, 1)) for number, x in numbers_and_x]).astype(np.float32)
+
+
+def sample(boxes, labels, *points):
+    boxes = np.array(boxes, dtype=np.float32)
+    cloud = points_at(*points)
+    inside = [int((abs(cloud[:, 0] - each[0]) < 1).sum()) for each in boxes]
+    return dict(points=cloud, boxes=boxes, labels=np.array(labels), num_points=np.array(inside))
+
+
+def detections(boxes, scores, labels):
+    return Detections(np.array(boxes, dtype=np.float32).reshape(-1, 7), np.array(scores), np.array(labels))
+
+
+def test_perfect_detections_by_range_and_points():
+    known = sample([box(10), box(20), box(33)], [0, 0, 1], (5, 10), (50, 20), (200, 33))
+    perfect = detections(known["boxes"], [0.9, 0.8, 0.7], [0, 0, 1])
+    figures = center_figures([compared(known, perfect, GRID)], CLASSES)
+    shares = {name: value for name, value in figures.items() if "AP" in name}
+    assert shares.pop("mAP_0-15m") == 1
+    assert all(value == pytest.approx(1) for value in shares.values())
+    assert [figures[name] for name in ("translation", "scale", "heading")] == pytest.approx([0, 0, 0])
+
+
+def test_bins_hold_their_own_objects_alone():
+    known = sample([box(10), box(20), box(33)], [0, 0, 0], (5, 10), (50, 20), (200, 33))
+    only_near = detections([box(10), box(20, 10)], [0.9, 0.8], [0, 0])
+    figures = center_figures([compared(known, only_near, GRID)], CLASSES)
+    assert figures["mAP_0-15m"] == figures["mAP_1-9points"] == 1
+    assert figures["mAP_15-30m"] == figures["mAP_10-99points"] == figures["mAP_30m+"] == 0
+    assert 0 < figures["mAP"] < 0.5
+    assert math.isnan(figures["AP_Pedestrian"])
+
+
+def test_what_cannot_be_found_does_not_count():
+    known = sample([box(10), box(20), box(50)], [0, 0, 0], (5, 10), (5, 50))  # without a point, off the grid
+    figures = center_figures([compared(known, detections([box(10)], [0.9], [0]), GRID)], CLASSES)
+    assert figures["AP_Car"] == 1
+
+
+def test_a_van_is_no_wrong_car():
+    known = sample([box(10), box(20)], [0, -1], (5, 10), (5, 20))
+    both = detections([box(20.5), box(10)], [0.9, 0.8], [0, 0])
+    assert center_figures([compared(known, both, GRID)], CLASSES)["AP_Car"] == 1
+    beside = detections([box(20, 3), box(10)], [0.9, 0.8], [0, 0])
+    assert center_figures([compared(known, beside, GRID)], CLASSES)["AP_Car"] < 0.6
+
+
+def test_kittis_own_labels_reach_kittis_full_ap(lidar_data):
+    dataset = KittiSweeps(lidar_data / "kitti_track0000", labelled=True)
+    assert has_kitti_labels(dataset)
+    found = []
+    for index in range(len(dataset)):
+        own = dataset.known(index)
+        known = own["labels"] >= 0
+        found.append(Detections(own["boxes"][known], np.ones(known.sum()), own["labels"][known]))
+    figures = kitti_figures(dataset, range(len(dataset)), found)
+    assert len(figures) == 2 * 3 * 3
+    # KITTI's AP of fewer than 40 objects ends below 1 even so
+    assert figures["AP_R40_3d_Car_hard"] == figures["AP_R40_bev_Cyclist_hard"] == 1
+    aside = [each._replace(boxes=each.boxes + np.array([0, 2, 0, 0, 0, 0, 0], np.float32)) for each in found]
+    assert not any(value > 0 for value in kitti_figures(dataset, range(len(dataset)), aside).values())
+
+
+def test_simulated_labels_all_around_are_not_kittis(simulated):
+    assert not has_kitti_labels(KittiSweeps(simulated, labelled=True, in_view=False, labels="label_360"))
+    assert has_kitti_labels(KittiSweeps(simulated, labelled=True))

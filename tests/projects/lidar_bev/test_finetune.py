@@ -1,0 +1,114 @@
+"""Fine-tuning, its comparison and its picture as a user runs them, on a few sweeps."""
+
+import csv
+import json
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from jobs import ROOT, run, tool
+
+from projects.lidar_bev.grid import Grid
+from projects.lidar_bev.models import PillarEncoder
+
+PROJECT = ROOT / "projects/lidar_bev"
+CONFIG = PROJECT / "configs/centerpoint_pillar_demo.py"
+GRID = Grid(low=(-12, -12, -3), high=(12, 12, 1.8), cell=0.375)
+SMALL = (
+    *("--cfg-options", "model.backbone.grid.low=(-12,-12,-3)", "model.backbone.grid.high=(12,12,1.8)"),
+    "test_dataset.subset=4",
+)
+
+
+@pytest.fixture(scope="module")
+def pretrained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkpoint as pretraining writes it: the encoder under ``backbone.``, and heads."""
+    torch.manual_seed(1)
+    state = {f"backbone.{name}": tensor for name, tensor in PillarEncoder(GRID, 4, "small").state_dict().items()}
+    file = tmp_path_factory.mktemp("windows") / "epoch_1.pth"
+    torch.save(dict(state_dict=state | {"projector.0.weight": torch.zeros(2, 2)}), file)
+    return file
+
+
+def script(name: str, *arguments: object) -> list[str]:
+    return [sys.executable, str(PROJECT / name), *map(str, arguments)]
+
+
+def test_search_train_test_and_draw(simulated: Path, pretrained: Path, tmp_path: Path):
+    command = tool(
+        "finetune.py", CONFIG, "--init", pretrained, "--data-root", simulated, "--labels", "10%", "--seed", "3",
+        "--iterations", "3", "--lr-search", "1", "2", "--work-dir", "w", *SMALL,
+    )  # fmt: skip
+    done = run(command, tmp_path)
+    assert done.returncode == 0, done.stdout
+    assert "trained on 8 of 80 labelled sweeps (8 of 80 scenes)" in done.stdout
+    assert "mAP on held-out sweeps by learning rate x the backbone's part: 0.003 x 1: " in done.stdout
+    assert f"backbone from {pretrained}" in done.stdout
+    assert "mmdet" not in done.stdout
+    figures = json.loads((tmp_path / "w/figures.json").read_text())
+    assert 0 <= figures["mAP"] <= 1
+    assert {"AP_Car", "mAP_0.5m", "mAP_0-15m", "mAP_1-9points", "translation", "scale", "heading"} <= set(figures)
+    assert done.stdout.splitlines()[-1].startswith(f"simulated_{simulated.name}:  mAP {figures['mAP']:.1%}  AP_Car ")
+    trained = torch.load(tmp_path / "w/iter_3.pth", weights_only=False)["state_dict"]
+    loaded = torch.load(pretrained)["state_dict"]["backbone.pillars.linear.weight"]
+    assert 0 < (trained["backbone.pillars.linear.weight"] - loaded).abs().max() < 0.05
+
+    drawn = run(script("draw.py", "w", "--sweeps", 1, "--score", 0, "--out", "d.png"), tmp_path)
+    assert drawn.returncode == 0, drawn.stdout
+    assert (tmp_path / "d.png").stat().st_size > 20000
+    wrong = run(script("draw.py", tmp_path), tmp_path)
+    assert wrong.returncode == 2
+    assert "holds no checkpoint" in wrong.stdout
+
+
+def test_mmdet_is_not_imported():
+    code = f"import sys; sys.argv = ['x', {str(CONFIG)!r}, '--init', 'random', '--data-root', 'nowhere']; "
+    code += f"sys.path.insert(0, {str(ROOT / 'tools')!r}); import finetune; finetune.main(sys.argv[1:]); "
+    code += "print([name for name in sys.modules if name.split('.')[0] in ('mmdet', 'mmcv')])"
+    done = run([sys.executable, "-c", code], ROOT)
+    assert "the data root nowhere does not exist" in done.stdout
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+@pytest.mark.parametrize(
+    ("state", "message"),
+    [
+        ({"backbone.pillars.linear.weight": torch.zeros(32, 9)}, "missing in the file: backbone.blocks.0.1.weight"),
+        ({"projector.0.weight": torch.zeros(1)}, "holds no backbone: no key starts with 'backbone.'"),
+    ],
+)
+def test_a_backbone_that_does_not_fit_stops_with_the_list(simulated: Path, tmp_path: Path, state: dict, message: str):
+    torch.save(dict(state_dict=state), tmp_path / "epoch_1.pth")
+    command = tool("finetune.py", CONFIG, "--init", "epoch_1.pth", "--data-root", simulated, *SMALL)
+    done = run(command, tmp_path)
+    assert done.returncode == 2
+    assert message in done.stdout
+    assert "Traceback" not in done.stdout
+
+
+def test_comparison_with_a_checkpoint_goes_on_where_it_stopped(simulated: Path, pretrained: Path, tmp_path: Path):
+    command = script(
+        "compare.py", CONFIG, "--data-root", simulated, "--pretrain", f"windows={pretrained}", "--labels", "5%",
+        "--seeds", 0, "--tflop", "0.02", "--iterations", 2, "--lr-factors", 1, "--csv", "t.csv", *SMALL,
+    )  # fmt: skip
+    first = run(command, tmp_path)
+    assert first.returncode == 0, first.stdout
+    with (tmp_path / "t.csv").open(newline="") as handle:
+        rows = list(csv.DictReader(handle))
+    assert [(row["arm"], row["labels"], row["seed"]) for row in rows] == [
+        ("random", "0.05", "0"),
+        ("random_long", "0.05", "0"),
+        ("windows", "0.05", "0"),
+    ]
+    random, long, windows = rows
+    assert int(long["iterations"]) == pytest.approx(2 + 0.02 / (float(random["tflop"]) / 2), abs=1)
+    assert int(long["iterations"]) > 2
+    assert (windows["pretraining_tflop"], random["pretraining_tflop"]) == ("0.02", "0.0")
+    assert f"simulated {simulated.name}, 5% of the labels, 1 seeds, % | mAP | AP_Car" in (tmp_path / "t.md").read_text()
+    assert (tmp_path / f"t_simulated_{simulated.name}.png").stat().st_size > 5000
+
+    again = run(command, tmp_path)
+    assert again.returncode == 0, again.stdout
+    assert "Iter(train)" not in again.stdout
+    assert (tmp_path / "t.md").read_text() in again.stdout

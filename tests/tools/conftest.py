@@ -1,0 +1,21 @@
+"""Images that the tools are tried on."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+
+@pytest.fixture
+def colours(tmp_path: Path) -> Path:
+    """Class folders of reddish, greenish and bluish images of 32 px, 8 of each to train and 4 to test."""
+    rng = np.random.default_rng(0)
+    for split, number in (("train", 8), ("test", 4)):
+        for channel, label in enumerate(("red", "green", "blue")):
+            (tmp_path / split / label).mkdir(parents=True)
+            for index in range(number):
+                pixels = rng.integers(0, 80, (32, 32, 3), dtype=np.uint8)
+                pixels[..., channel] += 150
+                Image.fromarray(pixels).save(tmp_path / split / label / f"{index}.png")
+    return tmp_path

@@ -1,0 +1,1 @@
+"""The commands of tools/evaluate.py, a module each or a few that belong together."""

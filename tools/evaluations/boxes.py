@@ -1,0 +1,118 @@
+"""boxes: do boxes find the annotated objects?"""
+
+import argparse
+import csv
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.config import DictAction
+from torch import Tensor
+
+from ccrop.datasets import CocoImages
+from ccrop.evaluation import BoxQuality, box_quality
+from ccrop.hooks.localization import Localizer
+from ccrop.localization import FixedBox, MultiObject, SingleObject
+from ccrop.models import Siamese
+from evaluations.common import (
+    STAGES,
+    add_model,
+    annotated_set,
+    load,
+    look,
+    own_localizer,
+    percent,
+    print_table,
+    stacked,
+)
+
+
+def add(commands: argparse._SubParsersAction) -> None:
+    command = commands.add_parser("boxes", help="do boxes find the annotated objects?")
+    add_model(command)
+    command.add_argument("--split", default="val", help="default: %(default)s")
+    command.add_argument("--images", type=int, help="so many, evenly spaced; default: all")
+    command.add_argument("--image-size", type=int, nargs=2, metavar=("H", "W"), help="default: the config's")
+    command.add_argument("--max-boxes", type=int, default=8, help="of MultiObject (default: %(default)s)")
+    command.add_argument(
+        "--levels",
+        type=int,
+        nargs="+",
+        choices=STAGES,
+        help="of MultiObject: stages of strides 4, 8, 16, 32; default: 3",
+    )
+    command.add_argument("--multi-object", nargs="+", action=DictAction, metavar="K=V", help="its other arguments")
+    command.add_argument("--csv", type=Path, metavar="FILE", help="write all figures to FILE")
+    command.set_defaults(run=boxes)
+
+
+def boxes(args: argparse.Namespace) -> None:
+    """Print Markdown tables, one row a localizer, and write them as one long table of CSV."""
+    many = multi_object(args)
+    config, model = load(args)
+    dataset, images = annotated_set(config.data_root, args.split, args.images)
+    own, settings = own_localizer(config)
+    image_size = tuple(args.image_size or settings["image_size"])
+    objects, counts = stacked([image.boxes for image in images])
+    ks = sorted({1, 8, many.max_boxes, 1 if own is None else own.max_boxes})
+
+    found = {}
+    for name, boxes in located(model, dataset, image_size, own, many):
+        found[name] = box_quality(*boxes, objects, counts, torch.tensor([image.size for image in images]), ks)
+    total = next(iter(found.values())).objects
+    print(
+        f"{len(images)} images of {config.data_root} ({args.split}), at their own aspect ratio within "
+        f"{image_size[0]} x {image_size[1]} px; objects: {', '.join(f'{n} {size}' for size, n in total.items())}. "
+        f"Columns of several figures: the first {' / '.join(map(str, ks))} boxes.\n"
+    )
+    print_table(
+        ["localizer", "boxes an image", "mean area, % of the image", "CorLoc, %"],
+        [[name, f"{q.boxes:.1f}", percent(q.area.values()), percent([q.corloc])] for name, q in found.items()],
+    )
+    for measure in next(iter(found.values())).found:
+        print()
+        rows = [[name, *(percent(q.found[measure][size].values()) for size in total)] for name, q in found.items()]
+        print_table([f"{measure}, % of objects", *total], rows)
+    if args.csv:
+        with args.csv.open("w", newline="") as file:
+            lines = list(long_rows(found, ks))
+            writer = csv.DictWriter(file, lines[0])
+            writer.writeheader()
+            writer.writerows(lines)
+
+
+def multi_object(args: argparse.Namespace) -> MultiObject:
+    levels = dict(levels=args.levels) if args.levels else {}
+    try:
+        return MultiObject(max_boxes=args.max_boxes, **levels, **(args.multi_object or {}))
+    except TypeError as error:
+        raise ValueError(f"--multi-object: {error}") from error
+
+
+def located(
+    model: Siamese, dataset: CocoImages, image_size: tuple[int, int], own: Localizer | None, many: MultiObject
+) -> Iterator[tuple[str, tuple[Tensor, Tensor]]]:
+    """Names of localizers, and their ``boxes (N, K, 5)`` and ``counts (N,)``."""
+
+    settings = dict(image_size=image_size, keep_ratio=True)
+    if own is not None:
+        yield f"{type(own).__name__} of the config", look(model, dataset, own, **settings)
+    model.backbone.out_indices = STAGES
+    yield "SingleObject", look(model, dataset, SingleObject(), **settings)
+    clusters = look(model, dataset, many, **settings)
+    yield "MultiObject", clusters
+    # what chance gives: as many boxes, of the same sizes, where another image has its clusters
+    yield "MultiObject of another image", tuple(each.roll(len(each) // 2, dims=0) for each in clusters)
+    yield "middle", look(model, dataset, FixedBox(), **settings)
+    yield "whole image", look(model, dataset, FixedBox((0, 0, 1, 1)), **settings)
+
+
+def long_rows(found: dict[str, BoxQuality], ks: Sequence[int]) -> Iterator[dict[str, Any]]:
+    """One row a localizer, number of boxes and size of objects."""
+    for name, quality in found.items():
+        for k in ks:
+            for size, number in quality.objects.items():
+                measures = {measure: by_size[size][k] for measure, by_size in quality.found.items()}
+                whole = dict(boxes_an_image=quality.boxes, corloc=quality.corloc, k=k, mean_area=quality.area[k])
+                yield dict(localizer=name, **whole, size=size, objects=number) | measures

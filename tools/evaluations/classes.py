@@ -1,0 +1,142 @@
+"""knn and linear: do whole images of a class lie together?"""
+
+import argparse
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+import torch
+from mmengine.config import Config
+from mmengine.registry import DATASETS
+from torch import Tensor
+
+from ccrop.evaluation import knn_predict, linear_probe
+from ccrop.evaluation.confusion import class_figures, confusion_matrix
+from ccrop.evaluation.linear import LEARNING_RATES
+from ccrop.evaluation.roi_knn import balanced_accuracy
+from ccrop.hooks.inference import image_features
+from ccrop.models import Siamese
+from evaluations.common import WORKERS, add_model, load, percent, print_table
+
+matplotlib.use("Agg")
+from matplotlib import pyplot as plt
+
+NAMED = 30  # more classes than that have no names in the picture
+
+
+def add(commands: argparse._SubParsersAction) -> None:
+    for name, function, text in (
+        ("knn", image_knn, "weighted kNN accuracy on whole images"),
+        ("linear", linear, "accuracy of linear classification on frozen features of whole images"),
+    ):
+        command = commands.add_parser(name, help=text)
+        add_model(command)
+        command.add_argument("--images", type=int, help="of each side, evenly spaced; default: all")
+        command.add_argument("--image-size", type=int, nargs=2, metavar=("H", "W"), help="default: the config's")
+        command.add_argument(
+            "--out", type=Path, metavar="FOLDER", help="write figures by class and the confusion there"
+        )
+        if name == "knn":
+            command.add_argument("--k", type=int, nargs="+", default=[20, 200], help="neighbours; default: 20 200")
+        else:
+            command.add_argument("--lr", type=float, nargs="+", default=LEARNING_RATES, help="learning rates to try")
+            command.add_argument("--epochs", type=int, default=100, help="default: %(default)s")
+        command.set_defaults(run=function)
+
+
+def image_knn(args: argparse.Namespace) -> None:
+    """Print a Markdown table, one row a number of neighbours."""
+    (bank, bank_labels), (queries, labels), classes = features_of(args)
+    found = {f"k {k}": knn_predict(bank, bank_labels, queries, k) for k in args.k}
+    report("kNN, temperature 0.07", found, labels, classes, args.out)
+
+
+def linear(args: argparse.Namespace) -> None:
+    """Print a Markdown table, one row a learning rate."""
+    (train, train_labels), (test, labels), classes = features_of(args)
+    found = linear_probe(train, train_labels, test, args.lr, args.epochs)
+    report("linear", {f"learning rate {lr:g}": predicted for lr, predicted in found.items()}, labels, classes, args.out)
+
+
+def features_of(args: argparse.Namespace) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor], tuple[str, ...]]:
+    """:func:`class_features` as the command line asks for them."""
+    config, model = load(args)
+    found = class_features(config, model, args.images, args.image_size)
+    print(f"{len(found[0][1])} images of train, {len(found[1][1])} of test of {config.data_root}\n")
+    return found
+
+
+def class_features(
+    config: Config, model: Siamese, images: int | None = None, image_size: Sequence[int] | None = None
+) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor], tuple[str, ...]]:
+    """Features and labels of the sets of the run's kNN, training and test images; names of the classes.
+
+    Args:
+        images: of each side; by default as many as the config says.
+        image_size: (height, width) in pixels; by default the config's.
+
+    Raises:
+        ValueError: the config has no kNN.
+    """
+    hook = config.default_hooks.get("knn")
+    if not hook:
+        raise ValueError("the config has no kNN hook, which would name the sets with classes")
+    subset = {} if images is None else dict(subset=images)
+    sets = [DATASETS.build(side | subset) for side in (hook.bank, hook.queries)]
+    size = tuple(image_size or hook.image_size)
+    sides = [image_features(model, dataset, size, num_workers=WORKERS) for dataset in sets]
+    number = int(torch.cat([labels for _, labels in sides]).max()) + 1
+    return *sides, sets[0].classes or tuple(map(str, range(number)))
+
+
+def report(title: str, found: dict[str, Tensor], labels: Tensor, classes: tuple[str, ...], folder: Path | None) -> None:
+    """Print the accuracy of each variant, and write the best one's figures by class."""
+    correct = {name: predicted == labels for name, predicted in found.items()}
+    best = max(found, key=lambda name: int(correct[name].sum()))
+    rows = []
+    for name, right in correct.items():
+        shares = (right.float().mean().item(), balanced_accuracy(right, labels))
+        rows.append([name + (", best" if name == best and len(found) > 1 else ""), *(percent([s]) for s in shares)])
+    print_table([title, "accuracy, %", "mean over classes, %"], rows)
+    if folder is not None:
+        folder.mkdir(parents=True, exist_ok=True)
+        name = title.split(",")[0].lower()
+        write(confusion_matrix(labels, found[best], len(classes)).cpu(), classes, f"{title}, {best}", folder / name)
+
+
+def write(confusion: Tensor, classes: tuple[str, ...], title: str, path: Path) -> None:
+    """Figures by class in ``PATH.csv``, the confusion in ``PATH_confusion.csv`` and ``PATH_confusion.png``."""
+    figures = class_figures(confusion)
+    with path.with_suffix(".csv").open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["class", "images", *figures._fields])
+        for number, name in enumerate(classes):
+            shares = ("" if each[number].isnan() else f"{each[number]:.4f}" for each in figures)
+            writer.writerow([name, int(confusion[number].sum()), *shares])
+    with path.with_name(f"{path.name}_confusion.csv").open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["class \\ predicted", *classes])
+        writer.writerows([name, *row] for name, row in zip(classes, confusion.tolist(), strict=True))
+    draw(confusion, classes, title, path.with_name(f"{path.name}_confusion.png"))
+
+
+def draw(confusion: Tensor, classes: tuple[str, ...], title: str, file: Path) -> None:
+    """Shares of each class, a row, that are predicted as each class, a column, in percent."""
+    shares = (100 * confusion / confusion.sum(dim=1, keepdim=True).clamp(min=1)).numpy()
+    named = len(classes) <= NAMED
+    side = 2.5 + 0.45 * len(classes) if named else 9
+    figure, axis = plt.subplots(figsize=(side + 1, side), layout="constrained")
+    picture = axis.imshow(shares, cmap="Blues", vmin=0, vmax=100)
+    if named:
+        axis.set_xticks(range(len(classes)), classes, rotation=90)
+        axis.set_yticks(range(len(classes)), classes)
+        for row, column in np.ndindex(shares.shape):
+            colour = "white" if shares[row, column] > 50 else "black"
+            axis.text(column, row, f"{shares[row, column]:.0f}", ha="center", va="center", color=colour, size=8)
+    accuracy = confusion.diagonal().sum() / confusion.sum()
+    axis.set(xlabel="predicted", ylabel="class", title=f"{title}: {accuracy:.1%}")
+    figure.colorbar(picture, shrink=0.8, label="% of the class")
+    figure.savefig(file, dpi=110)
+    plt.close(figure)

@@ -1,0 +1,100 @@
+"""What the evaluations share: the model, the images and what is annotated on them, tables."""
+
+import argparse
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from mmengine.config import Config
+from mmengine.registry import MODELS, TASK_UTILS
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+
+from ccrop.datasets import CocoImages, MissingData
+from ccrop.datasets.base import spread
+from ccrop.datasets.coco import AnnotatedImage, annotated_boxes, find_split
+from ccrop.hooks.localization import Localizer, locate
+from ccrop.models import Siamese
+from ccrop.models.zoo import ZooBackbone
+from ccrop.runner import load_config, load_pretrained
+
+STAGES = (0, 1, 2, 3)  # of a backbone: strides 4, 8, 16, 32
+WORKERS = 2
+
+
+def add_model(command: argparse.ArgumentParser) -> None:
+    """The arguments that :func:`load` reads."""
+    command.add_argument("checkpoint", nargs="?", type=Path, metavar="CHECKPOINT", help="of a pretraining run")
+    command.add_argument("--config", type=Path, help="default: the one that the run left beside the checkpoint")
+    command.add_argument("--data-root", help="the data set's folder; default: that of the run")
+    command.add_argument(
+        "--network", metavar="LIBRARY:NAME", help="CHECKPOINT is a state dict of this network, e.g. timm:resnet50"
+    )
+
+
+def load(args: argparse.Namespace) -> tuple[Config, Siamese]:
+    """Config and model, on the GPU where there is one.
+
+    Raises:
+        ValueError: another library's network, and no config that would say what to evaluate it on.
+    """
+    if args.network is None:
+        config, model = load_pretrained(args.checkpoint, args.config, args.data_root)
+    elif args.config is None:
+        raise ValueError("--network needs a --config, which says on what images it is evaluated")
+    else:
+        config = load_config(args.config, args.data_root)
+        backbone = ZooBackbone(args.network, args.checkpoint)
+        config.model.data_preprocessor.update(mean=tuple(backbone.mean), std=tuple(backbone.std))
+        model = MODELS.build(config.model).eval()
+        model.backbone = backbone.eval()
+    return config, model.to("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def own_localizer(config: Config) -> tuple[Localizer | None, dict[str, Any]]:
+    """The localizer of the run, if it has one, and the image size and aspect ratio at which it looks."""
+    hook = config.default_hooks.get("localization") or {}
+    settings = dict(image_size=tuple(hook.get("image_size", (224, 224))), keep_ratio=hook.get("keep_ratio", False))
+    return TASK_UTILS.build(hook["localizer"]) if "localizer" in hook else None, settings
+
+
+def annotated_set(root: str, split: str, number: int | None) -> tuple[CocoImages, list[AnnotatedImage]]:
+    """Images of a split that are on disk and in the annotations, evenly spaced, and what is annotated, alike in order.
+
+    Raises:
+        MissingData: there are no images or no annotations, or they have no name in common.
+    """
+    folder = find_split(Path(root), split)
+    known = {str(folder / image.file_name): image for image in annotated_boxes(root, split)}
+    dataset = CocoImages(root, split)
+    paths = [dataset.get_data_info(index)["path"] for index in range(len(dataset))]
+    both = [index for index, path in enumerate(paths) if path in known]
+    if not both:
+        raise MissingData(f"the annotations of split {split!r} name none of the images in {Path(root, folder)}")
+    both = [both[index] for index in spread(len(both), number or len(both))]
+    return dataset.get_subset(both), [known[paths[index]] for index in both]
+
+
+def look(
+    model: Siamese, dataset: CocoImages, localizer: Localizer, image_size: tuple[int, int], keep_ratio: bool
+) -> tuple[Tensor, Tensor]:
+    """:func:`ccrop.hooks.localization.locate` in batches that need the memory of 64 images of 224 x 224 px."""
+    batch_size = max(1, 64 * 224**2 // (image_size[0] * image_size[1]))
+    return locate(model, dataset, localizer, image_size, batch_size, WORKERS, keep_ratio)
+
+
+def stacked(boxes: Sequence[NDArray[np.float64]]) -> tuple[Tensor, Tensor]:
+    """``(N, M, 4)``, zeros beyond the count, and counts ``(N,)``, of boxes ``(m, 4)`` each."""
+    return pad_sequence([torch.from_numpy(each) for each in boxes], True), torch.tensor([len(each) for each in boxes])
+
+
+def percent(shares: Iterable[float]) -> str:
+    return " / ".join("–" if share != share else f"{100 * share:.1f}" for share in shares)
+
+
+def print_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    for line in (header, ["---"] * len(header), *rows):
+        print(f"| {' | '.join(line)} |".replace(" --- ", "---"))

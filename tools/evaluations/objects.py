@@ -1,0 +1,57 @@
+"""object-knn and roi-knn: do objects of a class lie together, cut out and scaled up, or in maps of whole images?"""
+
+import argparse
+
+from ccrop.evaluation import knn_predict
+from ccrop.evaluation.pairs import SIZES
+from ccrop.evaluation.roi_knn import balanced_accuracy
+from ccrop.hooks.inference import object_features
+from ccrop.hooks.roi_knn import annotated_regions, roi_knn
+from evaluations.common import STAGES, add_model, load, percent, print_table
+
+
+def add(commands: argparse._SubParsersAction) -> None:
+    command = commands.add_parser("object-knn", help="kNN accuracy on annotated objects, cut out and scaled up")
+    add_model(command)
+    command.add_argument("--image-size", type=int, nargs=2, metavar=("H", "W"), help="default: the config's")
+    command.add_argument("--bank", type=int, default=20000, help="objects of train (default: %(default)s)")
+    command.add_argument("--queries", type=int, default=5000, help="objects of val (default: %(default)s)")
+    command.set_defaults(run=object_knn)
+
+    command = commands.add_parser("roi-knn", help="kNN accuracy on regions of whole images, and on the background")
+    add_model(command)
+    command.add_argument("--bank", type=int, default=256, help="images of train (default: %(default)s)")
+    command.add_argument("--queries", type=int, default=256, help="images of val (default: %(default)s)")
+    command.set_defaults(run=region_knn)
+
+
+def object_knn(args: argparse.Namespace) -> None:
+    """Print a Markdown table, one column a size."""
+    config, model = load(args)
+    image_size = args.image_size or config.default_hooks.get("knn", {}).get("image_size", (112, 112))
+    bank, bank_labels, _ = object_features(model, config.data_root, "train", args.bank, tuple(image_size))
+    queries, labels, areas = object_features(model, config.data_root, "val", args.queries, tuple(image_size))
+    correct = knn_predict(bank, bank_labels, queries, k=20) == labels
+    chosen = {"all": areas >= 0} | {size: (areas >= low) & (areas < high) for size, (low, high) in SIZES.items()}
+    print(f"{len(bank)} objects of train, {len(queries)} of val of {config.data_root}, k 20, temperature 0.07\n")
+    rows = [
+        ["objects", *(str(int(each.sum())) for each in chosen.values())],
+        ["accuracy, %", *(percent([correct[each].float().mean().item()]) for each in chosen.values())],
+        [
+            "mean over classes, %",
+            *(percent([balanced_accuracy(correct[each], labels[each])]) for each in chosen.values()),
+        ],
+    ]
+    print_table(["object kNN", *chosen], rows)
+
+
+def region_knn(args: argparse.Namespace) -> None:
+    """Print a Markdown table, one row a stride."""
+    config, model = load(args)
+    model.backbone.out_indices = STAGES
+    bank = annotated_regions(model, config.data_root, "train", args.bank)
+    queries = annotated_regions(model, config.data_root, "val", args.queries)
+    found = roi_knn(bank, queries)
+    print(f"mean over classes and background of {config.data_root} in %, k 20, temperature 0.07\n")
+    rows = [[f"stride {stride}", *(percent([share]) for share in sizes.values())] for stride, sizes in found.items()]
+    print_table(["RoI-kNN", *next(iter(found.values()))], rows)

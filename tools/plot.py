@@ -1,0 +1,93 @@
+"""Plot what runs logged over time: tools/plot.py WORK_DIR ... --out curves.png
+
+    python tools/plot.py work_dirs/simsiam_rcrop_cifar10 work_dirs/no_stop_gradient --scalars loss z_std rank knn
+
+A panel a scalar of the epochs' lines, a line a run; the figures go to a CSV beside the picture. Of a work_dir that was
+resumed all parts are joined.
+"""
+
+import argparse
+import csv
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import matplotlib
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+matplotlib.use("Agg")
+from matplotlib import pyplot as plt
+
+# of one run: scalar -> epoch -> value
+Curves = dict[str, dict[int, float]]
+
+
+def curves(work_dir: Path) -> Curves:
+    """All scalars ``epoch/*`` of a run, later parts over earlier ones.
+
+    Raises:
+        FileNotFoundError: the folder holds no TensorBoard log.
+    """
+    files = sorted(work_dir.rglob("events.out.tfevents.*"), key=lambda file: file.stat().st_mtime)
+    if not files:
+        raise FileNotFoundError(f"{work_dir} holds no TensorBoard log of a run")
+    found: Curves = {}
+    for file in files:
+        log = EventAccumulator(str(file), size_guidance=dict(scalars=0)).Reload()
+        for tag in log.Tags()["scalars"]:
+            if tag.startswith("epoch/"):
+                steps = {event.step: event.value for event in log.Scalars(tag)}
+                found.setdefault(tag.removeprefix("epoch/"), {}).update(steps)
+    return found
+
+
+def draw(runs: dict[str, Curves], scalars: Sequence[str], file: Path) -> None:
+    """One panel a scalar, one line a run that has it."""
+    figure, axes = plt.subplots(1, len(scalars), figsize=(4 * len(scalars), 3.4), layout="constrained", squeeze=False)
+    for axis, scalar in zip(axes[0], scalars, strict=True):
+        for number, (name, found) in enumerate(runs.items()):
+            points = sorted(found.get(scalar, {}).items())
+            if points:
+                style = dict(marker="o", ms=3, lw=1.2, color=f"C{number}", label=name.replace("_", " "))
+                axis.plot(*zip(*points, strict=True), **style)
+        axis.set(title=scalar, xlabel="epoch")
+        axis.grid(alpha=0.3)
+    handles = {label: line for axis in axes[0] for line, label in zip(*axis.get_legend_handles_labels(), strict=True)}
+    figure.legend(handles.values(), handles, loc="outside lower center", ncols=len(handles), fontsize=9)
+    figure.savefig(file, dpi=110)
+    plt.close(figure)
+
+
+def write(runs: dict[str, Curves], scalars: Sequence[str], file: Path) -> None:
+    """One row a run, an epoch and a scalar."""
+    with file.open("w", newline="") as handle:
+        writer = csv.writer(handle)
+        writer.writerow(["run", "epoch", "scalar", "value"])
+        for name, found in runs.items():
+            for scalar in scalars:
+                writer.writerows(
+                    [name, epoch, scalar, f"{value:.5g}"] for epoch, value in sorted(found.get(scalar, {}).items())
+                )
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("work_dirs", nargs="+", type=Path, metavar="WORK_DIR", help="of a run")
+    parser.add_argument("--scalars", nargs="+", default=["loss", "z_std", "rank", "knn"], help="default: %(default)s")
+    parser.add_argument("--out", type=Path, default=Path("curves.png"), help="default: %(default)s")
+    args = parser.parse_args(argv)
+    try:
+        runs = {work_dir.resolve().name: curves(work_dir) for work_dir in args.work_dirs}
+        known = set().union(*runs.values())
+        if unknown := set(args.scalars) - known:
+            raise ValueError(f"no run logged {', '.join(sorted(unknown))}; there are {', '.join(sorted(known))}")
+    except (OSError, ValueError) as error:
+        print(f"plot.py: {error}", file=sys.stderr)
+        return 2
+    draw(runs, args.scalars, args.out)
+    write(runs, args.scalars, args.out.with_suffix(".csv"))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
