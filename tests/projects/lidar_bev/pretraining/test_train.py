@@ -111,7 +111,7 @@ def test_a_damaged_sweep_is_named_and_skipped(simulated: Path, tmp_path: Path):
 
 
 @pytest.mark.parametrize(
-    "file", sorted([*CONFIGS.glob("*.py"), *(CONFIGS / "comparison").glob("*.py")]), ids=lambda file: file.stem
+    "file", sorted([*CONFIGS.glob("*_bev_*.py"), *(CONFIGS / "comparison").glob("*.py")]), ids=lambda file: file.stem
 )
 def test_every_config_builds_and_its_parts_fit(file: Path, tmp_path: Path):
     config = load_config(file, tmp_path)
