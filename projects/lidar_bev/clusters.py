@@ -3,6 +3,7 @@
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from mmengine.registry import TASK_UTILS
 from torch import Tensor
 
@@ -10,6 +11,7 @@ from ccrop.localization import MultiObject
 from projects.lidar_bev.grid import Grid
 from projects.lidar_bev.heatmap import cells_above_ground, geometric_heatmap, learnt_heatmap, smoothed, walls
 
+LONG = 1.5  # metres: vehicles, not people
 CANDIDATES = 256  # boxes at least from which K are taken
 
 
@@ -25,6 +27,8 @@ class BevClusters:
         max_side: boxes with a longer side in metres are houses or bushes, and left out.
         wall_length, wall_thickness: see :func:`.walls`, which are left out before there are boxes; metres.
         min_side: shorter sides are lengthened to it, in metres.
+        behind: boxes with a side of ``LONG`` or more are moved by so many metres away from the sensor, which sees the
+            near side of what stands there.
         spacing: where there are more than K, those come first that are the highest within so many metres, then the
             second highest, and so on.
     """
@@ -44,6 +48,7 @@ class BevClusters:
         wall_length: float = 8.0,
         wall_thickness: float = 1.0,
         min_side: float = 0.8,
+        behind: float = 0.6,
         spacing: float = 6.0,
     ) -> None:
         if not 0 < min_side < max_side:
@@ -59,6 +64,7 @@ class BevClusters:
         self.min_side = min_side
         self.wall_length = wall_length
         self.wall_thickness = wall_thickness
+        self.behind = behind
         self.spacing = spacing
         self.regions = MultiObject(max(CANDIDATES, max_boxes), threshold, floor, merge=merge)
 
@@ -78,14 +84,18 @@ class BevClusters:
             ``counts (N,)`` int64.
         """
         boxes, counts, _ = self.regions.objects(self.heatmap(sweeps, features, learnt))
-        extent = boxes.new_tensor([high - low for low, high in zip(self.grid.low, self.grid.high, strict=True)][:2])
-        middle = (boxes[..., :2] + boxes[..., 2:4]) / 2
+        low, high = (boxes.new_tensor(each[:2]) for each in (self.grid.low, self.grid.high))
+        extent = high - low
+        middle = (boxes[..., :2] + boxes[..., 2:4]) / 2 * extent
         sides = (boxes[..., 2:4] - boxes[..., :2]) * extent
+        away = F.normalize(middle + low, dim=2) * self.behind
+        middle = (middle + away.where(sides.amax(dim=2, keepdim=True) >= LONG, 0.0)).clamp(min=0).minimum(extent)
         exists = torch.arange(boxes.shape[1], device=boxes.device) < counts[:, None]
         exists &= (sides <= self.max_side).all(dim=2)
-        half = sides.clamp(min=self.min_side) / extent / 2
-        boxes = torch.cat([(middle - half).clamp(min=0), (middle + half).clamp(max=1), boxes[..., 4:]], dim=2)
-        chosen = spread_order(middle * extent, boxes[..., 4].where(exists, -1.0), self.spacing)[:, : self.max_boxes]
+        half = sides.clamp(min=self.min_side) / 2
+        corners = torch.cat([(middle - half) / extent, (middle + half) / extent], dim=2).clamp(0, 1)
+        boxes = torch.cat([corners, boxes[..., 4:]], dim=2)
+        chosen = spread_order(middle, boxes[..., 4].where(exists, -1.0), self.spacing)[:, : self.max_boxes]
         boxes, exists = boxes.take_along_dim(chosen[..., None], dim=1), exists.gather(1, chosen)
         best = boxes[..., 4].where(exists, -1.0).argsort(dim=1, descending=True)
         boxes = boxes.where(exists[..., None], 0.0).take_along_dim(best[..., None], dim=1)

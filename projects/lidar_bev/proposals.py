@@ -105,7 +105,11 @@ def tables(dataset: SweepDataset, found: dict[str, Found]) -> list[list[list[str
     ]
     kinds = {name: first.labels == label for label, name in enumerate(dataset.classes)}
     kinds |= {"other": first.labels < 0}
-    bins = {f"{low:g} to {high:g} m": (first.distances >= low) & (first.distances < high) for low, high in RANGES}
+    names = [f"{low:g} to {high:g} m" if np.isfinite(high) else f"{low:g} m and more" for low, high in RANGES]
+    bins = {
+        name: (first.distances >= low) & (first.distances < high)
+        for name, (low, high) in zip(names, RANGES, strict=True)
+    }
     result = [whole]
     for title, groups in (("class", kinds), ("range", bins)):
         groups = {name: chosen for name, chosen in groups.items() if chosen.any()}

@@ -36,7 +36,7 @@ def metres(boxes: torch.Tensor) -> torch.Tensor:
 
 
 def test_objects_are_found_and_the_wall_is_not():
-    boxes, counts = BevClusters(GRID)([STREET])
+    boxes, counts = BevClusters(GRID, behind=0.0)([STREET])
     assert boxes.shape == (1, 64, 5)
     assert counts.tolist() == [8]
     found = metres(boxes[0, :8])
@@ -48,6 +48,25 @@ def test_objects_are_found_and_the_wall_is_not():
     assert (sides[:, 1] > 3).sum() == len(CARS)
     assert (boxes[0, :8, 4].diff() <= 0).all()
     assert boxes[0, 8:].abs().sum() == 0
+
+
+def test_long_boxes_move_away_from_the_sensor():
+    (plain, counts), (moved, same) = BevClusters(GRID, behind=0.0)([STREET]), BevClusters(GRID, behind=0.7)([STREET])
+    assert torch.equal(counts, same)
+    for before, after in zip(metres(plain[0, :8]), metres(moved[0, :8]), strict=True):
+        middle, sides = (before[:2] + before[2:]) / 2, before[2:] - before[:2]
+        expected = middle + (0.7 * middle / middle.norm() if sides.max() > 1.5 else 0)
+        torch.testing.assert_close((after[:2] + after[2:]) / 2, expected, atol=1e-4, rtol=0)
+        torch.testing.assert_close(after[2:] - after[:2], sides, atol=1e-4, rtol=0)
+
+
+def test_boxes_at_the_edge_of_the_grid_keep_an_area():
+    edge = sweep(block(23.6, 5, 2.0, 1.8), block(-5, -23.7, 4.2, 1.8))
+    boxes, counts = BevClusters(GRID, behind=5.0)([edge])
+    assert counts.item() >= 2
+    found = boxes[0, : counts.item()]
+    assert ((found >= 0) & (found <= 1)).all()
+    assert (found[:, 2:4] > found[:, :2]).all()
 
 
 def test_without_the_rule_the_wall_is_found():

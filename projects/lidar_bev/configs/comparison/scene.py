@@ -7,3 +7,4 @@ with read_base():
 
 model.regions = None
 default_hooks.pop("localization")
+train_dataloader.batch_size = 8  # a sweep gives one vector to compare, not 64

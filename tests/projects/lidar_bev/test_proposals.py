@@ -1,0 +1,73 @@
+"""What tools/evaluate.py says of sweeps, on sets made by hand."""
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from mmengine.config import ConfigDict
+
+from projects.lidar_bev.datasets import KittiSweeps, SweepFolder
+from projects.lidar_bev.evaluation.proposals import Found
+from projects.lidar_bev.proposals import centers_of, labelled_sweeps, tables
+from projects.lidar_bev.window_knn import window_knn
+
+
+def config(**settings) -> SimpleNamespace:
+    return SimpleNamespace(train_dataloader=ConfigDict(dataset=dict(pipeline=[], **settings)))
+
+
+def test_centers_are_in_metres():
+    boxes = torch.tensor([[[0.4, 0.4, 0.6, 0.8, 1], [0.1, 0.1, 0.2, 0.2, 1]], [[0, 0, 0, 0, 0]] * 2])
+    first, second = centers_of(boxes, torch.tensor([1, 0]), (-10.0, 0.0, 30.0, 50.0))
+    np.testing.assert_allclose(first, [[10, 30]], atol=1e-5)
+    assert second.shape == (0, 2)
+
+
+def test_tables_name_classes_and_ranges_that_have_objects():
+    found = Found(
+        labels=np.array([0, 0, -1]),
+        distances=np.array([5.0, 20, 70]),
+        found=np.array([[True, True], [False, True], [False, False]]),
+        boxes=4.0,
+        precision=0.5,
+    )
+    whole, by_class, by_range = tables(SimpleNamespace(classes=("Car", "Cyclist")), {"geometric": found})
+    assert whole[1] == ["geometric", "4.0", "33.3 / 66.7", "50.0"]
+    assert by_class[0][1:] == ["Car (2)", "other (1)"]
+    assert by_class[1][1:] == ["50.0 / 100.0", "0.0 / 0.0"]
+    assert by_range[0][1:] == ["0 to 15 m (1)", "15 to 30 m (1)", "50 m and more (1)"]
+    assert by_range[1][1:] == ["100.0 / 100.0", "0.0 / 100.0", "0.0 / 0.0"]
+
+
+def test_labels_all_around_where_there_are_some_and_in_the_camera_s_view_elsewhere(simulated: Path, tmp_path: Path):
+    settings = dict(type=KittiSweeps, data_root=str(simulated), split="train")
+    around = labelled_sweeps(config(**settings), "val", ["Van"], 3)
+    assert len(around) == 3
+    assert (around.labels, around.in_view, around.classes) == ("label_360", False, ("Van",))
+    folder = tmp_path / "training"
+    folder.mkdir()
+    for name in ("velodyne", "calib", "label_2"):
+        (folder / name).symlink_to(simulated / "training" / name)
+    ahead = labelled_sweeps(config(**settings | dict(data_root=str(tmp_path), split=None)), None, None, None)
+    assert (ahead.labels, ahead.in_view) == ("label_2", True)
+    with pytest.raises(ValueError, match="has no labels"):
+        labelled_sweeps(config(type=SweepFolder, data_root=str(simulated)), None, None, None)
+
+
+def test_neighbours_of_windows_by_hand():
+    torch.manual_seed(0)
+    directions = torch.eye(3).repeat_interleave(40, dim=0)
+    labels = torch.arange(3).repeat_interleave(40)
+    bank = (directions + 0.05 * torch.randn(120, 3), labels)
+    wrong = labels.clone()
+    wrong[80:90] = 0  # a quarter of the third class is labelled as the first
+    found = window_knn(bank, (directions, wrong), ("Car", "Cyclist"))
+    assert found["Car"] == pytest.approx(40 / 50)
+    assert found["Cyclist"] == 1
+    assert found["background"] == 1
+    assert found["mean over classes"] == pytest.approx((0.8 + 2) / 3)
+    # a channel that all share and that is large does not drown the others
+    shifted = [(torch.cat([features, 1000 + torch.zeros(120, 1)], dim=1), known) for features, known in (bank, bank)]
+    assert window_knn(*shifted, ("Car", "Cyclist"))["mean over classes"] == 1
