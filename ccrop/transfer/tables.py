@@ -46,7 +46,10 @@ def markdown(rows: Rows, data: str, labels: str, transfer: Transfer, references:
     """
     arms = list(dict.fromkeys(row["arm"] for row in rows))
     seeds = len({row["seed"] for row in rows})
-    header = [f"{_title(data)}, {float(labels):.0%} of the labels, {seeds} seeds, %", *transfer.shown]
+    header = [
+        f"{_title(data)}, {float(labels):.0%} of the labels, {seeds} seed{'' if seeds == 1 else 's'}, %",
+        *transfer.shown,
+    ]
     others = [other for other in references or transfer.references if other in arms]
     header += [f"{transfer.goal} over {_title(other)}" for other in others]
     lines = [header, ["---"] * len(header)]

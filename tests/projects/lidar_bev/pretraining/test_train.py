@@ -134,7 +134,7 @@ def test_every_config_builds_and_its_parts_fit(file: Path, tmp_path: Path):
 
 def test_the_arms_of_the_comparison_differ_in_one_part(tmp_path: Path):
     arms = {file.stem: load_config(file, tmp_path) for file in (CONFIGS / "comparison").glob("*.py")}
-    assert set(arms) == {"annotated", "boxes", "clusters", "random", "scene"}
+    assert set(arms) == {"annotated", "boxes", "clusters", "random_windows", "scene"}
     whole = arms["clusters"]
     for config in arms.values():
         for name in ("optim_wrapper", "param_scheduler", "train_cfg", "auto_scale_lr"):
@@ -142,7 +142,7 @@ def test_the_arms_of_the_comparison_differ_in_one_part(tmp_path: Path):
         assert str(config.model.backbone) == str(whole.model.backbone)
     assert arms["scene"].model.regions is None
     assert arms["boxes"].model.regions.centers.type.__name__ == "BetaCenters"
-    assert arms["random"].train_dataloader.dataset.pipeline[0].type.__name__ == "RandomBoxes"
+    assert arms["random_windows"].train_dataloader.dataset.pipeline[0].type.__name__ == "RandomBoxes"
     assert arms["annotated"].default_hooks.localization.type.__name__ == "AnnotatedSweepsHook"
 
 
