@@ -30,7 +30,11 @@ def fit_to_budget(config: Config, tflop: float) -> float:
         What the run will cost, in the same unit.
     """
     steps, cost = step_cost(config)
-    epochs = max(1, round(tflop / cost / steps))
+    set_epochs(config, max(1, round(tflop / cost / steps)))
+    return config.train_cfg.max_epochs * steps * cost
+
+
+def set_epochs(config: Config, epochs: int) -> None:
+    """Give a run so many epochs, and a checkpoint at its end."""
     config.train_cfg.max_epochs = epochs
     config.default_hooks.checkpoint.interval = epochs
-    return epochs * steps * cost

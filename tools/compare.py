@@ -27,7 +27,7 @@ from comparisons import MEASURES, Measure
 from comparisons.measure import Arms
 from mmengine.config import Config, DictAction
 
-from ccrop.compute import fit_to_budget, step_cost
+from ccrop.compute import fit_to_budget, set_epochs, step_cost
 from ccrop.datasets import MissingData
 from ccrop.rows import append_row, mean_and_spread, read_rows
 from ccrop.runner import build_runner, load_config, load_pretrained
@@ -65,8 +65,7 @@ def run(path: str, measure: Measure, args: argparse.Namespace, seed: int) -> dic
 def fit_to_epochs(config: Config, epochs: int) -> float:
     """Give a run so many epochs and a checkpoint at its end; 10^12 operations of training."""
     steps, cost = step_cost(config)
-    config.train_cfg.max_epochs = epochs
-    config.default_hooks.checkpoint.interval = epochs
+    set_epochs(config, epochs)
     return epochs * steps * cost
 
 
