@@ -127,7 +127,7 @@ def test_comparison_with_a_checkpoint_goes_on_where_it_stopped(simulated: Path, 
     assert int(long["iterations"]) == pytest.approx(2 + 0.02 / (float(random["tflop"]) / 2), abs=1)
     assert int(long["iterations"]) > 2
     assert (windows["pretraining_tflop"], random["pretraining_tflop"]) == ("0.02", "0.0")
-    assert f"simulated {simulated.name}, 5% of the labels, 1 seeds, % | mAP | AP_Car" in (tmp_path / "t.md").read_text()
+    assert f"simulated {simulated.name}, 5% of the labels, 1 seed, % | mAP | AP_Car" in (tmp_path / "t.md").read_text()
     assert (tmp_path / f"t_simulated_{simulated.name}.png").stat().st_size > 5000
 
     again = run(command, tmp_path)
