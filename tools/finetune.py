@@ -1,5 +1,7 @@
 """Fine-tune a detector from a pretrained backbone: tools/finetune.py CONFIG --init CHECKPOINT
 
+With --clusters a detector of images learns the clusters of a pretraining in place of labels, and is an init itself.
+
 Example:
     python tools/finetune.py projects/detection_transfer/configs/faster-rcnn_r18_fpn_small.py --init random \\
         --data-root data/coco --labels 10%
@@ -51,6 +53,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         metavar="FACTOR",
         help="the backbone's part of the learning rate; several are searched (default: 1)",
     )
+    parser.add_argument(
+        "--clusters", metavar="CHECKPOINT", help="learn the clusters of a pretraining in place of labels: one category"
+    )
+    parser.add_argument("--max-clusters", type=int, default=16, help="of an image, the best ones (default: 16)")
     parser.add_argument("--work-dir", type=Path, help="default: work_dirs/ and the config's name")
     parser.add_argument("--cfg-options", nargs="+", action=DictAction, metavar="K=V", help="override the config")
     args = parser.parse_args(argv)
@@ -60,6 +66,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         if args.iterations:
             set_iterations(config, args.iterations)
         work_dir = args.work_dir or Path("work_dirs", config.experiment)
+        if args.clusters:
+            if transfer.use_clusters is None:
+                raise ValueError(f"{args.config} has no training on clusters")
+            transfer.use_clusters(config, args.clusters, work_dir, args.max_clusters)
         rates = config.optim_wrapper.optimizer.lr, args.backbone_lr[0]
         if args.lr_search is not None or len(args.backbone_lr) > 1:
             factors = [1.0] if args.lr_search is None else args.lr_search or LR_FACTORS

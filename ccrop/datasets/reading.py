@@ -8,6 +8,7 @@ import warnings
 import numpy as np
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
+TURNED = (5, 6, 7, 8)  # EXIF orientations that swap width and height
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
 
 
@@ -49,12 +50,31 @@ def read_image(path: str | os.PathLike) -> Image.Image:
         raise UnreadableImage(path, _reason(path, error)) from error
 
 
+def image_size(path: str | os.PathLike) -> tuple[int, int]:
+    """(width, height) in pixels of the image as :func:`read_image` gives it, from its header alone.
+
+    Raises:
+        UnreadableImage: with the file and the reason.
+    """
+    try:
+        with Image.open(path) as image:
+            return image.size[::-1] if _orientation(image) in TURNED else image.size
+    except Exception as error:
+        raise UnreadableImage(path, _reason(path, error)) from error
+
+
+def _orientation(image: Image.Image) -> int:
+    """The orientation tag, 1 for upright, also where the EXIF block is missing or damaged."""
+    try:
+        return image.getexif().get(ExifTags.Base.Orientation, 1)
+    except Exception:
+        return 1
+
+
 def _upright(image: Image.Image) -> Image.Image:
     """The image turned by its orientation tag, or as it is where its EXIF block is missing or damaged."""
     try:
-        if image.getexif().get(ExifTags.Base.Orientation, 1) == 1:
-            return image
-        return ImageOps.exif_transpose(image)
+        return image if _orientation(image) == 1 else ImageOps.exif_transpose(image)
     except Exception:
         return image
 

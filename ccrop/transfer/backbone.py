@@ -5,6 +5,7 @@ from pathlib import Path
 
 from mmengine.hooks import Hook
 from mmengine.logging import MMLogger
+from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from torch import Tensor, nn
 
@@ -30,17 +31,20 @@ def backbone_weights(file: str | Path) -> dict[str, Tensor]:
     return weights
 
 
-def load_weights(backbone: nn.Module, weights: Mapping[str, Tensor], file: str | Path, advice: str) -> None:
-    """Load weights into a backbone, all or none.
+def load_weights(
+    module: nn.Module, weights: Mapping[str, Tensor], file: str | Path, advice: str, part: str = "backbone"
+) -> None:
+    """Load weights into a backbone or another part of a detector, all or none.
 
     Args:
         file: where they come from, for the error.
         advice: what to do where they do not fit.
+        part: the module's name, for the error.
 
     Raises:
         ValueError: a weight has no place, is missing or has another shape; lists them.
     """
-    own = backbone.state_dict()
+    own = module.state_dict()
     odd = {
         "without a place in the detector": weights.keys() - own.keys(),
         "missing in the file": own.keys() - weights.keys(),
@@ -48,8 +52,8 @@ def load_weights(backbone: nn.Module, weights: Mapping[str, Tensor], file: str |
     }
     if any(odd.values()):
         lists = "".join(f"\n  {what}: {', '.join(sorted(names))}" for what, names in odd.items() if names)
-        raise ValueError(f"the backbone of {file} does not fit the detector's: {advice}{lists}")
-    backbone.load_state_dict(weights)
+        raise ValueError(f"the {part} of {file} does not fit the detector's: {advice}{lists}")
+    module.load_state_dict(weights)
 
 
 class BackboneInitHook(Hook):
@@ -67,10 +71,10 @@ class BackboneInitHook(Hook):
     def before_train(self, runner: Runner) -> None:
         if runner.iter or self.init == RANDOM:  # a resumed run has its weights
             return
-        note = self.load(runner.model.backbone)
+        note = self.load(runner.model.module if is_model_wrapper(runner.model) else runner.model)
         MMLogger.get_current_instance().info(f"backbone from {self.init}{note}")
 
-    def load(self, backbone: nn.Module) -> str:
-        """Load the file into the backbone; gives what the log says of weights that stay behind."""
-        load_weights(backbone, backbone_weights(self.init), self.init, self.advice)
+    def load(self, detector: nn.Module) -> str:
+        """Load the file into the detector's backbone; gives what the log says of the rest of the weights."""
+        load_weights(detector.backbone, backbone_weights(self.init), self.init, self.advice)
         return ""

@@ -36,6 +36,8 @@ class Transfer:
         references: the initialisations to which tables give differences.
         data_name: of a data root, for tables and titles.
         line: the last line of a run, of its figures and the data's name.
+        use_clusters: ``(config, checkpoint, folder, max_clusters)``; puts the clusters of a pretraining in place of
+            the labels, so that a detector of one category learns them. None where the project has no such thing.
     """
 
     load_config: Callable[..., Config]
@@ -50,6 +52,7 @@ class Transfer:
     line: Callable[[dict[str, float], str], str] = lambda figures, _: "  ".join(
         f"{name} {value:.2%}" for name, value in figures.items()
     )
+    use_clusters: Callable[[Config, str | Path, Path, int], None] | None = None
 
     def search_learning_rate(
         self,

@@ -32,10 +32,16 @@ def settle_coco(config: Config, root: str | Path) -> None:
             data_root=str(root),
             ann_file=str(files[split].relative_to(root)),
             data_prefix=dict(img=f"{find_split(root, split)}/"),
-            metainfo=dict(classes=classes),
         )
     config.test_evaluator.ann_file = str(files["val"])
-    for settings in dicts_of(config.model):  # every head
+    name_categories(config, classes)
+
+
+def name_categories(config: Config, classes: Sequence[str]) -> None:
+    """Name the categories of both splits, and their number in every head."""
+    for loader in (config.train_dataloader, config.test_dataloader):
+        loader.dataset.metainfo = dict(classes=tuple(classes))
+    for settings in dicts_of(config.model):
         if "num_classes" in settings:
             settings["num_classes"] = len(classes)
 

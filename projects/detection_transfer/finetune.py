@@ -7,11 +7,13 @@ from typing import Any
 
 import torch
 from mmengine.config import Config
+from mmengine.model import is_model_wrapper
 
 from ccrop.datasets import MissingData
 from ccrop.runner import dicts_of
 from ccrop.transfer import RANDOM, Transfer, build_runner
 from projects.detection_transfer.backbone import BackboneInitHook, backbone_weights
+from projects.detection_transfer.clusters import use_clusters
 from projects.detection_transfer.data import settle_coco, use_labels
 
 
@@ -76,7 +78,7 @@ def finetune(
     used = use_labels(config, labels, seed, held_out)
     trained_on = f"{'{} of {}'.format(*used) if used else 'all'} labelled images"
     runner = build_runner(config, init, work_dir, seed, BackboneInitHook, trained_on)
-    backbone = runner.model.backbone
+    backbone = (runner.model.module if is_model_wrapper(runner.model) else runner.model).backbone
     bn = "as they are" if backbone.norm_eval else "trained"
     runner.logger.info(f"{max(backbone.frozen_stages, 0)} stages of the backbone frozen, its BN statistics {bn}")
     runner.train()
@@ -95,6 +97,7 @@ def without_sync_bn(config: Config) -> None:
 TRANSFER = Transfer(
     load_config=load_config,
     finetune=finetune,
+    use_clusters=use_clusters,
     goal="AP_S",
     fallback="AP",
     figures=("AP_S", "AP_tiny", "AP_16-32", "AP", "AP50", "AP75", "AP_M", "AP_L", "AR_S"),

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import ExifTags, Image
 
-from ccrop.datasets.reading import IMAGE_SUFFIXES, UnreadableImage, read_image
+from ccrop.datasets.reading import IMAGE_SUFFIXES, UnreadableImage, image_size, read_image
 
 RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
 
@@ -106,14 +106,16 @@ def test_orientation_is_undone(tmp_path, name, orientation, top_left):
     exif = Image.Exif()
     exif[ExifTags.Base.Orientation] = orientation
     options = {"lossless": True} if name.endswith("webp") else {}
-    image = read_image(saved(tmp_path, Image.fromarray(corners), name, exif=exif, **options))
-    assert image.size == ((32, 48) if orientation >= 5 else (48, 32))
+    path = saved(tmp_path, Image.fromarray(corners), name, exif=exif, **options)
+    image = read_image(path)
+    assert image.size == image_size(path) == ((32, 48) if orientation >= 5 else (48, 32))
     assert image.getpixel((4, 4)) == pytest.approx(top_left, abs=3)
 
 
 def test_damaged_exif_does_not_hide_the_image(tmp_path):
     path = saved(tmp_path, solid("RGB", GREEN), "image.jpg", exif=b"Exif\0\0MM\0*\0\0\0\x08\xff\xff\x01\x12")
     assert middle(read_image(path)) == pytest.approx(GREEN, abs=2)
+    assert image_size(path) == read_image(path).size
 
 
 @pytest.mark.parametrize("name", ["moving.gif", "moving.png", "moving.webp"])

@@ -1,0 +1,105 @@
+"""Clusters in place of labels: what the detector is given, and what it hands on."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from jobs import ROOT
+from pycocotools.coco import COCO
+
+from ccrop.datasets import CocoImages
+from projects.detection_transfer.clusters import cluster_annotations, use_clusters
+from projects.detection_transfer.finetune import finetune, load_config
+
+CONFIG = ROOT / "projects/detection_transfer/configs/fcos_r18_fpn_demo.py"
+NARROW = {
+    "model.backbone.base_channels": 8,
+    "model.backbone.stem_channels": 8,
+    "model.neck.in_channels": [8, 16, 32],
+    "train_dataloader.num_workers": 0,
+    "test_dataloader.num_workers": 0,
+    "train_cfg.max_iters": 2,
+}
+
+
+@pytest.fixture(scope="module")
+def clusters(demo_root: Path, tmp_path_factory) -> Path:
+    """A checkpoint of which every second image has clusters, three each, of 20 to 60 % of the image."""
+    images = CocoImages(demo_root)
+    corner = torch.linspace(0.05, 0.35, 3 * len(images)).reshape(-1, 3)
+    boxes = torch.stack(
+        [corner, corner, corner + 0.25, corner + 0.5, torch.tensor([0.9, 0.8, 0.7]).expand_as(corner)], 2
+    )
+    counts = torch.tensor([3, 0]).repeat(len(images) // 2)
+    file = tmp_path_factory.mktemp("clusters") / "epoch_1.pth"
+    state = dict(boxes=boxes.half(), counts=counts.short(), fingerprint=images.fingerprint())
+    torch.save(dict(meta={}, state_dict={}, boxes=state), file)
+    return file
+
+
+def change(file: Path, folder: Path, **state) -> Path:
+    content = torch.load(file, weights_only=False)
+    content["boxes"] = content["boxes"] | state if state else None
+    torch.save(content, folder / "other.pth")
+    return folder / "other.pth"
+
+
+def test_annotations_are_the_best_clusters_in_pixels(demo_root: Path, clusters: Path):
+    content = cluster_annotations(demo_root, clusters, max_clusters=2)
+    truth = json.loads((demo_root / "annotations/instances_train2017.json").read_text())
+    sizes = {image["file_name"]: (image["width"], image["height"]) for image in truth["images"]}
+    boxes = torch.load(clusters, weights_only=False)["boxes"]["boxes"].double()
+    names = sorted(sizes)
+    assert [image["file_name"] for image in content["images"]] == names[::2]
+    assert len(content["annotations"]) == 2 * len(names[::2])
+    for number, image in enumerate(content["images"]):
+        width, height = sizes[image["file_name"]]
+        assert (image["width"], image["height"]) == (width, height)
+        own = [each for each in content["annotations"] if each["image_id"] == image["id"]]
+        for each, (x0, y0, x1, y1, _) in zip(own, boxes[2 * number].tolist(), strict=False):
+            assert each["bbox"] == pytest.approx([x0 * width, y0 * height, (x1 - x0) * width, (y1 - y0) * height])
+            assert each["area"] == pytest.approx((x1 - x0) * width * (y1 - y0) * height)
+
+
+def test_checkpoints_that_are_of_no_use(demo_root: Path, clusters: Path, tmp_path):
+    with pytest.raises(ValueError, match=r"other\.pth holds no clusters: it takes one of a pretraining with several"):
+        cluster_annotations(demo_root, change(clusters, tmp_path), 16)
+    single = torch.zeros(64, 1, 5)
+    with pytest.raises(ValueError, match="holds no clusters"):
+        cluster_annotations(demo_root, change(clusters, tmp_path, boxes=single), 16)
+    with pytest.raises(ValueError, match=r"are of 64 other images than the 64 in the train split.*pretrain on that"):
+        cluster_annotations(demo_root, change(clusters, tmp_path, fingerprint="0"), 16)
+    voc = load_config(CONFIG, demo_root, NARROW)
+    voc.train_dataloader.dataset.type = "VOCDataset"
+    with pytest.raises(ValueError, match="COCO-format set only, not on VOCDataset"):
+        use_clusters(voc, clusters, tmp_path, 16)
+
+
+def test_a_detector_of_clusters_hands_all_but_its_classifier_to_one_of_categories(
+    demo_root: Path, clusters: Path, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    config = load_config(CONFIG, demo_root, NARROW)
+    number = config.model.bbox_head.num_classes
+    use_clusters(config, clusters, "first", 16)
+    assert config.model.bbox_head.num_classes == 1
+    figures = finetune(config, "random", "first")
+    assert 0 <= figures["AP_S"] <= 1
+    validation = COCO("first/clusters_val.json")
+    assert validation.getCatIds() == [1]
+    assert len(validation.getAnnIds()) == len(COCO(demo_root / "annotations/instances_val2017.json").getAnnIds())
+
+    config = load_config(CONFIG, demo_root, NARROW | {"optim_wrapper.optimizer.lr": 0.0, "train_cfg.max_iters": 1})
+    finetune(config, "first/iter_2.pth", "second")
+    before, after = (
+        torch.load(file, weights_only=False)["state_dict"] for file in ("first/iter_2.pth", "second/iter_1.pth")
+    )
+    weights = [name for name in after if name.endswith(("weight", "bias")) and "layer4" not in name]
+    same = {
+        name for name in weights if after[name].shape == before[name].shape and torch.equal(after[name], before[name])
+    }
+    assert set(weights) - same == {"bbox_head.conv_cls.weight", "bbox_head.conv_cls.bias"}
+    assert len(after["bbox_head.conv_cls.bias"]) == number
+    log = next(Path("second").glob("*/*.log")).read_text()
+    assert "tensors of neck and heads too, not bbox_head.conv_cls.bias, bbox_head.conv_cls.weight, which are of" in log
