@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 SWEEP_SUFFIXES = (".bin", ".npy", ".pcd", ".ply")
 XYZ = ("x", "y", "z")
 XYZI = ("x", "y", "z", "intensity")
+NEGATIVE = 0.05  # share of negative intensities above which the columns are not what they are said to be
 
 
 class UnreadableSweep(ValueError):
@@ -72,7 +73,16 @@ def _read_bin(path: Path, columns: Sequence[str]) -> NDArray[np.float32]:
             f"its {size} bytes are no whole number of points with {len(columns)} float32 values "
             f"({', '.join(columns)}): the file is cut off, or its points have other columns; name them in columns",
         )
-    return np.fromfile(path, dtype=np.float32).reshape(-1, len(columns))
+    points = np.fromfile(path, dtype=np.float32).reshape(-1, len(columns))
+    if "intensity" in columns and len(points):  # the size of a file of five columns may suit four by chance
+        negative = (points[:, list(columns).index("intensity")] < 0).mean()
+        if negative > NEGATIVE:
+            raise UnreadableSweep(
+                path,
+                f"{negative:.0%} of its intensities are negative, as no sensor's are: its points have other "
+                f"columns than {', '.join(columns)}; name them in columns",
+            )
+    return points
 
 
 def _read_npy(path: Path, columns: Sequence[str]) -> NDArray[np.float32]:

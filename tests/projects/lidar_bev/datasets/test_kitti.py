@@ -32,6 +32,7 @@ def root(tmp_path):
         (base / folder).mkdir(parents=True)
     for number in range(3):
         points = rng.uniform(-40, 40, (5000, 4)) * [1, 1, 0.04, 0.01]
+        points[:, 3] = np.abs(points[:, 3])
         points[:100, :3] = BOXES[0, :3] + rng.uniform(-0.6, 0.6, (100, 3))
         points.astype(np.float32).tofile(base / "velodyne" / f"{number:06d}.bin")
         truncated = boxes_in_image(BOXES, CALIBRATION)

@@ -8,7 +8,9 @@ XYZIR = ("x", "y", "z", "intensity", "ring")
 
 @pytest.fixture
 def points():
-    return np.random.default_rng(0).normal(size=(20, 5)).astype(np.float32)
+    values = np.random.default_rng(0).normal(size=(20, 5)).astype(np.float32)
+    values[:, 3:] = np.abs(values[:, 3:])
+    return values
 
 
 def write_pcd(path, points, kind):
@@ -47,6 +49,13 @@ def test_every_kind_of_file_gives_the_same_points(tmp_path, points, name):
     found = read_sweep(tmp_path / name, XYZIR)
     assert found.dtype == np.float32
     np.testing.assert_allclose(found, points, rtol=1e-6)
+
+
+def test_five_values_a_point_are_not_read_as_four_where_the_size_allows_it(tmp_path, points):
+    write(tmp_path / "a.bin", points)  # 100 values, 25 points of 4
+    with pytest.raises(UnreadableSweep, match=r"a\.bin: \d+% of its intensities are negative.*name them in columns"):
+        read_sweep(tmp_path / "a.bin")
+    assert read_sweep(tmp_path / "a.bin", ("x", "y", "z", "value")).shape == (25, 4)
 
 
 @pytest.mark.parametrize("name", ["a.pcd", "a.ply"])
