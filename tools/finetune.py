@@ -62,13 +62,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
     try:
         transfer = transfer_of(args.config)
+        if args.clusters and transfer.use_clusters is None:
+            raise ValueError(f"{args.config} is of no detector that can learn clusters: leave --clusters out")
         config = transfer.load_config(args.config, args.data_root, args.cfg_options)
         if args.iterations:
             set_iterations(config, args.iterations)
         work_dir = args.work_dir or Path("work_dirs", config.experiment)
         if args.clusters:
-            if transfer.use_clusters is None:
-                raise ValueError(f"{args.config} has no training on clusters")
             transfer.use_clusters(config, args.clusters, work_dir, args.max_clusters)
         rates = config.optim_wrapper.optimizer.lr, args.backbone_lr[0]
         if args.lr_search is not None or len(args.backbone_lr) > 1:
