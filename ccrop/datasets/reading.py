@@ -57,8 +57,10 @@ def image_size(path: str | os.PathLike) -> tuple[int, int]:
         UnreadableImage: with the file and the reason.
     """
     try:
-        with Image.open(path) as image:
-            return image.size[::-1] if _orientation(image) in TURNED else image.size
+        with warnings.catch_warnings(), Image.open(path) as image:
+            warnings.simplefilter("ignore")
+            turned = _orientation(image) in TURNED and image.format != "TIFF"  # of which Pillow says the upright size
+            return image.size[::-1] if turned else image.size
     except Exception as error:
         raise UnreadableImage(path, _reason(path, error)) from error
 
