@@ -57,10 +57,11 @@ def image_size(path: str | os.PathLike) -> tuple[int, int]:
         UnreadableImage: with the file and the reason.
     """
     try:
-        with warnings.catch_warnings(), Image.open(path) as image:
+        with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            turned = _orientation(image) in TURNED and image.format != "TIFF"  # of which Pillow says the upright size
-            return image.size[::-1] if turned else image.size
+            with Image.open(path) as image:
+                turned = _orientation(image) in TURNED and image.format != "TIFF"  # whose size Pillow turns itself
+                return image.size[::-1] if turned else image.size
     except Exception as error:
         raise UnreadableImage(path, _reason(path, error)) from error
 
