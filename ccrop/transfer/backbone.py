@@ -31,20 +31,17 @@ def backbone_weights(file: str | Path) -> dict[str, Tensor]:
     return weights
 
 
-def load_weights(
-    module: nn.Module, weights: Mapping[str, Tensor], file: str | Path, advice: str, part: str = "backbone"
-) -> None:
-    """Load weights into a backbone or another part of a detector, all or none.
+def load_weights(backbone: nn.Module, weights: Mapping[str, Tensor], file: str | Path, advice: str) -> None:
+    """Load weights into a backbone, all or none.
 
     Args:
         file: where they come from, for the error.
         advice: what to do where they do not fit.
-        part: the module's name, for the error.
 
     Raises:
         ValueError: a weight has no place, is missing or has another shape; lists them.
     """
-    own = module.state_dict()
+    own = backbone.state_dict()
     odd = {
         "without a place in the detector": weights.keys() - own.keys(),
         "missing in the file": own.keys() - weights.keys(),
@@ -52,8 +49,8 @@ def load_weights(
     }
     if any(odd.values()):
         lists = "".join(f"\n  {what}: {', '.join(sorted(names))}" for what, names in odd.items() if names)
-        raise ValueError(f"the {part} of {file} does not fit the detector's: {advice}{lists}")
-    module.load_state_dict(weights)
+        raise ValueError(f"the backbone of {file} does not fit the detector's: {advice}{lists}")
+    backbone.load_state_dict(weights)
 
 
 class BackboneInitHook(Hook):
