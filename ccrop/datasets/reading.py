@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
@@ -38,16 +40,9 @@ def read_image(path: str | os.PathLike) -> Image.Image:
     Raises:
         UnreadableImage: with the file and the reason.
     """
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            with Image.open(path) as image:
-                image.load()
-                return _to_rgb(_upright(image))
-    except MemoryError:
-        raise
-    except Exception as error:  # decoders raise nearly anything on damaged files
-        raise UnreadableImage(path, _reason(path, error)) from error
+    with _opened(path) as image:
+        image.load()
+        return _to_rgb(_upright(image))
 
 
 def image_size(path: str | os.PathLike) -> tuple[int, int]:
@@ -56,13 +51,22 @@ def image_size(path: str | os.PathLike) -> tuple[int, int]:
     Raises:
         UnreadableImage: with the file and the reason.
     """
+    with _opened(path) as image:
+        turned = _orientation(image) in TURNED and image.format != "TIFF"  # whose size Pillow turns itself
+        return image.size[::-1] if turned else image.size
+
+
+@contextmanager
+def _opened(path: str | os.PathLike) -> Iterator[Image.Image]:
+    """The image, its warnings silenced; whatever goes wrong with it is an :class:`UnreadableImage`."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             with Image.open(path) as image:
-                turned = _orientation(image) in TURNED and image.format != "TIFF"  # whose size Pillow turns itself
-                return image.size[::-1] if turned else image.size
-    except Exception as error:
+                yield image
+    except MemoryError:
+        raise
+    except Exception as error:  # decoders raise nearly anything on damaged files
         raise UnreadableImage(path, _reason(path, error)) from error
 
 
