@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from projects.lidar_bev.grid import Grid, stacked
+from projects.lidar_bev.models.normalization import NORM
 
 
 class DynamicPillars(nn.Module):
@@ -28,7 +29,7 @@ class DynamicPillars(nn.Module):
         self.columns = columns
         self.out_channels = channels
         self.linear = nn.Linear(columns + 5, channels, bias=False)
-        self.norm = nn.BatchNorm1d(channels, eps=1e-3, momentum=0.01)
+        self.norm = nn.BatchNorm1d(channels, **NORM)
 
     def forward(self, sweeps: list[Tensor]) -> Tensor:
         """

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from projects.lidar_bev.grid import Grid, stacked
+from projects.lidar_bev.models.normalization import NORM
 
 
 class SparseVoxels(nn.Module):
@@ -51,7 +52,7 @@ class SparseVoxels(nn.Module):
                 )
             else:
                 convolution = spconv.SubMConv3d(before, after, 3, padding=1, bias=False, indice_key=key, algo=_native())
-            return spconv.SparseSequential(convolution, nn.BatchNorm1d(after, eps=1e-3, momentum=0.01), nn.ReLU())
+            return spconv.SparseSequential(convolution, nn.BatchNorm1d(after, **NORM), nn.ReLU())
 
         c = channels
         self.stages = spconv.SparseSequential(
@@ -68,7 +69,7 @@ class SparseVoxels(nn.Module):
             block(c[3], c[3], "4", False),
         )
         last = spconv.SparseConv3d(c[3], c[4], (3, 1, 1), (2, 1, 1), bias=False, indice_key="flat", algo=_native())
-        self.flat = spconv.SparseSequential(last, nn.BatchNorm1d(c[4], eps=1e-3, momentum=0.01), nn.ReLU())
+        self.flat = spconv.SparseSequential(last, nn.BatchNorm1d(c[4], **NORM), nn.ReLU())
         levels = self.spatial_shape[0]
         for padding in (1, 1, 0):
             levels = (levels + 2 * padding - 3) // 2 + 1

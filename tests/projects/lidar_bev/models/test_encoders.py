@@ -15,6 +15,16 @@ def sweeps_of(*counts, columns=4):
     return [torch.rand(count, columns, generator=generator) * scale - shift for count in counts]
 
 
+def test_statistics_keep_up_with_a_run_of_some_hundred_steps():
+    """Else a detector is tested with the statistics of an encoder that it no longer has."""
+    encoder, sweeps = PillarEncoder(GRID, 4, "small"), sweeps_of(400, 300)
+    with torch.no_grad():
+        for _ in range(100):
+            trained = encoder(sweeps)
+        tested = encoder.eval()(sweeps)
+    assert (tested - trained).abs().mean() < 0.02 * trained.abs().mean()
+
+
 @pytest.mark.parametrize(("size", "stride", "channels"), [("kitti", 2, 384), ("nuscenes", 4, 384), ("small", 2, 96)])
 def test_pillar_encoders_give_maps_of_their_stride(size, stride, channels):
     encoder = PillarEncoder(GRID, 5, size).eval()
