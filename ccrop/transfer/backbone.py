@@ -1,4 +1,4 @@
-"""A detector's backbone from a pretraining checkpoint: every weight is used, or the run stops."""
+"""A detector's backbone from a checkpoint: every weight is used, or the run stops. A detector's gives heads too."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -53,11 +53,31 @@ def load_weights(backbone: nn.Module, weights: Mapping[str, Tensor], file: str |
     backbone.load_state_dict(weights)
 
 
+def load_heads(detector: nn.Module, file: str | Path) -> tuple[int, list[str]]:
+    """Load neck and heads of a detector's checkpoint into a detector, as far as it has the same layers.
+
+    Returns:
+        How many tensors were loaded, and those of another shape, which stay as they are: a classifier of other
+        categories.
+    """
+    parts = {name for name, _ in detector.named_children()} - {"backbone", "data_preprocessor"}
+    content = load_checkpoint(file)
+    own = detector.state_dict()
+    known = {
+        name: tensor
+        for name, tensor in content.get("state_dict", content).items()
+        if name.split(".")[0] in parts and name in own
+    }
+    fitting = {name: tensor for name, tensor in known.items() if tensor.shape == own[name].shape}
+    detector.load_state_dict(fitting, strict=False)
+    return len(fitting), sorted(known.keys() - fitting.keys())
+
+
 class BackboneInitHook(Hook):
-    """Load the pretrained backbone when a run begins, after MMEngine's own initialisation.
+    """Load the pretrained backbone when a run begins, after MMEngine's own initialisation; of a detector its heads too.
 
     Args:
-        init: ``'random'``, or a file, see :func:`backbone_weights`.
+        init: ``'random'``, or a file, see :func:`backbone_weights` and :func:`load_heads`.
     """
 
     advice = "set model.backbone to that of the pretraining"
@@ -68,10 +88,16 @@ class BackboneInitHook(Hook):
     def before_train(self, runner: Runner) -> None:
         if runner.iter or self.init == RANDOM:  # a resumed run has its weights
             return
-        note = self.load(runner.model.module if is_model_wrapper(runner.model) else runner.model)
+        detector = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        note = self.load(detector.backbone)
+        heads, others = load_heads(detector, self.init)
+        if heads:
+            note += f"; {heads} tensors of neck and heads too"
+        if others:
+            note += f", not {', '.join(others)}, which are of another shape"
         MMLogger.get_current_instance().info(f"backbone from {self.init}{note}")
 
-    def load(self, detector: nn.Module) -> str:
-        """Load the file into the detector's backbone; gives what the log says of the rest of the weights."""
-        load_weights(detector.backbone, backbone_weights(self.init), self.init, self.advice)
+    def load(self, backbone: nn.Module) -> str:
+        """Load the file into the detector's backbone; gives what the log says of the rest of its weights."""
+        load_weights(backbone, backbone_weights(self.init), self.init, self.advice)
         return ""

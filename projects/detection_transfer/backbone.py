@@ -1,4 +1,4 @@
-"""A ResNet of mmdet from a checkpoint: every weight is used, or the run stops. A detector gives neck and heads too."""
+"""A ResNet of mmdet from a checkpoint: every weight is used, or the run stops."""
 
 import re
 from pathlib import Path
@@ -47,26 +47,6 @@ def load_backbone(backbone: nn.Module, file: str | Path) -> list[str]:
     return sorted({name.split(".")[0] for name in behind})
 
 
-def load_heads(detector: nn.Module, file: str | Path) -> tuple[int, list[str]]:
-    """Load neck and heads of a detector's checkpoint into a detector, as far as it has the same layers.
-
-    Returns:
-        How many tensors were loaded, and those of another shape, which stay as they are: a classifier of other
-        categories.
-    """
-    parts = {name for name, _ in detector.named_children()} - {"backbone", "data_preprocessor"}
-    content = load_checkpoint(file)
-    own = detector.state_dict()
-    known = {
-        name: tensor
-        for name, tensor in content.get("state_dict", content).items()
-        if name.split(".")[0] in parts and name in own
-    }
-    fitting = {name: tensor for name, tensor in known.items() if tensor.shape == own[name].shape}
-    detector.load_state_dict(fitting, strict=False)
-    return len(fitting), sorted(known.keys() - fitting.keys())
-
-
 class BackboneInitHook(transfer.BackboneInitHook):
     """Load the pretrained ResNet when a run begins, and neck and heads where the file is a detector's.
 
@@ -74,12 +54,6 @@ class BackboneInitHook(transfer.BackboneInitHook):
         init: ``'random'``, or a file, see :func:`load_backbone`.
     """
 
-    def load(self, detector: nn.Module) -> str:
-        behind = load_backbone(detector.backbone, self.init)
-        note = f"; {', '.join(behind)} unused, the detector has no such stage" if behind else ""
-        heads, others = load_heads(detector, self.init)
-        if heads:
-            note += f"; {heads} tensors of neck and heads too"
-        if others:
-            note += f", not {', '.join(others)}, which are of another shape"
-        return note
+    def load(self, backbone: nn.Module) -> str:
+        behind = load_backbone(backbone, self.init)
+        return f"; {', '.join(behind)} unused, the detector has no such stage" if behind else ""

@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from ccrop.transfer import RANDOM, BackboneInitHook, backbone_weights, load_weights
+from ccrop.transfer.backbone import load_heads
 
 
 class Runner:
@@ -39,6 +40,19 @@ def test_random_and_resumed_runs_keep_their_weights(checkpoint: str, init: str |
     before = runner.model["backbone"].weight.clone()
     BackboneInitHook(init or checkpoint).before_train(runner)
     assert torch.equal(runner.model["backbone"].weight, before)
+
+
+def test_of_a_detector_all_that_fits_comes_too(tmp_path):
+    detector = dict(backbone=nn.Linear(2, 3), neck=nn.Linear(3, 3), head=nn.Linear(3, 1), projector=nn.Linear(2, 2))
+    file = tmp_path / "iter_9.pth"
+    save(file, **{name: torch.full_like(own, 7) for name, own in nn.ModuleDict(detector).state_dict().items()})
+    runner = Runner()
+    runner.model.update(dict(neck=nn.Linear(3, 3), head=nn.Linear(3, 5)))
+    before = runner.model["head"].weight.clone()
+    BackboneInitHook(str(file)).before_train(runner)
+    assert all((runner.model[name].weight == 7).all() for name in ("backbone", "neck"))
+    assert torch.equal(runner.model["head"].weight, before)
+    assert load_heads(runner.model, file) == (2, ["head.bias", "head.weight"])
 
 
 def test_weights_that_do_not_fit_are_listed_and_none_is_loaded():
