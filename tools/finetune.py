@@ -1,6 +1,6 @@
 """Fine-tune a detector from a pretrained backbone: tools/finetune.py CONFIG --init CHECKPOINT
 
-With --clusters a detector of images learns the clusters of a pretraining in place of labels, and is an init itself.
+With --clusters a detector learns the clusters of a pretraining in place of labels, and is an init itself.
 
 Example:
     python tools/finetune.py projects/detection_transfer/configs/faster-rcnn_r18_fpn_small.py --init random \\
@@ -56,20 +56,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--clusters", metavar="CHECKPOINT", help="learn the clusters of a pretraining in place of labels: one category"
     )
-    parser.add_argument("--max-clusters", type=int, default=16, help="of an image, the best ones (default: 16)")
+    parser.add_argument(
+        "--max-clusters", type=int, metavar="N", help="the best of each image or sweep (default: 16 of an image, 64)"
+    )
     parser.add_argument("--work-dir", type=Path, help="default: work_dirs/ and the config's name")
     parser.add_argument("--cfg-options", nargs="+", action=DictAction, metavar="K=V", help="override the config")
     args = parser.parse_args(argv)
     try:
         transfer = transfer_of(args.config)
-        if args.clusters and transfer.use_clusters is None:
-            raise ValueError(f"{args.config} is of no detector that can learn clusters: leave --clusters out")
         config = transfer.load_config(args.config, args.data_root, args.cfg_options)
         if args.iterations:
             set_iterations(config, args.iterations)
         work_dir = args.work_dir or Path("work_dirs", config.experiment)
         if args.clusters:
-            transfer.use_clusters(config, args.clusters, work_dir, args.max_clusters)
+            number = {} if args.max_clusters is None else dict(max_clusters=args.max_clusters)
+            transfer.use_clusters(config, args.clusters, work_dir, **number)
         rates = config.optim_wrapper.optimizer.lr, args.backbone_lr[0]
         if args.lr_search is not None or len(args.backbone_lr) > 1:
             factors = [1.0] if args.lr_search is None else args.lr_search or LR_FACTORS

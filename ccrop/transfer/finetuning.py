@@ -28,6 +28,8 @@ class Transfer:
         load_config: reads a config, for a data root, with options over it, and settles its data.
         finetune: ``(config, init, work_dir, labels, seed, held_out)``; trains, tests and gives the figures. Where
             ``held_out`` is not 0, this part of the labelled examples is tested on in place of the val split.
+        use_clusters: ``(config, checkpoint, folder[, max_clusters])``; puts the clusters of a pretraining in place of
+            the labels, so that a detector of one category learns them.
         goal: the figure that learning rates are chosen by and initialisations compared by.
         fallback: the figure that is taken where no object counts for the goal.
         figures: all that a comparison keeps; in [0, 1] where they are shares.
@@ -36,12 +38,11 @@ class Transfer:
         references: the initialisations to which tables give differences.
         data_name: of a data root, for tables and titles.
         line: the last line of a run, of its figures and the data's name.
-        use_clusters: ``(config, checkpoint, folder, max_clusters)``; puts the clusters of a pretraining in place of
-            the labels, so that a detector of one category learns them. None where the project has no such thing.
     """
 
     load_config: Callable[..., Config]
     finetune: Callable[..., dict[str, float]]
+    use_clusters: Callable[..., None]
     goal: str
     figures: tuple[str, ...]
     shown: tuple[str, ...]
@@ -52,7 +53,6 @@ class Transfer:
     line: Callable[[dict[str, float], str], str] = lambda figures, _: "  ".join(
         f"{name} {value:.2%}" for name, value in figures.items()
     )
-    use_clusters: Callable[[Config, str | Path, Path, int], None] | None = None
 
     def search_learning_rate(
         self,

@@ -18,7 +18,7 @@ from projects.detection_transfer.data import check_boxes, name_categories
 CATEGORY = dict(id=1, name="object")
 
 
-def use_clusters(config: Config, checkpoint: str | Path, folder: str | Path, max_clusters: int) -> None:
+def use_clusters(config: Config, checkpoint: str | Path, folder: str | Path, max_clusters: int = 16) -> None:
     """Train on the clusters of a pretraining checkpoint, and test where objects are, whatever their category.
 
     The annotations of the train split are not used. What takes their place is written to

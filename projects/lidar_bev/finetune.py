@@ -16,6 +16,7 @@ from ccrop.runner import dicts_of
 from ccrop.transfer import RANDOM, Transfer, backbone_weights, build_runner
 from ccrop.transfer.backbone import BackboneInitHook
 from projects.lidar_bev.datasets import SweepDataset, UnreadableSweep
+from projects.lidar_bev.detection.clusters import use_clusters
 from projects.lidar_bev.detection.detector import CenterPoint
 from projects.lidar_bev.detection.figures import center_figures, compared, has_kitti_labels, kitti_figures
 from projects.lidar_bev.detection.samples import use_labels
@@ -142,6 +143,7 @@ CLASSES = ("AP_Car", "AP_Pedestrian", "AP_Cyclist")
 TRANSFER = Transfer(
     load_config=load_config,
     finetune=finetune,
+    use_clusters=use_clusters,
     goal="mAP",
     figures=("mAP", *CLASSES, "mAP_0.5m", "mAP_1m", "mAP_2m", "mAP_4m", *BINS, *ERRORS),
     shown=("mAP", *CLASSES, *BINS),

@@ -13,6 +13,7 @@ from projects.lidar_bev.boxes import num_points_in_boxes
 from projects.lidar_bev.datasets.reading import UnreadableSweep, finite
 
 OTHER = -1
+ANY = "object"  # as the one class: all that is labelled
 
 
 class SweepDataset(LocatedDataset):
@@ -122,6 +123,8 @@ class SweepDataset(LocatedDataset):
 
 
 def class_labels(names: Sequence[str], classes: Sequence[str]) -> np.ndarray:
-    """Positions ``(M,)`` int64 of names in ``classes``, ``OTHER`` for those that are not there."""
+    """Positions ``(M,)`` int64 of names in ``classes``, ``OTHER`` for those not there; of ``ANY`` 0 for all."""
+    if tuple(classes) == (ANY,):
+        return np.zeros(len(names), dtype=np.int64)
     places = {name: place for place, name in enumerate(classes)}
     return np.array([places.get(name, OTHER) for name in names], dtype=np.int64)

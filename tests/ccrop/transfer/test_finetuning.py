@@ -36,12 +36,12 @@ def test_the_search_takes_the_best_on_held_out_examples(tmp_path):
         return dict(AP=float("nan") if rate == 2 else rate - part["lr_mult"] / 10, rest=0.1)
 
     own = config()
-    transfer = Transfer(None, finetune, goal="AP", figures=("AP",), shown=("AP",))
+    transfer = Transfer(None, finetune, None, goal="AP", figures=("AP",), shown=("AP",))
     assert transfer.search_learning_rate(own, "x.pth", tmp_path, (0.5, 1, 2), (0.1, 1), 0.3, 7) == (1, 0.1)
     assert [each[:2] for each in asked] == [(0.5, 0.1), (0.5, 1), (1, 0.1), (1, 1), (2, 0.1), (2, 1)]
     assert {each[2:] for each in asked} == {("x.pth", 0.3, 7, 0.2)}
     assert own.optim_wrapper.optimizer.lr == 1
-    other = Transfer(None, finetune, goal="AP", fallback="rest", figures=("AP",), shown=("AP",))
+    other = Transfer(None, finetune, None, goal="AP", fallback="rest", figures=("AP",), shown=("AP",))
     assert other.search_learning_rate(own, "x.pth", tmp_path, (0.1, 2)) == (2, 1)
 
 

@@ -9,7 +9,13 @@ from ccrop.transfer.comparison import named_pretraining
 from ccrop.transfer.tables import markdown, paired_difference
 
 TRANSFER = Transfer(
-    load_config=None, finetune=None, goal="AP", figures=("AP", "error"), shown=("AP",), references=("random", "other")
+    load_config=None,
+    finetune=None,
+    use_clusters=None,
+    goal="AP",
+    figures=("AP", "error"),
+    shown=("AP",),
+    references=("random", "other"),
 )
 
 

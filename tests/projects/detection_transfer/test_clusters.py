@@ -102,10 +102,3 @@ def test_a_detector_of_clusters_hands_all_but_its_classifier_to_one_of_categorie
     assert len(after["bbox_head.conv_cls.bias"]) == config.model.bbox_head.num_classes > 1
     log = next(Path("second").glob("*/*.log")).read_text()
     assert "tensors of neck and heads too, not bbox_head.conv_cls.bias, bbox_head.conv_cls.weight, which are of" in log
-
-
-def test_detectors_of_sweeps_have_no_such_training(clusters: Path, tmp_path):
-    config = ROOT / "projects/lidar_bev/configs/centerpoint_pillar_demo.py"
-    result = run(tool("finetune.py", config, "--init", "random", "--clusters", clusters), tmp_path)
-    assert result.returncode == 2
-    assert "is of no detector that can learn clusters: leave --clusters out" in result.stdout

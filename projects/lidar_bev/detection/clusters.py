@@ -1,0 +1,139 @@
+"""Clusters in place of labels: a detector that learns where things stand before it sees a label.
+
+Encoder and head are pretrained, as LOST (Simeoni et al., BMVC 2021) and CutLER (Wang et al., CVPR 2023) do for images.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from mmengine.config import Config
+from mmengine.hooks import Hook
+from mmengine.registry import TASK_UTILS
+from mmengine.runner import Runner
+from numpy.typing import NDArray
+
+from ccrop.compat.checkpoint import load_checkpoint
+from ccrop.datasets import BoxStore
+from ccrop.runner import config_beside
+from projects.lidar_bev.boxes import points_in_boxes
+from projects.lidar_bev.datasets.base import ANY
+from projects.lidar_bev.grid import Grid
+
+DISTANCE = 1.0  # metres between two detections at least: people who walk together are one cluster anyway
+CEILING = 4.0  # metres above a cluster's lowest point; what hangs higher is of something else
+THINNEST = 0.2  # metres, height of a box around points of one height
+
+
+class ClusterBoxes:
+    """Pipeline step: a sweep's clusters as labelled boxes of one class.
+
+    Gives ``boxes (M, 7)``, their headings 0 and their heights those of the points in them, ``labels (M,)``, all 0, and
+    ``num_points (M,)``.
+
+    Args:
+        grid: of the localisation, in whose fractions the clusters are.
+        max_clusters: those with the best scores are taken.
+    """
+
+    def __init__(self, grid: Grid | dict[str, Any], max_clusters: int) -> None:
+        self.grid: Grid = TASK_UTILS.build(grid) if isinstance(grid, dict) else grid
+        if max_clusters < 1:
+            raise ValueError(f"max_clusters must be at least 1, got {max_clusters}")
+        self.max_clusters = max_clusters
+
+    def __call__(self, sample: dict[str, Any]) -> dict[str, Any]:
+        boxes, num_points = standing(sample["clusters"][: self.max_clusters], sample["points"], self.grid)
+        return sample | dict(boxes=boxes, labels=np.zeros(len(boxes), dtype=np.int64), num_points=num_points)
+
+
+def standing(clusters: NDArray, points: NDArray, grid: Grid) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Boxes ``(M, 7)`` of clusters, and how many points each has, ``(M,)``.
+
+    A box reaches from the lowest of the points above its area to the highest within ``CEILING`` metres of that one.
+
+    Args:
+        clusters: ``(M, 4 or more)``, x0, y0, x1, y1 in fractions of a grid.
+        points: ``(N, 3 or more)`` in metres.
+    """
+    low, extent = np.array(grid.low[:2]), np.subtract(grid.high[:2], grid.low[:2])
+    start, end = (clusters[:, each : each + 2] * extent + low for each in (0, 2))
+    number = len(clusters)
+    column = np.column_stack(
+        [(start + end) / 2, np.zeros(number), end - start, np.full(number, np.inf), np.zeros(number)]
+    )
+    point, box = points_in_boxes(points, column)
+    z = points[point, 2]
+    bottom, top = np.full(number, np.inf), np.full(number, -np.inf)
+    np.minimum.at(bottom, box, z)
+    own = z <= bottom[box] + CEILING
+    np.maximum.at(top, box[own], z[own])
+    num_points = np.bincount(box[own], minlength=number)
+    bottom, top = (np.where(num_points > 0, each, 0.0) for each in (bottom, top))
+    column[:, 2] = (bottom + top) / 2
+    column[:, 5] = np.maximum(top - bottom, THINNEST)
+    return column.astype(np.float32), num_points
+
+
+class StoredClustersHook(Hook):
+    """Gives the sweeps that are trained on the clusters that a pretraining stored.
+
+    Args:
+        checkpoint: of a pretraining on the same sweeps.
+    """
+
+    def __init__(self, checkpoint: str) -> None:
+        self.checkpoint = checkpoint
+
+    def before_run(self, runner: Runner) -> None:
+        dataset = runner.train_dataloader.dataset
+        state = stored_clusters(self.checkpoint)
+        number, max_boxes = state["boxes"].shape[:2]
+        store = BoxStore(len(dataset), max_boxes, dataset.fingerprint())
+        if number != len(dataset) or state["fingerprint"] != store.fingerprint:
+            raise ValueError(
+                f"the clusters of {self.checkpoint} are of {number} other sweeps than the {len(dataset)} of "
+                f"{dataset.data_root} that are trained on: pretrain on these, and train on all of them"
+            )
+        store.load_state_dict(state)
+        dataset.boxes = store
+
+
+def stored_clusters(checkpoint: str | Path) -> dict[str, Any]:
+    """The state of a checkpoint's :class:`ccrop.datasets.BoxStore`.
+
+    Raises:
+        ValueError: the checkpoint has no clusters.
+    """
+    state = load_checkpoint(checkpoint).get("boxes")
+    if state is None:
+        raise ValueError(
+            f"{checkpoint} holds no clusters: it takes one of a pretraining that looks for them, such as "
+            "projects/lidar_bev/configs/comparison/clusters.py"
+        )
+    return state
+
+
+def use_clusters(config: Config, checkpoint: str | Path, folder: str | Path, max_clusters: int = 64) -> None:
+    """Train on the clusters of a pretraining checkpoint, and test where objects are, whatever their class.
+
+    Args:
+        config: see :func:`projects.lidar_bev.finetune.load_config`.
+        checkpoint: of a pretraining on the same sweeps; its config lies beside it.
+        folder: nothing is written to it.
+        max_clusters: a sweep; those with the best scores.
+
+    Raises:
+        FileNotFoundError: there is no config beside the checkpoint.
+        ValueError: the checkpoint has no clusters.
+    """
+    stored_clusters(checkpoint)
+    localization = Config.fromfile(config_beside(Path(checkpoint))).default_hooks.localization
+    grid = localization.get("localizer", localization).grid
+    config.model.update(classes=(ANY,), distances=(DISTANCE,))
+    train = config.train_dataloader.dataset
+    train.labelled = False
+    train.pipeline = [dict(type=ClusterBoxes, grid=grid, max_clusters=max_clusters), *train.pipeline]
+    config.test_dataset.classes = (ANY,)
+    config.custom_hooks = [*config.get("custom_hooks", []), dict(type=StoredClustersHook, checkpoint=str(checkpoint))]
+    config.headline += f", clusters of {checkpoint} in place of labels"

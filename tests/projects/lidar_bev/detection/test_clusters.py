@@ -1,0 +1,121 @@
+"""Clusters in place of labels: the boxes that a detector of sweeps is given, and what it hands on."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from jobs import ROOT, run, tool
+
+from projects.lidar_bev.datasets import KittiSweeps
+from projects.lidar_bev.detection.clusters import CEILING, THINNEST, ClusterBoxes, standing
+from projects.lidar_bev.grid import Grid
+
+CONFIG = ROOT / "projects/lidar_bev/configs/centerpoint_pillar_demo.py"
+GRID = Grid(low=(-10, -20, -3), high=(30, 20, 2), cell=0.5)
+SMALL = (
+    *("--cfg-options", "model.backbone.grid.low=(-12,-12,-3)", "model.backbone.grid.high=(12,12,1.8)"),
+    "test_dataset.subset=4",
+)
+
+
+def test_boxes_stand_on_their_lowest_point_and_end_below_what_hangs_above():
+    rng = np.random.default_rng(0)
+    points = (rng.uniform(0, 1, (4000, 4)) * [40, 40, 12, 1] - [10, 20, 2, 0]).astype(np.float32)
+    corner = rng.uniform(0, 0.9, (30, 2))
+    clusters = np.column_stack([corner, corner + rng.uniform(0.02, 0.1, (30, 2)), np.ones(30)]).astype(np.float32)
+    boxes, num_points = standing(clusters, points, GRID)
+    assert boxes.dtype == np.float32
+    for (x0, y0, x1, y1, _), box, number in zip(clusters.astype(float), boxes, num_points, strict=True):
+        x0, x1, y0, y1 = x0 * 40 - 10, x1 * 40 - 10, y0 * 40 - 20, y1 * 40 - 20
+        heights = [z for x, y, z, _ in points.tolist() if x0 <= x <= x1 and y0 <= y <= y1]
+        heights = [z for z in heights if z <= min(heights) + CEILING]
+        assert number == len(heights) > 0
+        bottom, top = min(heights), max(heights)
+        expected = [(x0 + x1) / 2, (y0 + y1) / 2, (bottom + top) / 2, x1 - x0, y1 - y0, max(top - bottom, THINNEST), 0]
+        assert box.tolist() == pytest.approx(expected, abs=1e-4)
+
+
+def test_a_cluster_without_points_is_a_box_without_points():
+    """:class:`.LabelledSweep` takes such boxes out of the loss."""
+    boxes, num_points = standing(np.array([[0.1, 0.1, 0.2, 0.2, 0.9]]), np.full((5, 4), 25.0), GRID)
+    assert np.isfinite(boxes).all()
+    assert num_points.tolist() == [0]
+    assert standing(np.zeros((0, 5)), np.ones((5, 4)), GRID)[0].shape == (0, 7)
+
+
+def test_the_best_clusters_are_taken_and_are_of_one_class():
+    clusters = np.linspace(0.9, 0.1, 4)[:, None] * [0, 0, 1, 1, 1]
+    sample = ClusterBoxes(GRID, 2)(dict(points=np.zeros((3, 4), np.float32), clusters=clusters))
+    assert sample["boxes"][:, 3].tolist() == pytest.approx([36.0, 0.9 * 40 - 0.8 / 3 * 40], abs=1e-4)
+    assert sample["labels"].tolist() == [0, 0]
+    with pytest.raises(ValueError, match="max_clusters must be at least 1, got 0"):
+        ClusterBoxes(GRID, 0)
+
+
+@pytest.fixture(scope="module")
+def clusters(simulated: Path, tmp_path_factory) -> Path:
+    """A checkpoint with four clusters a sweep, beside the config of its pretraining."""
+    sweeps = KittiSweeps(simulated, split="train")
+    corner = torch.linspace(0.4, 0.55, 4 * len(sweeps)).reshape(-1, 4)
+    boxes = torch.stack([corner, corner, corner + 0.04, corner + 0.02, torch.ones_like(corner)], dim=2)
+    counts = torch.full((len(sweeps),), 4)
+    folder = tmp_path_factory.mktemp("clusters")
+    state = dict(boxes=boxes.half(), counts=counts.short(), fingerprint=sweeps.fingerprint())
+    torch.save(dict(meta={}, state_dict={}, boxes=state), folder / "epoch_1.pth")
+    grid = "grid = dict(type='projects.lidar_bev.grid.Grid', low=(-48, -48, -3), high=(48, 48, 1.8), cell=0.375)"
+    (folder / "clusters.py").write_text(f"{grid}\ndefault_hooks = dict(localization=dict(localizer=dict(grid=grid)))\n")
+    return folder / "epoch_1.pth"
+
+
+def test_a_detector_of_clusters_hands_all_but_its_classifier_to_one_of_classes(
+    simulated: Path, clusters: Path, tmp_path: Path
+):
+    command = tool("finetune.py", CONFIG, "--data-root", simulated, "--init", "random", "--clusters", clusters)
+    done = run([*command, "--iterations", "2", "--work-dir", "first", *SMALL], tmp_path)
+    assert done.returncode == 0, done.stdout
+    assert f"clusters of {clusters} in place of labels" in done.stdout
+    assert "AP_object" in done.stdout.splitlines()[-1]
+    assert json.loads((tmp_path / "first/figures.json").read_text())["mAP"] >= 0
+
+    command = tool("finetune.py", CONFIG, "--data-root", simulated, "--init", "first/iter_2.pth", "--labels", "10%")
+    again = run(
+        [*command, "--iterations", "1", "--work-dir", "second", *SMALL, "optim_wrapper.optimizer.lr=0"], tmp_path
+    )
+    assert again.returncode == 0, again.stdout
+    assert "of neck and heads too, not head.heatmaps.1.bias, head.heatmaps.1.weight, which are of" in again.stdout
+    before, after = (
+        torch.load(tmp_path / file, weights_only=False)["state_dict"]
+        for file in ("first/iter_2.pth", "second/iter_1.pth")
+    )
+    learnt = [name for name in after if name.endswith(("weight", "bias"))]
+    odd = {name for name in learnt if before[name].shape != after[name].shape}
+    assert odd == {"head.heatmaps.1.weight", "head.heatmaps.1.bias"}
+    assert all(torch.equal(before[name], after[name]) for name in learnt if name not in odd)
+
+
+def test_clusters_of_other_sweeps_and_none(simulated: Path, clusters: Path, tmp_path: Path):
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "clusters.py").write_text((clusters.parent / "clusters.py").read_text())
+    content = torch.load(clusters, weights_only=False)
+    torch.save(dict(state_dict={}), tmp_path / "a/epoch_1.pth")
+    content["boxes"]["fingerprint"] = "0"
+    torch.save(content, tmp_path / "b/epoch_1.pth")
+    messages = ("a/epoch_1.pth holds no clusters: it takes one of", "are of 80 other sweeps than the 80 of")
+    for name, message in zip("ab", messages, strict=True):
+        command = tool("finetune.py", CONFIG, "--data-root", simulated, "--init", "random", "--work-dir", "w")
+        done = run([*command, "--clusters", f"{name}/epoch_1.pth", *SMALL], tmp_path)
+        assert done.returncode == 2, done.stdout
+        assert message in done.stdout
+        assert "Traceback" not in done.stdout
+
+
+def test_any_object_counts_where_objects_are_asked_for(simulated: Path):
+    settings = dict(split="val", labelled=True, labels="label_360", in_view=False)
+    known = KittiSweeps(simulated, classes=("Pedestrian",), **settings).known(0)["labels"]
+    every = KittiSweeps(simulated, classes=("object",), **settings).known(0)["labels"]
+    assert (known < 0).any()
+    assert (every == 0).all()
+    assert len(every) == len(known)
