@@ -65,8 +65,9 @@ def markdown(rows: Rows, data: str, labels: str, transfer: Transfer, references:
 
 def plot(rows: Rows, data: str, file: Path, transfer: Transfer) -> None:
     """The goal over the share of the labels, one line an initialisation, a bar for a standard deviation."""
-    figure, axis = plt.subplots(figsize=(7, 4.5), layout="constrained")
-    for arm in dict.fromkeys(row["arm"] for row in rows):
+    figure, axis = plt.subplots(figsize=(8, 4.5), layout="constrained")
+    arms = list(dict.fromkeys(row["arm"] for row in rows))
+    for place, arm in enumerate(arms):
         shares = sorted({float(row["labels"]) for row in rows if row["arm"] == arm})
         values = [
             list(figures_by_seed([row for row in rows if float(row["labels"]) == share], arm, transfer.goal).values())
@@ -74,15 +75,21 @@ def plot(rows: Rows, data: str, file: Path, transfer: Transfer) -> None:
         ]
         spread = [np.std(each, ddof=1) if len(each) > 1 else 0 for each in values]
         means = [np.mean(each) if each else np.nan for each in values]
-        axis.errorbar([100 * share for share in shares], means, spread, marker="o", capsize=3, label=_title(arm))
+        beside = 1.04 ** (place - (len(arms) - 1) / 2)  # so that bars do not hide each other
+        axis.errorbar(
+            [100 * share * beside for share in shares], means, spread, marker="o", capsize=3, label=_title(arm)
+        )
+    axis.set_xscale("log")
+    ticks = sorted({100 * float(row["labels"]) for row in rows})
+    axis.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+    axis.set_xticks([], minor=True)
     axis.set(
-        xscale="log",
         xlabel=f"labelled {transfer.examples}, %",
         ylabel=f"{transfer.goal}, %",
         title=f"{_title(data)}: {transfer.goal}",
     )
     axis.grid(alpha=0.3)
-    axis.legend()
+    figure.legend(loc="outside right upper")
     figure.savefig(file, dpi=110)
     plt.close(figure)
 
