@@ -2,10 +2,11 @@
 
 A pretraining is a config, and then it is run here, once a seed, with the same training FLOPs as all others, on all
 training data without their labels; or a checkpoint, NAME=FILE or FILE, where {seed} in FILE stands for the seed and
---tflop for what it cost. Every initialisation gets its own learning rate, by the goal on held-out labelled data.
-``random`` starts from nothing, and ``random_long`` trains longer, by what the pretraining cost. A run whose row is
-there is not repeated, so an interrupted comparison goes on where it stopped. Every call ends with a Markdown table
-and a plot beside the CSV.
+--tflop for what it cost; or NAME=clusters:OTHER, a detector that learns the clusters that the pretraining OTHER found
+in place of labels, for as many operations. Every initialisation gets its own learning rate, by the goal on held-out
+labelled data. ``random`` starts from nothing, and ``random_long`` trains longer, by what the pretraining cost. A run
+whose row is there is not repeated, so an interrupted comparison goes on where it stopped. Every call ends with a
+Markdown table and a plot beside the CSV.
 """
 
 import argparse
@@ -31,6 +32,7 @@ from ccrop.transfer.labels import share_of
 from ccrop.transfer.tables import KEY, columns_of, report
 
 RANDOM_LONG = "random_long"
+CLUSTERS = "clusters:"
 
 
 class Comparison:
@@ -47,6 +49,11 @@ class Comparison:
         self.pretrainings = dict(map(named_pretraining, args.pretrain))
         if len(self.pretrainings) < len(args.pretrain) or {RANDOM, RANDOM_LONG} & self.pretrainings.keys():
             raise ValueError(f"two initialisations have one name, of {', '.join(args.pretrain)}: give NAME=FILE")
+        for source in self.pretrainings.values():
+            if source.startswith(CLUSTERS) and source.removeprefix(CLUSTERS) not in self.pretrainings:
+                raise ValueError(
+                    f"{source} is of no pretraining, of {', '.join(self.pretrainings)}: name it in --pretrain"
+                )
         self.rates_file = args.csv.with_name(f"{args.csv.stem}_lr.json")
 
     def run(self) -> None:
@@ -69,21 +76,29 @@ class Comparison:
         if arm == RANDOM:
             return RANDOM
         source = self.pretrainings[arm]
-        if Path(source).suffix != ".py":
+        if not source.startswith(CLUSTERS) and Path(source).suffix != ".py":
             checkpoint = source.replace("{seed}", str(seed))
             if not Path(checkpoint).is_file():
                 raise FileNotFoundError(f"checkpoint {checkpoint} of {arm}, seed {seed}, does not exist")
             return checkpoint
         work_dir = self.work_dir / "pretraining" / f"{arm}_{seed}"
-        last = latest_checkpoint(work_dir)
         if not (work_dir / "done").exists():
-            config = pretraining.load_config(source, self.args.data_root)
-            fit_to_budget(config, self.args.tflop)
-            resume = None if last is None else "auto"
-            pretraining.build_runner(config, work_dir, resume=resume, seed=seed).train()
-            last = latest_checkpoint(work_dir)
+            if source.startswith(CLUSTERS):
+                self.learn_clusters(source.removeprefix(CLUSTERS), seed, work_dir)
+            else:
+                config = pretraining.load_config(source, self.args.data_root)
+                fit_to_budget(config, self.args.tflop)
+                resume = None if latest_checkpoint(work_dir) is None else "auto"
+                pretraining.build_runner(config, work_dir, resume=resume, seed=seed).train()
             (work_dir / "done").touch()
-        return last
+        return latest_checkpoint(work_dir)
+
+    def learn_clusters(self, arm: str, seed: int, work_dir: Path) -> None:
+        """Train a detector on the clusters of a pretraining, for as many operations as that one cost."""
+        config = copy.deepcopy(self.config)
+        self.transfer.use_clusters(config, self.pretrained(arm, seed), work_dir)
+        set_iterations(config, max(1, round(self.args.tflop / self.step_tflop)))
+        self.transfer.finetune(config, RANDOM, work_dir, seed=seed)
 
     def learning_rate(self, arm: str) -> tuple[float, float]:
         """An initialisation's rate and the backbone's part of it, searched once, with the first seed."""
@@ -157,7 +172,11 @@ def parse(argv: Sequence[str] | None, description: str, example_labels: Sequence
     parser.add_argument("config", nargs="?", metavar="CONFIG", help="a detector's config; none: only report")
     parser.add_argument("--data-root", help="a set whose train and val splits are annotated")
     parser.add_argument(
-        "--pretrain", nargs="+", default=[], metavar="FILE", help="pretraining configs, or checkpoints: [NAME=]FILE"
+        "--pretrain",
+        nargs="+",
+        default=[],
+        metavar="FILE",
+        help="pretraining configs, or checkpoints: [NAME=]FILE, or NAME=clusters:OTHER",
     )
     parser.add_argument(
         "--labels",

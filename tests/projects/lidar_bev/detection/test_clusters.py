@@ -1,6 +1,8 @@
 """Clusters in place of labels: the boxes that a detector of sweeps is given, and what it hands on."""
 
+import csv
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +13,7 @@ from jobs import ROOT, run, tool
 from projects.lidar_bev.datasets import KittiSweeps
 from projects.lidar_bev.detection.clusters import CEILING, THINNEST, ClusterBoxes, standing
 from projects.lidar_bev.grid import Grid
+from projects.lidar_bev.models import PillarEncoder
 
 CONFIG = ROOT / "projects/lidar_bev/configs/centerpoint_pillar_demo.py"
 GRID = Grid(low=(-10, -20, -3), high=(30, 20, 2), cell=0.5)
@@ -63,7 +66,9 @@ def clusters(simulated: Path, tmp_path_factory) -> Path:
     counts = torch.full((len(sweeps),), 4)
     folder = tmp_path_factory.mktemp("clusters")
     state = dict(boxes=boxes.half(), counts=counts.short(), fingerprint=sweeps.fingerprint())
-    torch.save(dict(meta={}, state_dict={}, boxes=state), folder / "epoch_1.pth")
+    encoder = PillarEncoder(Grid(low=(-12, -12, -3), high=(12, 12, 1.8), cell=0.375), 4, "small").state_dict()
+    weights = {f"backbone.{name}": tensor for name, tensor in encoder.items()}
+    torch.save(dict(meta={}, state_dict=weights, boxes=state), folder / "epoch_1.pth")
     grid = "grid = dict(type='projects.lidar_bev.grid.Grid', low=(-48, -48, -3), high=(48, 48, 1.8), cell=0.375)"
     (folder / "clusters.py").write_text(f"{grid}\ndefault_hooks = dict(localization=dict(localizer=dict(grid=grid)))\n")
     return folder / "epoch_1.pth"
@@ -93,6 +98,28 @@ def test_a_detector_of_clusters_hands_all_but_its_classifier_to_one_of_classes(
     odd = {name for name in learnt if before[name].shape != after[name].shape}
     assert odd == {"head.heatmaps.1.weight", "head.heatmaps.1.bias"}
     assert all(torch.equal(before[name], after[name]) for name in learnt if name not in odd)
+
+
+def test_a_comparison_makes_such_detectors_itself(simulated: Path, clusters: Path, tmp_path: Path):
+    command = [
+        *(sys.executable, ROOT / "projects/lidar_bev/compare.py", CONFIG, "--data-root", simulated, "--no-long"),
+        *("--labels", "5%", "--seeds", "0", "--tflop", "0.0026", "--iterations", "1", "--lr-factors", "1"),
+        *("--csv", "t.csv", "--pretrain", f"stored={clusters}", "learnt=clusters:stored"),
+    ]
+    done = run([*map(str, command), *SMALL], tmp_path)
+    assert done.returncode == 0, done.stdout
+    with (tmp_path / "t.csv").open(newline="") as handle:
+        rows = {row["arm"]: row for row in csv.DictReader(handle)}
+    assert list(rows) == ["random", "stored", "learnt"]
+    folder = next((tmp_path / "work_dirs/transfer").iterdir()) / "pretraining/learnt_0"
+    steps = round(0.0026 / float(rows["random"]["tflop"]))
+    assert (folder / f"iter_{steps}.pth").exists()
+    assert f"backbone from {(folder / f'iter_{steps}.pth').relative_to(tmp_path)}" in done.stdout
+
+    command[-1] = "learnt=clusters:other"
+    done = run([*map(str, command), *SMALL], tmp_path)
+    assert done.returncode == 2
+    assert "clusters:other is of no pretraining, of stored, learnt: name it in --pretrain" in done.stdout
 
 
 def test_clusters_of_other_sweeps_and_none(simulated: Path, clusters: Path, tmp_path: Path):
