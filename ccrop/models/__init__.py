@@ -5,6 +5,7 @@ from typing import Any
 
 from ccrop.models.ablation import SimSiamAblation
 from ccrop.models.byol import BYOL
+from ccrop.models.center_heatmap import CenterHeatmapLoss, gaussian_focal_loss
 from ccrop.models.moco import MoCo
 from ccrop.models.moco_v3 import MoCoV3
 from ccrop.models.preprocessor import ViewPreprocessor
@@ -16,6 +17,7 @@ from ccrop.models.swav import SwAV
 
 __all__ = [
     "BYOL",
+    "CenterHeatmapLoss",
     "MoCo",
     "MoCoV3",
     "RegionPairs",
@@ -27,6 +29,7 @@ __all__ = [
     "SimSiamAblation",
     "SwAV",
     "ViewPreprocessor",
+    "gaussian_focal_loss",
 ]
 
 

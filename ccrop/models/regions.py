@@ -4,14 +4,15 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from mmengine.registry import TASK_UTILS
-from torch import Tensor
+from mmengine.registry import MODELS, TASK_UTILS
+from torch import Tensor, nn
 
+from ccrop.models.center_heatmap import CenterHeatmapLoss
 from ccrop.views.centers import BetaCenters, GaussianCenters
 from ccrop.views.regions import WindowNoise, pooled_windows, window_pairs
 
 
-class RegionPairs:
+class RegionPairs(nn.Module):
     """Pools windows around the clusters that all views show, and around background, from each view's maps.
 
     It takes the place of global pooling: the heads and the loss of a method get one vector a window, so that row i of
@@ -26,6 +27,7 @@ class RegionPairs:
         centers: config of another law, :class:`ccrop.views.GaussianCenters`, in place of ``alpha``.
         scale, offset, min_side, min_visible: see :func:`ccrop.views.window_pairs`.
         whole_views: each view as a whole is one more pair beside its windows, in the same heads and loss.
+        heatmap: config of :class:`ccrop.models.CenterHeatmapLoss`, a loss beside the method's; None for windows alone.
     """
 
     def __init__(
@@ -40,7 +42,9 @@ class RegionPairs:
         min_visible: float = 0.5,
         centers: dict[str, Any] | None = None,
         whole_views: bool = False,
+        heatmap: dict[str, Any] | None = None,
     ) -> None:
+        super().__init__()
         if num_objects < 0 or num_background < 0 or num_objects + num_background == 0:
             raise ValueError(f"there must be windows, got {num_objects} of objects and {num_background} of background")
         if not 0 < scale[0] <= scale[1]:
@@ -56,6 +60,7 @@ class RegionPairs:
         self.min_side = min_side
         self.min_visible = min_visible
         self.whole_views = whole_views
+        self.heatmap: CenterHeatmapLoss | None = None if heatmap is None else MODELS.build(heatmap)
 
     @torch.no_grad()
     def windows(

@@ -64,10 +64,15 @@ class Siamese(BaseModel):
             transforms, boxes, counts, places: of scene views, see :meth:`ccrop.models.RegionPairs.windows`.
 
         Returns:
-            ``dict(loss=...)``, or the backbone's tuple of feature maps.
+            ``dict(loss=...)`` and, where ``regions`` has a heatmap, ``loss_heatmap``, the mean over the views that
+            train the backbone; or the backbone's tuple of feature maps.
         """
         if mode == "loss":
-            return self.loss(views, self._pool(transforms, boxes, counts, places))
+            heatmap_losses: list[Tensor] = []
+            losses = self.loss(views, self._pool(transforms, boxes, counts, places, heatmap_losses))
+            if heatmap_losses:
+                losses["loss_heatmap"] = torch.stack(heatmap_losses).mean()
+            return losses
         if mode == "tensor":
             return self.extract_feat(images)
         raise ValueError(f"mode must be 'loss' or 'tensor', got {mode!r}")
@@ -81,7 +86,12 @@ class Siamese(BaseModel):
         return average(self.extract_feat(images))
 
     def _pool(
-        self, transforms: list[Tensor] | None, boxes: Tensor | None, counts: Tensor | None, places: Tensor | None
+        self,
+        transforms: list[Tensor] | None,
+        boxes: Tensor | None,
+        counts: Tensor | None,
+        places: Tensor | None,
+        heatmap_losses: list[Tensor],
     ) -> Pool:
         if self.regions is None:
             return average
@@ -90,7 +100,13 @@ class Siamese(BaseModel):
                 "regions need scene views: make ccrop.views.SceneViews the first step of the data set's pipeline"
             )
         windows, _ = self.regions.windows(boxes, counts, transforms, places)
-        return lambda maps, view: self.regions.pool(maps, windows[:, view])
+
+        def pool(maps: Sequence[Tensor], view: int) -> Tensor:
+            if self.regions.heatmap is not None and torch.is_grad_enabled():  # else it is a target's, not trained
+                heatmap_losses.append(self.regions.heatmap(maps, boxes, counts, transforms[view]))
+            return self.regions.pool(maps, windows[:, view])
+
+        return pool
 
     @abstractmethod
     def loss(self, views: list[Tensor], pool: Pool = average) -> dict[str, Tensor]:

@@ -8,9 +8,10 @@ from mmengine.model import BaseModel
 from mmengine.registry import MODELS, TASK_UTILS
 from torch import Tensor, nn
 
+from ccrop.models import gaussian_focal_loss
 from projects.lidar_bev.detection.decoding import decode
 from projects.lidar_bev.detection.head import CenterHead, CenterMaps
-from projects.lidar_bev.detection.losses import center_l1_loss, gaussian_focal_loss
+from projects.lidar_bev.detection.losses import center_l1_loss
 from projects.lidar_bev.detection.targets import center_targets
 from projects.lidar_bev.evaluation.center_ap import Detections
 

@@ -4,9 +4,8 @@ from typing import NamedTuple
 
 from torch import Tensor, nn
 
+from ccrop.models.center_heatmap import PRIOR
 from projects.lidar_bev.detection.targets import CHANNELS
-
-PRIOR = -2.19  # sigmoid: 0.1, so that at first the many empty cells weigh little
 
 
 class CenterMaps(NamedTuple):

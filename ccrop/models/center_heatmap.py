@@ -1,0 +1,98 @@
+"""Center heatmaps of clusters beside a method's loss: a dense target, which says where things stand."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ccrop.localization.gaussian import center_heatmaps, gaussian_radius
+
+PRIOR = -2.19  # sigmoid: 0.1, so that at first the many empty cells weigh little
+
+
+class CenterHeatmapLoss(nn.Module):
+    """Gaussian focal loss of one heatmap with a peak at the middle of each cluster, on a level of the backbone.
+
+    Windows that stand differently around one cluster are a pair, so contrast teaches features that do not depend on
+    where in a window something stands. A detector asks just that.
+
+    Args:
+        in_channels: of the level.
+        channels: of the hidden map.
+        level: of the backbone's maps.
+        weight: beside the method's loss.
+        min_radius: of the Gaussians, in cells.
+    """
+
+    def __init__(
+        self, in_channels: int, channels: int = 64, level: int = 0, weight: float = 1.0, min_radius: int = 2
+    ) -> None:
+        super().__init__()
+        self.level = level
+        self.weight = weight
+        self.min_radius = min_radius
+        self.head = nn.Sequential(
+            nn.Conv2d(in_channels, channels, 3, padding=1, bias=False),
+            nn.BatchNorm2d(channels),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(channels, 1, 3, padding=1),
+        )
+        nn.init.constant_(self.head[-1].bias, PRIOR)
+
+    def forward(self, maps: Sequence[Tensor], boxes: Tensor, counts: Tensor, transforms: Tensor) -> Tensor:
+        """The weighted loss of a view.
+
+        Args:
+            maps: the backbone's, ``(N, C_i, h_i, w_i)``.
+            boxes, counts: ``(N, K, 5)`` and ``(N,)``, see :meth:`ccrop.models.RegionPairs.windows`.
+            transforms: ``(N, 2, 3)`` to fractions of the view.
+        """
+        logits = self.head(maps[self.level])
+        targets = cluster_heatmaps(boxes, counts, transforms, logits.shape[2:], self.min_radius)
+        return self.weight * gaussian_focal_loss(logits, targets)
+
+
+@torch.no_grad()
+def cluster_heatmaps(
+    boxes: Tensor, counts: Tensor, transforms: Tensor, shape: Sequence[int], min_radius: int = 2
+) -> Tensor:
+    """Heatmaps ``(N, 1, h, w)`` of the clusters that a view shows, see :func:`.center_heatmaps`.
+
+    Args:
+        boxes, counts, transforms: see :class:`CenterHeatmapLoss`.
+        shape: h and w of the view's map.
+    """
+    num, max_boxes = boxes.shape[:2]
+    height, width = shape
+    to_cells = transforms.float() * transforms.new_tensor([width, height], dtype=torch.float32)[:, None]
+    middles = (boxes[..., :2] + boxes[..., 2:4]) / 2
+    centers = torch.einsum("nij,nkj->nki", to_cells[..., :2], middles.float()) + to_cells[:, None, :, 2]
+    # a side keeps its length when the view is turned
+    sides = (boxes[..., 2:4] - boxes[..., :2]) * to_cells[..., :2].norm(dim=1)[:, None]
+    exists = torch.arange(max_boxes, device=boxes.device) < counts[:, None]
+    image = torch.arange(num, device=boxes.device).repeat_interleave(max_boxes)
+    return center_heatmaps(
+        centers.where(exists[..., None], -1.0).flatten(0, 1),
+        gaussian_radius(sides, min_radius=min_radius).flatten(),
+        image,
+        torch.zeros_like(image),
+        (num, 1, height, width),
+    )
+
+
+def gaussian_focal_loss(logits: Tensor, heatmaps: Tensor, alpha: float = 2.0, beta: float = 4.0) -> Tensor:
+    """Focal loss of center heatmaps, per center.
+
+    CornerNet (Law & Deng, ECCV 2018, equation 1): -(1 - p)^alpha log p where the heatmap y is 1, and
+    -(1 - y)^beta p^alpha log(1 - p) elsewhere, summed and divided by the number of cells where y is 1, or 1.
+
+    Args:
+        logits: ``(N, C, H, W)`` of p.
+        heatmaps: the same, see :func:`ccrop.localization.gaussian.center_heatmaps`.
+    """
+    p = logits.sigmoid()
+    is_center = heatmaps == 1
+    of_centers = (1 - p) ** alpha * F.logsigmoid(logits)
+    of_others = (1 - heatmaps) ** beta * p**alpha * F.logsigmoid(-logits)
+    return -torch.where(is_center, of_centers, of_others).sum() / is_center.sum().clamp(min=1)

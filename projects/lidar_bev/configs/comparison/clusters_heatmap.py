@@ -1,0 +1,10 @@
+"""Windows around clusters, and beside their loss a heatmap of the clusters' centers."""
+
+from mmengine.config import read_base
+
+from ccrop.models import CenterHeatmapLoss
+
+with read_base():
+    from .clusters import *
+
+model.regions.heatmap = dict(type=CenterHeatmapLoss, in_channels=96)
