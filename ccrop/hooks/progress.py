@@ -11,6 +11,7 @@ from tqdm import tqdm
 
 COLUMNS = {
     "loss": "loss {:+.4f}",
+    "loss_heatmap": "heatmap {:.3f}",
     "z_std": "z-std {:.3f}",
     "rank": "rank {:.1f}",
     "knn": "kNN {:.2%}",
@@ -39,7 +40,7 @@ class ProgressHook(Hook):
         self.interval = interval
         self._bar: tqdm | None = None
         self._seen: dict[str, int] = {}
-        self._loss = 0.0
+        self._losses: dict[str, Any] = {}
         self._started = 0.0
         self._first_epoch = 0
         self._run_started = 0.0
@@ -49,7 +50,7 @@ class ProgressHook(Hook):
         self._run_started = time.perf_counter()
 
     def before_train_epoch(self, runner: Runner) -> None:
-        self._loss = 0.0
+        self._losses = {}
         self._started = time.perf_counter()
         self._seen = {name: len(buffer.data[0]) for name, buffer in runner.message_hub.log_scalars.items()}
         self._bar = tqdm(
@@ -62,7 +63,8 @@ class ProgressHook(Hook):
     def after_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: dict[str, Any] | None = None
     ) -> None:
-        self._loss += outputs["loss"].detach()
+        for name, value in outputs.items():
+            self._losses[name] = self._losses.get(name, 0.0) + value.detach()
         self._bar.update()
         if self.every_n_train_iters(runner, self.interval):
             scalars = {f"train/{name}": value.item() for name, value in outputs.items()}
@@ -75,7 +77,8 @@ class ProgressHook(Hook):
         self._bar.close()
         loader, unit = runner.train_dataloader, runner.train_dataloader.dataset.unit
         seconds = time.perf_counter() - self._started
-        runner.message_hub.update_scalar("epoch/loss", float(self._loss) / len(loader))
+        for name, total in self._losses.items():
+            runner.message_hub.update_scalar(f"epoch/{name}", float(total) / len(loader))
         scalars = {
             name.removeprefix("epoch/"): buffer.current()
             for name, buffer in runner.message_hub.log_scalars.items()

@@ -18,7 +18,7 @@ class Loader(SimpleNamespace):
         return 2
 
 
-def line_of(folder: Path, caplog, **scalars: float) -> str:
+def line_of(folder: Path, caplog, losses: tuple[str, ...] = ("loss",), **scalars: float) -> str:
     hub = MessageHub.get_instance(f"progress-{folder}")
     runner = SimpleNamespace(
         train_dataloader=Loader(),
@@ -35,7 +35,7 @@ def line_of(folder: Path, caplog, **scalars: float) -> str:
     hook.before_train(runner)
     hook.before_train_epoch(runner)
     for iteration in range(2):
-        hook.after_train_iter(runner, iteration, outputs=dict(loss=torch.tensor(-0.25 * iteration)))
+        hook.after_train_iter(runner, iteration, outputs={name: torch.tensor(-0.25 * iteration) for name in losses})
     for name, value in scalars.items():
         hub.update_scalar(f"epoch/{name}", value)
     caplog.set_level(logging.INFO)
@@ -51,3 +51,7 @@ def test_known_scalars_in_their_order_and_format_then_new_ones(tmp_path, caplog)
 
 def test_an_epoch_without_any_box(tmp_path, caplog):
     assert "  boxes 0.00/image  none 100.0%  " in line_of(tmp_path, caplog, clusters=0.0, no_box=1.0)
+
+
+def test_every_loss_has_its_own_mean(tmp_path, caplog):
+    assert "  loss -0.1250  heatmap -0.125  " in line_of(tmp_path, caplog, losses=("loss", "loss_heatmap"))
