@@ -2,7 +2,7 @@
 
 from mmengine.config import read_base
 
-from ccrop.models import RegionPairs
+from ccrop.models import CenterHeatmapLoss, RegionPairs
 from ccrop.views import GaussianCenters
 from projects.lidar_bev.clusters import BevClusters
 from projects.lidar_bev.pretraining import (
@@ -33,6 +33,7 @@ model.update(
         scale=(1.0, 2.0),
         offset=0.5,
         min_side=0.02,
+        heatmap=dict(type=CenterHeatmapLoss, in_channels=384),
     ),
 )
 data_root = None  # name it here or by --data-root

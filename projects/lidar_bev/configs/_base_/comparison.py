@@ -1,4 +1,4 @@
-"""What all runs of the comparison share: SimCLR, the small encoder, simulated sweeps, clusters by geometry alone.
+"""What all runs of the comparison share: SimCLR on windows alone, the small encoder, clusters by geometry alone.
 
 AdamW, because weights that SGD has let grow are slow to fine-tune by AdamW, whose steps do not grow with them.
 """
@@ -12,6 +12,7 @@ with read_base():
     from .demo import *
 
 model.pop("bottleneck")
+model.regions.heatmap = None
 model.update(type=SimCLR, num_layers=2)
 optim_wrapper.optimizer = dict(type=AdamW, lr=0.004, weight_decay=0.05)  # for 8 sweeps
 default_hooks.localization.update(blend=0.0, interval=1.0)

@@ -99,7 +99,12 @@ def test_a_damaged_sweep_is_named_and_skipped(simulated: Path, tmp_path: Path):
         (folder / file.name).symlink_to(file)
     (folder / "broken.bin").write_bytes(b"broken")
     options = [option.replace("subset=8", "subset=10") for option in SMALL]
-    options += ["train_cfg.max_epochs=1", "model.backbone.size=small", "model.in_channels=96"]
+    options += [
+        "train_cfg.max_epochs=1",
+        "model.backbone.size=small",
+        "model.in_channels=96",
+        "model.regions.heatmap.in_channels=96",
+    ]
     options += ["default_hooks.unreadable.limit=0.2", "default_hooks.localization.localizer.stride=1"]
     for place in ("model.backbone", "train_dataloader.dataset.pipeline.0", "default_hooks.localization.localizer"):
         options += [f"{place}.grid.low=(-48,-48,-3)", f"{place}.grid.high=(48,48,1.8)"]
@@ -117,6 +122,8 @@ def test_every_config_builds_and_its_parts_fit(file: Path, tmp_path: Path):
     config = load_config(file, tmp_path)
     model = MODELS.build(config.model)
     assert model.backbone.out_channels == config.model.in_channels
+    if model.regions is not None and model.regions.heatmap is not None:
+        assert model.regions.heatmap.head[0].in_channels == model.backbone.out_channels
     for hook in config.default_hooks.values():
         assert hook is None or HOOKS.build(hook)
     step = config.train_dataloader.dataset.pipeline[-1]
