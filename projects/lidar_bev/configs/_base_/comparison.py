@@ -1,6 +1,6 @@
 """What all runs of the comparison share: SimCLR on windows alone, the small encoder, clusters by geometry alone.
 
-AdamW, because weights that SGD has let grow are slow to fine-tune by AdamW, whose steps do not grow with them.
+AdamW as in fine-tuning, whose steps have one size: weights keep the scale that it is set for.
 """
 
 from mmengine.config import read_base
