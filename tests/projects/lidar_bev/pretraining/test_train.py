@@ -141,13 +141,17 @@ def test_every_config_builds_and_its_parts_fit(file: Path, tmp_path: Path):
 
 def test_the_arms_of_the_comparison_differ_in_one_part(tmp_path: Path):
     arms = {file.stem: load_config(file, tmp_path) for file in (CONFIGS / "comparison").glob("*.py")}
-    assert set(arms) == {"annotated", "boxes", "clusters", "random_windows", "scene"}
+    assert set(arms) == {"annotated", "boxes", "clusters", "clusters_heatmap", "random_windows", "scene"}
     whole = arms["clusters"]
     for config in arms.values():
         for name in ("optim_wrapper", "param_scheduler", "train_cfg", "auto_scale_lr"):
             assert str(config[name]) == str(whole[name])
         assert str(config.model.backbone) == str(whole.model.backbone)
     assert arms["scene"].model.regions is None
+    heatmap = arms["clusters_heatmap"].model.regions.pop("heatmap")
+    assert heatmap.type.__name__ == "CenterHeatmapLoss"
+    assert whole.model.regions.pop("heatmap") is None
+    assert str(arms["clusters_heatmap"].model) == str(whole.model)
     assert arms["boxes"].model.regions.centers.type.__name__ == "BetaCenters"
     assert arms["random_windows"].train_dataloader.dataset.pipeline[0].type.__name__ == "RandomBoxes"
     assert arms["annotated"].default_hooks.localization.type.__name__ == "AnnotatedSweepsHook"
