@@ -1,6 +1,7 @@
 """What every pretraining on sweeps shares: SimSiam on windows of a pillar encoder's map, Gaussian centers."""
 
 from mmengine.config import read_base
+from torch.optim import AdamW
 
 from ccrop.models import CenterHeatmapLoss, RegionPairs
 from ccrop.views import GaussianCenters
@@ -47,6 +48,7 @@ default_hooks.update(
     localization=dict(type=SweepLocalizationHook, localizer=dict(type=BevClusters, max_boxes=64), blend=0.5),
     gallery=dict(type=SweepGalleryHook),
 )
-optim_wrapper.optimizer.lr = 0.05
+# by SGD at the papers' rates the heatmap's loss runs away
+optim_wrapper.optimizer = dict(type=AdamW, lr=0.002, weight_decay=0.05)
 auto_scale_lr.base_batch_size = 8  # sweeps
 train_cfg.max_epochs = 100

@@ -16,6 +16,6 @@ model.regions.heatmap.in_channels = 96
 train_dataloader.dataset.update(type=KittiSweeps, split="train")
 train_dataloader.dataset.pipeline[0].grid = grid
 train_dataloader.batch_size = 2
-optim_wrapper.optimizer.lr = 0.2  # such a run has some hundred steps
+optim_wrapper.optimizer.lr = 0.004  # such a run has some hundred steps
 default_hooks.localization.localizer.grid = grid
 train_cfg.max_epochs = 4
