@@ -48,7 +48,7 @@ default_hooks.update(
     localization=dict(type=SweepLocalizationHook, localizer=dict(type=BevClusters, max_boxes=64), blend=0.5),
     gallery=dict(type=SweepGalleryHook),
 )
-# by SGD at the papers' rates the heatmap's loss runs away
+# by SGD (0.2 for 8 sweeps) the heatmap's loss runs away
 optim_wrapper.optimizer = dict(type=AdamW, lr=0.002, weight_decay=0.05)
 auto_scale_lr.base_batch_size = 8  # sweeps
 train_cfg.max_epochs = 100
