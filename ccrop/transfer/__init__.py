@@ -1,6 +1,7 @@
 """What a pretrained backbone is worth: what fine-tuning and comparisons share, whatever the detector."""
 
 from ccrop.transfer.backbone import RANDOM, BackboneInitHook, backbone_weights, load_weights
+from ccrop.transfer.clusters import stored_clusters
 from ccrop.transfer.finetuning import (
     LR_FACTORS,
     Transfer,
@@ -24,4 +25,5 @@ __all__ = [
     "set_learning_rate",
     "share_of",
     "step_tflop",
+    "stored_clusters",
 ]

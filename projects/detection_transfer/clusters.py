@@ -10,9 +10,9 @@ from typing import Any
 
 from mmengine.config import Config
 
-from ccrop.compat.checkpoint import load_checkpoint
-from ccrop.datasets import BoxStore, CocoImages, image_size
+from ccrop.datasets import CocoImages, image_size
 from ccrop.datasets.coco import find_split
+from ccrop.transfer import stored_clusters
 from projects.detection_transfer.data import check_boxes, name_categories
 
 CATEGORY = dict(id=1, name="object")
@@ -59,20 +59,8 @@ def cluster_annotations(root: str | Path, checkpoint: str | Path, max_clusters: 
     Raises:
         ValueError: the checkpoint has no clusters, or those of other images.
     """
-    state = load_checkpoint(checkpoint).get("boxes")
-    if state is None or state["boxes"].shape[1] == 1:
-        raise ValueError(
-            f"{checkpoint} holds no clusters: it takes one of a pretraining with several boxes an image, such as "
-            "configs/comparison/region_clusters.py"
-        )
     images = CocoImages(root)
-    store = BoxStore(*state["boxes"].shape[:2], images.fingerprint())
-    if len(images) != len(store) or state["fingerprint"] != store.fingerprint:
-        raise ValueError(
-            f"the clusters of {checkpoint} are of {len(store)} other images than the {len(images)} in the train split "
-            f"of {root}: pretrain on that split"
-        )
-    store.load_state_dict(state)
+    store = stored_clusters(checkpoint, images, "configs/comparison/region_clusters.py")
     folder = Path(root, find_split(Path(root), "train"))
     listed, annotations = [], []
     for index in store.counts.nonzero().flatten().tolist():

@@ -13,9 +13,8 @@ from mmengine.registry import TASK_UTILS
 from mmengine.runner import Runner
 from numpy.typing import NDArray
 
-from ccrop.compat.checkpoint import load_checkpoint
-from ccrop.datasets import BoxStore
 from ccrop.runner import config_beside
+from ccrop.transfer import stored_clusters
 from projects.lidar_bev.boxes import points_in_boxes
 from projects.lidar_bev.datasets.base import ANY
 from projects.lidar_bev.grid import Grid
@@ -79,7 +78,7 @@ class StoredClustersHook(Hook):
     """Gives the sweeps that are trained on the clusters that a pretraining stored.
 
     Args:
-        checkpoint: of a pretraining on the same sweeps.
+        checkpoint: of a pretraining on the same sweeps; else the run stops, see :func:`ccrop.transfer.stored_clusters`.
     """
 
     def __init__(self, checkpoint: str) -> None:
@@ -87,31 +86,8 @@ class StoredClustersHook(Hook):
 
     def before_run(self, runner: Runner) -> None:
         dataset = runner.train_dataloader.dataset
-        state = stored_clusters(self.checkpoint)
-        number, max_boxes = state["boxes"].shape[:2]
-        store = BoxStore(len(dataset), max_boxes, dataset.fingerprint())
-        if number != len(dataset) or state["fingerprint"] != store.fingerprint:
-            raise ValueError(
-                f"the clusters of {self.checkpoint} are of {number} other sweeps than the {len(dataset)} of "
-                f"{dataset.data_root} that are trained on: pretrain on these, and train on all of them"
-            )
-        store.load_state_dict(state)
-        dataset.boxes = store
-
-
-def stored_clusters(checkpoint: str | Path) -> dict[str, Any]:
-    """The state of a checkpoint's :class:`ccrop.datasets.BoxStore`.
-
-    Raises:
-        ValueError: the checkpoint has no clusters.
-    """
-    state = load_checkpoint(checkpoint).get("boxes")
-    if state is None:
-        raise ValueError(
-            f"{checkpoint} holds no clusters: it takes one of a pretraining that looks for them, such as "
-            "projects/lidar_bev/configs/comparison/clusters.py"
-        )
-    return state
+        example = "projects/lidar_bev/configs/comparison/clusters.py"
+        dataset.boxes = stored_clusters(self.checkpoint, dataset, example)
 
 
 def use_clusters(config: Config, checkpoint: str | Path, folder: str | Path, max_clusters: int = 64) -> None:
@@ -125,9 +101,7 @@ def use_clusters(config: Config, checkpoint: str | Path, folder: str | Path, max
 
     Raises:
         FileNotFoundError: there is no config beside the checkpoint.
-        ValueError: the checkpoint has no clusters.
     """
-    stored_clusters(checkpoint)
     localization = Config.fromfile(config_beside(Path(checkpoint))).default_hooks.localization
     grid = localization.get("localizer", localization).grid
     config.model.update(classes=(ANY,), distances=(DISTANCE,))
