@@ -57,7 +57,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--clusters", metavar="CHECKPOINT", help="learn the clusters of a pretraining in place of labels: one category"
     )
     parser.add_argument(
-        "--max-clusters", type=int, metavar="N", help="the best of each image or sweep (default: 16 of an image, 64)"
+        "--max-clusters", type=int, metavar="N", help="the best of each image or sweep (default: 16, of sweeps 64)"
     )
     parser.add_argument("--work-dir", type=Path, help="default: work_dirs/ and the config's name")
     parser.add_argument("--cfg-options", nargs="+", action=DictAction, metavar="K=V", help="override the config")

@@ -42,7 +42,7 @@ class DynamicPillars(nn.Module):
         points, cell = self.grouped(sweeps)
         if self.training and len(points) < 2:
             raise ValueError(f"{len(points)} points of the batch lie in the grid: does {self.grid} fit the data?")
-        # a pillar's points after one another: on a CPU ten times as fast as scattering them, forward and backward
+        # a pillar's points after one another: training on a CPU is 2 to 4 times as fast as by scattering them
         cell, order = cell.sort(stable=True)
         points = points[order]
         pillar, counts = cell.unique_consecutive(return_counts=True)
