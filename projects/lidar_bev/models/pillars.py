@@ -39,21 +39,24 @@ class DynamicPillars(nn.Module):
         Raises:
             ValueError: a sweep has other columns.
         """
-        points, cell = self.grouped(sweeps)
+        points, pillar, counts = self.grouped(sweeps)
         if self.training and len(points) < 2:
             raise ValueError(f"{len(points)} points of the batch lie in the grid: does {self.grid} fit the data?")
-        # a pillar's points after one another: training on a CPU is 2 to 4 times as fast as by scattering them
-        cell, order = cell.sort(stable=True)
-        points = points[order]
-        pillar, counts = cell.unique_consecutive(return_counts=True)
         features = torch.cat([points, self.offsets(points, pillar, counts)], dim=1)
         features = _reduced(self.norm(self.linear(features)), "max", counts).relu()
         rows, columns = self.grid.shape
         canvas = features.new_zeros(len(sweeps) * rows * columns, self.out_channels).index_copy_(0, pillar, features)
         return canvas.view(len(sweeps), rows, columns, self.out_channels).permute(0, 3, 1, 2)
 
-    def grouped(self, sweeps: list[Tensor]) -> tuple[Tensor, Tensor]:
-        """The points ``(P, columns)`` inside the grid, and the cell of the batch that each lies in, ``(P,)`` int64."""
+    def grouped(self, sweeps: list[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+        """The points inside the grid, those of a pillar after one another: training on a CPU is then 2 to 4 times as
+        fast as by scattering them.
+
+        Returns:
+            points: ``(P, columns)``.
+            pillar: ``(Q,)`` int64, the cells of the batch that have points, ascending.
+            counts: ``(Q,)`` int64, points of each.
+        """
         for sweep in sweeps:
             if sweep.ndim != 2 or sweep.shape[1] != self.columns:
                 raise ValueError(f"expected sweeps (points, {self.columns}), got {tuple(sweep.shape)}: adapt columns")
@@ -62,15 +65,14 @@ class DynamicPillars(nn.Module):
         points, sweep = points[inside], sweep[inside]
         row, column = self.grid.cells(points)
         rows, columns = self.grid.shape
-        return points, (sweep * rows + row) * columns + column
+        cell, order = ((sweep * rows + row) * columns + column).sort(stable=True)
+        return points[order], *cell.unique_consecutive(return_counts=True)
 
     def offsets(self, points: Tensor, pillar: Tensor, counts: Tensor) -> Tensor:
         """Offsets ``(P, 5)`` in metres: x, y, z from the mean of the pillar's points, x, y from the cell's middle.
 
         Args:
-            points: ``(P, columns)``, those of a pillar after one another.
-            pillar: ``(Q,)`` the cells with points, see :meth:`grouped`.
-            counts: ``(Q,)`` points of each.
+            points, pillar, counts: see :meth:`grouped`.
         """
         rows, columns = self.grid.shape
         corner = torch.stack([pillar % columns, pillar // columns % rows], dim=1)

@@ -59,12 +59,11 @@ def test_equals_the_loop_over_cells(columns):
 
 def test_offsets_by_hand():
     module = pillars()
-    points, cell = module.grouped(
-        [torch.tensor([[0.1, -1.9, 0, 1], [0.3, -1.9, -1, 1], [3.9, 1.9, 0, 1], [9.0, 0, 0, 1]])]
-    )
-    assert cell.tolist() == [0, 0, 63]
+    sweep = torch.tensor([[0.1, -1.9, 0, 1], [3.9, 1.9, 0, 1], [0.3, -1.9, -1, 1], [9.0, 0, 0, 1]])
+    points, pillar, counts = module.grouped([sweep])
+    assert points.tolist() == sweep[[0, 2, 1]].tolist()
+    assert (pillar.tolist(), counts.tolist()) == ([0, 63], [2, 1])
     expected = [[-0.1, 0, 0.5, -0.15, -0.15], [0.1, 0, -0.5, 0.05, -0.15], [0, 0, 0, 0.15, 0.15]]
-    pillar, counts = cell.unique_consecutive(return_counts=True)
     torch.testing.assert_close(module.offsets(points, pillar, counts), torch.tensor(expected), atol=1e-6, rtol=0)
 
 
@@ -96,15 +95,43 @@ def test_refuses_other_columns_and_a_grid_without_points():
         pillars().train()([torch.full((3, 4), 50.0)])
 
 
-def test_training_is_faster_than_by_scattering():
-    """120,000 points in PointPillars' grid; `pytest -s` shows the milliseconds."""
+def crowded_sweep():
+    """120,000 points in PointPillars' grid, most near the sensor, as in sweeps."""
     generator = torch.Generator().manual_seed(0)
     low, extent = torch.tensor([*KITTI_GRID.low, 0]), torch.tensor([69.12, 79.36, 4, 1])
-    near = torch.rand(120_000, 4, generator=generator) ** 2  # crowded near the sensor, as sweeps are
-    sweep, module = near * extent + low, DynamicPillars(KITTI_GRID)
+    return torch.rand(120_000, 4, generator=generator) ** 2 * extent + low
+
+
+def fastest(call):
+    """Seconds."""
+    return min(timeit.repeat(call, number=1, repeat=6))
+
+
+def test_grouping_is_no_slower_than_spconvs():
+    """Which points share a pillar, on two cores; `pytest -s` shows the milliseconds."""
+    utils = pytest.importorskip("spconv.pytorch.utils")
+    sweep, module = crowded_sweep(), DynamicPillars(KITTI_GRID)
+    height = KITTI_GRID.high[2] - KITTI_GRID.low[2]
+    cells, area = [KITTI_GRID.cell, KITTI_GRID.cell, height], [*KITTI_GRID.low, *KITTI_GRID.high]
+    to_voxels = utils.PointToVoxel(cells, area, 4, 100_000, 32, torch.device("cpu"))
+    with torch.no_grad():
+        seconds = {
+            "grouped": fastest(partial(module.grouped, [sweep])),
+            "PointToVoxel": fastest(partial(to_voxels, sweep)),
+            "all of the layer": fastest(partial(module.eval(), [sweep])),
+        }
+    print({name: f"{1000 * each:.1f} ms" for name, each in seconds.items()})
+    assert seconds["grouped"] < seconds["PointToVoxel"]
+
+
+def test_training_is_faster_than_by_scattering():
+    """`pytest -s` shows the milliseconds."""
+    sweep, module = crowded_sweep(), DynamicPillars(KITTI_GRID)
 
     def scattered():
-        points, cell = module.grouped([sweep])
+        points = sweep[KITTI_GRID.inside(sweep)]
+        row, column = KITTI_GRID.cells(points)
+        cell = row * KITTI_GRID.shape[1] + column
         pillar, counts = cell.unique(return_counts=True)
         inverse = torch.searchsorted(pillar, cell)
         means = points.new_zeros(len(pillar), 3).index_add(0, inverse, points[:, :3]) / counts[:, None]
@@ -118,6 +145,6 @@ def test_training_is_faster_than_by_scattering():
 
     seconds = {}
     for name, forward in (("sorted", partial(module, [sweep])), ("scattered", scattered)):
-        seconds[name] = min(timeit.repeat(partial(trained, forward), number=1, repeat=6))
+        seconds[name] = fastest(partial(trained, forward))
     print({name: f"{1000 * each:.0f} ms" for name, each in seconds.items()})
     assert seconds["scattered"] > 1.3 * seconds["sorted"]

@@ -1,0 +1,10 @@
+"""Windows around random places with points, and beside their loss a heatmap of those places: no clusters."""
+
+from mmengine.config import read_base
+
+from ccrop.models import CenterHeatmapLoss
+
+with read_base():
+    from .random_windows import *
+
+model.regions.heatmap = dict(type=CenterHeatmapLoss, in_channels=96, weight=10.0)
