@@ -40,21 +40,21 @@ def paired_difference(own: dict[int, float], other: dict[int, float]) -> tuple[f
 def markdown(rows: Rows, data: str, labels: str, transfer: Transfer, references: Sequence[str] = ()) -> str:
     """One row an initialisation: mean ± standard deviation over seeds, and the goal against some others.
 
+    Figures that no run has are left out.
+
     Args:
         rows: of this data set and share of the labels.
         references: the initialisations to which differences are given; default: those of ``transfer``.
     """
     arms = list(dict.fromkeys(row["arm"] for row in rows))
     seeds = len({row["seed"] for row in rows})
-    header = [
-        f"{_title(data)}, {float(labels):.0%} of the labels, {seeds} seed{'' if seeds == 1 else 's'}, %",
-        *transfer.shown,
-    ]
+    shown = [name for name in transfer.shown if any(row[name] for row in rows)]
+    header = [f"{_title(data)}, {float(labels):.0%} of the labels, {seeds} seed{'' if seeds == 1 else 's'}, %", *shown]
     others = [other for other in references or transfer.references if other in arms]
     header += [f"{transfer.goal} over {_title(other)}" for other in others]
     lines = [header, ["---"] * len(header)]
     for arm in arms:
-        cells = [mean_and_spread(list(figures_by_seed(rows, arm, name).values())) for name in transfer.shown]
+        cells = [mean_and_spread(list(figures_by_seed(rows, arm, name).values())) for name in shown]
         for other in others:
             difference, half = paired_difference(*(figures_by_seed(rows, each, transfer.goal) for each in (arm, other)))
             interval = f" ± {half:.1f}" if half == half else ""
@@ -76,9 +76,8 @@ def plot(rows: Rows, data: str, file: Path, transfer: Transfer) -> None:
         spread = [np.std(each, ddof=1) if len(each) > 1 else 0 for each in values]
         means = [np.mean(each) if each else np.nan for each in values]
         beside = 1.04 ** (place - (len(arms) - 1) / 2)  # so that bars do not hide each other
-        axis.errorbar(
-            [100 * share * beside for share in shares], means, spread, marker="o", capsize=3, label=_title(arm)
-        )
+        style = dict(color=f"C{place % 10}", linestyle="-" if place < 10 else "--", marker="o", capsize=3)
+        axis.errorbar([100 * share * beside for share in shares], means, spread, **style, label=_title(arm))
     axis.set_xscale("log")
     ticks = sorted({100 * float(row["labels"]) for row in rows})
     axis.set_xticks(ticks, [f"{tick:g}" for tick in ticks])

@@ -14,7 +14,7 @@ TRANSFER = Transfer(
     use_clusters=None,
     goal="AP",
     figures=("AP", "error"),
-    shown=("AP",),
+    shown=("AP", "error"),
     references=("random", "other"),
 )
 
@@ -51,6 +51,13 @@ def test_other_references_and_runs_without_the_goal():
     lines = markdown(rows, "a_set", "0.1", TRANSFER, ["x"]).splitlines()
     assert lines[0].endswith("| AP | AP over x |")
     assert lines[2:] == ["| random | 1.0 | -3.0 |", "| x | 4.0 |  |", "| y |  |  |"]
+
+
+def test_a_figure_has_a_column_where_a_run_has_it():
+    rows = [row("random", 0, 0.01), row("x", 0, 0.04) | dict(error="0.5")]
+    lines = markdown(rows, "a_set", "0.1", TRANSFER, ["x"]).splitlines()
+    assert lines[0].endswith("| AP | error | AP over x |")
+    assert lines[2:] == ["| random | 1.0 |  | -3.0 |", "| x | 4.0 | 50.0 |  |"]
 
 
 @pytest.mark.parametrize(
