@@ -76,7 +76,7 @@ def plot(rows: Rows, data: str, file: Path, transfer: Transfer) -> None:
         spread = [np.std(each, ddof=1) if len(each) > 1 else 0 for each in values]
         means = [np.mean(each) if each else np.nan for each in values]
         beside = 1.04 ** (place - (len(arms) - 1) / 2)  # so that bars do not hide each other
-        style = dict(color=f"C{place % 10}", linestyle="-" if place < 10 else "--", marker="o", capsize=3)
+        style = dict(color=f"C{place % 10}", marker="o" if place < 10 else "s", capsize=3)
         axis.errorbar([100 * share * beside for share in shares], means, spread, **style, label=_title(arm))
     axis.set_xscale("log")
     ticks = sorted({100 * float(row["labels"]) for row in rows})
