@@ -1,5 +1,7 @@
 """From a config file to a runner: data root or demo set, device, precision, work_dir, checkpoint to resume from."""
 
+import difflib
+import inspect
 import os
 import sys
 from collections.abc import Iterator
@@ -28,6 +30,10 @@ from ccrop.views import ReferenceAugmentation
 DEMO_SET = dict(type=make_demo_set, root="data/demo")  # of configs that name no demo_set
 # what MMEngine logs in every run about its own insides
 INSIDE_MMENGINE = ("will be deprecated in future", "Hooks will be executed", "Distributed training is not used")
+
+
+class UnknownOption(ValueError):
+    """An option of the command line that no one would read."""
 
 
 class BriefRunner(Runner):
@@ -68,6 +74,33 @@ class PretrainRunner(BriefRunner):
         return model
 
 
+def read_config(path: str | Path, options: dict[str, Any] | None = None) -> Config:
+    """A config file, and the command line's options over it.
+
+    MMEngine's runner passes over settings that it does not know, and a misspelt option with them.
+
+    Args:
+        path: a config file.
+        options: dotted keys and values.
+
+    Raises:
+        FileNotFoundError: there is no such config.
+        UnknownOption: an option begins with a name that neither the config nor MMEngine's runner has.
+    """
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"config {path} does not exist; ccrop's are in configs/ and projects/*/configs/")
+    config = Config.fromfile(path)
+    known = {*config, *inspect.signature(Runner).parameters}
+    for option in options or {}:
+        name = option.split(".")[0]
+        if name not in known:
+            close = difflib.get_close_matches(name, known, n=1)
+            advice = f"did you mean {close[0]}?" if close else f"it has {', '.join(sorted(config))}"
+            raise UnknownOption(f"{path} has no {name}, of the option {option}: {advice}")
+    config.merge_from_dict(options or {})
+    return config
+
+
 def load_config(path: str | Path, data_root: str | Path | None = None, options: dict[str, Any] | None = None) -> Config:
     """Read a config and settle what it trains on.
 
@@ -82,13 +115,10 @@ def load_config(path: str | Path, data_root: str | Path | None = None, options: 
 
     Raises:
         MissingData: the named root does not exist, or none is named and there is no demo.
-        FileNotFoundError: there is no such config.
+        FileNotFoundError, UnknownOption: see :func:`read_config`.
     """
     path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"config {path} does not exist; the ones that come with ccrop are in configs/")
-    config = Config.fromfile(path)
-    config.merge_from_dict(options or {})
+    config = read_config(path, options)
     named = data_root or config.get("data_root")
     default = config.get("default_data_root")
     if named is not None:
@@ -98,8 +128,7 @@ def load_config(path: str | Path, data_root: str | Path | None = None, options: 
     elif default is not None and Path(default).exists():
         root, demo = Path(default), False
     elif "demo" in config:
-        config = Config.fromfile(path.parent / config.demo)
-        config.merge_from_dict(options or {})
+        config = read_config(path.parent / config.demo, options)
         root, demo = Path(config.get("demo_set", DEMO_SET)["root"]), True
     else:
         where = f"{default} does not exist" if default else "this config has no default place"

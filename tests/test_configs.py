@@ -8,7 +8,7 @@ from jobs import ROOT
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import HOOKS, MODELS
 
-from ccrop.runner import load_config
+from ccrop.runner import UnknownOption, load_config, read_config
 
 CONFIGS = sorted((ROOT / "configs").glob("*.py"))
 METHODS = {
@@ -191,3 +191,22 @@ def test_options_replace_nested_values(tmp_path: Path):
 def test_a_missing_config_is_named():
     with pytest.raises(FileNotFoundError, match="nothing"):
         load_config("nothing.py")
+
+
+@pytest.mark.parametrize(
+    ("option", "advice"),
+    [
+        ("optim_wraper.optimizer.lr", "did you mean optim_wrapper?"),
+        ("zzz", "it has "),
+        ("Model.channels", "mean model"),
+    ],
+)
+def test_a_misspelt_option_is_an_error(option: str, advice: str):
+    with pytest.raises(UnknownOption, match=f"simsiam_ccrop_coco.py has no .*{option}.*") as raised:
+        read_config(ROOT / "configs/simsiam_ccrop_coco.py", {option: 1})
+    assert advice in str(raised.value)
+
+
+def test_an_option_may_name_what_only_the_runner_knows():
+    config = read_config(ROOT / "configs/simsiam_ccrop_coco.py", {"load_from": "a.pth", "train_cfg.max_epochs": 3})
+    assert (config.load_from, config.train_cfg.max_epochs) == ("a.pth", 3)

@@ -28,7 +28,6 @@ from comparisons.measure import Arms
 from mmengine.config import Config, DictAction
 
 from ccrop.compute import fit_to_budget, set_epochs, step_cost
-from ccrop.datasets import MissingData
 from ccrop.rows import append_row, mean_and_spread, read_rows
 from ccrop.runner import build_runner, load_config, load_pretrained
 
@@ -201,7 +200,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if args.configs:
             measure_all(args)
         report(args.csv)
-    except (OSError, ValueError, MissingData) as error:
+    except (OSError, ValueError) as error:
         print(f"compare.py: {error}", file=sys.stderr)
         return 2
     return 0

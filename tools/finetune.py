@@ -17,7 +17,6 @@ from pathlib import Path
 from mmengine.config import Config, DictAction
 
 from ccrop.compat.checkpoint import UntrustedCheckpoint
-from ccrop.datasets import MissingData
 from ccrop.transfer import LR_FACTORS, Transfer, set_iterations, set_learning_rate, share_of
 
 IMAGES = "projects.detection_transfer.finetune"  # mmdet's configs do not name what fine-tunes them
@@ -79,7 +78,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             )
         set_learning_rate(config, *rates)
         figures = transfer.finetune(config, args.init, work_dir, args.labels, args.seed)
-    except (OSError, ValueError, MissingData, UntrustedCheckpoint) as error:
+    except (OSError, ValueError, UntrustedCheckpoint) as error:
         print(f"{parser.prog}: {error}", file=sys.stderr)
         return 2
     print(transfer.line(figures, transfer.data_name(Path(args.data_root or config.default_data_root))))

@@ -23,7 +23,6 @@ from mmengine.config import DictAction
 from ccrop import runner as pretraining
 from ccrop.compat.checkpoint import UntrustedCheckpoint
 from ccrop.compute import fit_to_budget
-from ccrop.datasets import MissingData
 from ccrop.hooks.checkpoint import latest_checkpoint
 from ccrop.rows import append_row, read_rows
 from ccrop.transfer.backbone import RANDOM
@@ -219,7 +218,7 @@ def main(
         if args.config:
             Comparison(transfer, args).run()
         report(args.csv, transfer, args.over)
-    except (OSError, ValueError, MissingData, UntrustedCheckpoint) as error:
+    except (OSError, ValueError, UntrustedCheckpoint) as error:
         print(f"compare.py: {error}", file=sys.stderr)
         return 2
     return 0

@@ -10,7 +10,7 @@ from mmengine.config import Config
 from mmengine.model import is_model_wrapper
 
 from ccrop.datasets import MissingData
-from ccrop.runner import dicts_of
+from ccrop.runner import dicts_of, read_config
 from ccrop.transfer import RANDOM, Transfer, build_runner
 from projects.detection_transfer.backbone import BackboneInitHook, backbone_weights
 from projects.detection_transfer.clusters import use_clusters
@@ -26,13 +26,11 @@ def load_config(path: str | Path, data_root: str | Path | None = None, options: 
         options: dotted keys and values over those of the config.
 
     Raises:
-        FileNotFoundError, MissingData: the config or the data are not there.
+        MissingData: the data are not there.
+        FileNotFoundError, UnknownOption: see :func:`ccrop.runner.read_config`.
         ValueError: see :mod:`projects.detection_transfer.data`.
     """
-    if not Path(path).is_file():
-        raise FileNotFoundError(f"config {path} does not exist")
-    config = Config.fromfile(path)
-    config.merge_from_dict(options or {})
+    config = read_config(path, options)
     root = Path(data_root or config.default_data_root)
     if not root.is_dir():
         raise MissingData(f"the data root {root} does not exist: name one by --data-root")

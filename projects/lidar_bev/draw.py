@@ -18,7 +18,6 @@ from mmengine.config import Config
 from mmengine.registry import DATASETS, MODELS
 
 from ccrop.compat.checkpoint import UntrustedCheckpoint, load_checkpoint
-from ccrop.datasets import MissingData
 from ccrop.datasets.base import spread
 from ccrop.hooks.checkpoint import latest_checkpoint
 from ccrop.runner import config_beside
@@ -107,7 +106,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         config = next(iter(loaded.values()))[0]
         models = {name: model for name, (_, model) in loaded.items()}
         picture(models, config.test_dataset, args.sweeps, args.score).savefig(args.out, dpi=100)
-    except (OSError, ValueError, MissingData, UntrustedCheckpoint) as error:
+    except (OSError, ValueError, UntrustedCheckpoint) as error:
         print(f"draw.py: {error}", file=sys.stderr)
         return 2
     print(f"wrote {args.out}")

@@ -12,7 +12,7 @@ from mmengine.logging import MMLogger
 from mmengine.registry import DATASETS
 
 from ccrop.datasets import MissingData
-from ccrop.runner import dicts_of
+from ccrop.runner import dicts_of, read_config
 from ccrop.transfer import RANDOM, Transfer, backbone_weights, build_runner
 from ccrop.transfer.backbone import BackboneInitHook
 from projects.lidar_bev.datasets import SweepDataset, UnreadableSweep
@@ -34,12 +34,10 @@ def load_config(path: str | Path, data_root: str | Path | None = None, options: 
         options: dotted keys and values over those of the config.
 
     Raises:
-        FileNotFoundError, MissingData: the config or the data are not there.
+        MissingData: the data are not there.
+        FileNotFoundError, UnknownOption: see :func:`ccrop.runner.read_config`.
     """
-    if not Path(path).is_file():
-        raise FileNotFoundError(f"config {path} does not exist")
-    config = Config.fromfile(path)
-    config.merge_from_dict(options or {})
+    config = read_config(path, options)
     root = Path(data_root or config.default_data_root)
     if not root.is_dir():
         advice = f"name one by --data-root{config.get('how_to_make_data', '')}"
