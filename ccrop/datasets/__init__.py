@@ -5,7 +5,7 @@ from ccrop.datasets.box_store import BoxStore
 from ccrop.datasets.classification import CIFAR10, CIFAR100, STL10, ImageNet, TinyImageNet
 from ccrop.datasets.coco import CocoImages, ObjectCrops
 from ccrop.datasets.folder import ImageFolder, ImageList
-from ccrop.datasets.reading import UnreadableImage, image_size, read_image
+from ccrop.datasets.reading import UnreadableFile, UnreadableImage, image_size, read_image
 from ccrop.datasets.samplers import InfiniteSeededSampler, SeededSampler, ShardedBatches
 
 __all__ = [
@@ -25,6 +25,7 @@ __all__ = [
     "SeededSampler",
     "ShardedBatches",
     "TinyImageNet",
+    "UnreadableFile",
     "UnreadableImage",
     "image_size",
     "read_image",

@@ -3,7 +3,7 @@
 import copy
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -15,7 +15,7 @@ from PIL import Image
 from torch import Tensor
 
 from ccrop.datasets.box_store import BoxStore, InvalidBoxes
-from ccrop.datasets.reading import IMAGE_SUFFIXES, UnreadableImage, read_image
+from ccrop.datasets.reading import IMAGE_SUFFIXES, UnreadableFile, read_image
 
 NO_BOXES = np.zeros((0, 5), dtype=np.float32)
 
@@ -25,15 +25,76 @@ class MissingData(FileNotFoundError):
 
 
 class LocatedDataset(BaseDataset):
-    """Files, and in which boxes of each something stands: what localisation needs of a data set.
+    """Files, and in which boxes of each something stands.
+
+    Random numbers depend on (seed, epoch, index) alone, whichever worker or rank draws them, which makes a
+    resumed run repeat an uninterrupted one. An unreadable file is marked in :attr:`unreadable` and the next
+    readable one takes its place.
+
+    Subclasses implement :meth:`load_data_list`, whose entries hold ``path`` (relative to the data root), and
+    :meth:`known`, and show their :attr:`layout` on disk, with ``{root}`` for the data root.
+
+    Args:
+        data_root: folder of the data.
+        pipeline: steps, each a callable from sample to sample or the config of one.
+        subset: use only this many files, evenly spaced over the sorted list, so over all classes alike.
 
     Attributes:
         boxes: of all files, once a hook has made a store for them.
         unit: what a file is called in logs.
     """
 
+    layout: ClassVar[str]
     unit: ClassVar[str]
     boxes: BoxStore | None = None
+
+    def __init__(
+        self, data_root: str | Path, pipeline: Sequence[dict[str, Any] | Callable] = (), subset: int | None = None
+    ) -> None:
+        if subset is not None and subset < 1:
+            raise ValueError(f"subset must be a positive number of {self.unit}s or None for all, got {subset}")
+        self.subset = subset
+        super().__init__(data_root=str(data_root), data_prefix={}, pipeline=[build_step(step) for step in pipeline])
+        self.unreadable = torch.zeros(len(self), dtype=torch.bool).share_memory_()
+
+    def filter_data(self) -> list[dict[str, Any]]:
+        if self.subset is None:
+            return self.data_list
+        return [self.data_list[i] for i in spread(len(self.data_list), self.subset)]
+
+    def __getitem__(self, key: int | tuple[int, int, int]) -> Any:
+        """The pipeline's result for a file.
+
+        Args:
+            key: its index, or (seed, epoch, index) as :class:`ccrop.datasets.SeededSampler` gives them.
+
+        Raises:
+            IndexError: the index is not in 0 to ``len(self) - 1``.
+            UnreadableFile: not one file of the data set is readable.
+        """
+        seed, epoch, index = (0, 0, key) if isinstance(key, int) else key
+        if not 0 <= index < len(self):
+            raise IndexError(f"{self.unit} {index} of {len(self)}")
+        rng = np.random.default_rng((seed, epoch, index))
+        for candidate in range(index, index + len(self)):
+            candidate %= len(self)
+            if self.unreadable[candidate]:
+                continue
+            try:
+                sample = self.known(candidate)
+            except UnreadableFile:
+                self.unreadable[candidate] = True
+                continue
+            return self.pipeline(sample | dict(index=candidate, rng=rng))
+        raise UnreadableFile(self.data_root, f"none of its {self.unit}s is readable")
+
+    def known(self, index: int) -> dict[str, Any]:
+        """A file's content and what is known of it, before the pipeline, without index and generator.
+
+        Raises:
+            UnreadableFile: names the file and what is wrong with it.
+        """
+        raise NotImplementedError
 
     def path(self, info: dict[str, Any]) -> Path:
         """Where the file of an entry of the list lies."""
@@ -68,71 +129,25 @@ class ImageDataset(LocatedDataset):
     """Reads an image, adds what is known of it, and hands it to the pipeline.
 
     A sample is ``dict(image, index, rng, boxes[, label])``: a PIL image (RGB, upright), its number, its own
-    random generator, its boxes ``(K, 5)`` from :attr:`boxes`, and its class where the data set has classes.
-    Random numbers depend on (seed, epoch, index) alone, whichever worker or rank draws them, which makes a
-    resumed run repeat an uninterrupted one. An unreadable image is marked in :attr:`unreadable` and the next
-    readable one takes its place.
-
-    Subclasses implement :meth:`load_data_list`, whose entries hold ``path`` (relative to the data root) and
-    perhaps ``label``, and show their :attr:`layout` on disk, with ``{root}`` for the data root.
-
-    Args:
-        data_root: folder of the data.
-        pipeline: configs of the steps, see :mod:`ccrop.views`.
-        subset: use only this many images, evenly spaced over the sorted list, so over all classes alike.
+    random generator, its boxes ``(K, 5)`` from :attr:`boxes`, and its class where the entry of the list has a
+    ``label``.
 
     Attributes:
         classes: names of the labels, in their order; empty where the data set names none.
     """
 
-    layout: ClassVar[str]
     unit = "image"
     classes: tuple[str, ...] = ()
-
-    def __init__(self, data_root: str | Path, pipeline: Sequence[dict[str, Any]] = (), subset: int | None = None):
-        if subset is not None and subset < 1:
-            raise ValueError(f"subset must be a positive number of images or None for all, got {subset}")
-        self.subset = subset
-        super().__init__(data_root=str(data_root), data_prefix={}, pipeline=[build_step(step) for step in pipeline])
-        self.unreadable = torch.zeros(len(self), dtype=torch.bool).share_memory_()
 
     def filter_data(self) -> list[dict[str, Any]]:
         if not self.data_list:
             raise MissingData(f"no image found in {self.data_root} (looked for {', '.join(IMAGE_SUFFIXES)})")
-        if self.subset is None or self.subset >= len(self.data_list):
-            return self.data_list
-        return [self.data_list[i] for i in spread(len(self.data_list), self.subset)]
+        return super().filter_data()
 
-    def __getitem__(self, key: int | tuple[int, int, int]) -> Any:
-        """The pipeline's result for an image.
-
-        Args:
-            key: its index, or (seed, epoch, index) as :class:`ccrop.datasets.SeededSampler` gives them.
-
-        Raises:
-            IndexError: the index is not in 0 to ``len(self) - 1``.
-            UnreadableImage: not one image of the data set is readable.
-        """
-        seed, epoch, index = (0, 0, key) if isinstance(key, int) else key
-        if not 0 <= index < len(self):
-            raise IndexError(f"image {index} of {len(self)}")
-        rng = np.random.default_rng((seed, epoch, index))
-        for candidate in range(index, index + len(self)):
-            candidate %= len(self)
-            if self.unreadable[candidate]:
-                continue
-            info = self.get_data_info(candidate)
-            try:
-                image = self.read(info)
-            except UnreadableImage:
-                self.unreadable[candidate] = True
-                continue
-            boxes = NO_BOXES if self.boxes is None else self.boxes[candidate]
-            sample = dict(image=image, index=candidate, rng=rng, boxes=boxes)
-            if "label" in info:
-                sample["label"] = info["label"]
-            return self.pipeline(sample)
-        raise UnreadableImage(self.data_root, "none of its images is readable")
+    def known(self, index: int) -> dict[str, Any]:
+        info = self.get_data_info(index)
+        sample = dict(image=self.read(info), boxes=NO_BOXES if self.boxes is None else self.boxes[index])
+        return sample | {"label": info["label"]} if "label" in info else sample
 
     def read(self, info: dict[str, Any]) -> Image.Image:
         """Decode an image (RGB, upright).

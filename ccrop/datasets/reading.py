@@ -14,12 +14,12 @@ TURNED = (5, 6, 7, 8)  # EXIF orientations that swap width and height
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
 
 
-class UnreadableImage(ValueError):
-    """An image file that cannot be read.
+class UnreadableFile(ValueError):
+    """A file of a data set that cannot be read.
 
     Attributes:
         path: the file.
-        reason: what is wrong with it.
+        reason: what is wrong with it, and what to do.
     """
 
     def __init__(self, path: str | os.PathLike, reason: str) -> None:
@@ -29,6 +29,10 @@ class UnreadableImage(ValueError):
 
     def __str__(self) -> str:
         return f"{os.fspath(self.path)}: {self.reason}"
+
+
+class UnreadableImage(UnreadableFile):
+    """An image file that cannot be read."""
 
 
 def read_image(path: str | os.PathLike) -> Image.Image:

@@ -12,7 +12,7 @@ from mmengine.runner import Runner
 class ReproducibleHook(Hook):
     """Seeds torch before every iteration from (seed, iteration, rank), for the augmentation on the device.
 
-    The workers' random numbers depend on (seed, epoch, index) already, see :class:`ccrop.datasets.ImageDataset`, so
+    The workers' random numbers depend on (seed, epoch, index) already, see :class:`ccrop.datasets.LocatedDataset`, so
     a resumed run needs no generator's state.
     """
 

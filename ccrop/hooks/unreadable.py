@@ -7,7 +7,7 @@ from mmengine.dist import all_reduce
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
-from ccrop.datasets import LocatedDataset
+from ccrop.datasets import LocatedDataset, UnreadableFile
 
 
 class TooManyUnreadable(RuntimeError):
@@ -60,9 +60,8 @@ class UnreadableImagesHook(Hook):
 
     @staticmethod
     def _reason(dataset: LocatedDataset, index: int) -> str:
-        info = dataset.get_data_info(index)
         try:
-            dataset.read(info)
-        except ValueError as error:
+            dataset.known(index)
+        except UnreadableFile as error:
             return str(error)
-        return f"{dataset.path(info)}: unreadable when it was first tried"
+        return f"{dataset.path(dataset.get_data_info(index))}: unreadable when it was first tried"

@@ -7,27 +7,16 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from ccrop.datasets.reading import UnreadableFile
+
 SWEEP_SUFFIXES = (".bin", ".npy", ".pcd", ".ply")
 XYZ = ("x", "y", "z")
 XYZI = ("x", "y", "z", "intensity")
 NEGATIVE = 0.05  # share of negative intensities above which the columns are not what they are said to be
 
 
-class UnreadableSweep(ValueError):
-    """A sweep file that cannot be read.
-
-    Attributes:
-        path: the file.
-        reason: what is wrong with it, and what to do.
-    """
-
-    def __init__(self, path: str | os.PathLike, reason: str) -> None:
-        super().__init__(path, reason)
-        self.path = path
-        self.reason = reason
-
-    def __str__(self) -> str:
-        return f"{os.fspath(self.path)}: {self.reason}"
+class UnreadableSweep(UnreadableFile):
+    """A sweep file that cannot be read."""
 
 
 def read_sweep(path: str | os.PathLike, columns: Sequence[str] = XYZI) -> NDArray[np.float32]:

@@ -6,7 +6,7 @@ import torch
 from PIL import Image
 from torch.utils.data import DataLoader
 
-from ccrop.datasets import BoxStore, ImageFolder, MissingData, UnreadableImage
+from ccrop.datasets import BoxStore, ImageFolder, MissingData, UnreadableFile
 from ccrop.datasets.base import list_images, spread
 
 
@@ -140,7 +140,7 @@ def test_nothing_readable_is_an_error(folder):
     for file in folder.iterdir():
         file.write_bytes(b"")
     dataset = ImageFolder(folder)
-    with pytest.raises(UnreadableImage, match="none of its images is readable") as caught:
+    with pytest.raises(UnreadableFile, match="none of its images is readable") as caught:
         dataset[0]
     assert str(folder) in str(caught.value)
     assert dataset.unreadable.all()

@@ -3,8 +3,8 @@ import pickle
 import numpy as np
 import pytest
 
-from ccrop.datasets import MissingData
-from projects.lidar_bev.datasets import SweepFolder, UnreadableSweep
+from ccrop.datasets import MissingData, UnreadableFile
+from projects.lidar_bev.datasets import SweepFolder
 
 XYZIR = ("x", "y", "z", "intensity", "ring")
 
@@ -79,7 +79,7 @@ def test_unreadable_and_empty_sweeps_are_counted_and_the_next_one_takes_their_pl
     assert dataset.unreadable.tolist() == [False, True, True, False]
     write(root / "drive" / "0.bin", np.zeros(3))
     write(root / "drive" / "3.bin", np.zeros(3))
-    with pytest.raises(UnreadableSweep, match="none of its sweeps is readable"):
+    with pytest.raises(UnreadableFile, match="none of its sweeps is readable"):
         SweepFolder(root)[0]
 
 
