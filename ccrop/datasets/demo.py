@@ -12,7 +12,6 @@ from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import cv2
 import numpy as np
@@ -20,6 +19,7 @@ from numpy.random import Generator
 from PIL import Image
 
 from .demo_drawing import HEIGHT, SHAPES, TEXTURES, WIDTH, Thing, draw_scene, make_thing, overlap
+from .generated import generate
 
 CLASSES = tuple(f"{texture} {shape}" for shape in SHAPES for texture in TEXTURES)
 SPLITS = ("train2017", "val2017")
@@ -44,27 +44,23 @@ def make_demo_set(
     Raises:
         FileExistsError: `root` exists and is something else.
     """
-    root = Path(root).absolute()
     if min(num_train, num_val) < 0:
         raise ValueError(f"the numbers of images must not be negative, got {num_train} and {num_val}")
-    wanted = {"version": VERSION, "num_train": num_train, "num_val": num_val, "seed": seed}
-    if _is_complete(root, wanted):
-        return
-    root.parent.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(prefix=f"{root.name}.partial-", dir=root.parent) as work:
-        draft = Path(work) / root.name
-        (draft / "annotations").mkdir(parents=True)
-        jobs = []
-        for split, count in zip(SPLITS, (num_train, num_val), strict=True):
-            (draft / split).mkdir()
-            jobs += [(split, index) for index in range(count)]
-        records = _draw_all(draft, jobs, seed, workers)
-        for split in SPLITS:
-            chosen = [record for job, record in zip(jobs, records, strict=True) if job[0] == split]
-            text = json.dumps(_coco(split, chosen, wanted), separators=(",", ":"))
-            (draft / "annotations" / f"instances_{split}.json").write_text(text)
-        (draft / "demo.json").write_text(json.dumps(wanted))
-        draft.replace(root)
+    recipe = {"version": VERSION, "num_train": num_train, "num_val": num_val, "seed": seed}
+    generate(root, recipe, "*2017/*.jpg", lambda folder: _fill(folder, recipe, workers))
+
+
+def _fill(folder: Path, recipe: dict, workers: int | None) -> None:
+    (folder / "annotations").mkdir()
+    jobs = []
+    for split, count in zip(SPLITS, (recipe["num_train"], recipe["num_val"]), strict=True):
+        (folder / split).mkdir()
+        jobs += [(split, index) for index in range(count)]
+    records = _draw_all(folder, jobs, recipe["seed"], workers)
+    for split in SPLITS:
+        chosen = [record for job, record in zip(jobs, records, strict=True) if job[0] == split]
+        text = json.dumps(_coco(split, chosen, recipe), separators=(",", ":"))
+        (folder / "annotations" / f"instances_{split}.json").write_text(text)
 
 
 def sample_layout(rng: Generator) -> tuple[list[Thing], np.ndarray, float]:
@@ -203,27 +199,3 @@ def _coco(split: str, records: list[list[dict]], parameters: dict) -> dict:
             {"id": number, "name": name, "supercategory": name.split()[1]} for number, name in enumerate(CLASSES, 1)
         ],
     }
-
-
-def _is_complete(root: Path, wanted: dict) -> bool:
-    """Whether `root` is the wanted set; False if there is nothing yet.
-
-    Raises:
-        FileExistsError: there is something else.
-    """
-    if not root.exists() or (root.is_dir() and not any(root.iterdir())):
-        return False
-    try:
-        found = json.loads((root / "demo.json").read_text())
-    except (OSError, ValueError):
-        found = "not a demo set"
-    if found == wanted and all(
-        len(list((root / split).glob("*.jpg"))) == wanted[key]
-        for split, key in zip(SPLITS, ("num_train", "num_val"), strict=True)
-    ):
-        return True
-    if found == wanted:
-        found = "a demo set from which images are missing"
-    raise FileExistsError(
-        f"{root} exists and is {found}, not the demo set {wanted}: choose another folder, or move this one away"
-    )

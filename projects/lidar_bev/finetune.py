@@ -12,6 +12,7 @@ from mmengine.logging import MMLogger
 from mmengine.registry import DATASETS
 
 from ccrop.datasets import MissingData
+from ccrop.datasets.generated import RECIPE
 from ccrop.runner import dicts_of, read_config
 from ccrop.transfer import RANDOM, Transfer, backbone_weights, build_runner
 from ccrop.transfer.backbone import BackboneInitHook
@@ -59,7 +60,7 @@ def data_name(root: str | Path) -> str:
 
 
 def is_simulated(root: str | Path) -> bool:
-    return Path(root, "demo.json").is_file()
+    return Path(root, RECIPE).is_file()
 
 
 def finetune(

@@ -1,15 +1,15 @@
 """The LiDAR demo set: simulated sweeps in KITTI's own format, drawn from a seed."""
 
-import json
 import os
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 
+from ccrop.datasets.generated import generate
 from projects.lidar_bev.datasets.kitti_format import (
     Calibration,
     Objects,
@@ -54,26 +54,22 @@ def make_demo_sweeps(
     Raises:
         FileExistsError: `root` exists and is something else.
     """
-    root = Path(root).absolute()
     if min(num_train, num_val) < 0:
         raise ValueError(f"the numbers of sweeps must not be negative, got {num_train} and {num_val}")
     if sensor not in SENSORS:
         raise ValueError(f"sensor must be one of {', '.join(SENSORS)}, got {sensor!r}")
-    wanted = dict(version=VERSION, num_train=num_train, num_val=num_val, sensor=sensor, seed=seed)
-    if _is_complete(root, wanted):
-        return
-    root.parent.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(prefix=f"{root.name}.partial-", dir=root.parent) as work:
-        draft = Path(work) / root.name
-        for folder in ("velodyne", "label_2", "label_360", "calib"):
-            (draft / "training" / folder).mkdir(parents=True)
-        (draft / "ImageSets").mkdir()
-        total = num_train + num_val
-        for split, numbers in zip(SPLITS, (range(num_train), range(num_train, total)), strict=True):
-            (draft / "ImageSets" / f"{split}.txt").write_text("".join(f"{number:06d}\n" for number in numbers))
-        _simulate_all(draft / "training", total, sensor, seed, workers)
-        (draft / "demo.json").write_text(json.dumps(wanted))
-        draft.replace(root)
+    recipe = dict(version=VERSION, num_train=num_train, num_val=num_val, sensor=sensor, seed=seed)
+    generate(root, recipe, "training/velodyne/*.bin", lambda folder: _fill(folder, recipe, workers))
+
+
+def _fill(root: Path, recipe: dict[str, Any], workers: int | None) -> None:
+    for folder in ("velodyne", "label_2", "label_360", "calib"):
+        (root / "training" / folder).mkdir(parents=True)
+    (root / "ImageSets").mkdir()
+    num_train, total = recipe["num_train"], recipe["num_train"] + recipe["num_val"]
+    for split, numbers in zip(SPLITS, (range(num_train), range(num_train, total)), strict=True):
+        (root / "ImageSets" / f"{split}.txt").write_text("".join(f"{number:06d}\n" for number in numbers))
+    _simulate_all(root / "training", total, recipe["sensor"], recipe["seed"], workers)
 
 
 def _simulate_all(folder: Path, total: int, sensor: str, seed: int, workers: int | None) -> None:
@@ -110,25 +106,3 @@ def _simulate(folder: Path, sensor: str, seed: int, number: int) -> None:
     write_calibration(folder / "calib" / f"{name}.txt", CALIBRATION)
     write_objects(folder / "label_2" / f"{name}.txt", objects.only(met & (truncated < MOST_TRUNCATED)), CALIBRATION)
     write_objects(folder / "label_360" / f"{name}.txt", around.only(met), CALIBRATION)
-
-
-def _is_complete(root: Path, wanted: dict) -> bool:
-    """Whether `root` is the wanted set; False if there is nothing yet.
-
-    Raises:
-        FileExistsError: there is something else.
-    """
-    if not root.exists() or (root.is_dir() and not any(root.iterdir())):
-        return False
-    try:
-        found = json.loads((root / "demo.json").read_text())
-    except (OSError, ValueError):
-        found = "not a LiDAR demo set"
-    number = len(list((root / "training" / "velodyne").glob("*.bin")))
-    if found == wanted and number == wanted["num_train"] + wanted["num_val"]:
-        return True
-    if found == wanted:
-        found = "a LiDAR demo set from which sweeps are missing"
-    raise FileExistsError(
-        f"{root} exists and is {found}, not the demo set {wanted}: choose another folder, or move this one away"
-    )
