@@ -16,25 +16,35 @@ from ccrop.hooks.checkpoint import latest_checkpoint
 
 
 class CollapseError(RuntimeError):
-    """The embedding has collapsed to a point and ``stop_on_collapse`` is set."""
+    """The embedding has collapsed and ``stop_on_collapse`` is set."""
 
 
 class HealthHook(Hook):
     """Logs z-std x sqrt(d) and the effective rank of z; a collapse warns loudly or stops the run.
 
-    Collapsed is an epoch in which z-std x sqrt(d) stays below ``threshold`` throughout. The last checkpoint before it
-    is kept as ``last_healthy.pth`` whatever happens later.
+    Collapsed is an epoch in which z-std x sqrt(d) stays below ``threshold`` throughout (z is a point), or which ends
+    with an effective rank below ``min_rank`` (z is a line: so ends SimSiam without stop-gradient or predictor, at a
+    z-std of 0.2, see ``configs/ablations/``). The last checkpoint before it is kept as ``last_healthy.pth`` whatever
+    happens later.
 
     Args:
         threshold: of z-std x sqrt(d), which is about 1 in a healthy run (see :func:`ccrop.evaluation.embedding_std`).
+        min_rank: of the effective rank, which is above 10 in a healthy run.
         stop_on_collapse: raise :class:`CollapseError` at the end of a collapsed epoch, before it is saved.
         rank_samples: embeddings of the end of an epoch over which the effective rank is taken.
     """
 
     priority = "ABOVE_NORMAL"
 
-    def __init__(self, threshold: float = 0.1, stop_on_collapse: bool = False, rank_samples: int = 512) -> None:
+    def __init__(
+        self,
+        threshold: float = 0.1,
+        min_rank: float = 2.0,
+        stop_on_collapse: bool = False,
+        rank_samples: int = 512,
+    ) -> None:
         self.threshold = threshold
+        self.min_rank = min_rank
         self.stop_on_collapse = stop_on_collapse
         self.rank_samples = rank_samples
         self._stds: list[Tensor] = []
@@ -62,20 +72,27 @@ class HealthHook(Hook):
         all_reduce(highest, "max")
         all_reduce(mean, "mean")
         recent = torch.cat(self._recent)[-self.rank_samples :]
-        rank = effective_rank(recent) if recent.isfinite().all() and recent.any() else torch.tensor(0.0)
+        rank = effective_rank(recent) if recent.isfinite().all() and recent.any() else mean.new_zeros(())
+        all_reduce(rank, "mean")
         runner.message_hub.update_scalar("epoch/z_std", mean.item())
         runner.message_hub.update_scalar("epoch/rank", rank.item())
         if not highest >= self.threshold:
-            self._report_collapse(runner, highest.item())
+            self._report_collapse(
+                runner, f"z-std x sqrt(d) never exceeded {highest:.4f} (healthy is about 1, the limit {self.threshold})"
+            )
+        elif rank < self.min_rank:
+            self._report_collapse(
+                runner, f"the effective rank of z fell to {rank:.2f} (healthy is above 10, the limit {self.min_rank})"
+            )
 
-    def _report_collapse(self, runner: Runner, highest: float) -> None:
+    def _report_collapse(self, runner: Runner, finding: str) -> None:
         healthy = os.path.join(runner.work_dir, "last_healthy.pth")
         latest = latest_checkpoint(runner.work_dir)
         if latest is not None and is_main_process() and not os.path.exists(healthy):
             _keep(latest, healthy)
         message = (
-            f"COLLAPSE: z-std x sqrt(d) never exceeded {highest:.4f} in epoch {runner.epoch + 1} (healthy is about 1, "
-            f"the limit {self.threshold}). Lower the learning rate, check batch size, augmentation and that BN trains; "
+            f"COLLAPSE in epoch {runner.epoch + 1}: {finding}. Lower the learning rate, check batch size, augmentation "
+            "and that BN trains; "
             + (f"the last healthy checkpoint is kept as {healthy}" if latest else "no checkpoint was written before")
         )
         if self.stop_on_collapse:

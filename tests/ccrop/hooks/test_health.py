@@ -93,8 +93,7 @@ def test_epochs_are_judged_one_by_one(runner, warnings):
 def test_collapsed_epoch_warns_and_keeps_the_checkpoint_before_it(runner, warnings, tmp_path):
     run_epoch(HealthHook(), runner, [collapsed(seed) for seed in range(3)])
     (message,) = warnings
-    assert "COLLAPSE" in message
-    assert "in epoch 5" in message
+    assert "COLLAPSE in epoch 5" in message
     assert "the limit 0.1" in message
     assert f"kept as {tmp_path / 'last_healthy.pth'}" in message
     (tmp_path / "epoch_4.pth").unlink()
@@ -102,7 +101,7 @@ def test_collapsed_epoch_warns_and_keeps_the_checkpoint_before_it(runner, warnin
 
 
 def test_collapse_stops_the_run_where_asked_to(runner, warnings, tmp_path):
-    with pytest.raises(CollapseError, match=r"COLLAPSE: .* never exceeded 0\.00\d+ in epoch 5"):
+    with pytest.raises(CollapseError, match=r"COLLAPSE in epoch 5: .* never exceeded 0\.00\d+"):
         run_epoch(HealthHook(stop_on_collapse=True), runner, [collapsed(), collapsed(1)])
     assert (tmp_path / "last_healthy.pth").read_text() == "epoch 4"
     assert warnings == []
@@ -127,6 +126,24 @@ def test_rank_of_nan_and_of_zeros_is_zero(runner, warnings):
         run_epoch(HealthHook(), runner, [z])
         assert value(runner, "rank") == 0
     assert len(warnings) == 2
+
+
+def line(noise):
+    """Embeddings that differ along one direction alone, but for the noise: z-std x sqrt(d) is 1."""
+    signs = torch.where(torch.arange(32) % 2 == 0, 1.0, -1.0)
+    return signs[:, None] + noise * healthy()
+
+
+def test_a_line_is_a_collapse_though_z_std_is_healthy(runner, warnings):
+    run_epoch(HealthHook(), runner, [line(0.01), line(0.01)])
+    assert value(runner, "z_std") == pytest.approx(1, abs=0.01)
+    assert 1 < value(runner, "rank") < 2
+    (message,) = warnings
+    assert f"COLLAPSE in epoch 5: the effective rank of z fell to {value(runner, 'rank'):.2f}" in message
+    run_epoch(HealthHook(stop_on_collapse=True, min_rank=1.0), runner, [line(0.01)])
+    run_epoch(HealthHook(stop_on_collapse=True), runner, [line(1.0)])
+    with pytest.raises(CollapseError, match=r"the limit 2\.0"):
+        run_epoch(HealthHook(stop_on_collapse=True), runner, [line(0.01)])
 
 
 @pytest.mark.parametrize(("threshold", "collapses"), [(0.9, False), (1.1, True)])
