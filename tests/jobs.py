@@ -26,7 +26,8 @@ def tool(name: str, *arguments: str | Path, before: tuple[str, ...] = ()) -> lis
 
 
 def environment() -> dict[str, str]:
-    return os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+    path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
+    return os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": path}
 
 
 def run(command: list[str], folder: Path) -> subprocess.CompletedProcess[str]:

@@ -55,9 +55,9 @@ class SingleObject:
             columns, rows = _peaks(heatmap, image_size)
         x0, x1 = _extent(columns > self.threshold)
         y0, y1 = _extent(rows > self.threshold)
-        boxes = torch.stack([x0, y0, x1, y1, torch.ones_like(x0)], dim=-1)
-        whole = boxes.new_tensor([0.0, 0.0, 1.0, 1.0, 0.0])
-        boxes = torch.where(torch.isfinite(x0)[:, None], boxes, whole)
+        signal = torch.isfinite(x0)
+        corners = [*(low.where(signal, 0.0) for low in (x0, y0)), *(high.where(signal, 1.0) for high in (x1, y1))]
+        boxes = torch.stack([*corners, signal.to(x0.dtype)], dim=-1)
         boxes = boxes_in_image(boxes[:, None], valid)
         return boxes, torch.ones(len(boxes), dtype=torch.long, device=boxes.device)
 

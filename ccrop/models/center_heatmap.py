@@ -65,7 +65,7 @@ def cluster_heatmaps(
     """
     num, max_boxes = boxes.shape[:2]
     height, width = shape
-    to_cells = transforms.float() * transforms.new_tensor([width, height], dtype=torch.float32)[:, None]
+    to_cells = torch.stack([transforms[:, 0].float() * width, transforms[:, 1].float() * height], dim=1)
     middles = (boxes[..., :2] + boxes[..., 2:4]) / 2
     centers = torch.einsum("nij,nkj->nki", to_cells[..., :2], middles.float()) + to_cells[:, None, :, 2]
     # a side keeps its length when the view is turned

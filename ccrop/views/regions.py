@@ -121,7 +121,7 @@ def window_pairs(
     num = len(transforms)
     exists = torch.arange(boxes.shape[1], device=boxes.device) < counts[:, None]
     seen = transformed(boxes[:, None], transforms)
-    shown = rectangles.intersection(seen, seen.new_tensor([0, 0, 1, 1])) >= min_visible * rectangles.area(seen)
+    shown = rectangles.area(seen.clamp(0, 1)) >= min_visible * rectangles.area(seen)
     usable = shown.all(dim=1) & exists & (rectangles.area(boxes) > 0)
 
     base = _background(boxes, exists, transforms, noise)
@@ -158,9 +158,9 @@ def pooled_windows(maps: Tensor, windows: Tensor, size: int) -> Tensor:
     """
     num, per_image = windows.shape[:2]
     height, width = maps.shape[2:]
-    corners = windows.float() * windows.new_tensor([width, height, width, height], dtype=torch.float32)
+    corners = torch.stack([windows.float()[..., 0::2] * width, windows.float()[..., 1::2] * height], dim=-1)
     image = torch.arange(num, device=maps.device, dtype=torch.float32).repeat_interleave(per_image)
-    rois = torch.cat([image[:, None], corners.flatten(0, 1)], dim=1)
+    rois = torch.cat([image[:, None], corners.view(-1, 4)], dim=1)
     samples = max(1, 4 // size)
     return roi_align(maps.float(), rois, size, sampling_ratio=samples, aligned=True).flatten(1)
 
@@ -168,7 +168,8 @@ def pooled_windows(maps: Tensor, windows: Tensor, size: int) -> Tensor:
 def _background(boxes: Tensor, exists: Tensor, transforms: Tensor, noise: WindowNoise) -> Tensor:
     """Boxes ``(N, W, 4)`` in the shared frame, in places that all views show and clusters do not fill."""
     inverse = _inverse(transforms[:, 0])
-    sixth = transformed(boxes.new_tensor([[-1 / 12, -1 / 12, 1 / 12, 1 / 12]]).expand(len(boxes), 1, 4), inverse)
+    corners = (torch.arange(4, device=boxes.device) // 2 - 0.5) / 6  # of a square of a sixth of the view
+    sixth = transformed(corners.expand(len(boxes), 1, 4), inverse)
     own = (sixth[..., 2:] - sixth[..., :2]).expand(-1, noise.size.shape[1], 2)
     if boxes.shape[1]:
         # the existing boxes of the batch in front, one of them for each window
