@@ -20,6 +20,7 @@ from torch import nn
 
 from ccrop.compat.checkpoint import install_safe_checkpoints, load_checkpoint
 from ccrop.compat.distributed import init_distributed
+from ccrop.compat.workers import stop_workers
 from ccrop.datasets import MissingData
 from ccrop.datasets.demo import make_demo_set
 from ccrop.hooks.checkpoint import latest_checkpoint
@@ -59,7 +60,7 @@ class BriefRunner(Runner):
 
 
 class PretrainRunner(BriefRunner):
-    """A runner whose learning rate counts accumulated batches, and whose log ends as it began."""
+    """A runner whose learning rate counts accumulated batches, whose log ends as it began, and whose workers end, too."""
 
     def scale_lr(self, optim_wrapper: OptimWrapper, auto_scale_lr: dict[str, Any] | None = None) -> None:
         """The learning rate follows the images of a step, which are several batches where gradients accumulate."""
@@ -70,6 +71,7 @@ class PretrainRunner(BriefRunner):
 
     def train(self) -> nn.Module:
         model = super().train()
+        stop_workers(self.train_dataloader)
         self.logger.info(f"Done after {self.epoch} epochs. {self.cfg.headline}")
         return model
 
