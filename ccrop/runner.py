@@ -60,7 +60,7 @@ class BriefRunner(Runner):
 
 
 class PretrainRunner(BriefRunner):
-    """A runner whose learning rate counts accumulated batches, whose log ends as it began, and whose workers end too."""
+    """A runner whose learning rate counts accumulated batches, whose log ends as it began and whose workers end."""
 
     def scale_lr(self, optim_wrapper: OptimWrapper, auto_scale_lr: dict[str, Any] | None = None) -> None:
         """The learning rate follows the images of a step, which are several batches where gradients accumulate."""
