@@ -107,15 +107,14 @@ def name_of(path: str, args: argparse.Namespace) -> str:
     return Path(path).stem + args.tag
 
 
-def summary(rows: Sequence[dict[str, str]], data: str, measure: Measure) -> Arms:
+def summary(rows: Sequence[dict[str, str]], measure: Measure) -> Arms:
     """Figures of all seeds by arm, in the order of the rows, and column."""
     arms: Arms = {}
     for row in rows:
-        if row["data"] == data:
-            columns = arms.setdefault(row["arm"], {name: [] for name in measure.shown})
-            for name in measure.shown:
-                if row[name]:
-                    columns[name].append(100 * float(row[name]))
+        columns = arms.setdefault(row["arm"], {name: [] for name in measure.shown})
+        for name in measure.shown:
+            if row[name]:
+                columns[name].append(100 * float(row[name]))
     return arms
 
 
@@ -125,7 +124,7 @@ def markdown(arms: Arms, data: str, measure: Measure) -> str:
     header = [f"{data}, {'/'.join(map(str, sorted(seeds)))} seeds, %", *measure.shown.values()]
     lines = [header, ["---"] * len(header)]
     lines += [[arm.replace("_", " "), *map(mean_and_spread, columns.values())] for arm, columns in arms.items()]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines) + measure.note(arms)
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def plot(arms: Arms, data: str, measure: Measure, file: Path) -> None:
@@ -150,8 +149,9 @@ def report(file: Path) -> None:
     rows = read_rows(file, columns_of(measure))
     tables = []
     for data in dict.fromkeys(row["data"] for row in rows):
-        arms = summary(rows, data, measure)
-        tables.append(markdown(arms, data, measure))
+        of_data = [row for row in rows if row["data"] == data]
+        arms = summary(of_data, measure)
+        tables += filter(None, (markdown(arms, data, measure), measure.note(of_data)))
         plot(arms, data, measure, file.with_name(f"{file.stem}_{data}.png"))
     text = "\n\n".join(tables) + "\n"
     file.with_suffix(".md").write_text(text)

@@ -115,3 +115,25 @@ def test_images_with_classes_are_measured_by_knn_and_linear(colours: Path, tmp_p
     assert "ccrop over rcrop, points, mean of 1: " in done.stdout
     assert f"linear {gained:+.2f}" in done.stdout
     assert (tmp_path / f"c_{colours.name}.png").stat().st_size > 5000
+
+
+def test_gains_are_of_seeds_that_both_have_in_the_mean_over_methods():
+    figures = {
+        ("a_rcrop_cifar10", "0"): 0.50,
+        ("a_rcrop_cifar10", "1"): 0.70,
+        ("a_ccrop_cifar10_k0.1", "1"): 0.80,
+        ("b_rcrop_cifar10", "0"): 0.40,
+        ("b_rcrop_cifar10", "1"): 0.40,
+        ("b_ccrop_cifar10_k0.1", "0"): 0.41,
+        ("b_ccrop_cifar10_k0.1", "1"): 0.43,
+        ("b_ccrop_cifar10", "0"): 0.30,
+        ("b_ccrop_cifar100", "0"): 0.90,
+        ("b_simccrop_cifar10", "0"): 0.90,
+    }
+    columns = classes.MEASURE.columns
+    table = [dict(arm=arm, seed=seed) | dict.fromkeys(columns, str(value)) for (arm, seed), value in figures.items()]
+    assert classes.gains(table).splitlines() == [
+        "- ccrop_k0.1 over rcrop, points, mean of 2: kNN, k 20 +6.00, kNN, k 200 +6.00, linear +6.00",
+        "- ccrop over rcrop, points, mean of 1: kNN, k 20 -10.00, kNN, k 200 -10.00, linear -10.00",
+    ]
+    assert classes.gains(table[:2]) == ""

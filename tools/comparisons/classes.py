@@ -1,6 +1,7 @@
 """kNN and linear classification of whole images."""
 
 import argparse
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -9,7 +10,7 @@ from mmengine.config import Config
 
 from ccrop.evaluation import knn_accuracy, linear_probe
 from ccrop.models import Siamese
-from comparisons.measure import Arms, Measure
+from comparisons.measure import Measure
 
 NEIGHBOURS = (20, 200)
 RANDOM, OWN = "rcrop", "ccrop"
@@ -29,16 +30,23 @@ def measured(config: Config, model: Siamese, args: argparse.Namespace) -> dict[s
     return row | dict(linear=max((predicted == labels).float().mean().item() for predicted in found.values()))
 
 
-def gains(arms: Arms) -> str:
-    """What ContrastiveCrop gives over random crops, in the mean over the methods of which both were measured."""
-    pairs = [(arm, arm.replace(OWN, RANDOM)) for arm in arms if OWN in arm and arm.replace(OWN, RANDOM) in arms]
-    if not pairs:
-        return ""
-    parts = []
-    for name, title in MEASURE.shown.items():
-        gained = [np.mean(arms[own][name]) - np.mean(arms[other][name]) for own, other in pairs]
-        parts.append(f"{title} {np.mean(gained):+.2f}")
-    return f"\n{OWN} over {RANDOM}, points, mean of {len(pairs)}: {', '.join(parts)}"
+def gains(rows: Sequence[dict[str, str]]) -> str:
+    """What ContrastiveCrop gives over random crops in the mean over methods, on seeds that both have; a line a variant."""
+    runs = {(row["arm"], row["seed"]): np.array([100 * float(row[name]) for name in MEASURE.shown]) for row in rows}
+    gained: dict[str, dict[str, list[np.ndarray]]] = {}
+    for (arm, seed), figures in runs.items():
+        named_alike = arm.replace(OWN, RANDOM)
+        baselines = [other for other, _ in runs if RANDOM in other and f"{named_alike}_".startswith(f"{other}_")]
+        baseline = max(baselines, key=len, default=arm)
+        if baseline != arm and (baseline, seed) in runs:
+            variant = OWN + named_alike.removeprefix(baseline)
+            gained.setdefault(variant, {}).setdefault(baseline, []).append(figures - runs[baseline, seed])
+    lines = []
+    for variant, methods in gained.items():
+        mean = np.mean([np.mean(seeds, axis=0) for seeds in methods.values()], axis=0)
+        points = ", ".join(f"{title} {value:+.2f}" for title, value in zip(MEASURE.shown.values(), mean, strict=True))
+        lines.append(f"- {variant} over {RANDOM}, points, mean of {len(methods)}: {points}")
+    return "\n".join(lines)
 
 
 MEASURE = Measure(

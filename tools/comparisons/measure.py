@@ -1,7 +1,7 @@
 """What a kind of comparison has of its own."""
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from mmengine.config import Config
@@ -23,7 +23,7 @@ class Measure(NamedTuple):
         fits: whether a config's data can be measured so.
         model: figures of a model in eval mode.
         dataset: figures of the training set as the run left it.
-        note: what follows a table.
+        note: what follows a table of these rows.
     """
 
     columns: tuple[str, ...]
@@ -32,4 +32,4 @@ class Measure(NamedTuple):
     fits: Callable[[Config], bool]
     model: Callable[[Config, Siamese, argparse.Namespace], dict[str, float]]
     dataset: Callable[[ImageDataset], dict[str, float]] = lambda _: {}
-    note: Callable[[Arms], str] = lambda _: ""
+    note: Callable[[Sequence[dict[str, str]]], str] = lambda _: ""
