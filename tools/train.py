@@ -14,7 +14,7 @@ from mmengine.config import DictAction
 from ccrop.compat.checkpoint import UntrustedCheckpoint
 from ccrop.hooks.health import CollapseError
 from ccrop.hooks.unreadable import TooManyUnreadable
-from ccrop.runner import UnknownOption, build_runner, load_config
+from ccrop.runner import build_runner, load_config
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -33,7 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         config = load_config(args.config, args.data_root, args.cfg_options)
         build_runner(config, args.work_dir, args.resume, args.amp, args.seed, args.launcher).train()
-    except (OSError, UnknownOption, UntrustedCheckpoint, CollapseError, TooManyUnreadable) as error:
+    except (OSError, ValueError, UntrustedCheckpoint, CollapseError, TooManyUnreadable) as error:
         print(f"{parser.prog}: {error}", file=sys.stderr)
         return 2
     return 0

@@ -77,6 +77,16 @@ def test_a_folder_has_no_default_place(tmp_path: Path):
     assert "--data-root" in done.stdout
 
 
+def test_a_setting_out_of_its_range_is_one_line(demo_root: Path, tmp_path: Path):
+    options = ("train_dataloader.num_workers=0", "train_dataloader.dataset.subset=-5")
+    config = CONFIGS / "simsiam_rcrop_demo.py"
+    done = run(tool("train.py", config, "--data-root", demo_root, "--cfg-options", *options), tmp_path)
+    assert done.returncode == 2
+    last = done.stdout.splitlines()[-1]
+    assert last == "train.py: subset must be a positive number of images or None for all, got -5"
+    assert "Traceback" not in done.stdout
+
+
 def test_killed_and_resumed_it_ends_as_if_never_killed(demo_root: Path, tmp_path: Path):
     arguments = (CONFIGS / "simsiam_ccrop_demo.py", "--data-root", demo_root)
     whole = run(tool("train.py", *arguments, "--work-dir", "whole", *SMALL), tmp_path)

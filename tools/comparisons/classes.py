@@ -31,7 +31,7 @@ def measured(config: Config, model: Siamese, args: argparse.Namespace) -> dict[s
 
 
 def gains(rows: Sequence[dict[str, str]]) -> str:
-    """What ContrastiveCrop gives over random crops in the mean over methods, on seeds that both have; a line a variant."""
+    """What each variant of ContrastiveCrop gives over random crops, on seeds that both have: the mean over methods."""
     runs = {(row["arm"], row["seed"]): np.array([100 * float(row[name]) for name in MEASURE.shown]) for row in rows}
     gained: dict[str, dict[str, list[np.ndarray]]] = {}
     for (arm, seed), figures in runs.items():
