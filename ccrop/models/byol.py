@@ -26,7 +26,7 @@ class BYOL(MomentumSiamese):
     The momentum rises from ``momentum`` to 1 by a cosine over the run.
 
     Args:
-        backbone, data_preprocessor, regions, channels_last: see :class:`ccrop.models.Siamese`.
+        backbone, kwargs: see :class:`ccrop.models.Siamese`.
         in_channels: C of the backbone's coarsest level, or of all pooled levels of ``regions``.
         channels: hidden width of projector and predictor; 4096 in the paper.
         out_channels: d, width of projections and predictions; 256 in the paper.
@@ -40,13 +40,10 @@ class BYOL(MomentumSiamese):
         channels: int = 4096,
         out_channels: int = 256,
         momentum: float = 0.996,
-        data_preprocessor: dict[str, Any] | None = None,
-        regions: dict[str, Any] | None = None,
-        channels_last: bool = False,
-        init_cfg: dict[str, Any] | None = None,
+        **kwargs: Any,
     ) -> None:
         projector = heads.mlp(in_channels, channels, out_channels)
-        super().__init__(backbone, projector, momentum, data_preprocessor, regions, channels_last, init_cfg)
+        super().__init__(backbone, projector, momentum, **kwargs)
         self.predictor = heads.predictor(out_channels, channels)
 
     def loss(self, views: list[Tensor], pool: Pool = average) -> dict[str, Tensor]:

@@ -29,7 +29,7 @@ class MomentumSiamese(Siamese):
     Args:
         projector: head of the online network; the target gets a copy.
         momentum: share of the target's weights that a step keeps.
-        backbone, data_preprocessor, regions, channels_last: see :class:`ccrop.models.Siamese`.
+        backbone, kwargs: see :class:`ccrop.models.Siamese`.
     """
 
     def __init__(
@@ -37,12 +37,9 @@ class MomentumSiamese(Siamese):
         backbone: dict[str, Any],
         projector: nn.Module,
         momentum: float,
-        data_preprocessor: dict[str, Any] | None = None,
-        regions: dict[str, Any] | None = None,
-        channels_last: bool = False,
-        init_cfg: dict[str, Any] | None = None,
+        **kwargs: Any,
     ) -> None:
-        super().__init__(backbone, data_preprocessor, regions, channels_last, init_cfg)
+        super().__init__(backbone, **kwargs)
         if not 0 <= momentum <= 1:
             raise ValueError(f"momentum must lie in [0, 1], got {momentum}")
         self.projector = projector

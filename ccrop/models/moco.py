@@ -51,7 +51,7 @@ class MoCo(MomentumSiamese):
     query and its key share no batch statistics; with SyncBN they are not shuffled.
 
     Args:
-        backbone, data_preprocessor, regions, channels_last: see :class:`ccrop.models.Siamese`.
+        backbone, kwargs: see :class:`ccrop.models.Siamese`.
         in_channels: C of the backbone's coarsest level, or of all pooled levels of ``regions``.
         channels: hidden width of the head, 2048 in v2; v1 has no hidden layer.
         out_channels: d, width of queries and keys; 128 in the papers.
@@ -71,13 +71,10 @@ class MoCo(MomentumSiamese):
         queue_size: int = 65536,
         momentum: float = 0.999,
         temperature: float = 0.2,
-        data_preprocessor: dict[str, Any] | None = None,
-        regions: dict[str, Any] | None = None,
-        channels_last: bool = False,
-        init_cfg: dict[str, Any] | None = None,
+        **kwargs: Any,
     ) -> None:
         projector = heads.without_bn(in_channels, channels, out_channels, num_layers)
-        super().__init__(backbone, projector, momentum, data_preprocessor, regions, channels_last, init_cfg)
+        super().__init__(backbone, projector, momentum, **kwargs)
         self.queue = Queue(queue_size, out_channels)
         self.temperature = temperature
 

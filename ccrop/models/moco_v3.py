@@ -32,7 +32,7 @@ class MoCoV3(MomentumSiamese):
     The momentum rises from ``momentum`` to 1 by a cosine over the run.
 
     Args:
-        backbone, data_preprocessor, regions, channels_last: see :class:`ccrop.models.Siamese`.
+        backbone, kwargs: see :class:`ccrop.models.Siamese`.
         in_channels: C of the backbone's coarsest level, or of all pooled levels of ``regions``.
         channels: hidden width of projector and predictor; 4096 in the paper.
         out_channels: d, width of queries and keys; 256 in the paper.
@@ -48,13 +48,10 @@ class MoCoV3(MomentumSiamese):
         out_channels: int = 256,
         momentum: float = 0.99,
         temperature: float = 1.0,
-        data_preprocessor: dict[str, Any] | None = None,
-        regions: dict[str, Any] | None = None,
-        channels_last: bool = False,
-        init_cfg: dict[str, Any] | None = None,
+        **kwargs: Any,
     ) -> None:
         projector = heads.projector(in_channels, channels, out_channels, num_layers=2)
-        super().__init__(backbone, projector, momentum, data_preprocessor, regions, channels_last, init_cfg)
+        super().__init__(backbone, projector, momentum, **kwargs)
         self.predictor = heads.predictor(out_channels, channels)
         self.temperature = temperature
 

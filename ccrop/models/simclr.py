@@ -37,7 +37,7 @@ class SimCLR(Siamese):
     """Two views attract each other, all other vectors of the batch repel.
 
     Args:
-        backbone, data_preprocessor, regions, channels_last: see :class:`ccrop.models.Siamese`.
+        backbone, kwargs: see :class:`ccrop.models.Siamese`.
         in_channels: C of the backbone's coarsest level, or of all pooled levels of ``regions``.
         channels: hidden width of the projector.
         out_channels: d, width of z; 128 in the paper.
@@ -53,12 +53,9 @@ class SimCLR(Siamese):
         out_channels: int = 128,
         num_layers: int = 2,
         temperature: float = 0.2,
-        data_preprocessor: dict[str, Any] | None = None,
-        regions: dict[str, Any] | None = None,
-        channels_last: bool = False,
-        init_cfg: dict[str, Any] | None = None,
+        **kwargs: Any,
     ) -> None:
-        super().__init__(backbone, data_preprocessor, regions, channels_last, init_cfg)
+        super().__init__(backbone, **kwargs)
         self.projector = heads.projector(in_channels, channels, out_channels, num_layers)
         self.temperature = temperature
 

@@ -27,7 +27,7 @@ class SimSiam(Siamese):
     """Two views, one backbone, a predictor on one side and a stop-gradient on the other.
 
     Args:
-        backbone, data_preprocessor, regions, channels_last: see :class:`ccrop.models.Siamese`.
+        backbone, kwargs: see :class:`ccrop.models.Siamese`.
         in_channels: C of the backbone's coarsest level, or of all pooled levels of ``regions``.
         channels: d, width of the projector and of z.
         bottleneck: hidden width of the predictor; a quarter of ``channels`` in the paper.
@@ -43,12 +43,9 @@ class SimSiam(Siamese):
         channels: int = 2048,
         bottleneck: int = 512,
         num_layers: int = 3,
-        data_preprocessor: dict[str, Any] | None = None,
-        regions: dict[str, Any] | None = None,
-        channels_last: bool = False,
-        init_cfg: dict[str, Any] | None = None,
+        **kwargs: Any,
     ) -> None:
-        super().__init__(backbone, data_preprocessor, regions, channels_last, init_cfg)
+        super().__init__(backbone, **kwargs)
         self.projector = heads.projector(in_channels, channels, channels, num_layers)
         self.predictor = heads.predictor(channels, bottleneck)
 

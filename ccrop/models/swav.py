@@ -63,7 +63,7 @@ class SwAV(Siamese):
     earlier batches join in the equal use of prototypes from epoch ``queue_from`` on, as soon as the queue is full.
 
     Args:
-        backbone, data_preprocessor, regions, channels_last: see :class:`ccrop.models.Siamese`.
+        backbone, kwargs: see :class:`ccrop.models.Siamese`.
         in_channels: C of the backbone's coarsest level, or of all pooled levels of ``regions``.
         channels: hidden width of the projector; 2048 in the paper.
         out_channels: d, width of z and of the prototypes; 128 in the paper.
@@ -87,12 +87,9 @@ class SwAV(Siamese):
         queue_size: int = 3840,
         queue_from: int = 15,
         frozen_epochs: int = 1,
-        data_preprocessor: dict[str, Any] | None = None,
-        regions: dict[str, Any] | None = None,
-        channels_last: bool = False,
-        init_cfg: dict[str, Any] | None = None,
+        **kwargs: Any,
     ) -> None:
-        super().__init__(backbone, data_preprocessor, regions, channels_last, init_cfg)
+        super().__init__(backbone, **kwargs)
         self.projector = heads.mlp(in_channels, channels, out_channels)
         self.prototypes = nn.Linear(out_channels, num_prototypes, bias=False)
         self.queues = nn.ModuleList(Queue(queue_size, out_channels) for _ in range(ASSIGNED))
