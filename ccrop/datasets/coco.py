@@ -50,6 +50,7 @@ class ObjectCrops(ImageDataset):
     """
 
     layout = LAYOUT
+    unit = "object"
 
     def __init__(
         self, data_root: str | Path, split: str = "val", context: float = 1.2, min_side: float = 8, **kwargs: Any
@@ -64,7 +65,9 @@ class ObjectCrops(ImageDataset):
         folder = find_split(root, self.split)
         file, content = _read_annotations(root, self.split)
         names = {image["id"]: image["file_name"] for image in content["images"]}
-        labels = {category: i for i, category in enumerate(sorted(c["id"] for c in content["categories"]))}
+        categories = sorted(content["categories"], key=lambda category: category["id"])
+        labels = {category["id"]: i for i, category in enumerate(categories)}
+        self.classes = tuple(category["name"] for category in categories)
         objects = []
         for annotation in content["annotations"]:
             box = annotation["bbox"]

@@ -357,6 +357,20 @@ def test_figures_by_class_and_confusion_are_written(evaluate: ModuleType, colour
     assert Image.open(tmp_path / "out/knn_confusion.png").width > 300
 
 
+@pytest.mark.parametrize("command", ["knn", "linear"])
+def test_annotated_objects_have_figures_by_class_too(
+    evaluate: ModuleType, command: str, demo_root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    untrained = ("--config", str(ROOT / "configs/simsiam_rcrop_demo.py"), "--data-root", str(demo_root))
+    assert evaluate.main([command, *untrained, "--images", "40", "--out", str(tmp_path)]) == 0
+    assert "40 images of train, 40 of test" in capsys.readouterr().out
+    with (tmp_path / f"{command}.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    annotations = json.loads((demo_root / "annotations/instances_val2017.json").read_text())
+    assert [row["class"] for row in rows] == [category["name"] for category in annotations["categories"]]
+    assert sum(int(row["images"]) for row in rows) == 40
+
+
 def test_weights_of_another_library_take_the_place_of_ours(
     evaluate: ModuleType, colours: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):

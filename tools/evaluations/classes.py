@@ -1,4 +1,4 @@
-"""knn and linear: do whole images of a class lie together?"""
+"""knn and linear: do images of a class, or annotated objects, lie together?"""
 
 import argparse
 import csv
@@ -28,8 +28,8 @@ NAMED = 30  # more classes than that have no names in the picture
 
 def add(commands: argparse._SubParsersAction) -> None:
     for name, function, text in (
-        ("knn", image_knn, "weighted kNN accuracy on whole images"),
-        ("linear", linear, "accuracy of linear classification on frozen features of whole images"),
+        ("knn", image_knn, "weighted kNN accuracy on whole images, or on annotated objects"),
+        ("linear", linear, "accuracy of linear classification on their frozen features"),
     ):
         command = commands.add_parser(name, help=text)
         add_model(command)

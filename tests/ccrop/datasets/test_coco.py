@@ -116,7 +116,9 @@ def test_objects_are_cut_out_and_labelled(tmp_path, layout):
         ],
         layout=layout,
     )
-    wide, corner = ObjectCrops(tmp_path)
+    dataset = ObjectCrops(tmp_path)
+    assert dataset.classes == ("cat", "dog")
+    wide, corner = dataset
     assert (wide["label"], corner["label"]) == (1, 0)
     assert (wide["image"].size, corner["image"].size) == ((36, 36), (12, 12))
     assert [wide["image"].getpixel(at)[:2] for at in ((0, 0), (35, 35))] == [(7, 7), (42, 42)]
