@@ -27,6 +27,7 @@ def test_all_of_them_are_there():
     expected = {f"simsiam_{crop}_{data}" for crop in ("rcrop", "ccrop", "simccrop") for data in sets}
     expected |= {f"{method}_ccrop-region_{data}" for method in ("simsiam", "simclr") for data in ("coco", "demo")}
     expected.add("simsiam_ccrop-single_coco")
+    expected |= {f"{method}_simccrop_cifar10" for method in METHODS}
     sets = ("cifar10", "cifar100", "coco", "imagenet", "imagenet200")
     expected |= {f"{method}_{crop}_{data}" for method in METHODS for crop in ("rcrop", "ccrop") for data in sets}
     assert {config.stem for config in CONFIGS} >= expected

@@ -135,5 +135,6 @@ def test_gains_are_of_seeds_that_both_have_in_the_mean_over_methods():
     assert classes.gains(table).splitlines() == [
         "- ccrop_k0.1 over rcrop, points, mean of 2: kNN, k 20 +6.00, kNN, k 200 +6.00, linear +6.00",
         "- ccrop over rcrop, points, mean of 1: kNN, k 20 -10.00, kNN, k 200 -10.00, linear -10.00",
+        "- simccrop over rcrop, points, mean of 1: kNN, k 20 +50.00, kNN, k 200 +50.00, linear +50.00",
     ]
     assert classes.gains(table[:2]) == ""

@@ -13,7 +13,7 @@ from ccrop.models import Siamese
 from comparisons.measure import Measure
 
 NEIGHBOURS = (20, 200)
-RANDOM, OWN = "rcrop", "ccrop"
+RANDOM = "rcrop"
 
 
 def fits(config: Config) -> bool:
@@ -31,15 +31,19 @@ def measured(config: Config, model: Siamese, args: argparse.Namespace) -> dict[s
 
 
 def gains(rows: Sequence[dict[str, str]]) -> str:
-    """What each variant of ContrastiveCrop gives over random crops, on seeds that both have: the mean over methods."""
+    """What each crop gives over random crops, on seeds that both have: the mean over methods.
+
+    Arms are named as configs are, ``{method}_{crop}_{data}``, and a tag may follow.
+    """
     runs = {(row["arm"], row["seed"]): np.array([100 * float(row[name]) for name in MEASURE.shown]) for row in rows}
+    arms = [arm for arm, _ in runs]
     gained: dict[str, dict[str, list[np.ndarray]]] = {}
     for (arm, seed), figures in runs.items():
-        named_alike = arm.replace(OWN, RANDOM)
-        baselines = [other for other, _ in runs if RANDOM in other and f"{named_alike}_".startswith(f"{other}_")]
-        baseline = max(baselines, key=len, default=arm)
+        method, crop, data = [*arm.split("_", 2), "", ""][:3]
+        random = f"{method}_{RANDOM}_{data}"
+        baseline = max((other for other in arms if f"{random}_".startswith(f"{other}_")), key=len, default=arm)
         if baseline != arm and (baseline, seed) in runs:
-            variant = OWN + named_alike.removeprefix(baseline)
+            variant = crop + random.removeprefix(baseline)
             gained.setdefault(variant, {}).setdefault(baseline, []).append(figures - runs[baseline, seed])
     lines = []
     for variant, methods in gained.items():

@@ -1,0 +1,13 @@
+"""CIFAR-100 with SimCCrop: as released, but around a fixed box in the middle."""
+
+from mmengine.config import read_base
+
+from ccrop.datasets import CIFAR100
+
+with read_base():
+    from .simccrop_cifar10 import *
+
+default_data_root = "data/cifar100"
+train_dataloader.dataset.type = CIFAR100
+default_hooks.knn.bank.type = CIFAR100
+default_hooks.knn.queries.type = CIFAR100
