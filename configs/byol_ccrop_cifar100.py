@@ -3,5 +3,5 @@
 from mmengine.config import read_base
 
 with read_base():
-    from ._base_.byol_cifar import *
     from ._base_.ccrop_cifar100 import *
+    from ._base_.byol_cifar import *

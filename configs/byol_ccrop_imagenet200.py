@@ -3,5 +3,5 @@
 from mmengine.config import read_base
 
 with read_base():
-    from ._base_.byol_imagenet import *
     from ._base_.ccrop_imagenet200 import *
+    from ._base_.byol_imagenet import *

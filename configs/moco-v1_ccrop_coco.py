@@ -5,8 +5,8 @@ from mmengine.config import read_base
 from ccrop.models import RegionPairs
 
 with read_base():
-    from ._base_.moco_v1 import *
     from ._base_.region_coco import *
+    from ._base_.moco_v1 import *
 
 model.backbone.out_indices = (0, 1, 2, 3)
 model.update(in_channels=512 + 1024 + 2048, regions=dict(type=RegionPairs, levels=(1, 2, 3)))
