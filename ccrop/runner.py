@@ -4,7 +4,8 @@ import difflib
 import inspect
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,25 @@ INSIDE_MMENGINE = ("will be deprecated in future", "Hooks will be executed", "Di
 
 class UnknownOption(ValueError):
     """An option of the command line that no one would read."""
+
+
+@contextmanager
+def options_explained(options: Mapping[str, Any] | None) -> Iterator[None]:
+    """Around what builds from a config: a setting that a class does not take is reported as the option that set it.
+
+    Args:
+        options: dotted keys and values of the command line.
+
+    Raises:
+        UnknownOption: the last name of an option is not an argument of the class that it reaches.
+    """
+    try:
+        yield
+    except TypeError as error:
+        for option in options or {}:
+            if f"unexpected keyword argument '{option.split('.')[-1]}'" in str(error):
+                raise UnknownOption(f"the option {option} sets what does not exist: {error}") from error
+        raise
 
 
 class BriefRunner(Runner):

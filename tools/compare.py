@@ -29,7 +29,7 @@ from mmengine.config import Config, DictAction
 
 from ccrop.compute import fit_to_budget, set_epochs, step_cost
 from ccrop.rows import append_row, mean_and_spread, read_rows
-from ccrop.runner import build_runner, load_config, load_pretrained
+from ccrop.runner import build_runner, load_config, load_pretrained, options_explained
 
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt
@@ -198,7 +198,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parse(argv)
     try:
         if args.configs:
-            measure_all(args)
+            with options_explained(args.cfg_options):
+                measure_all(args)
         report(args.csv)
     except (OSError, ValueError) as error:
         print(f"compare.py: {error}", file=sys.stderr)

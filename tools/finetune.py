@@ -17,6 +17,7 @@ from pathlib import Path
 from mmengine.config import Config, DictAction
 
 from ccrop.compat.checkpoint import UntrustedCheckpoint
+from ccrop.runner import options_explained
 from ccrop.transfer import LR_FACTORS, Transfer, set_iterations, set_learning_rate, share_of
 
 IMAGES = "projects.detection_transfer.finetune"  # mmdet's configs do not name what fine-tunes them
@@ -31,6 +32,27 @@ def transfer_of(config: str | Path) -> Transfer:
     if not Path(config).is_file():
         raise FileNotFoundError(f"config {config} does not exist")
     return import_module(Config.fromfile(config).get("finetuning", IMAGES)).TRANSFER
+
+
+def finetuned(args: argparse.Namespace) -> str:
+    """Search the rates where that is asked for, fine-tune, and give the figures in a line."""
+    transfer = transfer_of(args.config)
+    config = transfer.load_config(args.config, args.data_root, args.cfg_options)
+    if args.iterations:
+        set_iterations(config, args.iterations)
+    work_dir = args.work_dir or Path("work_dirs", config.experiment)
+    if args.clusters:
+        number = {} if args.max_clusters is None else dict(max_clusters=args.max_clusters)
+        transfer.use_clusters(config, args.clusters, work_dir, **number)
+    rates = config.optim_wrapper.optimizer.lr, args.backbone_lr[0]
+    if args.lr_search is not None or len(args.backbone_lr) > 1:
+        factors = [1.0] if args.lr_search is None else args.lr_search or LR_FACTORS
+        rates = transfer.search_learning_rate(
+            config, args.init, work_dir, factors, args.backbone_lr, args.labels, args.seed
+        )
+    set_learning_rate(config, *rates)
+    figures = transfer.finetune(config, args.init, work_dir, args.labels, args.seed)
+    return transfer.line(figures, transfer.data_name(Path(args.data_root or config.default_data_root)))
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -62,26 +84,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--cfg-options", nargs="+", action=DictAction, metavar="K=V", help="override the config")
     args = parser.parse_args(argv)
     try:
-        transfer = transfer_of(args.config)
-        config = transfer.load_config(args.config, args.data_root, args.cfg_options)
-        if args.iterations:
-            set_iterations(config, args.iterations)
-        work_dir = args.work_dir or Path("work_dirs", config.experiment)
-        if args.clusters:
-            number = {} if args.max_clusters is None else dict(max_clusters=args.max_clusters)
-            transfer.use_clusters(config, args.clusters, work_dir, **number)
-        rates = config.optim_wrapper.optimizer.lr, args.backbone_lr[0]
-        if args.lr_search is not None or len(args.backbone_lr) > 1:
-            factors = [1.0] if args.lr_search is None else args.lr_search or LR_FACTORS
-            rates = transfer.search_learning_rate(
-                config, args.init, work_dir, factors, args.backbone_lr, args.labels, args.seed
-            )
-        set_learning_rate(config, *rates)
-        figures = transfer.finetune(config, args.init, work_dir, args.labels, args.seed)
+        with options_explained(args.cfg_options):
+            print(finetuned(args))
     except (OSError, ValueError, UntrustedCheckpoint) as error:
         print(f"{parser.prog}: {error}", file=sys.stderr)
         return 2
-    print(transfer.line(figures, transfer.data_name(Path(args.data_root or config.default_data_root))))
     return 0
 
 

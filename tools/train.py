@@ -14,7 +14,7 @@ from mmengine.config import DictAction
 from ccrop.compat.checkpoint import UntrustedCheckpoint
 from ccrop.hooks.health import CollapseError
 from ccrop.hooks.unreadable import TooManyUnreadable
-from ccrop.runner import build_runner, load_config
+from ccrop.runner import build_runner, load_config, options_explained
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -31,8 +31,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.amp == "fp16" and not torch.cuda.is_available():
         parser.error("--amp fp16 needs a GPU; bf16 runs on the CPU too")
     try:
-        config = load_config(args.config, args.data_root, args.cfg_options)
-        build_runner(config, args.work_dir, args.resume, args.amp, args.seed, args.launcher).train()
+        with options_explained(args.cfg_options):
+            config = load_config(args.config, args.data_root, args.cfg_options)
+            build_runner(config, args.work_dir, args.resume, args.amp, args.seed, args.launcher).train()
     except (OSError, ValueError, UntrustedCheckpoint, CollapseError, TooManyUnreadable) as error:
         print(f"{parser.prog}: {error}", file=sys.stderr)
         return 2

@@ -20,7 +20,7 @@ from ccrop.hooks.contact_sheet import contact_sheet
 from ccrop.hooks.gallery import box_areas, look
 from ccrop.hooks.localization import locate
 from ccrop.localization import SingleObject
-from ccrop.runner import load_pretrained
+from ccrop.runner import load_pretrained, options_explained
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -34,7 +34,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--cfg-options", nargs="+", action=DictAction, metavar="K=V", help="override the config")
     args = parser.parse_args(argv)
     try:
-        picture = draw(args)
+        with options_explained(args.cfg_options):
+            picture = draw(args)
     except (OSError, ValueError) as error:
         print(f"{parser.prog}: {error}", file=sys.stderr)
         return 2

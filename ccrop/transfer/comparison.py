@@ -216,7 +216,8 @@ def main(
     args = parse(argv, description, labels)
     try:
         if args.config:
-            Comparison(transfer, args).run()
+            with pretraining.options_explained(args.cfg_options):
+                Comparison(transfer, args).run()
         report(args.csv, transfer, args.over)
     except (OSError, ValueError, UntrustedCheckpoint) as error:
         print(f"compare.py: {error}", file=sys.stderr)

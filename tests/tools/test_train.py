@@ -77,13 +77,25 @@ def test_a_folder_has_no_default_place(tmp_path: Path):
     assert "--data-root" in done.stdout
 
 
-def test_a_setting_out_of_its_range_is_one_line(demo_root: Path, tmp_path: Path):
-    options = ("train_dataloader.num_workers=0", "train_dataloader.dataset.subset=-5")
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        (
+            "train_dataloader.dataset.subset=-5",
+            "subset must be a positive number of images or None for all, got -5",
+        ),
+        (
+            "model.chanels=3",
+            "the option model.chanels sets what does not exist: "
+            "Siamese.__init__() got an unexpected keyword argument 'chanels'",
+        ),
+    ],
+)
+def test_a_wrong_setting_is_one_line(option: str, message: str, demo_root: Path, tmp_path: Path):
     config = CONFIGS / "simsiam_rcrop_demo.py"
-    done = run(tool("train.py", config, "--data-root", demo_root, "--cfg-options", *options), tmp_path)
+    done = run(tool("train.py", config, "--data-root", demo_root, "--cfg-options", option), tmp_path)
     assert done.returncode == 2
-    last = done.stdout.splitlines()[-1]
-    assert last == "train.py: subset must be a positive number of images or None for all, got -5"
+    assert done.stdout.splitlines()[-1] == f"train.py: {message}"
     assert "Traceback" not in done.stdout
 
 
