@@ -1,5 +1,6 @@
 """uint8 batches -> normalised float batches on the model's device, with SimSiam's augmentation for views."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,7 +13,8 @@ from ccrop.views.regions import mirrored
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
-ORDER_GROUP = 16
+ORDERS = 8  # of the colour operations in a batch of views
+SMALLEST_GROUP = 16  # of the views that share one
 
 
 class ViewPreprocessor(BaseDataPreprocessor):
@@ -20,8 +22,9 @@ class ViewPreprocessor(BaseDataPreprocessor):
 
     SimSiam's augmentation (Chen & He, CVPR 2021, section 4, after MoCo v2). Views are augmented in training;
     whole images (``images``) are only normalised. The order of the four colour operations is drawn for every
-    group of 16 views; torchvision's ColorJitter draws it for every call. Strengths of views that an operation
-    leaves out are its identity, so no view is ever selected and nothing waits for the device.
+    eighth of a batch, of 16 views at least: a large batch is no more work for the host than a small one.
+    torchvision's ColorJitter draws it for every call. Strengths of views that an operation leaves out are its
+    identity, so no view is ever selected and nothing waits for the device.
 
     Args:
         mean, std: of the normalisation, RGB in [0, 1].
@@ -93,7 +96,8 @@ class ViewPreprocessor(BaseDataPreprocessor):
         images = images.permute(0, 3, 1, 2)
         if augment:
             images = images.to(torch.float32, memory_format=torch.contiguous_format).div_(255)
-            images = torch.cat([self._augment(group) for group in images.split(ORDER_GROUP)])
+            group = max(SMALLEST_GROUP, math.ceil(len(images) / ORDERS))
+            images = torch.cat([self._augment(views) for views in images.split(group)])
         else:
             images = images.to(torch.float32).div_(255)
         images = images.to(memory_format=torch.channels_last)

@@ -7,7 +7,7 @@ import torch
 from PIL import Image
 
 from ccrop.models import ViewPreprocessor, photometric
-from ccrop.models.preprocessor import IMAGENET_MEAN, IMAGENET_STD, ORDER_GROUP
+from ccrop.models.preprocessor import IMAGENET_MEAN, IMAGENET_STD
 from ccrop.views import ReferenceAugmentation
 
 NO_AUGMENTATION = dict(flip_prob=0, jitter_prob=0, grey_prob=0, blur_prob=0)
@@ -100,16 +100,20 @@ def test_grey_is_drawn_per_view():
     assert abs(grey.float().mean().item() - 0.2) < 4 * math.sqrt(0.2 * 0.8 / 1000)
 
 
-def test_every_group_of_views_has_its_own_order_of_colour_operations(monkeypatch):
+@pytest.mark.parametrize(
+    ("num_views", "groups"), [(5, [5]), (40, [16, 16, 8]), (128, [16] * 8), (512, [64] * 8), (1000, [125] * 8)]
+)
+def test_an_eighth_of_a_batch_shares_its_order_of_colour_operations(num_views, groups, monkeypatch):
     names = ["adjust_brightness", "adjust_contrast", "adjust_saturation", "adjust_hue"]
     calls = []
     for name in names:
         monkeypatch.setattr(photometric, name, lambda images, _, name=name: calls.append((name, len(images))) or images)
-    ViewPreprocessor(blur_prob=0)(dict(views=[random_views(300 * ORDER_GROUP, size=2)]), training=True)
-    assert {size for _, size in calls} == {ORDER_GROUP}
+    batches = 300 // len(groups)
+    for _ in range(batches):
+        ViewPreprocessor(blur_prob=0)(dict(views=[random_views(num_views, size=2)]), training=True)
     # the fifth is the greying
     orders = [tuple(name for name, _ in calls[i : i + 4]) for i in range(0, len(calls), 5)]
-    assert len(orders) == 300
+    assert [size for _, size in calls[::5]] == groups * batches
     assert set(orders) == set(itertools.permutations(names))
 
 
