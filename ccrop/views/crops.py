@@ -54,25 +54,20 @@ def crop_sizes(
     Returns:
         widths ``(V,)``, heights ``(V,)`` in pixels, and ``(V,)`` whether a try fitted.
     """
-    image_height, image_width = image_size
+    height, width = image_size
     low, high = np.asarray(scale, dtype=np.float64).T[..., None]
-    area = image_height * image_width * (low + (high - low) * noise.area)
+    area = height * width * (low + (high - low) * noise.area)
     log_low, log_high = math.log(ratio[0]), math.log(ratio[1])
     aspect = np.exp(log_low + (log_high - log_low) * noise.aspect)
-    widths = np.rint(np.sqrt(area * aspect)).astype(np.int64)
-    heights = np.rint(np.sqrt(area / aspect)).astype(np.int64)
-    fits = (widths > 0) & (widths <= image_width) & (heights > 0) & (heights <= image_height)
+    sides = np.rint(np.sqrt([area * aspect, area / aspect])).astype(np.int64)  # (2, V, TRIES)
+    fits = ((sides > 0) & (sides <= np.array([[[width]], [[height]]]))).all(axis=0)
 
-    first = fits.argmax(axis=1)
-    views = np.arange(len(fits))
-    fallback_width = min(image_width, max(1, round(image_height * ratio[1])))
-    fallback_height = min(image_height, max(1, round(image_width / ratio[0])))
-    fitted = fits.any(axis=1)
-    return (
-        np.where(fitted, widths[views, first], fallback_width),
-        np.where(fitted, heights[views, first], fallback_height),
-        fitted,
-    )
+    views, first = np.arange(len(fits)), fits.argmax(axis=1)
+    widths, heights = sides[:, views, first]
+    fitted = fits[views, first]
+    fallback_width = min(width, max(1, round(height * ratio[1])))
+    fallback_height = min(height, max(1, round(width / ratio[0])))
+    return np.where(fitted, widths, fallback_width), np.where(fitted, heights, fallback_height), fitted
 
 
 def random_crops(
@@ -126,8 +121,9 @@ def _suppressed_start(
 ) -> NDArray[np.int64]:
     """First pixel of crops of ``sizes`` along one axis, their centers between two fractions of ``length``."""
     slack = length - sizes
-    first = np.clip(int(length * low) - sizes // 2, 0, slack)
-    last = np.clip(int(length * high) - sizes // 2, 0, slack)
+    half = sizes // 2
+    first = np.minimum(np.maximum(int(length * low) - half, 0), slack)
+    last = np.minimum(np.maximum(int(length * high) - half, 0), slack)
     return first + ((last - first) * position).astype(np.int64)
 
 
