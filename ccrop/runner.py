@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from types import FunctionType
 from typing import Any
 
 import torch
@@ -77,6 +78,17 @@ class BriefRunner(Runner):
             f"Python {sys.version.split()[0]}, torch {torch.__version__}, {device}, {self.world_size} process(es), "
             f"seed {self.seed}; config, log and checkpoints in {self.work_dir}"
         )
+
+    def dump_config(self) -> None:
+        """Write the config to the work_dir, with the full names of classes that a program put into it.
+
+        MMEngine writes such a class as a bare name, which the file does not import: it could not be read again.
+        """
+        for settings in dicts_of(self.cfg):
+            for key, value in dict.items(settings):
+                if isinstance(value, type | FunctionType):
+                    settings[key] = f"{value.__module__}.{value.__qualname__}"
+        super().dump_config()
 
 
 class PretrainRunner(BriefRunner):

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 import torch
 from jobs import ROOT, run, tool
+from mmengine.config import Config
+from mmengine.registry import TRANSFORMS
 
 from projects.lidar_bev.datasets import KittiSweeps
 from projects.lidar_bev.detection.clusters import CEILING, THINNEST, ClusterBoxes, standing
@@ -83,6 +85,8 @@ def test_a_detector_of_clusters_hands_all_but_its_classifier_to_one_of_classes(
     assert f"clusters of {clusters} in place of labels" in done.stdout
     assert "AP_object" in done.stdout.splitlines()[-1]
     assert json.loads((tmp_path / "first/figures.json").read_text())["mAP"] >= 0
+    left = Config.fromfile(tmp_path / "first/centerpoint_pillar_demo.py")
+    assert TRANSFORMS.get(left.train_dataloader.dataset.pipeline[0].type) is ClusterBoxes
 
     command = tool("finetune.py", CONFIG, "--data-root", simulated, "--init", "first/iter_2.pth", "--labels", "10%")
     again = run(
