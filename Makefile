@@ -11,7 +11,8 @@ demo: .venv/installed
 	$(BIN)/python tools/train.py configs/simsiam_ccrop_coco.py
 
 test: .venv/installed
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal -m 'not timing'
+	$(BIN)/python -m pytest -m timing
 
 lint: .venv/installed
 	$(BIN)/ruff check

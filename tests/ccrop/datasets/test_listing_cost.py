@@ -48,6 +48,7 @@ def private_memory(batch):
     return right, len(batch), 1024 * sum(map(int, private))
 
 
+@pytest.mark.timing
 @pytest.mark.skipif(not (MEMORY.is_dir() and SMAPS.exists()), reason="measures with Linux's means")
 def test_coco_loads_in_2_s_and_costs_a_worker_at_most_200_mb(coco):
     start = time.perf_counter()

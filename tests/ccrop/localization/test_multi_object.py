@@ -288,6 +288,7 @@ def test_no_operator_runs_once_an_image():
     assert numbers[0] < 400
 
 
+@pytest.mark.timing
 @pytest.mark.parametrize("size", [28, 56])
 def test_is_faster_than_cell_by_cell(size):
     generator = torch.Generator().manual_seed(0)

@@ -215,6 +215,7 @@ def test_an_accelerator_gives_the_same_boxes(monkeypatch):
     assert torch.equal(boxes, expected)
 
 
+@pytest.mark.timing
 def test_is_20_times_as_fast_as_image_by_image():
     features = torch.randn(256, 512, 7, 7, generator=torch.Generator().manual_seed(0)).relu()
 

@@ -107,6 +107,7 @@ def fastest(call):
     return min(timeit.repeat(call, number=1, repeat=6))
 
 
+@pytest.mark.timing
 def test_grouping_is_no_slower_than_spconvs():
     """Which points share a pillar, on two cores; `pytest -s` shows the milliseconds."""
     utils = pytest.importorskip("spconv.pytorch.utils")
@@ -124,6 +125,7 @@ def test_grouping_is_no_slower_than_spconvs():
     assert seconds["grouped"] < seconds["PointToVoxel"]
 
 
+@pytest.mark.timing
 def test_training_is_faster_than_by_scattering():
     """`pytest -s` shows the milliseconds."""
     sweep, module = crowded_sweep(), DynamicPillars(KITTI_GRID)
