@@ -59,6 +59,7 @@ class CosineLR(CosineAnnealingLR):
         ]
 
 
+@OPTIM_WRAPPERS.register_module()
 class AutocastOptimWrapper(OptimWrapper):
     """Mixed precision in bf16, without loss scaling, on GPUs and on CPUs; MMEngine's AmpOptimWrapper refuses CPUs.
 

@@ -1,0 +1,70 @@
+"""Small objects on two CPU cores: 128 px tiles at the images' own scale, half of them around an object.
+
+One map of stride 4, and a head whose targets are found for a whole batch at once.
+"""
+
+_base_ = ["_base_/coco.py"]
+
+model = dict(
+    type="TiledDetector",
+    data_preprocessor=dict(
+        type="DetDataPreprocessor",
+        mean=[123.675, 116.28, 103.53],
+        std=[58.395, 57.12, 57.375],
+        bgr_to_rgb=True,
+        pad_size_divisor=32,
+    ),
+    backbone=dict(
+        type="ResNet",
+        depth=18,
+        base_channels=32,
+        stem_channels=32,
+        num_stages=3,
+        strides=(1, 2, 2),
+        dilations=(1, 1, 1),
+        out_indices=(0, 1, 2),
+        frozen_stages=-1,
+        norm_eval=False,
+        init_cfg=None,
+    ),
+    neck=dict(type="TopDownNeck", in_channels=[32, 64, 128], out_channels=32),
+    bbox_head=dict(type="DenseHead", num_classes=80, in_channels=32),
+    test_cfg=dict(nms_pre=500, score_thr=0.03, iou_threshold=0.6, max_per_img=100, tile=1024, overlap=128),
+)
+
+train_pipeline = [
+    dict(type="KeptImage"),
+    dict(type="LoadAnnotations", with_bbox=True),
+    dict(type="ObjectTile", size=128),
+    dict(type="RandomFlip", prob=[0.25, 0.25, 0.25], direction=["horizontal", "vertical", "diagonal"]),
+    dict(type="RandomLevels"),
+    dict(type="PackDetInputs"),
+]
+test_pipeline = [
+    dict(type="LoadImageFromFile"),
+    dict(type="Resize", scale_factor=1.0),
+    dict(type="PackDetInputs", meta_keys=("img_id", "img_path", "ori_shape", "img_shape", "scale_factor")),
+]
+train_dataloader = dict(batch_size=32, num_workers=0, dataset=dict(pipeline=train_pipeline))
+test_dataloader = dict(batch_size=8, num_workers=0, dataset=dict(pipeline=test_pipeline))
+
+train_cfg = dict(max_iters=4000, val_interval=4001)
+param_scheduler = [
+    dict(type="LinearLR", start_factor=0.05, by_epoch=False, begin=0, end=50),
+    dict(type="CosineAnnealingLR", by_epoch=False, begin=50, end=4000, eta_min_ratio=0.01),
+]
+optim_wrapper = dict(
+    type="AutocastOptimWrapper",
+    optimizer=dict(_delete_=True, type="AdamW", lr=2e-3, weight_decay=0.05),
+    paramwise_cfg=dict(norm_decay_mult=0.0, bias_decay_mult=0.0),
+    clip_grad=dict(max_norm=10),
+)
+auto_scale_lr = dict(base_batch_size=32)
+custom_imports = dict(
+    imports=[
+        "ccrop.optim",
+        "projects.detection_transfer.metric",
+        "projects.detection_transfer.models",
+        "projects.detection_transfer.tiles",
+    ]
+)

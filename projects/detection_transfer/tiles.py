@@ -1,0 +1,153 @@
+"""Transforms that train a detector on small tiles at the images' own scale, a share of them around an object."""
+
+from functools import cached_property
+
+import cv2
+import numpy as np
+import torch
+from mmcv.transforms import BaseTransform, LoadImageFromFile
+from mmdet.registry import TRANSFORMS
+from mmdet.structures.bbox import HorizontalBoxes
+from numpy.typing import NDArray
+
+
+class _Random:
+    """A generator that follows the run's seed and differs in each worker."""
+
+    @cached_property
+    def rng(self) -> np.random.Generator:
+        return np.random.default_rng(torch.initial_seed())
+
+
+@TRANSFORMS.register_module()
+class KeptImage(LoadImageFromFile):
+    """Loads an image once and keeps its pixels, so that the many tiles of an image cost one decoding.
+
+    Args:
+        megabytes: what each process keeps at most; images beyond it are read each time.
+        kwargs: see mmcv's ``LoadImageFromFile``.
+    """
+
+    def __init__(self, megabytes: int = 2000, **kwargs) -> None:
+        super().__init__(**kwargs)
+        self.room = megabytes * 10**6
+        self.kept: dict[str, NDArray[np.uint8]] = {}
+
+    def transform(self, results: dict) -> dict:
+        path = results["img_path"]
+        if path not in self.kept:
+            pixels = super().transform(results)["img"]
+            if pixels.nbytes > self.room:
+                return results
+            self.room -= pixels.nbytes
+            pixels.flags.writeable = False
+            self.kept[path] = pixels
+        results["img"] = self.kept[path]
+        results["img_shape"] = results["ori_shape"] = results["img"].shape[:2]
+        return results
+
+
+@TRANSFORMS.register_module()
+class ObjectTile(_Random, BaseTransform):
+    """A square tile near the image's own scale: in some cases around an object, otherwise anywhere in the image.
+
+    Most of an image with small objects is background, and a tile costs a small part of an image. The object is one of a
+    category drawn uniformly from those that the image shows. Objects of which too little is left are ignored, neither
+    learned nor counted as background. An image smaller than the tile is padded at its right and bottom.
+
+    Args:
+        size: side of the tile in pixels.
+        scale: range of the factor by which the image's pixels are magnified, drawn log-uniformly.
+        object_prob: probability of a tile around an object.
+        offset: largest distance of the object's center from the tile's, in sides of the tile.
+        min_visible: share of an object's area that must be left.
+        pad_value: of the padding, 0 to 255.
+    """
+
+    def __init__(
+        self,
+        size: int = 128,
+        scale: tuple[float, float] = (0.75, 1.33),
+        object_prob: float = 0.5,
+        offset: float = 0.4,
+        min_visible: float = 0.4,
+        pad_value: int = 114,
+    ) -> None:
+        self.size = size
+        self.scale = scale
+        self.object_prob = object_prob
+        self.offset = offset
+        self.min_visible = min_visible
+        self.pad_value = pad_value
+
+    def transform(self, results: dict) -> dict:
+        image, boxes = results["img"], results["gt_bboxes"].numpy()
+        factor = np.exp(self.rng.uniform(*np.log(self.scale)))
+        window = max(1, round(self.size / factor))
+        left, top = self._corner(image.shape[1::-1], window, boxes, results["gt_bboxes_labels"])
+        results["img"] = cut(image, left, top, window, self.size, self.pad_value)
+        results["img_shape"] = (self.size, self.size)
+        results["scale_factor"] = (self.size / window,) * 2
+
+        placed = (boxes - np.tile([left, top], 2)) * (self.size / window)
+        clipped = placed.clip(0, self.size)
+        visible = area(clipped) / area(placed).clip(min=1e-6)
+        kept = visible > 0
+        results["gt_bboxes"] = HorizontalBoxes(clipped[kept].astype(np.float32))
+        results["gt_bboxes_labels"] = results["gt_bboxes_labels"][kept]
+        results["gt_ignore_flags"] = (results["gt_ignore_flags"] | (visible < self.min_visible))[kept]
+        return results
+
+    def _corner(
+        self, image_size: tuple[int, int], window: int, boxes: NDArray[np.float32], labels: NDArray[np.int64]
+    ) -> NDArray[np.int64]:
+        """Left and top of a window in an image of (width, height)."""
+        room = np.maximum(np.array(image_size) - window, 0)
+        if not len(boxes) or self.rng.random() >= self.object_prob:
+            return self.rng.integers(room + 1)
+        category = self.rng.choice(np.unique(labels))
+        chosen = boxes[self.rng.choice(np.flatnonzero(labels == category))]
+        center = (chosen[:2] + chosen[2:]) / 2 + self.rng.uniform(-self.offset, self.offset, 2) * window
+        return (center - window / 2).round().astype(int).clip(0, room)
+
+
+@TRANSFORMS.register_module()
+class RandomLevels(_Random, BaseTransform):
+    """Brightness and contrast, of images with any number of channels: levels times a gain, plus an offset.
+
+    Args:
+        gain: its range.
+        offset: largest change in levels of 0 to 255.
+    """
+
+    def __init__(self, gain: tuple[float, float] = (0.8, 1.25), offset: float = 20) -> None:
+        self.gain = gain
+        self.offset = offset
+
+    def transform(self, results: dict) -> dict:
+        levels = np.arange(256) * self.rng.uniform(*self.gain) + self.rng.uniform(-self.offset, self.offset)
+        results["img"] = levels.clip(0, 255).round().astype(np.uint8)[results["img"]]
+        return results
+
+
+def cut(image: NDArray[np.uint8], left: int, top: int, window: int, size: int, pad_value: int) -> NDArray[np.uint8]:
+    """A square window of an image ``(H, W, C)``, resized to ``(size, size, C)`` and padded where the image ends."""
+    part = image[top : top + window, left : left + window]
+    height, width = (max(1, round(side * size / window)) for side in part.shape[:2])
+    interpolation = cv2.INTER_AREA if size < window else cv2.INTER_LINEAR
+    resized = np.dstack(  # OpenCV averages four channels at most
+        [
+            cv2.resize(part[..., first : first + 4], (width, height), interpolation=interpolation)
+            for first in range(0, part.shape[2], 4)
+        ]
+    )
+    if resized.shape[:2] == (size, size):
+        return resized
+    padded = np.full((size, size, resized.shape[2]), pad_value, np.uint8)
+    padded[:height, :width] = resized
+    return padded
+
+
+def area(boxes: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Of boxes ``(M, 4)`` x0, y0, x1, y1."""
+    return (boxes[:, 2:] - boxes[:, :2]).clip(min=0).prod(axis=1)
