@@ -7,6 +7,7 @@ from ccrop.compat.mmcv_ext import install_mmcv_ext
 
 install_mmcv_ext()
 
+from mmdet.models.backbones.resnet import BasicBlock  # noqa: E402
 from mmdet.models.backbones.resnet import ResNet as _MMDetResNet  # noqa: E402
 from torch import Tensor, nn  # noqa: E402
 
@@ -15,10 +16,12 @@ class ResNet(_MMDetResNet):
     """ResNet (He et al., CVPR 2016), every part trained: mmdet's own defaults are for fine-tuning.
 
     Args:
-        depth: 18, 34, 50 or 101.
+        depth: 18, 34, 50 or 101, or 10 for one basic block a stage.
         kwargs: mmdet's, with BN in training mode (``norm_eval=False``) and only the last stage as output by
             default; ``base_channels`` and ``stem_channels`` narrow the network.
     """
+
+    arch_settings = _MMDetResNet.arch_settings | {10: (BasicBlock, (1, 1, 1, 1))}
 
     def __init__(self, depth: int, **kwargs) -> None:
         settings = dict(norm_eval=False, out_indices=(3,)) | kwargs

@@ -1,5 +1,6 @@
 """Transforms that train a detector on small tiles at the images' own scale, a share of them around an object."""
 
+from collections.abc import Sequence
 from functools import cached_property
 
 import cv2
@@ -7,7 +8,10 @@ import numpy as np
 import torch
 from mmcv.transforms import BaseTransform, LoadImageFromFile
 from mmdet.registry import TRANSFORMS
-from mmdet.structures.bbox import HorizontalBoxes
+from mmdet.structures import DetDataSample
+from mmdet.structures.bbox import BaseBoxes
+from mmengine.registry import FUNCTIONS
+from mmengine.structures import InstanceData
 from numpy.typing import NDArray
 
 
@@ -61,6 +65,7 @@ class ObjectTile(_Random, BaseTransform):
         object_prob: probability of a tile around an object.
         offset: largest distance of the object's center from the tile's, in sides of the tile.
         min_visible: share of an object's area that must be left.
+        mirror: probabilities of a mirror image from left to right and from top to bottom.
         pad_value: of the padding, 0 to 255.
     """
 
@@ -71,6 +76,7 @@ class ObjectTile(_Random, BaseTransform):
         object_prob: float = 0.5,
         offset: float = 0.4,
         min_visible: float = 0.4,
+        mirror: tuple[float, float] = (0.0, 0.0),
         pad_value: int = 114,
     ) -> None:
         self.size = size
@@ -78,22 +84,29 @@ class ObjectTile(_Random, BaseTransform):
         self.object_prob = object_prob
         self.offset = offset
         self.min_visible = min_visible
+        self.mirror = mirror
         self.pad_value = pad_value
 
     def transform(self, results: dict) -> dict:
-        image, boxes = results["img"], results["gt_bboxes"].numpy()
-        factor = np.exp(self.rng.uniform(*np.log(self.scale)))
-        window = max(1, round(self.size / factor))
-        left, top = self._corner(image.shape[1::-1], window, boxes, results["gt_bboxes_labels"])
-        results["img"] = cut(image, left, top, window, self.size, self.pad_value)
-        results["img_shape"] = (self.size, self.size)
-        results["scale_factor"] = (self.size / window,) * 2
-
-        placed = (boxes - np.tile([left, top], 2)) * (self.size / window)
+        image, boxes = results["img"], results["gt_bboxes"]
+        wrapped = isinstance(boxes, BaseBoxes)
+        corners = boxes.numpy() if wrapped else boxes
+        window = max(1, round(self.size / np.exp(self.rng.uniform(*np.log(self.scale)))))
+        corner = self._corner(image.shape[1::-1], window, corners, results["gt_bboxes_labels"])
+        pixels = cut(image, *corner, window, self.size, self.pad_value)
+        placed = (corners - np.tile(corner, 2)) * (self.size / window)
+        for axis, probability in enumerate(self.mirror):
+            if self.rng.random() < probability:
+                pixels = np.flip(pixels, 1 - axis)
+                placed[:, [axis, axis + 2]] = self.size - placed[:, [axis + 2, axis]]
         clipped = placed.clip(0, self.size)
         visible = area(clipped) / area(placed).clip(min=1e-6)
         kept = visible > 0
-        results["gt_bboxes"] = HorizontalBoxes(clipped[kept].astype(np.float32))
+        clipped = clipped[kept].astype(np.float32)
+        results["img"] = np.ascontiguousarray(pixels)
+        results["img_shape"] = (self.size, self.size)
+        results["scale_factor"] = (self.size / window,) * 2
+        results["gt_bboxes"] = type(boxes)(clipped) if wrapped else clipped
         results["gt_bboxes_labels"] = results["gt_bboxes_labels"][kept]
         results["gt_ignore_flags"] = (results["gt_ignore_flags"] | (visible < self.min_visible))[kept]
         return results
@@ -126,8 +139,28 @@ class RandomLevels(_Random, BaseTransform):
 
     def transform(self, results: dict) -> dict:
         levels = np.arange(256) * self.rng.uniform(*self.gain) + self.rng.uniform(-self.offset, self.offset)
-        results["img"] = levels.clip(0, 255).round().astype(np.uint8)[results["img"]]
+        results["img"] = cv2.LUT(results["img"], levels.clip(0, 255).round().astype(np.uint8)).reshape(
+            results["img"].shape
+        )
         return results
+
+
+@FUNCTIONS.register_module()
+def pack_tiles(samples: Sequence[dict]) -> dict:
+    """A batch of tiles of one size for mmdet, from what the pipeline leaves when it does not end in PackDetInputs.
+
+    ``PackDetInputs`` and boxes wrapped in a class cost as much a tile as everything else before them.
+    """
+    pixels = torch.from_numpy(np.stack([each["img"] for each in samples]))
+    return dict(inputs=pixels.permute(0, 3, 1, 2), data_samples=[_annotated(each) for each in samples])
+
+
+def _annotated(results: dict) -> DetDataSample:
+    boxes, labels = (torch.from_numpy(results[name]) for name in ("gt_bboxes", "gt_bboxes_labels"))
+    ignored = torch.from_numpy(results["gt_ignore_flags"])
+    parts = [InstanceData(bboxes=boxes[chosen], labels=labels[chosen]) for chosen in (~ignored, ignored)]
+    meta = {name: results[name] for name in ("img_path", "ori_shape", "img_shape", "scale_factor")}
+    return DetDataSample(gt_instances=parts[0], ignored_instances=parts[1], metainfo=meta)
 
 
 def cut(image: NDArray[np.uint8], left: int, top: int, window: int, size: int, pad_value: int) -> NDArray[np.uint8]:

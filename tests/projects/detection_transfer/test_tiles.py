@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 import torch
+from mmdet.datasets.transforms import PackDetInputs
 from mmdet.structures.bbox import HorizontalBoxes
 from PIL import Image
 
-from projects.detection_transfer.tiles import KeptImage, ObjectTile, RandomLevels, cut
+from projects.detection_transfer.tiles import KeptImage, ObjectTile, RandomLevels, cut, pack_tiles
 
 
 def results(boxes: list[list[float]], labels: list[int] | None = None, shape: tuple[int, ...] = (90, 120, 3)) -> dict:
@@ -25,7 +26,7 @@ def results(boxes: list[list[float]], labels: list[int] | None = None, shape: tu
 @pytest.mark.parametrize("shape", [(90, 120, 3), (90, 120, 1), (90, 120, 5), (20, 25, 3)])
 def test_boxes_follow_the_pixels(shape: tuple[int, ...]):
     torch.manual_seed(1)
-    tile = ObjectTile(size=40, scale=(0.5, 2.0), object_prob=0.7, min_visible=0.01)
+    tile = ObjectTile(size=40, scale=(0.5, 2.0), object_prob=0.7, min_visible=0.01, mirror=(0.5, 0.5))
     found = 0
     for _ in range(60):
         out = tile.transform(results([[6, 4, 18, 16]], shape=shape))
@@ -108,3 +109,31 @@ def test_an_image_is_read_once_and_what_is_kept_is_bounded(tmp_path, monkeypatch
     assert again[0] is first[0]
     with pytest.raises(ValueError, match="read-only"):
         again[0][0] = 1
+
+
+def test_a_tile_is_mirrored_with_its_boxes():
+    boxes = [[2, 3, 6, 9], [10, 12, 15, 20]]
+    plain, mirrored = (
+        ObjectTile(size=20, scale=(1.0, 1.0), object_prob=0.0, mirror=probabilities).transform(
+            results(boxes, shape=(20, 20, 3))
+        )
+        for probabilities in ((0.0, 0.0), (1.0, 1.0))
+    )
+    assert (mirrored["img"] == plain["img"][::-1, ::-1]).all()
+    assert mirrored["gt_bboxes"].numpy().tolist() == [[14, 11, 18, 17], [5, 0, 10, 8]]
+
+
+def test_a_packed_batch_is_what_mmdet_packs():
+    torch.manual_seed(0)
+    tile = ObjectTile(size=32, scale=(1.0, 1.0), min_visible=0.9)
+    tiles = [tile.transform(results(boxes)) for boxes in ([[4, 4, 30, 30], [40, 40, 50, 60]], [], [[1, 1, 9, 9]])]
+    arrays = [each | dict(gt_bboxes=each["gt_bboxes"].numpy(), img_path="", ori_shape=(90, 120)) for each in tiles]
+    batch = pack_tiles(arrays)
+    expected = [PackDetInputs(meta_keys=("img_shape", "scale_factor")).transform(each) for each in tiles]
+    assert torch.equal(batch["inputs"], torch.stack([each["inputs"] for each in expected]))
+    for own, other in zip(batch["data_samples"], (each["data_samples"] for each in expected), strict=True):
+        for name in ("gt_instances", "ignored_instances"):
+            assert torch.equal(own.get(name).bboxes, other.get(name).bboxes.tensor)
+            assert torch.equal(own.get(name).labels, other.get(name).labels)
+        assert own.img_shape == other.img_shape
+        assert own.scale_factor == other.scale_factor

@@ -15,17 +15,14 @@ model = dict(
         pad_size_divisor=32,
     ),
     backbone=dict(
-        type="ResNet",
-        depth=18,
+        type="ccrop.models.resnet.ResNet",
+        depth=10,
         base_channels=32,
-        stem_channels=32,
+        stem_channels=16,
         num_stages=3,
         strides=(1, 2, 2),
         dilations=(1, 1, 1),
         out_indices=(0, 1, 2),
-        frozen_stages=-1,
-        norm_eval=False,
-        init_cfg=None,
     ),
     neck=dict(type="TopDownNeck", in_channels=[32, 64, 128], out_channels=32),
     bbox_head=dict(type="DenseHead", num_classes=80, in_channels=32),
@@ -34,18 +31,22 @@ model = dict(
 
 train_pipeline = [
     dict(type="KeptImage"),
-    dict(type="LoadAnnotations", with_bbox=True),
-    dict(type="ObjectTile", size=128),
-    dict(type="RandomFlip", prob=[0.25, 0.25, 0.25], direction=["horizontal", "vertical", "diagonal"]),
+    dict(type="LoadAnnotations", with_bbox=True, box_type=None),
+    dict(type="ObjectTile", size=128, mirror=(0.5, 0.5)),
     dict(type="RandomLevels"),
-    dict(type="PackDetInputs"),
 ]
 test_pipeline = [
     dict(type="LoadImageFromFile"),
     dict(type="Resize", scale_factor=1.0),
     dict(type="PackDetInputs", meta_keys=("img_id", "img_path", "ori_shape", "img_shape", "scale_factor")),
 ]
-train_dataloader = dict(batch_size=32, num_workers=0, dataset=dict(pipeline=train_pipeline))
+train_dataloader = dict(
+    batch_size=32,
+    num_workers=0,
+    batch_sampler=None,  # tiles are of one shape
+    collate_fn=dict(type="pack_tiles"),
+    dataset=dict(pipeline=train_pipeline),
+)
 test_dataloader = dict(batch_size=8, num_workers=0, dataset=dict(pipeline=test_pipeline))
 
 train_cfg = dict(max_iters=4000, val_interval=4001)

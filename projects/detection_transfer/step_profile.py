@@ -1,0 +1,118 @@
+"""Where a fine-tuning step's time goes: data, network, the head's own work, backward pass, optimizer.
+
+    python projects/detection_transfer/step_profile.py projects/detection_transfer/configs/tiles_r10.py --data-root ROOT
+"""
+
+import argparse
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from statistics import median
+from time import perf_counter, process_time
+
+import torch
+from mmengine.config import Config, DictAction
+from mmengine.registry import MODELS, DefaultScope
+from mmengine.runner import Runner
+from torch import nn
+
+from ccrop.datasets import MissingData
+from projects.detection_transfer.finetune import load_config
+
+WARM_UP = 5  # steps
+PARTS = ("data", "network", "targets and loss", "backward", "optimizer")
+NETWORK = ("backbone", "neck", "bbox_head", "rpn_head")  # modules whose forward passes are the network
+
+
+class Clock:
+    """Seconds by part; of the process's CPU time, or of the wall once a GPU has finished."""
+
+    def __init__(self) -> None:
+        self.seconds = dict.fromkeys(PARTS, 0.0)
+
+    @staticmethod
+    def now() -> float:
+        if torch.cuda.is_available():
+            torch.cuda.synchronize()
+            return perf_counter()
+        return process_time()
+
+    @contextmanager
+    def part(self, name: str) -> Iterator[None]:
+        start = self.now()
+        yield
+        self.seconds[name] += self.now() - start
+
+    def watch(self, module: nn.Module) -> None:
+        """Count a module's forward passes as the network's."""
+        starts: list[float] = []
+        module.register_forward_pre_hook(lambda *_: starts.append(self.now()))
+        module.register_forward_hook(lambda *_: self._add("network", self.now() - starts.pop()))
+
+    def _add(self, name: str, seconds: float) -> None:
+        self.seconds[name] += seconds
+
+
+def profile(config: Config, steps: int) -> tuple[list[dict[str, float]], float]:
+    """Milliseconds by part of each step, and megapixels of a batch."""
+    with DefaultScope.overwrite_default_scope(config.default_scope):
+        model = MODELS.build(config.model)
+        if torch.cuda.is_available():
+            model.cuda()
+        wrapper = Runner.build_optim_wrapper(_Builder(model), config.optim_wrapper)
+        loader = Runner.build_dataloader(config.train_dataloader | dict(num_workers=0, persistent_workers=False))
+        clock = Clock()
+        for name, module in model.named_modules():
+            if name.split(".")[-1] in NETWORK and "backbone." not in name:
+                clock.watch(module)
+        model.train()
+        batches, found, pixels = iter(loader), [], 0.0
+        for _ in range(WARM_UP + steps):
+            clock.seconds = dict.fromkeys(PARTS, 0.0)
+            with clock.part("data"):
+                batch = model.data_preprocessor(next(batches), True)
+            with clock.part("targets and loss"), wrapper.optim_context(model):
+                loss, _ = model.parse_losses(model(**batch, mode="loss"))
+            clock.seconds["targets and loss"] -= clock.seconds["network"]
+            with clock.part("backward"):
+                wrapper.backward(loss)
+            with clock.part("optimizer"):
+                wrapper.step()
+                wrapper.zero_grad()
+            found.append({name: 1000 * seconds for name, seconds in clock.seconds.items()})
+            pixels += batch["inputs"].shape[0] * batch["inputs"].shape[2:].numel() / 1e6
+    return found[WARM_UP:], pixels / len(found)
+
+
+class _Builder:
+    """What MMEngine's construction of an optimizer wants of a runner."""
+
+    def __init__(self, model: nn.Module) -> None:
+        self.model = model
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("configs", nargs="+", metavar="CONFIG", help="of detectors")
+    parser.add_argument("--data-root", help="the data set; by default each config's")
+    parser.add_argument("--steps", type=int, default=20, help="that count (default: %(default)s)")
+    parser.add_argument("--cfg-options", nargs="+", action=DictAction, metavar="K=V", help="override the configs")
+    args = parser.parse_args(argv)
+    clock = "GPU" if torch.cuda.is_available() else f"CPU, {torch.get_num_threads()} threads"
+    print(f"| median ms a step, {clock} | megapixels | {' | '.join(PARTS)} | all |")
+    print(f"|{'---|' * (len(PARTS) + 3)}")
+    try:
+        for path in args.configs:
+            config = load_config(path, args.data_root, args.cfg_options)
+            found, pixels = profile(config, args.steps)
+            parts = [median(each[name] for each in found) for name in PARTS]
+            total = median(sum(each.values()) for each in found)
+            print(f"| {config.experiment} | {pixels:.2f} | {' | '.join(f'{each:.0f}' for each in [*parts, total])} |")
+    except (MissingData, OSError, ValueError) as error:
+        print(f"step_profile.py: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
