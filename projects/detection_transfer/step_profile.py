@@ -17,9 +17,11 @@ from mmengine.runner import Runner
 from torch import nn
 
 from ccrop.datasets import MissingData
+from ccrop.transfer import share_of
+from projects.detection_transfer.data import use_labels
 from projects.detection_transfer.finetune import load_config
 
-WARM_UP = 5  # steps
+WARM_UP = 10  # steps
 PARTS = ("data", "network", "targets and loss", "backward", "optimizer")
 NETWORK = ("backbone", "neck", "bbox_head", "rpn_head")  # modules whose forward passes are the network
 
@@ -95,6 +97,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("configs", nargs="+", metavar="CONFIG", help="of detectors")
     parser.add_argument("--data-root", help="the data set; by default each config's")
+    parser.add_argument("--labels", type=share_of, default=1.0, metavar="SHARE", help="of the images (default: 100%%)")
     parser.add_argument("--steps", type=int, default=20, help="that count (default: %(default)s)")
     parser.add_argument("--cfg-options", nargs="+", action=DictAction, metavar="K=V", help="override the configs")
     args = parser.parse_args(argv)
@@ -104,6 +107,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         for path in args.configs:
             config = load_config(path, args.data_root, args.cfg_options)
+            use_labels(config, args.labels, seed=0)
             found, pixels = profile(config, args.steps)
             parts = [median(each[name] for each in found) for name in PARTS]
             total = median(sum(each.values()) for each in found)

@@ -167,7 +167,7 @@ def cut(image: NDArray[np.uint8], left: int, top: int, window: int, size: int, p
     """A square window of an image ``(H, W, C)``, resized to ``(size, size, C)`` and padded where the image ends."""
     part = image[top : top + window, left : left + window]
     height, width = (max(1, round(side * size / window)) for side in part.shape[:2])
-    interpolation = cv2.INTER_AREA if size < window else cv2.INTER_LINEAR
+    interpolation = cv2.INTER_AREA if window > 1.5 * size else cv2.INTER_LINEAR
     resized = np.dstack(  # OpenCV averages four channels at most
         [
             cv2.resize(part[..., first : first + 4], (width, height), interpolation=interpolation)
