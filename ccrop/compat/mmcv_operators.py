@@ -1,6 +1,8 @@
 """Twins of mmcv's compiled operators over torchvision, with the signatures of `mmcv._ext`.
 
-mmcv's wrappers allocate the outputs, and the operators fill them. All run on the CPU and on the GPU.
+mmcv's wrappers allocate the outputs, and the operators fill them. All run on the CPU and on the GPU. Inputs of 16 bits
+are computed in float32: torchvision has no such kernels for the backward pass, and the focal loss of an easy example
+would be rounded to 0.
 """
 
 from collections.abc import Callable, Iterator
@@ -27,8 +29,14 @@ def missing(operator: str, *args, **kwargs) -> None:
     )
 
 
+def _wide(*tensors: Tensor) -> list[Tensor]:
+    """The tensors in float32, or in float64 where they are."""
+    return [each.to(torch.promote_types(each.dtype, torch.float32)) for each in tensors]
+
+
 def nms(boxes: Tensor, scores: Tensor, iou_threshold: float, offset: int) -> Tensor:
     """Indices of the kept boxes `(N, 4)`, best score first; a side is `x2 - x1 + offset` pixels long."""
+    boxes, scores = _wide(boxes, scores)
     return torchvision.ops.nms(boxes + boxes.new_tensor([0, 0, offset, offset]), scores, iou_threshold)
 
 
@@ -52,6 +60,7 @@ def softnms(
         dets: `(N, 5)`, filled from the top with the kept boxes and their decayed scores.
         method: 0 drops boxes above the threshold, as NMS does; 1 decays those linearly; 2 all by a Gaussian.
     """
+    boxes, scores = _wide(boxes, scores)
     closed = boxes + boxes.new_tensor([0, 0, offset, offset])
     left, scores = torch.arange(len(boxes), device=boxes.device), scores.clone()
     kept = []
@@ -86,8 +95,9 @@ def roi_align_forward(
     """Pool `features (N, C, H, W)` into `output (K, C, h, w)`.
 
     `rois (K, 5)` are image index, x0, y0, x1, y1 in pixels of the image; `spatial_scale` is 1 / stride. For the
-    maximum, `argmax_y` takes the number of the highest sample of its bin, row by row, and `argmax_x` stays as it is.
+    maximum, `argmax_y` and `argmax_x` take the row and the column of the highest sample in its bin.
     """
+    features, rois = _wide(features, rois)
     size = (aligned_height, aligned_width)
     if pool_mode == AVERAGE:
         output.copy_(torchvision.ops.roi_align(features, rois, size, spatial_scale, sampling_ratio, aligned))
@@ -98,7 +108,8 @@ def roi_align_forward(
         samples = torchvision.ops.roi_align(features, rois[chosen], fine, spatial_scale, 1, aligned)
         samples = samples.unflatten(2, (size[0], rows)).unflatten(4, (size[1], columns))
         highest, number = samples.transpose(3, 4).flatten(4).max(dim=4)
-        output[chosen], argmax_y[chosen] = highest, number.to(argmax_y)
+        output[chosen] = highest.to(output)
+        argmax_y[chosen], argmax_x[chosen] = (number // columns).to(argmax_y), (number % columns).to(argmax_x)
 
 
 def roi_align_backward(
@@ -116,6 +127,7 @@ def roi_align_backward(
     aligned: bool,
 ) -> None:
     """Add the gradient of `roi_align_forward` with respect to the features to `grad_input (N, C, H, W)`."""
+    grad_output, rois = _wide(grad_output, rois)
     backward = torch.ops.torchvision._roi_align_backward
     size = (aligned_height, aligned_width)
     if pool_mode == AVERAGE:
@@ -124,7 +136,8 @@ def roi_align_backward(
     for chosen, rows, columns in _sample_grids(rois, size, spatial_scale, sampling_ratio, aligned):
         grad = grad_output[chosen]
         samples = grad.new_zeros(*grad.shape, rows * columns)
-        samples.scatter_(4, argmax_y[chosen, ..., None].long(), grad[..., None])
+        number = columns * argmax_y[chosen].long() + argmax_x[chosen].long()
+        samples.scatter_(4, number[..., None], grad[..., None])
         fine = samples.unflatten(4, (rows, columns)).transpose(3, 4).flatten(4, 5).flatten(2, 3).contiguous()
         grad_input += backward(fine, rois[chosen], spatial_scale, *fine.shape[2:], *grad_input.shape, 1, aligned)
 
@@ -155,7 +168,7 @@ def sigmoid_focal_loss_forward(
 
     `target (N,)` are classes from 0; C is background. A `weight` per class is refused: mmdet never passes one.
     """
-    output.copy_(_focal_loss(logits, target, weight, gamma, alpha))
+    output.copy_(_focal_loss(*_wide(logits), target, weight, gamma, alpha))
 
 
 def sigmoid_focal_loss_backward(
@@ -163,7 +176,8 @@ def sigmoid_focal_loss_backward(
 ) -> None:
     """The gradient of each element of `sigmoid_focal_loss_forward` by its logit, into `grad_input (N, C)`."""
     with torch.enable_grad():
-        logits = logits.detach().requires_grad_()
+        (logits,) = _wide(logits.detach())
+        logits.requires_grad_()
         loss = _focal_loss(logits, target, weight, gamma, alpha).sum()
     grad_input.copy_(torch.autograd.grad(loss, logits)[0])
 

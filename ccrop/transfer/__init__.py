@@ -1,6 +1,6 @@
 """What a pretrained backbone is worth: what fine-tuning and comparisons share, whatever the detector."""
 
-from ccrop.transfer.backbone import RANDOM, BackboneInitHook, backbone_weights, load_weights
+from ccrop.transfer.backbone import IMAGENET, RANDOM, BackboneInitHook, backbone_weights, load_weights
 from ccrop.transfer.clusters import stored_clusters
 from ccrop.transfer.finetuning import (
     LR_FACTORS,
@@ -13,6 +13,7 @@ from ccrop.transfer.finetuning import (
 from ccrop.transfer.labels import drawn_share, share_of
 
 __all__ = [
+    "IMAGENET",
     "LR_FACTORS",
     "RANDOM",
     "BackboneInitHook",

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from ccrop.compat.checkpoint import load_checkpoint
 
 RANDOM = "random"
+IMAGENET = "imagenet"  # the arm that starts from weights of ImageNet
 PREFIX = "backbone."
 
 

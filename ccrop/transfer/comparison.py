@@ -25,13 +25,14 @@ from ccrop.compat.checkpoint import UntrustedCheckpoint
 from ccrop.compute import fit_to_budget
 from ccrop.hooks.checkpoint import latest_checkpoint
 from ccrop.rows import append_row, read_rows
-from ccrop.transfer.backbone import RANDOM
+from ccrop.transfer.backbone import IMAGENET, RANDOM
 from ccrop.transfer.finetuning import LR_FACTORS, Transfer, set_iterations, set_learning_rate, step_tflop
 from ccrop.transfer.labels import share_of
-from ccrop.transfer.tables import KEY, columns_of, report
+from ccrop.transfer.tables import KEY, columns_of, report, run_folder
 
 RANDOM_LONG = "random_long"
 CLUSTERS = "clusters:"
+ZOOS = ("timm:", "torchvision:")  # what an --init starts with that is no file
 
 
 class Comparison:
@@ -45,15 +46,33 @@ class Comparison:
         self.config = transfer.load_config(args.config, args.data_root, args.cfg_options)
         if args.iterations:
             set_iterations(self.config, args.iterations)
-        self.pretrainings = dict(map(named_pretraining, args.pretrain))
-        if len(self.pretrainings) < len(args.pretrain) or {RANDOM, RANDOM_LONG} & self.pretrainings.keys():
-            raise ValueError(f"two initialisations have one name, of {', '.join(args.pretrain)}: give NAME=FILE")
+        self.pretrainings = self.named_pretrainings()
         for source in self.pretrainings.values():
             if source.startswith(CLUSTERS) and source.removeprefix(CLUSTERS) not in self.pretrainings:
                 raise ValueError(
                     f"{source} is of no pretraining, of {', '.join(self.pretrainings)}: name it in --pretrain"
                 )
         self.rates_file = args.csv.with_name(f"{args.csv.stem}_lr.json")
+
+    def named_pretrainings(self) -> dict[str, str]:
+        """What each arm but the random ones starts from, ImageNet's weights first; says so where there are none.
+
+        Raises:
+            ValueError: two arms have one name.
+        """
+        named = list(map(named_pretraining, self.args.pretrain))
+        imagenet = self.args.imagenet or self.config.get("imagenet")
+        if imagenet:
+            named.insert(0, (IMAGENET, imagenet))
+        names = [RANDOM, RANDOM_LONG, *(name for name, _ in named)]
+        if len(set(names)) < len(names):
+            raise ValueError(f"two initialisations have one name, of {', '.join(names)}: give NAME=FILE")
+        if IMAGENET in self.transfer.references and IMAGENET not in names:
+            print(
+                f"No row {IMAGENET}: name weights of the detector's backbone by --imagenet FILE, timm:NAME or "
+                "torchvision:NAME"
+            )
+        return dict(named)
 
     def run(self) -> None:
         for seed in self.args.seeds:
@@ -71,15 +90,15 @@ class Comparison:
         return step_tflop(self.config)
 
     def pretrained(self, arm: str, seed: int) -> str:
-        """Checkpoint of a pretraining; trained where it is not there yet."""
+        """What an arm's fine-tuning takes as init; pretrained where it is not there yet."""
         if arm == RANDOM:
             return RANDOM
         source = self.pretrainings[arm]
         if not source.startswith(CLUSTERS) and Path(source).suffix != ".py":
-            checkpoint = source.replace("{seed}", str(seed))
-            if not Path(checkpoint).is_file():
-                raise FileNotFoundError(f"checkpoint {checkpoint} of {arm}, seed {seed}, does not exist")
-            return checkpoint
+            init = source.replace("{seed}", str(seed))
+            if not init.startswith(ZOOS) and not Path(init).is_file():
+                raise FileNotFoundError(f"checkpoint {init} of {arm}, seed {seed}, does not exist")
+            return init
         work_dir = self.work_dir / "pretraining" / f"{arm}_{seed}"
         if not (work_dir / "done").exists():
             if source.startswith(CLUSTERS):
@@ -133,10 +152,10 @@ class Comparison:
         lr, backbone_lr = self.learning_rate(init)
         set_learning_rate(config, lr, backbone_lr)
         step = self.step_tflop
-        pretraining_tflop = self.args.tflop if init != RANDOM else 0.0
+        pretraining_tflop = {RANDOM: 0.0, IMAGENET: ""}.get(init, self.args.tflop)  # ImageNet's is not known
         if arm == RANDOM_LONG:
             set_iterations(config, config.train_cfg.max_iters + round(self.args.tflop / step))
-        work_dir = self.work_dir / f"{labels:g}" / f"{arm}_{seed}"
+        work_dir = run_folder(self.args.work_dirs, key)
         start = perf_counter()
         figures = self.transfer.finetune(config, self.pretrained(init, seed), work_dir, labels, seed)
         row = key | dict(
@@ -153,10 +172,15 @@ class Comparison:
 
 
 def named_pretraining(text: str) -> tuple[str, str]:
-    """Name and file of ``NAME=FILE`` or ``FILE``: a config's name is its stem, a checkpoint's that of its folder."""
+    """Name and source of ``NAME=SOURCE`` or ``SOURCE``.
+
+    Without a name, a config's is its stem, a checkpoint's that of its folder, and a zoo's network has its own.
+    """
     name, separator, file = text.rpartition("=")
     if separator:
         return name, file
+    if file.startswith(ZOOS):
+        return file.partition(":")[2], file
     path = Path(file)
     return (path.stem if path.suffix == ".py" else path.parent.name.removesuffix("_{seed}")), file
 
@@ -175,7 +199,10 @@ def parse(argv: Sequence[str] | None, description: str, example_labels: Sequence
         nargs="+",
         default=[],
         metavar="FILE",
-        help="pretraining configs, or checkpoints: [NAME=]FILE, or NAME=clusters:OTHER",
+        help="pretraining configs or what --init takes: [NAME=]FILE, NAME=timm:NAME, or NAME=clusters:OTHER",
+    )
+    parser.add_argument(
+        "--imagenet", metavar="INIT", help=f"FILE, timm:NAME or torchvision:NAME: weights of the arm {IMAGENET}"
     )
     parser.add_argument(
         "--labels",
@@ -193,7 +220,7 @@ def parse(argv: Sequence[str] | None, description: str, example_labels: Sequence
     )
     parser.add_argument("--backbone-lr", type=float, nargs="+", default=[1.0], help="parts of it (default: 1)")
     parser.add_argument("--lr-labels", type=share_of, default=0.1, help="share that the rates are searched with")
-    parser.add_argument("--over", nargs="+", default=[], metavar="NAME", help="differences to these (default: random)")
+    parser.add_argument("--over", nargs="+", default=[], metavar="NAME", help="differences to these arms")
     parser.add_argument("--csv", type=Path, default=Path("transfer.csv"), help="default: %(default)s")
     parser.add_argument("--work-dirs", type=Path, default=Path("work_dirs/transfer"), help="default: %(default)s")
     parser.add_argument("--cfg-options", nargs="+", action=DictAction, metavar="K=V", help="override the detector's")
@@ -218,7 +245,7 @@ def main(
         if args.config:
             with pretraining.options_explained(args.cfg_options):
                 Comparison(transfer, args).run()
-        report(args.csv, transfer, args.over)
+        report(args.csv, transfer, args.over, args.work_dirs)
     except (OSError, ValueError, UntrustedCheckpoint) as error:
         print(f"compare.py: {error}", file=sys.stderr)
         return 2

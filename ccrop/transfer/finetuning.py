@@ -31,13 +31,15 @@ class Transfer:
         use_clusters: ``(config, checkpoint, folder[, max_clusters])``; puts the clusters of a pretraining in place of
             the labels, so that a detector of one category learns them.
         goal: the figure that learning rates are chosen by and initialisations compared by.
-        fallback: the figure that is taken where no object counts for the goal.
+        fallbacks: the figures that take its place, the first that was measured, where no object counts for the goal.
         figures: all that a comparison keeps; in [0, 1] where they are shares.
         shown: those in its tables, in [0, 1].
         examples: what labels are shares of.
         references: the initialisations to which tables give differences.
         data_name: of a data root, for tables and titles.
         line: the last line of a run, of its figures and the data's name.
+        interval: ``(figure, own, other)``; the 95 % interval, low and high, of the difference of a figure between runs
+            in two lists of work_dirs, over the choice of tested examples; None where they do not have what it takes.
     """
 
     load_config: Callable[..., Config]
@@ -46,13 +48,18 @@ class Transfer:
     goal: str
     figures: tuple[str, ...]
     shown: tuple[str, ...]
-    fallback: str | None = None
+    fallbacks: tuple[str, ...] = ()
     examples: str = "images"
     references: tuple[str, ...] = (RANDOM,)
     data_name: Callable[[Path], str] = lambda root: root.resolve().name
     line: Callable[[dict[str, float], str], str] = lambda figures, _: "  ".join(
         f"{name} {value:.2%}" for name, value in figures.items()
     )
+    interval: Callable[[str, Sequence[Path], Sequence[Path]], tuple[float, float] | None] = lambda *_: None
+
+    def compared(self, measured: Callable[[str], bool]) -> str:
+        """The goal, or the first of its fallbacks where only that was measured."""
+        return next(filter(measured, (self.goal, *self.fallbacks)), self.goal)
 
     def search_learning_rate(
         self,
@@ -74,17 +81,18 @@ class Transfer:
             backbone_factors: of each of these rates, for the backbone alone.
         """
         base = config.optim_wrapper.optimizer.lr
-        found = {}
+        figures = {}
         for rate, backbone in product([base * factor for factor in factors], backbone_factors):
             own = copy.deepcopy(config)
             set_learning_rate(own, rate, backbone)
-            figures = self.finetune(own, init, Path(work_dir, f"lr_{rate:g}_{backbone:g}"), labels, seed, HELD_OUT)
-            goal = figures[self.goal]
-            found[rate, backbone] = figures[self.fallback] if goal != goal and self.fallback else goal
+            folder = Path(work_dir, f"lr_{rate:g}_{backbone:g}")
+            figures[rate, backbone] = self.finetune(own, init, folder, labels, seed, HELD_OUT)
+        goal = self.compared(lambda name: any(each[name] == each[name] for each in figures.values()))
+        found = {rates: each[goal] for rates, each in figures.items()}
         best = max(found, key=lambda rates: (found[rates] == found[rates], found[rates]))
         listed = ", ".join(f"{rate:g} x {backbone:g}: {figure:.2%}" for (rate, backbone), figure in found.items())
         MMLogger.get_current_instance().info(
-            f"{self.goal} on held-out {self.examples} by learning rate x the backbone's part: {listed}; "
+            f"{goal} on held-out {self.examples} by learning rate x the backbone's part: {listed}; "
             f"taking {best[0]:g} x {best[1]:g}"
         )
         return best

@@ -11,10 +11,13 @@ from mmengine.model import is_model_wrapper
 
 from ccrop.datasets import MissingData
 from ccrop.runner import dicts_of, read_config
-from ccrop.transfer import RANDOM, Transfer, build_runner
+from ccrop.transfer import IMAGENET, RANDOM, Transfer, build_runner
 from projects.detection_transfer.backbone import BackboneInitHook, backbone_weights
 from projects.detection_transfer.clusters import use_clusters
 from projects.detection_transfer.data import settle_coco, use_labels
+from projects.detection_transfer.interval import FILE, image_interval
+
+SHOWN = ("AP_S_counted", "AP50_S_counted", "AP_S", "AP_tiny_counted", "AP_16-32_counted", "AP", "AP50")
 
 
 def load_config(path: str | Path, data_root: str | Path | None = None, options: dict[str, Any] | None = None) -> Config:
@@ -62,7 +65,8 @@ def finetune(
     Args:
         config: of :func:`load_config`; it stays as it is.
         init: ``'random'``, or a file with a backbone, see :func:`projects.detection_transfer.backbone.load_backbone`.
-        work_dir: takes the log, the last checkpoint and ``figures.json``.
+        work_dir: takes the log, the last checkpoint, ``figures.json`` and, of the val split, ``detections.npz``, see
+            :class:`projects.detection_transfer.metric.SmallObjectMetric`.
         labels: share of the labelled images, see :func:`ccrop.transfer.drawn_share`.
         seed: draws the images, the weights and the batches.
         held_out: part of these images that is tested on in place of the val split.
@@ -74,6 +78,8 @@ def finetune(
         backbone_weights(init)  # a wrong file stops here, before the data are read
     config = copy.deepcopy(config)
     used = use_labels(config, labels, seed, held_out)
+    if config.test_evaluator.type == "SmallObjectMetric" and not held_out:
+        config.test_evaluator.keep = str(Path(work_dir, FILE))
     trained_on = f"{'{} of {}'.format(*used) if used else 'all'} labelled images"
     runner = build_runner(config, init, work_dir, seed, BackboneInitHook, trained_on)
     backbone = (runner.model.module if is_model_wrapper(runner.model) else runner.model).backbone
@@ -92,13 +98,21 @@ def without_sync_bn(config: Config) -> None:
             settings["type"] = "BN"
 
 
+def line(figures: dict[str, float], _: str) -> str:
+    """The figures of :data:`SHOWN`, in percent, as far as some object counts for them; another metric's as they are."""
+    shown = {name: figures[name] for name in SHOWN if name in figures} or figures
+    return "  ".join(f"{name} {value:.2%}" for name, value in shown.items() if value == value)
+
+
 TRANSFER = Transfer(
     load_config=load_config,
     finetune=finetune,
     use_clusters=use_clusters,
-    goal="AP_S",
-    fallback="AP",
-    figures=("AP_S", "AP_tiny", "AP_16-32", "AP", "AP50", "AP75", "AP_M", "AP_L", "AR_S"),
-    shown=("AP_S", "AP_tiny", "AP_16-32", "AP", "AP50", "AR_S"),
-    references=(RANDOM, "rcrop"),
+    goal="AP_S_counted",
+    fallbacks=("AP_S", "AP"),
+    figures=(*SHOWN, "AP50_S", "AP_tiny", "AP_16-32", "AP75", "AP_M", "AP_L", "AR_S"),
+    shown=SHOWN,
+    references=(RANDOM, IMAGENET),
+    line=line,
+    interval=image_interval,
 )

@@ -1,4 +1,4 @@
-"""COCO's average precision and recall, with small objects looked at more closely."""
+"""COCO's average precision and recall for mmdet's test loop, with small objects looked at more closely."""
 
 import contextlib
 import io
@@ -10,33 +10,43 @@ import numpy as np
 from mmdet.datasets.api_wrappers import COCO
 from mmdet.evaluation import CocoMetric
 from mmdet.registry import METRICS
-from pycocotools.cocoeval import COCOeval
+from mmengine.logging import MMLogger
+from numpy.typing import NDArray
 
-# areas in pixels of the original image, COCO's and two parts of its "small"
-AREAS = {
-    "all": (0, 1e10),
-    "small": (0, 32**2),
-    "medium": (32**2, 96**2),
-    "large": (96**2, 1e10),
-    "tiny": (0, 16**2),
-    "16-32": (16**2, 32**2),
-}
-NAMES = {"all": "AP", "small": "AP_S", "medium": "AP_M", "large": "AP_L", "tiny": "AP_tiny", "16-32": "AP_16-32"}
+from projects.detection_transfer.average_precision import (
+    MIN_OBJECTS,
+    average_precision,
+    describe_counts,
+    evaluate,
+    object_counts,
+)
+from projects.detection_transfer.bootstrap import resampled_figures
 
 
 @METRICS.register_module()
 class SmallObjectMetric(CocoMetric):
-    """AP, AP50, AP75, AP_S, AP_M, AP_L, AP_tiny (below 16 x 16 px), AP_16-32 and AR_S, by pycocotools.
+    """AP and AP50 by size, AP75 and AR_S, see :func:`.average_precision`; the log says which categories count.
 
     Args:
         ann_file: COCO-format annotations; by default the objects that the data set's samples carry as ``instances``.
+        min_objects: of a size, which a category needs to count for the figures ``*_counted``.
+        keep: file (.npz) for what :mod:`projects.detection_transfer.interval` compares detectors by: ``images (I,)``,
+            their ids; ``objects (G, 8)``, image id, x, y, width, height, area, category id and whether it is a crowd;
+            ``found (M, 7)``, see :func:`detections`; ``min_objects``; and :func:`.resampled_figures`.
         kwargs: see :class:`mmdet.evaluation.CocoMetric`.
     """
 
     default_prefix = None
 
+    def __init__(
+        self, ann_file: str | None = None, min_objects: int = MIN_OBJECTS, keep: str | None = None, **kwargs: Any
+    ) -> None:
+        super().__init__(ann_file, **kwargs)
+        self.min_objects = min_objects
+        self.keep = keep
+
     def compute_metrics(self, results: Sequence[tuple[dict[str, Any], dict[str, Any]]]) -> dict[str, float]:
-        """Figures in [0, 1]; nan where no annotated object is of that size."""
+        """Figures in [0, 1]; nan where no annotated object counts."""
         truths, predictions = zip(*results, strict=True)
         if self._coco_api is None:  # VOC's image ids are names, and pycocotools reads numbers
             truths, predictions = (
@@ -44,11 +54,18 @@ class SmallObjectMetric(CocoMetric):
             )
         with contextlib.redirect_stdout(io.StringIO()), tempfile.TemporaryDirectory() as folder:
             truth = self._coco_api or COCO(self.gt_to_coco_json(truths, f"{folder}/truth"))
-            categories = truth.get_cat_ids(cat_names=self.dataset_meta["classes"])
-            return average_precision(truth, detections(predictions, categories), [each["img_id"] for each in truths])
+        found = detections(predictions, truth.get_cat_ids(cat_names=self.dataset_meta["classes"]))
+        evaluation = evaluate(truth, found, [each["img_id"] for each in truths])
+        names = [each["name"] for each in truth.load_cats(evaluation.params.catIds)]
+        MMLogger.get_current_instance().info(describe_counts(names, object_counts(evaluation), self.min_objects))
+        if self.keep is not None:
+            images = np.array(evaluation.params.imgIds)
+            content = dict(images=images, objects=annotated(truth, images), found=found, min_objects=self.min_objects)
+            np.savez_compressed(self.keep, **content, **resampled_figures(evaluation, self.min_objects))
+        return average_precision(evaluation, self.min_objects)
 
 
-def detections(predictions: Sequence[dict[str, Any]], categories: Sequence[int]) -> np.ndarray:
+def detections(predictions: Sequence[dict[str, Any]], categories: Sequence[int]) -> NDArray[np.float64]:
     """``(M, 7)`` image id, x, y, width, height, score, category id, as pycocotools reads them."""
     rows = [np.zeros((0, 7))]
     for each in predictions:
@@ -60,28 +77,10 @@ def detections(predictions: Sequence[dict[str, Any]], categories: Sequence[int])
     return np.concatenate(rows)
 
 
-def average_precision(truth: COCO, found: np.ndarray, images: Sequence[int]) -> dict[str, float]:
-    """AP by size over IoU 0.5 to 0.95, AP50, AP75 and AR_S of at most 100 detections an image.
-
-    Args:
-        truth: annotations.
-        found: ``(M, 7)``, see :func:`detections`.
-        images: ids of the images that count.
-    """
-    if not len(found):  # pycocotools cannot load nothing
-        found = np.array([[images[0], 0, 0, 1, 1, 0, truth.get_cat_ids()[0]]])
-    evaluation = COCOeval(truth, truth.loadRes(found), "bbox")
-    evaluation.params.imgIds = list(images)
-    evaluation.params.areaRng = list(map(list, AREAS.values()))
-    evaluation.params.areaRngLbl = list(AREAS)
-    evaluation.evaluate()
-    evaluation.accumulate()
-    precision = evaluation.eval["precision"][..., -1]  # (IoU, recall, category, area) at 100 detections
-    recall = evaluation.eval["recall"][..., -1]  # (IoU, category, area)
-
-    def mean(values: np.ndarray) -> float:
-        return float(values[values > -1].mean()) if (values > -1).any() else float("nan")
-
-    figures = {NAMES[area]: mean(precision[..., number]) for number, area in enumerate(AREAS)}
-    figures |= {"AP50": mean(precision[0, ..., 0]), "AP75": mean(precision[5, ..., 0])}
-    return figures | {"AR_S": mean(recall[..., list(AREAS).index("small")])}
+def annotated(truth: COCO, images: Sequence[int]) -> NDArray[np.float64]:
+    """``(G, 8)`` image id, x, y, width, height, area, category id and crowd or not, of the objects of some images."""
+    objects = truth.load_anns(truth.get_ann_ids(img_ids=list(images)))
+    rows = [
+        [each["image_id"], *each["bbox"], each["area"], each["category_id"], each.get("iscrowd", 0)] for each in objects
+    ]
+    return np.array(rows, dtype=float).reshape(-1, 8)

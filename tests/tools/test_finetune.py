@@ -25,9 +25,13 @@ def test_search_train_and_test(demo_root: Path, tmp_path: Path):
     assert len(list((tmp_path / "w").glob("lr_*_0.1"))) == 2
     assert "0 stages of the backbone frozen, its BN statistics trained" in done.stdout
     figures = json.loads((tmp_path / "w/figures.json").read_text())
-    assert set(figures) >= {"AP", "AP_S", "AP_tiny", "AP_16-32", "AR_S"}
-    assert done.stdout.splitlines()[-1].startswith(f"AP {figures['AP']:.2%}")
+    assert set(figures) >= {"AP", "AP_S", "AP50_S", "AP_S_counted", "AP_tiny", "AP_16-32", "AR_S"}
+    # no category of 16 images has 50 small objects
+    last = "  ".join(f"{name} {figures[name]:.2%}" for name in ("AP_S", "AP", "AP50"))
+    assert done.stdout.splitlines()[-1] == last
+    assert "; *_counted are over categories with at least 50 of the size: small: none, without " in done.stdout
     assert (tmp_path / "w/iter_2.pth").is_file()
+    assert [file.parent.name for file in tmp_path.rglob("detections.npz")] == ["w"]  # of the val split alone
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from torch.testing import assert_close
 from ccrop.compat.mmcv_ext import install_mmcv_ext
 
 install_mmcv_ext()
-from mmcv.ops import batched_nms, roi_align, sigmoid_focal_loss, soft_nms  # noqa: E402
+from mmcv.ops import batched_nms, nms, roi_align, sigmoid_focal_loss, soft_nms  # noqa: E402
 
 DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU"))]
 
@@ -133,6 +133,44 @@ def test_roi_align_gradient(mode, ratio, device):
     assert torch.autograd.gradcheck(
         lambda f: roi_align(f, rois, (3, 2), 0.5, ratio, mode, True), features.requires_grad_()
     )
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("mode", ["avg", "max"])
+def test_roi_align_in_16_bits_rounds_only_its_inputs_and_its_result(mode, device):
+    generator = torch.Generator().manual_seed(0)
+    features = torch.rand(1, 2, 40, 40, generator=generator).to(device, torch.bfloat16)
+    rois = torch.tensor([[0, 1.25, 2.5, 15, 13], [0, 0, 0, 39, 38]], device=device, dtype=torch.bfloat16)
+    weight = torch.rand(2, 2, 2, 2, generator=generator).to(device, torch.bfloat16)
+    found, gradients = [], []
+    for dtype in (torch.float32, torch.bfloat16):  # bins of up to 20 x 19 samples, more than bf16 can count
+        own = features.to(dtype).requires_grad_()
+        found.append(roi_align(own, rois.to(dtype), (2, 2), 1.0, 0, mode, True))
+        (found[-1] * weight.to(dtype)).sum().backward()
+        gradients.append(own.grad)
+    assert found[1].dtype == gradients[1].dtype == torch.bfloat16
+    assert_close(found[1], found[0].bfloat16(), rtol=0, atol=0)
+    assert_close(gradients[1], gradients[0].bfloat16(), rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_focal_loss_of_easy_examples_in_16_bits_is_not_zero(device):
+    logits = torch.tensor([[-8.0, 7.0]], device=device, dtype=torch.bfloat16, requires_grad=True)
+    loss = sigmoid_focal_loss(logits, torch.tensor([1], device=device), 2.0, 0.25, None, "none")
+    loss.sum().backward()
+    p = 1 / (1 + math.exp(8.0))  # the gradient of -0.75 p^2 log(1 - p) by the logit, p' = p (1 - p)
+    slope = 0.75 * (p**2 / (1 - p) - 2 * p * math.log(1 - p)) * p * (1 - p)
+    assert loss[0, 0].item() == pytest.approx(-0.75 * p**2 * math.log(1 - p), rel=0.01)
+    assert logits.grad[0, 0].item() == pytest.approx(slope, rel=0.01)
+
+
+def test_nms_in_16_bits():
+    boxes, scores = some_boxes(30, seed=5)
+    boxes, scores = boxes.bfloat16(), scores.bfloat16()
+    for method in (nms, soft_nms):
+        expected, found = method(boxes.float(), scores.float(), 0.3), method(boxes, scores, 0.3)
+        assert found[1].tolist() == expected[1].tolist()
+        assert_close(found[0].float(), expected[0], rtol=0.01, atol=0.01)
 
 
 @pytest.mark.parametrize("device", DEVICES)

@@ -32,8 +32,8 @@ def test_the_search_takes_the_best_on_held_out_examples(tmp_path):
         rate = config.optim_wrapper.optimizer.lr
         part = config.optim_wrapper.get("paramwise_cfg", {}).get("custom_keys", {}).get("backbone", {"lr_mult": 1})
         asked.append((rate, part["lr_mult"], init, labels, seed, held_out))
-        # nothing counts at the highest rate
-        return dict(AP=float("nan") if rate == 2 else rate - part["lr_mult"] / 10, rest=0.1)
+        # training diverges at the highest rate, and no object is rare
+        return dict(AP=float("nan") if rate == 2 else rate - part["lr_mult"] / 10, rare=float("nan"), common=-rate)
 
     own = config()
     transfer = Transfer(None, finetune, None, goal="AP", figures=("AP",), shown=("AP",))
@@ -41,8 +41,8 @@ def test_the_search_takes_the_best_on_held_out_examples(tmp_path):
     assert [each[:2] for each in asked] == [(0.5, 0.1), (0.5, 1), (1, 0.1), (1, 1), (2, 0.1), (2, 1)]
     assert {each[2:] for each in asked} == {("x.pth", 0.3, 7, 0.2)}
     assert own.optim_wrapper.optimizer.lr == 1
-    other = Transfer(None, finetune, None, goal="AP", fallback="rest", figures=("AP",), shown=("AP",))
-    assert other.search_learning_rate(own, "x.pth", tmp_path, (0.1, 2)) == (2, 1)
+    other = Transfer(None, finetune, None, goal="rare", fallbacks=("rare", "common", "AP"), figures=(), shown=())
+    assert other.search_learning_rate(own, "x.pth", tmp_path, (0.5, 1)) == (0.5, 1)
 
 
 @pytest.mark.parametrize("iterations", [10, 300, 1])

@@ -1,12 +1,15 @@
 """Statistics and tables of a comparison."""
 
 import math
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+from ccrop.rows import append_row
 from ccrop.transfer import Transfer
 from ccrop.transfer.comparison import named_pretraining
-from ccrop.transfer.tables import markdown, paired_difference
+from ccrop.transfer.tables import columns_of, markdown, paired_difference, report
 
 TRANSFER = Transfer(
     load_config=None,
@@ -60,12 +63,53 @@ def test_a_figure_has_a_column_where_a_run_has_it():
     assert lines[2:] == ["| random | 1.0 |  | -3.0 |", "| x | 4.0 | 50.0 |  |"]
 
 
+def test_where_nothing_counts_for_the_goal_another_figure_takes_its_place():
+    transfer = replace(TRANSFER, goal="rare", fallbacks=("none", "AP"), figures=("rare", "none", *TRANSFER.figures))
+    rows = [row(arm, seed, 0.01 * seed) | dict(rare="", none="") for arm in ("random", "x") for seed in (1, 2)]
+    assert markdown(rows, "a_set", "0.1", transfer).splitlines()[0].endswith("| AP | AP over random |")
+    rows[0]["rare"] = "0.5"
+    assert markdown(rows, "a_set", "0.1", transfer).splitlines()[0].endswith("| rare over random |")
+
+
+def test_the_interval_over_examples_is_that_of_the_common_seeds_runs():
+    def interval(figure, own, other):
+        assert figure == "AP"
+        asked.append([[str(folder) for folder in side] for side in (own, other)])
+        return None if "y_0" in str(own[0]) else (-0.012, 0.034)
+
+    asked = []
+    rows = [row("random", s, 0.01) for s in (0, 1)] + [row("x", s, 0.02) for s in (1, 2, 0)] + [row("y", 0, 0.5)]
+    transfer = replace(TRANSFER, interval=interval)
+    lines = markdown(rows, "a_set", "0.1", transfer, work_dirs=Path("w")).splitlines()
+    assert [line.split(" | ")[-1] for line in lines[3:]] == ["+1.0 ± 0.0 [-1.2, +3.4] |", "+49.0 |"]
+    assert asked[0] == [
+        ["w/a_set/0.1/x_1", "w/a_set/0.1/x_0"],
+        ["w/a_set/0.1/random_1", "w/a_set/0.1/random_0"],
+    ]
+    assert "[" not in markdown(rows, "a_set", "0.1", transfer)
+
+
+def test_report_writes_tables_a_note_and_a_plot(tmp_path, capsys):
+    file = tmp_path / "x.csv"
+    columns = columns_of(TRANSFER)
+    for arm, goal in (("random", 0.01), ("other", 0.03)):
+        append_row(file, dict.fromkeys(columns, "") | row(arm, 0, goal), columns)
+    report(file, TRANSFER, (), tmp_path)
+    text = (tmp_path / "x.md").read_text()
+    assert text.strip() == capsys.readouterr().out.strip()
+    assert text.splitlines()[3] == "| other | 3.0 | +2.0 |  |"
+    assert "95 % interval over seeds (Student's t)" in text.splitlines()[-1]
+    assert (tmp_path / "x_a_set.png").stat().st_size > 5000
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
         ("configs/a_b.py", ("a_b", "configs/a_b.py")),
         ("runs/gauss_{seed}/epoch_3.pth", ("gauss", "runs/gauss_{seed}/epoch_3.pth")),
         ("mine=runs/x/epoch_3.pth", ("mine", "runs/x/epoch_3.pth")),
+        ("timm:resnet18", ("resnet18", "timm:resnet18")),
+        ("mine=timm:resnet18", ("mine", "timm:resnet18")),
     ],
 )
 def test_names_of_pretrainings(text: str, expected: tuple[str, str]):

@@ -57,6 +57,7 @@ def test_rows_rates_tables_pictures_and_resuming(demo_root: Path, tmp_path: Path
     assert all(0 <= float(row["AP_S"]) <= 1 for row in measured)
     assert (tmp_path / f"t_{demo_root.name}.png").stat().st_size > 5000
     assert "backbone from work_dirs/transfer/" in first.stdout
+    assert "No row imagenet: name weights of the detector's backbone by --imagenet" in first.stdout
 
     again = run(command, tmp_path)
     assert again.returncode == 0, again.stdout
@@ -65,6 +66,7 @@ def test_rows_rates_tables_pictures_and_resuming(demo_root: Path, tmp_path: Path
     assert (tmp_path / "t.md").read_text() in again.stdout
 
     found = tmp_path / "work_dirs/transfer" / demo_root.name / "0.2"
+    assert all((found / name / "detections.npz").is_file() for name in ("random_0", "random_long_0", "rcrop_0"))
     drawn = run(
         script("draw.py", found / "random_0", found / "rcrop_0", "--images", 2, "--score", 0, "--out", "d.png"),
         tmp_path,

@@ -86,6 +86,29 @@ def test_detector_trains_a_step_and_predicts(name: str):
         assert ((found.labels >= 0) & (found.labels < 80)).all()
 
 
+def gradients_of_a_step(dtype: torch.dtype | None) -> tuple[float, torch.Tensor]:
+    """Faster R-CNN's loss, and the gradient of all weights as one vector; autocast computes in dtype, if any."""
+    torch.manual_seed(0)
+    model = MODELS.build(config_of("faster-rcnn_r18_fpn_demo").model)
+    model.init_weights()
+    model.train()
+    data = model.data_preprocessor(batch(masks=False), training=True)
+    with torch.autocast("cpu", dtype, enabled=dtype is not None):
+        loss, _ = model.parse_losses(model(**data, mode="loss"))
+    loss.backward()
+    gradients = [each.grad for each in model.parameters() if each.grad is not None]
+    return loss.item(), torch.cat([each.flatten() for each in gradients])
+
+
+def test_regions_train_in_bf16_as_in_float32():
+    loss, exact = gradients_of_a_step(None)
+    rounded_loss, rounded = gradients_of_a_step(torch.bfloat16)
+    assert rounded_loss == pytest.approx(loss, rel=0.02)
+    assert rounded.isfinite().all()
+    # rounded scores order other proposals first, so that others are sampled
+    assert torch.cosine_similarity(exact, rounded, dim=0) > 0.9
+
+
 @pytest.mark.parametrize("name", [name for name in OWN if "r50" in name])
 def test_benchmark_trains_all_of_the_backbone_with_synchronised_bn(name: str):
     config = Config.fromfile(CONFIGS / f"{name}.py")

@@ -1,70 +1,88 @@
-"""Average precision of hand-made detections."""
+"""The metric in mmdet's test loop: its figures, its line, and the file that comparisons read."""
 
+from pathlib import Path
+
+import hand_made
 import numpy as np
 import pytest
-from mmdet.datasets.api_wrappers import COCO
+from mmdet.evaluation import CocoMetric
+from mmengine.logging import MMLogger
 
-from projects.detection_transfer.metric import average_precision, detections
+from projects.detection_transfer.average_precision import average_precision, evaluate
+from projects.detection_transfer.metric import SmallObjectMetric, detections
 
-
-def truth(boxes) -> COCO:
-    coco = COCO()
-    coco.dataset = dict(
-        images=[dict(id=7, width=400, height=400)],
-        categories=[dict(id=3, name="car")],
-        annotations=[
-            dict(id=i + 1, image_id=7, category_id=3, bbox=list(box), area=box[2] * box[3], iscrowd=0)
-            for i, box in enumerate(boxes)
-        ],
-    )
-    coco.createIndex()
-    return coco
+NAMES = {4: "car", 2: "van"}
 
 
-TINY, SMALL, MEDIUM, LARGE = (10, 10, 8, 8), (50, 10, 20, 20), (100, 10, 50, 50), (200, 100, 150, 150)
+def results(objects, found) -> list[tuple[dict, dict]]:
+    """What the test loop collects of images 1 to 12, labels in the order of :data:`NAMES`."""
+    labels = {category: label for label, category in enumerate(NAMES)}
+    rows = []
+    for image in range(1, 13):
+        boxes = [(label, box, score) for where, label, box, score in found if where == image]
+        corners = np.array([[x, y, x + w, y + h] for _, (x, y, w, h), _ in boxes], dtype=np.float32).reshape(-1, 4)
+        prediction = dict(
+            img_id=image,
+            bboxes=corners,
+            scores=np.array([score for *_, score in boxes], dtype=np.float32),
+            labels=np.array([labels[category] for category, *_ in boxes], dtype=int),
+        )
+        rows.append((dict(img_id=image, width=400, height=400), prediction))
+    return rows
 
 
-def found(*boxes, scores=None) -> np.ndarray:
-    corners = np.array([[x, y, x + w, y + h] for x, y, w, h in boxes], dtype=np.float32).reshape(-1, 4)
-    scores = np.array(scores or [0.9 - 0.1 * i for i in range(len(boxes))], dtype=np.float32)
-    return detections([dict(img_id=7, bboxes=corners, scores=scores, labels=np.zeros(len(boxes), int))], [3])
+def scenes(seed: int = 0):
+    """:func:`hand_made.some_scenes` with the categories of :data:`NAMES`."""
+    renamed = {1: 4, 2: 2}
+    return ([(each[0], renamed[each[1]], *each[2:]) for each in side] for side in hand_made.some_scenes(seed))
 
 
-def test_perfect_detections_are_perfect_in_every_size():
-    boxes = (TINY, SMALL, MEDIUM, LARGE)
-    figures = average_precision(truth(boxes), found(*boxes), [7])
-    assert set(figures) == {"AP", "AP_S", "AP_M", "AP_L", "AP_tiny", "AP_16-32", "AP50", "AP75", "AR_S"}
-    assert all(value == pytest.approx(1) for value in figures.values())
+def metric_of(objects, keep: Path | None = None, **settings) -> SmallObjectMetric:
+    metric = SmallObjectMetric(keep=None if keep is None else str(keep), **settings)
+    metric._coco_api = hand_made.truth(objects, NAMES, range(1, 13))
+    metric.dataset_meta = dict(classes=tuple(NAMES.values()))
+    return metric
 
 
-def test_a_size_without_objects_has_no_figure():
-    figures = average_precision(truth([MEDIUM]), found(MEDIUM), [7])
-    assert figures["AP_M"] == pytest.approx(1)
-    assert all(np.isnan(figures[name]) for name in ("AP_S", "AP_tiny", "AP_16-32", "AP_L", "AR_S"))
+def test_figures_line_and_file(tmp_path, monkeypatch):
+    lines = []
+    monkeypatch.setattr(MMLogger.get_current_instance(), "info", lines.append)
+    objects, found = scenes()
+    figures = metric_of(objects, tmp_path / "detections.npz", min_objects=12).compute_metrics(results(objects, found))
+
+    rounded = [(image, c, np.float32(box).astype(float), np.float32(score)) for image, c, box, score in found]
+    truth = hand_made.truth(objects, NAMES, range(1, 13))
+    expected = average_precision(evaluate(truth, hand_made.found(rounded), range(1, 13)), 12)
+    assert figures == pytest.approx(expected, nan_ok=True, abs=1e-4)  # widths of float32 corners
+    small = {number: sum(c == number and b[2] * b[3] <= 1024 for _, c, b in objects) for number in NAMES}
+    assert small == {4: 17, 2: 9}
+    assert "small: car, without van (9)" in lines[0]
+
+    with np.load(tmp_path / "detections.npz") as kept:
+        assert kept["images"].tolist() == list(range(1, 13))
+        assert kept["min_objects"] == 12
+        rows = {(image, c, *box, box[2] * box[3], 0) for image, c, box in objects}
+        assert {(row[0], row[6], *row[1:6], row[7]) for row in kept["objects"]} == rows
+        assert len(kept["found"]) == len(found)
+        assert kept["AP_S_counted"][0] == pytest.approx(figures["AP_S_counted"])
 
 
-def test_only_tiny_is_missed():
-    figures = average_precision(truth((TINY, SMALL, MEDIUM)), found(SMALL, MEDIUM), [7])
-    assert figures["AP_tiny"] == 0
-    assert figures["AP_16-32"] == figures["AP_M"] == pytest.approx(1)
-    # one of two small objects at precision 1: recall 0 to 0.5 of 101 points
-    assert figures["AP_S"] == pytest.approx(51 / 101)
-    assert figures["AR_S"] == pytest.approx(0.5)
+def test_nothing_is_kept_unless_asked(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    objects, found = scenes()
+    metric_of(objects).compute_metrics(results(objects, found))
+    assert not list(tmp_path.iterdir())
 
 
-def test_a_shifted_box_counts_up_to_its_iou():
-    shifted = (SMALL[0] + 3, *SMALL[1:])  # IoU 17 / 23 = 0.739: found at 0.5, 0.55, ..., 0.7
-    figures = average_precision(truth([SMALL]), found(shifted), [7])
-    assert figures["AP50"] == pytest.approx(1)
-    assert figures["AP75"] == 0
-    assert figures["AP_S"] == pytest.approx(0.5)
+def test_arguments_of_mmdets_metric_go_through():
+    assert SmallObjectMetric(None, prefix="x").prefix == "x"
+    with pytest.raises(TypeError):
+        SmallObjectMetric(none_such=1)
+    assert issubclass(SmallObjectMetric, CocoMetric)
 
 
-def test_a_false_detection_above_halves_the_precision():
-    figures = average_precision(truth([SMALL]), found((300, 300, 20, 20), SMALL), [7])
-    assert figures["AP_S"] == pytest.approx(0.5)
-
-
-def test_no_detection_at_all_is_zero():
-    figures = average_precision(truth([SMALL]), found(), [7])
-    assert figures["AP"] == figures["AP_S"] == figures["AR_S"] == 0
+def test_detections_are_rows_of_boxes_as_coco_has_them():
+    boxes = np.array([[1, 2, 11, 22], [5, 5, 6, 7]], dtype=np.float32)
+    side = dict(img_id=7, bboxes=boxes, scores=np.array([0.5, 0.25]), labels=np.array([1, 0]))
+    none = dict(img_id=8, bboxes=boxes[:0], scores=np.zeros(0), labels=np.zeros(0, int))
+    assert detections([side, none], [3, 9]).tolist() == [[7, 1, 2, 10, 20, 0.5, 9], [7, 5, 5, 1, 2, 0.25, 3]]
