@@ -1,6 +1,7 @@
 """What a pretraining run costs, and runs of a given cost."""
 
 import copy
+import os
 
 from mmengine.config import Config
 from mmengine.registry import MODELS
@@ -38,3 +39,9 @@ def set_epochs(config: Config, epochs: int) -> None:
     """Give a run so many epochs, and a checkpoint at its end."""
     config.train_cfg.max_epochs = epochs
     config.default_hooks.checkpoint.interval = epochs
+
+
+def core_seconds() -> float:
+    """CPU seconds of this process so far, and of its children that have ended."""
+    spent = os.times()
+    return spent.user + spent.system + spent.children_user + spent.children_system

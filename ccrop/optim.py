@@ -76,7 +76,7 @@ class AutocastOptimWrapper(OptimWrapper):
         super().__init__(**kwargs)
         if dtype != "bfloat16":
             raise ValueError(f"dtype must be 'bfloat16', got {dtype!r}; for fp16 use MMEngine's AmpOptimWrapper")
-        self.cast_dtype = torch.bfloat16 if torch.cuda.is_available() or cpu_has_bf16() else None
+        self.cast_dtype = torch.bfloat16 if has_bf16() else None
         if self.cast_dtype is None:
             print_log("This CPU has no bf16 instructions: training in float32", logger="current")
 
@@ -85,6 +85,11 @@ class AutocastOptimWrapper(OptimWrapper):
         device = next(model.parameters()).device.type
         with super().optim_context(model), torch.autocast(device, self.cast_dtype, enabled=self.cast_dtype is not None):
             yield
+
+
+def has_bf16() -> bool:
+    """Whether there is a GPU, or a CPU that multiplies bf16 numbers in hardware."""
+    return torch.cuda.is_available() or cpu_has_bf16()
 
 
 def cpu_has_bf16() -> bool:

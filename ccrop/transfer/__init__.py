@@ -3,16 +3,19 @@
 from ccrop.transfer.backbone import IMAGENET, RANDOM, BackboneInitHook, backbone_weights, load_weights
 from ccrop.transfer.clusters import stored_clusters
 from ccrop.transfer.finetuning import (
+    CORE_SECONDS,
     LR_FACTORS,
     Transfer,
     build_runner,
     set_iterations,
     set_learning_rate,
     step_tflop,
+    train,
 )
 from ccrop.transfer.labels import drawn_share, share_of
 
 __all__ = [
+    "CORE_SECONDS",
     "IMAGENET",
     "LR_FACTORS",
     "RANDOM",
@@ -27,4 +30,5 @@ __all__ = [
     "share_of",
     "step_tflop",
     "stored_clusters",
+    "train",
 ]

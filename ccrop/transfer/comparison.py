@@ -26,7 +26,7 @@ from ccrop.compute import fit_to_budget
 from ccrop.hooks.checkpoint import latest_checkpoint
 from ccrop.rows import append_row, read_rows
 from ccrop.transfer.backbone import IMAGENET, RANDOM
-from ccrop.transfer.finetuning import LR_FACTORS, Transfer, set_iterations, set_learning_rate, step_tflop
+from ccrop.transfer.finetuning import CORE_SECONDS, LR_FACTORS, Transfer, set_iterations, set_learning_rate, step_tflop
 from ccrop.transfer.labels import share_of
 from ccrop.transfer.tables import KEY, columns_of, report, run_folder
 
@@ -165,6 +165,7 @@ class Comparison:
             tflop=round(step * config.train_cfg.max_iters, 3),
             pretraining_tflop=pretraining_tflop,
             seconds=round(perf_counter() - start),
+            core_seconds=round(figures[CORE_SECONDS]),
         )
         measured = {name: figures[name] for name in self.transfer.figures if name in figures}
         row |= {name: round(value, 5) for name, value in measured.items() if value == value}

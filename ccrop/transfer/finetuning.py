@@ -13,10 +13,14 @@ from mmengine.registry import MODELS, DefaultScope
 from torch.utils.flop_counter import FlopCounterMode
 
 from ccrop.compat.checkpoint import install_safe_checkpoints
+from ccrop.compat.workers import stop_workers
+from ccrop.compute import core_seconds
+from ccrop.optim import AutocastOptimWrapper, has_bf16
 from ccrop.runner import BriefRunner
 from ccrop.transfer.backbone import RANDOM, BackboneInitHook
 
 LR_FACTORS = (0.5, 1.0, 2.0)  # of the config's learning rate
+CORE_SECONDS = "core_seconds"  # name of what a training cost among a run's figures
 HELD_OUT = 0.2  # of the labelled examples, to choose a learning rate by
 
 
@@ -26,8 +30,9 @@ class Transfer:
 
     Attributes:
         load_config: reads a config, for a data root, with options over it, and settles its data.
-        finetune: ``(config, init, work_dir, labels, seed, held_out)``; trains, tests and gives the figures. Where
-            ``held_out`` is not 0, this part of the labelled examples is tested on in place of the val split.
+        finetune: ``(config, init, work_dir, labels, seed, held_out)``; trains, tests and gives the figures, and the
+            training's :data:`CORE_SECONDS`. Where ``held_out`` is not 0, this part of the labelled examples is tested
+            on in place of the val split.
         use_clusters: ``(config, checkpoint, folder[, max_clusters])``; puts the clusters of a pretraining in place of
             the labels, so that a detector of one category learns them.
         goal: the figure that learning rates are chosen by and initialisations compared by.
@@ -119,9 +124,20 @@ def build_runner(
     config.custom_hooks = [*config.get("custom_hooks", []), dict(type=name, init=str(init))]
     config.work_dir = str(work_dir)
     config.randomness.seed = seed
+    if config.optim_wrapper.type == AutocastOptimWrapper.__name__ and "test_cfg" in config:
+        config.test_cfg.fp16 = has_bf16()  # MMEngine's word for autocast, whatever its type
+        torch.set_autocast_dtype("cuda", torch.bfloat16)
     config.headline += f", backbone {init}, trained on {trained_on}"
     torch.manual_seed(seed)
     return BriefRunner.from_cfg(config)
+
+
+def train(runner: BriefRunner) -> float:
+    """Train, and give the CPU seconds that it took, those of the loader's workers included."""
+    start = core_seconds()
+    runner.train()
+    stop_workers(runner.train_dataloader)
+    return core_seconds() - start
 
 
 def set_learning_rate(config: Config, lr: float, backbone: float = 1.0) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 from scipy import stats
 
 from ccrop.rows import mean_and_spread, read_rows
-from ccrop.transfer.finetuning import Transfer
+from ccrop.transfer.finetuning import CORE_SECONDS, Transfer
 
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt
@@ -18,7 +18,7 @@ NOTE = (
     "Mean ± standard deviation over seeds. Differences: ± half of the 95 % interval over seeds (Student's t), and in "
     "brackets the 95 % interval over the choice of tested examples (paired bootstrap), where their work_dirs are there."
 )
-COST = ("lr", "backbone_lr", "iterations", "tflop", "pretraining_tflop", "seconds")
+COST = ("lr", "backbone_lr", "iterations", "tflop", "pretraining_tflop", "seconds", CORE_SECONDS)
 Rows = list[dict[str, str]]
 
 

@@ -11,7 +11,7 @@ from mmengine.model import is_model_wrapper
 
 from ccrop.datasets import MissingData
 from ccrop.runner import dicts_of, read_config
-from ccrop.transfer import IMAGENET, RANDOM, Transfer, build_runner
+from ccrop.transfer import CORE_SECONDS, IMAGENET, RANDOM, Transfer, build_runner, train
 from projects.detection_transfer.backbone import BackboneInitHook, backbone_weights
 from projects.detection_transfer.clusters import use_clusters
 from projects.detection_transfer.data import settle_coco, use_labels
@@ -72,7 +72,8 @@ def finetune(
         held_out: part of these images that is tested on in place of the val split.
 
     Returns:
-        The figures of :class:`projects.detection_transfer.metric.SmallObjectMetric`, in [0, 1].
+        The figures of :class:`projects.detection_transfer.metric.SmallObjectMetric`, in [0, 1], and the training's
+        core-seconds.
     """
     if init != RANDOM:
         backbone_weights(init)  # a wrong file stops here, before the data are read
@@ -85,8 +86,8 @@ def finetune(
     backbone = (runner.model.module if is_model_wrapper(runner.model) else runner.model).backbone
     bn = "as they are" if backbone.norm_eval else "trained"
     runner.logger.info(f"{max(backbone.frozen_stages, 0)} stages of the backbone frozen, its BN statistics {bn}")
-    runner.train()
-    figures = {name: float(value) for name, value in runner.test().items()}
+    cost = {CORE_SECONDS: train(runner)}
+    figures = cost | {name: float(value) for name, value in runner.test().items()}
     Path(work_dir, "figures.json").write_text(json.dumps(figures, indent=1))
     return figures
 

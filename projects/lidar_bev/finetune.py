@@ -14,7 +14,7 @@ from mmengine.registry import DATASETS
 from ccrop.datasets import MissingData
 from ccrop.datasets.generated import RECIPE
 from ccrop.runner import dicts_of, read_config
-from ccrop.transfer import RANDOM, Transfer, backbone_weights, build_runner
+from ccrop.transfer import CORE_SECONDS, RANDOM, Transfer, backbone_weights, build_runner, train
 from ccrop.transfer.backbone import BackboneInitHook
 from projects.lidar_bev.datasets import SweepDataset, UnreadableSweep
 from projects.lidar_bev.detection.clusters import use_clusters
@@ -82,16 +82,16 @@ def finetune(
         held_out: part of these sweeps that is tested on in place of the val split.
 
     Returns:
-        The figures of :mod:`projects.lidar_bev.detection.figures`.
+        The figures of :mod:`projects.lidar_bev.detection.figures`, and the training's core-seconds.
     """
     if init != RANDOM:
         backbone_weights(init)  # a wrong file stops here, before the data are read
     config = copy.deepcopy(config)
     trained_on = use_labels(config, labels, seed, held_out)
     runner = build_runner(config, init, work_dir, seed, BackboneInitHook, trained_on)
-    runner.train()
+    cost = {CORE_SECONDS: train(runner)}
     model = runner.model
-    figures = measured(getattr(model, "module", model), DATASETS.build(config.test_dataset))
+    figures = cost | measured(getattr(model, "module", model), DATASETS.build(config.test_dataset))
     Path(work_dir, "figures.json").write_text(json.dumps(figures, indent=1))
     return figures
 
@@ -129,7 +129,7 @@ def detected(model: CenterPoint, dataset: SweepDataset) -> Iterator[tuple[int, d
 
 def line(figures: dict[str, float], data: str) -> str:
     """Shares in percent, errors in their units, where objects counted; KITTI's AP of moderate objects only."""
-    known = {name: value for name, value in figures.items() if value == value}
+    known = {name: value for name, value in figures.items() if value == value and name != CORE_SECONDS}
     shown = {name: value for name, value in known.items() if not name.endswith(("_easy", "_hard"))}
     return f"{data}:  " + "  ".join(
         f"{name} {value:.2f} {ERRORS[name]}".rstrip() if name in ERRORS else f"{name} {value:.1%}"

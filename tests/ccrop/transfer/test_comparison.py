@@ -25,7 +25,7 @@ def load_config(path: str, data_root: str, options: dict | None) -> Config:
 
 def finetune(config: Config, init: str, work_dir: Path, labels: float, seed: int) -> dict[str, float]:
     RUNS.append((Path(work_dir).name, init, config.train_cfg.max_iters))
-    return dict(AP=0.1)
+    return dict(AP=0.1, core_seconds=2.4)
 
 
 @pytest.fixture
@@ -58,6 +58,7 @@ def test_random_is_always_there_and_imagenet_where_its_weights_are_named(compare
         ("imagenet_0", "torchvision:resnet18", 10),
     ]
     assert [row["pretraining_tflop"] for row in rows] == ["0.0", "0.0", ""]
+    assert {row["core_seconds"] for row in rows} == {"2"}
     out = capsys.readouterr().out
     assert "AP over random | AP over imagenet |" in out
     assert "No row imagenet" not in out

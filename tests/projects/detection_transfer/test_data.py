@@ -2,6 +2,7 @@
 
 import json
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -142,3 +143,14 @@ def test_voc_by_mmdets_own_loader(tmp_path):
     assert math.isnan(figures["AP_L"])
     with pytest.raises(ValueError, match="COCO-format set only, not of ConcatDataset"):
         use_labels(config, 0.5, seed=0)
+
+
+def test_tiles_recipe_trains_and_tests(demo_root: Path, tmp_path: Path):
+    options = {"train_dataloader.batch_size": 8, "test_dataloader.dataset.indices": 4, "model.test_cfg.tile": 256}
+    config = load_config(CONFIG.with_name("tiles_r10.py"), demo_root, options)
+    set_iterations(config, 4)
+    figures = finetune(config, "random", tmp_path / "work_dir")
+    assert 0 <= figures["AP50"] <= 1
+    assert 0.1 < figures["core_seconds"] < 100
+    with np.load(tmp_path / "work_dir/detections.npz") as kept:
+        assert len(kept["images"]) == 4

@@ -105,7 +105,7 @@ def test_kittis_config_gives_kittis_ap(simulated: Path, tmp_path: Path):
 
 def test_the_last_line_has_units_and_only_what_was_measured():
     figures = {"mAP": 0.5, "AP_Car": float("nan"), "translation": 0.25, "scale": 0.5, "AP_R40_3d_Car_hard": 1.0}
-    figures["AP_R40_3d_Car_moderate"] = 0.123
+    figures |= {"AP_R40_3d_Car_moderate": 0.123, "core_seconds": 12.0}
     assert line(figures, "a set") == "a set:  mAP 50.0%  translation 0.25 m  scale 0.50  AP_R40_3d_Car_moderate 12.3%"
 
 
