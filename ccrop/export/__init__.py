@@ -38,7 +38,7 @@ import torch
 
 from ccrop.compat.checkpoint import load_checkpoint
 from ccrop.export.frameworks import FRAMEWORKS, backbone_of
-from ccrop.export.resnet import ResNet
+from ccrop.checkpoint.resnet import ResNet
 
 __all__ = ["FRAMEWORKS", "export_backbone"]
 

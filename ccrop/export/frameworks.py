@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import Tensor
 
-from ccrop.export.resnet import ResNet
+from ccrop.checkpoint.resnet import ResNet
 
 StateDict = dict[str, Tensor]
 

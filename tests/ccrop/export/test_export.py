@@ -9,7 +9,7 @@ import torch
 
 import ccrop.export
 from ccrop.export import export_backbone
-from ccrop.export.resnet import ResNet
+from ccrop.checkpoint.resnet import ResNet
 
 TOOL = Path(__file__).parents[3] / "tools" / "export.py"
 

@@ -7,7 +7,7 @@ import torchvision
 from ccrop.compat.mmcv_ext import install_mmcv_ext
 from ccrop.export import export_backbone
 from ccrop.export.frameworks import FRAMEWORKS, backbone_of, to_detectron2
-from ccrop.export.resnet import ResNet
+from ccrop.checkpoint.resnet import ResNet
 
 install_mmcv_ext()
 from mmdet.models.backbones import resnet as mmdet_resnet  # noqa: E402

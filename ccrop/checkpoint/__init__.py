@@ -1,0 +1,16 @@
+"""The one way in for weights: files of any common layout, and the pretrained weights of timm and torchvision."""
+
+from ccrop.checkpoint.layouts import Normalization
+from ccrop.checkpoint.loading import Loaded, load_backbone, load_heads
+from ccrop.checkpoint.weights import RANDOM, Weights, is_library, read_weights
+
+__all__ = [
+    "RANDOM",
+    "Loaded",
+    "Normalization",
+    "Weights",
+    "is_library",
+    "load_backbone",
+    "load_heads",
+    "read_weights",
+]
