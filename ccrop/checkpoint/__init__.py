@@ -2,9 +2,11 @@
 
 from ccrop.checkpoint.layouts import Normalization
 from ccrop.checkpoint.loading import Loaded, load_backbone, load_heads
-from ccrop.checkpoint.weights import RANDOM, Weights, is_library, read_weights
+from ccrop.checkpoint.start import INIT_HELP, load_start, starting_weights
+from ccrop.checkpoint.weights import RANDOM, Weights, is_library, read_weights, recorded
 
 __all__ = [
+    "INIT_HELP",
     "RANDOM",
     "Loaded",
     "Normalization",
@@ -12,5 +14,8 @@ __all__ = [
     "is_library",
     "load_backbone",
     "load_heads",
+    "load_start",
     "read_weights",
+    "recorded",
+    "starting_weights",
 ]

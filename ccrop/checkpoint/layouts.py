@@ -36,7 +36,8 @@ HEADS = frozenset(
         *("neck", "rpn_head", "roi_head", "bbox_head", "mask_head"),
         *("projector", "projection_head", "predictor", "prediction_head", "prototypes"),
         *("queue", "queue_ptr", "queues", "target", "regions", "distillation", "data_preprocessor"),
-        *("mask_token", "decoder", "decoder_embed", "decoder_pos_embed", "decoder_blocks", "decoder_norm", "decoder_pred"),
+        *("mask_token", "decoder", "decoder_embed", "decoder_pos_embed", "decoder_blocks"),
+        *("decoder_norm", "decoder_pred"),
     )
 )
 # names of layers: torchvision's places of the children of a ResNet, and timm's for those of EfficientNet-Lite

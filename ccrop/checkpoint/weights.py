@@ -25,6 +25,7 @@ class Weights:
         others: the other tensors of the same state dict: neck, heads, predictor, queue.
         origin: where they were found and in what layout, in words.
         normalization: of the images that they expect, None where the source does not say.
+        has_boxes: whether the file also holds the boxes of a pretraining run.
     """
 
     source: str
@@ -32,6 +33,7 @@ class Weights:
     others: dict[str, Tensor]
     origin: str
     normalization: Normalization | None = None
+    has_boxes: bool = False
 
 
 def is_library(source: str) -> bool:
@@ -65,7 +67,9 @@ def read_weights(source: str | Path) -> Weights:
     except ValueError as error:
         raise ValueError(f"{source} {error}") from error
     origin = found.layout + (f", found under {found.where}" if found.where else "")
-    return Weights(source, found.backbone, found.others, origin, found.normalization or recorded(content))
+    return Weights(
+        source, found.backbone, found.others, origin, found.normalization or recorded(content), "boxes" in content
+    )
 
 
 def recorded(content: Mapping[str, Any]) -> Normalization | None:

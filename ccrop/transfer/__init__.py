@@ -1,6 +1,5 @@
 """What a pretrained backbone is worth: what fine-tuning and comparisons share, whatever the detector."""
 
-from ccrop.transfer.backbone import RANDOM, BackboneInitHook, backbone_weights, load_weights
 from ccrop.transfer.clusters import stored_clusters
 from ccrop.transfer.finetuning import (
     LR_FACTORS,
@@ -14,13 +13,9 @@ from ccrop.transfer.labels import drawn_share, share_of
 
 __all__ = [
     "LR_FACTORS",
-    "RANDOM",
-    "BackboneInitHook",
     "Transfer",
-    "backbone_weights",
     "build_runner",
     "drawn_share",
-    "load_weights",
     "set_iterations",
     "set_learning_rate",
     "share_of",

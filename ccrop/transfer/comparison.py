@@ -21,11 +21,11 @@ from time import perf_counter
 from mmengine.config import DictAction
 
 from ccrop import runner as pretraining
+from ccrop.checkpoint import RANDOM, is_library
 from ccrop.compat.checkpoint import UntrustedCheckpoint
 from ccrop.compute import fit_to_budget
 from ccrop.hooks.checkpoint import latest_checkpoint
 from ccrop.rows import append_row, read_rows
-from ccrop.transfer.backbone import RANDOM
 from ccrop.transfer.finetuning import LR_FACTORS, Transfer, set_iterations, set_learning_rate, step_tflop
 from ccrop.transfer.labels import share_of
 from ccrop.transfer.tables import KEY, columns_of, report
@@ -71,10 +71,12 @@ class Comparison:
         return step_tflop(self.config)
 
     def pretrained(self, arm: str, seed: int) -> str:
-        """Checkpoint of a pretraining; trained where it is not there yet."""
+        """The weights of an arm, as ``--init`` names them; pretrained where they are not there yet."""
         if arm == RANDOM:
             return RANDOM
         source = self.pretrainings[arm]
+        if is_library(source):
+            return source
         if not source.startswith(CLUSTERS) and Path(source).suffix != ".py":
             checkpoint = source.replace("{seed}", str(seed))
             if not Path(checkpoint).is_file():
@@ -133,12 +135,13 @@ class Comparison:
         lr, backbone_lr = self.learning_rate(init)
         set_learning_rate(config, lr, backbone_lr)
         step = self.step_tflop
-        pretraining_tflop = self.args.tflop if init != RANDOM else 0.0
+        source = self.pretrained(init, seed)
+        pretraining_tflop = 0.0 if source == RANDOM else "" if is_library(source) else self.args.tflop
         if arm == RANDOM_LONG:
             set_iterations(config, config.train_cfg.max_iters + round(self.args.tflop / step))
         work_dir = self.work_dir / f"{labels:g}" / f"{arm}_{seed}"
         start = perf_counter()
-        figures = self.transfer.finetune(config, self.pretrained(init, seed), work_dir, labels, seed)
+        figures = self.transfer.finetune(config, source, work_dir, labels, seed)
         row = key | dict(
             lr=lr,
             backbone_lr=round(lr * backbone_lr, 6),
@@ -153,10 +156,15 @@ class Comparison:
 
 
 def named_pretraining(text: str) -> tuple[str, str]:
-    """Name and file of ``NAME=FILE`` or ``FILE``: a config's name is its stem, a checkpoint's that of its folder."""
+    """Name and source of ``NAME=SOURCE`` or ``SOURCE``.
+
+    A config's name is its stem, a checkpoint's that of its folder, a library's weights have the one they are known by.
+    """
     name, separator, file = text.rpartition("=")
     if separator:
         return name, file
+    if is_library(file):
+        return file.partition(":")[2], file
     path = Path(file)
     return (path.stem if path.suffix == ".py" else path.parent.name.removesuffix("_{seed}")), file
 
@@ -175,7 +183,7 @@ def parse(argv: Sequence[str] | None, description: str, example_labels: Sequence
         nargs="+",
         default=[],
         metavar="FILE",
-        help="pretraining configs, or checkpoints: [NAME=]FILE, or NAME=clusters:OTHER",
+        help="pretraining configs, checkpoints, timm:... or torchvision:...: [NAME=]SOURCE, or NAME=clusters:OTHER",
     )
     parser.add_argument(
         "--labels",
