@@ -298,7 +298,7 @@ def build_runner(
     goes_on = resume is not None and (resume != "auto" or latest_checkpoint(config.work_dir) is not None)
     weights = None if goes_on else starting_weights(config, init)  # before an earlier run, perhaps theirs, is moved
     _set_resume(config, resume)
-    normalization = recorded(load_checkpoint(config.load_from)) if config.resume else weights and weights.normalization
+    normalization = recorded(load_checkpoint(config.load_from)) if goes_on else weights and weights.normalization
     expected = expect(config, normalization)
     runner = PretrainRunner.from_cfg(config)
     runner.register_hook(StartHook(weights, expected))

@@ -110,15 +110,13 @@ def _state_dict(content: Any) -> tuple[StateDict, tuple[str, ...]] | None:
     """The first state dict in a checkpoint and the keys that lead to it."""
     if not isinstance(content, Mapping):
         return None
-    tensors = {
-        name: torch.as_tensor(value) for name, value in content.items() if isinstance(value, Tensor | np.ndarray)
-    }
-    if tensors:
-        return tensors, ()
     for key in CONTAINERS:
         if (found := _state_dict(content.get(key))) is not None:
             return found[0], (key, *found[1])
-    return None
+    tensors = {
+        name: torch.as_tensor(value) for name, value in content.items() if isinstance(value, Tensor | np.ndarray)
+    }
+    return (tensors, ()) if tensors else None
 
 
 def _unwrapped(state: StateDict) -> tuple[StateDict, str]:
@@ -127,7 +125,7 @@ def _unwrapped(state: StateDict) -> tuple[StateDict, str]:
     while True:
         first = {name.partition(".")[0] for name in state}
         prefix = f"{min(first)}."
-        if len(first) > 1 or prefix in PARTS or not all(name.startswith(prefix) for name in state):
+        if len(first) > 1 or prefix in PARTS or is_head(prefix) or not all(name.startswith(prefix) for name in state):
             return state, wrapper
         state = {name.removeprefix(prefix): tensor for name, tensor in state.items()}
         wrapper += prefix
