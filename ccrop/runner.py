@@ -20,13 +20,16 @@ from mmengine.registry import DATASETS, FUNCTIONS, MODELS
 from mmengine.runner import Runner
 from torch import nn
 
+from ccrop.checkpoint import Normalization, load_start, recorded, starting_weights
 from ccrop.compat.checkpoint import install_safe_checkpoints, load_checkpoint
 from ccrop.compat.distributed import init_distributed
 from ccrop.compat.workers import stop_workers
 from ccrop.datasets import MissingData
 from ccrop.datasets.demo import make_demo_set
 from ccrop.hooks.checkpoint import latest_checkpoint
+from ccrop.hooks.start import StartHook
 from ccrop.models import Siamese
+from ccrop.models.preprocessor import IMAGENET_MEAN, IMAGENET_STD
 from ccrop.optim import AutocastOptimWrapper
 from ccrop.views import ReferenceAugmentation
 
@@ -192,25 +195,32 @@ def load_pretrained(
     data_root: str | Path | None = None,
     options: dict[str, Any] | None = None,
     seed: int = 0,
+    init: str | None = None,
 ) -> tuple[Config, Siamese]:
     """The config of a pretraining run and its model in eval mode, on the CPU.
 
     Args:
-        checkpoint: of the run; None for the weights that a run with ``seed`` starts from.
+        checkpoint: of the run; None for the weights that a run with ``seed`` and ``init`` starts from.
         config: by default the one that the run left beside the checkpoint.
         data_root, options: see :func:`load_config`.
+        init: see :func:`ccrop.checkpoint.starting_weights`.
 
     Raises:
         FileNotFoundError: there is no such checkpoint, no such config, or not exactly one beside the checkpoint.
         MissingData: see :func:`load_config`.
         UntrustedCheckpoint: see :func:`ccrop.compat.checkpoint.load_checkpoint`.
-        ValueError: neither is named, or the checkpoint is of another model than the config's.
+        ValueError: neither is named, the checkpoint is of another model than the config's, or weights do not fit.
     """
     if checkpoint is None and config is None:
-        raise ValueError("name a checkpoint, or a config for untrained weights")
+        raise ValueError("name a checkpoint, or a config for the weights that a run starts from")
+    if checkpoint is not None and init is not None:
+        raise ValueError(f"{checkpoint} and --init {init} are both weights: name one of them")
     state = None if checkpoint is None else load_checkpoint(checkpoint)
     config_file = Path(config) if config is not None else config_beside(Path(checkpoint))
     settings = load_config(config_file, data_root, options)
+    weights = starting_weights(settings, init) if state is None else None
+    if weights is not None:
+        expect(settings, weights.normalization)
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
         model = MODELS.build(settings.model)
@@ -219,6 +229,9 @@ def load_pretrained(
             level = logger.level
             logger.setLevel("WARNING")  # it would list every parameter
             model.init_weights()
+            if weights is not None:
+                load_start(model, weights)
+                model.weights_changed()
             logger.setLevel(level)
             return settings, model.eval()
     try:
@@ -247,6 +260,7 @@ def build_runner(
     amp: str | None = None,
     seed: int | None = None,
     launcher: str = "none",
+    init: str | None = None,
 ) -> PretrainRunner:
     """A runner that is ready to train.
 
@@ -258,9 +272,11 @@ def build_runner(
         amp: ``'bf16'`` or ``'fp16'`` (GPU only) instead of the config's precision.
         seed: instead of the config's.
         launcher: ``'none'``, ``'pytorch'``, ``'slurm'`` or ``'mpi'``.
+        init: see :func:`ccrop.checkpoint.starting_weights`; a run that is resumed has its weights.
 
     Raises:
-        FileNotFoundError: there is no such checkpoint to resume from.
+        FileNotFoundError: there is no such checkpoint to resume or to start from.
+        UntrustedCheckpoint, ConnectionError, ValueError: see :func:`ccrop.checkpoint.read_weights`.
     """
     install_safe_checkpoints()
     _fit_to_machine(config, launcher)
@@ -279,8 +295,26 @@ def build_runner(
         _set_precision(config, amp)
     _set_augmentation(config)
     _set_schedule(config)
+    goes_on = resume is not None and (resume != "auto" or latest_checkpoint(config.work_dir) is not None)
+    weights = None if goes_on else starting_weights(config, init)  # before an earlier run, perhaps theirs, is moved
     _set_resume(config, resume)
-    return PretrainRunner.from_cfg(config)
+    normalization = recorded(load_checkpoint(config.load_from)) if goes_on else weights and weights.normalization
+    expected = expect(config, normalization)
+    runner = PretrainRunner.from_cfg(config)
+    runner.register_hook(StartHook(weights, expected))
+    return runner
+
+
+def expect(config: Config, normalization: Normalization | None) -> Normalization | None:
+    """Normalize images as weights expect it, where that is known; how they are normalized then, None for sweeps."""
+    preprocessor = config.model.get("data_preprocessor")
+    if preprocessor is None:
+        return None
+    if normalization is not None:
+        preprocessor.update(normalization._asdict())
+    return Normalization(
+        tuple(preprocessor.get("mean", IMAGENET_MEAN)), tuple(preprocessor.get("std", IMAGENET_STD))
+    )
 
 
 def dicts_of(node: Any) -> Iterator[dict[str, Any]]:

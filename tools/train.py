@@ -2,6 +2,7 @@
 
 Example:
     python tools/train.py configs/simsiam_ccrop_coco.py --data-root data/coco
+    python tools/train.py configs/simsiam_ccrop_coco.py --data-root data/coco --init torchvision:resnet50
 """
 
 import argparse
@@ -11,6 +12,7 @@ from collections.abc import Sequence
 import torch
 from mmengine.config import DictAction
 
+from ccrop.checkpoint import INIT_HELP
 from ccrop.compat.checkpoint import UntrustedCheckpoint
 from ccrop.hooks.health import CollapseError
 from ccrop.hooks.unreadable import TooManyUnreadable
@@ -22,6 +24,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("config", metavar="CONFIG", help="a file of configs/")
     parser.add_argument("--data-root", help="the data's folder; by default the config's, or the demo set without any")
     parser.add_argument("--work-dir", help="default: work_dirs/ and the config's name")
+    parser.add_argument("--init", metavar="SOURCE", help=INIT_HELP)
     parser.add_argument("--resume", nargs="?", const="auto", metavar="FILE", help="go on: from FILE, or the newest")
     parser.add_argument("--amp", nargs="?", const="bf16", choices=("bf16", "fp16"), help="mixed precision")
     parser.add_argument("--seed", type=int)
@@ -33,7 +36,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         with options_explained(args.cfg_options):
             config = load_config(args.config, args.data_root, args.cfg_options)
-            build_runner(config, args.work_dir, args.resume, args.amp, args.seed, args.launcher).train()
+            build_runner(
+                config, args.work_dir, args.resume, args.amp, args.seed, args.launcher, args.init
+            ).train()
     except (OSError, ValueError, UntrustedCheckpoint, CollapseError, TooManyUnreadable) as error:
         print(f"{parser.prog}: {error}", file=sys.stderr)
         return 2

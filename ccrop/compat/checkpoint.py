@@ -4,6 +4,7 @@ MMEngine falls back to full unpickling when a file does not load safely, allows 
 in place. :func:`install_safe_checkpoints` replaces both ends for MMEngine and for whatever loads through it (mmdet).
 """
 
+import argparse
 import errno
 import os
 import shutil
@@ -12,6 +13,7 @@ from pickle import UnpicklingError
 from typing import Any
 
 import numpy as np
+import safetensors.torch
 import torch
 from mmengine.fileio import LocalBackend, register_backend
 from mmengine.logging import HistoryBuffer
@@ -29,20 +31,24 @@ def _history_method(owner: type, name: str) -> Any:
     raise UnpicklingError(f"getattr({owner!r}, {name!r})")
 
 
+NUMPY_MODULES = ("numpy.core.multiarray", "numpy._core.multiarray")  # of NumPy 1 and 2: either reads the other's files
 SAFE_GLOBALS = [
     HistoryBuffer,
     (_history_method, "builtins.getattr"),
+    argparse.Namespace,  # the arguments of the command that DINO, MAE and others trained with
     np.ndarray,
     np.dtype,
-    np.dtypes.Float64DType,
-    np.dtypes.Int64DType,
-    np.empty(0).__reduce__()[0],
-    np.float64(0).__reduce__()[0],
+    *{type(np.dtype(code)) for code in np.typecodes["AllInteger"] + np.typecodes["Float"] + "?"},
+    *((np.empty(0).__reduce__()[0], f"{module}._reconstruct") for module in NUMPY_MODULES),
+    *((np.float64(0).__reduce__()[0], f"{module}.scalar") for module in NUMPY_MODULES),
 ]
 
 
 def load_checkpoint(path: str | os.PathLike, map_location: Any = "cpu") -> dict[str, Any]:
-    """Load a file of tensors, plain containers and MMEngine's log buffers, never anything else.
+    """Load a file of tensors, plain containers, arrays and MMEngine's log buffers, never anything else.
+
+    Args:
+        path: a file of ``torch.save``, or of safetensors if it is named ``*.safetensors``.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -52,6 +58,8 @@ def load_checkpoint(path: str | os.PathLike, map_location: Any = "cpu") -> dict[
     if not path.is_file():
         raise FileNotFoundError(f"checkpoint {path} does not exist")
     try:
+        if path.suffix == ".safetensors":
+            return safetensors.torch.load_file(path, device=str(map_location or "cpu"))
         with torch.serialization.safe_globals(SAFE_GLOBALS):
             return torch.load(path, map_location=map_location, weights_only=True)
     except (OSError, MemoryError):

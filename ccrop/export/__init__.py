@@ -36,9 +36,9 @@ from typing import Any
 
 import torch
 
-from ccrop.compat.checkpoint import load_checkpoint
-from ccrop.export.frameworks import FRAMEWORKS, backbone_of
-from ccrop.export.resnet import ResNet
+from ccrop.checkpoint import read_weights
+from ccrop.checkpoint.resnet import ResNet
+from ccrop.export.frameworks import FRAMEWORKS
 
 __all__ = ["FRAMEWORKS", "export_backbone"]
 
@@ -66,7 +66,7 @@ def export_backbone(checkpoint_path: str | Path, framework: str, out: str | Path
     if framework == "detectron2" and out.suffix != ".pkl":
         raise ValueError(f"detectron2 takes a file for a pickle by its ending .pkl, which {out} lacks")
     _check_destination(checkpoint_path, out, force)
-    state_dict = backbone_of(load_checkpoint(checkpoint_path, map_location="cpu"))
+    state_dict = read_weights(checkpoint_path).backbone
     resnet = ResNet.from_state_dict(state_dict)
     _write(FRAMEWORKS[framework](resnet, state_dict), out, pickled=framework == "detectron2")
     return resnet

@@ -1,28 +1,14 @@
 """A backbone's state dict as each framework wants it."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 from torch import Tensor
 
-from ccrop.export.resnet import ResNet
+from ccrop.checkpoint.resnet import ResNet
 
 StateDict = dict[str, Tensor]
-
-
-def backbone_of(checkpoint: Mapping[str, Any]) -> StateDict:
-    """The tensors under `backbone.` in a checkpoint's `state_dict`, without the prefix.
-
-    Raises:
-        ValueError: there are none.
-    """
-    state_dict = checkpoint.get("state_dict", {}) if isinstance(checkpoint, Mapping) else {}
-    prefix = "backbone."
-    backbone = {name[len(prefix) :]: tensor for name, tensor in state_dict.items() if name.startswith(prefix)}
-    if not backbone:
-        raise ValueError("the checkpoint holds no backbone: no key of its 'state_dict' starts with 'backbone.'")
-    return backbone
 
 
 def to_torchvision(resnet: ResNet, state_dict: StateDict) -> StateDict:

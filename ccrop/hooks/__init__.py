@@ -10,6 +10,7 @@ from ccrop.hooks.method import MethodHook
 from ccrop.hooks.progress import ProgressHook
 from ccrop.hooks.reproducible import ReproducibleHook
 from ccrop.hooks.roi_knn import RoIKNNHook
+from ccrop.hooks.start import StartHook
 from ccrop.hooks.unreadable import UnreadableImagesHook
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "ProgressHook",
     "ReproducibleHook",
     "RoIKNNHook",
+    "StartHook",
     "UnreadableImagesHook",
     "WholeCheckpointHook",
 ]

@@ -49,7 +49,11 @@ class MomentumSiamese(Siamese):
 
     def init_weights(self) -> None:
         super().init_weights()
-        for name, module in self.target.items():  # which was initialised for itself
+        self.weights_changed()  # the target was initialised for itself
+
+    def weights_changed(self) -> None:
+        super().weights_changed()
+        for name, module in self.target.items():
             module.load_state_dict(getattr(self, name).state_dict())
 
     def online(self, view: Tensor, number: int, pool: Pool) -> Tensor:

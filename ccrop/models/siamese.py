@@ -116,6 +116,9 @@ class Siamese(BaseModel):
             pool: what the heads see of a view's maps.
         """
 
+    def weights_changed(self) -> None:
+        """Called after weights were drawn or loaded from elsewhere: what is a copy of them is copied anew."""
+
     def before_epoch(self, epoch: int) -> None:
         """Called before each epoch, counted from 0, by :class:`ccrop.hooks.MethodHook`."""
 

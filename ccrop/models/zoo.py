@@ -1,8 +1,6 @@
 """Backbones of timm and torchvision, so that their weights can be measured beside ours."""
 
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
 
 import timm
 import torch
@@ -10,13 +8,12 @@ import torchvision
 from torch import Tensor, fx, nn
 from torch.fx.passes.shape_prop import ShapeProp
 
-from ccrop.compat.checkpoint import load_checkpoint
 from ccrop.models.preprocessor import IMAGENET_MEAN, IMAGENET_STD
 
 STRIDES = (4, 8, 16, 32)
 PROBE = 224  # px; every stride divides it
-# a network, the names of its classifier's layers that are gone already, mean and std of its images
-Network = tuple[nn.Module, Sequence[str], tuple[Sequence[float], Sequence[float]]]
+# a network, and mean and std of its images
+Network = tuple[nn.Module, tuple[Sequence[float], Sequence[float]]]
 
 
 class ZooBackbone(nn.Module):
@@ -25,7 +22,6 @@ class ZooBackbone(nn.Module):
     Args:
         name: ``'timm:NAME'`` or ``'torchvision:NAME'``, as ``timm.create_model`` and ``torchvision.models.get_model``
             know it.
-        weights: file of its state dict, perhaps under ``state_dict`` or ``model``; None for untrained weights.
 
     Attributes:
         out_indices: which of the levels of strides 4, 8, 16 and 32 a forward pass gives, as far as the network has
@@ -33,18 +29,15 @@ class ZooBackbone(nn.Module):
         mean, std: RGB, in [0, 1], of the normalisation that the weights expect.
 
     Raises:
-        ValueError: there is no such network, it has no maps ``(N, C, H, W)``, or the file is of another one.
-        FileNotFoundError, UntrustedCheckpoint: see :func:`ccrop.compat.checkpoint.load_checkpoint`.
+        ValueError: there is no such network, or it has no maps ``(N, C, H, W)``.
     """
 
-    def __init__(self, name: str, weights: str | Path | None = None) -> None:
+    def __init__(self, name: str) -> None:
         super().__init__()
         library, _, architecture = name.partition(":")
         if library not in LIBRARIES:
             raise ValueError(f"a backbone of a zoo is named timm:NAME or torchvision:NAME, got {name!r}")
-        network, classifier, normalisation = LIBRARIES[library](architecture)
-        if weights is not None:
-            _load(network, weights, classifier, name)
+        network, normalisation = LIBRARIES[library](architecture)
         self.maps = MAPS[library](network)
         self.out_indices = tuple(range(len(STRIDES)))
         self.mean, self.std = normalisation
@@ -96,9 +89,8 @@ def _timm(name: str) -> Network:
     settings = dict(dynamic_img_size=True) if name.startswith(("vit_", "deit_")) else {}
     network = timm.create_model(name, **settings)
     known = network.pretrained_cfg
-    classifier = known["classifier"]
     network.reset_classifier(0)
-    return network, (classifier,) if isinstance(classifier, str) else classifier, (known["mean"], known["std"])
+    return network, (known["mean"], known["std"])
 
 
 def _torchvision(name: str) -> Network:
@@ -106,19 +98,9 @@ def _torchvision(name: str) -> Network:
         raise ValueError(f"torchvision has no classifier {name!r}; torchvision.models.list_models() lists them")
     if name.startswith("vit_"):
         raise ValueError(f"torchvision's {name} gives tokens and no maps: use timm's")
-    return torchvision.models.get_model(name, weights=None), (), (IMAGENET_MEAN, IMAGENET_STD)
+    return torchvision.models.get_model(name, weights=None), (IMAGENET_MEAN, IMAGENET_STD)
 
 
 LIBRARIES = dict(timm=_timm, torchvision=_torchvision)
 MAPS = dict(timm=_TimmMaps, torchvision=_torchvision_maps)
 
-
-def _load(network: nn.Module, file: str | Path, classifier: Sequence[str], name: str) -> None:
-    content: dict[str, Any] = load_checkpoint(file)
-    state = content.get("state_dict", content.get("model", content))
-    dropped = tuple(f"{layer}." for layer in classifier)
-    state = {key: tensor for key, tensor in state.items() if not (dropped and key.startswith(dropped))}
-    try:
-        network.load_state_dict(state)
-    except RuntimeError as error:
-        raise ValueError(f"{file} does not hold the weights of {name}: {error}") from error

@@ -1,9 +1,9 @@
 """What a pretrained backbone is worth: what fine-tuning and comparisons share, whatever the detector."""
 
-from ccrop.transfer.backbone import IMAGENET, RANDOM, BackboneInitHook, backbone_weights, load_weights
 from ccrop.transfer.clusters import stored_clusters
 from ccrop.transfer.finetuning import (
     CORE_SECONDS,
+    IMAGENET,
     LR_FACTORS,
     Transfer,
     build_runner,
@@ -18,13 +18,9 @@ __all__ = [
     "CORE_SECONDS",
     "IMAGENET",
     "LR_FACTORS",
-    "RANDOM",
-    "BackboneInitHook",
     "Transfer",
-    "backbone_weights",
     "build_runner",
     "drawn_share",
-    "load_weights",
     "set_iterations",
     "set_learning_rate",
     "share_of",

@@ -21,18 +21,25 @@ from time import perf_counter
 from mmengine.config import DictAction
 
 from ccrop import runner as pretraining
+from ccrop.checkpoint import RANDOM, is_library
 from ccrop.compat.checkpoint import UntrustedCheckpoint
 from ccrop.compute import fit_to_budget
 from ccrop.hooks.checkpoint import latest_checkpoint
 from ccrop.rows import append_row, read_rows
-from ccrop.transfer.backbone import IMAGENET, RANDOM
-from ccrop.transfer.finetuning import CORE_SECONDS, LR_FACTORS, Transfer, set_iterations, set_learning_rate, step_tflop
+from ccrop.transfer.finetuning import (
+    CORE_SECONDS,
+    IMAGENET,
+    LR_FACTORS,
+    Transfer,
+    set_iterations,
+    set_learning_rate,
+    step_tflop,
+)
 from ccrop.transfer.labels import share_of
 from ccrop.transfer.tables import KEY, columns_of, report, run_folder
 
 RANDOM_LONG = "random_long"
 CLUSTERS = "clusters:"
-ZOOS = ("timm:", "torchvision:")  # what an --init starts with that is no file
 
 
 class Comparison:
@@ -94,9 +101,11 @@ class Comparison:
         if arm == RANDOM:
             return RANDOM
         source = self.pretrainings[arm]
+        if is_library(source):
+            return source
         if not source.startswith(CLUSTERS) and Path(source).suffix != ".py":
             init = source.replace("{seed}", str(seed))
-            if not init.startswith(ZOOS) and not Path(init).is_file():
+            if not Path(init).is_file():
                 raise FileNotFoundError(f"checkpoint {init} of {arm}, seed {seed}, does not exist")
             return init
         work_dir = self.work_dir / "pretraining" / f"{arm}_{seed}"
@@ -152,12 +161,14 @@ class Comparison:
         lr, backbone_lr = self.learning_rate(init)
         set_learning_rate(config, lr, backbone_lr)
         step = self.step_tflop
-        pretraining_tflop = {RANDOM: 0.0, IMAGENET: ""}.get(init, self.args.tflop)  # ImageNet's is not known
+        source = self.pretrained(init, seed)
+        unknown = init == IMAGENET or is_library(source)
+        pretraining_tflop = 0.0 if source == RANDOM else "" if unknown else self.args.tflop
         if arm == RANDOM_LONG:
             set_iterations(config, config.train_cfg.max_iters + round(self.args.tflop / step))
         work_dir = run_folder(self.args.work_dirs, key)
         start = perf_counter()
-        figures = self.transfer.finetune(config, self.pretrained(init, seed), work_dir, labels, seed)
+        figures = self.transfer.finetune(config, source, work_dir, labels, seed)
         row = key | dict(
             lr=lr,
             backbone_lr=round(lr * backbone_lr, 6),
@@ -175,12 +186,13 @@ class Comparison:
 def named_pretraining(text: str) -> tuple[str, str]:
     """Name and source of ``NAME=SOURCE`` or ``SOURCE``.
 
-    Without a name, a config's is its stem, a checkpoint's that of its folder, and a zoo's network has its own.
+    Without a name, a config's is its stem, a checkpoint's that of its folder, and a library's weights have the one they
+    are known by.
     """
     name, separator, file = text.rpartition("=")
     if separator:
         return name, file
-    if file.startswith(ZOOS):
+    if is_library(file):
         return file.partition(":")[2], file
     path = Path(file)
     return (path.stem if path.suffix == ".py" else path.parent.name.removesuffix("_{seed}")), file

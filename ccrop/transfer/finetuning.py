@@ -12,14 +12,16 @@ from mmengine.logging import MMLogger
 from mmengine.registry import MODELS, DefaultScope
 from torch.utils.flop_counter import FlopCounterMode
 
+from ccrop.checkpoint import RANDOM, Normalization, Weights
 from ccrop.compat.checkpoint import install_safe_checkpoints
 from ccrop.compat.workers import stop_workers
 from ccrop.compute import core_seconds
+from ccrop.hooks.start import StartHook
 from ccrop.optim import AutocastOptimWrapper, has_bf16
 from ccrop.runner import BriefRunner
-from ccrop.transfer.backbone import RANDOM, BackboneInitHook
 
 LR_FACTORS = (0.5, 1.0, 2.0)  # of the config's learning rate
+IMAGENET = "imagenet"  # the arm that starts from weights of ImageNet
 CORE_SECONDS = "core_seconds"  # name of what a training cost among a run's figures
 HELD_OUT = 0.2  # of the labelled examples, to choose a learning rate by
 
@@ -105,31 +107,30 @@ class Transfer:
 
 def build_runner(
     config: Config,
-    init: str,
+    weights: Weights | None,
+    normalization: Normalization | None,
     work_dir: str | Path,
     seed: int,
-    hook: type[BackboneInitHook],
     trained_on: str,
 ) -> BriefRunner:
     """A runner that loads the backbone when it begins.
 
     Args:
-        config: its headline, hooks, seed and work_dir are set here.
-        init: see :class:`.BackboneInitHook`.
-        hook: that class or a subclass; the config keeps its name, so that it can be written and read again.
+        config: of :func:`ccrop.checkpoint.starting_weights`; its headline, seed and work_dir are set here.
+        weights, normalization: see :class:`ccrop.hooks.StartHook`.
         trained_on: which examples, for the log.
     """
     install_safe_checkpoints()
-    name = f"{hook.__module__}.{hook.__name__}"
-    config.custom_hooks = [*config.get("custom_hooks", []), dict(type=name, init=str(init))]
     config.work_dir = str(work_dir)
     config.randomness.seed = seed
     if config.optim_wrapper.type == AutocastOptimWrapper.__name__ and "test_cfg" in config:
         config.test_cfg.fp16 = has_bf16()  # MMEngine's word for autocast, whatever its type
         torch.set_autocast_dtype("cuda", torch.bfloat16)
-    config.headline += f", backbone {init}, trained on {trained_on}"
+    config.headline += f", backbone {config.init}, trained on {trained_on}"
     torch.manual_seed(seed)
-    return BriefRunner.from_cfg(config)
+    runner = BriefRunner.from_cfg(config)
+    runner.register_hook(StartHook(weights, normalization))
+    return runner
 
 
 def train(runner: BriefRunner) -> float:

@@ -9,10 +9,10 @@ import torch
 from mmengine.config import Config
 from mmengine.model import is_model_wrapper
 
+from ccrop.checkpoint import RANDOM, Normalization, starting_weights
 from ccrop.datasets import MissingData
 from ccrop.runner import dicts_of, read_config
-from ccrop.transfer import CORE_SECONDS, IMAGENET, RANDOM, Transfer, build_runner, train
-from projects.detection_transfer.backbone import BackboneInitHook, backbone_weights
+from ccrop.transfer import CORE_SECONDS, IMAGENET, Transfer, build_runner, train
 from projects.detection_transfer.clusters import use_clusters
 from projects.detection_transfer.data import settle_coco, use_labels
 from projects.detection_transfer.interval import FILE, image_interval
@@ -64,7 +64,8 @@ def finetune(
 
     Args:
         config: of :func:`load_config`; it stays as it is.
-        init: ``'random'``, or a file with a backbone, see :func:`projects.detection_transfer.backbone.load_backbone`.
+        init: ``'random'``, or a source as in :func:`ccrop.checkpoint.read_weights`; of a detector's checkpoint neck and
+            heads are taken too, as far as they fit.
         work_dir: takes the log, the last checkpoint, ``figures.json`` and, of the val split, ``detections.npz``, see
             :class:`projects.detection_transfer.metric.SmallObjectMetric`.
         labels: share of the labelled images, see :func:`ccrop.transfer.drawn_share`.
@@ -75,14 +76,14 @@ def finetune(
         The figures of :class:`projects.detection_transfer.metric.SmallObjectMetric`, in [0, 1], and the training's
         core-seconds.
     """
-    if init != RANDOM:
-        backbone_weights(init)  # a wrong file stops here, before the data are read
     config = copy.deepcopy(config)
+    weights = starting_weights(config, init)  # a wrong file stops here, before the data are read
+    normalization = expect(config, weights and weights.normalization)
     used = use_labels(config, labels, seed, held_out)
     if config.test_evaluator.type == "SmallObjectMetric" and not held_out:
         config.test_evaluator.keep = str(Path(work_dir, FILE))
     trained_on = f"{'{} of {}'.format(*used) if used else 'all'} labelled images"
-    runner = build_runner(config, init, work_dir, seed, BackboneInitHook, trained_on)
+    runner = build_runner(config, weights, normalization, work_dir, seed, trained_on)
     backbone = (runner.model.module if is_model_wrapper(runner.model) else runner.model).backbone
     bn = "as they are" if backbone.norm_eval else "trained"
     runner.logger.info(f"{max(backbone.frozen_stages, 0)} stages of the backbone frozen, its BN statistics {bn}")
@@ -90,6 +91,18 @@ def finetune(
     figures = cost | {name: float(value) for name, value in runner.test().items()}
     Path(work_dir, "figures.json").write_text(json.dumps(figures, indent=1))
     return figures
+
+
+def expect(config: Config, normalization: Normalization | None) -> Normalization:
+    """Normalize images as weights expect it, where that is known; how they are normalized then."""
+    preprocessor = config.model.data_preprocessor
+    if normalization is not None:
+        scaled = {name: [255 * value for value in values] for name, values in normalization._asdict().items()}
+        preprocessor.update(**scaled, bgr_to_rgb=True)
+    order = 1 if preprocessor.get("bgr_to_rgb") else -1
+    return Normalization(
+        *(tuple(value / 255 for value in preprocessor[name][::order]) for name in Normalization._fields)
+    )
 
 
 def without_sync_bn(config: Config) -> None:

@@ -11,11 +11,11 @@ from mmengine.config import Config
 from mmengine.logging import MMLogger
 from mmengine.registry import DATASETS
 
+from ccrop.checkpoint import RANDOM, starting_weights
 from ccrop.datasets import MissingData
 from ccrop.datasets.generated import RECIPE
 from ccrop.runner import dicts_of, read_config
-from ccrop.transfer import CORE_SECONDS, RANDOM, Transfer, backbone_weights, build_runner, train
-from ccrop.transfer.backbone import BackboneInitHook
+from ccrop.transfer import CORE_SECONDS, Transfer, build_runner, train
 from projects.lidar_bev.datasets import SweepDataset, UnreadableSweep
 from projects.lidar_bev.detection.clusters import use_clusters
 from projects.lidar_bev.detection.detector import CenterPoint
@@ -75,7 +75,7 @@ def finetune(
 
     Args:
         config: of :func:`load_config`; it stays as it is.
-        init: ``'random'``, or a checkpoint with a backbone, see :func:`ccrop.transfer.backbone_weights`.
+        init: ``'random'``, or a file with an encoder, see :func:`ccrop.checkpoint.read_weights`.
         work_dir: takes the log, the last checkpoint and ``figures.json``.
         labels: share of the labelled sweeps, see :func:`projects.lidar_bev.detection.samples.use_labels`.
         seed: draws the scenes, the weights and the batches.
@@ -84,11 +84,10 @@ def finetune(
     Returns:
         The figures of :mod:`projects.lidar_bev.detection.figures`, and the training's core-seconds.
     """
-    if init != RANDOM:
-        backbone_weights(init)  # a wrong file stops here, before the data are read
     config = copy.deepcopy(config)
+    weights = starting_weights(config, init)  # a wrong file stops here, before the data are read
     trained_on = use_labels(config, labels, seed, held_out)
-    runner = build_runner(config, init, work_dir, seed, BackboneInitHook, trained_on)
+    runner = build_runner(config, weights, None, work_dir, seed, trained_on)
     cost = {CORE_SECONDS: train(runner)}
     model = runner.model
     figures = cost | measured(getattr(model, "module", model), DATASETS.build(config.test_dataset))

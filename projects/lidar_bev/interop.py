@@ -14,8 +14,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from ccrop.transfer.backbone import PREFIX
-
+PREFIX = "backbone."  # of the encoder in ccrop's checkpoints
 StateDict = dict[str, Tensor]
 STAGES = ((0, "input", 0), (1, 1, 0), (2, 2, 0), (3, 2, 1), (4, 2, 2), (5, 3, 0), (6, 3, 1), (7, 3, 2))
 STAGES += ((8, 4, 0), (9, 4, 1), (10, 4, 2))

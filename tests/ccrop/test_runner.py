@@ -1,14 +1,23 @@
-"""What a run leaves in its work_dir."""
+"""What a run starts from and what it leaves in its work_dir."""
 
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+import pytest
+import torch
+import torchvision
 from jobs import ROOT
 from mmengine.config import Config
 from mmengine.model import MMDistributedDataParallel
 from mmengine.registry import MODEL_WRAPPERS, OPTIM_WRAPPER_CONSTRUCTORS, OPTIM_WRAPPERS, TRANSFORMS
+from PIL import Image
+from torch import Tensor
 
+from ccrop.checkpoint import Normalization
+from ccrop.models.preprocessor import IMAGENET_STD
 from ccrop.optim import AutocastOptimWrapper, PredictorGroups
-from ccrop.runner import build_runner, config_beside, load_config
+from ccrop.runner import build_runner, config_beside, load_config, load_pretrained
 from ccrop.views import ReferenceAugmentation
 
 
@@ -22,3 +31,106 @@ def test_the_config_that_a_run_leaves_is_whole_whatever_the_program_changed(demo
     assert OPTIM_WRAPPER_CONSTRUCTORS.get(left.optim_wrapper.constructor) is PredictorGroups
     assert MODEL_WRAPPERS.get(left.model_wrapper_cfg.type) is MMDistributedDataParallel
     assert TRANSFORMS.get(left.train_dataloader.dataset.pipeline[0].augment.type) is ReferenceAugmentation
+
+
+SMALL = {  # sizes that pretrain an epoch on the CPU in a second
+    "model.backbone.base_channels": 8,
+    "model.backbone.stem_channels": 8,
+    "model.in_channels": 64,
+    "model.channels": 32,
+    "model.bottleneck": 8,
+    "train_dataloader.dataset.pipeline.0.size": 32,
+    "train_dataloader.dataset.subset": 32,
+    "train_dataloader.batch_size": 16,
+    "train_dataloader.num_workers": 0,
+    "default_hooks.localization.image_size": (32, 32),
+    "default_hooks.localization.num_workers": 0,
+    "optim_wrapper.optimizer.lr": 0.0,  # only BN's statistics change
+}
+GREY = Normalization((0.5,) * 3, (0.25,) * 3)
+
+
+def pretrained(root: Path, work_dir: Path, epochs: int = 1, **arguments: Any) -> tuple[dict[str, Any], str]:
+    """The last checkpoint of a short run and its log."""
+    own = {"train_cfg.max_epochs": epochs, "experiment_name": f"{root}{work_dir}{arguments}".replace("/", "_")}
+    config = load_config(ROOT / "configs/simsiam_ccrop_demo.py", root, SMALL | own)
+    for hook in ("knn", "gallery"):
+        config.default_hooks.pop(hook)
+    build_runner(config, work_dir, **arguments).train()
+    log = max(work_dir.glob("*/*.log"), key=lambda file: file.stat().st_mtime_ns).read_text()
+    return torch.load(work_dir / f"epoch_{epochs}.pth", weights_only=False), log
+
+
+def same(one: dict[str, Tensor], other: dict[str, Tensor], part: str) -> bool:
+    """Whether all weights of a part are the same, BN's statistics aside."""
+    names = [name for name in one if name.startswith(part) and "running" not in name and "tracked" not in name]
+    return bool(names) and all(torch.equal(one[name], other[name]) for name in names)
+
+
+@pytest.fixture(scope="module")
+def other_images(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("other")
+    (root / "train2017").mkdir()
+    rng = np.random.default_rng(0)
+    for number in range(32):
+        Image.fromarray(rng.integers(0, 256, (48, 64, 3), dtype=np.uint8)).save(root / f"train2017/{number}.jpg")
+    return root
+
+
+def test_a_run_goes_on_from_anothers_weights_on_other_images(demo_root: Path, other_images: Path, tmp_path: Path):
+    first, log = pretrained(demo_root, tmp_path / "first", seed=1)
+    assert "backbone from" not in log
+    assert first["normalization"]["std"] == list(IMAGENET_STD)
+    second, log = pretrained(other_images, tmp_path / "second", seed=2, init=str(tmp_path / "first/epoch_1.pth"))
+    for part in ("backbone.", "projector.", "predictor."):
+        assert same(first["state_dict"], second["state_dict"], part)
+    assert "its boxes are of the images of that run and are not used" in log
+    assert len(second["boxes"]["counts"]) == 32
+    assert second["boxes"]["fingerprint"] != first["boxes"]["fingerprint"]
+    random, _ = pretrained(other_images, tmp_path / "random", seed=2, init="random")
+    assert not same(first["state_dict"], random["state_dict"], "backbone.")
+
+
+def test_images_are_normalized_as_weights_expect_also_when_the_run_is_resumed(demo_root: Path, tmp_path: Path):
+    first, _ = pretrained(demo_root, tmp_path / "first")
+    first["normalization"] = {name: list(values) for name, values in GREY._asdict().items()}
+    torch.save(first, tmp_path / "grey.pth")
+    second, log = pretrained(demo_root, tmp_path / "second", init=str(tmp_path / "grey.pth"))
+    assert "Images are normalized by mean 0.500, 0.500, 0.500 and std 0.250, 0.250, 0.250, as they expect" in log
+    assert second["normalization"] == first["normalization"]
+    third, log = pretrained(demo_root, tmp_path / "third", epochs=2, resume=str(tmp_path / "second/epoch_1.pth"))
+    assert "backbone from" not in log
+    assert third["normalization"] == first["normalization"]
+    config, model = load_pretrained(tmp_path / "third/epoch_2.pth")
+    assert tuple(config.model.data_preprocessor.mean) == GREY.mean
+    assert model.data_preprocessor.std.flatten().tolist() == list(GREY.std)
+
+
+@pytest.mark.parametrize("load_from", [True, False])
+def test_weights_that_do_not_fit_stop_the_run(load_from: bool, demo_root: Path, tmp_path: Path):
+    torch.save(torchvision.models.squeezenet1_1().state_dict(), tmp_path / "other.pth")
+    options = {"load_from": str(tmp_path / "other.pth")} if load_from else {}
+    config = load_config(ROOT / "configs/simsiam_rcrop_demo.py", demo_root, options)
+    runner = build_runner(config, tmp_path / "work", init=None if load_from else str(tmp_path / "other.pth"))
+    with pytest.raises(ValueError, match=r"other\.pth does not fit the backbone, and nothing was loaded"):
+        runner.train()
+    assert not list((tmp_path / "work").glob("*.pth"))
+
+
+def test_a_run_may_start_from_weights_in_the_work_dir_that_it_moves_aside(demo_root: Path, tmp_path: Path):
+    first, _ = pretrained(demo_root, tmp_path / "work")
+    second, _ = pretrained(demo_root, tmp_path / "work", seed=3, init=str(tmp_path / "work/epoch_1.pth"))
+    assert (tmp_path / "work.1/epoch_1.pth").exists()
+    assert same(first["state_dict"], second["state_dict"], "backbone.")
+
+
+def test_a_model_that_is_evaluated_may_start_from_any_weights(demo_root: Path, tmp_path: Path):
+    config = ROOT / "configs/simsiam_rcrop_demo.py"
+    narrow = {key: SMALL[key] for key in SMALL if key.startswith("model.")}
+    torch.manual_seed(9)
+    weights = load_pretrained(None, config, demo_root, narrow, seed=4)[1].backbone.state_dict()
+    torch.save({f"module.encoder_q.{name}": tensor for name, tensor in weights.items()}, tmp_path / "a")
+    _, model = load_pretrained(None, config, demo_root, narrow, init=str(tmp_path / "a"))
+    assert all(torch.equal(tensor, weights[name]) for name, tensor in model.backbone.state_dict().items())
+    with pytest.raises(ValueError, match=r"epoch_1\.pth and --init a are both weights"):
+        load_pretrained("epoch_1.pth", config, init="a")

@@ -377,7 +377,7 @@ def test_weights_of_another_library_take_the_place_of_ours(
     torch.save(torchvision.models.resnet18().state_dict(), tmp_path / "resnet18.pth")
     model = ("--network", "torchvision:resnet18", "--data-root", str(colours))
     config = ("--config", str(ROOT / "configs/simsiam_rcrop_cifar10.py"))
-    command = ["knn", str(tmp_path / "resnet18.pth"), *model, "--k", "3", "--image-size", "64", "64"]
+    command = ["knn", "--init", str(tmp_path / "resnet18.pth"), *model, "--k", "3", "--image-size", "64", "64"]
     assert evaluate.main([*command, *config]) == 0
     assert float(tables(capsys.readouterr().out)["kNN, temperature 0.07"]["k 3"][0]) > 90
     assert evaluate.main(command) == 2

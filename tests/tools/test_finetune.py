@@ -38,7 +38,7 @@ def test_search_train_and_test(demo_root: Path, tmp_path: Path):
     ("init", "message"),
     [
         ("none.pth", "checkpoint none.pth does not exist"),
-        ("other.pth", "set model.backbone's depth, base_channels and stem_channels"),
+        ("other.pth", "other.pth does not fit the backbone, and nothing was loaded"),
     ],
 )
 def test_a_wrong_init_is_an_error_of_one_line(demo_root: Path, tmp_path: Path, init: str, message: str):

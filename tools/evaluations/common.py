@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
+from ccrop.checkpoint import INIT_HELP, load_backbone, starting_weights
 from ccrop.datasets import CocoImages, MissingData
 from ccrop.datasets.base import spread
 from ccrop.datasets.coco import AnnotatedImage, annotated_boxes, find_split
@@ -28,10 +29,11 @@ WORKERS = 2
 def add_model(command: argparse.ArgumentParser) -> None:
     """The arguments that :func:`load` reads."""
     command.add_argument("checkpoint", nargs="?", type=Path, metavar="CHECKPOINT", help="of a pretraining run")
+    command.add_argument("--init", metavar="SOURCE", help=f"in place of a CHECKPOINT, with --config: {INIT_HELP}")
     command.add_argument("--config", type=Path, help="default: the one that the run left beside the checkpoint")
     command.add_argument("--data-root", help="the data set's folder; default: that of the run")
     command.add_argument(
-        "--network", metavar="LIBRARY:NAME", help="CHECKPOINT is a state dict of this network, e.g. timm:resnet50"
+        "--network", metavar="LIBRARY:NAME", help="in place of the config's backbone, e.g. timm:resnet50"
     )
 
 
@@ -42,12 +44,14 @@ def load(args: argparse.Namespace) -> tuple[Config, Siamese]:
         ValueError: another library's network, and no config that would say what to evaluate it on.
     """
     if args.network is None:
-        config, model = load_pretrained(args.checkpoint, args.config, args.data_root)
+        config, model = load_pretrained(args.checkpoint, args.config, args.data_root, init=args.init)
     elif args.config is None:
         raise ValueError("--network needs a --config, which says on what images it is evaluated")
     else:
         config = load_config(args.config, args.data_root)
-        backbone = ZooBackbone(args.network, args.checkpoint)
+        backbone = ZooBackbone(args.network)
+        if (weights := starting_weights(config, args.init)) is not None:
+            load_backbone(backbone, weights)
         config.model.data_preprocessor.update(mean=tuple(backbone.mean), std=tuple(backbone.std))
         model = MODELS.build(config.model).eval()
         model.backbone = backbone.eval()

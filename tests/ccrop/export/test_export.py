@@ -8,8 +8,8 @@ import pytest
 import torch
 
 import ccrop.export
+from ccrop.checkpoint.resnet import ResNet
 from ccrop.export import export_backbone
-from ccrop.export.resnet import ResNet
 
 TOOL = Path(__file__).parents[3] / "tools" / "export.py"
 

@@ -2,7 +2,7 @@ import pytest
 import torch
 import torchvision
 
-from ccrop.export.resnet import ResNet
+from ccrop.checkpoint.resnet import ResNet
 
 
 @pytest.fixture(params=[18, 34, 50, 101, 152])

@@ -1,0 +1,21 @@
+"""The one way in for weights: files of any common layout, and the pretrained weights of timm and torchvision."""
+
+from ccrop.checkpoint.layouts import Normalization
+from ccrop.checkpoint.loading import Loaded, load_backbone, load_heads
+from ccrop.checkpoint.start import INIT_HELP, load_start, starting_weights
+from ccrop.checkpoint.weights import RANDOM, Weights, is_library, read_weights, recorded
+
+__all__ = [
+    "INIT_HELP",
+    "RANDOM",
+    "Loaded",
+    "Normalization",
+    "Weights",
+    "is_library",
+    "load_backbone",
+    "load_heads",
+    "load_start",
+    "read_weights",
+    "recorded",
+    "starting_weights",
+]

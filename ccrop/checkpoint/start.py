@@ -1,0 +1,54 @@
+"""What a run starts from, as its command line and its config say."""
+
+from mmengine.config import Config
+from torch import nn
+
+from ccrop.checkpoint.loading import NOT_HEADS, load_backbone, load_heads
+from ccrop.checkpoint.weights import RANDOM, Weights, read_weights
+
+INIT_HELP = "weights to start from: a file, timm:NAME, torchvision:NAME, or random"
+
+
+def starting_weights(config: Config, init: str | None) -> Weights | None:
+    """The weights that a run starts from, None for random ones; the config keeps their source as ``init``.
+
+    MMEngine's own ``load_from`` means the same here: MMEngine would train from random weights where none fit.
+
+    Args:
+        init: ``'random'``, or a source as in :func:`ccrop.checkpoint.read_weights`; by default ``load_from`` or
+            ``init`` of the config.
+
+    Raises:
+        ValueError: ``init`` and ``load_from`` both say what to start from; or see there.
+    """
+    if init and config.get("load_from"):
+        raise ValueError(f"--init {init} and load_from={config.load_from} both name weights: leave load_from out")
+    config.init = init or config.get("load_from") or config.get("init") or RANDOM
+    config.load_from = None
+    return None if config.init == RANDOM else read_weights(config.init)
+
+
+def load_start(model: nn.Module, weights: Weights) -> str:
+    """Load weights into a model's ``backbone``, and into neck and heads as far as they are the same.
+
+    Returns:
+        What a log should say of it.
+
+    Raises:
+        ValueError: see :func:`load_backbone`.
+    """
+    tensors, channels, behind = load_backbone(model.backbone, weights)
+    heads, others = load_heads(model, weights)
+    unused = dict.fromkeys(name.split(".")[0] for name in weights.others)
+    behind = [*behind, *(name for name in unused if name in NOT_HEADS or not hasattr(model, name))]
+    notes = [f"backbone from {weights.source} ({weights.origin}), all {tensors} tensors of it"]
+    if channels:
+        notes.append(f"first convolution of {channels[1]} channels, each the sum of its {channels[0]} / {channels[1]}")
+    if heads or others:
+        left = f", not {', '.join(others)}, which are of another shape" if others else ""
+        notes.append(f"{heads} tensors of neck and heads too{left}")
+    if behind:
+        notes.append(f"left behind: {', '.join(behind)}")
+    if weights.has_boxes:
+        notes.append("its boxes are of the images of that run and are not used")
+    return "; ".join(notes)

@@ -1,0 +1,78 @@
+"""Weights as a user names them: a file, ``timm:NAME`` or ``torchvision:NAME``."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from ccrop.checkpoint.layouts import Normalization, find_backbone
+from ccrop.compat.checkpoint import load_checkpoint
+
+RANDOM = "random"
+LIBRARIES = ("timm", "torchvision")
+
+
+@dataclass(frozen=True)
+class Weights:
+    """A backbone's weights.
+
+    Attributes:
+        source: as the user named it.
+        backbone: its tensors, under the names that its own library gives them; perhaps with its classifier.
+        others: the other tensors of the same state dict: neck, heads, predictor, queue.
+        origin: where they were found and in what layout, in words.
+        normalization: of the images that they expect, None where the source does not say.
+        has_boxes: whether the file also holds the boxes of a pretraining run.
+    """
+
+    source: str
+    backbone: dict[str, Tensor]
+    others: dict[str, Tensor]
+    origin: str
+    normalization: Normalization | None = None
+    has_boxes: bool = False
+
+
+def is_library(source: str) -> bool:
+    """Whether a source is ``timm:NAME`` or ``torchvision:NAME`` and no file."""
+    return source.partition(":")[0] in LIBRARIES
+
+
+def read_weights(source: str | Path) -> Weights:
+    """Read a backbone's weights.
+
+    Args:
+        source: ``timm:NAME`` or ``torchvision:NAME`` for the library's pretrained weights; or a file: of ``torch.save``
+            or safetensors, of ccrop, torchvision, timm, mmdet, mmpretrain, MoCo, SimSiam, DINO, BYOL, solo-learn,
+            Lightly, VISSL or EfficientNet-Lite.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        UntrustedCheckpoint: see :func:`ccrop.compat.checkpoint.load_checkpoint`.
+        ConnectionError: the weights of a library are neither on this machine nor can they be downloaded.
+        ValueError: the library has no such weights, or the file holds no backbone.
+    """
+    source = str(source)
+    if is_library(source):
+        libraries = import_module("ccrop.checkpoint.libraries")  # timm takes seconds to import
+        library, _, name = source.partition(":")
+        state, normalization = getattr(libraries, f"{library}_weights")(name)
+        return Weights(source, state, {}, f"pretrained weights of {library}", normalization)
+    content = load_checkpoint(source)
+    try:
+        found = find_backbone(content)
+    except ValueError as error:
+        raise ValueError(f"{source} {error}") from error
+    origin = found.layout + (f", found under {found.where}" if found.where else "")
+    return Weights(
+        source, found.backbone, found.others, origin, found.normalization or recorded(content), "boxes" in content
+    )
+
+
+def recorded(content: Mapping[str, Any]) -> Normalization | None:
+    """The normalization that ccrop wrote into a checkpoint; None in those of others."""
+    known = content.get("normalization")
+    return None if known is None else Normalization(tuple(known["mean"]), tuple(known["std"]))

@@ -1,0 +1,43 @@
+"""The weights that a run starts from."""
+
+from typing import Any
+
+from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
+from mmengine.runner import Runner
+
+from ccrop.checkpoint import Normalization, Weights, load_start
+from ccrop.models import Siamese
+
+
+class StartHook(Hook):
+    """Loads weights when a run begins, after MMEngine's own initialisation, and notes in checkpoints what they expect.
+
+    Args:
+        weights: of the backbone, and of heads that the model has too; None leaves the weights as they were drawn, or as
+            they were resumed.
+        normalization: of the images that the run trains on.
+    """
+
+    priority = "VERY_HIGH"  # before a hook looks at images
+
+    def __init__(self, weights: Weights | None, normalization: Normalization | None) -> None:
+        self.weights = weights
+        self.normalization = normalization
+
+    def before_train(self, runner: Runner) -> None:
+        if self.weights is None:
+            return
+        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        runner.logger.info(load_start(model, self.weights))
+        if self.normalization is not None:
+            said = "as they expect" if self.weights.normalization else "which their file does not say"
+            mean, std = (", ".join(f"{value:.3f}" for value in values) for values in self.normalization)
+            runner.logger.info(f"Images are normalized by mean {mean} and std {std}, {said}")
+        if isinstance(model, Siamese):
+            model.weights_changed()
+        self.weights = None
+
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
+        if self.normalization is not None:
+            checkpoint["normalization"] = {name: list(values) for name, values in self.normalization._asdict().items()}

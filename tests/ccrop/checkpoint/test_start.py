@@ -1,0 +1,55 @@
+"""Which weights a run starts from."""
+
+from pathlib import Path
+
+import pytest
+import torch
+import torchvision
+from mmengine.config import Config
+
+from ccrop.checkpoint import starting_weights
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Three files of weights that all tell themselves apart."""
+    folder = tmp_path_factory.mktemp("weights")
+    state = torchvision.models.squeezenet1_1().state_dict()
+    for name in ("a", "b"):
+        torch.save(state, folder / f"{name}.pth")
+    return {name: str(folder / f"{name}.pth") for name in ("a", "b")}
+
+
+@pytest.mark.parametrize(
+    ("settings", "init", "source"),
+    [
+        ({}, None, None),
+        ({}, "a", "a"),
+        ({}, "random", None),
+        (dict(init="a"), None, "a"),
+        (dict(init="a"), "b", "b"),
+        (dict(init="a"), "random", None),
+        (dict(load_from="a"), None, "a"),
+        (dict(load_from="a", init="b"), None, "a"),
+        (dict(load_from=None, init="b"), None, "b"),
+    ],
+)
+def test_the_command_line_goes_before_the_config(
+    settings: dict, init: str | None, source: str | None, files: dict[str, str]
+):
+    config = Config({key: files.get(name, name) for key, name in settings.items()})
+    weights = starting_weights(config, files.get(init, init))
+    assert (weights and weights.source) == files.get(source)
+    assert config.init == files.get(source, "random")
+    assert config.load_from is None  # MMEngine must not look at it
+
+
+@pytest.mark.parametrize("init", ["random", "b.pth"])
+def test_two_sources_are_an_error(init: str):
+    with pytest.raises(ValueError, match=rf"^--init {init} and load_from=a\.pth both name weights: leave load_"):
+        starting_weights(Config(dict(load_from="a.pth")), init)
+
+
+def test_a_missing_file_is_an_error(tmp_path: Path):
+    with pytest.raises(FileNotFoundError, match=r"none\.pth does not exist"):
+        starting_weights(Config(dict(load_from=str(tmp_path / "none.pth"))), None)

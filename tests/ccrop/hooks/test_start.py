@@ -1,0 +1,81 @@
+"""A run starts from the weights that it was given, and its checkpoints say what they expect."""
+
+import logging
+
+import pytest
+import torch
+from methods import METHODS, build
+
+from ccrop.checkpoint import Normalization, Weights
+from ccrop.hooks import StartHook
+
+GREY = Normalization((0.5,) * 3, (0.25,) * 3)
+
+
+class Runner:
+    """As much of a runner as the hook sees."""
+
+    logger = logging.getLogger("test_start")
+
+    def __init__(self, model: torch.nn.Module) -> None:
+        self.model = model
+
+
+def trained(method: str, **settings: object) -> Weights:
+    """Weights of a method, all of them 7, and what it remembers."""
+    others = {name: torch.full_like(tensor, 7) for name, tensor in build(method, **settings).state_dict().items()}
+    names = [name for name in others if name.startswith("backbone.")]
+    backbone = {name.removeprefix("backbone."): others.pop(name) for name in names}
+    return Weights("a.pth", backbone, others, "a test", GREY)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_backbone_and_heads_come_and_a_target_network_follows(method: str):
+    model = build(method)
+    queues = {name: tensor.clone() for name, tensor in model.state_dict().items() if name.startswith("queue")}
+    StartHook(trained(method), GREY).before_train(Runner(model))
+    for name, tensor in model.state_dict().items():
+        expected = queues.get(name, torch.full_like(tensor, 7))
+        assert torch.equal(tensor, expected), name
+
+
+def test_heads_of_another_method_stay_as_they_are():
+    model = build("simsiam")
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    StartHook(trained("simclr", channels=5), None).before_train(Runner(model))
+    for name, tensor in model.state_dict().items():
+        if name.startswith("predictor."):
+            assert torch.equal(tensor, before[name])
+        elif name.startswith("backbone."):
+            assert (tensor == 7).all()
+
+
+@pytest.mark.parametrize("weights", [None, Weights("a.pth", {"x.weight": torch.ones(1)}, {}, "a test")])
+def test_weights_are_kept_where_there_are_no_others(weights: Weights | None):
+    model = build("byol")
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    if weights is None:
+        StartHook(weights, None).before_train(Runner(model))
+    else:
+        with pytest.raises(ValueError, match=r"a\.pth does not fit the backbone"):
+            StartHook(weights, None).before_train(Runner(model))
+    assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
+
+
+@pytest.mark.parametrize(("expects", "said"), [(GREY, "as they expect"), (None, "which their file does not say")])
+def test_the_log_says_how_images_are_normalized(
+    expects: Normalization | None, said: str, caplog: pytest.LogCaptureFixture
+):
+    weights = trained("simsiam")
+    weights = Weights(weights.source, weights.backbone, weights.others, weights.origin, expects)
+    with caplog.at_level(logging.INFO):
+        StartHook(weights, GREY).before_train(Runner(build("simsiam")))
+    assert f"mean 0.500, 0.500, 0.500 and std 0.250, 0.250, 0.250, {said}" in caplog.text
+
+
+def test_checkpoints_say_how_images_are_normalized():
+    checkpoint, of_sweeps = {}, {}
+    StartHook(None, GREY).before_save_checkpoint(None, checkpoint)
+    assert checkpoint == dict(normalization=dict(mean=[0.5] * 3, std=[0.25] * 3))
+    StartHook(None, None).before_save_checkpoint(None, of_sweeps)
+    assert of_sweeps == {}
