@@ -4,7 +4,7 @@ import difflib
 import inspect
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FunctionType
@@ -24,7 +24,7 @@ from ccrop.checkpoint import Normalization, load_start, recorded, starting_weigh
 from ccrop.compat.checkpoint import install_safe_checkpoints, load_checkpoint
 from ccrop.compat.distributed import init_distributed
 from ccrop.compat.workers import stop_workers
-from ccrop.datasets import MissingData
+from ccrop.datasets import ImageDataset, MissingData
 from ccrop.datasets.demo import make_demo_set
 from ccrop.hooks.checkpoint import latest_checkpoint
 from ccrop.hooks.start import StartHook
@@ -153,6 +153,7 @@ def load_config(path: str | Path, data_root: str | Path | None = None, options: 
     Raises:
         MissingData: the named root does not exist, or none is named and there is no demo.
         FileNotFoundError, UnknownOption: see :func:`read_config`.
+        ValueError: see :func:`settle_channels`.
     """
     path = Path(path)
     config = read_config(path, options)
@@ -177,6 +178,7 @@ def load_config(path: str | Path, data_root: str | Path | None = None, options: 
     for settings in dicts_of(config):
         if "data_root" in settings and settings["data_root"] in unsettled:
             settings["data_root"] = str(root)
+    settle_channels(config)
     config.experiment = path.stem.removesuffix("_demo") + "_demo" if demo else path.stem
     config.on_demo_set = demo
     config.headline = f"{path.stem} on {root}"
@@ -187,6 +189,35 @@ def load_config(path: str | Path, data_root: str | Path | None = None, options: 
             "Pretrain on your own data by --data-root"
         )
     return config
+
+
+def settle_channels(config: Config) -> None:
+    """Carry the ``channels`` of a config's images, where these are not RGB, to all that depends on them.
+
+    Data sets of images, the preprocessor's mean and std, see :func:`one_a_channel`, and the backbone's ``in_channels``.
+
+    Raises:
+        ValueError: torchvision's operations (``augment='cpu'``) are asked for, which take RGB and grey images alone.
+    """
+    channels = config.get("channels", 3)
+    if channels == 3:
+        return
+    if channels != 1 and config.augment == "cpu":
+        raise ValueError(f"augment='cpu' takes images of 1 or 3 channels, not of {channels}: set augment='device'")
+    config.model.backbone.in_channels = channels
+    preprocessor = config.model.data_preprocessor
+    for name, default in (("mean", IMAGENET_MEAN), ("std", IMAGENET_STD)):
+        preprocessor[name] = one_a_channel(preprocessor.get(name, default), channels)
+    for settings in dicts_of(config):
+        kind = settings.get("type") if "data_root" in settings else None
+        kind = DATASETS.get(kind) if isinstance(kind, str) else kind
+        if isinstance(kind, type) and issubclass(kind, ImageDataset):
+            settings["channels"] = channels
+
+
+def one_a_channel(values: Sequence[float], channels: int) -> tuple[float, ...]:
+    """The values where they are one a channel, otherwise their mean for every channel."""
+    return tuple(values) if len(values) == channels else (sum(values) / len(values),) * channels
 
 
 def load_pretrained(

@@ -11,11 +11,11 @@ import numpy as np
 import torch
 from mmengine.dataset import BaseDataset
 from mmengine.registry import TRANSFORMS
-from PIL import Image
 from torch import Tensor
 
 from ccrop.datasets.box_store import BoxStore, InvalidBoxes
-from ccrop.datasets.reading import IMAGE_SUFFIXES, UnreadableFile, read_image
+from ccrop.datasets.channel_stack import AnyImage
+from ccrop.datasets.reading import ARRAY_SUFFIX, IMAGE_SUFFIXES, UnreadableFile, read_image
 
 NO_BOXES = np.zeros((0, 5), dtype=np.float32)
 
@@ -128,9 +128,16 @@ class LocatedDataset(BaseDataset):
 class ImageDataset(LocatedDataset):
     """Reads an image, adds what is known of it, and hands it to the pipeline.
 
-    A sample is ``dict(image, index, rng, boxes[, label])``: a PIL image (RGB, upright), its number, its own
-    random generator, its boxes ``(K, 5)`` from :attr:`boxes`, and its class where the entry of the list has a
-    ``label``.
+    A sample is ``dict(image, index, rng, boxes[, label])``: the image (upright), its number, its own random
+    generator, its boxes ``(K, 5)`` from :attr:`boxes`, and its class where the entry of the list has a ``label``.
+
+    Args:
+        channels: of the images: 3 gives PIL images in RGB, 1 in grey (L), and any other number is taken as it is in
+            the files, see :func:`ccrop.datasets.read_image`.
+        kwargs: see :class:`LocatedDataset`.
+
+    Raises:
+        UnreadableImage: the first file does not have so many channels.
 
     Attributes:
         classes: names of the labels, in their order; empty where the data set names none.
@@ -139,9 +146,22 @@ class ImageDataset(LocatedDataset):
     unit = "image"
     classes: tuple[str, ...] = ()
 
+    def __init__(self, data_root: str | Path, channels: int = 3, **kwargs: Any) -> None:
+        if channels < 1:
+            raise ValueError(f"channels must be a positive number, got {channels}")
+        self.channels = channels
+        super().__init__(data_root, **kwargs)
+        if channels not in (1, 3):  # any file can be read as grey or RGB; of others the first one tells
+            self.read(self.get_data_info(0))
+
+    @property
+    def suffixes(self) -> tuple[str, ...]:
+        """Of image files; arrays count where images are not RGB, else they are most likely something else."""
+        return IMAGE_SUFFIXES if self.channels == 3 else (*IMAGE_SUFFIXES, ARRAY_SUFFIX)
+
     def filter_data(self) -> list[dict[str, Any]]:
         if not self.data_list:
-            raise MissingData(f"no image found in {self.data_root} (looked for {', '.join(IMAGE_SUFFIXES)})")
+            raise MissingData(f"no image found in {self.data_root} (looked for {', '.join(self.suffixes)})")
         return super().filter_data()
 
     def known(self, index: int) -> dict[str, Any]:
@@ -149,13 +169,13 @@ class ImageDataset(LocatedDataset):
         sample = dict(image=self.read(info), boxes=NO_BOXES if self.boxes is None else self.boxes[index])
         return sample | {"label": info["label"]} if "label" in info else sample
 
-    def read(self, info: dict[str, Any]) -> Image.Image:
-        """Decode an image (RGB, upright).
+    def read(self, info: dict[str, Any]) -> AnyImage:
+        """Decode an image, upright.
 
         Raises:
             UnreadableImage: names the file and what is wrong with it.
         """
-        return read_image(self.path(info))
+        return read_image(self.path(info), self.channels)
 
 
 def spread(total: int, number: int) -> list[int]:
@@ -163,14 +183,14 @@ def spread(total: int, number: int) -> list[int]:
     return np.linspace(0, total - 1, min(number, total)).round().astype(int).tolist()
 
 
-def list_images(root: str | Path, folder: str | Path = "") -> list[str]:
+def list_images(root: str | Path, folder: str | Path = "", suffixes: tuple[str, ...] = IMAGE_SUFFIXES) -> list[str]:
     """Sorted paths, relative to ``root``, of all images below ``root / folder``, nested ones too, hidden ones not."""
     found: list[str] = []
     for parent, folders, names in os.walk(Path(root, folder), followlinks=True):
         folders[:] = [name for name in folders if name[0] != "."]
         prefix = os.path.relpath(parent, root)
         prefix = "" if prefix == "." else prefix + os.sep
-        found += [prefix + name for name in names if name.lower().endswith(IMAGE_SUFFIXES) and name[0] != "."]
+        found += [prefix + name for name in names if name.lower().endswith(suffixes) and name[0] != "."]
     return sorted(found)
 
 

@@ -9,7 +9,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ccrop.datasets.base import ImageDataset, MissingData, list_images
+from ccrop.datasets.channel_stack import AnyImage
 from ccrop.datasets.folder import label_by_folder
+from ccrop.datasets.reading import to_channels
 
 
 class CIFAR10(ImageDataset):
@@ -50,8 +52,10 @@ class CIFAR10(ImageDataset):
         self.pixels, self.classes = published.data, tuple(published.classes)
         return [dict(row=row, label=int(label)) for row, label in enumerate(published.targets)]
 
-    def read(self, info: dict[str, Any]) -> Image.Image:
-        return super().read(info) if self.pixels is None else Image.fromarray(self.pixels[info["row"]])
+    def read(self, info: dict[str, Any]) -> AnyImage:
+        if self.pixels is None:
+            return super().read(info)
+        return to_channels(Image.fromarray(self.pixels[info["row"]]), self.channels)
 
 
 class CIFAR100(CIFAR10):
@@ -93,8 +97,9 @@ class STL10(ImageDataset):
         labels = np.fromfile(classes, dtype=np.uint8)
         return [dict(row=row, label=int(label) - 1) for row, label in enumerate(labels)]
 
-    def read(self, info: dict[str, Any]) -> Image.Image:
-        return Image.fromarray(np.ascontiguousarray(self.pixels[info["row"]].transpose(2, 1, 0)))
+    def read(self, info: dict[str, Any]) -> AnyImage:
+        pixels = np.ascontiguousarray(self.pixels[info["row"]].transpose(2, 1, 0))
+        return to_channels(Image.fromarray(pixels), self.channels)
 
 
 class TinyImageNet(ImageDataset):

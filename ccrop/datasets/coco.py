@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from ccrop.datasets.base import ImageDataset, MissingData, list_images
+from ccrop.datasets.channel_stack import AnyImage
 
 LAYOUT = """\
     {root}/train2017/*.jpg                            (or images/train2017, train, images/train)
@@ -34,7 +34,7 @@ class CocoImages(ImageDataset):
 
     def load_data_list(self) -> list[dict[str, Any]]:
         folder = find_split(Path(self.data_root), self.split)
-        return [dict(path=path) for path in list_images(self.data_root, folder)]
+        return [dict(path=path) for path in list_images(self.data_root, folder, self.suffixes)]
 
 
 class ObjectCrops(ImageDataset):
@@ -84,7 +84,7 @@ class ObjectCrops(ImageDataset):
             raise MissingData(f"{file} annotates no object of at least {self.min_side} px")
         return objects
 
-    def read(self, info: dict[str, Any]) -> Image.Image:
+    def read(self, info: dict[str, Any]) -> AnyImage:
         image = super().read(info)
         return image.crop(square_around(info["box"], self.context, image.size))
 

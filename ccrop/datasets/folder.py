@@ -23,7 +23,7 @@ class ImageFolder(ImageDataset):
     def load_data_list(self) -> list[dict[str, Any]]:
         if not Path(self.data_root).is_dir():
             raise MissingData(f"{self.data_root} is no folder; expected a folder of images, flat or nested")
-        paths = list_images(self.data_root)
+        paths = list_images(self.data_root, suffixes=self.suffixes)
         if not self.labelled:
             return [dict(path=path) for path in paths]
         entries, self.classes = label_by_folder(self.data_root, paths)

@@ -1,4 +1,4 @@
-"""Reading an image file of any common kind as upright RGB."""
+"""Reading an image file of any common kind, upright and with as many channels as asked for."""
 
 from __future__ import annotations
 
@@ -10,8 +10,11 @@ from contextlib import contextmanager
 import numpy as np
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
+from ccrop.datasets.channel_stack import AnyImage, ChannelStack, from_array
+
 TURNED = (5, 6, 7, 8)  # EXIF orientations that swap width and height
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
+ARRAY_SUFFIX = ".npy"
 
 
 class UnreadableFile(ValueError):
@@ -35,18 +38,23 @@ class UnreadableImage(UnreadableFile):
     """An image file that cannot be read."""
 
 
-def read_image(path: str | os.PathLike) -> Image.Image:
-    """The image at `path` as RGB, turned upright by its EXIF orientation.
+def read_image(path: str | os.PathLike, channels: int = 3) -> AnyImage:
+    """The image at `path`, turned upright by its EXIF orientation: RGB, or as many channels as asked for.
 
     An animation gives its first frame; transparent pixels are laid over white; 16-bit grey levels are scaled
     by their range, 65535 to 255; colour profiles are ignored. A truncated file is refused, not half decoded.
+    One channel is the luma (ITU-R BT.601). Two channels, four and more are taken as they are, from an image that has
+    as many or from a `.npy` file of ``(H, W, channels)`` uint8, which can also hold one or three.
 
     Raises:
         UnreadableImage: with the file and the reason.
     """
+    if _is_array(path):
+        with _explained(path):
+            return from_array(_checked(np.load(path, allow_pickle=False), channels))
     with _opened(path) as image:
         image.load()
-        return _to_rgb(_upright(image))
+        return to_channels(_upright(image), channels)
 
 
 def image_size(path: str | os.PathLike) -> tuple[int, int]:
@@ -55,19 +63,43 @@ def image_size(path: str | os.PathLike) -> tuple[int, int]:
     Raises:
         UnreadableImage: with the file and the reason.
     """
+    if _is_array(path):
+        with _explained(path):
+            return np.load(path, mmap_mode="r", allow_pickle=False).shape[1::-1]
     with _opened(path) as image:
         turned = _orientation(image) in TURNED and image.format != "TIFF"  # whose size Pillow turns itself
         return image.size[::-1] if turned else image.size
 
 
+def _is_array(path: str | os.PathLike) -> bool:
+    return os.fspath(path).lower().endswith(ARRAY_SUFFIX)
+
+
+def _checked(pixels: np.ndarray, channels: int) -> np.ndarray:
+    """``(H, W, channels)`` uint8."""
+    shaped = pixels[..., None] if pixels.ndim == 2 else pixels
+    if shaped.dtype != np.uint8 or shaped.ndim != 3 or shaped.shape[2] != channels or not shaped.size:
+        raise _Unsuited(
+            f"it holds {pixels.dtype} of shape {pixels.shape}, and uint8 of shape (H, W, {channels}) is expected: set "
+            "channels to what the files have, or save them so"
+        )
+    return shaped
+
+
 @contextmanager
 def _opened(path: str | os.PathLike) -> Iterator[Image.Image]:
     """The image, its warnings silenced; whatever goes wrong with it is an :class:`UnreadableImage`."""
+    with _explained(path), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with Image.open(path) as image:
+            yield image
+
+
+@contextmanager
+def _explained(path: str | os.PathLike) -> Iterator[None]:
+    """Whatever goes wrong is an :class:`UnreadableImage`, but for want of memory."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            with Image.open(path) as image:
-                yield image
+        yield
     except MemoryError:
         raise
     except Exception as error:  # decoders raise nearly anything on damaged files
@@ -90,6 +122,24 @@ def _upright(image: Image.Image) -> Image.Image:
         return image
 
 
+def to_channels(image: Image.Image, channels: int) -> AnyImage:
+    """An image of any mode with so many channels, see :func:`read_image`.
+
+    Raises:
+        ValueError: it has another number of channels, or grey levels of unknown range.
+    """
+    if channels == 3:
+        return _to_rgb(image)
+    if channels == 1:
+        return _to_rgb(image).convert("L")
+    if len(image.getbands()) != channels:
+        raise _Unsuited(
+            f"it has {len(image.getbands())} bands ({image.mode}), and {channels} are expected: set channels to what "
+            f"the files have; {ARRAY_SUFFIX} files can hold uint8 of shape (H, W, {channels})"
+        )
+    return ChannelStack(image.split())
+
+
 def _to_rgb(image: Image.Image) -> Image.Image:
     if image.has_transparency_data:
         colours = image.convert("RGBA")
@@ -98,17 +148,17 @@ def _to_rgb(image: Image.Image) -> Image.Image:
     if image.mode == "RGB":
         return image
     if image.mode == "F":
-        raise _UnknownRange("its pixels are floating-point numbers of unknown range: save it with 8 or 16 bits")
+        raise _Unsuited("its pixels are floating-point numbers of unknown range: save it with 8 or 16 bits")
     if image.mode.startswith("I"):
         levels = np.asarray(image).astype(np.int64)
         if levels.min() < 0 or levels.max() > 65535:
-            raise _UnknownRange("its grey levels exceed 16 bits: save it with 8 or 16 bits")
+            raise _Unsuited("its grey levels exceed 16 bits: save it with 8 or 16 bits")
         return Image.fromarray(((levels * 255 + 32767) // 65535).astype(np.uint8)).convert("RGB")
     return image.convert("RGB")
 
 
-class _UnknownRange(Exception):
-    """Pixels whose black and white are not known."""
+class _Unsuited(ValueError):
+    """Pixels whose black and white are not known, or of another number of channels."""
 
 
 def _reason(path: str | os.PathLike, error: Exception) -> str:
@@ -117,6 +167,6 @@ def _reason(path: str | os.PathLike, error: Exception) -> str:
     if isinstance(error, UnidentifiedImageError):
         empty = os.path.getsize(path) == 0
         return "the file is empty" if empty else "not an image, or of a kind that Pillow cannot read"
-    if isinstance(error, _UnknownRange | Image.DecompressionBombError):
+    if isinstance(error, _Unsuited | Image.DecompressionBombError):
         return str(error)
     return f"damaged or of an unsupported kind ({error or type(error).__name__})"

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from ccrop.datasets import BoxStore, ImageDataset, UnreadableImage
 from ccrop.datasets.base import NO_BOXES, spread
+from ccrop.datasets.channel_stack import as_rgb, from_array
 from ccrop.hooks.contact_sheet import contact_sheet, image_panels
 from ccrop.hooks.inference import evaluating
 from ccrop.hooks.localization import LocalizationHook, Localizer
@@ -107,10 +108,10 @@ def look(
         with torch.random.fork_rng():
             torch.manual_seed(index)
             fed = model.data_preprocessor(dict(views=[view[None] for view in sample["views"]]), training=True)["views"]
-        views = [model.data_preprocessor.to_uint8(view)[0].numpy() for view in fed]
+        views = [np.asarray(as_rgb(from_array(model.data_preprocessor.to_uint8(view)[0].numpy()))) for view in fed]
         boxes = NO_BOXES if dataset.boxes is None else dataset.boxes[index]
         heatmap = image_heatmap(heatmap, image_size, valid)[0].cpu().numpy()
-        rows.append(image_panels(image, heatmap, boxes, sample["rectangles"].numpy(), views))
+        rows.append(image_panels(as_rgb(image), heatmap, boxes, sample["rectangles"].numpy(), views))
     return rows
 
 

@@ -78,7 +78,8 @@ def object_features(
         root, split, subset: see :class:`ccrop.datasets.ObjectCrops`.
         image_size: (height, width) in pixels of the cut-outs.
     """
-    dataset = ObjectCrops(root, split, subset=subset, pipeline=[dict(type=WholeImage, size=image_size)])
+    pipeline = [dict(type=WholeImage, size=image_size)]
+    dataset = ObjectCrops(root, split, subset=subset, pipeline=pipeline, channels=model.data_preprocessor.channels)
     found = []
     loader = DataLoader(dataset, 128, num_workers=num_workers)
     for batch in tqdm(loader, f"objects of {split}", leave=False, disable=None):

@@ -87,7 +87,7 @@ class KNNHook(Hook):
         return torch.cat(features)
 
     def _load(self, config: dict[str, Any]) -> tuple[Tensor, Tensor]:
-        """Images ``(N, H, W, 3)`` uint8 and labels ``(N,)``."""
+        """Images ``(N, H, W, channels)`` uint8 and labels ``(N,)``."""
         dataset = DATASETS.build(config | dict(pipeline=[dict(type=WholeImage, size=self.image_size)]))
         if "label" not in dataset.get_data_info(0):
             raise MissingData(f"{dataset.data_root} has no labels")

@@ -120,7 +120,7 @@ class LocalizationHook(Hook):
 
     def probe(self, model: Siamese) -> None:
         """Look at a blank image."""
-        blank = torch.zeros(1, *self.image_size, 3, dtype=torch.uint8)
+        blank = torch.zeros(1, *self.image_size, model.data_preprocessor.channels, dtype=torch.uint8)
         features = model.extract_feat(model.data_preprocessor(dict(images=blank))["images"])
         self.localizer(features, self.image_size)
 

@@ -18,6 +18,7 @@ from ccrop.datasets.coco import annotated_boxes, find_split
 from ccrop.evaluation.roi_knn import background_boxes, region_features, roi_knn_recall
 from ccrop.hooks.inference import evaluating
 from ccrop.models import Siamese
+from ccrop.views.transforms import to_tensor
 
 COARSEST = 32
 
@@ -59,7 +60,7 @@ def annotated_regions(model: Siamese, root: str | Path, split: str, subset: int 
     for number in tqdm(spread(len(images), subset or len(images)), f"regions of {split}", leave=False, disable=None):
         image = images[number]
         try:
-            pixels = torch.from_numpy(np.array(read_image(folder / image.file_name)))[None]
+            pixels = to_tensor(read_image(folder / image.file_name, model.data_preprocessor.channels))[None]
         except UnreadableImage:
             continue
         background = background_boxes(image.boxes, np.random.default_rng(number))

@@ -1,7 +1,8 @@
 """Photometric operations on whole batches, every image with its own strength.
 
-Each takes images ``(N, 3, H, W)``, floats in [0, 1], and strengths ``(N,)`` and gives images alike. The formulas are
-torchvision's (``torchvision.transforms.functional``), whose operations take one strength for a whole batch.
+Each takes images ``(N, C, H, W)``, floats in [0, 1], and strengths ``(N,)`` and gives images alike; saturation and hue
+are of RGB alone. The formulas are torchvision's (``torchvision.transforms.functional``), whose operations take one
+strength for a whole batch.
 """
 
 import torch
@@ -10,7 +11,9 @@ from torch import Tensor
 
 
 def to_grey(images: Tensor) -> Tensor:
-    """Luma of ITU-R BT.601, ``(N, 1, H, W)``."""
+    """Luma of ITU-R BT.601 of three channels, the mean of any other number, ``(N, 1, H, W)``."""
+    if images.shape[1] != 3:
+        return images.mean(dim=1, keepdim=True)
     red, green, blue = images.unbind(1)
     return (0.299 * red).add_(green, alpha=0.587).add_(blue, alpha=0.114)[:, None]
 
@@ -20,7 +23,7 @@ def adjust_brightness(images: Tensor, factor: Tensor) -> Tensor:
 
 
 def adjust_contrast(images: Tensor, factor: Tensor) -> Tensor:
-    """Blend with the mean luma of the image."""
+    """Blend with the mean luma of the image, see :func:`to_grey`."""
     return torch.lerp(to_grey(images).mean(dim=(2, 3), keepdim=True), images, _per_image(factor)).clamp_(0, 1)
 
 

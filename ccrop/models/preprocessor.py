@@ -20,19 +20,23 @@ SMALLEST_GROUP = 16  # of the views that share one
 class ViewPreprocessor(BaseDataPreprocessor):
     """Flip, colour jitter, grey, blur and normalisation of whole batches, with parameters per view.
 
-    SimSiam's augmentation (Chen & He, CVPR 2021, section 4, after MoCo v2). Views are augmented in training;
-    whole images (``images``) are only normalised. The order of the four colour operations is drawn for every
-    eighth of a batch, of 16 views at least: a large batch is no more work for the host than a small one.
-    torchvision's ColorJitter draws it for every call. Strengths of views that an operation leaves out are its
-    identity, so no view is ever selected and nothing waits for the device.
+    SimSiam's augmentation (Chen & He, CVPR 2021, section 4, after MoCo v2); where images are not RGB, without
+    saturation, hue and grey, which mean nothing there. Views are augmented in training; whole images (``images``) are
+    only normalised. The order of the colour operations is drawn for every eighth of a batch, of 16 views at least: a
+    large batch is no more work for the host than a small one. torchvision's ColorJitter draws it for every call.
+    Strengths of views that an operation leaves out are its identity, so no view is ever selected and nothing waits for
+    the device.
 
     Args:
-        mean, std: of the normalisation, RGB in [0, 1].
+        mean, std: of the normalisation in [0, 1], one a channel; RGB where there are three.
         augment: ``'device'`` augments views here; ``'cpu'`` only normalises, because the views were augmented
             in the workers by :class:`ccrop.views.ReferenceAugmentation`.
         jitter: largest relative change of brightness, contrast and saturation, and of the hue in turns.
         jitter_prob, grey_prob, blur_prob, flip_prob: probability per view.
         blur_sigma: range of the blur's standard deviation in pixels.
+
+    Attributes:
+        channels: of the images.
     """
 
     def __init__(
@@ -57,19 +61,22 @@ class ViewPreprocessor(BaseDataPreprocessor):
         self.grey_prob = grey_prob
         self.blur_sigma = tuple(blur_sigma)
         self.blur_prob = blur_prob
-        self.register_buffer("mean", torch.tensor(mean).view(3, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(std).view(3, 1, 1), persistent=False)
+        if len(mean) != len(std):
+            raise ValueError(f"mean and std must be one a channel, got {len(mean)} and {len(std)}")
+        self.channels = len(mean)
+        self.register_buffer("mean", torch.tensor(mean).view(-1, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(std).view(-1, 1, 1), persistent=False)
 
     @torch.no_grad()
     def forward(self, data: dict[str, Any], training: bool = False) -> dict[str, Any]:
         """Move a batch to the device and make it floats.
 
         Args:
-            data: with ``views``, a list of ``(N, H, W, 3)`` uint8, or ``images``, one such tensor; perhaps with
+            data: with ``views``, a list of ``(N, H, W, C)`` uint8, or ``images``, one such tensor; perhaps with
                 ``transforms``, ``(N, 2, 3)`` a view, see :mod:`ccrop.views.regions`.
 
         Returns:
-            ``data`` with those as ``(N, 3, H, W)`` float32, channels last in memory; transforms follow the flips.
+            ``data`` with those as ``(N, C, H, W)`` float32, channels last in memory; transforms follow the flips.
         """
         data = self.cast_data(data)
         device = self.mean.device.type
@@ -92,7 +99,7 @@ class ViewPreprocessor(BaseDataPreprocessor):
                 data["transforms"][number] = mirrored(data["transforms"][number], chosen)
 
     def prepare(self, images: Tensor, augment: bool) -> Tensor:
-        """``(N, H, W, 3)`` uint8 to ``(N, 3, H, W)`` float32, augmented (all but the flip) if asked and normalised."""
+        """``(N, H, W, C)`` uint8 to ``(N, C, H, W)`` float32, augmented (all but the flip) if asked and normalised."""
         images = images.permute(0, 3, 1, 2)
         if augment:
             images = images.to(torch.float32, memory_format=torch.contiguous_format).div_(255)
@@ -104,7 +111,7 @@ class ViewPreprocessor(BaseDataPreprocessor):
         return images.sub_(self.mean).div_(self.std)
 
     def _augment(self, images: Tensor) -> Tensor:
-        """Jitter, grey and blur of one group ``(N, 3, H, W)`` in [0, 1]."""
+        """Jitter, grey and blur of one group ``(N, C, H, W)`` in [0, 1]."""
         num = len(images)
 
         def chosen(probability: float) -> Tensor:
@@ -118,14 +125,18 @@ class ViewPreprocessor(BaseDataPreprocessor):
         operations = [
             (photometric.adjust_brightness, uniform(max(0, 1 - brightness), 1 + brightness).where(jittered, 1)),
             (photometric.adjust_contrast, uniform(max(0, 1 - contrast), 1 + contrast).where(jittered, 1)),
-            (photometric.adjust_saturation, uniform(max(0, 1 - saturation), 1 + saturation).where(jittered, 1)),
-            (photometric.adjust_hue, uniform(-hue, hue).where(jittered, 0)),
         ]
+        if self.channels == 3:
+            operations += [
+                (photometric.adjust_saturation, uniform(max(0, 1 - saturation), 1 + saturation).where(jittered, 1)),
+                (photometric.adjust_hue, uniform(-hue, hue).where(jittered, 0)),
+            ]
         for index in torch.randperm(len(operations)).tolist():
             operation, strength = operations[index]
             images = operation(images, strength)
 
-        images = photometric.adjust_saturation(images, torch.where(chosen(self.grey_prob), 0.0, 1.0))
+        if self.channels == 3:
+            images = photometric.adjust_saturation(images, torch.where(chosen(self.grey_prob), 0.0, 1.0))
         if self.blur_prob > 0:
             radius = min(round(4 * self.blur_sigma[1]), min(images.shape[2:]) - 1)
             sigma = uniform(*self.blur_sigma).where(chosen(self.blur_prob), 0)
@@ -133,6 +144,6 @@ class ViewPreprocessor(BaseDataPreprocessor):
         return images
 
     def to_uint8(self, images: Tensor) -> Tensor:
-        """Undo the normalisation for pictures: ``(N, 3, H, W)`` to ``(N, H, W, 3)`` uint8 on the CPU."""
+        """Undo the normalisation for pictures: ``(N, C, H, W)`` to ``(N, H, W, C)`` uint8 on the CPU."""
         pixels = (images * self.std + self.mean).clamp(0, 1).mul(255).round()
         return pixels.permute(0, 2, 3, 1).to("cpu", torch.uint8)

@@ -59,8 +59,8 @@ class Siamese(BaseModel):
         """Loss of views, or feature maps of images.
 
         Args:
-            views: ``(N, 3, H, W)`` each, normalised, or whatever else the backbone takes; for ``mode='loss'``.
-            images: ``(N, 3, H, W)``, normalised; for ``mode='tensor'``.
+            views: ``(N, channels, H, W)`` each, normalised, or whatever else the backbone takes; for ``mode='loss'``.
+            images: ``(N, channels, H, W)``, normalised; for ``mode='tensor'``.
             transforms, boxes, counts, places: of scene views, see :meth:`ccrop.models.RegionPairs.windows`.
 
         Returns:

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from torchvision.transforms import v2
 
-PADDING = (124, 116, 104)
+PADDING = (124, 116, 104)  # ImageNet's mean color
+GREY_PADDING = 114  # its mean, for any other number of channels
 
 
 class Crop(Protocol):
@@ -23,9 +24,9 @@ class Crop(Protocol):
 class CropViews:
     """Cuts the views of a pair, or more of several sizes, out of one decoded image.
 
-    Takes a sample with ``image`` (PIL, RGB), ``boxes`` ``(K, 5)`` and ``rng``; gives ``views``, a list of
-    ``(size, size, 3)`` uint8 tensors, ``rectangles (V, 4)`` in pixels and ``index``. Resizing is bilinear
-    with antialiasing, as RandomResizedCrop does on PIL images.
+    Takes a sample with ``image`` (a PIL image, or a stack of them for other channels than RGB and grey), ``boxes``
+    ``(K, 5)`` and ``rng``; gives ``views``, a list of ``(size, size, channels)`` uint8 tensors, ``rectangles (V, 4)``
+    in pixels and ``index``. Resizing is bilinear with antialiasing, as RandomResizedCrop does on PIL images.
 
     Args:
         crop: where the views lie.
@@ -54,22 +55,22 @@ class CropViews:
             view = image.crop(rectangle).resize((size, size), Image.Resampling.BILINEAR)
             if self.augment is not None:
                 view = self.augment(view, rng)
-            views.append(_to_tensor(view))
+            views.append(to_tensor(view))
         return dict(views=views, rectangles=torch.from_numpy(rectangles), index=sample["index"])
 
 
 class WholeImage:
     """The whole image at one size, for localisation and evaluation.
 
-    Gives ``images``, an ``(H, W, 3)`` uint8 tensor, ``index``, ``label`` where the data set knows it, and with
+    Gives ``images``, an ``(H, W, channels)`` uint8 tensor, ``index``, ``label`` where the data set knows it, and with
     ``keep_ratio`` also ``valid (4,)`` float32: x0, y0, x1, y1 of the image in fractions of the canvas.
 
     Args:
         size: (height, width) in pixels.
         keep_ratio: the image keeps its aspect ratio and lies in the top left corner of the canvas, where the cells of
-            its feature map begin as they do without padding; the rest has ImageNet's mean colour, which normalises to
-            about zero. Otherwise the image is squashed, so that boxes in fractions of this image are boxes in
-            fractions of the original.
+            its feature map begin as they do without padding; the rest has ImageNet's mean color, or that color's mean
+            where there are not three channels, which normalizes to about zero. Otherwise the image is squashed, so that
+            boxes in fractions of this image are boxes in fractions of the original.
     """
 
     def __init__(self, size: tuple[int, int], keep_ratio: bool = False) -> None:
@@ -82,11 +83,13 @@ class WholeImage:
         inner = fitted_size((image.height, image.width), self.size) if self.keep_ratio else self.size
         if image.size != inner[::-1]:
             image = image.resize(inner[::-1], Image.Resampling.BILINEAR)
+        pixels = to_tensor(image)
         if inner != self.size:
-            canvas = Image.new("RGB", (width, height), PADDING)
-            canvas.paste(image)
-            image = canvas
-        result = dict(images=_to_tensor(image), index=sample["index"])
+            color = PADDING if pixels.shape[2] == 3 else (GREY_PADDING,) * pixels.shape[2]
+            canvas = torch.tensor(color, dtype=torch.uint8).repeat(height, width, 1)
+            canvas[: inner[0], : inner[1]] = pixels
+            pixels = canvas
+        result = dict(images=pixels, index=sample["index"])
         if self.keep_ratio:
             result["valid"] = torch.tensor([0.0, 0.0, inner[1] / width, inner[0] / height])
         if "label" in sample:
@@ -127,5 +130,7 @@ class ReferenceAugmentation:
             return self.steps(view)
 
 
-def _to_tensor(image: Image.Image) -> torch.Tensor:
-    return torch.from_numpy(np.array(image))
+def to_tensor(image: Image.Image) -> torch.Tensor:
+    """The pixels of an image, ``(H, W, channels)`` uint8."""
+    pixels = torch.from_numpy(np.array(image))
+    return pixels[..., None] if pixels.ndim == 2 else pixels

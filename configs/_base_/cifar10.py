@@ -9,6 +9,7 @@ from ccrop.views import CropViews, RandomCrop
 with read_base():
     from .runtime import *
 
+channels = 3  # of the images
 data_root = None  # name it here or by --data-root
 default_data_root = "data/cifar10"
 train_dataloader.update(

@@ -39,7 +39,7 @@ def use_clusters(config: Config, checkpoint: str | Path, folder: str | Path, max
     folder = Path(folder).resolve()
     folder.mkdir(parents=True, exist_ok=True)
     files = {split: folder / f"clusters_{split}.json" for split in ("train", "val")}
-    content = cluster_annotations(train.data_root, checkpoint, max_clusters)
+    content = cluster_annotations(train.data_root, checkpoint, max_clusters, config.get("channels", 3))
     check_boxes(content, files["train"])
     files["train"].write_text(json.dumps(content))
     content = json.loads(Path(test.data_root, test.ann_file).read_text())
@@ -53,13 +53,18 @@ def use_clusters(config: Config, checkpoint: str | Path, folder: str | Path, max
     config.headline += f", clusters of {checkpoint} in place of labels"
 
 
-def cluster_annotations(root: str | Path, checkpoint: str | Path, max_clusters: int) -> dict[str, Any]:
+def cluster_annotations(
+    root: str | Path, checkpoint: str | Path, max_clusters: int, channels: int = 3
+) -> dict[str, Any]:
     """Clusters of all train images as the content of a COCO-format annotation file, in pixels.
+
+    Args:
+        channels: of the images, see :class:`ccrop.datasets.ImageDataset`.
 
     Raises:
         ValueError: the checkpoint has no clusters, or those of other images.
     """
-    images = CocoImages(root)
+    images = CocoImages(root, channels=channels)
     store = stored_clusters(checkpoint, images, "configs/comparison/region_clusters.py")
     folder = Path(root, find_split(Path(root), "train"))
     listed, annotations = [], []

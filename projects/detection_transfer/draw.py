@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from torchvision.ops import box_iou
 
 from ccrop.compat.checkpoint import UntrustedCheckpoint, load_checkpoint
+from ccrop.datasets.channel_stack import as_rgb
 from ccrop.datasets.reading import read_image
 from ccrop.runner import config_beside
 
@@ -142,7 +143,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     for row, index in zip(axes, indices, strict=True):
         info = dataset.get_data_info(index)
-        image = np.asarray(read_image(info["img_path"]))
+        image = np.asarray(as_rgb(read_image(info["img_path"], detectors[0][0].get("channels", 3))))
         boxes = torch.tensor([each["bbox"] for each in info["instances"]])
         labels = torch.tensor([each["bbox_label"] for each in info["instances"]])
         for axis, (_, model), work_dir in zip(row, detectors, args.work_dirs, strict=True):

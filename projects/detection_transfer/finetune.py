@@ -15,6 +15,7 @@ from ccrop.runner import dicts_of, read_config
 from ccrop.transfer import CORE_SECONDS, IMAGENET, Transfer, build_runner, train
 from projects.detection_transfer.clusters import use_clusters
 from projects.detection_transfer.data import settle_coco, use_labels
+from projects.detection_transfer.images import settle_images
 from projects.detection_transfer.interval import FILE, image_interval
 
 SHOWN = ("AP_S_counted", "AP50_S_counted", "AP_S", "AP_tiny_counted", "AP_16-32_counted", "AP", "AP50")
@@ -43,6 +44,7 @@ def load_config(path: str | Path, data_root: str | Path | None = None, options: 
         for settings in dicts_of(config):
             if "data_root" in settings:
                 settings["data_root"] = str(root)
+    settle_images(config)
     for loader in (config.train_dataloader, config.test_dataloader):
         loader.persistent_workers = loader.num_workers > 0
     if not torch.cuda.is_available():

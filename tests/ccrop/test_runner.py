@@ -17,7 +17,7 @@ from torch import Tensor
 from ccrop.checkpoint import Normalization
 from ccrop.models.preprocessor import IMAGENET_STD
 from ccrop.optim import AutocastOptimWrapper, PredictorGroups
-from ccrop.runner import build_runner, config_beside, load_config, load_pretrained
+from ccrop.runner import build_runner, config_beside, load_config, load_pretrained, one_a_channel
 from ccrop.views import ReferenceAugmentation
 
 
@@ -134,3 +134,36 @@ def test_a_model_that_is_evaluated_may_start_from_any_weights(demo_root: Path, t
     assert all(torch.equal(tensor, weights[name]) for name, tensor in model.backbone.state_dict().items())
     with pytest.raises(ValueError, match=r"epoch_1\.pth and --init a are both weights"):
         load_pretrained("epoch_1.pth", config, init="a")
+
+
+@pytest.mark.parametrize("channels", [1, 5])
+def test_channels_go_to_all_that_depends_on_them(tmp_path: Path, channels: int):
+    config = load_config(ROOT / "configs/simsiam_ccrop-region_demo.py", tmp_path, {"channels": channels})
+    assert config.model.backbone.in_channels == channels
+    assert config.model.data_preprocessor.mean == pytest.approx([(0.485 + 0.456 + 0.406) / 3] * channels)
+    assert config.model.data_preprocessor.std == pytest.approx([(0.229 + 0.224 + 0.225) / 3] * channels)
+    knn = config.default_hooks.knn
+    assert all(dataset.channels == channels for dataset in (config.train_dataloader.dataset, knn.bank, knn.queries))
+    assert "channels" not in config.default_hooks.roi_knn  # it asks the model
+    config.dump(tmp_path / "dumped.py")
+    again = load_config(tmp_path / "dumped.py", tmp_path)
+    assert again.model.data_preprocessor.mean == config.model.data_preprocessor.mean
+
+
+def test_rgb_configs_stay_as_they_are(tmp_path: Path):
+    config = load_config(ROOT / "configs/simsiam_ccrop-region_demo.py", tmp_path)
+    assert "channels" not in config.train_dataloader.dataset
+    assert "in_channels" not in config.model.backbone
+
+
+def test_torchvisions_operations_refuse_other_channels_than_rgb_and_grey(tmp_path: Path):
+    file = ROOT / "configs/simsiam_rcrop_demo.py"
+    load_config(file, tmp_path, {"channels": 1, "augment": "cpu"})
+    with pytest.raises(ValueError, match="takes images of 1 or 3 channels, not of 5: set augment='device'"):
+        load_config(file, tmp_path, {"channels": 5, "augment": "cpu"})
+
+
+def test_values_are_one_a_channel():
+    assert one_a_channel([1, 2, 6], 3) == (1, 2, 6)
+    assert one_a_channel([1, 2, 6], 1) == (3,)
+    assert one_a_channel([4], 2) == (4, 4)

@@ -51,7 +51,7 @@ def boxes(args: argparse.Namespace) -> None:
     """Print Markdown tables, one row a localizer, and write them as one long table of CSV."""
     many = multi_object(args)
     config, model = load(args)
-    dataset, images = annotated_set(config.data_root, args.split, args.images)
+    dataset, images = annotated_set(config.data_root, args.split, args.images, model.data_preprocessor.channels)
     own, settings = own_localizer(config)
     image_size = tuple(args.image_size or settings["image_size"])
     objects, counts = stacked([image.boxes for image in images])

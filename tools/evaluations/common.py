@@ -65,7 +65,9 @@ def own_localizer(config: Config) -> tuple[Localizer | None, dict[str, Any]]:
     return TASK_UTILS.build(hook["localizer"]) if "localizer" in hook else None, settings
 
 
-def annotated_set(root: str, split: str, number: int | None) -> tuple[CocoImages, list[AnnotatedImage]]:
+def annotated_set(
+    root: str, split: str, number: int | None, channels: int = 3
+) -> tuple[CocoImages, list[AnnotatedImage]]:
     """Images of a split that are on disk and in the annotations, evenly spaced, and what is annotated, alike in order.
 
     Raises:
@@ -73,7 +75,7 @@ def annotated_set(root: str, split: str, number: int | None) -> tuple[CocoImages
     """
     folder = find_split(Path(root), split)
     known = {str(folder / image.file_name): image for image in annotated_boxes(root, split)}
-    dataset = CocoImages(root, split)
+    dataset = CocoImages(root, split, channels=channels)
     paths = [dataset.get_data_info(index)["path"] for index in range(len(dataset))]
     both = [index for index, path in enumerate(paths) if path in known]
     if not both:

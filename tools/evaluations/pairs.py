@@ -39,7 +39,7 @@ def pairs(args: argparse.Namespace) -> None:
     """Print a Markdown table, one row a crop."""
     if args.checkpoint or args.config:
         config, model = load(args)
-        dataset, images = annotated_set(config.data_root, args.split, args.images)
+        dataset, images = annotated_set(config.data_root, args.split, args.images, model.data_preprocessor.channels)
         localizer, settings = own_localizer(config)
         found, counts = look(model, dataset, localizer or SingleObject(), **settings)
         clusters = [boxes[:count].numpy() for boxes, count in zip(found, counts, strict=True)]

@@ -6,7 +6,7 @@ import torch
 from PIL import Image
 from torch.utils.data import DataLoader
 
-from ccrop.datasets import BoxStore, ImageFolder, MissingData, UnreadableFile
+from ccrop.datasets import BoxStore, ImageFolder, MissingData, UnreadableFile, UnreadableImage
 from ccrop.datasets.base import list_images, spread
 
 
@@ -230,3 +230,23 @@ def test_spread():
     assert spread(101, 3) == [0, 50, 100]
     assert spread(2, 12) == [0, 1]
     assert spread(1, 12) == [0]
+
+
+def test_channels_are_a_setting_of_the_data(folder):
+    grey = ImageFolder(folder, channels=1)[2]["image"]
+    assert (grey.mode, grey.getpixel((0, 0))) == ("L", 20)
+    for number in range(3):
+        np.save(folder / f"9{number}.npy", np.full((4, 6, 5), number, np.uint8))
+    assert len(ImageFolder(folder)) == 6  # an array beside RGB images is something else
+    with pytest.raises(UnreadableImage, match=r"0\.png: it has 3 bands \(RGB\), and 5 are expected"):
+        ImageFolder(folder, channels=5)
+    for file in folder.glob("*.png"):
+        file.unlink()
+    images = [np.array(sample["image"]) for sample in ImageFolder(folder, channels=5)]
+    assert [(image.shape, image.max()) for image in images] == [((4, 6, 5), number) for number in range(3)]
+    empty = folder.parent / "empty"
+    empty.mkdir()
+    with pytest.raises(MissingData, match=r"\.pgm, \.npy"):
+        ImageFolder(empty, channels=5)
+    with pytest.raises(ValueError, match="channels must be a positive number, got 0"):
+        ImageFolder(folder, channels=0)

@@ -180,3 +180,58 @@ def test_error_survives_a_process_border():
         "the file is empty",
         "a.jpg: the file is empty",
     )
+
+
+def test_one_channel_is_the_luma(tmp_path):
+    image = read_image(saved(tmp_path, solid("RGB", (200, 100, 50)), "image.png"), channels=1)
+    assert image.mode == "L"
+    assert image.getpixel((0, 0)) == round(0.299 * 200 + 0.587 * 100 + 0.114 * 50)
+    levels = np.arange(256, dtype=np.uint8).reshape(16, 16)
+    assert np.array_equal(np.array(read_image(saved(tmp_path, Image.fromarray(levels), "grey.png"), 1)), levels)
+    deep = Image.fromarray(levels.astype(np.uint16) * 257)
+    assert np.array_equal(np.array(read_image(saved(tmp_path, deep, "deep.png"), 1)), levels)
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 5])
+def test_arrays_are_read_as_they_are(tmp_path, channels):
+    pixels = np.random.default_rng(0).integers(0, 256, (6, 9, channels), np.uint8)
+    np.save(tmp_path / "image.npy", pixels)
+    assert np.array_equal(np.array(read_image(tmp_path / "image.npy", channels)), pixels.squeeze())
+    assert image_size(tmp_path / "image.npy") == (9, 6)
+    np.save(tmp_path / "flat.npy", pixels[..., 0])
+    assert np.array_equal(np.array(read_image(tmp_path / "flat.npy", 1)), pixels[..., 0])
+
+
+def test_channels_of_a_file_that_pillow_reads_are_taken_as_they_are(tmp_path):
+    path = saved(tmp_path, solid("RGBA", (9, 8, 7, 6)), "image.png")
+    assert (np.array(read_image(path, channels=4)) == [9, 8, 7, 6]).all()
+    path = saved(tmp_path, solid("LA", (9, 8)), "two.png")
+    assert (np.array(read_image(path, channels=2)) == [9, 8]).all()
+
+
+@pytest.mark.parametrize(
+    ("pixels", "channels", "reason"),
+    [
+        (np.zeros((4, 5, 6), np.uint8), 5, r"uint8 of shape \(4, 5, 6\), and uint8 of shape \(H, W, 5\) is expected"),
+        (np.zeros((4, 5), np.uint8), 3, r"\(4, 5\), and uint8 of shape \(H, W, 3\) is expected: set channels"),
+        (np.zeros((4, 5, 5), np.float32), 5, "it holds float32"),
+        (np.zeros((0, 5, 5), np.uint8), 5, r"\(0, 5, 5\)"),
+    ],
+)
+def test_other_arrays_are_refused(tmp_path, pixels, channels, reason):
+    np.save(tmp_path / "image.npy", pixels)
+    with pytest.raises(UnreadableImage, match=rf"image\.npy: .*{reason}"):
+        read_image(tmp_path / "image.npy", channels)
+
+
+def test_files_of_other_channels_are_refused(tmp_path):
+    with pytest.raises(UnreadableImage, match=r"image\.png: it has 3 bands \(RGB\), and 5 are expected: set channels"):
+        read_image(saved(tmp_path, solid("RGB", RED), "image.png"), channels=5)
+    (tmp_path / "image.npy").write_bytes(b"no array")
+    with pytest.raises(UnreadableImage, match=r"image\.npy: damaged"):
+        read_image(tmp_path / "image.npy", channels=5)
+    np.save(tmp_path / "pickled.npy", np.array([print]), allow_pickle=True)
+    with pytest.raises(UnreadableImage, match=r"pickled\.npy: damaged"):
+        read_image(tmp_path / "pickled.npy", channels=5)
+    with pytest.raises(UnreadableImage, match=r"none\.npy: No such file"):
+        read_image(tmp_path / "none.npy")

@@ -82,6 +82,8 @@ class Bright(nn.Module):
     def data_preprocessor(self, data: dict) -> dict:
         return dict(images=data["images"].permute(0, 3, 1, 2).float())
 
+    data_preprocessor.channels = 3
+
     def extract_feat(self, images: Tensor) -> tuple[Tensor, ...]:
         assert not self.training
         return tuple(nn.functional.avg_pool2d(images, stride) for stride in self.strides)

@@ -30,6 +30,8 @@ class Pixels(nn.Module):
     def data_preprocessor(self, data: dict) -> dict:
         return dict(images=data["images"].permute(0, 3, 1, 2).float() / 255)
 
+    data_preprocessor.channels = 3
+
     def extract_feat(self, images: Tensor) -> tuple[Tensor, ...]:
         assert images.shape[2] % 32 == images.shape[3] % 32 == 0
         return F.avg_pool2d(images, 8), F.avg_pool2d(images, 16)

@@ -145,3 +145,15 @@ def test_each_image_is_alone(images):
     ):
         alone = torch.cat([operation(image[None], s[None]) for image, s in zip(images, strengths, strict=True)])
         torch.testing.assert_close(operation(images, strengths), alone, atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize("channels", [1, 2, 5])
+def test_contrast_of_other_channels_is_about_their_mean(channels):
+    images = torch.rand(3, channels, 8, 9, generator=torch.Generator().manual_seed(0))
+    factors = [0.5, 1.0, 1.3]
+    assert torch.equal(photometric.to_grey(images), images.mean(dim=1, keepdim=True))
+    found = photometric.adjust_contrast(images, torch.tensor(factors))
+    for image, factor, own in zip(images, factors, found, strict=True):
+        middle = image.double().mean().item()
+        expected = (middle + factor * (image.double() - middle)).clamp(0, 1)
+        torch.testing.assert_close(own.double(), expected, atol=1e-6, rtol=0)

@@ -257,3 +257,31 @@ def test_both_augmentations_have_the_same_distribution(reference):
 def test_another_augmentation_has_another_distribution(reference, settings):
     """The comparison above can tell the augmentation from a slightly different one."""
     assert disagreements(on_device(**settings), reference) != []
+
+
+@pytest.mark.parametrize("channels", [1, 2, 5])
+def test_other_channels_are_normalised_by_their_own_means_and_have_no_color(channels):
+    mean, std = [0.1 * (number + 1) for number in range(channels)], [0.2] * channels
+    views = torch.randint(0, 256, (40, 12, 12, channels), dtype=torch.uint8)
+    settings = dict(mean=mean, std=std, flip_prob=0, blur_prob=0, grey_prob=1, jitter_prob=1)
+    preprocessor = ViewPreprocessor(jitter=(0, 0, 0.9, 0.5), **settings)
+    assert preprocessor.channels == channels
+    (found,) = preprocessor(dict(views=[views.clone()]), training=True)["views"]
+    expected = ((views.double() / 255 - torch.tensor(mean)) / 0.2).permute(0, 3, 1, 2).float()
+    torch.testing.assert_close(found, expected, atol=2e-5, rtol=0)
+    assert torch.equal(preprocessor.to_uint8(found), views)
+
+
+def test_brightness_is_one_of_a_view_whatever_its_channels():
+    views = torch.randint(20, 120, (40, 12, 12, 5), dtype=torch.uint8)
+    settings = dict(mean=[0.0] * 5, std=[1.0] * 5, flip_prob=0, blur_prob=0, jitter_prob=1)
+    (found,) = ViewPreprocessor(jitter=(0.4, 0, 0, 0), **settings)(dict(views=[views.clone()]), training=True)["views"]
+    factors = (found / (views.permute(0, 3, 1, 2) / 255)).flatten(1)
+    torch.testing.assert_close(factors, factors[:, :1].expand_as(factors))
+    assert ((factors[:, 0] >= 0.6) & (factors[:, 0] <= 1.4)).all()
+    assert factors[:, 0].std() > 0.1
+
+
+def test_means_and_deviations_are_equally_many():
+    with pytest.raises(ValueError, match="mean and std must be one a channel, got 1 and 3"):
+        ViewPreprocessor(mean=[0.5])

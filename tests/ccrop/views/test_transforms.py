@@ -7,6 +7,7 @@ import torch
 from PIL import Image
 from torchvision.transforms import InterpolationMode, functional, v2
 
+from ccrop.datasets.channel_stack import from_array
 from ccrop.models.preprocessor import IMAGENET_MEAN, IMAGENET_STD
 from ccrop.views import ContrastiveCrop, CropViews, MultiObjectCrop, RandomCrop, ReferenceAugmentation, WholeImage
 from ccrop.views.transforms import fitted_size
@@ -233,3 +234,23 @@ class TestReferenceAugmentation:
         counts = Counter(names[augment(image, rng).tobytes()] for _ in range(num))
         for name, probability in {"plain": 0.4, "flipped": 0.4, "plain grey": 0.1, "flipped grey": 0.1}.items():
             assert abs(counts[name] / num - probability) < 4 * (probability * (1 - probability) / num) ** 0.5
+
+
+@pytest.mark.parametrize("channels", [1, 5])
+def test_images_of_other_channels_are_cut_as_rgb_is(channels):
+    rgb = noise_image()
+    pixels = np.concatenate([np.array(rgb), np.array(rgb)], axis=2)[..., :channels]
+    image = from_array(pixels)
+    crop = Rectangles((3, 5, 35, 37), (0, 0, 50, 40))
+    views, expected = (CropViews(crop, size=16)(make_sample(each))["views"] for each in (image, rgb))
+    for view, other in zip(views, expected, strict=True):
+        assert view.shape == (16, 16, channels)
+        assert torch.equal(view, torch.cat([other, other], dim=2)[..., :channels])
+    for keep_ratio in (False, True):
+        whole, other = (WholeImage((32, 64), keep_ratio)(make_sample(each)) for each in (image, rgb))
+        assert whole["images"].shape == (32, 64, channels)
+        inside = slice(None, 40 if keep_ratio else 64)
+        assert torch.equal(whole["images"][:, inside], torch.cat([other["images"]] * 2, 2)[:, inside, :channels])
+        if keep_ratio:
+            assert torch.equal(whole["valid"], other["valid"])
+            assert (whole["images"][:, 40:] == round(255 * sum(IMAGENET_MEAN) / 3)).all()

@@ -2,6 +2,7 @@
 
 default_scope = "mmdet"
 default_data_root = "data/coco"
+channels = 3  # of the images
 
 train_pipeline = [
     dict(type="LoadImageFromFile"),

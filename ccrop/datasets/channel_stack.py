@@ -1,0 +1,63 @@
+"""Images of any number of channels, with Pillow's cropping and resizing."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+
+class ChannelStack:
+    """An image of any number of channels, with as much of a PIL image as data sets and views ask for.
+
+    Every channel is a grey PIL image, so that all are cut and resized as the channels of an RGB image are.
+    ``np.array`` of it is ``(H, W, N)`` uint8.
+
+    Args:
+        channels: grey (mode L) images of one size.
+    """
+
+    def __init__(self, channels: Sequence[Image.Image]) -> None:
+        self.channels = tuple(channels)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(width, height) in pixels."""
+        return self.channels[0].size
+
+    @property
+    def width(self) -> int:
+        return self.size[0]
+
+    @property
+    def height(self) -> int:
+        return self.size[1]
+
+    def crop(self, box: Sequence[int]) -> "ChannelStack":
+        return ChannelStack([channel.crop(box) for channel in self.channels])
+
+    def resize(self, size: tuple[int, int], resample: Image.Resampling) -> "ChannelStack":
+        return ChannelStack([channel.resize(size, resample) for channel in self.channels])
+
+    def __array__(self, dtype: np.dtype | None = None, copy: bool | None = None) -> NDArray[np.uint8]:
+        pixels = np.stack([np.asarray(channel) for channel in self.channels], axis=2)
+        return pixels if dtype is None else pixels.astype(dtype)
+
+
+AnyImage = Image.Image | ChannelStack  # RGB or L as a PIL image, other numbers of channels as a stack
+
+
+def from_array(pixels: NDArray[np.uint8]) -> AnyImage:
+    """The image of pixels ``(H, W, N)`` uint8."""
+    channels = [Image.fromarray(np.ascontiguousarray(pixels[..., number])) for number in range(pixels.shape[2])]
+    if len(channels) == 1:
+        return channels[0]
+    return Image.merge("RGB", channels) if len(channels) == 3 else ChannelStack(channels)
+
+
+def as_rgb(image: AnyImage) -> Image.Image:
+    """The image for a picture: its first three channels as red, green and blue, or the first one as grey."""
+    if isinstance(image, Image.Image):
+        return image.convert("RGB")
+    shown = image.channels[:3] if len(image.channels) >= 3 else image.channels[:1] * 3
+    return Image.merge("RGB", shown)

@@ -1,0 +1,85 @@
+"""What a detector is fed: the pixels that pretraining sees, of any number of channels."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from jobs import ROOT
+from mmdet.registry import MODELS, TRANSFORMS
+from mmengine.config import Config
+from mmengine.dataset import Compose
+from mmengine.registry import DefaultScope
+from PIL import Image
+
+from ccrop.datasets import ImageFolder, UnreadableImage
+from projects.detection_transfer.images import ReadImage, settle_images
+
+CONFIG = ROOT / "projects/detection_transfer/configs/fcos_r18_fpn_demo.py"
+
+
+def save(folder: Path, channels: int) -> Path:
+    """An image that the usual readers decode each in its own way: transparent, and turned by its EXIF block."""
+    pixels = np.random.default_rng(0).integers(0, 256, (40, 60, channels + (channels == 3)), np.uint8)
+    file = folder / ("image.png" if channels in (1, 3) else "image.npy")
+    if channels in (1, 3):
+        image = Image.fromarray(pixels.squeeze())
+        exif = image.getexif()
+        exif[0x0112] = 6
+        image.save(file, exif=exif)
+    else:
+        np.save(file, pixels)
+    return file
+
+
+def settled(channels: int) -> Config:
+    config = Config.fromfile(CONFIG)
+    config.channels = channels
+    settle_images(config)
+    return config
+
+
+@pytest.mark.parametrize("channels", [1, 3, 5])
+def test_a_file_has_the_pixels_of_pretraining(tmp_path: Path, channels: int):
+    file = save(tmp_path, channels)
+    seen = np.array(ImageFolder(tmp_path, channels=channels)[0]["image"])
+    results = ReadImage(channels)(dict(img_path=str(file)))
+    found = results["img"][..., ::-1] if channels == 3 else results["img"]
+    assert np.array_equal(found, seen)
+    assert results["img_shape"] == results["ori_shape"] == seen.shape[:2] == ((60, 40) if channels < 5 else (40, 60))
+
+
+def test_a_file_of_other_channels_is_named(tmp_path: Path):
+    with pytest.raises(UnreadableImage, match=r"image\.npy.*\(H, W, 4\) is expected"):
+        ReadImage(4)(dict(img_path=save(tmp_path, 5)))
+
+
+@pytest.mark.parametrize("channels", [1, 3, 5])
+def test_the_test_pipeline_gives_the_detector_its_channels(tmp_path: Path, channels: int):
+    config = settled(channels)
+    config.model.backbone.update(base_channels=8, stem_channels=8)
+    config.model.neck.in_channels = [8, 16, 32]
+    file = save(tmp_path, channels)
+    with DefaultScope.overwrite_default_scope("mmdet"):
+        pipeline = Compose([TRANSFORMS.build(step) for step in config.test_dataloader.dataset.pipeline])
+        model = MODELS.build(config.model).eval()
+        sample = pipeline(dict(img_path=str(file), img_id=0))
+        prepared = model.data_preprocessor(dict(inputs=[sample["inputs"]], data_samples=[sample["data_samples"]]))
+    size = (512, 341) if channels < 5 else (341, 512)
+    assert sample["inputs"].shape == (channels, *size)
+    values = prepared["inputs"][0, :, : size[0], : size[1]]
+    mean, std = ([123.675, 116.28, 103.53], [58.395, 57.12, 57.375]) if channels == 3 else ([114.495], [57.63])
+    rgb = sample["inputs"].flip(0) if channels == 3 else sample["inputs"]
+    expected = (rgb.float() - torch.tensor(mean)[:, None, None]) / torch.tensor(std)[:, None, None]
+    torch.testing.assert_close(values, expected, atol=1e-4, rtol=0)
+    assert model.backbone.conv1.in_channels == channels
+
+
+def test_rgb_configs_change_their_reader_alone():
+    before, after = Config.fromfile(CONFIG), settled(3)
+    assert before.model == after.model
+    for loader in ("train_dataloader", "test_dataloader"):
+        old, new = (config[loader].dataset.pipeline for config in (before, after))
+        assert old[0] == dict(type="LoadImageFromFile")
+        assert new[0] == dict(type="projects.detection_transfer.images.ReadImage", channels=3)
+        assert old[1:] == new[1:]
