@@ -8,13 +8,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-import torch
 from mmengine.config import DictAction
-
-from ccrop.compat.checkpoint import UntrustedCheckpoint
-from ccrop.hooks.health import CollapseError
-from ccrop.hooks.unreadable import TooManyUnreadable
-from ccrop.runner import build_runner, load_config, options_explained
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -28,6 +22,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--launcher", choices=("none", "pytorch", "slurm", "mpi"), default="none")
     parser.add_argument("--cfg-options", nargs="+", action=DictAction, metavar="K=V", help="override the config")
     args = parser.parse_args(argv)
+
+    import torch
+
+    from ccrop.compat.checkpoint import UntrustedCheckpoint
+    from ccrop.hooks.health import CollapseError
+    from ccrop.hooks.unreadable import TooManyUnreadable
+    from ccrop.runner import build_runner, load_config, options_explained
+
     if args.amp == "fp16" and not torch.cuda.is_available():
         parser.error("--amp fp16 needs a GPU; bf16 runs on the CPU too")
     try:
