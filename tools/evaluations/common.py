@@ -25,16 +25,6 @@ STAGES = (0, 1, 2, 3)  # of a backbone: strides 4, 8, 16, 32
 WORKERS = 2
 
 
-def add_model(command: argparse.ArgumentParser) -> None:
-    """The arguments that :func:`load` reads."""
-    command.add_argument("checkpoint", nargs="?", type=Path, metavar="CHECKPOINT", help="of a pretraining run")
-    command.add_argument("--config", type=Path, help="default: the one that the run left beside the checkpoint")
-    command.add_argument("--data-root", help="the data set's folder; default: that of the run")
-    command.add_argument(
-        "--network", metavar="LIBRARY:NAME", help="CHECKPOINT is a state dict of this network, e.g. timm:resnet50"
-    )
-
-
 def load(args: argparse.Namespace) -> tuple[Config, Siamese]:
     """Config and model, on the GPU where there is one.
 
