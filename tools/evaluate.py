@@ -40,24 +40,27 @@ be measured in the place of ours:
 import argparse
 import sys
 from collections.abc import Sequence
+from pkgutil import resolve_name
 
-import torch
-from evaluations import boxes, classes, objects, pairs, sweeps
+from evaluations.arguments import add_boxes, add_classes, add_objects, add_pairs, add_sweeps
 
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for module in (classes, pairs, boxes, objects, sweeps):
-        module.add(commands)
+    for add in (add_classes, add_pairs, add_boxes, add_objects, add_sweeps):
+        add(commands)
     return parser.parse_args(argv)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     args = parse(argv)
+
+    import torch
+
     try:
         with torch.no_grad():
-            args.run(args)
+            resolve_name(f"evaluations.{args.run}")(args)
     except (OSError, ValueError) as error:
         print(f"evaluate.py: {error}", file=sys.stderr)
         return 2

@@ -12,7 +12,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         description=ccrop.export.__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("checkpoint", metavar="CHECKPOINT", help="a checkpoint of a pretraining run")
-    parser.add_argument("--to", required=True, choices=ccrop.export.FRAMEWORKS, dest="framework")
+    parser.add_argument("--to", required=True, dest="framework", metavar="FRAMEWORK", help="one of the above")
     parser.add_argument("out", metavar="OUT", help="the file to write")
     parser.add_argument("--force", action="store_true", help="replace OUT where it exists")
     args = parser.parse_args(argv)

@@ -13,17 +13,19 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mmengine.config import Config, DictAction
 
-from ccrop.compat.checkpoint import UntrustedCheckpoint
-from ccrop.runner import options_explained
-from ccrop.transfer import LR_FACTORS, Transfer, set_iterations, set_learning_rate, share_of
+from ccrop.cli import INIT_HELP
+
+if TYPE_CHECKING:
+    from ccrop.transfer import Transfer
 
 IMAGES = "projects.detection_transfer.finetune"  # mmdet's configs do not name what fine-tunes them
 
 
-def transfer_of(config: str | Path) -> Transfer:
+def transfer_of(config: str | Path) -> "Transfer":
     """What fine-tunes a config's detector: ``TRANSFER`` of the module that it names as ``finetuning``.
 
     Raises:
@@ -36,6 +38,9 @@ def transfer_of(config: str | Path) -> Transfer:
 
 def finetuned(args: argparse.Namespace) -> str:
     """Search the rates where that is asked for, fine-tune, and give the figures in a line."""
+    from ccrop.transfer import LR_FACTORS, set_iterations, set_learning_rate, share_of
+
+    labels = share_of(args.labels)
     transfer = transfer_of(args.config)
     config = transfer.load_config(args.config, args.data_root, args.cfg_options)
     if args.iterations:
@@ -48,19 +53,19 @@ def finetuned(args: argparse.Namespace) -> str:
     if args.lr_search is not None or len(args.backbone_lr) > 1:
         factors = [1.0] if args.lr_search is None else args.lr_search or LR_FACTORS
         rates = transfer.search_learning_rate(
-            config, args.init, work_dir, factors, args.backbone_lr, args.labels, args.seed
+            config, args.init, work_dir, factors, args.backbone_lr, labels, args.seed
         )
     set_learning_rate(config, *rates)
-    figures = transfer.finetune(config, args.init, work_dir, args.labels, args.seed)
+    figures = transfer.finetune(config, args.init, work_dir, labels, args.seed)
     return transfer.line(figures, transfer.data_name(Path(args.data_root or config.default_data_root)))
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("config", metavar="CONFIG", help="a detector's config in projects/*/configs/")
-    parser.add_argument("--init", required=True, help="random, a ccrop checkpoint, or a state dict of torchvision's")
+    parser.add_argument("--init", required=True, help=INIT_HELP)
     parser.add_argument("--data-root", help="the data set; by default the config's")
-    parser.add_argument("--labels", type=share_of, default=1.0, metavar="SHARE", help="1%%, 10%%, ... (default: 100%%)")
+    parser.add_argument("--labels", default="100%", metavar="SHARE", help="1%%, 10%%, ... (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="of examples, weights and batches (default: 0)")
     parser.add_argument("--iterations", type=int, help="by default the config's")
     parser.add_argument(
@@ -83,6 +88,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--work-dir", type=Path, help="default: work_dirs/ and the config's name")
     parser.add_argument("--cfg-options", nargs="+", action=DictAction, metavar="K=V", help="override the config")
     args = parser.parse_args(argv)
+
+    from ccrop.compat.checkpoint import UntrustedCheckpoint
+    from ccrop.runner import options_explained
+
     try:
         with options_explained(args.cfg_options):
             print(finetuned(args))

@@ -12,12 +12,6 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import matplotlib
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-
-matplotlib.use("Agg")
-from matplotlib import pyplot as plt
-
 # of one run: scalar -> epoch -> value
 Curves = dict[str, dict[int, float]]
 
@@ -28,6 +22,8 @@ def curves(work_dir: Path) -> Curves:
     Raises:
         FileNotFoundError: the folder holds no TensorBoard log.
     """
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
     files = sorted(work_dir.rglob("events.out.tfevents.*"), key=lambda file: file.stat().st_mtime)
     if not files:
         raise FileNotFoundError(f"{work_dir} holds no TensorBoard log of a run")
@@ -43,6 +39,11 @@ def curves(work_dir: Path) -> Curves:
 
 def draw(runs: dict[str, Curves], scalars: Sequence[str], file: Path) -> None:
     """One panel a scalar, one line a run that has it."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot as plt
+
     figure, axes = plt.subplots(1, len(scalars), figsize=(4 * len(scalars), 3.4), layout="constrained", squeeze=False)
     for axis, scalar in zip(axes[0], scalars, strict=True):
         for number, (name, found) in enumerate(runs.items()):

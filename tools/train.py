@@ -9,14 +9,9 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-import torch
 from mmengine.config import DictAction
 
-from ccrop.checkpoint import INIT_HELP
-from ccrop.compat.checkpoint import UntrustedCheckpoint
-from ccrop.hooks.health import CollapseError
-from ccrop.hooks.unreadable import TooManyUnreadable
-from ccrop.runner import build_runner, load_config, options_explained
+from ccrop.cli import INIT_HELP
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -31,14 +26,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--launcher", choices=("none", "pytorch", "slurm", "mpi"), default="none")
     parser.add_argument("--cfg-options", nargs="+", action=DictAction, metavar="K=V", help="override the config")
     args = parser.parse_args(argv)
+
+    import torch
+
+    from ccrop.compat.checkpoint import UntrustedCheckpoint
+    from ccrop.hooks.health import CollapseError
+    from ccrop.hooks.unreadable import TooManyUnreadable
+    from ccrop.runner import build_runner, load_config, options_explained
+
     if args.amp == "fp16" and not torch.cuda.is_available():
         parser.error("--amp fp16 needs a GPU; bf16 runs on the CPU too")
     try:
         with options_explained(args.cfg_options):
             config = load_config(args.config, args.data_root, args.cfg_options)
-            build_runner(
-                config, args.work_dir, args.resume, args.amp, args.seed, args.launcher, args.init
-            ).train()
+            build_runner(config, args.work_dir, args.resume, args.amp, args.seed, args.launcher, args.init).train()
     except (OSError, ValueError, UntrustedCheckpoint, CollapseError, TooManyUnreadable) as error:
         print(f"{parser.prog}: {error}", file=sys.stderr)
         return 2

@@ -9,18 +9,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import torch
 from mmengine.config import DictAction
-from mmengine.registry import DATASETS, HOOKS
 from PIL import Image
-
-from ccrop.datasets import BoxStore
-from ccrop.hooks import LocalizationHook
-from ccrop.hooks.contact_sheet import contact_sheet
-from ccrop.hooks.gallery import box_areas, look
-from ccrop.hooks.localization import locate
-from ccrop.localization import SingleObject
-from ccrop.runner import load_pretrained, options_explained
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -33,8 +23,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=0, help="of the crops (default: %(default)s)")
     parser.add_argument("--cfg-options", nargs="+", action=DictAction, metavar="K=V", help="override the config")
     args = parser.parse_args(argv)
+
+    import torch
+
+    from ccrop.runner import options_explained
+
     try:
-        with options_explained(args.cfg_options):
+        with options_explained(args.cfg_options), torch.no_grad():
             picture = draw(args)
     except (OSError, ValueError) as error:
         print(f"{parser.prog}: {error}", file=sys.stderr)
@@ -44,9 +39,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-@torch.no_grad()
 def draw(args: argparse.Namespace) -> Image.Image:
     """The contact sheet of a run that localises, or of another one without boxes."""
+    from mmengine.registry import DATASETS, HOOKS
+
+    from ccrop.datasets import BoxStore
+    from ccrop.hooks import LocalizationHook
+    from ccrop.hooks.contact_sheet import contact_sheet
+    from ccrop.hooks.gallery import box_areas, look
+    from ccrop.hooks.localization import locate
+    from ccrop.localization import SingleObject
+    from ccrop.runner import load_pretrained
+
     options = {"train_dataloader.dataset.subset": args.images} | (args.cfg_options or {})
     config, model = load_pretrained(args.checkpoint, args.config, args.data_root, options)
     dataset = DATASETS.build(config.train_dataloader.dataset)

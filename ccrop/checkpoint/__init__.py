@@ -2,11 +2,10 @@
 
 from ccrop.checkpoint.layouts import Normalization
 from ccrop.checkpoint.loading import Loaded, load_backbone, load_heads
-from ccrop.checkpoint.start import INIT_HELP, load_start, starting_weights
+from ccrop.checkpoint.start import load_start, starting_weights
 from ccrop.checkpoint.weights import RANDOM, Weights, is_library, read_weights, recorded
 
 __all__ = [
-    "INIT_HELP",
     "RANDOM",
     "Loaded",
     "Normalization",

@@ -6,8 +6,6 @@ from torch import nn
 from ccrop.checkpoint.loading import NOT_HEADS, load_backbone, load_heads
 from ccrop.checkpoint.weights import RANDOM, Weights, read_weights
 
-INIT_HELP = "weights to start from: a file, timm:NAME, torchvision:NAME, or random"
-
 
 def starting_weights(config: Config, init: str | None) -> Weights | None:
     """The weights that a run starts from, None for random ones; the config keeps their source as ``init``.

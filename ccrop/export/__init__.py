@@ -29,65 +29,14 @@ Depths 18 and 34 need MODEL.RESNETS.RES2_OUT_CHANNELS 64; a backbone of width W,
 STEM_OUT_CHANNELS W, WIDTH_PER_GROUP W and RES2_OUT_CHANNELS 4 W.
 """
 
-import os
-import pickle
-from pathlib import Path
+from importlib import import_module
 from typing import Any
-
-import torch
-
-from ccrop.checkpoint import read_weights
-from ccrop.checkpoint.resnet import ResNet
-from ccrop.export.frameworks import FRAMEWORKS
 
 __all__ = ["FRAMEWORKS", "export_backbone"]
 
 
-def export_backbone(checkpoint_path: str | Path, framework: str, out: str | Path, force: bool = False) -> ResNet:
-    """Write the backbone of a ccrop checkpoint to `out`, in the form that `framework` loads.
-
-    Args:
-        checkpoint_path: a file with `state_dict`, whose backbone is a ResNet under `backbone.`.
-        framework: a key of `FRAMEWORKS`.
-        out: the file to write; it appears complete or not at all.
-        force: replace `out` where it exists.
-
-    Returns:
-        What was exported: depth and width.
-
-    Raises:
-        ValueError: the checkpoint has no such backbone, the framework cannot hold it or cannot load a file of
-            this name, or the checkpoint would unpickle arbitrary objects (`UntrustedCheckpoint`).
-        OSError: a file cannot be read or written, or `out` exists and `force` is not set.
-    """
-    checkpoint_path, out = Path(checkpoint_path), Path(out)
-    if framework not in FRAMEWORKS:
-        raise ValueError(f"unknown framework {framework!r}; known are {', '.join(FRAMEWORKS)}")
-    if framework == "detectron2" and out.suffix != ".pkl":
-        raise ValueError(f"detectron2 takes a file for a pickle by its ending .pkl, which {out} lacks")
-    _check_destination(checkpoint_path, out, force)
-    state_dict = read_weights(checkpoint_path).backbone
-    resnet = ResNet.from_state_dict(state_dict)
-    _write(FRAMEWORKS[framework](resnet, state_dict), out, pickled=framework == "detectron2")
-    return resnet
-
-
-def _check_destination(checkpoint_path: Path, out: Path, force: bool) -> None:
-    if out.is_dir():
-        raise IsADirectoryError(f"{out} is a directory; name a file")
-    if not out.parent.is_dir():
-        raise NotADirectoryError(f"{out.parent} is not a directory")
-    if out.exists() and checkpoint_path.exists() and out.samefile(checkpoint_path):
-        raise ValueError(f"{out} is the checkpoint itself")
-    if out.exists() and not force:
-        raise FileExistsError(f"{out} exists; --force replaces it")
-
-
-def _write(content: Any, out: Path, pickled: bool) -> None:
-    temporary = out.with_name(f".{out.name}.{os.getpid()}.tmp")
-    try:
-        with open(temporary, "wb") as file:
-            pickle.dump(content, file) if pickled else torch.save(content, file)
-        temporary.replace(out)
-    finally:
-        temporary.unlink(missing_ok=True)
+def __getattr__(name: str) -> Any:
+    """What needs torch, imported when it is asked for."""
+    if name in __all__:
+        return getattr(import_module("ccrop.export.writing"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

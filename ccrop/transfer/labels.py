@@ -12,9 +12,12 @@ def share_of(text: str) -> float:
     Raises:
         ValueError: it is no number, or out of range.
     """
-    share = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+    try:
+        share = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+    except ValueError:
+        share = math.nan
     if not 0 < share <= 1:
-        raise ValueError(f"the share of labels must be above 0 and at most 100 %, got {text}")
+        raise ValueError(f"the share of labels must be above 0 and at most 100%, such as 10% or 0.1, got {text}")
     return share
 
 

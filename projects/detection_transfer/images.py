@@ -4,7 +4,9 @@ from typing import Any
 
 import numpy as np
 from mmcv.transforms import BaseTransform
+from mmdet.registry import TRANSFORMS
 from mmengine.config import Config
+from numpy.typing import NDArray
 
 from ccrop.datasets import read_image
 from ccrop.runner import dicts_of, one_a_channel
@@ -35,8 +37,34 @@ class ReadImage(BaseTransform):
         return results | dict(img=image, img_shape=image.shape[:2], ori_shape=image.shape[:2])
 
 
+@TRANSFORMS.register_module()
+class KeptImage(ReadImage):
+    """Reads an image once and keeps its pixels, so that the many tiles of an image cost one decoding.
+
+    Args:
+        megabytes: what each process keeps at most; images beyond it are read each time.
+        channels: see :class:`ReadImage`.
+    """
+
+    def __init__(self, megabytes: int = 2000, channels: int = 3) -> None:
+        super().__init__(channels)
+        self.room = megabytes * 10**6
+        self.kept: dict[str, NDArray[np.uint8]] = {}
+
+    def transform(self, results: dict[str, Any]) -> dict[str, Any]:
+        path = results["img_path"]
+        image = self.kept.get(path)
+        if image is None:
+            image = super().transform(results)["img"]
+            if image.nbytes <= self.room:
+                self.room -= image.nbytes
+                image.flags.writeable = False
+                self.kept[path] = image
+        return results | dict(img=image, img_shape=image.shape[:2], ori_shape=image.shape[:2])
+
+
 def settle_images(config: Config) -> None:
-    """Read images by :class:`ReadImage`, and carry their ``channels`` to all that depends on them.
+    """Read images by :class:`ReadImage` or :class:`KeptImage`, and carry their ``channels`` to all that depends on them.
 
     Where they are not RGB, mean and std of the normalisation become one number for all channels, the mean of the
     config's, and the backbone gets ``in_channels``.
@@ -46,6 +74,8 @@ def settle_images(config: Config) -> None:
         if settings.get("type") == "LoadImageFromFile":
             settings.clear()
             settings.update(type=f"{ReadImage.__module__}.{ReadImage.__name__}", channels=channels)
+        elif settings.get("type") == KeptImage.__name__:
+            settings["channels"] = channels
     if channels == 3:
         return
     config.model.backbone.in_channels = channels

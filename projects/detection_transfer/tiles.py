@@ -6,7 +6,7 @@ from functools import cached_property
 import cv2
 import numpy as np
 import torch
-from mmcv.transforms import BaseTransform, LoadImageFromFile
+from mmcv.transforms import BaseTransform
 from mmdet.registry import TRANSFORMS
 from mmdet.structures import DetDataSample
 from mmdet.structures.bbox import BaseBoxes
@@ -21,34 +21,6 @@ class _Random:
     @cached_property
     def rng(self) -> np.random.Generator:
         return np.random.default_rng(torch.initial_seed())
-
-
-@TRANSFORMS.register_module()
-class KeptImage(LoadImageFromFile):
-    """Loads an image once and keeps its pixels, so that the many tiles of an image cost one decoding.
-
-    Args:
-        megabytes: what each process keeps at most; images beyond it are read each time.
-        kwargs: see mmcv's ``LoadImageFromFile``.
-    """
-
-    def __init__(self, megabytes: int = 2000, **kwargs) -> None:
-        super().__init__(**kwargs)
-        self.room = megabytes * 10**6
-        self.kept: dict[str, NDArray[np.uint8]] = {}
-
-    def transform(self, results: dict) -> dict:
-        path = results["img_path"]
-        if path not in self.kept:
-            pixels = super().transform(results)["img"]
-            if pixels.nbytes > self.room:
-                return results
-            self.room -= pixels.nbytes
-            pixels.flags.writeable = False
-            self.kept[path] = pixels
-        results["img"] = self.kept[path]
-        results["img_shape"] = results["ori_shape"] = results["img"].shape[:2]
-        return results
 
 
 @TRANSFORMS.register_module()
@@ -164,8 +136,13 @@ def _annotated(results: dict) -> DetDataSample:
 
 
 def cut(image: NDArray[np.uint8], left: int, top: int, window: int, size: int, pad_value: int) -> NDArray[np.uint8]:
-    """A square window of an image ``(H, W, C)``, resized to ``(size, size, C)`` and padded where the image ends."""
-    part = image[top : top + window, left : left + window]
+    """A square window of an image, resized to ``(size, size, C)`` and padded where the image ends.
+
+    Args:
+        image: ``(H, W, C)``, or ``(H, W)`` of one channel.
+        left, top, window: of the window and its side, in pixels.
+    """
+    part = np.atleast_3d(image)[top : top + window, left : left + window]
     height, width = (max(1, round(side * size / window)) for side in part.shape[:2])
     interpolation = cv2.INTER_AREA if window > 1.5 * size else cv2.INTER_LINEAR
     resized = np.dstack(  # OpenCV averages four channels at most

@@ -3,9 +3,8 @@
 import csv
 from pathlib import Path
 
-import compare
 import pytest
-from comparisons import classes, objects
+from comparisons import classes, engine, objects
 from jobs import ROOT, run, tool
 
 from ccrop.rows import append_row
@@ -66,11 +65,11 @@ def test_one_row_a_run_resumable_with_tables_and_a_plot(demo_root: Path, tmp_pat
 
 
 def test_the_report_has_mean_and_spread_over_seeds(tmp_path: Path):
-    columns = compare.columns_of(objects.MEASURE)
+    columns = engine.columns_of(objects.MEASURE)
     for seed, share in enumerate((0.5, 0.6, 0.7)):
         append_row(tmp_path / "x.csv", dict(data="d", arm="a_b", seed=seed, roi_s8_small=share), columns)
     append_row(tmp_path / "x.csv", dict(data="d", arm="c", seed=0, roi_s8_small=0.25), columns)
-    compare.report(tmp_path / "x.csv")
+    engine.report(tmp_path / "x.csv")
     lines = (tmp_path / "x.md").read_text().splitlines()
     assert lines[2].startswith("| a b | 60.0 ± 10.0 |")
     assert lines[3].startswith("| c | 25.0 |")

@@ -1,8 +1,3 @@
-"""What tools/compare.py measures: objects of scenes, or classes of images."""
+"""What tools/compare.py does and measures: objects of scenes, or classes of images."""
 
-from comparisons import classes, objects
-from comparisons.measure import Measure
-
-MEASURES: tuple[Measure, ...] = (objects.MEASURE, classes.MEASURE)
-
-__all__ = ["MEASURES", "Measure"]
+UNTRAINED = "untrained"  # in the place of a config

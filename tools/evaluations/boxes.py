@@ -3,11 +3,9 @@
 import argparse
 import csv
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
-from mmengine.config import DictAction
 from torch import Tensor
 
 from ccrop.datasets import CocoImages
@@ -17,7 +15,6 @@ from ccrop.localization import FixedBox, MultiObject, SingleObject
 from ccrop.models import Siamese
 from evaluations.common import (
     STAGES,
-    add_model,
     annotated_set,
     load,
     look,
@@ -26,25 +23,6 @@ from evaluations.common import (
     print_table,
     stacked,
 )
-
-
-def add(commands: argparse._SubParsersAction) -> None:
-    command = commands.add_parser("boxes", help="do boxes find the annotated objects?")
-    add_model(command)
-    command.add_argument("--split", default="val", help="default: %(default)s")
-    command.add_argument("--images", type=int, help="so many, evenly spaced; default: all")
-    command.add_argument("--image-size", type=int, nargs=2, metavar=("H", "W"), help="default: the config's")
-    command.add_argument("--max-boxes", type=int, default=8, help="of MultiObject (default: %(default)s)")
-    command.add_argument(
-        "--levels",
-        type=int,
-        nargs="+",
-        choices=STAGES,
-        help="of MultiObject: stages of strides 4, 8, 16, 32; default: 3",
-    )
-    command.add_argument("--multi-object", nargs="+", action=DictAction, metavar="K=V", help="its other arguments")
-    command.add_argument("--csv", type=Path, metavar="FILE", help="write all figures to FILE")
-    command.set_defaults(run=boxes)
 
 
 def boxes(args: argparse.Namespace) -> None:

@@ -18,32 +18,12 @@ from ccrop.evaluation.linear import LEARNING_RATES
 from ccrop.evaluation.roi_knn import balanced_accuracy
 from ccrop.hooks.inference import image_features
 from ccrop.models import Siamese
-from evaluations.common import WORKERS, add_model, load, percent, print_table
+from evaluations.common import WORKERS, load, percent, print_table
 
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt
 
 NAMED = 30  # more classes than that have no names in the picture
-
-
-def add(commands: argparse._SubParsersAction) -> None:
-    for name, function, text in (
-        ("knn", image_knn, "weighted kNN accuracy on whole images, or on annotated objects"),
-        ("linear", linear, "accuracy of linear classification on their frozen features"),
-    ):
-        command = commands.add_parser(name, help=text)
-        add_model(command)
-        command.add_argument("--images", type=int, help="of each side, evenly spaced; default: all")
-        command.add_argument("--image-size", type=int, nargs=2, metavar=("H", "W"), help="default: the config's")
-        command.add_argument(
-            "--out", type=Path, metavar="FOLDER", help="write figures by class and the confusion there"
-        )
-        if name == "knn":
-            command.add_argument("--k", type=int, nargs="+", default=[20, 200], help="neighbours; default: 20 200")
-        else:
-            command.add_argument("--lr", type=float, nargs="+", default=LEARNING_RATES, help="learning rates to try")
-            command.add_argument("--epochs", type=int, default=100, help="default: %(default)s")
-        command.set_defaults(run=function)
 
 
 def image_knn(args: argparse.Namespace) -> None:
@@ -56,7 +36,7 @@ def image_knn(args: argparse.Namespace) -> None:
 def linear(args: argparse.Namespace) -> None:
     """Print a Markdown table, one row a learning rate."""
     (train, train_labels), (test, labels), classes = features_of(args)
-    found = linear_probe(train, train_labels, test, args.lr, args.epochs)
+    found = linear_probe(train, train_labels, test, args.lr or LEARNING_RATES, args.epochs)
     report("linear", {f"learning rate {lr:g}": predicted for lr, predicted in found.items()}, labels, classes, args.out)
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from ccrop.checkpoint import INIT_HELP, load_backbone, starting_weights
+from ccrop.checkpoint import load_backbone, starting_weights
 from ccrop.datasets import CocoImages, MissingData
 from ccrop.datasets.base import spread
 from ccrop.datasets.coco import AnnotatedImage, annotated_boxes, find_split
@@ -24,17 +24,6 @@ from ccrop.runner import load_config, load_pretrained
 
 STAGES = (0, 1, 2, 3)  # of a backbone: strides 4, 8, 16, 32
 WORKERS = 2
-
-
-def add_model(command: argparse.ArgumentParser) -> None:
-    """The arguments that :func:`load` reads."""
-    command.add_argument("checkpoint", nargs="?", type=Path, metavar="CHECKPOINT", help="of a pretraining run")
-    command.add_argument("--init", metavar="SOURCE", help=f"in place of a CHECKPOINT, with --config: {INIT_HELP}")
-    command.add_argument("--config", type=Path, help="default: the one that the run left beside the checkpoint")
-    command.add_argument("--data-root", help="the data set's folder; default: that of the run")
-    command.add_argument(
-        "--network", metavar="LIBRARY:NAME", help="in place of the config's backbone, e.g. timm:resnet50"
-    )
 
 
 def load(args: argparse.Namespace) -> tuple[Config, Siamese]:

@@ -7,22 +7,7 @@ from ccrop.evaluation.pairs import SIZES
 from ccrop.evaluation.roi_knn import balanced_accuracy
 from ccrop.hooks.inference import object_features
 from ccrop.hooks.roi_knn import annotated_regions, roi_knn
-from evaluations.common import STAGES, add_model, load, percent, print_table
-
-
-def add(commands: argparse._SubParsersAction) -> None:
-    command = commands.add_parser("object-knn", help="kNN accuracy on annotated objects, cut out and scaled up")
-    add_model(command)
-    command.add_argument("--image-size", type=int, nargs=2, metavar=("H", "W"), help="default: the config's")
-    command.add_argument("--bank", type=int, default=20000, help="objects of train (default: %(default)s)")
-    command.add_argument("--queries", type=int, default=5000, help="objects of val (default: %(default)s)")
-    command.set_defaults(run=object_knn)
-
-    command = commands.add_parser("roi-knn", help="kNN accuracy on regions of whole images, and on the background")
-    add_model(command)
-    command.add_argument("--bank", type=int, default=256, help="images of train (default: %(default)s)")
-    command.add_argument("--queries", type=int, default=256, help="images of val (default: %(default)s)")
-    command.set_defaults(run=region_knn)
+from evaluations.common import STAGES, load, percent, print_table
 
 
 def object_knn(args: argparse.Namespace) -> None:

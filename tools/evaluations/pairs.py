@@ -15,7 +15,7 @@ from ccrop.evaluation import pair_statistics
 from ccrop.localization import SingleObject
 from ccrop.views import ContrastiveCrop, MultiObjectCrop, RandomCrop
 from ccrop.views.transforms import Crop
-from evaluations.common import add_model, annotated_set, load, look, own_localizer, print_table, stacked
+from evaluations.common import annotated_set, load, look, own_localizer, print_table, stacked
 
 CROPS = {
     "one box around all, alpha 0.1": ContrastiveCrop(0.1),
@@ -23,16 +23,6 @@ CROPS = {
     "one object, its size": MultiObjectCrop(scene_prob=0),
     "one object, its size, 20 % scenes": MultiObjectCrop(),
 }
-
-
-def add(commands: argparse._SubParsersAction) -> None:
-    command = commands.add_parser("pairs", help="what the two views of a pair have in common")
-    add_model(command)
-    command.add_argument("--split", default="train", help="default: %(default)s")
-    command.add_argument("--images", type=int, help="so many, evenly spaced; default: all")
-    command.add_argument("--draws", type=int, default=20, help="pairs an image (default: %(default)s)")
-    command.add_argument("--seed", type=int, default=0, help="default: %(default)s")
-    command.set_defaults(run=pairs)
 
 
 def pairs(args: argparse.Namespace) -> None:

@@ -2,28 +2,9 @@
 
 import argparse
 
-from mmengine.config import DictAction
 from mmengine.registry import TASK_UTILS
 
-from evaluations.common import WORKERS, add_model, load, percent, print_table
-
-
-def add(commands: argparse._SubParsersAction) -> None:
-    command = commands.add_parser("centers", help="do boxes find the labelled objects of LiDAR sweeps?")
-    add_model(command)
-    command.add_argument("--split", help="default: the config's")
-    command.add_argument("--classes", nargs="+", help="by which recall is split; default: the data set's")
-    command.add_argument("--sweeps", type=int, help="so many, evenly spaced; default: all")
-    command.add_argument("--learnt", type=float, nargs="+", metavar="SHARE", help="of the learnt heatmap, 0 to 1")
-    command.add_argument("--localizer", nargs="+", action=DictAction, metavar="K=V", help="its other arguments")
-    command.set_defaults(run=centers)
-
-    command = commands.add_parser("window-knn", help="kNN accuracy on labelled objects of LiDAR sweeps")
-    add_model(command)
-    command.add_argument("--classes", nargs="+", help="default: the data set's")
-    command.add_argument("--bank", type=int, default=64, help="sweeps of train (default: %(default)s)")
-    command.add_argument("--queries", type=int, default=40, help="sweeps of val (default: %(default)s)")
-    command.set_defaults(run=sweep_knn)
+from evaluations.common import WORKERS, load, percent, print_table
 
 
 def centers(args: argparse.Namespace) -> None:

@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 import torch
 
-import ccrop.export
 from ccrop.checkpoint.resnet import ResNet
 from ccrop.export import export_backbone
 
@@ -79,7 +78,7 @@ def test_failed_write_leaves_nothing_behind(checkpoint, tmp_path, monkeypatch):
 
     out = tmp_path / "out.pth"
     out.write_text("precious")
-    monkeypatch.setattr(ccrop.export.torch, "save", fill_the_disk)
+    monkeypatch.setattr(torch, "save", fill_the_disk)
     with pytest.raises(OSError, match="No space left"):
         export_backbone(checkpoint, "mmdet", out, force=True)
     assert {path.name for path in tmp_path.iterdir()} == {"last.pth", "out.pth"}

@@ -1,0 +1,3 @@
+"""What the command lines of several tools say alike; imports nothing slow."""
+
+INIT_HELP = "weights to start from: a file, timm:NAME, torchvision:NAME, or random"

@@ -1,0 +1,101 @@
+"""The command line of tools/evaluate.py. What runs a command is named, and not imported before it is asked for."""
+
+import argparse
+from pathlib import Path
+
+from mmengine.config import DictAction
+
+from ccrop.cli import INIT_HELP
+
+
+def add_model(command: argparse.ArgumentParser) -> None:
+    """The arguments that ``common.load`` reads."""
+    command.add_argument("checkpoint", nargs="?", type=Path, metavar="CHECKPOINT", help="of a pretraining run")
+    command.add_argument("--init", metavar="SOURCE", help=f"in place of a CHECKPOINT, with --config: {INIT_HELP}")
+    command.add_argument("--config", type=Path, help="default: the one that the run left beside the checkpoint")
+    command.add_argument("--data-root", help="the data set's folder; default: that of the run")
+    command.add_argument(
+        "--network", metavar="LIBRARY:NAME", help="in place of the config's backbone, e.g. timm:resnet50"
+    )
+
+
+def add_classes(commands: argparse._SubParsersAction) -> None:
+    for name, function, text in (
+        ("knn", "image_knn", "weighted kNN accuracy on whole images, or on annotated objects"),
+        ("linear", "linear", "accuracy of linear classification on their frozen features"),
+    ):
+        command = commands.add_parser(name, help=text)
+        add_model(command)
+        command.add_argument("--images", type=int, help="of each side, evenly spaced; default: all")
+        command.add_argument("--image-size", type=int, nargs=2, metavar=("H", "W"), help="default: the config's")
+        command.add_argument(
+            "--out", type=Path, metavar="FOLDER", help="write figures by class and the confusion there"
+        )
+        if name == "knn":
+            command.add_argument("--k", type=int, nargs="+", default=[20, 200], help="neighbours; default: 20 200")
+        else:
+            command.add_argument("--lr", type=float, nargs="+", help="to try; default: 0.01 0.03 0.1 0.3 1 3")
+            command.add_argument("--epochs", type=int, default=100, help="default: %(default)s")
+        command.set_defaults(run=f"classes:{function}")
+
+
+def add_pairs(commands: argparse._SubParsersAction) -> None:
+    command = commands.add_parser("pairs", help="what the two views of a pair have in common")
+    add_model(command)
+    command.add_argument("--split", default="train", help="default: %(default)s")
+    command.add_argument("--images", type=int, help="so many, evenly spaced; default: all")
+    command.add_argument("--draws", type=int, default=20, help="pairs an image (default: %(default)s)")
+    command.add_argument("--seed", type=int, default=0, help="default: %(default)s")
+    command.set_defaults(run="pairs:pairs")
+
+
+def add_boxes(commands: argparse._SubParsersAction) -> None:
+    command = commands.add_parser("boxes", help="do boxes find the annotated objects?")
+    add_model(command)
+    command.add_argument("--split", default="val", help="default: %(default)s")
+    command.add_argument("--images", type=int, help="so many, evenly spaced; default: all")
+    command.add_argument("--image-size", type=int, nargs=2, metavar=("H", "W"), help="default: the config's")
+    command.add_argument("--max-boxes", type=int, default=8, help="of MultiObject (default: %(default)s)")
+    command.add_argument(
+        "--levels",
+        type=int,
+        nargs="+",
+        choices=range(4),
+        help="of MultiObject: stages of strides 4, 8, 16, 32; default: 3",
+    )
+    command.add_argument("--multi-object", nargs="+", action=DictAction, metavar="K=V", help="its other arguments")
+    command.add_argument("--csv", type=Path, metavar="FILE", help="write all figures to FILE")
+    command.set_defaults(run="boxes:boxes")
+
+
+def add_objects(commands: argparse._SubParsersAction) -> None:
+    command = commands.add_parser("object-knn", help="kNN accuracy on annotated objects, cut out and scaled up")
+    add_model(command)
+    command.add_argument("--image-size", type=int, nargs=2, metavar=("H", "W"), help="default: the config's")
+    command.add_argument("--bank", type=int, default=20000, help="objects of train (default: %(default)s)")
+    command.add_argument("--queries", type=int, default=5000, help="objects of val (default: %(default)s)")
+    command.set_defaults(run="objects:object_knn")
+
+    command = commands.add_parser("roi-knn", help="kNN accuracy on regions of whole images, and on the background")
+    add_model(command)
+    command.add_argument("--bank", type=int, default=256, help="images of train (default: %(default)s)")
+    command.add_argument("--queries", type=int, default=256, help="images of val (default: %(default)s)")
+    command.set_defaults(run="objects:region_knn")
+
+
+def add_sweeps(commands: argparse._SubParsersAction) -> None:
+    command = commands.add_parser("centers", help="do boxes find the labelled objects of LiDAR sweeps?")
+    add_model(command)
+    command.add_argument("--split", help="default: the config's")
+    command.add_argument("--classes", nargs="+", help="by which recall is split; default: the data set's")
+    command.add_argument("--sweeps", type=int, help="so many, evenly spaced; default: all")
+    command.add_argument("--learnt", type=float, nargs="+", metavar="SHARE", help="of the learnt heatmap, 0 to 1")
+    command.add_argument("--localizer", nargs="+", action=DictAction, metavar="K=V", help="its other arguments")
+    command.set_defaults(run="sweeps:centers")
+
+    command = commands.add_parser("window-knn", help="kNN accuracy on labelled objects of LiDAR sweeps")
+    add_model(command)
+    command.add_argument("--classes", nargs="+", help="default: the data set's")
+    command.add_argument("--bank", type=int, default=64, help="sweeps of train (default: %(default)s)")
+    command.add_argument("--queries", type=int, default=40, help="sweeps of val (default: %(default)s)")
+    command.set_defaults(run="sweeps:sweep_knn")
