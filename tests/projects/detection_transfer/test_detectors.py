@@ -89,13 +89,13 @@ def test_detector_trains_a_step_and_predicts(name: str):
         assert ((found.labels >= 0) & (found.labels < 80)).all()
 
 
-@pytest.mark.parametrize("name", ["faster-rcnn_r18_fpn_demo", "retinanet_r50_fpn_1x_coco"])
-def test_boxes_found_under_autocast_are_not_rounded(name: str):
+def test_boxes_found_under_autocast_are_not_rounded():
     torch.manual_seed(0)
-    model = MODELS.build(config_of(name).model).eval()
+    model = MODELS.build(config_of("faster-rcnn_r18_fpn_demo").model).eval()
     with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
         (result, _) = model.test_step(batch(masks=False))
     boxes = result.pred_instances.bboxes
+    assert len(boxes) > 0
     assert boxes.dtype == torch.float32
     assert not torch.equal(boxes, boxes.bfloat16().float())
 
