@@ -10,6 +10,7 @@ from mmengine.config import Config
 from mmengine.model import is_model_wrapper
 
 from ccrop.checkpoint import RANDOM, Normalization, starting_weights
+from ccrop.compat.mmdet_positions import keep_positions
 from ccrop.datasets import MissingData
 from ccrop.runner import dicts_of, read_config
 from ccrop.transfer import CORE_SECONDS, IMAGENET, Transfer, build_runner, train
@@ -34,6 +35,7 @@ def load_config(path: str | Path, data_root: str | Path | None = None, options: 
         FileNotFoundError, UnknownOption: see :func:`ccrop.runner.read_config`.
         ValueError: see :mod:`projects.detection_transfer.data`.
     """
+    keep_positions()
     config = read_config(path, options)
     root = Path(data_root or config.default_data_root)
     if not root.is_dir():

@@ -10,13 +10,14 @@ from numpy.typing import NDArray
 
 from ccrop.datasets import read_image
 from ccrop.runner import dicts_of, one_a_channel
+from ccrop.views.transforms import to_tensor
 
 
 class ReadImage(BaseTransform):
     """Stands for mmcv's ``LoadImageFromFile``, so that a file has the pixels that pretraining saw.
 
-    Adds ``img``, uint8: ``(H, W, 3)`` in BGR, as mmdet's configs expect it, ``(H, W)`` of one channel, and
-    ``(H, W, channels)`` of others; ``img_shape`` and ``ori_shape``.
+    Adds ``img``, ``(H, W, channels)`` uint8, three in BGR, as mmdet's configs expect them; ``img_shape`` and
+    ``ori_shape``.
 
     Args:
         channels: see :func:`ccrop.datasets.read_image`.
@@ -31,7 +32,7 @@ class ReadImage(BaseTransform):
         Raises:
             UnreadableImage: names the file and what is wrong with it.
         """
-        image = np.array(read_image(results["img_path"], self.channels))
+        image = to_tensor(read_image(results["img_path"], self.channels)).numpy()
         if self.channels == 3:
             image = np.ascontiguousarray(image[..., ::-1])
         return results | dict(img=image, img_shape=image.shape[:2], ori_shape=image.shape[:2])

@@ -15,7 +15,10 @@ from mmengine.config import Config
 from mmengine.registry import DefaultScope
 from mmengine.structures import InstanceData
 
+from ccrop.compat.mmdet_positions import keep_positions
 from projects.detection_transfer.finetune import without_sync_bn
+
+keep_positions()
 
 CONFIGS = ROOT / "projects/detection_transfer/configs"
 OWN = sorted(file.stem for file in CONFIGS.glob("*.py"))
@@ -84,6 +87,19 @@ def test_detector_trains_a_step_and_predicts(name: str):
         assert found.bboxes.shape == (len(found.scores), 4)
         assert torch.isfinite(found.bboxes).all()
         assert ((found.labels >= 0) & (found.labels < 80)).all()
+
+
+def test_boxes_found_under_autocast_are_not_rounded():
+    torch.manual_seed(0)
+    config = config_of("faster-rcnn_r18_fpn_demo")
+    config.model.test_cfg.rcnn.score_thr = 0.0  # an untrained detector is sure of nothing
+    model = MODELS.build(config.model).eval()
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        (result, _) = model.test_step(batch(masks=False))
+    boxes = result.pred_instances.bboxes
+    assert len(boxes) > 0
+    assert boxes.dtype == torch.float32
+    assert not torch.equal(boxes, boxes.bfloat16().float())
 
 
 def gradients_of_a_step(dtype: torch.dtype | None) -> tuple[float, torch.Tensor]:
