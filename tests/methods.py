@@ -13,6 +13,8 @@ from ccrop.models import BYOL, MoCo, MoCoV3, Siamese, SimCLR, SimSiam, SwAV
 class TwoLevels(nn.Module):
     """A backbone of two stages, strides 2 and 4, with 8 and 16 channels."""
 
+    channels = (8, 16)
+
     def __init__(self) -> None:
         super().__init__()
         widths = (3, 8, 16)

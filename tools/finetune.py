@@ -1,10 +1,11 @@
-"""Fine-tune a detector from a pretrained backbone: tools/finetune.py CONFIG --init CHECKPOINT
+"""Fine-tune a detector from a pretrained backbone: tools/finetune.py CONFIG --init SOURCE
 
 With --clusters a detector learns the clusters of a pretraining in place of labels, and is an init itself.
 
 Example:
     python tools/finetune.py projects/detection_transfer/configs/faster-rcnn_r18_fpn_small.py --init random \\
         --data-root data/coco --labels 10%
+    python tools/finetune.py projects/detection_transfer/configs/fcos_r50_fpn_1x_coco.py --init torchvision:resnet50
     python tools/finetune.py projects/lidar_bev/configs/centerpoint_pillar_demo.py --init random --labels 5%
 """
 
@@ -63,7 +64,7 @@ def finetuned(args: argparse.Namespace) -> str:
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("config", metavar="CONFIG", help="a detector's config in projects/*/configs/")
-    parser.add_argument("--init", required=True, help=INIT_HELP)
+    parser.add_argument("--init", required=True, metavar="SOURCE", help=INIT_HELP)
     parser.add_argument("--data-root", help="the data set; by default the config's")
     parser.add_argument("--labels", default="100%", metavar="SHARE", help="1%%, 10%%, ... (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="of examples, weights and batches (default: 0)")

@@ -12,6 +12,7 @@ from tqdm import tqdm
 COLUMNS = {
     "loss": "loss {:+.4f}",
     "loss_heatmap": "heatmap {:.3f}",
+    "loss_start": "start {:+.3f}",
     "z_std": "z-std {:.3f}",
     "rank": "rank {:.1f}",
     "knn": "kNN {:.2%}",

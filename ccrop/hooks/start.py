@@ -14,8 +14,8 @@ class StartHook(Hook):
     """Loads weights when a run begins, after MMEngine's own initialisation, and notes in checkpoints what they expect.
 
     Args:
-        weights: of the backbone, and of heads that the model has too; None leaves the weights as they were drawn, or as
-            they were resumed.
+        weights: of the backbone, and of heads that the model has too; None leaves those that were drawn. A resumed run
+            keeps its own.
         normalization: of the images that the run trains on.
     """
 
@@ -26,7 +26,7 @@ class StartHook(Hook):
         self.normalization = normalization
 
     def before_train(self, runner: Runner) -> None:
-        if self.weights is None:
+        if self.weights is None or runner.iter:
             return
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         runner.logger.info(load_start(model, self.weights))

@@ -6,6 +6,7 @@ from typing import Any
 from ccrop.models.ablation import SimSiamAblation
 from ccrop.models.byol import BYOL
 from ccrop.models.center_heatmap import CenterHeatmapLoss, gaussian_focal_loss
+from ccrop.models.distillation import StartDistillation
 from ccrop.models.moco import MoCo
 from ccrop.models.moco_v3 import MoCoV3
 from ccrop.models.preprocessor import ViewPreprocessor
@@ -27,6 +28,7 @@ __all__ = [
     "SimCLR",
     "SimSiam",
     "SimSiamAblation",
+    "StartDistillation",
     "SwAV",
     "ViewPreprocessor",
     "gaussian_focal_loss",

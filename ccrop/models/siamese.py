@@ -9,6 +9,7 @@ from mmengine.model import BaseModel
 from mmengine.registry import MODELS, TASK_UTILS
 from torch import Tensor, nn
 
+from ccrop.models.distillation import StartDistillation
 from ccrop.models.regions import RegionPairs
 
 # a backbone's maps of one view and the view's number -> vectors (M, C), row i of every view a pair
@@ -28,6 +29,7 @@ class Siamese(BaseModel):
         data_preprocessor: config of the preprocessor, see :class:`ccrop.models.ViewPreprocessor`.
         regions: config of :class:`ccrop.models.RegionPairs`, whose windows then take the place of whole views.
         channels_last: keep the convolutions' weights channels last, faster with bf16 and fp16.
+        distillation: config of :class:`ccrop.models.StartDistillation`, which keeps the backbone near its start.
     """
 
     def __init__(
@@ -36,6 +38,7 @@ class Siamese(BaseModel):
         data_preprocessor: dict[str, Any] | None = None,
         regions: dict[str, Any] | None = None,
         channels_last: bool = False,
+        distillation: dict[str, Any] | None = None,
         init_cfg: dict[str, Any] | None = None,
     ) -> None:
         super().__init__(data_preprocessor=data_preprocessor, init_cfg=init_cfg)
@@ -43,6 +46,9 @@ class Siamese(BaseModel):
         self.regions: RegionPairs | None = None if regions is None else TASK_UTILS.build(regions)
         if channels_last:
             self.backbone.to(memory_format=torch.channels_last)
+        self.distillation: StartDistillation | None = None
+        if distillation is not None:
+            self.distillation = MODELS.build(distillation, default_args=dict(backbone=self.backbone))
         self.embeddings: Tensor | None = None
 
     def forward(
@@ -64,14 +70,16 @@ class Siamese(BaseModel):
             transforms, boxes, counts, places: of scene views, see :meth:`ccrop.models.RegionPairs.windows`.
 
         Returns:
-            ``dict(loss=...)`` and, where ``regions`` has a heatmap, ``loss_heatmap``, the mean over the views that
-            train the backbone; or the backbone's tuple of feature maps.
+            ``dict(loss=...)`` and, where ``regions`` has a heatmap, ``loss_heatmap``, and with ``distillation``
+            ``loss_start``, the means over the views that train the backbone; or the backbone's tuple of feature maps.
         """
         if mode == "loss":
             heatmap_losses: list[Tensor] = []
             losses = self.loss(views, self._pool(transforms, boxes, counts, places, heatmap_losses))
             if heatmap_losses:
                 losses["loss_heatmap"] = torch.stack(heatmap_losses).mean()
+            if self.distillation is not None:
+                losses["loss_start"] = self.distillation.loss()
             return losses
         if mode == "tensor":
             return self.extract_feat(images)
@@ -79,7 +87,10 @@ class Siamese(BaseModel):
 
     def extract_feat(self, images: Tensor) -> tuple[Tensor, ...]:
         """Feature maps ``(N, C, h, w)`` of the backbone's levels, finest first."""
-        return self.backbone(images)
+        maps = self.backbone(images)
+        if self.distillation is not None and self.training:
+            self.distillation.compare(images, maps)
+        return maps
 
     def pooled(self, images: Tensor) -> Tensor:
         """Global average of the coarsest feature map, ``(N, C)``."""
@@ -118,6 +129,8 @@ class Siamese(BaseModel):
 
     def weights_changed(self) -> None:
         """Called after weights were drawn or loaded from elsewhere: what is a copy of them is copied anew."""
+        if self.distillation is not None:
+            self.distillation.copy_from(self.backbone)
 
     def before_epoch(self, epoch: int) -> None:
         """Called before each epoch, counted from 0, by :class:`ccrop.hooks.MethodHook`."""

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import train
 from jobs import ROOT, TINY, environment, run, tool
 from PIL import Image
 
@@ -97,6 +98,24 @@ def test_a_wrong_setting_is_one_line(option: str, message: str, demo_root: Path,
     assert done.returncode == 2
     assert done.stdout.splitlines()[-1] == f"train.py: {message}"
     assert "Traceback" not in done.stdout
+
+
+@pytest.mark.parametrize("given", [("--init", "other.pth"), ("--cfg-options", "load_from=other.pth")])
+def test_weights_that_do_not_fit_stop_the_run(
+    given: tuple[str, str],
+    demo_root: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+):
+    monkeypatch.chdir(tmp_path)
+    torch.save(dict(state_dict={"module.encoder_q.conv1.weight": torch.ones(64, 3, 7, 7)}), "other.pth")
+    arguments = [CONFIGS / "simsiam_rcrop_demo.py", "--data-root", demo_root, "--work-dir", "work", *given]
+    assert train.main(list(map(str, arguments))) == 2
+    message = capsys.readouterr().err
+    assert "other.pth does not fit the backbone, and nothing was loaded: the file holds an unknown network" in message
+    assert "missing in the file: bn1.weight, bn1.bias, " in message
+    assert not list((tmp_path / "work").glob("*.pth"))
 
 
 def test_killed_and_resumed_it_ends_as_if_never_killed(demo_root: Path, tmp_path: Path):

@@ -17,8 +17,9 @@ class Runner:
 
     logger = logging.getLogger("test_start")
 
-    def __init__(self, model: torch.nn.Module) -> None:
+    def __init__(self, model: torch.nn.Module, iteration: int = 0) -> None:
         self.model = model
+        self.iter = iteration
 
 
 def trained(method: str, **settings: object) -> Weights:
@@ -50,15 +51,20 @@ def test_heads_of_another_method_stay_as_they_are():
             assert (tensor == 7).all()
 
 
-@pytest.mark.parametrize("weights", [None, Weights("a.pth", {"x.weight": torch.ones(1)}, {}, "a test")])
-def test_weights_are_kept_where_there_are_no_others(weights: Weights | None):
+@pytest.mark.parametrize(("given", "iteration"), [(False, 0), (True, 5)])
+def test_random_and_resumed_runs_keep_their_weights(given: bool, iteration: int):
     model = build("byol")
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    if weights is None:
+    StartHook(trained("byol") if given else None, None).before_train(Runner(model, iteration))
+    assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
+
+
+def test_a_run_does_not_begin_with_weights_that_do_not_fit():
+    model = build("byol")
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    weights = Weights("a.pth", {"x.weight": torch.ones(1)}, {}, "a test")
+    with pytest.raises(ValueError, match=r"a\.pth does not fit the backbone"):
         StartHook(weights, None).before_train(Runner(model))
-    else:
-        with pytest.raises(ValueError, match=r"a\.pth does not fit the backbone"):
-            StartHook(weights, None).before_train(Runner(model))
     assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
 
 
