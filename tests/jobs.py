@@ -1,10 +1,22 @@
 """The project's commands as a test starts them, on jobs small enough to run whole in seconds."""
 
+import contextlib
+import io
 import os
+import runpy
 import subprocess
 import sys
+import traceback
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from unittest import mock
 
+import pytest
+import torch
+from mmengine.logging import MMLogger
+from mmengine.utils import ManagerMixin
+
+Once = Callable[[str, Callable[[Path], None]], Path]
 ROOT = Path(__file__).resolve().parents[1]
 TINY = (
     "--cfg-options",
@@ -20,9 +32,13 @@ TINY = (
 )
 
 
-def tool(name: str, *arguments: str | Path, before: tuple[str, ...] = ()) -> list[str]:
-    """The command line of a tool, with Python's own arguments ``before`` it."""
-    return [sys.executable, *before, str(ROOT / "tools" / name), *map(str, arguments)]
+def script(file: str | Path, *arguments: object, before: tuple[str, ...] = ()) -> list[str]:
+    """The command line of a script of the project, with Python's own arguments ``before`` it."""
+    return [sys.executable, *before, str(ROOT / file), *map(str, arguments)]
+
+
+def tool(name: str, *arguments: object, before: tuple[str, ...] = ()) -> list[str]:
+    return script(Path("tools", name), *arguments, before=before)
 
 
 def environment() -> dict[str, str]:
@@ -31,7 +47,10 @@ def environment() -> dict[str, str]:
 
 
 def run(command: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
-    """Run a command in a folder to its end; stdout and stderr come back together."""
+    """Run a command in a folder to its end; stdout and stderr come back together.
+
+    A process of its own starts and imports for seconds: :func:`call` does without, where none is killed or launched.
+    """
     return subprocess.run(
         command,
         cwd=folder,
@@ -41,3 +60,51 @@ def run(command: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
         stderr=subprocess.STDOUT,
         timeout=300,
     )
+
+
+def call(command: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
+    """:func:`run` a command of :func:`script` in this process, of which it changes nothing that lasts."""
+    output, code = io.StringIO(), 0
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        mock.patch.dict(os.environ),
+        torch.random.fork_rng(devices=[]),
+        fresh_mmengine(),
+        contextlib.redirect_stdout(output),
+        contextlib.redirect_stderr(output),
+    ):
+        patch.chdir(folder)
+        patch.setattr(sys, "argv", command[1:])
+        try:
+            runpy.run_path(command[1], run_name="__main__")
+        except SystemExit as end:
+            code = end.code or 0
+        except Exception:
+            traceback.print_exc()
+            code = 1
+    return subprocess.CompletedProcess(command, code, output.getvalue())
+
+
+@contextlib.contextmanager
+def fresh_mmengine() -> Iterator[None]:
+    """None of the loggers, message hubs, visualizers and scopes that MMEngine keeps by name, as in a new process."""
+    kept = [(each, dict(each._instance_dict)) for each in managers(ManagerMixin)]
+    for each, _ in kept:
+        each._instance_dict.clear()
+    try:
+        yield
+    finally:
+        for logger in MMLogger._instance_dict.values():
+            for handler in logger.handlers:
+                handler.close()
+        for each in managers(ManagerMixin):
+            each._instance_dict.clear()
+        for each, instances in kept:
+            each._instance_dict.update(instances)
+
+
+def managers(base: type) -> Iterator[type]:
+    """The classes of which MMEngine keeps instances by name."""
+    for each in base.__subclasses__():
+        yield each
+        yield from managers(each)

@@ -1,9 +1,10 @@
-"""Images that the tools are tried on."""
+"""Images that the tools are tried on, and a run."""
 
 from pathlib import Path
 
 import numpy as np
 import pytest
+from jobs import ROOT, TINY, Once, call, tool
 from PIL import Image
 
 
@@ -19,3 +20,15 @@ def colours(tmp_path: Path) -> Path:
                 pixels[..., channel] += 150
                 Image.fromarray(pixels).save(tmp_path / split / label / f"{index}.png")
     return tmp_path
+
+
+@pytest.fixture(scope="session")
+def pretrained(demo_root: Path, once: Once) -> Path:
+    """The checkpoint of a run of one epoch on the demo set; its config lies beside it."""
+
+    def train(folder: Path) -> None:
+        arguments = ("--data-root", demo_root, "--work-dir", "work", *TINY, "train_cfg.max_epochs=1")
+        done = call(tool("train.py", ROOT / "configs/simsiam_ccrop_demo.py", *arguments), folder)
+        assert done.returncode == 0, done.stdout
+
+    return once("pretrained", train) / "work/epoch_1.pth"

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from comparisons import classes, engine, objects
-from jobs import ROOT, run, tool
+from jobs import ROOT, call, tool
 
 from ccrop.rows import append_row
 
@@ -24,7 +24,7 @@ def compared(demo_root: Path, folder: Path, *arms: str):
         also = [ROOT / "configs/comparison/rcrop.py"] if arm == "untrained" else []
         width = f"model.in_channels={WIDTHS.get(arm, 64)}"
         command = tool("compare.py", *also, config, "--data-root", demo_root, "--seeds", "0", "--csv", "c.csv")
-        done.append(run([*command, *SMALL, width], folder))
+        done.append(call([*command, *SMALL, width], folder))
     return done
 
 
@@ -84,14 +84,14 @@ def test_the_report_has_mean_and_spread_over_seeds(tmp_path: Path):
     ],
 )
 def test_bad_arguments_are_named(arguments: list[str], message: str, tmp_path: Path):
-    done = run(tool("compare.py", *arguments), tmp_path)
+    done = call(tool("compare.py", *arguments), tmp_path)
     assert done.returncode == 2
     assert message in done.stdout
 
 
 def test_a_csv_of_something_else_is_not_written_to(tmp_path: Path):
     (tmp_path / "other.csv").write_text("a,b\n1,2\n")
-    done = run(tool("compare.py", "--csv", "other.csv"), tmp_path)
+    done = call(tool("compare.py", "--csv", "other.csv"), tmp_path)
     assert done.returncode == 2
     assert "other.csv has other columns" in done.stdout
     assert (tmp_path / "other.csv").read_text() == "a,b\n1,2\n"
@@ -104,7 +104,7 @@ def test_images_with_classes_are_measured_by_knn_and_linear(colours: Path, tmp_p
         *("--cfg-options", "model.backbone.base_channels=8", "model.backbone.stem_channels=8", "model.in_channels=64"),
         *("train_dataloader.batch_size=8", "train_dataloader.num_workers=0"),
     )
-    done = run([*map(str, command), *small], tmp_path)
+    done = call([*map(str, command), *small], tmp_path)
     assert done.returncode == 0, done.stdout
     first, second = rows(tmp_path)
     assert (first["arm"], first["epochs"], first["boxes"]) == ("simsiam_rcrop_cifar10", "2", "")

@@ -13,7 +13,7 @@ import pytest
 import torch
 import torchvision
 from evaluations import common, pairs
-from jobs import ROOT, TINY, run, tool
+from jobs import ROOT, call, tool
 from PIL import Image
 
 from ccrop.compat.checkpoint import load_checkpoint
@@ -29,15 +29,6 @@ def evaluate() -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
-
-
-@pytest.fixture(scope="module")
-def checkpoint(demo_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("evaluate")
-    arguments = ("--data-root", demo_root, "--work-dir", "work", *TINY, "train_cfg.max_epochs=1")
-    done = run(tool("train.py", CONFIG, *arguments), folder)
-    assert done.returncode == 0, done.stdout
-    return folder / "work/epoch_1.pth"
 
 
 def annotated(root: Path, split: str) -> dict[str, tuple[tuple[int, int], list[list[float]]]]:
@@ -61,7 +52,7 @@ def tables(text: str) -> dict[str, dict[str, list[str]]]:
 
 
 def test_pairs_of_crops_that_follow_objects_show_more_of_them(demo_root: Path, tmp_path: Path):
-    done = run(tool("evaluate.py", "pairs", "--data-root", demo_root, "--draws", "2"), tmp_path)
+    done = call(tool("evaluate.py", "pairs", "--data-root", demo_root, "--draws", "2"), tmp_path)
     assert done.returncode == 0, done.stdout
     assert "64 annotated images" in done.stdout
     rows = re.findall(r"^\| (.+?) \| ([\d.]+) \| ([\d.]+) \| ([\d.]+)% \|", done.stdout, re.MULTILINE)
@@ -73,7 +64,7 @@ def test_pairs_of_crops_that_follow_objects_show_more_of_them(demo_root: Path, t
 
 def test_a_set_without_annotations_is_named(tmp_path: Path):
     (tmp_path / "train2017").mkdir()
-    done = run(tool("evaluate.py", "pairs", "--data-root", tmp_path), tmp_path)
+    done = call(tool("evaluate.py", "pairs", "--data-root", tmp_path), tmp_path)
     assert done.returncode == 2
     assert "annotations/instances_train2017.json" in done.stdout
 
@@ -86,17 +77,17 @@ def test_images_without_objects_are_left_out(tmp_path: Path):
     ]
     (tmp_path / "annotations").mkdir()
     (tmp_path / "annotations/instances_train.json").write_text(json.dumps(dict(images=images, annotations=boxes)))
-    done = run(tool("evaluate.py", "pairs", "--data-root", tmp_path), tmp_path)
+    done = call(tool("evaluate.py", "pairs", "--data-root", tmp_path), tmp_path)
     assert done.returncode == 0, done.stdout
     assert "1 annotated images" in done.stdout
 
 
 def test_pairs_around_a_checkpoints_boxes_stand_beside_those_around_objects(
-    evaluate: ModuleType, checkpoint: Path, demo_root: Path, capsys: pytest.CaptureFixture[str]
+    evaluate: ModuleType, pretrained: Path, demo_root: Path, capsys: pytest.CaptureFixture[str]
 ):
     assert evaluate.main(["pairs", "--data-root", str(demo_root), "--draws", "2"]) == 0
     without = tables(capsys.readouterr().out)["crop"]
-    assert evaluate.main(["pairs", str(checkpoint), "--draws", "2"]) == 0
+    assert evaluate.main(["pairs", str(pretrained), "--draws", "2"]) == 0
     beside = tables(capsys.readouterr().out)["crop"]
     assert {name: row for name, row in beside.items() if "cluster" not in name} == without
     assert [name for name in beside if "cluster" in name] == [
@@ -123,7 +114,7 @@ def test_a_set_without_objects_is_refused(evaluate: ModuleType, tmp_path: Path, 
 
 def test_clusters_that_are_the_objects_give_the_pairs_of_objects(
     evaluate: ModuleType,
-    checkpoint: Path,
+    pretrained: Path,
     demo_root: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -151,7 +142,7 @@ def test_clusters_that_are_the_objects_give_the_pairs_of_objects(
 
     monkeypatch.setattr(common, "locate", locate)
     arguments = ["--data-root", str(tmp_path), "--split", "val", "--draws", "3"]
-    assert evaluate.main(["pairs", str(checkpoint), *arguments]) == 0
+    assert evaluate.main(["pairs", str(pretrained), *arguments]) == 0
     text = capsys.readouterr().out
     assert "15 annotated images" in text
     rows = tables(text)["crop"]
@@ -177,11 +168,11 @@ def test_clusters_of_an_image_without_any_give_random_crops(evaluate: ModuleType
 
 
 def test_boxes_of_a_checkpoint(
-    evaluate: ModuleType, checkpoint: Path, demo_root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    evaluate: ModuleType, pretrained: Path, demo_root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
     file = tmp_path / "boxes.csv"
     options = ["--image-size", "60", "80", "--max-boxes", "20", "--levels", "1", "--csv", str(file)]
-    assert evaluate.main(["boxes", str(checkpoint), *options, "--multi-object", "merge=1.0", "threshold=0.7"]) == 0
+    assert evaluate.main(["boxes", str(pretrained), *options, "--multi-object", "merge=1.0", "threshold=0.7"]) == 0
     text = capsys.readouterr().out
     found = tables(text)
     names = ["SingleObject of the config", "SingleObject", "MultiObject", "MultiObject of another image", "middle"]
@@ -245,7 +236,7 @@ def test_boxes_from_a_finer_level_are_smaller_and_untrained_weights_are_always_t
 
 
 def test_boxes_are_looked_for_at_the_images_own_aspect_ratio_in_batches_that_fit(
-    evaluate: ModuleType, checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+    evaluate: ModuleType, pretrained: Path, monkeypatch: pytest.MonkeyPatch
 ):
     looks = []
 
@@ -254,13 +245,13 @@ def test_boxes_are_looked_for_at_the_images_own_aspect_ratio_in_batches_that_fit
         return torch.zeros(len(dataset), localizer.max_boxes, 5), torch.zeros(len(dataset), dtype=torch.long)
 
     monkeypatch.setattr(common, "locate", locate)
-    assert evaluate.main(["boxes", str(checkpoint), "--image-size", "448", "896"]) == 0
+    assert evaluate.main(["boxes", str(pretrained), "--image-size", "448", "896"]) == 0
     assert looks == [((448, 896), 8, common.WORKERS, True)] * 5
 
 
-def test_a_model_has_the_weights_of_its_checkpoint_or_those_that_a_run_starts_from(checkpoint: Path, demo_root: Path):
-    _, model = load_pretrained(checkpoint)
-    state = load_checkpoint(checkpoint)["state_dict"]
+def test_a_model_has_the_weights_of_its_checkpoint_or_those_that_a_run_starts_from(pretrained: Path, demo_root: Path):
+    _, model = load_pretrained(pretrained)
+    state = load_checkpoint(pretrained)["state_dict"]
     assert not model.training
     assert all(torch.equal(value, state[name]) for name, value in model.state_dict().items())
     before = torch.get_rng_state()
@@ -290,8 +281,8 @@ def test_each_image_meets_its_own_annotations(evaluate: ModuleType, tmp_path: Pa
     assert [dataset[index]["index"] for index in range(2)] == [0, 1]
 
 
-def test_object_knn(evaluate: ModuleType, checkpoint: Path, demo_root: Path, capsys: pytest.CaptureFixture[str]):
-    assert evaluate.main(["object-knn", str(checkpoint), "--image-size", "32", "32"]) == 0
+def test_object_knn(evaluate: ModuleType, pretrained: Path, demo_root: Path, capsys: pytest.CaptureFixture[str]):
+    assert evaluate.main(["object-knn", str(pretrained), "--image-size", "32", "32"]) == 0
     text = capsys.readouterr().out
     found = tables(text)["object kNN"]
     sides = np.array([box[2:] for _, boxes in annotated(demo_root, "val").values() for box in boxes])
@@ -306,16 +297,16 @@ def test_object_knn(evaluate: ModuleType, checkpoint: Path, demo_root: Path, cap
 
 
 def test_objects_that_are_in_the_bank_are_recognised(
-    evaluate: ModuleType, checkpoint: Path, tmp_path: Path, demo_root: Path, capsys: pytest.CaptureFixture[str]
+    evaluate: ModuleType, pretrained: Path, tmp_path: Path, demo_root: Path, capsys: pytest.CaptureFixture[str]
 ):
     shutil.copytree(demo_root / "val2017", tmp_path / "val")
     shutil.copytree(demo_root / "val2017", tmp_path / "train")
     (tmp_path / "annotations").mkdir()
     for split in ("train", "val"):
         shutil.copy(demo_root / "annotations/instances_val2017.json", tmp_path / f"annotations/instances_{split}.json")
-    assert evaluate.main(["object-knn", str(checkpoint), "--data-root", str(tmp_path), "--image-size", "64", "64"]) == 0
+    assert evaluate.main(["object-knn", str(pretrained), "--data-root", str(tmp_path), "--image-size", "64", "64"]) == 0
     copied = tables(capsys.readouterr().out)["object kNN"]
-    assert evaluate.main(["object-knn", str(checkpoint), "--image-size", "64", "64"]) == 0
+    assert evaluate.main(["object-knn", str(pretrained), "--image-size", "64", "64"]) == 0
     apart = tables(capsys.readouterr().out)["object kNN"]
     assert float(copied["accuracy, %"][0]) > float(apart["accuracy, %"][0])
 
@@ -392,7 +383,7 @@ def test_classes_must_be_known(evaluate: ModuleType, command: str, colours: Path
 
 
 def test_roi_knn(
-    evaluate: ModuleType, checkpoint: Path, tmp_path: Path, demo_root: Path, capsys: pytest.CaptureFixture[str]
+    evaluate: ModuleType, pretrained: Path, tmp_path: Path, demo_root: Path, capsys: pytest.CaptureFixture[str]
 ):
     content = json.loads((demo_root / "annotations/instances_train2017.json").read_text())
     for annotation in content["annotations"]:
@@ -401,7 +392,7 @@ def test_roi_knn(
     for split in ("train", "val"):
         (tmp_path / split).symlink_to(demo_root / "train2017")
         (tmp_path / f"annotations/instances_{split}.json").write_text(json.dumps(content))
-    assert evaluate.main(["roi-knn", str(checkpoint), "--data-root", str(tmp_path), "--bank", "16"]) == 0
+    assert evaluate.main(["roi-knn", str(pretrained), "--data-root", str(tmp_path), "--bank", "16"]) == 0
     found = tables(capsys.readouterr().out)["RoI-kNN"]
     assert found.pop("") == ["all", "small", "medium", "large"]
     assert list(found) == ["stride 4", "stride 8", "stride 16", "stride 32"]
@@ -410,7 +401,7 @@ def test_roi_knn(
 
 @pytest.mark.parametrize("command", ["boxes", "object-knn", "pairs", "roi-knn"])
 def test_what_is_missing_is_named(
-    evaluate: ModuleType, command: str, checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    evaluate: ModuleType, command: str, pretrained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
     def refusal(*arguments: str | Path) -> str:
         assert evaluate.main([command, *map(str, arguments)]) == 2
@@ -419,17 +410,17 @@ def test_what_is_missing_is_named(
     (tmp_path / "images/train").mkdir(parents=True)
     (tmp_path / "images/val").mkdir(parents=True)
     assert "gone.pth does not exist" in refusal(tmp_path / "gone.pth")
-    assert "nowhere does not exist" in refusal(checkpoint, "--data-root", tmp_path / "nowhere")
-    assert "annotations/instances_" in refusal(checkpoint, "--data-root", tmp_path)
+    assert "nowhere does not exist" in refusal(pretrained, "--data-root", tmp_path / "nowhere")
+    assert "annotations/instances_" in refusal(pretrained, "--data-root", tmp_path)
     assert "name a" in refusal()
 
 
 def test_a_checkpoint_of_another_model_and_a_setting_that_is_none(
-    evaluate: ModuleType, checkpoint: Path, demo_root: Path, capsys: pytest.CaptureFixture[str]
+    evaluate: ModuleType, pretrained: Path, demo_root: Path, capsys: pytest.CaptureFixture[str]
 ):
-    assert evaluate.main(["boxes", str(checkpoint), "--config", str(CONFIG), "--data-root", str(demo_root)]) == 2
+    assert evaluate.main(["boxes", str(pretrained), "--config", str(CONFIG), "--data-root", str(demo_root)]) == 2
     assert "is no checkpoint of a run with" in capsys.readouterr().err
-    assert evaluate.main(["boxes", str(checkpoint), "--multi-object", "minimum=2"]) == 2
+    assert evaluate.main(["boxes", str(pretrained), "--multi-object", "minimum=2"]) == 2
     assert "minimum" in capsys.readouterr().err
-    assert evaluate.main(["boxes", str(checkpoint), "--multi-object", "threshold=2"]) == 2
+    assert evaluate.main(["boxes", str(pretrained), "--multi-object", "threshold=2"]) == 2
     assert "threshold must lie in [0, 1)" in capsys.readouterr().err

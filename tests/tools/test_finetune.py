@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from jobs import ROOT, run, tool
+from jobs import ROOT, call, run, tool
 
 CONFIG = ROOT / "projects/detection_transfer/configs/faster-rcnn_r18_fpn_demo.py"
 NARROW = (
@@ -43,7 +43,7 @@ def test_search_train_and_test(demo_root: Path, tmp_path: Path):
 )
 def test_a_wrong_init_is_an_error_of_one_line(demo_root: Path, tmp_path: Path, init: str, message: str):
     torch.save(dict(state_dict={"backbone.conv1.weight": torch.zeros(64, 3, 7, 7)}), tmp_path / "other.pth")
-    done = run(tool("finetune.py", CONFIG, "--init", init, "--data-root", demo_root, *NARROW), tmp_path)
+    done = call(tool("finetune.py", CONFIG, "--init", init, "--data-root", demo_root, *NARROW), tmp_path)
     assert done.returncode == 2
     assert message in done.stdout
     assert "Traceback" not in done.stdout

@@ -1,6 +1,7 @@
-"""The main job as a user runs it."""
+"""The main job as a user runs it; in processes of its own where they are killed or launched."""
 
 import re
+import resource
 import signal
 import subprocess
 import time
@@ -10,9 +11,10 @@ import numpy as np
 import pytest
 import torch
 import train
-from jobs import ROOT, TINY, environment, run, tool
+from jobs import ROOT, TINY, call, environment, run, tool
 from PIL import Image
 
+from ccrop import runner
 from ccrop.compat.checkpoint import load_checkpoint
 
 CONFIGS = ROOT / "configs"
@@ -37,13 +39,13 @@ def losses(output: str) -> dict[int, str]:
     return {int(epoch): loss for epoch, loss in re.findall(r"epoch (\d+)/\d+  loss (\S+)", output)}
 
 
-def test_without_data_it_trains_on_the_demo_set_and_says_so(tmp_path: Path):
-    done = run(
+def test_without_data_it_trains_on_the_demo_set_and_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(runner, "DEMO_SET", runner.DEMO_SET | dict(num_train=64, num_val=16, workers=1))
+    done = call(
         tool(
             "train.py",
             CONFIGS / "simsiam_ccrop_coco.py",
             *SMALL,
-            "train_dataloader.dataset.subset=64",
             "model.in_channels=112",  # of strides 8, 16 and 32
             "default_hooks.localization.image_size=(96,96)",
         ),
@@ -53,7 +55,7 @@ def test_without_data_it_trains_on_the_demo_set_and_says_so(tmp_path: Path):
     log = next((tmp_path / "work_dirs/simsiam_ccrop_coco_demo").glob("*/*.log")).read_text().splitlines()
     assert "DEMO RUN" in log[0]
     assert "DEMO RUN" in log[-1]
-    assert len(list((tmp_path / "data/demo/train2017").iterdir())) == 512
+    assert len(list((tmp_path / "data/demo/train2017").iterdir())) == 64
 
     lines = epoch_lines(done.stdout)
     assert len(lines) == 4
@@ -65,7 +67,7 @@ def test_without_data_it_trains_on_the_demo_set_and_says_so(tmp_path: Path):
 
 
 def test_a_named_root_that_is_missing_is_an_error_and_never_the_demo_set(tmp_path: Path):
-    done = run(tool("train.py", CONFIGS / "simsiam_ccrop_coco.py", "--data-root", "data/cocoo"), tmp_path)
+    done = call(tool("train.py", CONFIGS / "simsiam_ccrop_coco.py", "--data-root", "data/cocoo"), tmp_path)
     assert done.returncode == 2
     assert "data/cocoo does not exist" in done.stdout
     assert "data/cocoo/train2017/*.jpg" in done.stdout
@@ -73,7 +75,7 @@ def test_a_named_root_that_is_missing_is_an_error_and_never_the_demo_set(tmp_pat
 
 
 def test_a_folder_has_no_default_place(tmp_path: Path):
-    done = run(tool("train.py", CONFIGS / "simsiam_ccrop_folder.py"), tmp_path)
+    done = call(tool("train.py", CONFIGS / "simsiam_ccrop_folder.py"), tmp_path)
     assert done.returncode == 2
     assert "--data-root" in done.stdout
 
@@ -94,7 +96,7 @@ def test_a_folder_has_no_default_place(tmp_path: Path):
 )
 def test_a_wrong_setting_is_one_line(option: str, message: str, demo_root: Path, tmp_path: Path):
     config = CONFIGS / "simsiam_rcrop_demo.py"
-    done = run(tool("train.py", config, "--data-root", demo_root, "--cfg-options", option), tmp_path)
+    done = call(tool("train.py", config, "--data-root", demo_root, "--cfg-options", option), tmp_path)
     assert done.returncode == 2
     assert done.stdout.splitlines()[-1] == f"train.py: {message}"
     assert "Traceback" not in done.stdout
@@ -120,7 +122,7 @@ def test_weights_that_do_not_fit_stop_the_run(
 
 def test_killed_and_resumed_it_ends_as_if_never_killed(demo_root: Path, tmp_path: Path):
     arguments = (CONFIGS / "simsiam_ccrop_demo.py", "--data-root", demo_root)
-    whole = run(tool("train.py", *arguments, "--work-dir", "whole", *SMALL), tmp_path)
+    whole = call(tool("train.py", *arguments, "--work-dir", "whole", *SMALL), tmp_path)
     assert whole.returncode == 0, whole.stdout
 
     killed = tmp_path / "killed"
@@ -163,10 +165,10 @@ def test_what_a_method_remembers_is_in_the_checkpoint(tmp_path: Path, method: st
     small = [option for option in TINY if "bottleneck" not in option and "depth" not in option]
     small += ["model.out_channels=16", "train_dataloader.num_workers=0", *options]
     arguments = (CONFIGS / f"{method}_ccrop_cifar10.py", "--data-root", "images")
-    whole = run(tool("train.py", *arguments, "--work-dir", "whole", *small), tmp_path)
+    whole = call(tool("train.py", *arguments, "--work-dir", "whole", *small), tmp_path)
     assert whole.returncode == 0, whole.stdout
     again = ("--work-dir", "again", "--resume", "whole/epoch_3.pth")
-    resumed = run(tool("train.py", *arguments, *again, *small), tmp_path)
+    resumed = call(tool("train.py", *arguments, *again, *small), tmp_path)
     assert resumed.returncode == 0, resumed.stdout
     third, first, second = (
         load_checkpoint(tmp_path / file)["state_dict"]
@@ -187,8 +189,8 @@ def test_the_rate_follows_the_images_of_a_step_also_from_the_config_that_a_run_l
     )
     options += ("train_dataloader.num_workers=0",)
     config, where = CONFIGS / "simsiam_rcrop_demo.py", ("--data-root", demo_root, "--work-dir")
-    first = run(tool("train.py", config, *where, "first", *options), tmp_path)
-    second = run(tool("train.py", tmp_path / "first/simsiam_rcrop_demo.py", *where, "second"), tmp_path)
+    first = call(tool("train.py", config, *where, "first", *options), tmp_path)
+    second = call(tool("train.py", tmp_path / "first/simsiam_rcrop_demo.py", *where, "second"), tmp_path)
     for name, done in (("first", first), ("second", second)):
         assert done.returncode == 0, done.stdout
         state = load_checkpoint(tmp_path / name / "epoch_1.pth")["optimizer"]
@@ -199,7 +201,7 @@ def test_an_earlier_run_is_moved_aside(demo_root: Path, tmp_path: Path):
     (tmp_path / "work").mkdir()
     (tmp_path / "work/epoch_7.pth").write_bytes(b"precious")
     arguments = ("--data-root", demo_root, "--work-dir", "work", *SMALL, "train_cfg.max_epochs=1")
-    done = run(tool("train.py", CONFIGS / "simsiam_rcrop_demo.py", *arguments), tmp_path)
+    done = call(tool("train.py", CONFIGS / "simsiam_rcrop_demo.py", *arguments), tmp_path)
     assert done.returncode == 0, done.stdout
     assert (tmp_path / "work.1/epoch_7.pth").read_bytes() == b"precious"
     assert (tmp_path / "work/epoch_1.pth").exists()
@@ -209,26 +211,23 @@ def test_a_damaged_or_missing_checkpoint_is_not_resumed(demo_root: Path, tmp_pat
     (tmp_path / "bad.pth").write_bytes(b"no checkpoint")
     for file, message in (("bad.pth", "was not loaded"), ("none.pth", "does not exist")):
         arguments = ("--data-root", demo_root, "--resume", file, *SMALL)
-        done = run(tool("train.py", CONFIGS / "simsiam_rcrop_demo.py", *arguments), tmp_path)
+        done = call(tool("train.py", CONFIGS / "simsiam_rcrop_demo.py", *arguments), tmp_path)
         assert done.returncode == 2, done.stdout
         assert message in done.stdout
 
 
-def test_a_checkpoint_that_would_run_code_does_not(demo_root: Path, tmp_path: Path):
-    arguments = (CONFIGS / "simsiam_rcrop_demo.py", "--data-root", demo_root, "--work-dir", "work", *SMALL)
-    trained = run(tool("train.py", *arguments, "train_cfg.max_epochs=1"), tmp_path)
-    assert trained.returncode == 0, trained.stdout
-    checkpoint = load_checkpoint(tmp_path / "work/epoch_1.pth")
-
+def test_a_checkpoint_that_would_run_code_does_not(pretrained: Path, demo_root: Path, tmp_path: Path):
+    arguments = (CONFIGS / "simsiam_ccrop_demo.py", "--data-root", demo_root, "--work-dir", "work", *SMALL)
+    checkpoint = load_checkpoint(pretrained)
     checkpoint["meta"]["config"] = f"open({str(tmp_path / 'owned')!r}, 'w').close()"  # MMEngine's runner would run it
     torch.save(checkpoint, tmp_path / "script.pth")
-    resumed = run(tool("train.py", "--resume", "script.pth", *arguments, "train_cfg.max_epochs=2"), tmp_path)
+    resumed = call(tool("train.py", "--resume", "script.pth", *arguments, "train_cfg.max_epochs=2"), tmp_path)
     assert resumed.returncode == 0, resumed.stdout
     assert not (tmp_path / "owned").exists()
 
     checkpoint["boxes"] = Bomb(tmp_path / "owned")
     torch.save(checkpoint, tmp_path / "bomb.pth")
-    refused = run(tool("train.py", "--resume", "bomb.pth", *arguments), tmp_path)
+    refused = call(tool("train.py", "--resume", "bomb.pth", *arguments), tmp_path)
     assert refused.returncode == 2
     assert "bomb.pth was not loaded" in refused.stdout
     assert not (tmp_path / "owned").exists()
@@ -239,7 +238,7 @@ def test_two_processes_find_the_boxes_of_one(demo_root: Path, tmp_path: Path):
     options = (*SMALL, "train_cfg.max_epochs=1", "default_hooks.localization.warmup=0")
     options += ("default_hooks.localization.localizer.threshold=0.7",)  # so that boxes differ from the whole image
     options += ("default_hooks.localization.batch_size=10",)  # the last batch is smaller, the shares are unequal
-    single = run(tool("train.py", *arguments, "--work-dir", "one", *options), tmp_path)
+    single = call(tool("train.py", *arguments, "--work-dir", "one", *options), tmp_path)
     assert single.returncode == 0, single.stdout
     torchrun = ("-m", "torch.distributed.run", "--nproc_per_node=2", "--standalone")
     together = (*arguments, "--launcher", "pytorch", "--work-dir", "two", *options)
@@ -264,7 +263,7 @@ def images_with_broken_ones(folder: Path, total: int, broken: int) -> None:
 def test_unreadable_images_are_named_and_the_run_goes_on(tmp_path: Path):
     images_with_broken_ones(tmp_path / "images", total=112, broken=1)
     arguments = ("--data-root", "images", *TINY, "train_cfg.max_epochs=2")
-    done = run(tool("train.py", CONFIGS / "simsiam_ccrop_folder.py", *arguments), tmp_path)
+    done = call(tool("train.py", CONFIGS / "simsiam_ccrop_folder.py", *arguments), tmp_path)
     assert done.returncode == 0, done.stdout
     assert len(re.findall(r"skipped \S*000\.png: ", done.stdout)) == 1
     assert "unreadable 1" in epoch_lines(done.stdout)[-1]
@@ -273,7 +272,7 @@ def test_unreadable_images_are_named_and_the_run_goes_on(tmp_path: Path):
 def test_too_many_unreadable_images_stop_the_run_with_a_list(tmp_path: Path):
     images_with_broken_ones(tmp_path / "images", total=112, broken=2)
     arguments = ("--data-root", "images", *TINY, "train_cfg.max_epochs=2")
-    done = run(tool("train.py", CONFIGS / "simsiam_ccrop_folder.py", *arguments), tmp_path)
+    done = call(tool("train.py", CONFIGS / "simsiam_ccrop_folder.py", *arguments), tmp_path)
     assert done.returncode == 2
     for name in ("000.png", "001.png"):
         assert name in done.stdout.split("more than 1%")[1]
@@ -282,22 +281,22 @@ def test_too_many_unreadable_images_stop_the_run_with_a_list(tmp_path: Path):
 def test_a_collapse_is_loud_or_stops_the_run(demo_root: Path, tmp_path: Path):
     collapsing = (*SMALL, "train_cfg.max_epochs=2", "default_hooks.health.threshold=2.0")  # above any healthy std
     arguments = (CONFIGS / "simsiam_rcrop_demo.py", "--data-root", demo_root)
-    warned = run(tool("train.py", *arguments, "--work-dir", "warned", *collapsing), tmp_path)
+    warned = call(tool("train.py", *arguments, "--work-dir", "warned", *collapsing), tmp_path)
     assert warned.returncode == 0, warned.stdout
     assert warned.stdout.count("COLLAPSE") == 2
-    stopped = run(tool("train.py", *arguments, *collapsing, "default_hooks.health.stop_on_collapse=True"), tmp_path)
+    stopped = call(tool("train.py", *arguments, *collapsing, "default_hooks.health.stop_on_collapse=True"), tmp_path)
     assert stopped.returncode == 2
     assert "COLLAPSE" in stopped.stdout
 
 
 def test_a_full_disk_stops_the_run_and_keeps_the_earlier_checkpoint(demo_root: Path, tmp_path: Path):
-    limited = (
-        "import resource, runpy, signal, sys; signal.signal(signal.SIGXFSZ, signal.SIG_IGN); "
-        "resource.setrlimit(resource.RLIMIT_FSIZE, (1_200_000, 1_200_000)); "  # less than a checkpoint
-        "sys.argv = sys.argv[1:]; runpy.run_path(sys.argv[0], run_name='__main__')"
-    )
     arguments = (CONFIGS / "simsiam_rcrop_demo.py", "--data-root", demo_root, "--work-dir", "work")
-    done = run(tool("train.py", *arguments, *SMALL, before=("-c", limited)), tmp_path)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1_200_000, hard))  # less than a checkpoint
+    try:
+        done = call(tool("train.py", *arguments, *SMALL), tmp_path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert done.returncode == 2, done.stdout
     assert "no room for" in done.stdout
     assert "--resume" in done.stdout

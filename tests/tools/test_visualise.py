@@ -4,26 +4,14 @@ import shutil
 from pathlib import Path
 
 import numpy as np
-import pytest
-from jobs import ROOT, TINY, run, tool
+from jobs import call, tool
 from PIL import Image
 
 from ccrop.hooks.contact_sheet import BOX_COLOUR, CHART_HEIGHT, GAP, HEADER, PANEL_HEIGHT, VIEW_COLOURS
 
-CONFIG = ROOT / "configs/simsiam_ccrop_demo.py"
 
-
-@pytest.fixture(scope="module")
-def work_dir(demo_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("visualise")
-    arguments = ("--data-root", demo_root, "--work-dir", "work", *TINY, "train_cfg.max_epochs=1")
-    done = run(tool("train.py", CONFIG, *arguments), folder)
-    assert done.returncode == 0, done.stdout
-    return folder / "work"
-
-
-def test_it_draws_a_checkpoint_with_nothing_but_its_path(work_dir: Path, tmp_path: Path):
-    done = run(tool("visualise.py", work_dir / "epoch_1.pth", "--images", "5"), tmp_path)
+def test_it_draws_a_checkpoint_with_nothing_but_its_path(pretrained: Path, tmp_path: Path):
+    done = call(tool("visualise.py", pretrained, "--images", "5"), tmp_path)
     assert done.returncode == 0, done.stdout
     with Image.open(tmp_path / "gallery.png") as picture:
         width, height = picture.size
@@ -31,27 +19,27 @@ def test_it_draws_a_checkpoint_with_nothing_but_its_path(work_dir: Path, tmp_pat
     assert height > 3 * 144  # five images in two columns
 
 
-def test_it_draws_several_objects_of_fused_levels_with_the_ratio_kept(work_dir: Path, tmp_path: Path):
+def test_it_draws_several_objects_of_fused_levels_with_the_ratio_kept(pretrained: Path, tmp_path: Path):
     localizer = "default_hooks.localization.localizer"
     options = ("--cfg-options", f"{localizer}.type=ccrop.localization.MultiObject", f"{localizer}.levels=[0,1,2]")
     options += ("model.backbone.out_indices=[1,2,3]", "default_hooks.localization.keep_ratio=True")
     options += (f"{localizer}.threshold=0.4", "default_hooks.localization.image_size=[128,192]")
-    command = tool("visualise.py", work_dir / "epoch_1.pth", "--images", "4", *options)
-    done = run(command, tmp_path)
+    command = tool("visualise.py", pretrained, "--images", "4", *options)
+    done = call(command, tmp_path)
     assert done.returncode == 0, done.stdout
     with Image.open(tmp_path / "gallery.png") as picture:
         pixels = np.asarray(picture.convert("RGB"))
     assert (pixels[-CHART_HEIGHT:] == BOX_COLOUR).all(axis=2).any()  # bars
 
-    done = run([*command, "model.backbone.out_indices=[3]"], tmp_path)
+    done = call([*command, "model.backbone.out_indices=[3]"], tmp_path)
     assert done.returncode == 2
     assert "no level 1 among the backbone's 1" in done.stdout
     assert "Traceback" not in done.stdout
 
 
-def test_a_run_that_does_not_localise_has_no_boxes(work_dir: Path, tmp_path: Path):
+def test_a_run_that_does_not_localise_has_no_boxes(pretrained: Path, tmp_path: Path):
     options = ("--images", "2", "--cfg-options", "default_hooks.localization=None")
-    done = run(tool("visualise.py", work_dir / "epoch_1.pth", *options), tmp_path)
+    done = call(tool("visualise.py", pretrained, *options), tmp_path)
     assert done.returncode == 0, done.stdout
     with Image.open(tmp_path / "gallery.png") as picture:
         assert picture.height == HEADER + PANEL_HEIGHT + GAP
@@ -60,18 +48,18 @@ def test_a_run_that_does_not_localise_has_no_boxes(work_dir: Path, tmp_path: Pat
     assert not (pixels == BOX_COLOUR).all(axis=2).any()
 
 
-def test_other_images_can_be_looked_at(work_dir: Path, tmp_path: Path):
+def test_other_images_can_be_looked_at(pretrained: Path, tmp_path: Path):
     Image.new("RGB", (50, 40), "teal").save(tmp_path / "one.png")
     (tmp_path / "train").mkdir()
     (tmp_path / "one.png").rename(tmp_path / "train/one.png")
-    done = run(tool("visualise.py", work_dir / "epoch_1.pth", "--data-root", tmp_path, "--out", "one.png"), tmp_path)
+    done = call(tool("visualise.py", pretrained, "--data-root", tmp_path, "--out", "one.png"), tmp_path)
     assert done.returncode == 0, done.stdout
     with Image.open(tmp_path / "one.png") as picture:
         assert picture.getpixel((100, 100)) != picture.getpixel((0, 0))
 
 
-def test_without_a_config_it_asks_for_one(work_dir: Path, tmp_path: Path):
-    shutil.copy(work_dir / "epoch_1.pth", tmp_path / "lost.pth")
-    done = run(tool("visualise.py", tmp_path / "lost.pth"), tmp_path)
+def test_without_a_config_it_asks_for_one(pretrained: Path, tmp_path: Path):
+    shutil.copy(pretrained, tmp_path / "lost.pth")
+    done = call(tool("visualise.py", tmp_path / "lost.pth"), tmp_path)
     assert done.returncode == 2
     assert "--config" in done.stdout

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from jobs import ROOT, run, tool
+from jobs import ROOT, call, tool
 from pycocotools.coco import COCO
 
 from ccrop.datasets import CocoImages
@@ -81,7 +81,7 @@ def test_a_detector_of_clusters_hands_all_but_its_classifier_to_one_of_categorie
     monkeypatch.chdir(tmp_path)
     options = [f"{key}={value}".replace(" ", "") for key, value in NARROW.items()]
     command = tool("finetune.py", CONFIG, "--data-root", demo_root, "--init", "random", "--clusters", clusters)
-    result = run([*command, "--iterations", "2", "--work-dir", "first", "--cfg-options", *options], tmp_path)
+    result = call([*command, "--iterations", "2", "--work-dir", "first", "--cfg-options", *options], tmp_path)
     assert result.returncode == 0, result.stdout
     assert f"clusters of {clusters} in place of labels" in result.stdout
     assert "AP_S" in result.stdout.splitlines()[-1]

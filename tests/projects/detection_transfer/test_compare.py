@@ -5,10 +5,11 @@ import shutil
 from pathlib import Path
 
 import pytest
-from jobs import ROOT, run, tool
+from jobs import ROOT, call, script
 
 PROJECT = ROOT / "projects/detection_transfer"
 CONFIG = PROJECT / "configs/faster-rcnn_r18_fpn_demo.py"
+COMPARE, DRAW = PROJECT / "compare.py", PROJECT / "draw.py"
 NARROW = (
     *("model.backbone.base_channels=8", "model.backbone.stem_channels=8", "model.neck.in_channels=[8,16,32]"),
     *("train_dataloader.num_workers=0", "test_dataloader.num_workers=0"),
@@ -18,10 +19,6 @@ model.backbone.update(base_channels=8, stem_channels=8)
 model.update(in_channels=64, channels=32)
 train_dataloader.update(batch_size=16)
 """
-
-
-def script(name: str, *arguments: object) -> list[str]:
-    return [*tool("train.py")[:1], str(PROJECT / name), *map(str, arguments)]
 
 
 def rows(file: Path) -> list[dict[str, str]]:
@@ -34,11 +31,11 @@ def test_rows_rates_tables_pictures_and_resuming(demo_root: Path, tmp_path: Path
     pretraining = tmp_path / "configs/comparison/rcrop.py"
     pretraining.write_text(pretraining.read_text() + NARROW_PRETRAINING)
     command = script(
-        "compare.py", CONFIG, "--data-root", demo_root, "--pretrain", pretraining, "--labels", "20%", "--seeds", 0,
+        COMPARE, CONFIG, "--data-root", demo_root, "--pretrain", pretraining, "--labels", "20%", "--seeds", 0,
         "--tflop", "0.001", "--iterations", 2, "--lr-factors", 2, "--backbone-lr", 0.1, 1, "--lr-labels", "50%",
         "--csv", "t.csv", "--cfg-options", *NARROW,
     )  # fmt: skip
-    first = run(command, tmp_path)
+    first = call(command, tmp_path)
     assert first.returncode == 0, first.stdout
     measured = rows(tmp_path / "t.csv")
     assert [(row["arm"], row["labels"], row["seed"]) for row in measured] == [
@@ -59,7 +56,7 @@ def test_rows_rates_tables_pictures_and_resuming(demo_root: Path, tmp_path: Path
     assert "backbone from work_dirs/transfer/" in first.stdout
     assert "No row imagenet: name weights of the detector's backbone by --imagenet" in first.stdout
 
-    again = run(command, tmp_path)
+    again = call(command, tmp_path)
     assert again.returncode == 0, again.stdout
     assert "Iter(train)" not in again.stdout
     assert rows(tmp_path / "t.csv") == measured
@@ -67,12 +64,12 @@ def test_rows_rates_tables_pictures_and_resuming(demo_root: Path, tmp_path: Path
 
     found = tmp_path / "work_dirs/transfer" / demo_root.name / "0.2"
     assert all((found / name / "detections.npz").is_file() for name in ("random_0", "random_long_0", "rcrop_0"))
-    drawn = run(
-        script("draw.py", found / "random_0", found / "rcrop_0", "--images", 2, "--score", 0, "--out", "d.png"),
+    drawn = call(
+        script(DRAW, found / "random_0", found / "rcrop_0", "--images", 2, "--score", 0, "--out", "d.png"),
         tmp_path,
     )
     assert drawn.returncode == 0, drawn.stdout
     assert (tmp_path / "d.png").stat().st_size > 20000
-    wrong = run(script("draw.py", tmp_path), tmp_path)
+    wrong = call(script(DRAW, tmp_path), tmp_path)
     assert wrong.returncode == 2
     assert "holds no checkpoint" in wrong.stdout

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from jobs import ROOT, run, tool
+from jobs import ROOT, call, run, script, tool
 
 from ccrop.transfer import set_iterations
 from projects.lidar_bev.finetune import finetune, line, load_config
@@ -16,6 +16,7 @@ from projects.lidar_bev.models import PillarEncoder
 
 PROJECT = ROOT / "projects/lidar_bev"
 CONFIG = PROJECT / "configs/centerpoint_pillar_demo.py"
+COMPARE, DRAW = PROJECT / "compare.py", PROJECT / "draw.py"
 GRID = Grid(low=(-12, -12, -3), high=(12, 12, 1.8), cell=0.375)
 SMALL = (
     *("--cfg-options", "model.backbone.grid.low=(-12,-12,-3)", "model.backbone.grid.high=(12,12,1.8)"),
@@ -33,16 +34,12 @@ def pretrained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return file
 
 
-def script(name: str, *arguments: object) -> list[str]:
-    return [sys.executable, str(PROJECT / name), *map(str, arguments)]
-
-
 def test_search_train_test_and_draw(simulated: Path, pretrained: Path, tmp_path: Path):
     command = tool(
         "finetune.py", CONFIG, "--init", pretrained, "--data-root", simulated, "--labels", "10%", "--seed", "3",
         "--iterations", "3", "--lr-search", "1", "2", "--work-dir", "w", *SMALL,
     )  # fmt: skip
-    done = run(command, tmp_path)
+    done = call(command, tmp_path)
     assert done.returncode == 0, done.stdout
     assert "trained on 8 of 80 labelled sweeps (8 of 80 scenes)" in done.stdout
     assert "mAP on held-out sweeps by learning rate x the backbone's part: 0.003 x 1: " in done.stdout
@@ -56,10 +53,10 @@ def test_search_train_test_and_draw(simulated: Path, pretrained: Path, tmp_path:
     loaded = torch.load(pretrained)["state_dict"]["backbone.pillars.linear.weight"]
     assert 0 < (trained["backbone.pillars.linear.weight"] - loaded).abs().max() < 0.05
 
-    drawn = run(script("draw.py", "w", "--sweeps", 1, "--score", 0, "--out", "d.png"), tmp_path)
+    drawn = call(script(DRAW, "w", "--sweeps", 1, "--score", 0, "--out", "d.png"), tmp_path)
     assert drawn.returncode == 0, drawn.stdout
     assert (tmp_path / "d.png").stat().st_size > 20000
-    wrong = run(script("draw.py", tmp_path), tmp_path)
+    wrong = call(script(DRAW, tmp_path), tmp_path)
     assert wrong.returncode == 2
     assert "holds no checkpoint" in wrong.stdout
 
@@ -83,7 +80,7 @@ def test_mmdet_is_not_imported():
 def test_a_backbone_that_does_not_fit_stops_with_the_list(simulated: Path, tmp_path: Path, state: dict, message: str):
     torch.save(dict(state_dict=state), tmp_path / "epoch_1.pth")
     command = tool("finetune.py", CONFIG, "--init", "epoch_1.pth", "--data-root", simulated, *SMALL)
-    done = run(command, tmp_path)
+    done = call(command, tmp_path)
     assert done.returncode == 2
     assert message in done.stdout
     assert "Traceback" not in done.stdout
@@ -111,10 +108,10 @@ def test_the_last_line_has_units_and_only_what_was_measured():
 
 def test_comparison_with_a_checkpoint_goes_on_where_it_stopped(simulated: Path, pretrained: Path, tmp_path: Path):
     command = script(
-        "compare.py", CONFIG, "--data-root", simulated, "--pretrain", f"windows={pretrained}", "--labels", "5%",
+        COMPARE, CONFIG, "--data-root", simulated, "--pretrain", f"windows={pretrained}", "--labels", "5%",
         "--seeds", 0, "--tflop", "0.02", "--iterations", 2, "--lr-factors", 1, "--csv", "t.csv", *SMALL,
     )  # fmt: skip
-    first = run(command, tmp_path)
+    first = call(command, tmp_path)
     assert first.returncode == 0, first.stdout
     with (tmp_path / "t.csv").open(newline="") as handle:
         rows = list(csv.DictReader(handle))
@@ -130,7 +127,7 @@ def test_comparison_with_a_checkpoint_goes_on_where_it_stopped(simulated: Path, 
     assert f"simulated {simulated.name}, 5% of the labels, 1 seed, % | mAP | AP_Car" in (tmp_path / "t.md").read_text()
     assert (tmp_path / f"t_simulated_{simulated.name}.png").stat().st_size > 5000
 
-    again = run(command, tmp_path)
+    again = call(command, tmp_path)
     assert again.returncode == 0, again.stdout
     assert "Iter(train)" not in again.stdout
     assert (tmp_path / "t.md").read_text() in again.stdout

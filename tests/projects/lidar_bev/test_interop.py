@@ -1,10 +1,8 @@
 """Names of OpenPCDet and mmdetection3d, and encoders that give the same maps after the exchange."""
 
-import sys
-
 import pytest
 import torch
-from jobs import ROOT, run
+from jobs import call, script
 from torch import nn
 
 from projects.lidar_bev.grid import Grid
@@ -204,13 +202,13 @@ def test_a_checkpoint_without_an_encoder():
 
 def test_the_command_reports_and_its_file_is_an_init(pillars: PillarEncoder, tmp_path):
     torch.save(checkpoint_of(pillars), tmp_path / "own.pth")
-    script = [sys.executable, str(ROOT / "projects/lidar_bev/convert.py")]
-    done = run([*script, "export", "openpcdet", "own.pth", "theirs.pth"], tmp_path)
+    export = script("projects/lidar_bev/convert.py", "export", "openpcdet", "own.pth", "theirs.pth")
+    done = call(export, tmp_path)
     assert done.returncode == 0, done.stdout
     assert "  pillars.linear.weight -> vfe.pfn_layers.0.linear.weight" in done.stdout
-    again = run([*script, "export", "openpcdet", "own.pth", "theirs.pth"], tmp_path)
+    again = call(export, tmp_path)
     assert (again.returncode, "theirs.pth exists; --force" in again.stdout) == (2, True)
-    done = run([*script, "import", "openpcdet", "theirs.pth", "back.pth"], tmp_path)
+    done = call(script("projects/lidar_bev/convert.py", "import", "openpcdet", "theirs.pth", "back.pth"), tmp_path)
     assert done.returncode == 0, done.stdout
     state = torch.load(tmp_path / "back.pth")["state_dict"]
     assert torch.equal(state["backbone.pillars.linear.weight"], pillars.pillars.linear.weight)

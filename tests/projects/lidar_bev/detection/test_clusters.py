@@ -2,13 +2,12 @@
 
 import csv
 import json
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from jobs import ROOT, run, tool
+from jobs import ROOT, call, script, tool
 from mmengine.config import Config
 from mmengine.registry import TRANSFORMS
 
@@ -80,7 +79,7 @@ def test_a_detector_of_clusters_hands_all_but_its_classifier_to_one_of_classes(
     simulated: Path, clusters: Path, tmp_path: Path
 ):
     command = tool("finetune.py", CONFIG, "--data-root", simulated, "--init", "random", "--clusters", clusters)
-    done = run([*command, "--iterations", "2", "--work-dir", "first", *SMALL], tmp_path)
+    done = call([*command, "--iterations", "2", "--work-dir", "first", *SMALL], tmp_path)
     assert done.returncode == 0, done.stdout
     assert f"clusters of {clusters} in place of labels" in done.stdout
     assert "AP_object" in done.stdout.splitlines()[-1]
@@ -89,7 +88,7 @@ def test_a_detector_of_clusters_hands_all_but_its_classifier_to_one_of_classes(
     assert TRANSFORMS.get(left.train_dataloader.dataset.pipeline[0].type) is ClusterBoxes
 
     command = tool("finetune.py", CONFIG, "--data-root", simulated, "--init", "first/iter_2.pth", "--labels", "10%")
-    again = run(
+    again = call(
         [*command, "--iterations", "1", "--work-dir", "second", *SMALL, "optim_wrapper.optimizer.lr=0"], tmp_path
     )
     assert again.returncode == 0, again.stdout
@@ -105,12 +104,12 @@ def test_a_detector_of_clusters_hands_all_but_its_classifier_to_one_of_classes(
 
 
 def test_a_comparison_makes_such_detectors_itself(simulated: Path, clusters: Path, tmp_path: Path):
-    command = [
-        *(sys.executable, ROOT / "projects/lidar_bev/compare.py", CONFIG, "--data-root", simulated, "--no-long"),
+    command = script(
+        *("projects/lidar_bev/compare.py", CONFIG, "--data-root", simulated, "--no-long"),
         *("--labels", "5%", "--seeds", "0", "--tflop", "0.0026", "--iterations", "1", "--lr-factors", "1"),
         *("--csv", "t.csv", "--pretrain", f"stored={clusters}", "learnt=clusters:stored"),
-    ]
-    done = run([*map(str, command), *SMALL], tmp_path)
+    )
+    done = call([*command, *SMALL], tmp_path)
     assert done.returncode == 0, done.stdout
     with (tmp_path / "t.csv").open(newline="") as handle:
         rows = {row["arm"]: row for row in csv.DictReader(handle)}
@@ -121,7 +120,7 @@ def test_a_comparison_makes_such_detectors_itself(simulated: Path, clusters: Pat
     assert f"backbone from {(folder / f'iter_{steps}.pth').relative_to(tmp_path)}" in done.stdout
 
     command[-1] = "learnt=clusters:other"
-    done = run([*map(str, command), *SMALL], tmp_path)
+    done = call([*command, *SMALL], tmp_path)
     assert done.returncode == 2
     assert "clusters:other is of no pretraining, of stored, learnt: name it in --pretrain" in done.stdout
 
@@ -137,7 +136,7 @@ def test_clusters_of_other_sweeps_and_none(simulated: Path, clusters: Path, tmp_
     messages = ("a/epoch_1.pth holds no clusters: it takes one of", "are of 80 other sweeps than the 80 of")
     for name, message in zip("ab", messages, strict=True):
         command = tool("finetune.py", CONFIG, "--data-root", simulated, "--init", "random", "--work-dir", "w")
-        done = run([*command, "--clusters", f"{name}/epoch_1.pth", *SMALL], tmp_path)
+        done = call([*command, "--clusters", f"{name}/epoch_1.pth", *SMALL], tmp_path)
         assert done.returncode == 2, done.stdout
         assert message in done.stdout
         assert "Traceback" not in done.stdout

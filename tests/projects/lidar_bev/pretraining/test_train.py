@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from jobs import ROOT, environment, run, tool
+from jobs import ROOT, call, environment, tool
 from mmengine.registry import HOOKS, MODELS
 
 from ccrop.compat.checkpoint import load_checkpoint
@@ -40,7 +40,7 @@ def losses(output: str) -> dict[int, str]:
 
 def test_killed_and_resumed_it_ends_as_if_never_killed(simulated: Path, tmp_path: Path):
     arguments = (CONFIGS / "simsiam_ccrop_bev_demo.py", "--data-root", simulated)
-    whole = run(tool("train.py", *arguments, "--work-dir", "whole", *SMALL), tmp_path)
+    whole = call(tool("train.py", *arguments, "--work-dir", "whole", *SMALL), tmp_path)
     assert whole.returncode == 0, whole.stdout
     line = re.findall(r"epoch 3/3  .*", whole.stdout)[-1]
     for name in ("loss", "z-std", "rank", "boxes", "/sweep", "sweeps/s", "ETA"):
@@ -66,7 +66,7 @@ def test_killed_and_resumed_it_ends_as_if_never_killed(simulated: Path, tmp_path
     process.wait()
     assert not (killed / "epoch_3.pth").exists()
 
-    resumed = run(tool("train.py", *arguments, "--work-dir", killed, "--resume", *SMALL), tmp_path)
+    resumed = call(tool("train.py", *arguments, "--work-dir", killed, "--resume", *SMALL), tmp_path)
     assert resumed.returncode == 0, resumed.stdout
     first, second = (load_checkpoint(folder / "epoch_3.pth") for folder in (tmp_path / "whole", killed))
     for name, tensor in first["state_dict"].items():
@@ -80,7 +80,7 @@ def test_killed_and_resumed_it_ends_as_if_never_killed(simulated: Path, tmp_path
     encoder.load_state_dict(weights)
 
     checkpoint = "whole/epoch_3.pth"
-    evaluated = run(tool("evaluate.py", "centers", checkpoint, "--split", "val", "--learnt", "0", "1"), tmp_path)
+    evaluated = call(tool("evaluate.py", "centers", checkpoint, "--split", "val", "--learnt", "0", "1"), tmp_path)
     assert evaluated.returncode == 0, evaluated.stdout
     table = evaluated.stdout.split("\n\n")[1]
     recalls = dict(re.findall(r"\| (geometric.*?|100% learnt) \| [\d.]+ \| [\d.]+ / ([\d.]+)", table))
@@ -88,7 +88,7 @@ def test_killed_and_resumed_it_ends_as_if_never_killed(simulated: Path, tmp_path
     assert float(recalls["geometric, of another sweep"]) < 50
     assert set(recalls) == {"geometric", "geometric, of another sweep", "100% learnt"}
 
-    known = run(tool("evaluate.py", "window-knn", checkpoint, "--bank", "8", "--queries", "8"), tmp_path)
+    known = call(tool("evaluate.py", "window-knn", checkpoint, "--bank", "8", "--queries", "8"), tmp_path)
     assert known.returncode == 0, known.stdout
     assert "| window-kNN | mean over classes | Car |" in known.stdout
 
@@ -109,7 +109,7 @@ def test_a_damaged_sweep_is_named_and_skipped(simulated: Path, tmp_path: Path):
     options += ["default_hooks.unreadable.limit=0.2", "default_hooks.localization.localizer.stride=1"]
     for place in ("model.backbone", "train_dataloader.dataset.pipeline.0", "default_hooks.localization.localizer"):
         options += [f"{place}.grid.low=(-48,-48,-3)", f"{place}.grid.high=(48,48,1.8)"]
-    done = run(tool("train.py", CONFIGS / "simsiam_ccrop_bev_folder.py", "--data-root", folder, *options), tmp_path)
+    done = call(tool("train.py", CONFIGS / "simsiam_ccrop_bev_folder.py", "--data-root", folder, *options), tmp_path)
     assert done.returncode == 0, done.stdout
     assert "skipped" in done.stdout
     assert "broken.bin: none of its points is finite" in done.stdout
@@ -173,6 +173,6 @@ def test_without_data_there_is_a_demo_or_an_error_that_shows_the_layout(tmp_path
     assert config.on_demo_set
     assert config.train_dataloader.dataset.data_root == "data/demo_lidar"
     assert config.demo_set.root == "data/demo_lidar"
-    failed = run(tool("train.py", CONFIGS / "simsiam_ccrop_bev_nuscenes.py"), tmp_path)
+    failed = call(tool("train.py", CONFIGS / "simsiam_ccrop_bev_nuscenes.py"), tmp_path)
     assert failed.returncode == 2
     assert "LIDAR_TOP" in failed.stdout
