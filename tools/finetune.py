@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from mmengine.config import Config, DictAction
 
-from ccrop.cli import INIT_HELP
+from ccrop.cli import BACKBONE_HELP, INIT_HELP
 
 if TYPE_CHECKING:
     from ccrop.transfer import Transfer
@@ -43,7 +43,7 @@ def finetuned(args: argparse.Namespace) -> str:
 
     labels = share_of(args.labels)
     transfer = transfer_of(args.config)
-    config = transfer.load_config(args.config, args.data_root, args.cfg_options)
+    config = transfer.load_config(args.config, args.data_root, args.cfg_options, args.backbone)
     if args.iterations:
         set_iterations(config, args.iterations)
     work_dir = args.work_dir or Path("work_dirs", config.experiment)
@@ -65,6 +65,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("config", metavar="CONFIG", help="a detector's config in projects/*/configs/")
     parser.add_argument("--init", required=True, metavar="SOURCE", help=INIT_HELP)
+    parser.add_argument("--backbone", metavar="NAME", help=BACKBONE_HELP)
     parser.add_argument("--data-root", help="the data set; by default the config's")
     parser.add_argument("--labels", default="100%", metavar="SHARE", help="1%%, 10%%, ... (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="of examples, weights and batches (default: 0)")

@@ -7,8 +7,9 @@ from typing import Any
 import torch
 from mmengine.model import BaseModel
 from mmengine.registry import MODELS, TASK_UTILS
-from torch import Tensor, nn
+from torch import Tensor
 
+from ccrop.backbones import Backbone, BackboneLike, build_backbone
 from ccrop.models.distillation import StartDistillation
 from ccrop.models.regions import RegionPairs
 
@@ -25,16 +26,20 @@ class Siamese(BaseModel):
     """Base of the methods: subclasses add their heads and :meth:`loss`.
 
     Args:
-        backbone: its config; a forward pass gives a tuple of feature maps, finest first.
+        backbone: its config, its name or a module, see :func:`ccrop.backbones.build_backbone`.
         data_preprocessor: config of the preprocessor, see :class:`ccrop.models.ViewPreprocessor`.
         regions: config of :class:`ccrop.models.RegionPairs`, whose windows then take the place of whole views.
         channels_last: keep the convolutions' weights channels last, faster with bf16 and fp16.
         distillation: config of :class:`ccrop.models.StartDistillation`, which keeps the backbone near its start.
+
+    Attributes:
+        in_channels: of the vectors that the heads see, as the backbone and the regions have it: of the coarsest map,
+            or of all that are pooled.
     """
 
     def __init__(
         self,
-        backbone: dict[str, Any],
+        backbone: BackboneLike,
         data_preprocessor: dict[str, Any] | None = None,
         regions: dict[str, Any] | None = None,
         channels_last: bool = False,
@@ -42,8 +47,12 @@ class Siamese(BaseModel):
         init_cfg: dict[str, Any] | None = None,
     ) -> None:
         super().__init__(data_preprocessor=data_preprocessor, init_cfg=init_cfg)
-        self.backbone: nn.Module = MODELS.build(backbone)
-        self.regions: RegionPairs | None = None if regions is None else TASK_UTILS.build(regions)
+        self.backbone: Backbone = build_backbone(backbone)
+        self.regions: RegionPairs | None = None
+        self.in_channels = self.backbone.channels[-1]
+        if regions is not None:
+            self.regions = TASK_UTILS.build(regions, default_args=dict(channels=self.backbone.channels))
+            self.in_channels = self.regions.out_channels
         if channels_last:
             self.backbone.to(memory_format=torch.channels_last)
         self.distillation: StartDistillation | None = None

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from mmengine.config import DictAction
 
-from ccrop.cli import INIT_HELP
+from ccrop.cli import BACKBONE_HELP, INIT_HELP
 
 
 def add_model(command: argparse.ArgumentParser) -> None:
@@ -14,9 +14,7 @@ def add_model(command: argparse.ArgumentParser) -> None:
     command.add_argument("--init", metavar="SOURCE", help=f"in place of a CHECKPOINT, with --config: {INIT_HELP}")
     command.add_argument("--config", type=Path, help="default: the one that the run left beside the checkpoint")
     command.add_argument("--data-root", help="the data set's folder; default: that of the run")
-    command.add_argument(
-        "--network", metavar="LIBRARY:NAME", help="in place of the config's backbone, e.g. timm:resnet50"
-    )
+    command.add_argument("--network", metavar="NAME", help=f"the backbone {BACKBONE_HELP}")
 
 
 def add_classes(commands: argparse._SubParsersAction) -> None:
@@ -60,8 +58,7 @@ def add_boxes(commands: argparse._SubParsersAction) -> None:
         "--levels",
         type=int,
         nargs="+",
-        choices=range(4),
-        help="of MultiObject: stages of strides 4, 8, 16, 32; default: 3",
+        help="of MultiObject, from the finest: 0 to 3 have strides 4, 8, 16, 32 in most networks; default: the last",
     )
     command.add_argument("--multi-object", nargs="+", action=DictAction, metavar="K=V", help="its other arguments")
     command.add_argument("--csv", type=Path, metavar="FILE", help="write all figures to FILE")

@@ -14,8 +14,8 @@ from ccrop.hooks.localization import Localizer
 from ccrop.localization import FixedBox, MultiObject, SingleObject
 from ccrop.models import Siamese
 from evaluations.common import (
-    STAGES,
     annotated_set,
+    give_all_levels,
     load,
     look,
     own_localizer,
@@ -76,7 +76,7 @@ def located(
     settings = dict(image_size=image_size, keep_ratio=True)
     if own is not None:
         yield f"{type(own).__name__} of the config", look(model, dataset, own, **settings)
-    model.backbone.out_indices = STAGES
+    give_all_levels(model)
     yield "SingleObject", look(model, dataset, SingleObject(), **settings)
     clusters = look(model, dataset, many, **settings)
     yield "MultiObject", clusters

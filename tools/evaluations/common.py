@@ -8,21 +8,18 @@ from typing import Any
 import numpy as np
 import torch
 from mmengine.config import Config
-from mmengine.registry import MODELS, TASK_UTILS
+from mmengine.registry import TASK_UTILS
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from ccrop.checkpoint import load_backbone, starting_weights
 from ccrop.datasets import CocoImages, MissingData
 from ccrop.datasets.base import spread
 from ccrop.datasets.coco import AnnotatedImage, annotated_boxes, find_split
 from ccrop.hooks.localization import Localizer, locate
 from ccrop.models import Siamese
-from ccrop.models.zoo import ZooBackbone
-from ccrop.runner import load_config, load_pretrained
+from ccrop.runner import load_pretrained
 
-STAGES = (0, 1, 2, 3)  # of a backbone: strides 4, 8, 16, 32
 WORKERS = 2
 
 
@@ -36,15 +33,17 @@ def load(args: argparse.Namespace) -> tuple[Config, Siamese]:
         config, model = load_pretrained(args.checkpoint, args.config, args.data_root, init=args.init)
     elif args.config is None:
         raise ValueError("--network needs a --config, which says on what images it is evaluated")
+    elif args.checkpoint is not None:
+        raise ValueError(f"with --network, name its weights by --init {args.checkpoint}")
     else:
-        config = load_config(args.config, args.data_root)
-        backbone = ZooBackbone(args.network)
-        if (weights := starting_weights(config, args.init)) is not None:
-            load_backbone(backbone, weights)
-        config.model.data_preprocessor.update(mean=tuple(backbone.mean), std=tuple(backbone.std))
-        model = MODELS.build(config.model).eval()
-        model.backbone = backbone.eval()
+        config, model = load_pretrained(None, args.config, args.data_root, backbone=args.network, init=args.init)
+        print("\n".join(config.notes), end="\n\n")
     return config, model.to("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def give_all_levels(model: Siamese) -> None:
+    """Let the backbone give every map that it has."""
+    model.backbone.out_indices = tuple(range(len(model.backbone.levels)))
 
 
 def own_localizer(config: Config) -> tuple[Localizer | None, dict[str, Any]]:

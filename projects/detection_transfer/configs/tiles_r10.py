@@ -15,7 +15,7 @@ model = dict(
         pad_size_divisor=32,
     ),
     backbone=dict(
-        type="ccrop.models.resnet.ResNet",
+        type="ccrop.backbones.ResNet",
         depth=10,
         base_channels=32,
         stem_channels=16,

@@ -5,7 +5,7 @@ _base_ = ["tiles_r10.py"]
 model = dict(
     backbone=dict(
         _delete_=True,
-        type="ccrop.models.resnet.ResNet",
+        type="ccrop.backbones.ResNet",
         depth=50,
         out_indices=(0, 1, 2, 3),
     ),
