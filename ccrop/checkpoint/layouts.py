@@ -21,7 +21,7 @@ CONTAINERS = (
 PARTS = {
     "encoder_q.": "MoCo's query encoder",
     "base_encoder.": "the base encoder of MoCo v3",
-    "online_encoder.": "BYOL's online encoder",
+    "online_encoder.net.": "BYOL's online encoder",  # byol-pytorch
     "teacher_backbone.": "Lightly's teacher",
     "student_backbone.": "Lightly's student",
     "backbone.body.": "the backbone of a torchvision detector",

@@ -47,8 +47,8 @@ def load_backbone(backbone: nn.Module, weights: Weights) -> Loaded:
     expected = {name.removeprefix(own_prefix): tensor for name, tensor in own.items()}
     found = {name.removeprefix(their_prefix): tensor for name, tensor in weights.backbone.items()}
     behind = _left_behind(found, expected)
-    taken = {name: tensor for name, tensor in found.items() if name not in behind}
-    taken |= {name: tensor for name, tensor in expected.items() if name.endswith(COUNTER) and name not in found}
+    taken = {name: tensor for name, tensor in found.items() if name not in behind and not name.endswith(COUNTER)}
+    taken |= {name: found.get(name, tensor) for name, tensor in expected.items() if name.endswith(COUNTER)}
     channels = _fit_first_convolution(_first_convolution(backbone, own_prefix), taken, expected)
     if odd := _differences(_shapes(taken), _shapes(expected)):
         raise ValueError(_misfit(weights.source, looks_like(_shapes(found)), looks_like(_shapes(expected)), odd))
@@ -84,7 +84,7 @@ def adapted(weight: Tensor, channels: int) -> Tensor:
 
 
 def _left_behind(found: StateDict, expected: StateDict) -> list[str]:
-    """Tensors that a backbone without them may leave in the file: they are behind its last map, or count batches."""
+    """Tensors that a backbone without them may leave in the file: they are behind its last map."""
     last: dict[str, int] = {}
     for stage in filter(None, map(STAGE.match, expected)):
         last[stage[1]] = max(int(stage[2]), last.get(stage[1], 0))
@@ -92,7 +92,7 @@ def _left_behind(found: StateDict, expected: StateDict) -> list[str]:
     def may_stay(name: str) -> bool:
         stage = STAGE.match(name)
         cut_off = stage is not None and int(stage[2]) > last.get(stage[1], int(stage[2]))
-        return cut_off or is_head(name) or name.split(".")[0] in LAST_LAYERS or name.endswith(COUNTER)
+        return cut_off or is_head(name) or name.split(".")[0] in LAST_LAYERS
 
     return [name for name in found if name not in expected and may_stay(name)]
 

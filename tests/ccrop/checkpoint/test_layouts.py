@@ -106,6 +106,13 @@ LAYOUTS = {  # content of a file, where its backbone lies, whether the classifie
         "student, module.backbone.",
         False,
     ),
+    "byol-pytorch": (
+        lambda s: under("online_encoder.net.", s)
+        | under("online_encoder.projector.net.", HEAD)
+        | under("target_encoder.net.", {name: tensor + 1 for name, tensor in s.items()}),
+        "online_encoder.net.",
+        True,
+    ),
     "Barlow Twins": (
         lambda s: dict(model=under("module.backbone.", headless(s)) | under("module.projector.", HEAD)),
         "model, module.backbone.",
