@@ -54,7 +54,6 @@ def test_pretraining_and_fine_tuning(tmp_path: Path, monkeypatch, channels: int,
     ]  # fmt: skip
     if "region" in config:
         options += [
-            "model.in_channels=112",  # of strides 8, 16 and 32
             "default_hooks.roi_knn.min_queries=1",
             "train_dataloader.dataset.pipeline.0.crop.side=48",
         ]

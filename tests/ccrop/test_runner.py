@@ -36,7 +36,6 @@ def test_the_config_that_a_run_leaves_is_whole_whatever_the_program_changed(demo
 SMALL = {  # sizes that pretrain an epoch on the CPU in a second
     "model.backbone.base_channels": 8,
     "model.backbone.stem_channels": 8,
-    "model.in_channels": 64,
     "model.channels": 32,
     "model.bottleneck": 8,
     "train_dataloader.dataset.pipeline.0.size": 32,
