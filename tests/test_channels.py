@@ -12,11 +12,11 @@ import train
 from jobs import ROOT, TINY
 from PIL import Image
 
-DETECTOR = ROOT / "projects/detection_transfer/configs/fcos_r18_fpn_demo.py"
+DETECTOR = ROOT / "projects/detection_transfer/configs/tiles_r10.py"
 NARROW = (
     *("model.backbone.base_channels=8", "model.backbone.stem_channels=8", "model.neck.in_channels=[8,16,32]"),
-    *("train_dataloader.num_workers=0", "test_dataloader.num_workers=0"),
-    *("train_dataloader.dataset.pipeline.3.crop_size=(64,64)", "test_dataloader.dataset.pipeline.1.scale=(128,128)"),
+    *("model.backbone.depth=18", "train_dataloader.num_workers=0", "test_dataloader.num_workers=0"),
+    *("train_dataloader.dataset.pipeline.2.size=32", "train_dataloader.batch_size=8"),
 )
 
 

@@ -15,7 +15,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from ccrop.checkpoint import RANDOM, Normalization, starting_weights
 from ccrop.compat.mmdet_positions import keep_positions
 from ccrop.datasets import MissingData
-from ccrop.runner import dicts_of, read_config
+from ccrop.runner import dicts_of, one_a_channel, read_config
 from ccrop.transfer import CORE_SECONDS, IMAGENET, Transfer, build_runner, train
 from projects.detection_transfer.clusters import use_clusters
 from projects.detection_transfer.data import settle_coco, use_labels
@@ -111,10 +111,11 @@ def finetune(
 
 def expect(config: Config, normalization: Normalization | None) -> Normalization:
     """Normalize images as weights expect it, where that is known; how they are normalized then."""
-    preprocessor = config.model.data_preprocessor
+    preprocessor, rgb = config.model.data_preprocessor, config.get("channels", 3) == 3
     if normalization is not None:
-        scaled = {name: [255 * value for value in values] for name, values in normalization._asdict().items()}
-        preprocessor.update(**scaled, bgr_to_rgb=True)
+        for name, values in normalization._asdict().items():  # mmdet takes three values, or one for all channels
+            preprocessor[name] = [255 * value for value in (values if rgb else one_a_channel(values, 1))]
+        preprocessor.bgr_to_rgb = rgb
     order = 1 if preprocessor.get("bgr_to_rgb") else -1
     return Normalization(
         *(tuple(value / 255 for value in preprocessor[name][::order]) for name in Normalization._fields)

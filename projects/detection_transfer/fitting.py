@@ -63,7 +63,8 @@ def check_strides(detector: nn.Module) -> None:
     """
     for head, expected in head_strides(detector).items():
         size = getattr(detector.backbone, "image_size", None) or (4 * max(expected),) * 2
-        blank = torch.zeros(1, 3, *size, device=next(detector.parameters()).device)
+        stem = next(module for module in detector.backbone.modules() if isinstance(module, nn.Conv2d))
+        blank = torch.zeros(1, stem.in_channels, *size, device=stem.weight.device)
         with evaluated(detector):
             maps = detector.extract_feat(blank)
         found = [round(size[0] / level.shape[2]) for level in maps]

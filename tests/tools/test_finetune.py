@@ -7,7 +7,7 @@ import pytest
 import torch
 from jobs import ROOT, call, run, tool
 
-CONFIG = ROOT / "projects/detection_transfer/configs/faster-rcnn_r18_fpn_demo.py"
+CONFIG = ROOT / "tests/projects/detection_transfer/configs/faster-rcnn_tiny.py"
 NARROW = (
     *("--cfg-options", "model.backbone.base_channels=8", "model.backbone.stem_channels=8"),
     *("train_dataloader.num_workers=0", "test_dataloader.num_workers=0"),

@@ -99,15 +99,18 @@ class DenseHead(BaseModule):
         self.tower = nn.Sequential(
             *(ConvModule(before, after, 3, padding=1, norm_cfg=dict(type="BN")) for before, after in pairwise(channels))
         )
-        # one convolution for both, because one of few output channels leaves the vector units idle
-        self.predictor = nn.Conv2d(channels[-1], num_classes + 4, 3, padding=1)
-        nn.init.normal_(self.predictor.weight, std=0.01)
-        nn.init.zeros_(self.predictor.bias)
-        nn.init.constant_(self.predictor.bias[:num_classes], math.log(PRIOR / (1 - PRIOR)))
+        self.classifier = nn.Conv2d(channels[-1], num_classes, 3, padding=1)
+        self.regressor = nn.Conv2d(channels[-1], 4, 3, padding=1)
+        for layer, bias in ((self.classifier, math.log(PRIOR / (1 - PRIOR))), (self.regressor, 0.0)):
+            nn.init.normal_(layer.weight, std=0.01)
+            nn.init.constant_(layer.bias, bias)
 
     def forward(self, maps: Sequence[Tensor]) -> tuple[Tensor, Tensor, Cells]:
         """Logits ``(N, P, K)``, boxes ``(N, P, 4)`` in pixels, and the cells of all levels ``(N, C, h, w)``."""
-        predicted = [self.predictor(self.tower(level)).float() for level in maps]
+        # as one convolution: those of few output channels leave vector units idle
+        layers = (self.classifier, self.regressor)
+        weight, bias = (torch.cat([getattr(layer, name) for layer in layers]) for name in ("weight", "bias"))
+        predicted = [F.conv2d(self.tower(level), weight, bias, padding=1).float() for level in maps]
         cells = cells_of([level.shape[2:] for level in predicted], self.strides, self.ranges, predicted[0].device)
         flat = torch.cat([level.flatten(2) for level in predicted], dim=2).transpose(1, 2)
         logits, sides = flat.split([self.num_classes, 4], dim=2)
@@ -119,7 +122,8 @@ class DenseHead(BaseModule):
         """``loss_cls`` and ``loss_bbox`` of a batch."""
         logits, boxes, cells = self(maps)
         objects, labels, exists = padded([each.gt_instances for each in samples])
-        ignored, _, to_ignore = padded([each.ignored_instances for each in samples])
+        nothing = InstanceData(bboxes=objects.new_zeros(0, 4), labels=labels.new_zeros(0))
+        ignored, _, to_ignore = padded([each.get("ignored_instances", nothing) for each in samples])
         owner = assign(cells, objects, exists, self.radius)
         positive = owner >= 0
         own = owner.clamp(min=0)

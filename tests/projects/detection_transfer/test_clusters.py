@@ -12,7 +12,7 @@ from ccrop.datasets import CocoImages
 from projects.detection_transfer.clusters import cluster_annotations, use_clusters
 from projects.detection_transfer.finetune import finetune, load_config
 
-CONFIG = ROOT / "projects/detection_transfer/configs/fcos_r18_fpn_demo.py"
+CONFIG = ROOT / "projects/detection_transfer/configs/tiles_r10.py"
 NARROW = {
     "model.backbone.base_channels": 8,
     "model.backbone.stem_channels": 8,
@@ -97,7 +97,7 @@ def test_a_detector_of_clusters_hands_all_but_its_classifier_to_one_of_categorie
     same = {
         name for name in weights if after[name].shape == before[name].shape and torch.equal(after[name], before[name])
     }
-    assert set(weights) - same == {"bbox_head.conv_cls.weight", "bbox_head.conv_cls.bias"}
-    assert len(after["bbox_head.conv_cls.bias"]) == config.model.bbox_head.num_classes > 1
+    assert set(weights) - same == {"bbox_head.classifier.weight", "bbox_head.classifier.bias"}
+    assert len(after["bbox_head.classifier.bias"]) == config.model.bbox_head.num_classes > 1
     log = next(Path("second").glob("*/*.log")).read_text()
-    assert "tensors of neck and heads too, not bbox_head.conv_cls.bias, bbox_head.conv_cls.weight, which are of" in log
+    assert "of neck and heads too, not bbox_head.classifier.bias, bbox_head.classifier.weight, which are of" in log

@@ -8,7 +8,7 @@ import pytest
 from jobs import ROOT, call, script
 
 PROJECT = ROOT / "projects/detection_transfer"
-CONFIG = PROJECT / "configs/faster-rcnn_r18_fpn_demo.py"
+CONFIG = ROOT / "tests/projects/detection_transfer/configs/faster-rcnn_tiny.py"
 COMPARE, DRAW = PROJECT / "compare.py", PROJECT / "draw.py"
 NARROW = (
     *("model.backbone.base_channels=8", "model.backbone.stem_channels=8"),

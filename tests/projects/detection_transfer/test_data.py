@@ -14,7 +14,8 @@ from ccrop.transfer import drawn_share, set_iterations
 from projects.detection_transfer.data import use_labels
 from projects.detection_transfer.finetune import finetune, load_config
 
-CONFIG = ROOT / "projects/detection_transfer/configs/faster-rcnn_r18_fpn_demo.py"
+CONFIG = ROOT / "tests/projects/detection_transfer/configs/faster-rcnn_tiny.py"
+CONFIGS = ROOT / "projects/detection_transfer/configs"
 
 
 def test_config_knows_the_sets_categories_and_files(demo_root):
@@ -134,7 +135,7 @@ def test_voc_by_mmdets_own_loader(tmp_path):
         "train_dataloader.dataset.datasets.1.pipeline.2.scale": [(128, 96), (128, 96)],
         "test_dataloader.dataset.pipeline.1.scale": (128, 96),
     }
-    config = load_config(CONFIG.with_name("faster-rcnn_r50_fpn_1x_voc.py"), voc_root(tmp_path / "VOCdevkit"), narrow)
+    config = load_config(CONFIGS / "faster-rcnn_r50_fpn_1x_voc.py", voc_root(tmp_path / "VOCdevkit"), narrow)
     set_iterations(config, 1)
     figures = finetune(config, "random", tmp_path / "work_dir")
     assert 0 <= figures["AP_S"] <= 1  # one of the two objects is small
@@ -146,7 +147,7 @@ def test_voc_by_mmdets_own_loader(tmp_path):
 
 def test_tiles_recipe_trains_and_tests(demo_root: Path, tmp_path: Path):
     options = {"train_dataloader.batch_size": 8, "test_dataloader.dataset.indices": 4, "model.test_cfg.tile": 256}
-    config = load_config(CONFIG.with_name("tiles_r10.py"), demo_root, options)
+    config = load_config(CONFIGS / "tiles_r10.py", demo_root, options)
     set_iterations(config, 4)
     figures = finetune(config, "random", tmp_path / "work_dir")
     assert 0 <= figures["AP50"] <= 1
