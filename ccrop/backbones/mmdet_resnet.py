@@ -51,9 +51,9 @@ class ResNet(LevelChoice, _MMDetResNet):
     ) -> None:
         if depth not in self.arch_settings:
             raise ValueError(f"depth of a ResNet must be one of {', '.join(map(str, self.arch_settings))}; got {depth}")
-        last = (num_stages - 1,)
+        chosen = (num_stages - 1,) if out_indices is None else out_indices
         settings = dict(norm_eval=False) | kwargs
-        settings["out_indices"] = checked_indices(out_indices or last, num_stages, f"a ResNet-{depth}")
+        settings["out_indices"] = checked_indices(chosen, num_stages, f"a ResNet-{depth}")
         super().__init__(depth, in_channels=in_channels, num_stages=num_stages, **settings)
         self.in_channels = in_channels
         self.levels = tuple(

@@ -38,7 +38,7 @@ BACKBONES = {
         [(8, 4), (16, 8), (32, 16), (64, 32)],
     ),
     "EfficientNet-Lite0": (
-        lambda: TimmBackbone("tf_efficientnet_lite0", channel_multiplier=0.5),
+        lambda: TimmBackbone("tf_efficientnet_lite0"),
         [(24, 4), (40, 8), (112, 16), (320, 32)],
     ),
     "ConvNeXt": (

@@ -43,7 +43,7 @@ def test_it_is_built_to_train(images: Tensor):
     ("name", "message"),
     [
         ("vit_b_32", "vit_b_32 has tokens inside and no feature maps: use timm's"),
-        ("inception_v3", "no feature map of stride 32: use timm's"),
+        ("squeezenet1_1", "no feature map of stride 32: use timm's"),
     ],
 )
 def test_networks_without_maps_are_named(name: str, message: str):
