@@ -1,6 +1,7 @@
 """Data that several tests read, and what keeps tests from meeting each other."""
 
 import fcntl
+import gc
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +12,12 @@ import torch
 from jobs import Once, fresh_mmengine
 
 from ccrop.datasets.demo import make_demo_set
+
+
+def pytest_collection_finish() -> None:
+    """Whenever a data set of MMEngine is built, garbage is collected: not among all that the imports have left."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True, scope="session")

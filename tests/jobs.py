@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import multiprocessing
 import os
 import runpy
 import subprocess
@@ -15,6 +16,7 @@ import pytest
 import torch
 from mmengine.logging import MMLogger
 from mmengine.utils import ManagerMixin
+from torch.multiprocessing import start_processes
 
 Once = Callable[[str, Callable[[Path], None]], Path]
 ROOT = Path(__file__).resolve().parents[1]
@@ -82,6 +84,15 @@ def call(command: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
             traceback.print_exc()
             code = 1
     return subprocess.CompletedProcess(command, code, output.getvalue())
+
+
+def two_processes(function: Callable[..., None], *arguments: object) -> None:
+    """Run ``function(rank, *arguments)`` as two processes at once.
+
+    They come from a server that has imported what is slow, once for all tests of this process.
+    """
+    multiprocessing.set_forkserver_preload(["ccrop.backbones.mmdet_resnet"])
+    start_processes(function, arguments, nprocs=2, start_method="forkserver")
 
 
 @contextlib.contextmanager

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-import matplotlib
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -58,6 +57,8 @@ def image_panels(
         views: ``(V, 4)`` left, top, right, bottom in pixels of the image.
         shown: V views ``(H, W, 3)``.
     """
+    import matplotlib  # takes half a second, which only runs that draw should wait for
+
     marked = _fit(image)
     heat = Image.fromarray(np.ascontiguousarray(heatmap, dtype=np.float32)).resize(marked.size, _BILINEAR)
     colours = matplotlib.colormaps["turbo"](np.asarray(heat), bytes=True)[..., :3]

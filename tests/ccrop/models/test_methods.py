@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from jobs import two_processes
 from methods import METHODS, build, train, two_views
 from torch import Tensor, nn
 from torch import distributed as dist
-from torch import multiprocessing as mp
 
 from ccrop.evaluation import effective_rank, embedding_std
 from ccrop.models import RegionPairs, Siamese
@@ -143,7 +143,7 @@ def _rank(rank: int, folder: str) -> None:
 def ranks(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, dict[str, Tensor]]]:
     """What each of two processes found, by method."""
     folder = tmp_path_factory.mktemp("ranks")
-    mp.spawn(_rank, args=(str(folder),), nprocs=2)
+    two_processes(_rank, str(folder))
     return [torch.load(folder / f"{rank}.pt") for rank in range(2)]
 
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 import torch
+from jobs import two_processes
 from torch import distributed as dist
-from torch import multiprocessing as mp
 from torch import nn
 
 from ccrop.backbones import ResNet
@@ -102,7 +102,7 @@ def _half(rank: int, folder: str) -> None:
 
 
 def test_two_processes_have_the_loss_and_the_gradients_of_one(tmp_path: Path):
-    mp.spawn(_half, args=(str(tmp_path),), nprocs=2)
+    two_processes(_half, str(tmp_path))
     found = [torch.load(tmp_path / f"{rank}.pt") for rank in range(2)]
     z1, z2 = (z.requires_grad_() for z in vectors(num=6))
     loss = nt_xent(z1, z2)
