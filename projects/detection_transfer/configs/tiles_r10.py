@@ -1,4 +1,4 @@
-"""Small objects on two CPU cores: 128 px tiles at the images' own scale, three of four around an object.
+"""Small objects on two CPU cores: 128 px tiles at the images' own scale, half of them around an object.
 
 One map of stride 4, and a head whose targets are found for a whole batch at once.
 """
@@ -32,7 +32,7 @@ model = dict(
 train_pipeline = [
     dict(type="KeptImage"),
     dict(type="LoadAnnotations", with_bbox=True, box_type=None),
-    dict(type="ObjectTile", size=128, object_prob=0.75, mirror=(0.5, 0.5)),
+    dict(type="ObjectTile", size=128, object_prob=0.5, mirror=(0.5, 0.5)),
     dict(type="RandomLevels"),
 ]
 test_pipeline = [
