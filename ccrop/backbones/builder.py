@@ -10,7 +10,7 @@ from ccrop.backbones.contract import Backbone, unknown_name
 from ccrop.backbones.module_backbone import ModuleBackbone
 
 CLASSES = dict(timm="TimmBackbone", torchvision="TorchvisionBackbone", mmdet="ResNet")
-RESNETS = [f"resnet{depth}" for depth in (18, 34, 50, 101, 152)]
+RESNETS = [f"resnet{depth}" for depth in (10, 18, 34, 50, 101, 152)]
 
 
 BackboneLike = str | Mapping[str, Any] | nn.Module

@@ -32,7 +32,7 @@ def replace_backbone(config: Config, name: str) -> None:
     given = listed(after.levels[index].stride for index in indices)
     config.notes = [f"Backbone {name} gives maps of stride {given}, the config's of {listed(before.strides)}"]
     if after.mean is not None:
-        scaled = {key: [255 * value for value in getattr(after, key)] for key in ("mean", "std")}
+        scaled = {key: [round(255 * value, 3) for value in getattr(after, key)] for key in ("mean", "std")}
         config.model.data_preprocessor.update(**scaled, bgr_to_rgb=True)
         config.notes.append(
             f"Images are normalized by mean {listed(scaled['mean'])} and std {listed(scaled['std'])}, as published "

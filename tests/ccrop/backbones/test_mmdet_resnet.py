@@ -22,6 +22,13 @@ def test_depths(cls, depth, blocks, expansion):
     assert features.shape[1] == 32 * expansion
 
 
+def test_resnet10_has_one_block_of_two_convolutions_a_stage():
+    backbone = ResNet(10, base_channels=8, stem_channels=8)
+    assert [len(getattr(backbone, f"layer{stage}")) for stage in (1, 2, 3, 4)] == [1] * 4
+    convolutions = [name for name, module in backbone.named_modules() if isinstance(module, nn.Conv2d)]
+    assert len([name for name in convolutions if "downsample" not in name]) == 9  # the tenth layer is the classifier
+
+
 def test_resnet18_gives_512_channels_at_stride_32():
     model = ResNet(18)
     (features,) = model(torch.randn(2, 3, 64, 96))
