@@ -370,12 +370,17 @@ def build_runner(
 
 
 def expect(config: Config, normalization: Normalization | None) -> Normalization | None:
-    """Normalize images as weights expect it, where that is known; how they are normalized then, None for sweeps."""
+    """Normalize images as weights expect it, where that is known; how they are normalized then, None for sweeps.
+
+    Images of other channels than the weights' get the mean over these, see :func:`one_a_channel`.
+    """
     preprocessor = config.model.get("data_preprocessor")
     if preprocessor is None:
         return None
     if normalization is not None:
-        preprocessor.update(normalization._asdict())
+        channels = config.get("channels", 3)
+        preprocessor.update(mean=one_a_channel(normalization.mean, channels))
+        preprocessor.update(std=one_a_channel(normalization.std, channels))
     return Normalization(
         tuple(preprocessor.get("mean", IMAGENET_MEAN)), tuple(preprocessor.get("std", IMAGENET_STD))
     )

@@ -165,6 +165,6 @@ def _misfit(source: str, theirs: str | None, ours: str | None, odd: dict[str, li
     )
     return (
         f"{source} does not fit the backbone, and nothing was loaded: the file holds {theirs or 'an unknown network'}, "
-        f"the backbone is {ours or 'another'}. Set model.backbone to the network of the file, or name other weights."
-        + "".join(lists)
+        f"the backbone is {ours or 'another'}. Name other weights, or build the file's network by --backbone or "
+        "model.backbone." + "".join(lists)
     )

@@ -20,10 +20,19 @@ class StartDistillation(nn.Module):
         backbone: see :class:`ccrop.backbones.Backbone`; is copied.
         level: which of its maps; GFM takes that of the last stage but one.
         weight: beside the method's loss, 1 in GFM.
+
+    Raises:
+        ValueError: the backbone gives no such map.
     """
 
     def __init__(self, backbone: nn.Module, level: int = -2, weight: float = 1.0) -> None:
         super().__init__()
+        maps = len(backbone.channels)
+        if not -maps <= level < maps:
+            raise ValueError(
+                f"the start is compared at map {level}, but the backbone gives {maps}: set model.distillation.level, "
+                "-1 for the last map"
+            )
         channels = backbone.channels[level]
         self.start = copy.deepcopy(backbone).requires_grad_(False).eval()
         self.projector = nn.Conv2d(channels, channels, 1)

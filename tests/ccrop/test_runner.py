@@ -17,7 +17,7 @@ from torch import Tensor
 from ccrop.checkpoint import Normalization
 from ccrop.models.preprocessor import IMAGENET_STD
 from ccrop.optim import AutocastOptimWrapper, PredictorGroups
-from ccrop.runner import build_runner, config_beside, load_config, load_pretrained, one_a_channel
+from ccrop.runner import build_runner, config_beside, expect, load_config, load_pretrained, one_a_channel
 from ccrop.views import ReferenceAugmentation
 
 
@@ -103,6 +103,16 @@ def test_images_are_normalized_as_weights_expect_also_when_the_run_is_resumed(de
     config, model = load_pretrained(tmp_path / "third/epoch_2.pth")
     assert tuple(config.model.data_preprocessor.mean) == GREY.mean
     assert model.data_preprocessor.std.flatten().tolist() == list(GREY.std)
+
+
+@pytest.mark.parametrize(("channels", "mean"), [(3, (0.2, 0.4, 0.9)), (1, (0.5,)), (4, (0.5,) * 4)])
+def test_images_of_other_channels_are_normalized_by_the_mean_over_the_weights(
+    channels: int, mean: tuple[float, ...], demo_root: Path
+):
+    config = load_config(ROOT / "configs/simsiam_ccrop_demo.py", demo_root, {"channels": channels})
+    expected = Normalization((0.2, 0.4, 0.9), (0.25,) * 3)
+    assert expect(config, expected) == (pytest.approx(mean), (0.25,) * channels)
+    assert expect(config, None) == (pytest.approx(mean), (0.25,) * channels)
 
 
 @pytest.mark.parametrize("load_from", [True, False])

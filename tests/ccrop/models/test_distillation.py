@@ -55,6 +55,11 @@ def test_at_first_nothing_is_pulled():
     assert all(parameter.grad.abs().max() < 1e-3 for parameter in backbone.parameters())
 
 
+def test_a_map_that_the_backbone_does_not_give_is_an_error():
+    with pytest.raises(ValueError, match=r"at map -3, but the backbone gives 2: set model\.distillation\.level"):
+        StartDistillation(TwoLevels(), level=-3)
+
+
 def test_what_was_compared_counts_once():
     distillation = StartDistillation(TwoLevels())
     maps = TwoLevels()(two_views(2)[0])
@@ -77,7 +82,8 @@ def test_any_method_learns_with_it_and_its_start_stays(method: str):
         (losses["loss"] + losses["loss_start"]).backward()
         optimizer.step()
     assert all(torch.equal(tensor, start[name]) for name, tensor in model.distillation.start.state_dict().items())
-    assert not torch.equal(model.backbone.stages[0][0].weight, model.distillation.start.stages[0][0].weight)
+    for now, then in zip(model.backbone.parameters(), model.distillation.start.parameters(), strict=True):
+        assert not torch.equal(now, then)
 
 
 def test_its_gradient_pulls_the_backbone_back():
