@@ -4,8 +4,9 @@ import difflib
 import inspect
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from types import FunctionType
 from typing import Any
@@ -20,13 +21,15 @@ from mmengine.registry import DATASETS, FUNCTIONS, MODELS
 from mmengine.runner import Runner
 from torch import nn
 
+from ccrop.backbones.replacement import replace_backbone
+from ccrop.backbones.unused import unused_weights
 from ccrop.compat.checkpoint import install_safe_checkpoints, load_checkpoint
-from ccrop.compat.distributed import init_distributed
+from ccrop.compat.distributed import init_distributed, with_synchronized_bn
 from ccrop.compat.workers import stop_workers
 from ccrop.datasets import MissingData
 from ccrop.datasets.demo import make_demo_set
 from ccrop.hooks.checkpoint import latest_checkpoint
-from ccrop.models import Siamese
+from ccrop.models import Siamese, ViewPreprocessor
 from ccrop.optim import AutocastOptimWrapper
 from ccrop.views import ReferenceAugmentation
 
@@ -59,7 +62,7 @@ def options_explained(options: Mapping[str, Any] | None) -> Iterator[None]:
 
 
 class BriefRunner(Runner):
-    """MMEngine's runner with a log that begins with what a reader must know first, the config's ``headline``.
+    """MMEngine's runner with a log that begins with what a reader must know, the config's ``headline`` and ``notes``.
 
     The whole config is written to the work_dir and not to the log.
     """
@@ -67,7 +70,8 @@ class BriefRunner(Runner):
     def build_logger(self, *args: Any, **kwargs: Any) -> MMLogger:
         logger = super().build_logger(*args, **kwargs)
         logger.addFilter(lambda record: not any(note in record.getMessage() for note in INSIDE_MMENGINE))
-        logger.info(self.cfg.headline)
+        for line in (self.cfg.headline, *self.cfg.get("notes", ())):
+            logger.info(line)
         return logger
 
     def _log_env(self, env_cfg: dict[str, Any]) -> None:
@@ -101,6 +105,22 @@ class PretrainRunner(BriefRunner):
             auto_scale_lr = auto_scale_lr | dict(base_batch_size=auto_scale_lr["base_batch_size"] / batches)
         super().scale_lr(optim_wrapper, auto_scale_lr)
 
+    def wrap_model(self, model_wrapper_cfg: dict[str, Any] | None, model: nn.Module) -> nn.Module:
+        """DDP learns which weights of an image's backbone get no gradient, for it would wait for one."""
+        if not self.distributed:
+            return super().wrap_model(model_wrapper_cfg, model)
+        sync_bn = self.cfg.get("sync_bn")
+        if sync_bn == "torch":
+            model = with_synchronized_bn(model)
+            self.cfg.sync_bn = None  # done
+        if isinstance(model.data_preprocessor, ViewPreprocessor):
+            self.cfg.find_unused_parameters = bool(unused_weights(model.backbone))
+        if model_wrapper_cfg is not None:
+            model_wrapper_cfg.setdefault("find_unused_parameters", self.cfg.get("find_unused_parameters", False))
+        wrapped = super().wrap_model(model_wrapper_cfg, model)
+        self.cfg.sync_bn = sync_bn
+        return wrapped
+
     def train(self) -> nn.Module:
         model = super().train()
         stop_workers(self.train_dataloader)
@@ -108,7 +128,9 @@ class PretrainRunner(BriefRunner):
         return model
 
 
-def read_config(path: str | Path, options: dict[str, Any] | None = None) -> Config:
+def read_config(
+    path: str | Path, options: dict[str, Any] | None = None, change: Callable[[Config], None] | None = None
+) -> Config:
     """A config file, and the command line's options over it.
 
     MMEngine's runner passes over settings that it does not know, and a misspelt option with them.
@@ -116,6 +138,7 @@ def read_config(path: str | Path, options: dict[str, Any] | None = None) -> Conf
     Args:
         path: a config file.
         options: dotted keys and values.
+        change: what is done to the file's settings before the options are laid over them.
 
     Raises:
         FileNotFoundError: there is no such config.
@@ -131,11 +154,18 @@ def read_config(path: str | Path, options: dict[str, Any] | None = None) -> Conf
             close = difflib.get_close_matches(name, known, n=1)
             advice = f"did you mean {close[0]}?" if close else f"it has {', '.join(sorted(config))}"
             raise UnknownOption(f"{path} has no {name}, of the option {option}: {advice}")
+    if change is not None:
+        change(config)
     config.merge_from_dict(options or {})
     return config
 
 
-def load_config(path: str | Path, data_root: str | Path | None = None, options: dict[str, Any] | None = None) -> Config:
+def load_config(
+    path: str | Path,
+    data_root: str | Path | None = None,
+    options: dict[str, Any] | None = None,
+    backbone: str | None = None,
+) -> Config:
     """Read a config and settle what it trains on.
 
     The root is ``data_root``, or what the config names, or the config's ``default_data_root`` where that exists.
@@ -146,13 +176,16 @@ def load_config(path: str | Path, data_root: str | Path | None = None, options: 
         path: a config file.
         data_root: the root that the command line names.
         options: dotted keys and values over those of the config.
+        backbone: takes the place of the config's, see :func:`ccrop.backbones.replacement.replace_backbone`.
 
     Raises:
         MissingData: the named root does not exist, or none is named and there is no demo.
         FileNotFoundError, UnknownOption: see :func:`read_config`.
+        ValueError: there is no such backbone, or the config's model takes no images.
     """
     path = Path(path)
-    config = read_config(path, options)
+    change = None if backbone is None else partial(replace_backbone, name=backbone)
+    config = read_config(path, options, change)
     named = data_root or config.get("data_root")
     default = config.get("default_data_root")
     if named is not None:
@@ -162,7 +195,7 @@ def load_config(path: str | Path, data_root: str | Path | None = None, options: 
     elif default is not None and Path(default).exists():
         root, demo = Path(default), False
     elif "demo" in config:
-        config = read_config(path.parent / config.demo, options)
+        config = read_config(path.parent / config.demo, options, change)
         root, demo = Path(config.get("demo_set", DEMO_SET)["root"]), True
     else:
         where = f"{default} does not exist" if default else "this config has no default place"
@@ -192,13 +225,14 @@ def load_pretrained(
     data_root: str | Path | None = None,
     options: dict[str, Any] | None = None,
     seed: int = 0,
+    backbone: str | None = None,
 ) -> tuple[Config, Siamese]:
     """The config of a pretraining run and its model in eval mode, on the CPU.
 
     Args:
         checkpoint: of the run; None for the weights that a run with ``seed`` starts from.
         config: by default the one that the run left beside the checkpoint.
-        data_root, options: see :func:`load_config`.
+        data_root, options, backbone: see :func:`load_config`.
 
     Raises:
         FileNotFoundError: there is no such checkpoint, no such config, or not exactly one beside the checkpoint.
@@ -210,7 +244,7 @@ def load_pretrained(
         raise ValueError("name a checkpoint, or a config for untrained weights")
     state = None if checkpoint is None else load_checkpoint(checkpoint)
     config_file = Path(config) if config is not None else config_beside(Path(checkpoint))
-    settings = load_config(config_file, data_root, options)
+    settings = load_config(config_file, data_root, options, backbone)
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
         model = MODELS.build(settings.model)

@@ -11,7 +11,6 @@ TINY = (
     "model.backbone.depth=18",
     "model.backbone.base_channels=8",
     "model.backbone.stem_channels=8",
-    "model.in_channels=64",
     "model.channels=64",
     "model.bottleneck=16",
     "train_dataloader.dataset.pipeline.0.size=32",

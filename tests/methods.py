@@ -41,7 +41,7 @@ def build(name: str, **settings) -> Siamese:
     """A method by its name in the configs, always with the same weights."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        return METHODS[name](dict(type=TwoLevels), **dict(in_channels=16) | settings)
+        return METHODS[name](dict(type=TwoLevels), **settings)
 
 
 def two_views(num: int = 16, seed: int = 0) -> list[Tensor]:

@@ -9,9 +9,10 @@ import pytest
 import torch
 from torch.testing import assert_close
 
+from ccrop.backbones import ResNet
 from ccrop.localization import MultiObject, SingleObject, feature_heatmap
 from ccrop.localization.gaussian import center_heatmaps
-from ccrop.models import RegionPairs, ResNet, SimSiam, ViewPreprocessor
+from ccrop.models import RegionPairs, SimSiam, ViewPreprocessor
 from ccrop.views import BetaCenters, GaussianCenters
 from projects.lidar_bev.grid import Grid
 from projects.lidar_bev.models.pillars import DynamicPillars
@@ -92,7 +93,6 @@ def test_a_step_of_training_never_waits(regions: dict | None):
     torch.manual_seed(0)
     model = SimSiam(
         dict(type=ResNet, depth=18, base_channels=8, stem_channels=8, out_indices=(1, 2, 3)),
-        in_channels=64 if regions is None else 16 + 32,
         channels=32,
         bottleneck=8,
         regions=regions,

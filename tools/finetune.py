@@ -16,6 +16,7 @@ from pathlib import Path
 
 from mmengine.config import Config, DictAction
 
+from ccrop.backbones.replacement import BACKBONE_HELP
 from ccrop.compat.checkpoint import UntrustedCheckpoint
 from ccrop.runner import options_explained
 from ccrop.transfer import LR_FACTORS, Transfer, set_iterations, set_learning_rate, share_of
@@ -37,7 +38,7 @@ def transfer_of(config: str | Path) -> Transfer:
 def finetuned(args: argparse.Namespace) -> str:
     """Search the rates where that is asked for, fine-tune, and give the figures in a line."""
     transfer = transfer_of(args.config)
-    config = transfer.load_config(args.config, args.data_root, args.cfg_options)
+    config = transfer.load_config(args.config, args.data_root, args.cfg_options, args.backbone)
     if args.iterations:
         set_iterations(config, args.iterations)
     work_dir = args.work_dir or Path("work_dirs", config.experiment)
@@ -59,6 +60,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("config", metavar="CONFIG", help="a detector's config in projects/*/configs/")
     parser.add_argument("--init", required=True, help="random, a ccrop checkpoint, or a state dict of torchvision's")
+    parser.add_argument("--backbone", metavar="NAME", help=BACKBONE_HELP)
     parser.add_argument("--data-root", help="the data set; by default the config's")
     parser.add_argument("--labels", type=share_of, default=1.0, metavar="SHARE", help="1%%, 10%%, ... (default: 100%%)")
     parser.add_argument("--seed", type=int, default=0, help="of examples, weights and batches (default: 0)")

@@ -2,6 +2,7 @@
 
 Example:
     python tools/train.py configs/simsiam_ccrop_coco.py --data-root data/coco
+    python tools/train.py configs/simsiam_ccrop_coco.py --data-root data/coco --backbone timm:convnext_tiny
 """
 
 import argparse
@@ -11,6 +12,7 @@ from collections.abc import Sequence
 import torch
 from mmengine.config import DictAction
 
+from ccrop.backbones.replacement import BACKBONE_HELP
 from ccrop.compat.checkpoint import UntrustedCheckpoint
 from ccrop.hooks.health import CollapseError
 from ccrop.hooks.unreadable import TooManyUnreadable
@@ -20,6 +22,7 @@ from ccrop.runner import build_runner, load_config, options_explained
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("config", metavar="CONFIG", help="a file of configs/")
+    parser.add_argument("--backbone", metavar="NAME", help=BACKBONE_HELP)
     parser.add_argument("--data-root", help="the data's folder; by default the config's, or the demo set without any")
     parser.add_argument("--work-dir", help="default: work_dirs/ and the config's name")
     parser.add_argument("--resume", nargs="?", const="auto", metavar="FILE", help="go on: from FILE, or the newest")
@@ -32,7 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.error("--amp fp16 needs a GPU; bf16 runs on the CPU too")
     try:
         with options_explained(args.cfg_options):
-            config = load_config(args.config, args.data_root, args.cfg_options)
+            config = load_config(args.config, args.data_root, args.cfg_options, args.backbone)
             build_runner(config, args.work_dir, args.resume, args.amp, args.seed, args.launcher).train()
     except (OSError, ValueError, UntrustedCheckpoint, CollapseError, TooManyUnreadable) as error:
         print(f"{parser.prog}: {error}", file=sys.stderr)

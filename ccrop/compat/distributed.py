@@ -4,6 +4,8 @@ from typing import Any
 
 import torch
 from mmengine.dist import init_dist
+from mmengine.model import convert_sync_batchnorm
+from torch import nn
 
 
 def init_distributed(launcher: str, dist_cfg: dict[str, Any]) -> None:
@@ -22,3 +24,15 @@ def init_distributed(launcher: str, dist_cfg: dict[str, Any]) -> None:
         torch.distributed.init_process_group("gloo")
     else:
         raise ValueError(f"launcher {launcher!r} needs GPUs; on CPUs start the processes with torchrun")
+
+
+def with_synchronized_bn(model: nn.Module) -> nn.Module:
+    """A model with SyncBN in the place of BN.
+
+    timm's networks have a BN with an activation in it, which MMEngine's conversion loses and timm's own keeps.
+    """
+    if not any(type(module).__module__.startswith("timm.") for module in model.modules()):
+        return convert_sync_batchnorm(model)
+    from timm.layers import convert_sync_batchnorm as convert  # only where timm is in use already
+
+    return convert(model)

@@ -1,5 +1,6 @@
 """kNN over the regions of whole images: the cheap stand-in for what a detector gains."""
 
+import math
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,8 +19,6 @@ from ccrop.datasets.coco import annotated_boxes, find_split
 from ccrop.evaluation.roi_knn import background_boxes, region_features, roi_knn_recall
 from ccrop.hooks.inference import evaluating
 from ccrop.models import Siamese
-
-COARSEST = 32
 
 
 class Regions(NamedTuple):
@@ -40,7 +39,7 @@ class Regions(NamedTuple):
 def annotated_regions(model: Siamese, root: str | Path, split: str, subset: int | None = None) -> Regions:
     """Features of all annotated boxes of a split, and of as many background boxes of the same sizes.
 
-    Images are looked at whole and at their own size, padded to a multiple of 32 px.
+    Images are looked at whole and at their own size, padded to a multiple of every stride that the backbone has.
 
     Args:
         model: in eval mode.
@@ -54,6 +53,7 @@ def annotated_regions(model: Siamese, root: str | Path, split: str, subset: int 
         raise MissingData(f"{root} annotates no object in split {split!r}")
     folder = Path(root, find_split(Path(root), split))
     device = next(model.parameters()).device
+    side = math.lcm(*(level.stride for level in model.backbone.levels))
     features: dict[int, list[Tensor]] = {}
     categories, areas = [], []
     for number in tqdm(spread(len(images), subset or len(images)), f"regions of {split}", leave=False, disable=None):
@@ -69,12 +69,12 @@ def annotated_regions(model: Siamese, root: str | Path, split: str, subset: int 
 
         prepared = model.data_preprocessor(dict(images=pixels))["images"]
         height, width = prepared.shape[2:]
-        padded = F.pad(prepared, (0, -width % COARSEST, 0, -height % COARSEST))
+        padded = F.pad(prepared, (0, -width % side, 0, -height % side))
         extent = torch.tensor([width / padded.shape[3], height / padded.shape[2]]).repeat(2)
         placed = (torch.from_numpy(boxes).float() * extent).to(device)
         maps = model.extract_feat(padded)
-        for level, found in zip(maps, region_features(maps, placed), strict=True):
-            features.setdefault(padded.shape[2] // level.shape[2], []).append(found.float())
+        for stride, found in zip(model.backbone.strides, region_features(maps, placed), strict=True):
+            features.setdefault(stride, []).append(found.float())
     return Regions(
         {stride: torch.cat(parts) for stride, parts in features.items()},
         torch.tensor(categories, device=device),

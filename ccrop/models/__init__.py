@@ -1,7 +1,4 @@
-"""Siamese methods, their heads, backbones and the preprocessor that runs where the model runs."""
-
-from importlib import import_module
-from typing import Any
+"""Siamese methods, their heads and the preprocessor that runs where the model runs."""
 
 from ccrop.models.ablation import SimSiamAblation
 from ccrop.models.byol import BYOL
@@ -21,8 +18,6 @@ __all__ = [
     "MoCo",
     "MoCoV3",
     "RegionPairs",
-    "ResNet",
-    "ResNetCIFAR",
     "Siamese",
     "SimCLR",
     "SimSiam",
@@ -31,10 +26,3 @@ __all__ = [
     "ViewPreprocessor",
     "gaussian_focal_loss",
 ]
-
-
-def __getattr__(name: str) -> Any:
-    """The ResNets, imported when they are asked for: they alone need mmdet."""
-    if name in ("ResNet", "ResNetCIFAR"):
-        return getattr(import_module("ccrop.models.resnet"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

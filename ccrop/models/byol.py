@@ -1,9 +1,11 @@
 """BYOL: Bootstrap Your Own Latent, A New Approach to Self-Supervised Learning (Grill et al., NeurIPS 2020)."""
 
+from functools import partial
 from typing import Any
 
 from torch import Tensor
 
+from ccrop.backbones import BackboneLike
 from ccrop.models import heads
 from ccrop.models.ema import MomentumSiamese, cosine_momentum
 from ccrop.models.siamese import Pool, average
@@ -27,7 +29,6 @@ class BYOL(MomentumSiamese):
 
     Args:
         backbone, kwargs: see :class:`ccrop.models.Siamese`.
-        in_channels: C of the backbone's coarsest level, or of all pooled levels of ``regions``.
         channels: hidden width of projector and predictor; 4096 in the paper.
         out_channels: d, width of projections and predictions; 256 in the paper.
         momentum: at the start; 0.996 in the paper for 1000 epochs, 0.99 for 300 and fewer.
@@ -35,14 +36,13 @@ class BYOL(MomentumSiamese):
 
     def __init__(
         self,
-        backbone: dict[str, Any],
-        in_channels: int,
+        backbone: BackboneLike,
         channels: int = 4096,
         out_channels: int = 256,
         momentum: float = 0.996,
         **kwargs: Any,
     ) -> None:
-        projector = heads.mlp(in_channels, channels, out_channels)
+        projector = partial(heads.mlp, channels=channels, out_channels=out_channels)
         super().__init__(backbone, projector, momentum, **kwargs)
         self.predictor = heads.predictor(out_channels, channels)
 

@@ -18,22 +18,35 @@ class CenterHeatmapLoss(nn.Module):
     where in a window something stands. A detector asks just that.
 
     Args:
-        in_channels: of the level.
+        in_channels: of the maps that the backbone gives.
         channels: of the hidden map.
-        level: of the backbone's maps.
+        level: which of these maps is looked at.
         weight: beside the method's loss.
         min_radius: of the Gaussians, in cells.
+
+    Raises:
+        ValueError: the backbone gives no such map.
     """
 
     def __init__(
-        self, in_channels: int, channels: int = 64, level: int = 0, weight: float = 1.0, min_radius: int = 2
+        self,
+        in_channels: Sequence[int],
+        channels: int = 64,
+        level: int = 0,
+        weight: float = 1.0,
+        min_radius: int = 2,
     ) -> None:
         super().__init__()
+        if not 0 <= level < len(in_channels):
+            raise ValueError(
+                f"the heatmap looks at map {level}, counted from 0, but the backbone gives {len(in_channels)}: set "
+                "model.regions.heatmap.level or model.backbone.out_indices"
+            )
         self.level = level
         self.weight = weight
         self.min_radius = min_radius
         self.head = nn.Sequential(
-            nn.Conv2d(in_channels, channels, 3, padding=1, bias=False),
+            nn.Conv2d(in_channels[level], channels, 3, padding=1, bias=False),
             nn.BatchNorm2d(channels),
             nn.ReLU(inplace=True),
             nn.Conv2d(channels, 1, 3, padding=1),

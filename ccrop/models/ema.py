@@ -2,12 +2,14 @@
 
 import copy
 import math
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
+from ccrop.backbones import BackboneLike
 from ccrop.models.siamese import Pool, Siamese
 
 
@@ -27,24 +29,24 @@ class MomentumSiamese(Siamese):
     running statistics; only weights follow. Subclasses call :meth:`follow` in :meth:`after_step`.
 
     Args:
-        projector: head of the online network; the target gets a copy.
+        projector: makes the head of the online network, of the number of its input channels; the target gets a copy.
         momentum: share of the target's weights that a step keeps.
         backbone, kwargs: see :class:`ccrop.models.Siamese`.
     """
 
     def __init__(
         self,
-        backbone: dict[str, Any],
-        projector: nn.Module,
+        backbone: BackboneLike,
+        projector: Callable[[int], nn.Module],
         momentum: float,
         **kwargs: Any,
     ) -> None:
         super().__init__(backbone, **kwargs)
         if not 0 <= momentum <= 1:
             raise ValueError(f"momentum must lie in [0, 1], got {momentum}")
-        self.projector = projector
+        self.projector = projector(self.in_channels)
         self.momentum = momentum
-        online = dict(backbone=self.backbone, projector=projector)
+        online = dict(backbone=self.backbone, projector=self.projector)
         self.target = nn.ModuleDict(copy.deepcopy(online)).requires_grad_(False)
 
     def init_weights(self) -> None:

@@ -1,5 +1,6 @@
 """MoCo: Momentum Contrast for Unsupervised Visual Representation Learning (He et al., CVPR 2020), v1 and v2."""
 
+from functools import partial
 from typing import Any
 
 import torch
@@ -7,6 +8,7 @@ import torch.nn.functional as F
 from mmengine.dist import all_gather, broadcast, get_rank, get_world_size
 from torch import Tensor, nn
 
+from ccrop.backbones import BackboneLike
 from ccrop.models import heads
 from ccrop.models.ema import MomentumSiamese
 from ccrop.models.queue import Queue
@@ -52,7 +54,6 @@ class MoCo(MomentumSiamese):
 
     Args:
         backbone, kwargs: see :class:`ccrop.models.Siamese`.
-        in_channels: C of the backbone's coarsest level, or of all pooled levels of ``regions``.
         channels: hidden width of the head, 2048 in v2; v1 has no hidden layer.
         out_channels: d, width of queries and keys; 128 in the papers.
         num_layers: layers of the head: 1 in v1, 2 in v2.
@@ -63,8 +64,7 @@ class MoCo(MomentumSiamese):
 
     def __init__(
         self,
-        backbone: dict[str, Any],
-        in_channels: int,
+        backbone: BackboneLike,
         channels: int = 2048,
         out_channels: int = 128,
         num_layers: int = 2,
@@ -73,7 +73,9 @@ class MoCo(MomentumSiamese):
         temperature: float = 0.2,
         **kwargs: Any,
     ) -> None:
-        projector = heads.without_bn(in_channels, channels, out_channels, num_layers)
+        projector = partial(
+            heads.without_bn, channels=channels, out_channels=out_channels, num_layers=num_layers
+        )
         super().__init__(backbone, projector, momentum, **kwargs)
         self.queue = Queue(queue_size, out_channels)
         self.temperature = temperature

@@ -1,5 +1,6 @@
 """MoCo v3: An Empirical Study of Training Self-Supervised Vision Transformers (Chen et al., ICCV 2021), for ResNets."""
 
+from functools import partial
 from typing import Any
 
 import torch
@@ -7,6 +8,7 @@ import torch.nn.functional as F
 from mmengine.dist import all_gather, get_rank
 from torch import Tensor
 
+from ccrop.backbones import BackboneLike
 from ccrop.models import heads
 from ccrop.models.ema import MomentumSiamese, cosine_momentum
 from ccrop.models.siamese import Pool, average
@@ -33,7 +35,6 @@ class MoCoV3(MomentumSiamese):
 
     Args:
         backbone, kwargs: see :class:`ccrop.models.Siamese`.
-        in_channels: C of the backbone's coarsest level, or of all pooled levels of ``regions``.
         channels: hidden width of projector and predictor; 4096 in the paper.
         out_channels: d, width of queries and keys; 256 in the paper.
         momentum: at the start; 0.99 in the paper.
@@ -42,15 +43,14 @@ class MoCoV3(MomentumSiamese):
 
     def __init__(
         self,
-        backbone: dict[str, Any],
-        in_channels: int,
+        backbone: BackboneLike,
         channels: int = 4096,
         out_channels: int = 256,
         momentum: float = 0.99,
         temperature: float = 1.0,
         **kwargs: Any,
     ) -> None:
-        projector = heads.projector(in_channels, channels, out_channels, num_layers=2)
+        projector = partial(heads.projector, channels=channels, out_channels=out_channels, num_layers=2)
         super().__init__(backbone, projector, momentum, **kwargs)
         self.predictor = heads.predictor(out_channels, channels)
         self.temperature = temperature

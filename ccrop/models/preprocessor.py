@@ -8,11 +8,10 @@ import torch
 from mmengine.model import BaseDataPreprocessor
 from torch import Tensor
 
+from ccrop.backbones.contract import IMAGENET_MEAN, IMAGENET_STD
 from ccrop.models import photometric
 from ccrop.views.regions import mirrored
 
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_STD = (0.229, 0.224, 0.225)
 ORDERS = 8  # of the colour operations in a batch of views
 SMALLEST_GROUP = 16  # of the views that share one
 

@@ -20,7 +20,8 @@ class RegionPairs(nn.Module):
     they lie, images and BEV grids alike.
 
     Args:
-        levels: which of the backbone's levels are pooled; their channels are concatenated.
+        channels: of the maps that the backbone gives.
+        levels: which of these maps are pooled; their channels are concatenated.
         num_objects: windows around clusters an image; without a cluster they lie around background too.
         num_background: windows around background an image.
         alpha: Beta parameter of a window's center in its box: below 1 suppresses the middle.
@@ -28,10 +29,17 @@ class RegionPairs(nn.Module):
         scale, offset, min_side, min_visible: see :func:`ccrop.views.window_pairs`.
         whole_views: each view as a whole is one more pair beside its windows, in the same heads and loss.
         heatmap: config of :class:`ccrop.models.CenterHeatmapLoss`, a loss beside the method's; None for windows alone.
+
+    Attributes:
+        out_channels: of a pooled window.
+
+    Raises:
+        ValueError: the backbone gives no such map, or a setting is out of its range.
     """
 
     def __init__(
         self,
+        channels: Sequence[int],
         levels: Sequence[int] = (0, 1),
         num_objects: int = 8,
         num_background: int = 8,
@@ -49,7 +57,13 @@ class RegionPairs(nn.Module):
             raise ValueError(f"there must be windows, got {num_objects} of objects and {num_background} of background")
         if not 0 < scale[0] <= scale[1]:
             raise ValueError(f"scale must be 0 < low <= high, got {tuple(scale)}")
+        if not all(0 <= level < len(channels) for level in levels):
+            raise ValueError(
+                f"regions are pooled from maps {list(levels)}, counted from 0, but the backbone gives {len(channels)}: "
+                "name others in model.regions.levels, or more in model.backbone.out_indices"
+            )
         self.levels = tuple(levels)
+        self.out_channels = sum(channels[level] for level in levels)
         self.num_objects = num_objects
         self.num_windows = num_objects + num_background
         self.centers: BetaCenters | GaussianCenters = (
@@ -60,7 +74,9 @@ class RegionPairs(nn.Module):
         self.min_side = min_side
         self.min_visible = min_visible
         self.whole_views = whole_views
-        self.heatmap: CenterHeatmapLoss | None = None if heatmap is None else MODELS.build(heatmap)
+        self.heatmap: CenterHeatmapLoss | None = (
+            None if heatmap is None else MODELS.build(heatmap, default_args=dict(in_channels=channels))
+        )
 
     @torch.no_grad()
     def windows(

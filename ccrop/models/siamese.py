@@ -6,9 +6,10 @@ from typing import Any
 
 import torch
 from mmengine.model import BaseModel
-from mmengine.registry import MODELS, TASK_UTILS
-from torch import Tensor, nn
+from mmengine.registry import TASK_UTILS
+from torch import Tensor
 
+from ccrop.backbones import Backbone, BackboneLike, build_backbone
 from ccrop.models.regions import RegionPairs
 
 # a backbone's maps of one view and the view's number -> vectors (M, C), row i of every view a pair
@@ -24,23 +25,31 @@ class Siamese(BaseModel):
     """Base of the methods: subclasses add their heads and :meth:`loss`.
 
     Args:
-        backbone: its config; a forward pass gives a tuple of feature maps, finest first.
+        backbone: its config, its name or a module, see :func:`ccrop.backbones.build_backbone`.
         data_preprocessor: config of the preprocessor, see :class:`ccrop.models.ViewPreprocessor`.
         regions: config of :class:`ccrop.models.RegionPairs`, whose windows then take the place of whole views.
         channels_last: keep the convolutions' weights channels last, faster with bf16 and fp16.
+
+    Attributes:
+        in_channels: of the vectors that the heads see, as the backbone and the regions have it: of the coarsest map,
+            or of all that are pooled.
     """
 
     def __init__(
         self,
-        backbone: dict[str, Any],
+        backbone: BackboneLike,
         data_preprocessor: dict[str, Any] | None = None,
         regions: dict[str, Any] | None = None,
         channels_last: bool = False,
         init_cfg: dict[str, Any] | None = None,
     ) -> None:
         super().__init__(data_preprocessor=data_preprocessor, init_cfg=init_cfg)
-        self.backbone: nn.Module = MODELS.build(backbone)
-        self.regions: RegionPairs | None = None if regions is None else TASK_UTILS.build(regions)
+        self.backbone: Backbone = build_backbone(backbone)
+        self.regions: RegionPairs | None = None
+        self.in_channels = self.backbone.channels[-1]
+        if regions is not None:
+            self.regions = TASK_UTILS.build(regions, default_args=dict(channels=self.backbone.channels))
+            self.in_channels = self.regions.out_channels
         if channels_last:
             self.backbone.to(memory_format=torch.channels_last)
         self.embeddings: Tensor | None = None

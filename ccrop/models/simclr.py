@@ -8,6 +8,7 @@ from torch import Tensor
 from torch import distributed as dist
 from torch.distributed.nn.functional import all_gather
 
+from ccrop.backbones import BackboneLike
 from ccrop.models import heads
 from ccrop.models.siamese import Pool, Siamese, average
 
@@ -38,7 +39,6 @@ class SimCLR(Siamese):
 
     Args:
         backbone, kwargs: see :class:`ccrop.models.Siamese`.
-        in_channels: C of the backbone's coarsest level, or of all pooled levels of ``regions``.
         channels: hidden width of the projector.
         out_channels: d, width of z; 128 in the paper.
         num_layers: layers of the projector, each with BN; 2 in the paper.
@@ -47,8 +47,7 @@ class SimCLR(Siamese):
 
     def __init__(
         self,
-        backbone: dict[str, Any],
-        in_channels: int,
+        backbone: BackboneLike,
         channels: int = 2048,
         out_channels: int = 128,
         num_layers: int = 2,
@@ -56,7 +55,7 @@ class SimCLR(Siamese):
         **kwargs: Any,
     ) -> None:
         super().__init__(backbone, **kwargs)
-        self.projector = heads.projector(in_channels, channels, out_channels, num_layers)
+        self.projector = heads.projector(self.in_channels, channels, out_channels, num_layers)
         self.temperature = temperature
 
     def loss(self, views: list[Tensor], pool: Pool = average) -> dict[str, Tensor]:

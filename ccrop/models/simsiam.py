@@ -5,6 +5,7 @@ from typing import Any
 import torch.nn.functional as F
 from torch import Tensor
 
+from ccrop.backbones import BackboneLike
 from ccrop.models import heads
 from ccrop.models.siamese import Pool, Siamese, average
 
@@ -28,7 +29,6 @@ class SimSiam(Siamese):
 
     Args:
         backbone, kwargs: see :class:`ccrop.models.Siamese`.
-        in_channels: C of the backbone's coarsest level, or of all pooled levels of ``regions``.
         channels: d, width of the projector and of z.
         bottleneck: hidden width of the predictor; a quarter of ``channels`` in the paper.
         num_layers: layers of the projector; 3 in the paper, 2 for CIFAR.
@@ -38,15 +38,14 @@ class SimSiam(Siamese):
 
     def __init__(
         self,
-        backbone: dict[str, Any],
-        in_channels: int,
+        backbone: BackboneLike,
         channels: int = 2048,
         bottleneck: int = 512,
         num_layers: int = 3,
         **kwargs: Any,
     ) -> None:
         super().__init__(backbone, **kwargs)
-        self.projector = heads.projector(in_channels, channels, channels, num_layers)
+        self.projector = heads.projector(self.in_channels, channels, channels, num_layers)
         self.predictor = heads.predictor(channels, bottleneck)
 
     def loss(self, views: list[Tensor], pool: Pool = average) -> dict[str, Tensor]:

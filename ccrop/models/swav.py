@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from mmengine.dist import all_reduce, get_rank, get_world_size
 from torch import Tensor, nn
 
+from ccrop.backbones import BackboneLike
 from ccrop.models import heads
 from ccrop.models.queue import Queue
 from ccrop.models.siamese import Pool, Siamese, average
@@ -64,7 +65,6 @@ class SwAV(Siamese):
 
     Args:
         backbone, kwargs: see :class:`ccrop.models.Siamese`.
-        in_channels: C of the backbone's coarsest level, or of all pooled levels of ``regions``.
         channels: hidden width of the projector; 2048 in the paper.
         out_channels: d, width of z and of the prototypes; 128 in the paper.
         num_prototypes: K; 3000 in the paper.
@@ -77,8 +77,7 @@ class SwAV(Siamese):
 
     def __init__(
         self,
-        backbone: dict[str, Any],
-        in_channels: int,
+        backbone: BackboneLike,
         channels: int = 2048,
         out_channels: int = 128,
         num_prototypes: int = 3000,
@@ -90,7 +89,7 @@ class SwAV(Siamese):
         **kwargs: Any,
     ) -> None:
         super().__init__(backbone, **kwargs)
-        self.projector = heads.mlp(in_channels, channels, out_channels)
+        self.projector = heads.mlp(self.in_channels, channels, out_channels)
         self.prototypes = nn.Linear(out_channels, num_prototypes, bias=False)
         self.queues = nn.ModuleList(Queue(queue_size, out_channels) for _ in range(ASSIGNED))
         self.temperature = temperature

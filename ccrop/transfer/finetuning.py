@@ -25,7 +25,8 @@ class Transfer:
     """What a project's fine-tuning offers to tools/finetune.py and to comparisons.
 
     Attributes:
-        load_config: reads a config, for a data root, with options over it, and settles its data.
+        load_config: ``(path, data_root, options, backbone)``; reads a config, for a data root, with options over it
+            and another backbone in its place unless that is None, and settles its data.
         finetune: ``(config, init, work_dir, labels, seed, held_out)``; trains, tests and gives the figures. Where
             ``held_out`` is not 0, this part of the labelled examples is tested on in place of the val split.
         use_clusters: ``(config, checkpoint, folder[, max_clusters])``; puts the clusters of a pretraining in place of

@@ -10,7 +10,6 @@ with read_base():
 model = dict(
     type=BYOL,
     backbone=model.backbone,
-    in_channels=2048,
     channels=4096,
     out_channels=256,
     momentum=0.99,

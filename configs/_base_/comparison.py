@@ -8,7 +8,7 @@ with read_base():
     from .simsiam_coco_r18 import *
 
 model.pop("bottleneck")
-model.update(type=SimCLR, in_channels=256, channels=512, num_layers=2)
+model.update(type=SimCLR, channels=512, num_layers=2)
 model.backbone.update(base_channels=32, stem_channels=32, out_indices=(0, 1, 2, 3))
 train_dataloader.dataset.pipeline[0].size = 96
 train_dataloader.batch_size = 64

@@ -9,4 +9,4 @@ with read_base():
     from .simsiam import *
 
 model.backbone.out_indices = (0, 1, 2, 3)
-model.update(in_channels=512 + 1024 + 2048, regions=dict(type=RegionPairs, levels=(1, 2, 3)))
+model.update(regions=dict(type=RegionPairs, levels=(1, 2, 3)))

@@ -8,7 +8,7 @@ with read_base():
     from .region import *
 
 model.backbone.update(depth=18, base_channels=32, stem_channels=32)
-model.update(in_channels=64 + 128 + 256, channels=512, bottleneck=128, channels_last=True)
+model.update(channels=512, bottleneck=128, channels_last=True)
 optim_wrapper.update(type=AutocastOptimWrapper, dtype="bfloat16")
 optim_wrapper.optimizer.lr = 3.2  # for 256 images
 train_dataloader.batch_size = 16

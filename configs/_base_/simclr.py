@@ -10,7 +10,6 @@ with read_base():
 model = dict(
     type=SimCLR,
     backbone=model.backbone,
-    in_channels=2048,
     channels=2048,
     out_channels=128,
     num_layers=2,

@@ -13,7 +13,6 @@ with read_base():
 model = dict(
     type=SimCLR,
     backbone=model.backbone,
-    in_channels=512,
     channels=512,
     out_channels=128,
     num_layers=2,

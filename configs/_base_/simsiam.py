@@ -4,13 +4,13 @@ from mmengine.optim import OptimWrapper
 from mmengine.runner import EpochBasedTrainLoop
 from torch.optim import SGD
 
-from ccrop.models import ResNet, SimSiam, ViewPreprocessor
+from ccrop.backbones import ResNet
+from ccrop.models import SimSiam, ViewPreprocessor
 from ccrop.optim import CosineLR, PredictorGroups
 
 model = dict(
     type=SimSiam,
     backbone=dict(type=ResNet, depth=50),
-    in_channels=2048,
     channels=2048,
     bottleneck=512,
     num_layers=3,

@@ -6,13 +6,13 @@ ResNet-18 with a 3x3 stem, heads of 512 and 128, no blur, learning rate 0.5 at b
 
 from mmengine.config import read_base
 
-from ccrop.models import ResNetCIFAR
+from ccrop.backbones import ResNetCIFAR
 
 with read_base():
     from .simsiam import *
 
 model.backbone = dict(type=ResNetCIFAR, depth=18)
-model.update(in_channels=512, channels=512, bottleneck=128)
+model.update(channels=512, bottleneck=128)
 model.data_preprocessor.update(mean=(0.4914, 0.4822, 0.4465), std=(0.2023, 0.1994, 0.2010), blur_prob=0.0)
 optim_wrapper.optimizer.lr = 0.25  # for 256 images
 param_scheduler[0].pop("eta_min")

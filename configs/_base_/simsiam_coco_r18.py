@@ -12,7 +12,7 @@ with read_base():
     from .simsiam import *
 
 model.backbone.depth = 18
-model.update(in_channels=512, channels_last=True)
+model.update(channels_last=True)
 optim_wrapper.update(type=AutocastOptimWrapper, dtype="bfloat16")
 optim_wrapper.optimizer.lr = 0.8  # for 256 images
 train_dataloader.batch_size = 32

@@ -6,7 +6,7 @@ with read_base():
     from .simsiam_coco_r18 import *
 
 model.backbone.update(base_channels=32, stem_channels=32)
-model.update(in_channels=256, channels=512, bottleneck=128)
+model.update(channels=512, bottleneck=128)
 train_dataloader.dataset.pipeline[0].size = 96
 default_hooks.knn.image_size = (64, 64)
 default_hooks.knn.bank.subset = 1000

@@ -11,7 +11,6 @@ with read_base():
 model = dict(
     type=SwAV,
     backbone=model.backbone,
-    in_channels=2048,
     channels=2048,
     out_channels=128,
     num_prototypes=3000,

@@ -10,7 +10,6 @@ with read_base():
 model = dict(
     type=SwAV,
     backbone=model.backbone,
-    in_channels=512,
     channels=512,
     out_channels=128,
     num_prototypes=3000,

@@ -2,12 +2,15 @@
 
 import copy
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from mmengine.config import Config
 from mmengine.model import is_model_wrapper
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from ccrop.datasets import MissingData
 from ccrop.runner import dicts_of, read_config
@@ -15,22 +18,31 @@ from ccrop.transfer import RANDOM, Transfer, build_runner
 from projects.detection_transfer.backbone import BackboneInitHook, backbone_weights
 from projects.detection_transfer.clusters import use_clusters
 from projects.detection_transfer.data import settle_coco, use_labels
+from projects.detection_transfer.fitting import check_strides, fit_neck, replace_backbone
 
 
-def load_config(path: str | Path, data_root: str | Path | None = None, options: dict[str, Any] | None = None) -> Config:
-    """Read a detector's config and settle its data.
+def load_config(
+    path: str | Path,
+    data_root: str | Path | None = None,
+    options: dict[str, Any] | None = None,
+    backbone: str | None = None,
+) -> Config:
+    """Read a detector's config and settle its data, and its neck's channels where the backbone is another one.
 
     Args:
         path: a file of ``projects/detection_transfer/configs/``, or any other of mmdet's kind.
         data_root: of the data set; by default the config's ``default_data_root``.
         options: dotted keys and values over those of the config.
+        backbone: takes the place of the config's, see :func:`projects.detection_transfer.fitting.replace_backbone`.
 
     Raises:
         MissingData: the data are not there.
         FileNotFoundError, UnknownOption: see :func:`ccrop.runner.read_config`.
-        ValueError: see :mod:`projects.detection_transfer.data`.
+        ValueError: see :mod:`projects.detection_transfer.data`, or :mod:`projects.detection_transfer.fitting`.
     """
-    config = read_config(path, options)
+    config = read_config(path, options, None if backbone is None else partial(replace_backbone, name=backbone))
+    if backbone is not None or any(option.startswith("model.backbone") for option in options or {}):
+        fit_neck(config)
     root = Path(data_root or config.default_data_root)
     if not root.is_dir():
         raise MissingData(f"the data root {root} does not exist: name one by --data-root")
@@ -76,13 +88,21 @@ def finetune(
     used = use_labels(config, labels, seed, held_out)
     trained_on = f"{'{} of {}'.format(*used) if used else 'all'} labelled images"
     runner = build_runner(config, init, work_dir, seed, BackboneInitHook, trained_on)
-    backbone = (runner.model.module if is_model_wrapper(runner.model) else runner.model).backbone
-    bn = "as they are" if backbone.norm_eval else "trained"
-    runner.logger.info(f"{max(backbone.frozen_stages, 0)} stages of the backbone frozen, its BN statistics {bn}")
+    detector = runner.model.module if is_model_wrapper(runner.model) else runner.model
+    check_strides(detector)
+    runner.logger.info(trained_parts(detector.backbone))
     runner.train()
     figures = {name: float(value) for name, value in runner.test().items()}
     Path(work_dir, "figures.json").write_text(json.dumps(figures, indent=1))
     return figures
+
+
+def trained_parts(backbone: nn.Module) -> str:
+    """What of a backbone is trained, for the log; only mmdet's own can be frozen by its config."""
+    line = f"{max(getattr(backbone, 'frozen_stages', 0), 0)} stages of the backbone frozen"
+    if not any(isinstance(module, _BatchNorm) for module in backbone.modules()):
+        return line
+    return f"{line}, its BN statistics {'as they are' if getattr(backbone, 'norm_eval', False) else 'trained'}"
 
 
 def without_sync_bn(config: Config) -> None:

@@ -26,18 +26,27 @@ from projects.lidar_bev.evaluation.center_ap import Detections
 ERRORS = {"translation": "m", "scale": "", "heading": "rad"}
 
 
-def load_config(path: str | Path, data_root: str | Path | None = None, options: dict[str, Any] | None = None) -> Config:
+def load_config(
+    path: str | Path,
+    data_root: str | Path | None = None,
+    options: dict[str, Any] | None = None,
+    backbone: str | None = None,
+) -> Config:
     """Read a detector's config and settle its data.
 
     Args:
         path: a file of ``projects/lidar_bev/configs/centerpoint_*.py``.
         data_root: of the data set; by default the config's ``default_data_root``.
         options: dotted keys and values over those of the config.
+        backbone: None, because those that have names take images.
 
     Raises:
         MissingData: the data are not there.
         FileNotFoundError, UnknownOption: see :func:`ccrop.runner.read_config`.
+        ValueError: a backbone is named.
     """
+    if backbone is not None:
+        raise ValueError(f"{backbone} takes images, but {path} detects in LiDAR sweeps: set model.backbone instead")
     config = read_config(path, options)
     root = Path(data_root or config.default_data_root)
     if not root.is_dir():

@@ -15,7 +15,6 @@ SMALL = (
     *("--cfg-options", "model.backbone.base_channels=8", "model.backbone.stem_channels=8", "model.channels=32"),
     *("train_dataloader.batch_size=16", "train_dataloader.dataset.subset=32"),
 )
-WIDTHS = {"rcrop": 64, "region_clusters": 16 + 32}
 
 
 def compared(demo_root: Path, folder: Path, *arms: str):
@@ -23,9 +22,8 @@ def compared(demo_root: Path, folder: Path, *arms: str):
     for arm in arms:
         config = arm if arm == "untrained" else ROOT / "configs/comparison" / f"{arm}.py"
         also = [ROOT / "configs/comparison/rcrop.py"] if arm == "untrained" else []
-        width = f"model.in_channels={WIDTHS.get(arm, 64)}"
         command = tool("compare.py", *also, config, "--data-root", demo_root, "--seeds", "0", "--csv", "c.csv")
-        done.append(run([*command, *SMALL, width], folder))
+        done.append(run([*command, *SMALL], folder))
     return done
 
 
@@ -102,7 +100,7 @@ def test_images_with_classes_are_measured_by_knn_and_linear(colours: Path, tmp_p
     configs = [ROOT / f"configs/simsiam_{crop}_cifar10.py" for crop in ("rcrop", "ccrop")]
     command = tool("compare.py", *configs, "--data-root", colours, "--seeds", 0, "--epochs", 2, "--csv", "c.csv")
     small = (
-        *("--cfg-options", "model.backbone.base_channels=8", "model.backbone.stem_channels=8", "model.in_channels=64"),
+        *("--cfg-options", "model.backbone.base_channels=8", "model.backbone.stem_channels=8"),
         *("train_dataloader.batch_size=8", "train_dataloader.num_workers=0"),
     )
     done = run([*map(str, command), *small], tmp_path)

@@ -10,7 +10,7 @@ from jobs import ROOT, run, tool
 CONFIG = ROOT / "projects/detection_transfer/configs/faster-rcnn_r18_fpn_demo.py"
 NARROW = (
     *("--cfg-options", "model.backbone.base_channels=8", "model.backbone.stem_channels=8"),
-    *("model.neck.in_channels=[8,16,32]", "train_dataloader.num_workers=0", "test_dataloader.num_workers=0"),
+    *("train_dataloader.num_workers=0", "test_dataloader.num_workers=0"),
 )
 
 

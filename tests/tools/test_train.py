@@ -43,7 +43,6 @@ def test_without_data_it_trains_on_the_demo_set_and_says_so(tmp_path: Path):
             CONFIGS / "simsiam_ccrop_coco.py",
             *SMALL,
             "train_dataloader.dataset.subset=64",
-            "model.in_channels=112",  # of strides 8, 16 and 32
             "default_hooks.localization.image_size=(96,96)",
         ),
         tmp_path,

@@ -16,9 +16,9 @@ from ccrop.hooks.localization import Localizer
 from ccrop.localization import FixedBox, MultiObject, SingleObject
 from ccrop.models import Siamese
 from evaluations.common import (
-    STAGES,
     add_model,
     annotated_set,
+    give_all_levels,
     load,
     look,
     own_localizer,
@@ -39,8 +39,7 @@ def add(commands: argparse._SubParsersAction) -> None:
         "--levels",
         type=int,
         nargs="+",
-        choices=STAGES,
-        help="of MultiObject: stages of strides 4, 8, 16, 32; default: 3",
+        help="of MultiObject, from the finest: 0 to 3 have strides 4, 8, 16, 32 in most networks; default: the last",
     )
     command.add_argument("--multi-object", nargs="+", action=DictAction, metavar="K=V", help="its other arguments")
     command.add_argument("--csv", type=Path, metavar="FILE", help="write all figures to FILE")
@@ -98,7 +97,7 @@ def located(
     settings = dict(image_size=image_size, keep_ratio=True)
     if own is not None:
         yield f"{type(own).__name__} of the config", look(model, dataset, own, **settings)
-    model.backbone.out_indices = STAGES
+    give_all_levels(model)
     yield "SingleObject", look(model, dataset, SingleObject(), **settings)
     clusters = look(model, dataset, many, **settings)
     yield "MultiObject", clusters

@@ -8,20 +8,20 @@ from typing import Any
 import numpy as np
 import torch
 from mmengine.config import Config
-from mmengine.registry import MODELS, TASK_UTILS
+from mmengine.registry import TASK_UTILS
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
+from ccrop.backbones.replacement import BACKBONE_HELP
+from ccrop.compat.checkpoint import load_checkpoint
 from ccrop.datasets import CocoImages, MissingData
 from ccrop.datasets.base import spread
 from ccrop.datasets.coco import AnnotatedImage, annotated_boxes, find_split
 from ccrop.hooks.localization import Localizer, locate
 from ccrop.models import Siamese
-from ccrop.models.zoo import ZooBackbone
-from ccrop.runner import load_config, load_pretrained
+from ccrop.runner import load_pretrained
 
-STAGES = (0, 1, 2, 3)  # of a backbone: strides 4, 8, 16, 32
 WORKERS = 2
 
 
@@ -31,7 +31,7 @@ def add_model(command: argparse.ArgumentParser) -> None:
     command.add_argument("--config", type=Path, help="default: the one that the run left beside the checkpoint")
     command.add_argument("--data-root", help="the data set's folder; default: that of the run")
     command.add_argument(
-        "--network", metavar="LIBRARY:NAME", help="CHECKPOINT is a state dict of this network, e.g. timm:resnet50"
+        "--network", metavar="NAME", help=f"{BACKBONE_HELP}; CHECKPOINT is then a state dict of this network"
     )
 
 
@@ -46,12 +46,32 @@ def load(args: argparse.Namespace) -> tuple[Config, Siamese]:
     elif args.config is None:
         raise ValueError("--network needs a --config, which says on what images it is evaluated")
     else:
-        config = load_config(args.config, args.data_root)
-        backbone = ZooBackbone(args.network, args.checkpoint)
-        config.model.data_preprocessor.update(mean=tuple(backbone.mean), std=tuple(backbone.std))
-        model = MODELS.build(config.model).eval()
-        model.backbone = backbone.eval()
+        config, model = load_pretrained(None, args.config, args.data_root, backbone=args.network)
+        print("\n".join(config.notes), end="\n\n")
+        if args.checkpoint is not None:
+            load_network(getattr(model.backbone, "network", model.backbone), args.checkpoint, args.network)
     return config, model.to("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def load_network(network: nn.Module, file: Path, name: str) -> None:
+    """Load a state dict, perhaps below ``state_dict`` or ``model``, but for what the network has not: its classifier.
+
+    Raises:
+        FileNotFoundError, UntrustedCheckpoint: see :func:`ccrop.compat.checkpoint.load_checkpoint`.
+        ValueError: the file is of another network.
+    """
+    content: dict[str, Any] = load_checkpoint(file)
+    state = content.get("state_dict", content.get("model", content))
+    own = network.state_dict()
+    try:
+        network.load_state_dict({key: tensor for key, tensor in state.items() if key in own})
+    except RuntimeError as error:
+        raise ValueError(f"{file} does not hold the weights of {name}: {error}") from error
+
+
+def give_all_levels(model: Siamese) -> None:
+    """Let the backbone give every map that it has."""
+    model.backbone.out_indices = tuple(range(len(model.backbone.levels)))
 
 
 def own_localizer(config: Config) -> tuple[Localizer | None, dict[str, Any]]:

@@ -7,7 +7,7 @@ from ccrop.evaluation.pairs import SIZES
 from ccrop.evaluation.roi_knn import balanced_accuracy
 from ccrop.hooks.inference import object_features
 from ccrop.hooks.roi_knn import annotated_regions, roi_knn
-from evaluations.common import STAGES, add_model, load, percent, print_table
+from evaluations.common import add_model, give_all_levels, load, percent, print_table
 
 
 def add(commands: argparse._SubParsersAction) -> None:
@@ -48,7 +48,7 @@ def object_knn(args: argparse.Namespace) -> None:
 def region_knn(args: argparse.Namespace) -> None:
     """Print a Markdown table, one row a stride."""
     config, model = load(args)
-    model.backbone.out_indices = STAGES
+    give_all_levels(model)
     bank = annotated_regions(model, config.data_root, "train", args.bank)
     queries = annotated_regions(model, config.data_root, "val", args.queries)
     found = roi_knn(bank, queries)

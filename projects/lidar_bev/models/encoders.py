@@ -42,6 +42,7 @@ class PillarEncoder(nn.Module):
         size: a name in ``PILLAR_SIZES``.
 
     Attributes:
+        in_channels: ``columns``.
         stride: of the map to the grid: 2 for "kitti", 4 for "nuscenes", 2 for "small".
         out_channels: 384, 384, 96.
 
@@ -54,6 +55,7 @@ class PillarEncoder(nn.Module):
         if size not in PILLAR_SIZES:
             raise ValueError(f"size must be one of {', '.join(PILLAR_SIZES)}, got {size!r}")
         self.grid = grid
+        self.in_channels = columns
         self.pillars = DynamicPillars(grid, columns, PILLAR_CHANNELS[size])
         self.backbone = BevBackbone(PILLAR_CHANNELS[size], **PILLAR_SIZES[size])
         grid.map_shape(self.backbone.total_stride)
@@ -74,6 +76,7 @@ class SparseEncoder(nn.Module):
         cell_height: height of a voxel in metres.
 
     Attributes:
+        in_channels: ``columns``.
         stride: of the map to the grid, 8.
         out_channels: 512.
     """
@@ -81,6 +84,7 @@ class SparseEncoder(nn.Module):
     def __init__(self, grid: Grid, columns: int = 4, cell_height: float = 0.1) -> None:
         super().__init__()
         self.grid = grid
+        self.in_channels = columns
         self.voxels = SparseVoxels(grid, columns, cell_height)
         self.backbone = BevBackbone(
             self.voxels.out_channels,

@@ -5,10 +5,21 @@ from typing import Any
 from mmengine.registry import TASK_UTILS
 from torch import Tensor
 
+from ccrop.backbones.contract import Level, LevelChoice
 from projects.lidar_bev.models import PillarEncoder, SparseEncoder
 
 
-class PillarBackbone(PillarEncoder):
+class OneLevel(LevelChoice):
+    """What an encoder lacks to be a :class:`ccrop.backbones.Backbone`; its stride is in cells of the grid."""
+
+    out_indices = (0,)
+
+    @property
+    def levels(self) -> tuple[Level, ...]:
+        return (Level(self.out_channels, self.stride),)
+
+
+class PillarBackbone(OneLevel, PillarEncoder):
     """:class:`.PillarEncoder` that takes its grid's config and gives a tuple of one map.
 
     Args:
@@ -24,7 +35,7 @@ class PillarBackbone(PillarEncoder):
         return (super().forward(sweeps),)
 
 
-class SparseBackbone(SparseEncoder):
+class SparseBackbone(OneLevel, SparseEncoder):
     """:class:`.SparseEncoder` that takes its grid's config and gives a tuple of one map.
 
     Args:

@@ -12,11 +12,12 @@ from mmengine.logging import MessageHub
 from PIL import Image
 from torch import Tensor, nn
 
+from ccrop.backbones import ResNet
 from ccrop.datasets import BoxStore, ImageFolder
 from ccrop.hooks import LocalizationHook
 from ccrop.hooks.localization import describe, locate
 from ccrop.localization import FixedBox, MultiObject, SingleObject
-from ccrop.models import ResNet, SimSiam, ViewPreprocessor
+from ccrop.models import SimSiam, ViewPreprocessor
 
 
 def due(total: int, **schedule) -> list[int]:
@@ -240,7 +241,7 @@ def told(boxes: list, counts: list, **settings) -> LocalizationHook:
 def test_the_hook_localises_with_a_real_backbone_of_several_levels(spots: ImageFolder, run: Run):
     torch.manual_seed(0)
     backbone = dict(type=ResNet, depth=18, base_channels=8, stem_channels=8, out_indices=(1, 2, 3))
-    run.model = SimSiam(backbone, 64, 64, 16, data_preprocessor=dict(type=ViewPreprocessor))
+    run.model = SimSiam(backbone, 64, 16, data_preprocessor=dict(type=ViewPreprocessor))
     localizer = dict(type=MultiObject, levels=(0, 1, 2), max_boxes=5)
     hook = LocalizationHook(localizer, image_size=(96, 160), num_workers=0, batch_size=3, keep_ratio=True)
     hook.before_run(run)

@@ -13,6 +13,7 @@ from mmengine.logging import MessageHub, MMLogger
 from PIL import Image
 from torch import Tensor, nn
 
+from ccrop.backbones import Level
 from ccrop.datasets import MissingData
 from ccrop.hooks import RoIKNNHook
 from ccrop.hooks.roi_knn import annotated_regions, roi_knn
@@ -26,6 +27,7 @@ class Pixels(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.unused = nn.Parameter(torch.zeros(1))
+        self.backbone = SimpleNamespace(levels=(Level(3, 8), Level(3, 16), Level(3, 32)), strides=(8, 16))
 
     def data_preprocessor(self, data: dict) -> dict:
         return dict(images=data["images"].permute(0, 3, 1, 2).float() / 255)

@@ -14,7 +14,7 @@ from ccrop.models.simsiam import simsiam_loss
 def build(without: str | None = None) -> SimSiam:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        settings = dict(backbone=dict(type=TwoLevels), in_channels=16, channels=32, bottleneck=8)
+        settings = dict(backbone=dict(type=TwoLevels), channels=32, bottleneck=8)
         return SimSiamAblation(without, **settings) if without else SimSiam(**settings)
 
 

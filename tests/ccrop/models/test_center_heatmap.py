@@ -59,17 +59,22 @@ def test_clusters_are_drawn_where_a_turned_view_shows_them():
 
 def test_an_untrained_head_expects_a_center_in_every_tenth_cell():
     torch.manual_seed(0)
-    loss = CenterHeatmapLoss(8, level=1, weight=0.5)
+    loss = CenterHeatmapLoss((4, 8), level=1, weight=0.5)
     maps = [None, torch.zeros(2, 8, 6, 6)]
     none = loss(maps, torch.zeros(2, 3, 5), torch.zeros(2, dtype=torch.long), torch.eye(2, 3).expand(2, 2, 3))
     p = 1 / (1 + math.exp(2.19))
     assert none.item() == pytest.approx(-0.5 * 2 * 36 * p**2 * math.log(1 - p), rel=1e-4)
 
 
+def test_a_level_that_the_backbone_does_not_give_is_named():
+    with pytest.raises(ValueError, match=r"map 2.*the backbone gives 2: .*model\.regions\.heatmap\.level"):
+        CenterHeatmapLoss((4, 8), level=2)
+
+
 @pytest.mark.parametrize("name", METHODS)
 def test_every_method_trains_its_backbone_by_it(name: str):
-    heatmap = dict(type=CenterHeatmapLoss, in_channels=8, channels=4)
-    model = build(name, in_channels=24, regions=dict(type=RegionPairs, heatmap=heatmap))
+    heatmap = dict(type=CenterHeatmapLoss, channels=4)
+    model = build(name, regions=dict(type=RegionPairs, heatmap=heatmap))
     boxes = torch.tensor([[0.2, 0.2, 0.4, 0.5, 1], [0.6, 0.5, 0.9, 0.8, 1]]).expand(16, 2, 5)
     scene = dict(boxes=boxes, counts=torch.full((16,), 2), transforms=[torch.eye(2, 3).expand(16, 2, 3)] * 2)
     model.before_epoch(0)
@@ -78,6 +83,6 @@ def test_every_method_trains_its_backbone_by_it(name: str):
     losses["loss_heatmap"].backward()
     trained = {key for key, parameter in model.named_parameters() if parameter.grad is not None}
     assert trained == {
-        *(f"backbone.stages.0.{part}" for part in ("0.weight", "1.weight", "1.bias")),
+        *(f"backbone.network.stages.0.{part}" for part in ("0.weight", "1.weight", "1.bias")),
         *(f"regions.heatmap.head.{part}" for part in ("0.weight", "1.weight", "1.bias", "3.weight", "3.bias")),
     }

@@ -7,7 +7,8 @@ import torch
 from methods import build
 from torch import nn
 
-from ccrop.models import BYOL, ResNetCIFAR
+from ccrop.backbones import ResNetCIFAR
+from ccrop.models import BYOL
 from ccrop.models.ema import cosine_momentum
 
 
@@ -44,15 +45,15 @@ def test_weights_follow_and_running_statistics_do_not(momentum: float):
 def test_momentum_of_a_step(name: str, progress: float, expected: float):
     model = build(name)
     with torch.no_grad():
-        model.backbone.stages[0][0].weight.fill_(1)
-        model.target["backbone"].stages[0][0].weight.fill_(0)
+        model.backbone.network.stages[0][0].weight.fill_(1)
+        model.target["backbone"].network.stages[0][0].weight.fill_(0)
     model.after_step(progress)
-    weight = model.target["backbone"].stages[0][0].weight
+    weight = model.target["backbone"].network.stages[0][0].weight
     torch.testing.assert_close(weight, torch.full_like(weight, 1 - expected))
 
 
 def test_target_starts_as_the_online_network_also_after_initialisation():
-    model = BYOL(dict(type=ResNetCIFAR, depth=18, base_channels=4, stem_channels=4), 32, channels=8, out_channels=4)
+    model = BYOL(dict(type=ResNetCIFAR, depth=18, base_channels=4, stem_channels=4), channels=8, out_channels=4)
     model.init_weights()
     online = model.state_dict()
     for name, value in model.target.state_dict().items():

@@ -64,14 +64,14 @@ def test_embeddings_are_of_the_first_view_and_detached(name: str):
 @every_method
 def test_windows_take_the_place_of_whole_views(name: str):
     regions = dict(type=RegionPairs, levels=(0, 1), num_objects=2, num_background=1)
-    model = build(name, in_channels=24, regions=regions)
+    model = build(name, regions=regions)
     transform = torch.tensor([[1.0, 0, 0], [0, 1, 0]]).expand(16, 2, 3)
     boxes = torch.tensor([0.2, 0.2, 0.8, 0.8, 1]).expand(16, 1, 5)
     scene = dict(transforms=[transform, transform], boxes=boxes, counts=torch.ones(16, dtype=torch.long))
     loss = model(two_views(), **scene)["loss"]
     loss.backward()
     assert model.embeddings.shape[0] == 16 * 3
-    assert model.backbone.stages[0][0].weight.grad.abs().sum() > 0
+    assert model.backbone.network.stages[0][0].weight.grad.abs().sum() > 0
     with pytest.raises(ValueError, match="regions need scene views"):
         model(two_views())
 

@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from ccrop.models import RegionPairs, ResNet, SimSiam, ViewPreprocessor
+from ccrop.backbones import ResNet
+from ccrop.models import RegionPairs, SimSiam, ViewPreprocessor
 from ccrop.views.regions import transformed
 
 SHIFT = (24, 8)  # pixels between the views
@@ -14,7 +15,6 @@ def tiny(**regions) -> SimSiam:
     backbone = dict(type=ResNet, depth=18, base_channels=8, stem_channels=8, out_indices=(1, 2, 3))
     return SimSiam(
         backbone,
-        in_channels=16 + 32,
         channels=32,
         bottleneck=8,
         regions=dict(type=RegionPairs, levels=(0, 1), **regions),
@@ -39,7 +39,7 @@ def scene(num: int = 3) -> dict:
 
 def test_windows_show_the_same_pixels_in_both_views_even_when_mirrored():
     """A ramp that is painted over the scene has the same mean in both windows of a pair."""
-    regions = RegionPairs(num_objects=2, num_background=4, scale=(1, 1), offset=0, min_side=0.02)
+    regions = RegionPairs((3,), levels=(0,), num_objects=2, num_background=4, scale=(1, 1), offset=0, min_side=0.02)
     batch = scene(num=64)
     across = torch.arange(128.0).expand(96, 128)
     down = torch.arange(96.0)[:, None].expand(96, 128)
@@ -59,7 +59,7 @@ def test_windows_show_the_same_pixels_in_both_views_even_when_mirrored():
     whole = ((windows > 0.02) & (windows < 0.98)).all(dim=-1).all(dim=1)  # not moved into a view
     assert whole.float().mean() > 0.4
     means = [
-        RegionPairs(levels=(0,)).pool([view * 255], windows[:, number]).unflatten(0, (64, 6))
+        RegionPairs((3,), levels=(0,)).pool([view * 255], windows[:, number]).unflatten(0, (64, 6))
         for number, view in enumerate(prepared["views"])
     ]
     torch.testing.assert_close(means[0][whole][:, :2], means[1][whole][:, :2], atol=0.6, rtol=0)
@@ -124,11 +124,12 @@ def test_a_pipeline_without_scene_views_is_named():
         (dict(num_objects=-1), "there must be windows"),
         (dict(alpha=0), "alpha must be positive"),
         (dict(scale=(2, 1)), "scale must be"),
+        (dict(levels=(1, 2)), r"pooled from maps \[1, 2\].*the backbone gives 2: .*out_indices"),
     ],
 )
 def test_bad_settings_are_named(settings: dict, message: str):
     with pytest.raises(ValueError, match=message):
-        RegionPairs(**settings)
+        RegionPairs((16, 32), **settings)
 
 
 def test_learns_to_match_windows():
@@ -149,8 +150,8 @@ def test_whole_views_are_one_more_pair_each():
     torch.manual_seed(0)
     maps = [torch.rand(3, 2, 8, 8), torch.rand(3, 4, 4, 4)]
     windows = torch.tensor([0.25, 0.25, 0.75, 0.75]).expand(3, 5, 4)
-    plain = RegionPairs(levels=(0, 1)).pool(maps, windows)
-    both = RegionPairs(levels=(0, 1), whole_views=True).pool(maps, windows)
+    plain = RegionPairs((2, 4), levels=(0, 1)).pool(maps, windows)
+    both = RegionPairs((2, 4), levels=(0, 1), whole_views=True).pool(maps, windows)
     torch.testing.assert_close(both[:15], plain)
     for image, vector in enumerate(both[15:]):
         expected = [float(channel.sum()) / channel.numel() for level in maps for channel in level[image]]

@@ -9,7 +9,8 @@ from torch import distributed as dist
 from torch import multiprocessing as mp
 from torch import nn
 
-from ccrop.models import ResNet, SimCLR
+from ccrop.backbones import ResNet
+from ccrop.models import SimCLR
 from ccrop.models.simclr import nt_xent
 
 
@@ -73,7 +74,7 @@ def test_going_down_finds_the_pairs():
 def test_model_projects_pooled_features():
     torch.manual_seed(0)
     model = SimCLR(
-        dict(type=ResNet, depth=18, base_channels=8, stem_channels=8), in_channels=64, channels=32, out_channels=16
+        dict(type=ResNet, depth=18, base_channels=8, stem_channels=8), channels=32, out_channels=16
     )
     views = [torch.randn(6, 3, 32, 32) for _ in range(2)]
     loss = model(views, mode="loss")["loss"]

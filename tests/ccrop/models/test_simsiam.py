@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
+from ccrop.backbones import ResNetCIFAR
 from ccrop.models import SimSiam, ViewPreprocessor, heads
-from ccrop.models.resnet import ResNetCIFAR
 from ccrop.models.simsiam import negative_cosine, simsiam_loss
 
 
@@ -113,7 +113,7 @@ class TestHeads:
 def model():
     torch.manual_seed(0)
     backbone = dict(type=ResNetCIFAR, depth=18, base_channels=8, stem_channels=8)
-    return SimSiam(backbone, in_channels=64, channels=32, bottleneck=8)
+    return SimSiam(backbone, channels=32, bottleneck=8)
 
 
 def two_views(num=16):
@@ -174,7 +174,7 @@ class TestSimSiam:
         torch.manual_seed(0)
         backbone = dict(type=ResNetCIFAR, depth=18, base_channels=4, stem_channels=4)
         model = SimSiam(
-            backbone, in_channels=32, channels=16, bottleneck=4, data_preprocessor=dict(type=ViewPreprocessor)
+            backbone, channels=16, bottleneck=4, data_preprocessor=dict(type=ViewPreprocessor)
         )
         views = [torch.randint(0, 256, (4, 16, 16, 3), dtype=torch.uint8) for _ in range(2)]
         data = model.data_preprocessor(dict(views=views, index=torch.arange(4)), training=True)
@@ -182,7 +182,7 @@ class TestSimSiam:
         assert -1 <= loss.item() <= 1
 
     def test_channels_last_changes_the_layout_only(self):
-        settings = dict(in_channels=32, channels=16, bottleneck=4)
+        settings = dict(channels=16, bottleneck=4)
         backbone = dict(type=ResNetCIFAR, depth=18, base_channels=4, stem_channels=4)
         plain, other = (SimSiam(backbone, **settings, channels_last=flag) for flag in (False, True))
         other.load_state_dict(plain.state_dict())

@@ -16,7 +16,6 @@ CONFIG = ROOT / "projects/detection_transfer/configs/fcos_r18_fpn_demo.py"
 NARROW = {
     "model.backbone.base_channels": 8,
     "model.backbone.stem_channels": 8,
-    "model.neck.in_channels": [8, 16, 32],
     "train_dataloader.num_workers": 0,
     "test_dataloader.num_workers": 0,
 }

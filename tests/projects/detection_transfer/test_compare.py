@@ -10,12 +10,12 @@ from jobs import ROOT, run, tool
 PROJECT = ROOT / "projects/detection_transfer"
 CONFIG = PROJECT / "configs/faster-rcnn_r18_fpn_demo.py"
 NARROW = (
-    *("model.backbone.base_channels=8", "model.backbone.stem_channels=8", "model.neck.in_channels=[8,16,32]"),
+    *("model.backbone.base_channels=8", "model.backbone.stem_channels=8"),
     *("train_dataloader.num_workers=0", "test_dataloader.num_workers=0"),
 )
 NARROW_PRETRAINING = """
 model.backbone.update(base_channels=8, stem_channels=8)
-model.update(in_channels=64, channels=32)
+model.update(channels=32)
 train_dataloader.update(batch_size=16)
 """
 

@@ -123,7 +123,6 @@ def test_voc_by_mmdets_own_loader(tmp_path):
     narrow = {
         "model.backbone.base_channels": 8,
         "model.backbone.stem_channels": 8,
-        "model.neck.in_channels": [32, 64, 128, 256],
         "train_dataloader.num_workers": 0,
         "test_dataloader.num_workers": 0,
         "train_dataloader.batch_size": 2,

@@ -20,7 +20,6 @@ with read_base():
 
 model.backbone = dict(type=PillarBackbone, columns=4, size="kitti")
 model.update(
-    in_channels=384,
     channels=512,
     bottleneck=128,
     data_preprocessor=None,
@@ -34,7 +33,7 @@ model.update(
         scale=(1.0, 2.0),
         offset=0.5,
         min_side=0.02,
-        heatmap=dict(type=CenterHeatmapLoss, in_channels=384),
+        heatmap=dict(type=CenterHeatmapLoss),
     ),
 )
 data_root = None  # name it here or by --data-root

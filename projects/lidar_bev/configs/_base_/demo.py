@@ -11,8 +11,7 @@ with read_base():
 grid = dict(type=Grid, low=(-48, -48, -3), high=(48, 48, 1.8), cell=0.375)
 default_data_root = None
 model.backbone.update(grid=grid, size="small")
-model.update(in_channels=96, channels=256, bottleneck=64)
-model.regions.heatmap.in_channels = 96
+model.update(channels=256, bottleneck=64)
 train_dataloader.dataset.update(type=KittiSweeps, split="train")
 train_dataloader.dataset.pipeline[0].grid = grid
 train_dataloader.batch_size = 2

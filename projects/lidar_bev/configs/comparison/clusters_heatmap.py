@@ -7,4 +7,4 @@ from ccrop.models import CenterHeatmapLoss
 with read_base():
     from .clusters import *
 
-model.regions.heatmap = dict(type=CenterHeatmapLoss, in_channels=96, weight=10.0)
+model.regions.heatmap = dict(type=CenterHeatmapLoss, weight=10.0)

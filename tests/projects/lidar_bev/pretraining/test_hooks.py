@@ -56,7 +56,6 @@ def model(**regions) -> SimSiam:
     torch.manual_seed(0)
     return SimSiam(
         dict(type=PillarBackbone, grid=GRID, size="small"),
-        in_channels=96,
         channels=32,
         bottleneck=8,
         regions=dict(type=RegionPairs, levels=(0,), num_objects=5, num_background=3, **regions),

@@ -103,8 +103,6 @@ def test_a_damaged_sweep_is_named_and_skipped(simulated: Path, tmp_path: Path):
     options += [
         "train_cfg.max_epochs=1",
         "model.backbone.size=small",
-        "model.in_channels=96",
-        "model.regions.heatmap.in_channels=96",
     ]
     options += ["default_hooks.unreadable.limit=0.2", "default_hooks.localization.localizer.stride=1"]
     for place in ("model.backbone", "train_dataloader.dataset.pipeline.0", "default_hooks.localization.localizer"):
@@ -122,7 +120,7 @@ def test_a_damaged_sweep_is_named_and_skipped(simulated: Path, tmp_path: Path):
 def test_every_config_builds_and_its_parts_fit(file: Path, tmp_path: Path):
     config = load_config(file, tmp_path)
     model = MODELS.build(config.model)
-    assert model.backbone.out_channels == config.model.in_channels
+    assert model.projector[0].in_features == model.backbone.out_channels
     if model.regions is not None and model.regions.heatmap is not None:
         assert model.regions.heatmap.head[0].in_channels == model.backbone.out_channels
     for hook in config.default_hooks.values():

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from ccrop.models import ResNet, ResNetCIFAR
+from ccrop.backbones import ResNet, ResNetCIFAR
 
 
 def narrow(cls, depth, **kwargs):

@@ -1,0 +1,34 @@
+"""One contract for mmdet's ResNets, timm's CNNs and transformers, torchvision's classifiers and any module of maps."""
+
+from importlib import import_module
+from typing import Any
+
+from ccrop.backbones.builder import BackboneLike, backbone_config, build_backbone
+from ccrop.backbones.contract import Backbone, Level
+from ccrop.backbones.module_backbone import ModuleBackbone
+
+__all__ = [
+    "Backbone",
+    "BackboneLike",
+    "Level",
+    "ModuleBackbone",
+    "ResNet",
+    "ResNetCIFAR",
+    "TimmBackbone",
+    "TorchvisionBackbone",
+    "backbone_config",
+    "build_backbone",
+]
+LIBRARIES = dict(
+    ResNet="mmdet_resnet",
+    ResNetCIFAR="mmdet_resnet",
+    TimmBackbone="timm_backbone",
+    TorchvisionBackbone="torchvision_backbone",
+)
+
+
+def __getattr__(name: str) -> Any:
+    """The classes of one library, which is imported when they are asked for."""
+    if name in LIBRARIES:
+        return getattr(import_module(f"ccrop.backbones.{LIBRARIES[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

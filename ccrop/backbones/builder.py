@@ -1,0 +1,58 @@
+"""Backbones by their names, from their configs, or from a module."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from mmengine.registry import MODELS
+from torch import nn
+
+from ccrop.backbones.contract import Backbone, unknown_name
+from ccrop.backbones.module_backbone import ModuleBackbone
+
+CLASSES = dict(timm="TimmBackbone", torchvision="TorchvisionBackbone", mmdet="ResNet")
+RESNETS = [f"resnet{depth}" for depth in (18, 34, 50, 101, 152)]
+
+
+BackboneLike = str | Mapping[str, Any] | nn.Module
+
+
+def build_backbone(backbone: BackboneLike) -> Backbone:
+    """A backbone with untrained weights.
+
+    Args:
+        backbone: ``'timm:NAME'``, ``'torchvision:NAME'`` or ``'mmdet:resnetDEPTH'``; a config; or a module, which
+            becomes a :class:`ModuleBackbone` if it is no :class:`Backbone` itself.
+
+    Example:
+        >>> build_backbone("timm:convnext_tiny").strides
+        (4, 8, 16, 32)
+
+    Raises:
+        ValueError: there is no such network, or it gives no feature maps.
+    """
+    if isinstance(backbone, nn.Module):
+        module = backbone
+    else:
+        module = MODELS.build(backbone_config(backbone) if isinstance(backbone, str) else backbone)
+    return module if isinstance(module, Backbone) else ModuleBackbone(module)
+
+
+def backbone_config(name: str, **settings: Any) -> dict[str, Any]:
+    """The config of a backbone by its name.
+
+    Args:
+        name: see :func:`build_backbone`.
+        settings: others of its class.
+
+    Raises:
+        ValueError: the name is of no such form, or mmdet has no such ResNet.
+    """
+    library, separator, network = name.partition(":")
+    if library not in CLASSES or not separator:
+        raise ValueError(f"a backbone is named timm:NAME, torchvision:NAME or mmdet:resnetDEPTH; got {name!r}")
+    kind = f"ccrop.backbones.{CLASSES[library]}"
+    if library != "mmdet":
+        return dict(type=kind, name=network, **settings)
+    if network not in RESNETS:
+        raise ValueError(unknown_name("mmdet", network, RESNETS))
+    return dict(type=kind, depth=int(network.removeprefix("resnet")), **settings)

@@ -1,0 +1,108 @@
+"""What every part of the package may ask of a backbone."""
+
+import difflib
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from typing import NamedTuple, Protocol, runtime_checkable
+
+from torch import Tensor
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)  # RGB in [0, 1]
+IMAGENET_STD = (0.229, 0.224, 0.225)
+FINEST_STRIDE = 4  # maps of stride 2 are stems: no method and no detector here looks at them
+
+
+class Level(NamedTuple):
+    """A feature map ``(N, channels, h, w)`` that a network offers, of which a cell is ``stride`` pixels wide."""
+
+    channels: int
+    stride: int
+
+
+@runtime_checkable
+class Backbone(Protocol):
+    """A network without its classifier: images to feature maps.
+
+    Levels are counted in ``levels``, maps in what a forward pass gives: with ``out_indices`` (1, 3), map 0 is level 1.
+
+    Attributes:
+        in_channels: of the images, 3 for RGB.
+        levels: what the network offers, finest first.
+        out_indices: which of ``levels`` a forward pass gives, in ascending order; may be set at any time.
+        channels, strides: of these maps, one for each of ``out_indices``.
+        mean, std: of the images' channels in [0, 1], as the architecture's published weights expect them; None where
+            nobody says.
+        image_size: (height, width) in pixels of the only images that it takes; None where it takes any.
+    """
+
+    in_channels: int
+    levels: tuple[Level, ...]
+    out_indices: tuple[int, ...]
+    mean: tuple[float, ...] | None
+    std: tuple[float, ...] | None
+    image_size: tuple[int, int] | None
+
+    @property
+    def channels(self) -> tuple[int, ...]: ...
+
+    @property
+    def strides(self) -> tuple[int, ...]: ...
+
+    def __call__(self, images: Tensor) -> tuple[Tensor, ...]:
+        """Maps ``(N, C_i, h_i, w_i)`` of images ``(N, in_channels, H, W)``, finest first."""
+        ...
+
+    def first_levels(self, number: int) -> AbstractContextManager[None]:
+        """A context in which a forward pass gives only the first ``number`` maps and, if it can, stops behind them."""
+        ...
+
+
+class LevelChoice:
+    """The part of a :class:`Backbone` that follows from its ``levels`` and ``out_indices``."""
+
+    levels: tuple[Level, ...]
+    out_indices: tuple[int, ...]
+    mean: tuple[float, ...] | None = None
+    std: tuple[float, ...] | None = None
+    image_size: tuple[int, int] | None = None
+
+    @property
+    def channels(self) -> tuple[int, ...]:
+        return tuple(self.levels[index].channels for index in self.out_indices)
+
+    @property
+    def strides(self) -> tuple[int, ...]:
+        return tuple(self.levels[index].stride for index in self.out_indices)
+
+    @contextmanager
+    def first_levels(self, number: int) -> Iterator[None]:
+        """Give only so many of the maps, for as long as the context lasts."""
+        chosen = self.out_indices
+        self.out_indices = chosen[:number]
+        try:
+            yield
+        finally:
+            self.out_indices = chosen
+
+
+def checked_indices(out_indices: Sequence[int] | None, number: int, name: str) -> tuple[int, ...]:
+    """``out_indices`` of a backbone that offers ``number`` levels; all of them where it is None.
+
+    Raises:
+        ValueError: they are not ascending, or there is no such level; names the backbone.
+    """
+    if out_indices is None:
+        return tuple(range(number))
+    indices = tuple(out_indices)
+    if not indices or list(indices) != sorted({*indices}) or not 0 <= indices[0] <= indices[-1] < number:
+        raise ValueError(
+            f"out_indices of {name} must be ascending numbers of its levels, 0 to {number - 1}; got {list(indices)}"
+        )
+    return indices
+
+
+def unknown_name(library: str, name: str, known: Iterable[str]) -> str:
+    """An error: the library has no network of this name, but some whose names are near."""
+    near = difflib.get_close_matches(name, list(known), n=3)
+    advice = f"the nearest names are {', '.join(near)}" if near else "no name is near"
+    return f"{library} has no network {name!r}: {advice}"

@@ -1,0 +1,104 @@
+"""Another backbone in a pretraining config, which looks at the same strides as far as the network has them."""
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import torch
+from mmengine.config import Config
+
+from ccrop.backbones.builder import BackboneLike, backbone_config, build_backbone
+from ccrop.backbones.contract import Backbone
+
+BACKBONE_HELP = "in place of the config's: timm:NAME, torchvision:NAME or mmdet:resnetDEPTH"
+
+
+def replace_backbone(config: Config, name: str) -> None:
+    """Put a named backbone in the place of a config's.
+
+    It gives the maps of the same strides, and regions and the localizer keep looking at these; the network's last level
+    stands for the last one. Where the network has no map of a stride, regions do without it, and a localizer or a
+    heatmap looks at the nearest. Images are normalized as the network's published weights expect it, where that is
+    known. The config's ``notes``, with which the log begins, say what came of it.
+
+    Args:
+        name: see :func:`ccrop.backbones.build_backbone`.
+
+    Raises:
+        ValueError: there is no such network, or the config's model takes no images.
+    """
+    model = config.model
+    if model.get("data_preprocessor") is None:
+        raise ValueError(f"{name} takes images, but the model of this config has no data_preprocessor for them")
+    before, after = described(model.backbone), described(name)
+    same = same_levels(before, after)
+    indices = tuple(sorted({level for level in same if level is not None})) or (len(after.levels) - 1,)
+    model.backbone = backbone_config(name, out_indices=indices)
+    strides = [after.levels[level].stride for level in indices]
+    notes = [f"Backbone {name} gives maps of stride {listed(strides)}, the config's of {listed(before.strides)}"]
+
+    def places(maps: Iterable[int], nearest: bool) -> tuple[int, ...]:
+        """The maps that stand for those of the earlier backbone."""
+        levels = [same[each] for each in maps]
+        if not nearest:
+            return unique(indices.index(level) for level in levels if level is not None) or (0,)
+        return unique(
+            nearest_place(before.strides[each], strides) if level is None else indices.index(level)
+            for each, level in zip(maps, levels, strict=True)
+        )
+
+    if (regions := model.get("regions")) is not None:
+        regions.levels = places(regions.get("levels", (0, 1)), nearest=False)
+        notes.append(f"regions are pooled at stride {listed(strides[each] for each in regions.levels)}")
+        if (heatmap := regions.get("heatmap")) is not None:
+            (heatmap.level,) = places([heatmap.get("level", 0)], nearest=True)
+            notes.append(f"their heatmap is learned at stride {strides[heatmap.level]}")
+    localizer = (config.default_hooks.get("localization") or {}).get("localizer", {})
+    if "levels" in localizer:
+        levels = localizer.levels if isinstance(localizer.levels, Sequence) else [localizer.levels]
+        localizer.levels = places(levels, nearest=True)
+        notes.append(f"objects are looked for at stride {listed(strides[each] for each in localizer.levels)}")
+    config.notes = ["; ".join(notes), normalize_as(after, name, model.data_preprocessor)]
+
+
+def described(backbone: BackboneLike) -> Backbone:
+    """A backbone without memory for its weights, to be asked for its levels."""
+    with torch.device("meta"):
+        return build_backbone(backbone)
+
+
+def same_levels(before: Backbone, after: Backbone) -> list[int | None]:
+    """For each map of one backbone the level of another of the same stride, None where there is none.
+
+    The last level is the counterpart of the last, whatever their strides.
+    """
+    numbers = {level.stride: number for number, level in enumerate(after.levels)}
+    if before.strides[-1] == before.levels[-1].stride:
+        return [*map(numbers.get, before.strides[:-1]), len(after.levels) - 1]
+    return [*map(numbers.get, before.strides)]
+
+
+def nearest_place(stride: int, strides: Sequence[int]) -> int:
+    """Which of some strides is nearest to another one, by their ratio."""
+    return min(range(len(strides)), key=lambda place: abs(math.log(strides[place] / stride)))
+
+
+def normalize_as(backbone: Backbone, name: str, preprocessor: dict[str, Any]) -> str:
+    """Set mean and std of a preprocessor, in [0, 1], to those that a backbone's published weights expect.
+
+    Returns:
+        A line for the log.
+    """
+    if backbone.mean is None:
+        return f"Images are normalized as the config says: what weights of {name} expect is not known"
+    preprocessor.update(mean=backbone.mean, std=backbone.std)
+    mean, std = (", ".join(f"{value:.3f}" for value in values) for values in (backbone.mean, backbone.std))
+    return f"Images are normalized by mean {mean} and std {std}, as published weights of {name} expect it"
+
+
+def unique(values: Iterable[int]) -> tuple[int, ...]:
+    return tuple(dict.fromkeys(values))
+
+
+def listed(strides: Iterable[int]) -> str:
+    return ", ".join(map(str, strides))

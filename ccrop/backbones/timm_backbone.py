@@ -1,0 +1,93 @@
+"""Networks of timm as backbones: CNNs, hierarchical transformers, and plain ViTs, whose tokens become one map."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import timm
+from mmengine.registry import MODELS
+from torch import Tensor, nn
+
+from ccrop.backbones.contract import FINEST_STRIDE, Level, LevelChoice, checked_indices, unknown_name
+
+# how transformers are told to take images of any size
+ANY_SIZE = dict(dynamic_img_size=True, strict_img_size=False)
+# families whose last map timm gives as it is before the network's norm
+WITHOUT_NORM = ("hiera", "sam2_hiera")
+
+
+@MODELS.register_module()
+class TimmBackbone(LevelChoice, nn.Module):
+    """The last map of each stride from 4 on of a network of timm's, with untrained weights.
+
+    A CNN or a hierarchical transformer has most often the strides 4, 8, 16 and 32. A plain ViT has one: its tokens,
+    behind the last block and its norm, at the stride of its patches.
+
+    Args:
+        name: as ``timm.create_model`` knows it.
+        out_indices: which of these maps a forward pass gives, finest first; all by default.
+        in_channels: of the images.
+        kwargs: of the network, such as ``drop_path_rate``; ``img_size`` for one that takes a single size.
+
+    Raises:
+        ValueError: there is no such network or level, or this version of timm gives no maps of it.
+    """
+
+    def __init__(
+        self, name: str, out_indices: Sequence[int] | None = None, in_channels: int = 3, **kwargs: Any
+    ) -> None:
+        super().__init__()
+        if not timm.is_model(name):
+            raise ValueError(unknown_name("timm", name, timm.list_models()))
+        self.name = name
+        self.network, any_size = _created(name, in_chans=in_channels, num_classes=0, **kwargs)
+        if not hasattr(self.network, "forward_intermediates"):
+            raise ValueError(f"timm {timm.__version__} gives no feature maps of {name}: a newer one may")
+        expected = self.network.pretrained_cfg
+        if expected.get("fixed_input_size") and not any_size:
+            size = kwargs.get("img_size", expected["input_size"][1:])
+            self.image_size = (size, size) if isinstance(size, int) else tuple(size)
+        if in_channels == len(expected["mean"]):
+            self.mean, self.std = tuple(expected["mean"]), tuple(expected["std"])
+        self.in_channels = in_channels
+        last = {info["reduction"]: place for place, info in enumerate(self.network.feature_info)}
+        self._places = [last[stride] for stride in sorted(last) if stride >= FINEST_STRIDE]
+        infos = [self.network.feature_info[place] for place in self._places]
+        self.levels = tuple(Level(info["num_chs"], info["reduction"]) for info in infos)
+        self.out_indices = checked_indices(out_indices, len(self.levels), f"timm:{name}")
+
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+        """Maps ``(N, C, h, w)`` of images ``(N, in_channels, H, W)``, finest first.
+
+        Raises:
+            ValueError: the network does not take images of this size.
+        """
+        places = [self._places[index] for index in self.out_indices]
+        height, width = images.shape[2:]
+        if self.image_size not in (None, (height, width)):
+            only = "x".join(map(str, self.image_size))
+            raise ValueError(
+                f"timm:{self.name} takes images of {only} px only, got {height}x{width}: set model.backbone.img_size, "
+                "or choose a network that takes any size"
+            )
+        try:
+            maps = self.network.forward_intermediates(
+                images,
+                indices=places,
+                norm=not self.name.startswith(WITHOUT_NORM),
+                stop_early=True,
+                intermediates_only=True,
+            )
+        except AssertionError as error:
+            raise ValueError(f"timm:{self.name} does not take images of {height}x{width} px: {error}") from error
+        return tuple(maps)
+
+
+def _created(name: str, **settings: Any) -> tuple[nn.Module, bool]:
+    """The network, and whether it was told to take images of any size, as its family can or cannot be."""
+    for option, value in ANY_SIZE.items():
+        try:
+            return timm.create_model(name, **{option: value}, **settings), True
+        except TypeError as error:
+            if option not in str(error):
+                raise
+    return timm.create_model(name, **settings), False
