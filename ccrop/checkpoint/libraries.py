@@ -41,15 +41,21 @@ def timm_weights(name: str) -> Pretrained:
 
 
 def torchvision_weights(name: str) -> Pretrained:
-    """State dict of the best weights of a torchvision model, and what its images are normalized by.
+    """State dict of a torchvision model, ``NAME`` or ``NAME.WEIGHTS``, and what its images are normalized by.
+
+    Without ``WEIGHTS``, such as ``IMAGENET1K_V1``, they are the best ones.
 
     Raises:
-        ValueError: torchvision has no such model.
+        ValueError: torchvision has no such model or no such weights.
         ConnectionError: they are not in the cache and cannot be downloaded.
     """
-    if name not in torchvision.models.list_models(torchvision.models):
-        raise ValueError(f"torchvision has no classifier {name!r}: torchvision.models.list_models() lists them")
-    weights = torchvision.models.get_model_weights(name).DEFAULT
+    network, _, kind = name.partition(".")
+    if network not in torchvision.models.list_models(torchvision.models):
+        raise ValueError(f"torchvision has no classifier {network!r}: torchvision.models.list_models() lists them")
+    known = torchvision.models.get_model_weights(network)
+    if kind and kind not in known.__members__:
+        raise ValueError(f"torchvision has no weights {kind} of {network}: it has {', '.join(known.__members__)}")
+    weights = known[kind] if kind else known.DEFAULT
     cache = Path(torch.hub.get_dir(), "checkpoints")
     try:
         with time_limit():

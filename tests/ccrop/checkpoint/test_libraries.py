@@ -49,6 +49,7 @@ def test_without_a_connection_an_error_says_what_to_do_at_once(source: str, offl
         ("timm:resnet19", "timm has no model 'resnet19'"),
         ("timm:efficientnet_l2", "timm has no pretrained weights of efficientnet_l2"),
         ("torchvision:resnet19", "torchvision has no classifier 'resnet19'"),
+        ("torchvision:resnet50.V3", "no weights V3 of resnet50: it has IMAGENET1K_V1, IMAGENET1K_V2"),
     ],
 )
 def test_weights_that_do_not_exist_are_named(source: str, message: str):
@@ -56,7 +57,15 @@ def test_weights_that_do_not_exist_are_named(source: str, message: str):
         read_weights(source)
 
 
-def test_weights_in_torchvisions_cache(monkeypatch: pytest.MonkeyPatch):
+@pytest.mark.parametrize(
+    ("source", "url"),
+    [
+        ("resnet18", "resnet18-f37072fd.pth"),
+        ("resnet50", "resnet50-11ad3fa6.pth"),
+        ("resnet50.IMAGENET1K_V1", "resnet50-0676ba61.pth"),
+    ],
+)
+def test_weights_in_torchvisions_cache(source: str, url: str, monkeypatch: pytest.MonkeyPatch):
     torch.manual_seed(0)
     state = torchvision.models.resnet18().state_dict()
     asked = {}
@@ -66,9 +75,9 @@ def test_weights_in_torchvisions_cache(monkeypatch: pytest.MonkeyPatch):
         return state
 
     monkeypatch.setattr(torchvision.models._api, "load_state_dict_from_url", cached)
-    weights = read_weights("torchvision:resnet18")
+    weights = read_weights(f"torchvision:{source}")
     assert (asked["weights_only"], asked["check_hash"]) == (True, True)
-    assert "resnet18" in asked["url"]
+    assert asked["url"].endswith(url)
     assert weights.backbone.keys() == state.keys()
     assert weights.normalization == ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 
