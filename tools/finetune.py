@@ -44,7 +44,7 @@ def finetuned(args: argparse.Namespace) -> str:
     labels = share_of(args.labels)
     transfer = transfer_of(args.config)
     config = transfer.load_config(args.config, args.data_root, args.cfg_options, args.backbone)
-    if args.iterations:
+    if args.iterations is not None:
         set_iterations(config, args.iterations)
     work_dir = args.work_dir or Path("work_dirs", config.experiment)
     if args.clusters:

@@ -51,7 +51,7 @@ class Comparison:
         self.data = transfer.data_name(Path(args.data_root))
         self.work_dir = args.work_dirs / self.data
         self.config = transfer.load_config(args.config, args.data_root, args.cfg_options)
-        if args.iterations:
+        if args.iterations is not None:
             set_iterations(self.config, args.iterations)
         self.pretrainings = self.named_pretrainings()
         for source in self.pretrainings.values():

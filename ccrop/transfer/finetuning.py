@@ -153,7 +153,13 @@ def set_learning_rate(config: Config, lr: float, backbone: float = 1.0) -> None:
 
 
 def set_iterations(config: Config, iterations: int) -> None:
-    """Train for so many iterations, and stretch the learning rate's schedule by as much."""
+    """Train for so many iterations, and stretch the learning rate's schedule by as much.
+
+    Raises:
+        ValueError: that is not one iteration or more.
+    """
+    if iterations < 1:
+        raise ValueError(f"a detector trains for one iteration or more, got {iterations}")
     factor = iterations / config.train_cfg.max_iters
     config.train_cfg.update(max_iters=iterations, val_interval=iterations + 1)
     for scheduler in config.param_scheduler:

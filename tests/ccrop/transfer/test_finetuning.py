@@ -56,3 +56,9 @@ def test_the_schedule_is_stretched_with_the_iterations(iterations: int):
     assert cosine.begin == round(0.2 * iterations)
     assert cosine.end == max(iterations, cosine.begin + 1)
     assert steps.milestones == [round(0.6 * iterations), round(0.8 * iterations)]
+
+
+@pytest.mark.parametrize("iterations", [0, -3])
+def test_a_schedule_without_iterations_is_refused(iterations: int):
+    with pytest.raises(ValueError, match=rf"one iteration or more, got {iterations}"):
+        set_iterations(config(), iterations)
