@@ -12,7 +12,7 @@ demo: .venv/installed
 
 test: .venv/installed
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal -m 'not timing'
-	$(BIN)/python -m pytest -m timing
+	$(BIN)/python -m pytest -m timing $$(grep -rl 'mark\.timing' --include='test_*.py' tests)
 
 lint: .venv/installed
 	$(BIN)/ruff check

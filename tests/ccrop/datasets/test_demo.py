@@ -99,7 +99,7 @@ def test_objects_stay_visible():
 
 def test_sizes_spread_as_in_coco():
     areas = []
-    for seed in range(400):
+    for seed in range(200):
         things, labels, _ = sample_layout(np.random.default_rng((7, seed)))
         areas += [(labels == number).sum() for number in range(1, len(things) + 1)]
     small, medium, large = np.histogram(areas, (0, 32**2, 96**2, np.inf))[0] / len(areas)

@@ -81,7 +81,7 @@ def test_equals_a_plain_loop(size: tuple[int, int]):
 def test_one_cluster_and_single_object_sizes_are_contrastive_crop(size: tuple[int, int]):
     rng = np.random.default_rng(1)
     crop = MultiObjectCrop(cluster_scale=None, scene_prob=0, min_visible=0)
-    for box in random_boxes(rng, 300):
+    for box in random_boxes(rng, 100):
         noise = CropNoise.draw(rng, 2, alpha=0.6)
         center = torch.from_numpy(noise.center)[None, :, None].expand(1, 2, TRIES, 2)
         same = PairNoise(torch.zeros(1), *(torch.from_numpy(x)[None] for x in (noise.area, noise.aspect)), center)

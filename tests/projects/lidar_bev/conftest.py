@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from jobs import Once
 
 from projects.lidar_bev.simulation import make_demo_sweeps
 
@@ -18,9 +19,7 @@ def lidar_data() -> Path:
 
 
 @pytest.fixture(scope="session")
-def simulated(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A simulated set of 80 training and 16 validation sweeps."""
+def simulated(once: Once) -> Path:
+    """A simulated set of 80 training and 16 validation sweeps, made by two processes."""
     pytest.importorskip("open3d")
-    root = tmp_path_factory.mktemp("simulated") / "set"
-    make_demo_sweeps(root, num_train=80, num_val=16)
-    return root
+    return once("simulated", lambda folder: make_demo_sweeps(folder, num_train=80, num_val=16, workers=2))
