@@ -34,11 +34,14 @@ def test_a_source_is_a_library_or_a_file():
 
 
 @pytest.mark.parametrize("source", ["timm:resnet18", "torchvision:resnet18"])
-def test_without_a_connection_an_error_says_what_to_do_at_once(source: str, offline: Path):
-    start = time.perf_counter()
+def test_without_a_connection_an_error_says_what_to_do_at_once(
+    source: str, offline: Path, monkeypatch: pytest.MonkeyPatch
+):
+    waited: list[float] = []
+    monkeypatch.setattr(time, "sleep", waited.append)
     with pytest.raises(ConnectionError, match=rf"weights {source} are not in {offline}\S* and could not be") as raised:
         read_weights(source)
-    assert time.perf_counter() - start < 10
+    assert not waited  # the hub would try again and again
     assert "name the file" in str(raised.value)
     assert len(str(raised.value).splitlines()) == 1
 
