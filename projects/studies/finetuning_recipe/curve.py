@@ -5,6 +5,7 @@ python projects/studies/finetuning_recipe/curve.py rows/*.csv --out curves
 
 import argparse
 import csv
+import re
 import sys
 from collections import defaultdict
 from collections.abc import Sequence
@@ -38,10 +39,14 @@ class Point(NamedTuple):
 
 
 def curves(files: Sequence[Path]) -> dict[tuple[str, str], list[Point]]:
-    """Points by data set and curve, the shortest schedule first; a file is named DETECTOR_ITERATIONS.csv."""
+    """Points by data set and curve, the shortest schedule first.
+
+    Args:
+        files: named DETECTOR_ITERATIONS.csv, or DETECTOR-seedN_ITERATIONS.csv where seeds ran side by side.
+    """
     found: dict[tuple[str, str], dict[int, list[dict[str, str]]]] = defaultdict(lambda: defaultdict(list))
     for file in files:
-        detector = file.stem.rpartition("_")[0]
+        detector = re.sub(r"-seed\d+$", "", file.stem.rpartition("_")[0])
         with file.open(newline="") as handle:
             for row in csv.DictReader(handle):
                 name = f"{detector}, {row['arm']}, {float(row['labels']):.0%}"

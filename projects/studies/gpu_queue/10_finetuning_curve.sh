@@ -3,10 +3,11 @@
 # usage: [TINY=1] [PYTHON=python3] 10_finetuning_curve.sh DATA OUT
 set -euo pipefail
 data=${1:?usage: 10_finetuning_curve.sh DATA OUT} out=${2:?usage: 10_finetuning_curve.sh DATA OUT}
+mkdir -p "$out"
+data=$(realpath "$data") out=$(realpath "$out")
 cd "$(dirname "$0")/../../.."
 configs=projects/detection_transfer/configs
 export OMP_NUM_THREADS=1 PYTHON=${PYTHON:-python3} PYTHONPATH=$PWD data out configs
-mkdir -p "$out"
 
 measure() { # CONFIG ITERATIONS SEED: a CSV of one row, so that runs side by side do not meet
   "$PYTHON" projects/detection_transfer/compare.py "$configs/$1.py" --data-root "$data/hit_uav" --labels 10% --seeds "$3" \
