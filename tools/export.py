@@ -14,14 +14,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("checkpoint", metavar="CHECKPOINT", help="a checkpoint of a pretraining run")
     parser.add_argument("--to", required=True, dest="framework", metavar="FRAMEWORK", help="one of the above")
     parser.add_argument("out", metavar="OUT", help="the file to write")
+    parser.add_argument("--config", help="of the run; default: the one that it left beside the checkpoint")
     parser.add_argument("--force", action="store_true", help="replace OUT where it exists")
     args = parser.parse_args(argv)
     try:
-        resnet = ccrop.export.export_backbone(args.checkpoint, args.framework, args.out, args.force)
+        what = ccrop.export.export_backbone(args.checkpoint, args.framework, args.out, args.force, args.config)
     except (ValueError, OSError) as error:
         print(f"{parser.prog}: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
-    print(f"{args.out}: ResNet-{resnet.depth} for {args.framework}")
+    print(f"{args.out}: {what} for {args.framework}")
     return 0
 
 

@@ -35,26 +35,23 @@ def replace_backbone(config: Config, name: str) -> None:
     strides = [after.levels[level].stride for level in indices]
     notes = [f"Backbone {name} gives maps of stride {listed(strides)}, the config's of {listed(before.strides)}"]
 
-    def places(maps: Iterable[int], nearest: bool) -> tuple[int, ...]:
-        """The maps that stand for those of the earlier backbone."""
-        levels = [same[each] for each in maps]
-        if not nearest:
-            return unique(indices.index(level) for level in levels if level is not None) or (0,)
-        return unique(
-            nearest_place(before.strides[each], strides) if level is None else indices.index(level)
-            for each, level in zip(maps, levels, strict=True)
-        )
-
+    # of each map of the earlier backbone, the one that stands for it
+    places = [None if level is None else indices.index(level) for level in same]
+    nearest = [
+        nearest_place(stride, strides) if place is None else place
+        for stride, place in zip(before.strides, places, strict=True)
+    ]
     if (regions := model.get("regions")) is not None:
-        regions.levels = places(regions.get("levels", (0, 1)), nearest=False)
+        chosen = (places[level] for level in regions.get("levels", (0, 1)))
+        regions.levels = unique(place for place in chosen if place is not None) or (0,)
         notes.append(f"regions are pooled at stride {listed(strides[each] for each in regions.levels)}")
         if (heatmap := regions.get("heatmap")) is not None:
-            (heatmap.level,) = places([heatmap.get("level", 0)], nearest=True)
+            heatmap.level = nearest[heatmap.get("level", 0)]
             notes.append(f"their heatmap is learned at stride {strides[heatmap.level]}")
     localizer = (config.default_hooks.get("localization") or {}).get("localizer", {})
     if "levels" in localizer:
         levels = localizer.levels if isinstance(localizer.levels, Sequence) else [localizer.levels]
-        localizer.levels = places(levels, nearest=True)
+        localizer.levels = unique(nearest[level] for level in levels)
         notes.append(f"objects are looked for at stride {listed(strides[each] for each in localizer.levels)}")
     config.notes = ["; ".join(notes), normalize_as(after, name, model.data_preprocessor)]
 

@@ -2,7 +2,7 @@
 
 The heads (projector, predictor) stay behind. The weights expect what they were pretrained on: images in RGB
 order, normalised with ImageNet's mean (123.675, 116.28, 103.53) and std (58.395, 57.12, 57.375) on the scale
-0 to 255, and a bottleneck that strides in its 3x3 convolution.
+0 to 255, unless the log of their run says otherwise, and a bottleneck that strides in its 3x3 convolution.
 
 torchvision: a state dict without the classifier.
 
@@ -12,6 +12,10 @@ torchvision: a state dict without the classifier.
 timm: the same.
 
     model = timm.create_model("resnet50", num_classes=0, checkpoint_path=OUT)
+
+A backbone that is a network of timm's or torchvision's goes to its own library in these ways, under its own name, and
+to no other framework unless it is a plain ResNet. What its name is, the config says that the run left beside the
+checkpoint.
 
 mmdet: {"state_dict": {"backbone.*": ...}}, the layout of a detector's checkpoint, so that load_from takes it
 too. A backbone of width W, not 64, needs base_channels=W.

@@ -10,24 +10,32 @@ import torch
 from ccrop.checkpoint import read_weights
 from ccrop.checkpoint.resnet import ResNet
 from ccrop.export.frameworks import FRAMEWORKS
+from ccrop.export.libraries import is_wrapped, network_of, to_framework
 
 
-def export_backbone(checkpoint_path: str | Path, framework: str, out: str | Path, force: bool = False) -> ResNet:
+def export_backbone(
+    checkpoint_path: str | Path,
+    framework: str,
+    out: str | Path,
+    force: bool = False,
+    config: str | Path | None = None,
+) -> str:
     """Write the backbone of a ccrop checkpoint to `out`, in the form that `framework` loads.
 
     Args:
-        checkpoint_path: a file with `state_dict`, whose backbone is a ResNet under `backbone.`.
+        checkpoint_path: a file with `state_dict`, whose backbone is under `backbone.`.
         framework: a key of `FRAMEWORKS`.
         out: the file to write; it appears complete or not at all.
         force: replace `out` where it exists.
+        config: of the run, for a backbone of timm's or torchvision's; by default the one beside the checkpoint.
 
     Returns:
-        What was exported: depth and width.
+        What was exported, such as `ResNet-50`.
 
     Raises:
-        ValueError: the checkpoint has no such backbone, the framework cannot hold it or cannot load a file of
-            this name, or the checkpoint would unpickle arbitrary objects (`UntrustedCheckpoint`).
-        OSError: a file cannot be read or written, or `out` exists and `force` is not set.
+        ValueError: the checkpoint has no backbone that frameworks know, the framework cannot hold it or cannot load
+            a file of this name, or the checkpoint would unpickle arbitrary objects (`UntrustedCheckpoint`).
+        OSError: a file cannot be read or written, `out` exists and `force` is not set, or there is no config.
     """
     checkpoint_path, out = Path(checkpoint_path), Path(out)
     if framework not in FRAMEWORKS:
@@ -36,9 +44,14 @@ def export_backbone(checkpoint_path: str | Path, framework: str, out: str | Path
         raise ValueError(f"detectron2 takes a file for a pickle by its ending .pkl, which {out} lacks")
     _check_destination(checkpoint_path, out, force)
     state_dict = read_weights(checkpoint_path).backbone
-    resnet = ResNet.from_state_dict(state_dict)
-    _write(FRAMEWORKS[framework](resnet, state_dict), out, pickled=framework == "detectron2")
-    return resnet
+    if is_wrapped(state_dict):
+        network = network_of(checkpoint_path, config)
+        content, what = to_framework(network, framework, state_dict), f"{network.library}'s {network.name}"
+    else:
+        resnet = ResNet.from_state_dict(state_dict)
+        content, what = FRAMEWORKS[framework](resnet, state_dict), f"ResNet-{resnet.depth}"
+    _write(content, out, pickled=framework == "detectron2")
+    return what
 
 
 def _check_destination(checkpoint_path: Path, out: Path, force: bool) -> None:

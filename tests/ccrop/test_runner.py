@@ -11,13 +11,24 @@ from jobs import ROOT
 from mmengine.config import Config
 from mmengine.model import MMDistributedDataParallel
 from mmengine.registry import MODEL_WRAPPERS, OPTIM_WRAPPER_CONSTRUCTORS, OPTIM_WRAPPERS, TRANSFORMS
+from mmengine.runner import Runner
 from PIL import Image
-from torch import Tensor
+from torch import Tensor, nn
 
+from ccrop.backbones import TimmBackbone
 from ccrop.checkpoint import Normalization
+from ccrop.models import SimCLR, ViewPreprocessor
 from ccrop.models.preprocessor import IMAGENET_STD
 from ccrop.optim import AutocastOptimWrapper, PredictorGroups
-from ccrop.runner import build_runner, config_beside, expect, load_config, load_pretrained, one_a_channel
+from ccrop.runner import (
+    PretrainRunner,
+    build_runner,
+    config_beside,
+    expect,
+    load_config,
+    load_pretrained,
+    one_a_channel,
+)
 from ccrop.views import ReferenceAugmentation
 
 
@@ -176,3 +187,26 @@ def test_values_are_one_a_channel():
     assert one_a_channel([1, 2, 6], 3) == (1, 2, 6)
     assert one_a_channel([1, 2, 6], 1) == (3,)
     assert one_a_channel([4], 2) == (4, 4)
+
+
+@pytest.mark.parametrize(
+    ("name", "unused"),
+    [("test_efficientnet", True), ("resnet18", False)],  # the first has a layer behind its last map
+)
+def test_ddp_is_told_of_weights_without_a_gradient_and_gets_synchronized_bn(
+    monkeypatch: pytest.MonkeyPatch, name: str, unused: bool
+):
+    def wrap_model(self: Runner, wrapper: dict, model: nn.Module):
+        return wrapper, model, self.cfg.sync_bn
+
+    monkeypatch.setattr(Runner, "wrap_model", wrap_model)
+    runner = object.__new__(PretrainRunner)
+    runner._distributed, runner.cfg = True, Config(dict(sync_bn="torch"))
+    model = SimCLR(dict(type=TimmBackbone, name=name), 8, 4, data_preprocessor=dict(type=ViewPreprocessor))
+    wrapper, wrapped, sync_bn = runner.wrap_model(dict(type=MMDistributedDataParallel), model)
+    assert wrapper["find_unused_parameters"] == runner.cfg.find_unused_parameters == unused
+    norms = [module for module in wrapped.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
+    assert norms
+    assert all(isinstance(norm, nn.SyncBatchNorm) for norm in norms)
+    assert sync_bn is None, "MMEngine would convert them again"
+    assert runner.cfg.sync_bn == "torch", "as the config that the run leaves"
