@@ -22,4 +22,4 @@ def lidar_data() -> Path:
 def simulated(once: Once) -> Path:
     """A simulated set of 80 training and 16 validation sweeps, made by two processes."""
     pytest.importorskip("open3d")
-    return once("simulated", lambda folder: make_demo_sweeps(folder, num_train=80, num_val=16, workers=2))
+    return once("sweeps", lambda folder: make_demo_sweeps(folder, num_train=80, num_val=16, workers=2))
