@@ -34,7 +34,7 @@ window-knn: has a labelled object in a sweep, pooled from the encoder's map, nei
 A --config without a checkpoint gives the figures of untrained weights. Weights of timm's and torchvision's networks can
 be measured in the place of ours:
 
-    python tools/evaluate.py knn resnet50.pth --network torchvision:resnet50 --config configs/simsiam_ccrop_coco.py
+    python tools/evaluate.py knn --network torchvision:resnet50 --init FILE.pth --config configs/simsiam_ccrop_coco.py
 """
 
 import argparse
