@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 
 
 class _Random:
-    """A generator that follows the run's seed and differs in each worker."""
+    """A generator that follows the run's seed and differs in each worker and each kind of transform."""
 
     @cached_property
     def rng(self) -> np.random.Generator:
-        return np.random.default_rng(torch.initial_seed())
+        return np.random.default_rng([torch.initial_seed(), *type(self).__name__.encode()])
 
 
 @TRANSFORMS.register_module()

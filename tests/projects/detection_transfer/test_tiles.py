@@ -85,6 +85,13 @@ def test_a_cut_at_its_own_scale_is_the_image_itself():
     assert (padded[:, 10:] == 114).all()
 
 
+def test_transforms_of_a_run_draw_differently_and_a_seed_draws_again():
+    torch.manual_seed(0)
+    tile, levels, again = ObjectTile().rng.random(8), RandomLevels().rng.random(8), ObjectTile().rng.random(8)
+    assert (tile == again).all()
+    assert not np.isin(tile, levels).any()
+
+
 def test_levels_change_alike_in_all_pixels():
     torch.manual_seed(0)
     image = np.arange(256, dtype=np.uint8).reshape(16, 16, 1)
