@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from mmengine.config import Config
 from mmengine.logging import MMLogger
-from mmengine.registry import MODELS, DefaultScope
+from mmengine.registry import MODELS, OPTIM_WRAPPERS, DefaultScope
 from torch.utils.flop_counter import FlopCounterMode
 
 from ccrop.checkpoint import RANDOM, Normalization, Weights
@@ -124,7 +124,9 @@ def build_runner(
     install_safe_checkpoints()
     config.work_dir = str(work_dir)
     config.randomness.seed = seed
-    if config.optim_wrapper.type == AutocastOptimWrapper.__name__ and "test_cfg" in config:
+    kind = config.optim_wrapper.type
+    kind = OPTIM_WRAPPERS.get(kind) if isinstance(kind, str) else kind
+    if kind is AutocastOptimWrapper and "test_cfg" in config:
         config.test_cfg.fp16 = has_bf16()  # MMEngine's word for autocast, whatever its type
         torch.set_autocast_dtype("cuda", torch.bfloat16)
     config.headline += f", backbone {config.init}, trained on {trained_on}"
