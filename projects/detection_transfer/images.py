@@ -32,10 +32,13 @@ class ReadImage(BaseTransform):
         Raises:
             UnreadableImage: names the file and what is wrong with it.
         """
-        image = to_tensor(read_image(results["img_path"], self.channels)).numpy()
-        if self.channels == 3:
-            image = np.ascontiguousarray(image[..., ::-1])
+        image = self.read(results["img_path"])
         return results | dict(img=image, img_shape=image.shape[:2], ori_shape=image.shape[:2])
+
+    def read(self, path: str) -> NDArray[np.uint8]:
+        """The pixels of a file."""
+        image = to_tensor(read_image(path, self.channels)).numpy()
+        return np.ascontiguousarray(image[..., ::-1]) if self.channels == 3 else image
 
 
 @TRANSFORMS.register_module()
@@ -52,16 +55,15 @@ class KeptImage(ReadImage):
         self.room = megabytes * 10**6
         self.kept: dict[str, NDArray[np.uint8]] = {}
 
-    def transform(self, results: dict[str, Any]) -> dict[str, Any]:
-        path = results["img_path"]
+    def read(self, path: str) -> NDArray[np.uint8]:
         image = self.kept.get(path)
         if image is None:
-            image = super().transform(results)["img"]
+            image = super().read(path)
             if image.nbytes <= self.room:
                 self.room -= image.nbytes
                 image.flags.writeable = False
                 self.kept[path] = image
-        return results | dict(img=image, img_shape=image.shape[:2], ori_shape=image.shape[:2])
+        return image
 
 
 def settle_images(config: Config) -> None:

@@ -1,6 +1,6 @@
 """Where a fine-tuning step's time goes: data, network, the head's own work, backward pass, optimizer.
 
-    python projects/detection_transfer/step_profile.py projects/detection_transfer/configs/tiles_r10.py --data-root ROOT
+python projects/detection_transfer/step_profile.py projects/detection_transfer/configs/tiles_r10.py --data-root ROOT
 """
 
 import argparse
@@ -12,6 +12,7 @@ from time import perf_counter, process_time
 
 import torch
 from mmengine.config import Config, DictAction
+from mmengine.optim import build_optim_wrapper
 from mmengine.registry import MODELS, DefaultScope
 from mmengine.runner import Runner
 from torch import nn
@@ -61,7 +62,7 @@ def profile(config: Config, steps: int) -> tuple[list[dict[str, float]], float]:
         model = MODELS.build(config.model)
         if torch.cuda.is_available():
             model.cuda()
-        wrapper = Runner.build_optim_wrapper(_Builder(model), config.optim_wrapper)
+        wrapper = build_optim_wrapper(model, config.optim_wrapper)
         loader = Runner.build_dataloader(config.train_dataloader | dict(num_workers=0, persistent_workers=False))
         clock = Clock()
         for name, module in model.named_modules():
@@ -84,13 +85,6 @@ def profile(config: Config, steps: int) -> tuple[list[dict[str, float]], float]:
             found.append({name: 1000 * seconds for name, seconds in clock.seconds.items()})
             pixels += batch["inputs"].shape[0] * batch["inputs"].shape[2:].numel() / 1e6
     return found[WARM_UP:], pixels / len(found)
-
-
-class _Builder:
-    """What MMEngine's construction of an optimizer wants of a runner."""
-
-    def __init__(self, model: nn.Module) -> None:
-        self.model = model
 
 
 def main(argv: Sequence[str] | None = None) -> int:

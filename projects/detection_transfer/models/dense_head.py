@@ -20,6 +20,8 @@ from torch.nn import functional as F
 from torch.nn.utils.rnn import pad_sequence
 from torchvision.ops import batched_nms
 
+from ccrop.views import rectangles
+
 PRIOR = 0.01  # score of every cell before training, so that the many empty ones weigh little
 MIN_IOU = 0.05  # target of a cell whose box does not overlap its object yet
 LARGEST_EXPONENT = 4.0  # sides beyond e^4 strides from a cell are out of reach
@@ -239,12 +241,10 @@ def assign(cells: Cells, boxes: Tensor, exists: Tensor, radius: float) -> Tensor
 
 def overlaps(boxes: Tensor, others: Tensor) -> tuple[Tensor, Tensor]:
     """IoU and generalized IoU (Rezatofighi et al., CVPR 2019) of boxes ``(..., 4)``, pair by pair: ``(...)``."""
-    low, high = torch.maximum(boxes[..., :2], others[..., :2]), torch.minimum(boxes[..., 2:], others[..., 2:])
-    shared = (high - low).clamp(min=0).prod(dim=-1)
-    areas = sum((each[..., 2:] - each[..., :2]).prod(dim=-1) for each in (boxes, others))
-    union = (areas - shared).clamp(min=1e-6)
-    outer = torch.maximum(boxes[..., 2:], others[..., 2:]) - torch.minimum(boxes[..., :2], others[..., :2])
-    hull = outer.prod(dim=-1).clamp(min=1e-6)
+    shared = rectangles.intersection(boxes, others)
+    union = (rectangles.area(boxes) + rectangles.area(others) - shared).clamp(min=1e-6)
+    low, high = torch.minimum(boxes[..., :2], others[..., :2]), torch.maximum(boxes[..., 2:], others[..., 2:])
+    hull = rectangles.area(torch.cat([low, high], dim=-1)).clamp(min=1e-6)
     iou = shared / union
     return iou, iou - (hull - union) / hull
 

@@ -31,16 +31,12 @@ class TiledDetector(SingleStageDetector):
         return super().extract_feat(batch_inputs.contiguous(memory_format=torch.channels_last))
 
     def predict(self, batch_inputs: Tensor, batch_data_samples: SampleList, rescale: bool = True) -> SampleList:
-        side, overlap = self.test_cfg["tile"], self.test_cfg["overlap"]
-        if max(batch_inputs.shape[2:]) <= side:
-            found = self.bbox_head.candidates(self.extract_feat(batch_inputs))
-        else:
-            found = self.tiled_candidates(batch_inputs, side, overlap)
-        results = self.bbox_head.detections(found, batch_data_samples, rescale)
+        results = self.bbox_head.detections(self.candidates(batch_inputs), batch_data_samples, rescale)
         return self.add_pred_to_datasample(batch_data_samples, results)
 
-    def tiled_candidates(self, images: Tensor, side: int, overlap: int) -> Candidates:
+    def candidates(self, images: Tensor) -> Candidates:
         """The candidates of all tiles, in pixels of the images ``(N, C, H, W)``."""
+        side, overlap = self.test_cfg["tile"], self.test_cfg["overlap"]
         height, width = images.shape[2:]
         parts = []
         for top, bottom in spans(height, side, overlap):
