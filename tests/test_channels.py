@@ -12,7 +12,7 @@ import train
 from jobs import ROOT, TINY
 from PIL import Image
 
-DETECTOR = ROOT / "projects/detection_transfer/configs/tiles_r10.py"
+DETECTOR = ROOT / "projects/detection_transfer/configs/tiles_r18.py"
 NARROW = (
     *("model.backbone.base_channels=8", "model.backbone.stem_channels=8", "model.neck.in_channels=[8,16,32]"),
     *("model.backbone.depth=18", "train_dataloader.num_workers=0", "test_dataloader.num_workers=0"),

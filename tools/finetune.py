@@ -1,6 +1,6 @@
 """Fine-tune a detector from a pretrained backbone: tools/finetune.py CONFIG --init SOURCE
 
-With --clusters a detector learns the clusters of a pretraining in place of labels, and is an init itself.
+With --pseudo-boxes a detector learns boxes that no one annotated in place of labels, and is an init itself.
 
 Example:
     python tools/finetune.py projects/detection_transfer/configs/faster-rcnn_r18_fpn_small.py --init random \\
@@ -43,13 +43,15 @@ def finetuned(args: argparse.Namespace) -> str:
 
     labels = share_of(args.labels)
     transfer = transfer_of(args.config)
-    config = transfer.load_config(args.config, args.data_root, args.cfg_options, args.backbone)
+    config = transfer.load_config(
+        args.config, args.data_root, args.cfg_options, args.backbone, labelled=args.pseudo_boxes is None
+    )
     if args.iterations is not None:
         set_iterations(config, args.iterations)
     work_dir = args.work_dir or Path("work_dirs", config.experiment)
-    if args.clusters:
-        number = {} if args.max_clusters is None else dict(max_clusters=args.max_clusters)
-        transfer.use_clusters(config, args.clusters, work_dir, **number)
+    if args.pseudo_boxes:
+        number = {} if args.max_boxes is None else dict(max_boxes=args.max_boxes)
+        transfer.use_pseudo_boxes(config, args.pseudo_boxes, work_dir, **number)
     rates = config.optim_wrapper.optimizer.lr, args.backbone_lr[0]
     if args.lr_search is not None or len(args.backbone_lr) > 1:
         factors = [1.0] if args.lr_search is None else args.lr_search or LR_FACTORS
@@ -82,10 +84,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         help="the backbone's part of the learning rate; several are searched (default: 1)",
     )
     parser.add_argument(
-        "--clusters", metavar="CHECKPOINT", help="learn the clusters of a pretraining in place of labels: one category"
+        "--pseudo-boxes",
+        metavar="SOURCE",
+        help="learn boxes of one category in place of labels: a COCO-format file, or the clusters of a checkpoint",
     )
     parser.add_argument(
-        "--max-clusters", type=int, metavar="N", help="the best of each image or sweep (default: 16, of sweeps 64)"
+        "--max-boxes", type=int, metavar="N", help="the best of each image or sweep (default: 16, of sweeps 64)"
     )
     parser.add_argument("--work-dir", type=Path, help="default: work_dirs/ and the config's name")
     parser.add_argument("--cfg-options", nargs="+", action=DictAction, metavar="K=V", help="override the config")

@@ -123,7 +123,7 @@ class Comparison:
     def learn_clusters(self, arm: str, seed: int, work_dir: Path) -> None:
         """Train a detector on the clusters of a pretraining, for as many operations as that one cost."""
         config = copy.deepcopy(self.config)
-        self.transfer.use_clusters(config, self.pretrained(arm, seed), work_dir)
+        self.transfer.use_pseudo_boxes(config, self.pretrained(arm, seed), work_dir)
         set_iterations(config, max(1, round(self.args.tflop / self.step_tflop)))
         self.transfer.finetune(config, RANDOM, work_dir, seed=seed)
 

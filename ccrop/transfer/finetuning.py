@@ -31,13 +31,14 @@ class Transfer:
     """What a project's fine-tuning offers to tools/finetune.py and to comparisons.
 
     Attributes:
-        load_config: ``(path, data_root, options, backbone)``; reads a config, for a data root, with options over it
-            and another backbone in its place unless that is None, and settles its data.
+        load_config: ``(path, data_root, options, backbone, labelled)``; reads a config, for a data root, with options
+            over it and another backbone in its place unless that is None, and settles its data, of which a set that is
+            not ``labelled`` needs no annotations.
         finetune: ``(config, init, work_dir, labels, seed, held_out)``; trains, tests and gives the figures, and the
             training's :data:`CORE_SECONDS`. Where ``held_out`` is not 0, this part of the labelled examples is tested
             on in place of the val split.
-        use_clusters: ``(config, checkpoint, folder[, max_clusters])``; puts the clusters of a pretraining in place of
-            the labels, so that a detector of one category learns them.
+        use_pseudo_boxes: ``(config, source, folder[, max_boxes])``; puts pseudo-boxes, such as the clusters of a
+            pretraining's checkpoint, in place of the labels, so that a detector of one category learns them.
         goal: the figure that learning rates are chosen by and initialisations compared by.
         fallbacks: the figures that take its place, the first that was measured, where no object counts for the goal.
         figures: all that a comparison keeps; in [0, 1] where they are shares.
@@ -52,7 +53,7 @@ class Transfer:
 
     load_config: Callable[..., Config]
     finetune: Callable[..., dict[str, float]]
-    use_clusters: Callable[..., None]
+    use_pseudo_boxes: Callable[..., None]
     goal: str
     figures: tuple[str, ...]
     shown: tuple[str, ...]

@@ -1,6 +1,6 @@
 """What pretraining is worth to a detector of images: initialisations x shares of the labels x seeds.
 
-    python projects/detection_transfer/compare.py projects/detection_transfer/configs/tiles_r10.py \\
+    python projects/detection_transfer/compare.py projects/detection_transfer/configs/tiles_r18.py \\
         --data-root data/demo --pretrain configs/comparison/{rcrop,single,region_clusters}.py --labels 10% 100%
 
 """

@@ -9,9 +9,13 @@ import numpy as np
 from mmengine.config import Config
 from mmengine.registry import DATASETS
 
+from ccrop.datasets import MissingData
 from ccrop.datasets.coco import find_annotations, find_split
 from ccrop.runner import dicts_of
 from ccrop.transfer import drawn_share
+
+
+CATEGORY = dict(id=1, name="object")  # of what no one annotated
 
 
 def settle_coco(config: Config, root: str | Path) -> None:
@@ -27,19 +31,46 @@ def settle_coco(config: Config, root: str | Path) -> None:
     classes = categories_of(contents, files)
     for split, file in files.items():
         check_boxes(contents[split], file)
-    for loader, split in ((config.train_dataloader, "train"), (config.test_dataloader, "val")):
-        loader.dataset.update(
-            data_root=str(root),
-            ann_file=str(files[split].relative_to(root)),
-            data_prefix=dict(img=f"{find_split(root, split)}/"),
-        )
+    _name_files(config.train_dataloader, root, "train", files["train"])
+    _name_files(config.test_dataloader, root, "val", files["val"])
     config.test_evaluator.ann_file = str(files["val"])
     name_categories(config, classes)
 
 
+def settle_unlabelled(config: Config, root: str | Path) -> None:
+    """Name the images of COCO-format data sets whose train split has no annotations that are looked at.
+
+    Where the val split has none either, the config loses its test; otherwise it tests where objects are, whatever
+    their category.
+
+    Raises:
+        MissingData: the images are not where :data:`ccrop.datasets.coco.LAYOUT` has them.
+        ValueError: see :func:`check_boxes`.
+    """
+    root = Path(root)
+    _name_files(config.train_dataloader, root, "train", Path("annotations", "none"))
+    try:
+        file = find_annotations(root, "val")
+    except MissingData:
+        config.test_dataloader = config.test_evaluator = config.test_cfg = None
+    else:
+        check_boxes(json.loads(file.read_text()), file)
+        _name_files(config.test_dataloader, root, "val", file)
+        config.test_evaluator.ann_file = str(file)
+    name_categories(config, (CATEGORY["name"],))
+
+
+def _name_files(loader: dict[str, Any], root: Path, split: str, file: Path) -> None:
+    loader.dataset.update(
+        data_root=str(root),
+        ann_file=str(file.relative_to(root)) if file.is_relative_to(root) else str(file),
+        data_prefix=dict(img=f"{find_split(root, split)}/"),
+    )
+
+
 def name_categories(config: Config, classes: Sequence[str]) -> None:
     """Name the categories of both splits, and their number in every head."""
-    for loader in (config.train_dataloader, config.test_dataloader):
+    for loader in filter(None, (config.train_dataloader, config.get("test_dataloader"))):
         loader.dataset.metainfo = dict(classes=tuple(classes))
     for settings in dicts_of(config.model):
         if "num_classes" in settings:

@@ -17,8 +17,8 @@ from ccrop.compat.mmdet_positions import keep_positions
 from ccrop.datasets import MissingData
 from ccrop.runner import dicts_of, one_a_channel, read_config
 from ccrop.transfer import CORE_SECONDS, IMAGENET, Transfer, build_runner, train
-from projects.detection_transfer.clusters import use_clusters
-from projects.detection_transfer.data import settle_coco, use_labels
+from projects.detection_transfer.pseudo_boxes import use_pseudo_boxes
+from projects.detection_transfer.data import settle_coco, settle_unlabelled, use_labels
 from projects.detection_transfer.fitting import check_strides, fit_neck, replace_backbone
 from projects.detection_transfer.images import settle_images
 from projects.detection_transfer.interval import FILE, image_interval
@@ -31,6 +31,7 @@ def load_config(
     data_root: str | Path | None = None,
     options: dict[str, Any] | None = None,
     backbone: str | None = None,
+    labelled: bool = True,
 ) -> Config:
     """Read a detector's config and settle its data, and its neck's channels where the backbone is another one.
 
@@ -39,6 +40,8 @@ def load_config(
         data_root: of the data set; by default the config's ``default_data_root``.
         options: dotted keys and values over those of the config.
         backbone: takes the place of the config's, see :func:`projects.detection_transfer.fitting.replace_backbone`.
+        labelled: the set's annotations are needed; otherwise something else takes the place of the train split's, and
+            a set without those of the val split is not tested on.
 
     Raises:
         MissingData: the data are not there.
@@ -53,13 +56,13 @@ def load_config(
     if not root.is_dir():
         raise MissingData(f"the data root {root} does not exist: name one by --data-root")
     if config.train_dataloader.dataset.type == "CocoDataset":
-        settle_coco(config, root)
+        (settle_coco if labelled else settle_unlabelled)(config, root)
     else:
         for settings in dicts_of(config):
             if "data_root" in settings:
                 settings["data_root"] = str(root)
     settle_images(config)
-    for loader in (config.train_dataloader, config.test_dataloader):
+    for loader in filter(None, (config.train_dataloader, config.get("test_dataloader"))):
         loader.persistent_workers = loader.num_workers > 0
     if not torch.cuda.is_available():
         without_sync_bn(config)
@@ -96,7 +99,7 @@ def finetune(
     weights = starting_weights(config, init)  # a wrong file stops here, before the data are read
     normalization = expect(config, weights and weights.normalization)
     used = use_labels(config, labels, seed, held_out)
-    if config.test_evaluator.type == "SmallObjectMetric" and not held_out:
+    if config.get("test_evaluator", {}).get("type") == "SmallObjectMetric" and not held_out:
         config.test_evaluator.keep = str(Path(work_dir, FILE))
     trained_on = f"{'{} of {}'.format(*used) if used else 'all'} labelled images"
     runner = build_runner(config, weights, normalization, work_dir, seed, trained_on)
@@ -104,7 +107,8 @@ def finetune(
     check_strides(detector)
     runner.logger.info(trained_parts(detector.backbone))
     cost = {CORE_SECONDS: train(runner)}
-    figures = cost | {name: float(value) for name, value in runner.test().items()}
+    tested = runner.test() if config.get("test_dataloader") else {}
+    figures = cost | {name: float(value) for name, value in tested.items()}
     Path(work_dir, "figures.json").write_text(json.dumps(figures, indent=1))
     return figures
 
@@ -146,7 +150,7 @@ def line(figures: dict[str, float], _: str) -> str:
 TRANSFER = Transfer(
     load_config=load_config,
     finetune=finetune,
-    use_clusters=use_clusters,
+    use_pseudo_boxes=use_pseudo_boxes,
     goal="AP_S_counted",
     fallbacks=("AP_S", "AP"),
     figures=(*SHOWN, "AP50_S", "AP_tiny", "AP_16-32", "AP75", "AP_M", "AP_L", "AR_S"),

@@ -1,6 +1,6 @@
 """Where a fine-tuning step's time goes: data, network, the head's own work, backward pass, optimizer.
 
-python projects/detection_transfer/step_profile.py projects/detection_transfer/configs/tiles_r10.py --data-root ROOT
+python projects/detection_transfer/step_profile.py projects/detection_transfer/configs/tiles_r18.py --data-root ROOT
 """
 
 import argparse

@@ -27,14 +27,15 @@ class _Random:
 class ObjectTile(_Random, BaseTransform):
     """A square tile near the image's own scale: in some cases around an object, otherwise anywhere in the image.
 
-    Most of an image with small objects is background, and a tile costs a small part of an image. The object is one of a
-    category drawn uniformly from those that the image shows. Objects of which too little is left are ignored, neither
+    Most of an image with small objects is background, and a tile costs a small part of an image. Objects of which too little is left are ignored, neither
     learned nor counted as background. An image smaller than the tile is padded at its right and bottom.
 
     Args:
         size: side of the tile in pixels.
         scale: range of the factor by which the image's pixels are magnified, drawn log-uniformly.
         object_prob: probability of a tile around an object.
+        balanced: that object is one of a category drawn uniformly from those that the image shows; otherwise each of
+            the image's objects is as likely.
         offset: largest distance of the object's center from the tile's, in sides of the tile.
         min_visible: share of an object's area that must be left.
         mirror: probabilities of a mirror image from left to right and from top to bottom.
@@ -46,6 +47,7 @@ class ObjectTile(_Random, BaseTransform):
         size: int = 128,
         scale: tuple[float, float] = (0.75, 1.33),
         object_prob: float = 0.5,
+        balanced: bool = True,
         offset: float = 0.4,
         min_visible: float = 0.4,
         mirror: tuple[float, float] = (0.0, 0.0),
@@ -54,6 +56,7 @@ class ObjectTile(_Random, BaseTransform):
         self.size = size
         self.scale = scale
         self.object_prob = object_prob
+        self.balanced = balanced
         self.offset = offset
         self.min_visible = min_visible
         self.mirror = mirror
@@ -90,8 +93,9 @@ class ObjectTile(_Random, BaseTransform):
         room = np.maximum(np.array(image_size) - window, 0)
         if not len(boxes) or self.rng.random() >= self.object_prob:
             return self.rng.integers(room + 1)
-        category = self.rng.choice(np.unique(labels))
-        chosen = boxes[self.rng.choice(np.flatnonzero(labels == category))]
+        if self.balanced:
+            boxes = boxes[labels == self.rng.choice(np.unique(labels))]
+        chosen = boxes[self.rng.integers(len(boxes))]
         center = (chosen[:2] + chosen[2:]) / 2 + self.rng.uniform(-self.offset, self.offset, 2) * window
         return (center - window / 2).round().astype(int).clip(0, room)
 

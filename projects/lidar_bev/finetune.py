@@ -17,7 +17,7 @@ from ccrop.datasets.generated import RECIPE
 from ccrop.runner import dicts_of, read_config
 from ccrop.transfer import CORE_SECONDS, Transfer, build_runner, train
 from projects.lidar_bev.datasets import SweepDataset, UnreadableSweep
-from projects.lidar_bev.detection.clusters import use_clusters
+from projects.lidar_bev.detection.clusters import use_pseudo_boxes
 from projects.lidar_bev.detection.detector import CenterPoint
 from projects.lidar_bev.detection.figures import center_figures, compared, has_kitti_labels, kitti_figures
 from projects.lidar_bev.detection.samples import use_labels
@@ -31,6 +31,7 @@ def load_config(
     data_root: str | Path | None = None,
     options: dict[str, Any] | None = None,
     backbone: str | None = None,
+    labelled: bool = True,
 ) -> Config:
     """Read a detector's config and settle its data.
 
@@ -39,6 +40,7 @@ def load_config(
         data_root: of the data set; by default the config's ``default_data_root``.
         options: dotted keys and values over those of the config.
         backbone: None, because those that have names take images.
+        labelled: makes no difference: the sets that are read here have labels.
 
     Raises:
         MissingData: the data are not there.
@@ -150,7 +152,7 @@ CLASSES = ("AP_Car", "AP_Pedestrian", "AP_Cyclist")
 TRANSFER = Transfer(
     load_config=load_config,
     finetune=finetune,
-    use_clusters=use_clusters,
+    use_pseudo_boxes=use_pseudo_boxes,
     goal="mAP",
     figures=("mAP", *CLASSES, "mAP_0.5m", "mAP_1m", "mAP_2m", "mAP_4m", *BINS, *ERRORS),
     shown=("mAP", *CLASSES, *BINS),

@@ -3,7 +3,7 @@
 A step takes three times as long as with ResNet-10.
 """
 
-_base_ = ["tiles_r10.py"]
+_base_ = ["tiles_r18.py"]
 
 model = dict(
     backbone=dict(

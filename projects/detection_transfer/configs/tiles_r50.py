@@ -1,6 +1,6 @@
 """Small objects on a GPU: ResNet-50 with strides 4 to 32, tiles of 512 px at the images' own scale, bf16."""
 
-_base_ = ["tiles_r10.py"]
+_base_ = ["tiles_r18.py"]
 
 model = dict(
     backbone=dict(

@@ -32,17 +32,17 @@ class ClusterBoxes:
 
     Args:
         grid: of the localisation, in whose fractions the clusters are.
-        max_clusters: those with the best scores are taken.
+        max_boxes: those with the best scores are taken.
     """
 
-    def __init__(self, grid: Grid | dict[str, Any], max_clusters: int) -> None:
+    def __init__(self, grid: Grid | dict[str, Any], max_boxes: int) -> None:
         self.grid: Grid = TASK_UTILS.build(grid) if isinstance(grid, dict) else grid
-        if max_clusters < 1:
-            raise ValueError(f"max_clusters must be at least 1, got {max_clusters}")
-        self.max_clusters = max_clusters
+        if max_boxes < 1:
+            raise ValueError(f"max_boxes must be at least 1, got {max_boxes}")
+        self.max_boxes = max_boxes
 
     def __call__(self, sample: dict[str, Any]) -> dict[str, Any]:
-        boxes, num_points = standing(sample["clusters"][: self.max_clusters], sample["points"], self.grid)
+        boxes, num_points = standing(sample["clusters"][: self.max_boxes], sample["points"], self.grid)
         return sample | dict(boxes=boxes, labels=np.zeros(len(boxes), dtype=np.int64), num_points=num_points)
 
 
@@ -90,24 +90,24 @@ class StoredClustersHook(Hook):
         dataset.boxes = stored_clusters(self.checkpoint, dataset, example)
 
 
-def use_clusters(config: Config, checkpoint: str | Path, folder: str | Path, max_clusters: int = 64) -> None:
+def use_pseudo_boxes(config: Config, source: str | Path, folder: str | Path, max_boxes: int = 64) -> None:
     """Train on the clusters of a pretraining checkpoint, and test where objects are, whatever their class.
 
     Args:
         config: see :func:`projects.lidar_bev.finetune.load_config`.
-        checkpoint: of a pretraining on the same sweeps; its config lies beside it.
+        source: the checkpoint of a pretraining on the same sweeps; its config lies beside it.
         folder: nothing is written to it.
-        max_clusters: a sweep; those with the best scores.
+        max_boxes: a sweep; those with the best scores.
 
     Raises:
         FileNotFoundError: there is no config beside the checkpoint.
     """
-    localization = Config.fromfile(config_beside(Path(checkpoint))).default_hooks.localization
+    localization = Config.fromfile(config_beside(Path(source))).default_hooks.localization
     grid = localization.get("localizer", localization).grid
     config.model.update(classes=(ANY,), distances=(DISTANCE,))
     train = config.train_dataloader.dataset
     train.labelled = False
-    train.pipeline = [dict(type=ClusterBoxes, grid=grid, max_clusters=max_clusters), *train.pipeline]
+    train.pipeline = [dict(type=ClusterBoxes, grid=grid, max_boxes=max_boxes), *train.pipeline]
     config.test_dataset.classes = (ANY,)
-    config.custom_hooks = [*config.get("custom_hooks", []), dict(type=StoredClustersHook, checkpoint=str(checkpoint))]
-    config.headline += f", clusters of {checkpoint} in place of labels"
+    config.custom_hooks = [*config.get("custom_hooks", []), dict(type=StoredClustersHook, checkpoint=str(source))]
+    config.headline += f", pseudo-boxes of {source} in place of labels"

@@ -17,9 +17,9 @@ measure() { # CONFIG ITERATIONS SEED: a CSV of one row, so that runs side by sid
 export -f measure
 
 if [[ -n ${TINY:-} ]]; then
-  runs="tiles_r10 2 0"
+  runs="tiles_r18 2 0"
 else
-  runs=$(for seed in 0 1 2; do for n in 1000 4000 16000; do echo "tiles_r10 $n $seed"; done; done
+  runs=$(for seed in 0 1 2; do for n in 1000 4000 16000; do echo "tiles_r18 $n $seed"; done; done
          for seed in 0 1 2; do for n in 500 2000; do echo "tiles_r50 $n $seed"; done; done)
 fi
 timeout 700 xargs -P 8 -L 1 bash -c 'measure "$@"' _ <<< "$runs" || echo "stopped: call again to go on"

@@ -14,7 +14,7 @@ from ccrop.transfer.tables import columns_of, markdown, paired_difference, repor
 TRANSFER = Transfer(
     load_config=None,
     finetune=None,
-    use_clusters=None,
+    use_pseudo_boxes=None,
     goal="AP",
     figures=("AP", "error"),
     shown=("AP", "error"),

@@ -147,7 +147,7 @@ def test_voc_by_mmdets_own_loader(tmp_path):
 
 def test_tiles_recipe_trains_and_tests(demo_root: Path, tmp_path: Path):
     options = {"train_dataloader.batch_size": 8, "test_dataloader.dataset.indices": 4, "model.test_cfg.tile": 256}
-    config = load_config(CONFIGS / "tiles_r10.py", demo_root, options)
+    config = load_config(CONFIGS / "tiles_r18.py", demo_root, options)
     set_iterations(config, 4)
     figures = finetune(config, "random", tmp_path / "work_dir")
     assert 0 <= figures["AP50"] <= 1

@@ -11,7 +11,7 @@ from mmengine.config import Config
 from ccrop.checkpoint import Normalization
 from projects.detection_transfer.finetune import expect, finetune, load_config
 
-CONFIG = ROOT / "projects/detection_transfer/configs/tiles_r10.py"
+CONFIG = ROOT / "projects/detection_transfer/configs/tiles_r18.py"
 LITE = Normalization((127 / 255,) * 3, (128 / 255,) * 3)
 
 

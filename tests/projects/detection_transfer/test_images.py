@@ -15,7 +15,7 @@ from PIL import Image
 from ccrop.datasets import ImageFolder, UnreadableImage
 from projects.detection_transfer.images import ReadImage, settle_images
 
-CONFIG = ROOT / "projects/detection_transfer/configs/tiles_r10.py"
+CONFIG = ROOT / "projects/detection_transfer/configs/tiles_r18.py"
 
 
 def save(folder: Path, channels: int) -> Path:

@@ -1,6 +1,6 @@
 """mmdet's GFL head on the recipe's tiles, backbone and neck."""
 
-_base_ = ["../../../detection_transfer/configs/tiles_r10.py"]
+_base_ = ["../../../detection_transfer/configs/tiles_r18.py"]
 
 model = dict(
     _delete_=True,

@@ -54,7 +54,7 @@ def test_the_best_clusters_are_taken_and_are_of_one_class():
     sample = ClusterBoxes(GRID, 2)(dict(points=np.zeros((3, 4), np.float32), clusters=clusters))
     assert sample["boxes"][:, 3].tolist() == pytest.approx([36.0, 0.9 * 40 - 0.8 / 3 * 40], abs=1e-4)
     assert sample["labels"].tolist() == [0, 0]
-    with pytest.raises(ValueError, match="max_clusters must be at least 1, got 0"):
+    with pytest.raises(ValueError, match="max_boxes must be at least 1, got 0"):
         ClusterBoxes(GRID, 0)
 
 
@@ -78,10 +78,10 @@ def clusters(simulated: Path, tmp_path_factory) -> Path:
 def test_a_detector_of_clusters_hands_all_but_its_classifier_to_one_of_classes(
     simulated: Path, clusters: Path, tmp_path: Path
 ):
-    command = tool("finetune.py", CONFIG, "--data-root", simulated, "--init", "random", "--clusters", clusters)
+    command = tool("finetune.py", CONFIG, "--data-root", simulated, "--init", "random", "--pseudo-boxes", clusters)
     done = call([*command, "--iterations", "2", "--work-dir", "first", *SMALL], tmp_path)
     assert done.returncode == 0, done.stdout
-    assert f"clusters of {clusters} in place of labels" in done.stdout
+    assert f"pseudo-boxes of {clusters} in place of labels" in done.stdout
     assert "AP_object" in done.stdout.splitlines()[-1]
     assert json.loads((tmp_path / "first/figures.json").read_text())["mAP"] >= 0
     left = Config.fromfile(tmp_path / "first/centerpoint_pillar_demo.py")
@@ -136,7 +136,7 @@ def test_clusters_of_other_sweeps_and_none(simulated: Path, clusters: Path, tmp_
     messages = ("a/epoch_1.pth holds no clusters: it takes one of", "are of 80 other sweeps than the 80 of")
     for name, message in zip("ab", messages, strict=True):
         command = tool("finetune.py", CONFIG, "--data-root", simulated, "--init", "random", "--work-dir", "w")
-        done = call([*command, "--clusters", f"{name}/epoch_1.pth", *SMALL], tmp_path)
+        done = call([*command, "--pseudo-boxes", f"{name}/epoch_1.pth", *SMALL], tmp_path)
         assert done.returncode == 2, done.stdout
         assert message in done.stdout
         assert "Traceback" not in done.stdout

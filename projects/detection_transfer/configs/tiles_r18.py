@@ -1,6 +1,7 @@
 """Small objects on two CPU cores: 128 px tiles at the images' own scale, half of them around an object.
 
-One map of stride 4, and a head whose targets are found for a whole batch at once.
+A ResNet-18 of half the width without its last stage, one map of stride 4, and a head whose targets are found for a
+whole batch at once.
 """
 
 _base_ = ["_base_/coco.py"]
@@ -16,7 +17,7 @@ model = dict(
     ),
     backbone=dict(
         type="ccrop.backbones.ResNet",
-        depth=10,
+        depth=18,
         base_channels=32,
         stem_channels=16,
         num_stages=3,
@@ -32,7 +33,7 @@ model = dict(
 train_pipeline = [
     dict(type="KeptImage"),
     dict(type="LoadAnnotations", with_bbox=True, box_type=None),
-    dict(type="ObjectTile", size=128, object_prob=0.5, mirror=(0.5, 0.5)),
+    dict(type="ObjectTile", size=128, object_prob=0.5, balanced=False, mirror=(0.5, 0.5)),
     dict(type="RandomLevels"),
 ]
 test_pipeline = [
@@ -57,7 +58,6 @@ param_scheduler = [
 optim_wrapper = dict(
     type="AutocastOptimWrapper",
     optimizer=dict(_delete_=True, type="AdamW", lr=2e-3, weight_decay=0.05),
-    paramwise_cfg=dict(norm_decay_mult=0.0, bias_decay_mult=0.0),
     clip_grad=dict(max_norm=10),
 )
 auto_scale_lr = dict(base_batch_size=32)

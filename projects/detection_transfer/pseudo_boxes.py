@@ -1,0 +1,155 @@
+"""Pseudo-boxes in place of labels: a detector that learns where objects are before it sees a label.
+
+LOST (Simeoni et al., BMVC 2021) and CutLER (Wang et al., CVPR 2023) train a detector of one category on the boxes that
+unlabelled features give. Neck and heads are pretrained that way as well.
+
+A file of pseudo-boxes is a COCO-format annotation file of the train split with one category; annotations may have a
+``score``. Those of any other method can be used alike.
+"""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from mmengine.config import Config
+from numpy.typing import NDArray
+
+from ccrop.datasets import CocoImages, image_size
+from ccrop.datasets.coco import find_split
+from ccrop.transfer import stored_clusters
+from projects.detection_transfer.data import CATEGORY, check_boxes, name_categories
+
+MAX_BOXES = 16  # of an image, where the source has more
+
+
+def use_pseudo_boxes(config: Config, source: str | Path, folder: str | Path, max_boxes: int = MAX_BOXES) -> None:
+    """Train on pseudo-boxes, and test where objects are, whatever their category, if the val split has annotations.
+
+    The annotations of the train split are not used. What takes their place is written to
+    ``pseudo_boxes_{train,val}.json`` in the folder.
+
+    Args:
+        config: of a COCO-format set, see :func:`projects.detection_transfer.finetune.load_config`.
+        source: a file of pseudo-boxes (.json), or the checkpoint of a pretraining on the same train images that looked
+            for clusters.
+        folder: is made where there is none.
+        max_boxes: an image; those with the best scores.
+
+    Raises:
+        ValueError: the data set is not in COCO's format, or the source has no boxes, or those of other images.
+    """
+    train, test = config.train_dataloader.dataset, (config.get("test_dataloader") or {}).get("dataset")
+    if train.type != "CocoDataset":
+        raise ValueError(f"pseudo-boxes can be learned on a COCO-format set only, not on {train.type}")
+    folder = Path(folder).resolve()
+    folder.mkdir(parents=True, exist_ok=True)
+    files = {split: folder / f"pseudo_boxes_{split}.json" for split in ("train", "val")}
+    root = Path(train.data_root)
+    if Path(source).suffix == ".json":
+        content = read_pseudo_boxes(source, root)
+    else:
+        content = cluster_annotations(root, source, config.get("channels", 3))
+    content = best(content, max_boxes)
+    check_boxes(content, Path(source))
+    files["train"].write_text(json.dumps(content))
+    train.update(ann_file=str(files["train"]))
+    name_categories(config, (CATEGORY["name"],))
+    if test is not None:
+        content = json.loads(Path(test.data_root, test.ann_file).read_text())
+        content["annotations"] = [each | dict(category_id=CATEGORY["id"]) for each in content["annotations"]]
+        files["val"].write_text(json.dumps(content | dict(categories=[CATEGORY])))
+        test.update(ann_file=str(files["val"]))
+        config.test_evaluator.ann_file = str(files["val"])
+    config.headline += f", pseudo-boxes of {source} in place of labels"
+
+
+def read_pseudo_boxes(file: str | Path, root: str | Path) -> dict[str, Any]:
+    """The content of a file of pseudo-boxes, all of one category.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it is no annotation file, or names images that the train split does not have.
+    """
+    try:
+        content = json.loads(Path(file).read_text())
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{file} is no JSON ({error}): name a COCO-format annotation file") from error
+    missing = [name for name in ("images", "annotations") if name not in content] if isinstance(content, dict) else [""]
+    if missing:
+        raise ValueError(f"{file} is no COCO-format annotation file: it has no lists images and annotations")
+    folder = Path(root, find_split(Path(root), "train"))
+    lost = [image["file_name"] for image in content["images"] if not (folder / image["file_name"]).is_file()]
+    if lost:
+        raise ValueError(f"{file} has boxes of {len(lost)} images that {folder} lacks, the first is {lost[0]}")
+    boxes = [each | dict(category_id=CATEGORY["id"]) for each in content["annotations"]]
+    return content | dict(annotations=boxes, categories=[CATEGORY])
+
+
+def best(content: dict[str, Any], max_boxes: int) -> dict[str, Any]:
+    """The pseudo-boxes with the best scores of each image; where boxes have no scores, the first."""
+    taken: dict[int, int] = {}
+    kept = []
+    for each in sorted(content["annotations"], key=lambda each: -each.get("score", 0.0)):
+        taken[each["image_id"]] = taken.get(each["image_id"], 0) + 1
+        if taken[each["image_id"]] <= max_boxes:
+            kept.append(each)
+    return content | dict(annotations=kept)
+
+
+def cluster_annotations(root: str | Path, checkpoint: str | Path, channels: int = 3) -> dict[str, Any]:
+    """The clusters that a pretraining stored of all train images, as the content of a file of pseudo-boxes.
+
+    Args:
+        channels: of the images, see :class:`ccrop.datasets.ImageDataset`.
+
+    Raises:
+        ValueError: the checkpoint has no clusters, or those of other images.
+    """
+    images = CocoImages(root, channels=channels)
+    store = stored_clusters(checkpoint, images, "configs/comparison/region_clusters.py")
+    sizes = [image_size(images.path(images.get_data_info(index))) for index in range(len(images))]
+    found = [
+        store[index] * np.array([width, height, width, height, 1])
+        for index, (width, height) in enumerate(sizes)
+    ]
+    return pseudo_annotations(images, sizes, found)
+
+
+def pseudo_annotations(
+    images: CocoImages, sizes: Sequence[tuple[int, int]], boxes: Sequence[NDArray[np.floating]]
+) -> dict[str, Any]:
+    """The content of a file of pseudo-boxes; images without any are left out.
+
+    Args:
+        images: the train split.
+        sizes: (width, height) of each image in pixels.
+        boxes: of each image ``(n, 5)`` x0, y0, x1, y1 in pixels and a score.
+    """
+    folder = Path(images.data_root, find_split(Path(images.data_root), images.split))
+    listed, annotations = [], []
+    for index, (size, own) in enumerate(zip(sizes, boxes, strict=True)):
+        if not len(own):
+            continue
+        name = Path(images.path(images.get_data_info(index))).relative_to(folder).as_posix()
+        listed.append(dict(id=index + 1, file_name=name, width=size[0], height=size[1]))
+        for x0, y0, x1, y1, score in np.round(own.tolist(), 4).tolist():
+            box = dict(bbox=[x0, y0, x1 - x0, y1 - y0], area=(x1 - x0) * (y1 - y0), segmentation=[], iscrowd=0)
+            identity = dict(id=len(annotations) + 1, image_id=index + 1, category_id=CATEGORY["id"], score=score)
+            annotations.append(identity | box)
+    return dict(images=listed, annotations=annotations, categories=[CATEGORY])
+
+
+def boxes_by_image(content: dict[str, Any]) -> dict[str, NDArray[np.float64]]:
+    """Boxes ``(n, 4)`` x0, y0, x1, y1 in pixels of each listed image, by its file name; crowds left out."""
+    found: dict[int, list[Sequence[float]]] = {image["id"]: [] for image in content["images"]}
+    for each in content["annotations"]:
+        if not each.get("iscrowd", 0):
+            found[each["image_id"]].append(each["bbox"])
+    corners = {}
+    for image in content["images"]:
+        boxes = np.array(found[image["id"]], dtype=float).reshape(-1, 4)
+        corners[image["file_name"]] = np.concatenate([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]], axis=1)
+    return corners
+
