@@ -453,9 +453,14 @@ def _set_resume(config: Config, resume: str | None) -> None:
         config.load_from, config.resume = resume, True
     elif latest is not None:
         if is_main_process():
-            number = 1
-            while (aside := work_dir.with_name(f"{work_dir.name}.{number}")).exists():
-                number += 1
-            work_dir.rename(aside)
-            print(f"{work_dir} held an earlier run, which is now {aside} (--resume would have gone on with it)")
+            set_aside(work_dir)
         barrier()
+
+
+def set_aside(work_dir: Path) -> None:
+    """Rename the folder of an earlier run, so that nothing of it is overwritten."""
+    number = 1
+    while (aside := work_dir.with_name(f"{work_dir.name}.{number}")).exists():
+        number += 1
+    work_dir.rename(aside)
+    print(f"{work_dir} held an earlier run, which is now {aside} (--resume would have gone on with it)")

@@ -1,16 +1,19 @@
-"""Pretrain a backbone: tools/train.py CONFIG
+"""Pretrain a backbone, or a whole detector: tools/train.py CONFIG
 
 Example:
     python tools/train.py configs/simsiam_ccrop_coco.py --data-root data/coco
     python tools/train.py configs/simsiam_ccrop_coco.py --data-root data/coco --init torchvision:resnet50
     python tools/train.py configs/simsiam_ccrop_coco.py --data-root data/coco --backbone timm:convnext_tiny
+    python tools/train.py configs/detector_paste_coco.py --data-root data/coco
 """
 
 import argparse
 import sys
 from collections.abc import Sequence
+from importlib import import_module
+from pathlib import Path
 
-from mmengine.config import DictAction
+from mmengine.config import Config, DictAction
 
 from ccrop.cli import BACKBONE_HELP, INIT_HELP
 
@@ -38,8 +41,24 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     if args.amp == "fp16" and not torch.cuda.is_available():
         parser.error("--amp fp16 needs a GPU; bf16 runs on the CPU too")
+    detector = Path(args.config).is_file() and Config.fromfile(args.config).get("pretraining")
+    if detector and (args.launcher != "none" or args.amp or args.resume not in (None, "auto")):
+        parser.error(f"{args.config} pretrains a detector in one process, in bf16 where that pays, and goes on by --resume")
     try:
         with options_explained(args.cfg_options):
+            if detector:
+                pretrain = import_module(detector).pretrain
+                pretrain(
+                    args.config,
+                    args.data_root,
+                    args.cfg_options,
+                    args.backbone,
+                    args.work_dir,
+                    args.init,
+                    args.seed,
+                    resume=args.resume is not None,
+                )
+                return 0
             config = load_config(args.config, args.data_root, args.cfg_options, args.backbone)
             build_runner(config, args.work_dir, args.resume, args.amp, args.seed, args.launcher, args.init).train()
     except (OSError, ValueError, UntrustedCheckpoint, CollapseError, TooManyUnreadable) as error:

@@ -109,7 +109,7 @@ def cluster_annotations(root: str | Path, checkpoint: str | Path, channels: int 
     """
     images = CocoImages(root, channels=channels)
     store = stored_clusters(checkpoint, images, "configs/comparison/region_clusters.py")
-    sizes = [image_size(images.path(images.get_data_info(index))) for index in range(len(images))]
+    sizes = sizes_of(images)
     found = [
         store[index] * np.array([width, height, width, height, 1])
         for index, (width, height) in enumerate(sizes)
@@ -127,12 +127,10 @@ def pseudo_annotations(
         sizes: (width, height) of each image in pixels.
         boxes: of each image ``(n, 5)`` x0, y0, x1, y1 in pixels and a score.
     """
-    folder = Path(images.data_root, find_split(Path(images.data_root), images.split))
     listed, annotations = [], []
-    for index, (size, own) in enumerate(zip(sizes, boxes, strict=True)):
+    for index, (name, size, own) in enumerate(zip(names_of(images), sizes, boxes, strict=True)):
         if not len(own):
             continue
-        name = Path(images.path(images.get_data_info(index))).relative_to(folder).as_posix()
         listed.append(dict(id=index + 1, file_name=name, width=size[0], height=size[1]))
         for x0, y0, x1, y1, score in np.round(own.tolist(), 4).tolist():
             box = dict(bbox=[x0, y0, x1 - x0, y1 - y0], area=(x1 - x0) * (y1 - y0), segmentation=[], iscrowd=0)
@@ -153,3 +151,19 @@ def boxes_by_image(content: dict[str, Any]) -> dict[str, NDArray[np.float64]]:
         corners[image["file_name"]] = np.concatenate([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]], axis=1)
     return corners
 
+
+
+def path_of(images: CocoImages, index: int) -> str:
+    """The file of an image."""
+    return images.path(images.get_data_info(index))
+
+
+def sizes_of(images: CocoImages) -> list[tuple[int, int]]:
+    """(width, height) of all images in pixels."""
+    return [image_size(path_of(images, index)) for index in range(len(images))]
+
+
+def names_of(images: CocoImages) -> list[str]:
+    """Files of all images relative to their split's folder, as annotation files name them."""
+    folder = Path(images.data_root, find_split(Path(images.data_root), images.split))
+    return [Path(path_of(images, index)).relative_to(folder).as_posix() for index in range(len(images))]

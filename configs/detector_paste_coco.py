@@ -1,0 +1,23 @@
+"""A whole detector learns pseudo-boxes, pasted into other scenes: pretraining for small objects that needs no labels.
+
+Clusters of a backbone's features, snapped to what stands out, are the boxes (:mod:`ccrop.pseudo`).
+"""
+
+_base_ = ["../projects/detection_transfer/configs/tiles_r18_paste.py"]
+
+pretraining = "projects.detection_transfer.pseudo_pretraining"
+pseudo_boxes = dict(
+    clusters=dict(  # by a pretraining's network and localizer; --init and --backbone replace its weights and network
+        config="comparison/region_clusters.py",
+        options={"default_hooks.localization.localizer.levels": (0, 1)},
+    ),
+    file=None,  # COCO-format boxes of another method, in place of clusters
+    max_boxes=16,  # an image; those with the best scores
+    rounds=1,  # each further one learns the boxes that the detector of the round before is sure of
+    min_score=0.5,  # of these boxes
+)
+train_cfg = dict(max_iters=2000, val_interval=2001)
+param_scheduler = [
+    dict(type="LinearLR", start_factor=0.05, by_epoch=False, begin=0, end=50),
+    dict(type="CosineAnnealingLR", by_epoch=False, begin=50, end=2000, eta_min_ratio=0.01),
+]

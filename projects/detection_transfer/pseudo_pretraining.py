@@ -1,0 +1,210 @@
+"""Pretraining of a whole detector on pseudo-boxes: from unlabelled images to weights to fine-tune from.
+
+Round 0 learns clusters, snapped to what stands out, or the boxes of a file. Each further round learns the boxes that
+the detector of the round before is sure of (self-training; CutLER, Wang et al., CVPR 2023, section 3.4).
+"""
+
+import copy
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from mmengine.config import Config
+from mmengine.registry import DefaultScope
+from numpy.typing import NDArray
+from torch.utils.data import DataLoader, Dataset
+from tqdm import tqdm
+
+from ccrop.checkpoint import RANDOM
+from ccrop.datasets import CocoImages, MissingData
+from ccrop.datasets.coco import find_annotations
+from ccrop.evaluation import pseudo_box_quality
+from ccrop.hooks.localization import LocalizationHook
+from ccrop.pseudo import snap
+from ccrop.runner import BriefRunner, load_pretrained, set_aside
+from projects.detection_transfer.draw import load_detector
+from projects.detection_transfer.finetune import finetune, load_config
+from projects.detection_transfer.images import ReadImage
+from projects.detection_transfer.pseudo_boxes import (
+    boxes_by_image,
+    names_of,
+    path_of,
+    pseudo_annotations,
+    read_pseudo_boxes,
+    sizes_of,
+    use_pseudo_boxes,
+)
+
+
+def pretrain(
+    path: str | Path,
+    data_root: str | Path | None = None,
+    options: dict[str, Any] | None = None,
+    backbone: str | None = None,
+    work_dir: str | Path | None = None,
+    init: str | None = None,
+    seed: int | None = None,
+    resume: bool = False,
+) -> Path:
+    """Make pseudo-boxes, train a detector on them, and repeat with its own boxes.
+
+    Args:
+        path: a detector's config with a section ``pseudo_boxes``, such as ``configs/detector_paste_coco.py``.
+        data_root, options, backbone: see :func:`projects.detection_transfer.finetune.load_config`.
+        work_dir: takes ``round_R/`` with the boxes, the log and the checkpoint of each round.
+        init: what the detector starts from in every round; its backbone also looks for clusters.
+        seed: of weights and batches.
+        resume: keep what an earlier run in the work_dir has finished; otherwise its folder is renamed.
+
+    Returns:
+        The last round's checkpoint.
+    """
+    config = load_config(path, data_root, options, backbone, labelled=False)
+    settings = config.pop("pseudo_boxes")
+    work_dir = Path(work_dir or Path("work_dirs", config.experiment))
+    if work_dir.exists() and not resume:
+        set_aside(work_dir)
+    seed = config.randomness.seed if seed is None else seed
+    images = CocoImages(config.train_dataloader.dataset.data_root, channels=config.get("channels", 3))
+    for number in range(settings.rounds):
+        folder = work_dir / f"round_{number}"
+        folder.mkdir(parents=True, exist_ok=True)
+        file = folder / "boxes.json"
+        if not file.exists():
+            if number:
+                found = sure_boxes(work_dir / f"round_{number - 1}", images, settings.min_score)
+            elif settings.file:
+                found = read_boxes(settings.file, images)
+            else:
+                looks = settings.clusters | dict(config=Path(path).parent / settings.clusters.config)
+                found = snapped(images, clusters(images, looks, init, backbone, seed))
+            write(file, pseudo_annotations(images, sizes_of(images), found))
+        if not (folder / "figures.json").exists():
+            own = copy.deepcopy(config)
+            use_pseudo_boxes(own, file, folder, settings.max_boxes)
+            own.notes = [*own.get("notes", ()), f"Round {number} of {settings.rounds}: {described(file, images)}"]
+            finetune(own, init or RANDOM, folder, seed=seed)
+    return next(folder.glob("iter_*.pth"))
+
+
+def clusters(
+    images: CocoImages, settings: dict[str, Any], init: str | None, backbone: str | None, seed: int
+) -> list[NDArray[np.float32]]:
+    """Clusters of each image by a backbone's features, ``(n, 5)`` x0, y0, x1, y1 in pixels and a score.
+
+    Args:
+        settings: ``config``, a pretraining's whose localizer and, without ``backbone``, whose network looks.
+        init, backbone, seed: see :func:`ccrop.runner.load_pretrained`.
+    """
+    config, model = load_pretrained(
+        None, settings.config, images.data_root, settings.get("options"), seed, init, backbone or settings.get("backbone")
+    )
+    hook = LocalizationHook(**{key: value for key, value in config.default_hooks.localization.items() if key != "type"})
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    with torch.no_grad():
+        boxes, counts = hook.find(model.to(device), images, None)
+    return [
+        own[:count].numpy() * np.array([width, height, width, height, 1], np.float32)
+        for own, count, (width, height) in zip(boxes, counts.tolist(), sizes_of(images), strict=True)
+    ]
+
+
+class SnappedBoxes(Dataset):
+    """Boxes of images, tight around what stands out within them; see :func:`ccrop.pseudo.snap`.
+
+    Args:
+        images: their files.
+        boxes: of each ``(n, 5)`` x0, y0, x1, y1 in pixels and a score.
+    """
+
+    def __init__(self, images: CocoImages, boxes: Sequence[NDArray[np.float32]]) -> None:
+        self.images = images
+        self.boxes = boxes
+        self.reader = ReadImage(images.channels)
+
+    def __len__(self) -> int:
+        return len(self.boxes)
+
+    def __getitem__(self, index: int) -> NDArray[np.float32]:
+        boxes = self.boxes[index]
+        if not len(boxes):
+            return boxes
+        found = snap(self.reader.read(path_of(self.images, index)), boxes[:, :4])
+        return np.column_stack([found.boxes, boxes[found.source, 4]])
+
+
+def snapped(images: CocoImages, boxes: Sequence[NDArray[np.float32]]) -> list[NDArray[np.float32]]:
+    """Boxes of all images, see :class:`SnappedBoxes`."""
+    workers = min(4, len(os.sched_getaffinity(0)))
+    loader = DataLoader(SnappedBoxes(images, boxes), batch_size=None, num_workers=workers, collate_fn=None)
+    return [np.asarray(each) for each in tqdm(loader, "snapping", leave=False, disable=None)]
+
+
+def read_boxes(file: str | Path, images: CocoImages) -> list[NDArray[np.float64]]:
+    """The boxes of a file for each image, as :func:`clusters` gives them; see :func:`.read_pseudo_boxes`."""
+    content = read_pseudo_boxes(file, images.data_root)
+    scores: dict[int, list[float]] = {}
+    for each in content["annotations"]:
+        scores.setdefault(each["image_id"], []).append(each.get("score", 1.0))
+    corners = boxes_by_image(content)
+    rated = {
+        image["file_name"]: np.column_stack([corners[image["file_name"]], scores[image["id"]]])
+        for image in content["images"]
+        if image["id"] in scores
+    }
+    return [rated.get(name, np.zeros((0, 5))) for name in names_of(images)]
+
+
+@torch.no_grad()
+def sure_boxes(run: Path, images: CocoImages, min_score: float) -> list[NDArray[np.float32]]:
+    """What a round's detector finds in each train image with a score of ``min_score`` or more, as in :func:`clusters`."""
+    config, model = load_detector(run)
+    sizes = sizes_of(images)
+    listing = run / "images.json"
+    entries = [
+        dict(id=index, file_name=str(Path(path_of(images, index)).resolve()), width=size[0], height=size[1])
+        for index, size in enumerate(sizes)
+    ]
+    listing.write_text(json.dumps(dict(images=entries, annotations=[], categories=[dict(id=1, name="object")])))
+    loader = copy.deepcopy(config.test_dataloader)
+    loader.dataset.update(ann_file=str(listing), data_root="", data_prefix=dict(img=""))
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    model.to(device)
+    found: list[NDArray[np.float32]] = [np.zeros((0, 5), np.float32)] * len(images)
+    with DefaultScope.overwrite_default_scope("mmdet"):
+        batches = BriefRunner.build_dataloader(loader)
+    for batch in tqdm(batches, "boxes of the detector", leave=False, disable=None):
+        for sample in model.test_step(batch):
+            kept = sample.pred_instances[sample.pred_instances.scores >= min_score].cpu()
+            found[sample.img_id] = torch.cat([kept.bboxes, kept.scores[:, None]], dim=1).float().numpy()
+    return found
+
+
+def write(file: Path, content: dict[str, Any]) -> None:
+    """Write a JSON file that is whole or not there."""
+    part = file.with_suffix(".part")
+    part.write_text(json.dumps(content))
+    part.replace(file)
+
+
+def described(file: Path, images: CocoImages) -> str:
+    """How many boxes a file has, and how good they are where the train split is annotated."""
+    boxes = boxes_by_image(json.loads(file.read_text()))
+    line = f"{sum(map(len, boxes.values())):,} pseudo-boxes of {len(boxes):,} of {len(images):,} images"
+    try:
+        annotated = find_annotations(Path(images.data_root), images.split)
+    except MissingData:
+        return line
+    objects = boxes_by_image(json.loads(annotated.read_text()))
+    nothing = np.zeros((0, 4))
+    quality = pseudo_box_quality([boxes.get(name, nothing) for name in objects], list(objects.values()))
+    shown = [
+        f"{name} at IoU {iou} {quality[f'{name}_{iou}']:.1%}, small {quality[f'{name}_{iou}_small']:.1%}"
+        for name in ("recall", "precision")
+        for iou in (0.3, 0.5)
+    ]
+    return f"{line}; by the annotations, which are not learned: {'; '.join(shown)}"
