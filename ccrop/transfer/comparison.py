@@ -83,14 +83,27 @@ class Comparison:
 
     def run(self) -> None:
         for seed in self.args.seeds:
-            for arm in self.pretrainings:
-                self.pretrained(arm, seed)
-        for arm in (RANDOM, *self.pretrainings):
+            for arm in self.arms():
+                if arm in self.pretrainings:
+                    self.pretrained(arm, seed)
+        for arm in dict.fromkeys(RANDOM if arm == RANDOM_LONG else arm for arm in self.arms()):
             self.learning_rate(arm)
         for labels in self.args.labels:
             for seed in self.args.seeds:
-                for arm in (RANDOM, *([] if self.args.no_long else [RANDOM_LONG]), *self.pretrainings):
+                for arm in self.arms():
                     self.measure(labels, arm, seed)
+
+    def arms(self) -> list[str]:
+        """Those to run, in the order of tables.
+
+        Raises:
+            ValueError: one is asked for that does not exist.
+        """
+        known = [RANDOM, *([] if self.args.no_long else [RANDOM_LONG]), *self.pretrainings]
+        strangers = [arm for arm in self.args.arms if arm not in known]
+        if strangers:
+            raise ValueError(f"--arms {' '.join(strangers)}: there is no such arm, of {', '.join(known)}")
+        return [arm for arm in known if not self.args.arms or arm in self.args.arms]
 
     @cached_property
     def step_tflop(self) -> float:
@@ -227,6 +240,9 @@ def parse(argv: Sequence[str] | None, description: str, example_labels: Sequence
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="default: 0 1 2")
     parser.add_argument("--tflop", type=float, default=5, help="10^12 operations a pretraining (default: %(default)s)")
     parser.add_argument("--iterations", type=int, help="of fine-tuning; by default the config's")
+    parser.add_argument(
+        "--arms", nargs="+", default=[], metavar="NAME", help="run these alone, such as one machine's part (default: all)"
+    )
     parser.add_argument("--no-long", action="store_true", help=f"leave out {RANDOM_LONG}")
     parser.add_argument(
         "--lr-factors", type=float, nargs="+", default=LR_FACTORS, help="of the config's rate (default: 0.5 1 2)"
