@@ -55,9 +55,7 @@ def finetuned(args: argparse.Namespace) -> str:
     rates = config.optim_wrapper.optimizer.lr, args.backbone_lr[0]
     if args.lr_search is not None or len(args.backbone_lr) > 1:
         factors = [1.0] if args.lr_search is None else args.lr_search or LR_FACTORS
-        rates = transfer.search_learning_rate(
-            config, args.init, work_dir, factors, args.backbone_lr, labels, args.seed
-        )
+        rates = transfer.search_learning_rate(config, args.init, work_dir, factors, args.backbone_lr, labels, args.seed)
     set_learning_rate(config, *rates)
     figures = transfer.finetune(config, args.init, work_dir, labels, args.seed)
     return transfer.line(figures, transfer.data_name(Path(args.data_root or config.default_data_root)))

@@ -43,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.error("--amp fp16 needs a GPU; bf16 runs on the CPU too")
     detector = Path(args.config).is_file() and Config.fromfile(args.config).get("pretraining")
     if detector and (args.launcher != "none" or args.amp or args.resume not in (None, "auto")):
-        parser.error(f"{args.config} pretrains a detector in one process, in bf16 where that pays, and goes on by --resume")
+        parser.error(f"{args.config} trains a detector: in one process, and --resume takes no FILE")
     try:
         with options_explained(args.cfg_options):
             if detector:

@@ -241,7 +241,11 @@ def parse(argv: Sequence[str] | None, description: str, example_labels: Sequence
     parser.add_argument("--tflop", type=float, default=5, help="10^12 operations a pretraining (default: %(default)s)")
     parser.add_argument("--iterations", type=int, help="of fine-tuning; by default the config's")
     parser.add_argument(
-        "--arms", nargs="+", default=[], metavar="NAME", help="run these alone, such as one machine's part (default: all)"
+        "--arms",
+        nargs="+",
+        default=[],
+        metavar="NAME",
+        help="run these alone (default: all)",
     )
     parser.add_argument("--no-long", action="store_true", help=f"leave out {RANDOM_LONG}")
     parser.add_argument(

@@ -14,7 +14,6 @@ from ccrop.datasets.coco import find_annotations, find_split
 from ccrop.runner import dicts_of
 from ccrop.transfer import drawn_share
 
-
 CATEGORY = dict(id=1, name="object")  # of what no one annotated
 
 
@@ -40,7 +39,7 @@ def settle_coco(config: Config, root: str | Path) -> None:
 def settle_unlabelled(config: Config, root: str | Path) -> None:
     """Name the images of COCO-format data sets whose train split has no annotations that are looked at.
 
-    Where the val split has none either, the config loses its test; otherwise it tests where objects are, whatever
+    Where the val split has none either, the config loses its ``test_evaluator``; otherwise it tests where objects are, whatever
     their category.
 
     Raises:
@@ -52,7 +51,7 @@ def settle_unlabelled(config: Config, root: str | Path) -> None:
     try:
         file = find_annotations(root, "val")
     except MissingData:
-        config.test_dataloader = config.test_evaluator = config.test_cfg = None
+        config.test_evaluator = None
     else:
         check_boxes(json.loads(file.read_text()), file)
         _name_files(config.test_dataloader, root, "val", file)
@@ -70,7 +69,7 @@ def _name_files(loader: dict[str, Any], root: Path, split: str, file: Path) -> N
 
 def name_categories(config: Config, classes: Sequence[str]) -> None:
     """Name the categories of both splits, and their number in every head."""
-    for loader in filter(None, (config.train_dataloader, config.get("test_dataloader"))):
+    for loader in (config.train_dataloader, config.test_dataloader):
         loader.dataset.metainfo = dict(classes=tuple(classes))
     for settings in dicts_of(config.model):
         if "num_classes" in settings:

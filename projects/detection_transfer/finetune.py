@@ -17,11 +17,11 @@ from ccrop.compat.mmdet_positions import keep_positions
 from ccrop.datasets import MissingData
 from ccrop.runner import dicts_of, one_a_channel, read_config
 from ccrop.transfer import CORE_SECONDS, IMAGENET, Transfer, build_runner, train
-from projects.detection_transfer.pseudo_boxes import use_pseudo_boxes
 from projects.detection_transfer.data import settle_coco, settle_unlabelled, use_labels
 from projects.detection_transfer.fitting import check_strides, fit_neck, replace_backbone
 from projects.detection_transfer.images import settle_images
 from projects.detection_transfer.interval import FILE, image_interval
+from projects.detection_transfer.pseudo_boxes import use_pseudo_boxes
 
 SHOWN = ("AP_S_counted", "AP50_S_counted", "AP_S", "AP_tiny_counted", "AP_16-32_counted", "AP", "AP50")
 
@@ -62,7 +62,7 @@ def load_config(
             if "data_root" in settings:
                 settings["data_root"] = str(root)
     settle_images(config)
-    for loader in filter(None, (config.train_dataloader, config.get("test_dataloader"))):
+    for loader in (config.train_dataloader, config.test_dataloader):
         loader.persistent_workers = loader.num_workers > 0
     if not torch.cuda.is_available():
         without_sync_bn(config)
@@ -99,7 +99,10 @@ def finetune(
     weights = starting_weights(config, init)  # a wrong file stops here, before the data are read
     normalization = expect(config, weights and weights.normalization)
     used = use_labels(config, labels, seed, held_out)
-    if config.get("test_evaluator", {}).get("type") == "SmallObjectMetric" and not held_out:
+    tests = config.test_evaluator is not None
+    if not tests:
+        config.test_dataloader = config.test_cfg = None
+    elif config.test_evaluator.type == "SmallObjectMetric" and not held_out:
         config.test_evaluator.keep = str(Path(work_dir, FILE))
     trained_on = f"{'{} of {}'.format(*used) if used else 'all'} labelled images"
     runner = build_runner(config, weights, normalization, work_dir, seed, trained_on)
@@ -107,7 +110,7 @@ def finetune(
     check_strides(detector)
     runner.logger.info(trained_parts(detector.backbone))
     cost = {CORE_SECONDS: train(runner)}
-    tested = runner.test() if config.get("test_dataloader") else {}
+    tested = runner.test() if tests else {}
     figures = cost | {name: float(value) for name, value in tested.items()}
     Path(work_dir, "figures.json").write_text(json.dumps(figures, indent=1))
     return figures

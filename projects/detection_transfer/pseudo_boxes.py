@@ -40,7 +40,7 @@ def use_pseudo_boxes(config: Config, source: str | Path, folder: str | Path, max
     Raises:
         ValueError: the data set is not in COCO's format, or the source has no boxes, or those of other images.
     """
-    train, test = config.train_dataloader.dataset, (config.get("test_dataloader") or {}).get("dataset")
+    train, test = config.train_dataloader.dataset, config.test_dataloader.dataset
     if train.type != "CocoDataset":
         raise ValueError(f"pseudo-boxes can be learned on a COCO-format set only, not on {train.type}")
     folder = Path(folder).resolve()
@@ -56,7 +56,7 @@ def use_pseudo_boxes(config: Config, source: str | Path, folder: str | Path, max
     files["train"].write_text(json.dumps(content))
     train.update(ann_file=str(files["train"]))
     name_categories(config, (CATEGORY["name"],))
-    if test is not None:
+    if config.test_evaluator is not None:
         content = json.loads(Path(test.data_root, test.ann_file).read_text())
         content["annotations"] = [each | dict(category_id=CATEGORY["id"]) for each in content["annotations"]]
         files["val"].write_text(json.dumps(content | dict(categories=[CATEGORY])))
@@ -110,10 +110,7 @@ def cluster_annotations(root: str | Path, checkpoint: str | Path, channels: int 
     images = CocoImages(root, channels=channels)
     store = stored_clusters(checkpoint, images, "configs/comparison/region_clusters.py")
     sizes = sizes_of(images)
-    found = [
-        store[index] * np.array([width, height, width, height, 1])
-        for index, (width, height) in enumerate(sizes)
-    ]
+    found = [store[index] * np.array([width, height, width, height, 1]) for index, (width, height) in enumerate(sizes)]
     return pseudo_annotations(images, sizes, found)
 
 
@@ -150,7 +147,6 @@ def boxes_by_image(content: dict[str, Any]) -> dict[str, NDArray[np.float64]]:
         boxes = np.array(found[image["id"]], dtype=float).reshape(-1, 4)
         corners[image["file_name"]] = np.concatenate([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]], axis=1)
     return corners
-
 
 
 def path_of(images: CocoImages, index: int) -> str:

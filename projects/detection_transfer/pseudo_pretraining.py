@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from mmengine.config import Config
 from mmengine.registry import DefaultScope
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset
@@ -26,6 +25,7 @@ from ccrop.evaluation import pseudo_box_quality
 from ccrop.hooks.localization import LocalizationHook
 from ccrop.pseudo import snap
 from ccrop.runner import BriefRunner, load_pretrained, set_aside
+from projects.detection_transfer.data import CATEGORY
 from projects.detection_transfer.draw import load_detector
 from projects.detection_transfer.finetune import finetune, load_config
 from projects.detection_transfer.images import ReadImage
@@ -38,6 +38,7 @@ from projects.detection_transfer.pseudo_boxes import (
     sizes_of,
     use_pseudo_boxes,
 )
+from projects.detection_transfer.pseudo_gallery import save_gallery
 
 
 def pretrain(
@@ -55,7 +56,7 @@ def pretrain(
     Args:
         path: a detector's config with a section ``pseudo_boxes``, such as ``configs/detector_paste_coco.py``.
         data_root, options, backbone: see :func:`projects.detection_transfer.finetune.load_config`.
-        work_dir: takes ``round_R/`` with the boxes, the log and the checkpoint of each round.
+        work_dir: takes ``round_R/`` with the boxes, a picture, the log and the checkpoint of each round.
         init: what the detector starts from in every round; its backbone also looks for clusters.
         seed: of weights and batches.
         resume: keep what an earlier run in the work_dir has finished; otherwise its folder is renamed.
@@ -76,19 +77,29 @@ def pretrain(
         file = folder / "boxes.json"
         if not file.exists():
             if number:
-                found = sure_boxes(work_dir / f"round_{number - 1}", images, settings.min_score)
+                found = sure_boxes(
+                    work_dir / f"round_{number - 1}", config.test_dataloader, images, settings.min_score
+                )
             elif settings.file:
                 found = read_boxes(settings.file, images)
             else:
                 looks = settings.clusters | dict(config=Path(path).parent / settings.clusters.config)
                 found = snapped(images, clusters(images, looks, init, backbone, seed))
+            if number and not any(map(len, found)):
+                print(
+                    f"The detector of round {number - 1} scores no box with {settings.min_score} or more: it is the last. "
+                    "Train longer, or lower pseudo_boxes.min_score"
+                )
+                number -= 1
+                break
             write(file, pseudo_annotations(images, sizes_of(images), found))
         if not (folder / "figures.json").exists():
             own = copy.deepcopy(config)
             use_pseudo_boxes(own, file, folder, settings.max_boxes)
             own.notes = [*own.get("notes", ()), f"Round {number} of {settings.rounds}: {described(file, images)}"]
+            save_gallery(own, folder / "gallery.png")
             finetune(own, init or RANDOM, folder, seed=seed)
-    return next(folder.glob("iter_*.pth"))
+    return next((work_dir / f"round_{number}").glob("iter_*.pth"))
 
 
 def clusters(
@@ -97,11 +108,18 @@ def clusters(
     """Clusters of each image by a backbone's features, ``(n, 5)`` x0, y0, x1, y1 in pixels and a score.
 
     Args:
-        settings: ``config``, a pretraining's whose localizer and, without ``backbone``, whose network looks.
+        settings: ``config``, a pretraining's whose localizer and, without ``backbone``, whose network looks, and
+            ``options`` over it.
         init, backbone, seed: see :func:`ccrop.runner.load_pretrained`.
     """
     config, model = load_pretrained(
-        None, settings.config, images.data_root, settings.get("options"), seed, init, backbone or settings.get("backbone")
+        None,
+        settings.config,
+        images.data_root,
+        settings.get("options"),
+        seed,
+        init,
+        backbone or settings.get("backbone"),
     )
     hook = LocalizationHook(**{key: value for key, value in config.default_hooks.localization.items() if key != "type"})
     device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -160,20 +178,27 @@ def read_boxes(file: str | Path, images: CocoImages) -> list[NDArray[np.float64]
 
 
 @torch.no_grad()
-def sure_boxes(run: Path, images: CocoImages, min_score: float) -> list[NDArray[np.float32]]:
-    """What a round's detector finds in each train image with a score of ``min_score`` or more, as in :func:`clusters`."""
-    config, model = load_detector(run)
-    sizes = sizes_of(images)
+def sure_boxes(
+    run: Path, loader: dict[str, Any], images: CocoImages, min_score: float
+) -> list[NDArray[np.float32]]:
+    """What a round's detector finds in each train image with a score of at least ``min_score``, as :func:`clusters`.
+
+    Args:
+        run: folder of the round.
+        loader: config of the data loader that the detector is tested with.
+    """
+    _, model = load_detector(run)
     listing = run / "images.json"
     entries = [
-        dict(id=index, file_name=str(Path(path_of(images, index)).resolve()), width=size[0], height=size[1])
-        for index, size in enumerate(sizes)
+        dict(id=index, file_name=str(Path(path_of(images, index)).resolve()), width=width, height=height)
+        for index, (width, height) in enumerate(sizes_of(images))
     ]
-    listing.write_text(json.dumps(dict(images=entries, annotations=[], categories=[dict(id=1, name="object")])))
-    loader = copy.deepcopy(config.test_dataloader)
-    loader.dataset.update(ann_file=str(listing), data_root="", data_prefix=dict(img=""))
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    model.to(device)
+    write(listing, dict(images=entries, annotations=[], categories=[CATEGORY]))
+    loader = copy.deepcopy(loader)
+    loader.dataset.update(
+        data_root="", ann_file=str(listing), data_prefix=dict(img=""), metainfo=dict(classes=(CATEGORY["name"],))
+    )
+    model.to("cuda" if torch.cuda.is_available() else "cpu")
     found: list[NDArray[np.float32]] = [np.zeros((0, 5), np.float32)] * len(images)
     with DefaultScope.overwrite_default_scope("mmdet"):
         batches = BriefRunner.build_dataloader(loader)

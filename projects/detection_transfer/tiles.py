@@ -20,8 +20,9 @@ from projects.detection_transfer.randomness import OwnRandomness
 class ObjectTile(OwnRandomness, BaseTransform):
     """A square tile near the image's own scale: in some cases around an object, otherwise anywhere in the image.
 
-    Most of an image with small objects is background, and a tile costs a small part of an image. Objects of which too little is left are ignored, neither
-    learned nor counted as background. An image smaller than the tile is padded at its right and bottom.
+    Most of an image with small objects is background, and a tile costs a small part of an image. Objects of which too
+    little is left are ignored, neither learned nor counted as background. An image smaller than the tile is padded at
+    its right and bottom.
 
     Args:
         size: side of the tile in pixels.

@@ -10,7 +10,7 @@ from pycocotools.coco import COCO
 
 from ccrop.datasets import CocoImages
 from projects.detection_transfer.finetune import finetune, load_config
-from projects.detection_transfer.pseudo_boxes import best, cluster_annotations, read_pseudo_boxes, use_pseudo_boxes
+from projects.detection_transfer.pseudo_boxes import best, cluster_annotations, use_pseudo_boxes
 
 CONFIG = ROOT / "projects/detection_transfer/configs/tiles_r18.py"
 NARROW = {
@@ -56,7 +56,9 @@ def test_annotations_are_the_best_clusters_in_pixels(demo_root: Path, clusters: 
         assert (image["width"], image["height"]) == (width, height)
         own = [each for each in content["annotations"] if each["image_id"] == image["id"]]
         for each, (x0, y0, x1, y1, _) in zip(own, boxes[2 * number].tolist(), strict=False):
-            assert each["bbox"] == pytest.approx([x0 * width, y0 * height, (x1 - x0) * width, (y1 - y0) * height], abs=1e-3)
+            assert each["bbox"] == pytest.approx(
+                [x0 * width, y0 * height, (x1 - x0) * width, (y1 - y0) * height], abs=1e-3
+            )
             assert each["area"] == pytest.approx((x1 - x0) * width * (y1 - y0) * height, rel=1e-4)
 
 

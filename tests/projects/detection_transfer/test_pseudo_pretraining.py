@@ -1,0 +1,127 @@
+"""From unlabelled images to a detector: the boxes of each round, what is taken up again, and what is refused."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from jobs import ROOT
+
+import train
+from ccrop.datasets import CocoImages
+from projects.detection_transfer.pseudo_boxes import best, boxes_by_image, pseudo_annotations, read_pseudo_boxes
+from projects.detection_transfer.pseudo_pretraining import read_boxes, snapped
+
+CONFIG = str(ROOT / "configs/detector_paste_coco.py")
+TINY = [
+    "model.backbone.base_channels=8",
+    "model.backbone.stem_channels=8",
+    "model.neck.in_channels=[8,16,32]",
+    "train_dataloader.batch_size=4",
+    "train_cfg.max_iters=2",
+]
+
+
+@pytest.fixture(scope="module")
+def unlabelled(demo_root: Path, tmp_path_factory) -> Path:
+    """The first 12 images of the demo set, and nothing else."""
+    root = tmp_path_factory.mktemp("unlabelled")
+    (root / "train").mkdir()
+    for file in sorted((demo_root / "train2017").iterdir())[:12]:
+        shutil.copy(file, root / "train")
+    return root
+
+
+def pretrain(root: Path, work_dir: Path, *options: str, flags: tuple[str, ...] = ()) -> int:
+    command = [CONFIG, "--data-root", str(root), "--work-dir", str(work_dir), *flags]
+    return train.main([*command, "--cfg-options", *TINY, *options])
+
+
+def test_rounds_on_images_without_any_annotation(unlabelled: Path, tmp_path: Path, capsys):
+    work_dir = tmp_path / "run"
+    assert pretrain(unlabelled, work_dir, "pseudo_boxes.rounds=2") == 0
+    assert "The detector of round 0 scores no box with 0.5 or more: it is the last" in capsys.readouterr().out
+    options = ["pseudo_boxes.rounds=2", "pseudo_boxes.min_score=0.0", "model.test_cfg.score_thr=0.0"]
+    assert pretrain(unlabelled, work_dir, *options) == 0
+    first, second = (read_pseudo_boxes(work_dir / f"round_{number}/boxes.json", unlabelled) for number in (0, 1))
+    names = sorted(path.name for path in (unlabelled / "train").iterdir())
+    for content in (first, second):
+        assert {image["file_name"] for image in content["images"]} <= set(names)
+        assert content["annotations"]
+        for name, boxes in boxes_by_image(content).items():
+            size = next(image for image in content["images"] if image["file_name"] == name)
+            assert (boxes[:, :2] >= -1e-3).all()
+            assert (boxes[:, 2:] <= np.array([size["width"], size["height"]]) + 1e-3).all()
+    assert boxes_by_image(first).keys() != boxes_by_image(second).keys() or first != second
+    assert (work_dir / "round_0/gallery.png").stat().st_size > 10_000
+    state = torch.load(work_dir / "round_1/iter_2.pth", weights_only=False)["state_dict"]
+    assert len(state["bbox_head.classifier.bias"]) == 1
+
+    files = sorted(work_dir.rglob("*"))
+    assert pretrain(unlabelled, work_dir, "pseudo_boxes.rounds=2", flags=("--resume",)) == 0
+    assert sorted(work_dir.rglob("*")) == files  # all was there
+    (work_dir / "round_1/figures.json").unlink()
+    (work_dir / "round_1/iter_2.pth").unlink()
+    boxes = (work_dir / "round_1/boxes.json").read_text()
+    assert pretrain(unlabelled, work_dir, "pseudo_boxes.rounds=2", flags=("--resume",)) == 0
+    assert (work_dir / "round_1/iter_2.pth").exists()
+    assert (work_dir / "round_1/boxes.json").read_text() == boxes
+
+
+def test_an_earlier_run_is_moved_aside(unlabelled: Path, tmp_path: Path):
+    file = tmp_path / "boxes.json"
+    images = CocoImages(unlabelled)
+    sizes = [(640, 480)] * len(images)
+    file.write_text(json.dumps(pseudo_annotations(images, sizes, [np.array([[10, 20, 50, 60, 0.9]])] * len(images))))
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run/mine").touch()
+    assert pretrain(unlabelled, tmp_path / "run", f"pseudo_boxes.file={file}") == 0
+    assert (tmp_path / "run.1/mine").exists()
+    learned = json.loads((tmp_path / "run/round_0/pseudo_boxes_train.json").read_text())
+    assert {tuple(each["bbox"]) for each in learned["annotations"]} == {(10.0, 20.0, 40.0, 40.0)}
+
+
+def test_what_one_line_refuses(unlabelled: Path, tmp_path: Path, capsys):
+    file = tmp_path / "boxes.json"
+    for content, message in (
+        ("no json", f"{file} is no JSON"),
+        ("[1]", f"{file} is no COCO-format annotation file"),
+        ('{"images": [], "annotations": []}', "has no annotations"),
+        ('{"images": [{"id": 1, "file_name": "a.jpg", "width": 9, "height": 9}], "annotations": []}', "the first is a.jpg"),
+    ):
+        file.write_text(content)
+        assert pretrain(unlabelled, tmp_path / "run", f"pseudo_boxes.file={file}") == 2
+        error = capsys.readouterr().err.strip()
+        assert message in error.splitlines()[-1]
+    assert pretrain(tmp_path / "nowhere", tmp_path / "run") == 2
+    assert "nowhere does not exist" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        pretrain(unlabelled, tmp_path / "run", flags=("--amp", "bf16"))
+    assert "trains a detector: in one process" in capsys.readouterr().err
+
+
+def test_the_best_boxes_of_an_image_and_their_order(unlabelled: Path, tmp_path: Path):
+    images = CocoImages(unlabelled)
+    own = [np.array([[0, 0, 9, 9, 0.2], [5, 5, 20, 20, 0.9], [8, 8, 30, 30, 0.5]])] + [np.zeros((0, 5))] * 11
+    content = pseudo_annotations(images, [(64, 64)] * 12, own)
+    assert [each["score"] for each in best(content, 2)["annotations"]] == [0.9, 0.5]
+    assert len(content["images"]) == 1
+    file = tmp_path / "boxes.json"
+    file.write_text(json.dumps(content))
+    back = read_boxes(file, images)
+    assert np.array_equal(back[0], own[0])
+    assert [len(each) for each in back] == [3] + [0] * 11
+
+
+def test_snapped_boxes_keep_their_scores(tmp_path: Path):
+    from PIL import Image
+
+    pixels = np.full((80, 80, 3), 90, np.uint8)
+    pixels[20:36, 30:50] = 200
+    (tmp_path / "train").mkdir()
+    Image.fromarray(pixels).save(tmp_path / "train/a.png")
+    boxes = np.array([[27, 18, 48, 40, 0.7], [60, 60, 75, 75, 0.9]], np.float32)
+    (found,) = snapped(CocoImages(tmp_path), [boxes])
+    assert found.tolist() == [[30.0, 20.0, 50.0, 36.0, pytest.approx(0.7)]]
