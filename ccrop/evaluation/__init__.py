@@ -1,6 +1,6 @@
 """What a pretrained backbone is worth, without a detector."""
 
-from ccrop.evaluation.boxes import BoxQuality, box_quality
+from ccrop.evaluation.boxes import BoxQuality, box_quality, pseudo_box_quality
 from ccrop.evaluation.collapse import effective_rank, embedding_std
 from ccrop.evaluation.knn import knn_accuracy, knn_predict
 from ccrop.evaluation.linear import linear_probe
@@ -16,4 +16,5 @@ __all__ = [
     "knn_predict",
     "linear_probe",
     "pair_statistics",
+    "pseudo_box_quality",
 ]

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from ccrop.evaluation.pairs import SIZES
@@ -102,6 +103,47 @@ def first_finds(boxes: Tensor, counts: Tensor, objects: Tensor, object_counts: T
     both = _up_to(counts, boxes.shape[1])[:, :, None] & _up_to(object_counts, objects.shape[1])[:, None]
     number = torch.arange(boxes.shape[1], device=boxes.device)[:, None]
     return {measure: number.where(found & both, boxes.shape[1]).amin(dim=1) for measure, found in finds.items()}
+
+
+def pseudo_box_quality(boxes: Sequence[Tensor | NDArray], objects: Sequence[Tensor | NDArray]) -> dict[str, float]:
+    """Recall and precision of pseudo-boxes at IoU 0.3 and 0.5, by COCO's sizes.
+
+    Recall is the share of objects that any box overlaps by at least that much, precision the share of boxes that
+    overlap any object so. Boxes and objects are not matched one to one: several boxes of one object, which training
+    tolerates, all count as right, and there is no order of scores on which a greedy match would depend.
+
+    Args:
+        boxes: of each image ``(n, 4)`` x0, y0, x1, y1 in pixels.
+        objects: of each image ``(m, 4)``, in the same order of images.
+
+    Returns:
+        "recall_0.3", "recall_0.3_small", ..., "precision_0.5_large" in [0, 1]; recall by the size of the object,
+        precision by that of the box. NaN where there is nothing of that size. And "boxes", their number an image.
+
+    Raises:
+        ValueError: boxes and objects are of different numbers of images.
+    """
+    if len(boxes) != len(objects):
+        raise ValueError(f"boxes are of {len(boxes)} images and objects of {len(objects)}: give both for each image")
+    sides = {"recall": ([], []), "precision": ([], [])}  # areas, best overlaps
+    for pair in zip(boxes, objects, strict=True):
+        given, real = (torch.as_tensor(each).double().reshape(-1, 4) for each in pair)
+        overlap = torch.nn.functional.pad(rectangles.iou(real[:, None], given), (0, 1, 0, 1))  # nothing overlaps by 0
+        for name, own, best in (
+            ("recall", real, overlap.amax(dim=1)[:-1]),
+            ("precision", given, overlap.amax(dim=0)[:-1]),
+        ):
+            sides[name][0].append(rectangles.area(own))
+            sides[name][1].append(best)
+    quality = {"boxes": sum(map(len, boxes)) / len(boxes) if boxes else float("nan")}
+    for name, (areas, overlaps) in sides.items():
+        area, best = (torch.cat([torch.zeros(0, dtype=torch.double), *each]) for each in (areas, overlaps))
+        for limit in (0.3, 0.5):
+            quality[f"{name}_{limit}"] = (best >= limit).double().mean().item()
+            for size, (low, high) in SIZES.items():
+                chosen = best[(area >= low) & (area < high)]
+                quality[f"{name}_{limit}_{size}"] = (chosen >= limit).double().mean().item()
+    return quality
 
 
 def _up_to(counts: Tensor, length: int) -> Tensor:

@@ -1,7 +1,6 @@
 """Transforms that train a detector on small tiles at the images' own scale, a share of them around an object."""
 
 from collections.abc import Sequence
-from functools import cached_property
 
 import cv2
 import numpy as np
@@ -14,17 +13,11 @@ from mmengine.registry import FUNCTIONS
 from mmengine.structures import InstanceData
 from numpy.typing import NDArray
 
-
-class _Random:
-    """A generator that follows the run's seed and differs in each worker and each kind of transform."""
-
-    @cached_property
-    def rng(self) -> np.random.Generator:
-        return np.random.default_rng([torch.initial_seed(), *type(self).__name__.encode()])
+from projects.detection_transfer.randomness import OwnRandomness
 
 
 @TRANSFORMS.register_module()
-class ObjectTile(_Random, BaseTransform):
+class ObjectTile(OwnRandomness, BaseTransform):
     """A square tile near the image's own scale: in some cases around an object, otherwise anywhere in the image.
 
     Most of an image with small objects is background, and a tile costs a small part of an image. The object is one of a
@@ -97,7 +90,7 @@ class ObjectTile(_Random, BaseTransform):
 
 
 @TRANSFORMS.register_module()
-class RandomLevels(_Random, BaseTransform):
+class RandomLevels(OwnRandomness, BaseTransform):
     """Brightness and contrast, of images with any number of channels: levels times a gain, plus an offset.
 
     Args:

@@ -1,0 +1,169 @@
+"""Copy-paste: objects with their silhouettes onto other scenes, where their boxes are exact.
+
+Kisantal et al. (arXiv 1902.07296) paste small objects to train on more of them; Ghiasi et al. (Simple Copy-Paste, CVPR
+2021) find scale jitter to matter and a realistic place not to; InsLoc (Yang et al., CVPR 2021) pretrains detectors on
+what was pasted.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from ccrop.pseudo.silhouettes import iou, silhouette, upper_median
+
+MARGIN = 2  # pixels around a silhouette, for its soft edge
+MIN_OVERLAP = 0.5  # IoU of a silhouette with the box that it was found in
+MIN_SIDE = 4  # pixels of a pasted box
+TRIES = 8  # places to look at for each piece
+MIN_CONTRAST = 0.5  # of a pasted piece, as a share of what it was where it was cut out
+
+
+class Piece(NamedTuple):
+    """An object cut out of an image.
+
+    Attributes:
+        pixels: ``(h, w, C)``, as in the image, with a margin around the silhouette.
+        alpha: ``(h, w)`` float32 in [0, 1], the silhouette with a soft edge.
+        background: ``(C,)`` float32, median of what lies around.
+        label: of the object.
+    """
+
+    pixels: NDArray
+    alpha: NDArray[np.float32]
+    background: NDArray[np.float32]
+    label: int
+
+
+def cut_pieces(image: NDArray, boxes: NDArray[np.floating], labels: Sequence[int], max_side: float = 96) -> list[Piece]:
+    """Cut objects out along their silhouettes.
+
+    Boxes without a clear silhouette (IoU below 0.5 with its own box), longer ones than `max_side` pixels and objects at
+    the image's edge, which may be cut off, give no piece.
+
+    Args:
+        image: ``(H, W)`` or ``(H, W, C)`` uint8 or uint16.
+        boxes: ``(M, 4)`` x0, y0, x1, y1 in pixels.
+        labels: M of them.
+    """
+    pieces = []
+    for box, label in zip(boxes, labels, strict=True):
+        if max(box[2] - box[0], box[3] - box[1]) > max_side or (found := silhouette(image, box)) is None:
+            continue
+        x0, y0, x1, y1 = found.box
+        left, top, right, bottom = x0 - MARGIN, y0 - MARGIN, x1 + MARGIN, y1 + MARGIN
+        at_edge = left < 0 or top < 0 or right > image.shape[1] or bottom > image.shape[0]
+        if at_edge or iou(np.array(found.box), box[None]) < MIN_OVERLAP:
+            continue
+        pixels = image[top:bottom, left:right].reshape(bottom - top, right - left, -1).copy()
+        alpha = cv2.GaussianBlur(np.pad(found.mask.astype(np.float32), MARGIN), (3, 3), 0)
+        pieces.append(Piece(pixels, alpha, found.background, int(label)))
+    return pieces
+
+
+def paste(
+    image: NDArray,
+    boxes: NDArray[np.floating],
+    labels: NDArray[np.integer],
+    pieces: Sequence[Piece],
+    rng: np.random.Generator,
+    scale: tuple[float, float] = (0.6, 1.4),
+    upright: bool = False,
+    adaptation: float = 1.0,
+) -> tuple[NDArray, NDArray[np.float32], NDArray[np.int64]]:
+    """Paste pieces at random places of a copy of the image, none over an object or over another piece.
+
+    A piece is left out where there is no room for it after a few tries, where it has less than half of its contrast
+    (levels that are clipped), and where it becomes smaller than 4 pixels.
+
+    Args:
+        image: ``(H, W)`` or ``(H, W, C)`` uint8 or uint16, of as many channels as the pieces.
+        boxes: ``(M, 4)`` x0, y0, x1, y1 in pixels of the objects that are there.
+        labels: ``(M,)``.
+        pieces: each is pasted once.
+        scale: range of the factor by which a piece is magnified, drawn log-uniformly.
+        upright: mirror from left to right only; otherwise pieces are also turned upside down and on their sides.
+        adaptation: share of the difference between both backgrounds by which a piece's levels move.
+
+    Returns:
+        The image, boxes ``(M + P, 4)`` float32 and labels ``(M + P,)`` int64; the new ones are the last.
+    """
+    pasted = image.copy()
+    canvas = pasted.reshape(*image.shape[:2], -1)
+    taken, new_boxes, new_labels = [*np.asarray(boxes, np.float32)], [], []
+    for piece in pieces:
+        pixels, alpha = _varied(piece, float(np.exp(rng.uniform(*np.log(scale)))), upright, rng)
+        solid = alpha > 0.5
+        columns, rows = np.flatnonzero(solid.any(axis=0)), np.flatnonzero(solid.any(axis=1))
+        if not len(rows) or min(np.ptp(columns), np.ptp(rows)) + 1 < MIN_SIDE:
+            continue
+        place = _free_place(alpha.shape, canvas.shape, taken, rng)
+        if place is None:
+            continue
+        x, y = place
+        height, width = alpha.shape
+        region = canvas[y : y + height, x : x + width]
+        blended = _blended(region, pixels, alpha, solid, piece.background, adaptation)
+        if blended is None:
+            continue
+        region[:] = blended
+        taken.append(np.array([x, y, x + width, y + height], np.float32))
+        new_boxes.append([x + columns[0], y + rows[0], x + columns[-1] + 1, y + rows[-1] + 1])
+        new_labels.append(piece.label)
+    return (
+        pasted,
+        np.concatenate([boxes, np.reshape(new_boxes, (-1, 4))]).astype(np.float32),
+        np.concatenate([labels, new_labels]).astype(np.int64),
+    )
+
+
+def _varied(piece: Piece, scale: float, upright: bool, rng: np.random.Generator) -> tuple[NDArray, NDArray[np.float32]]:
+    """Pixels and alpha of a piece, resized and mirrored at random."""
+    height, width = (max(1, round(side * scale)) for side in piece.alpha.shape)
+    interpolation = cv2.INTER_AREA if scale < 0.6 and piece.pixels.shape[2] <= 4 else cv2.INTER_LINEAR
+    pixels, alpha = (
+        cv2.resize(each, (width, height), interpolation=interpolation) for each in (piece.pixels, piece.alpha)
+    )
+    pixels = pixels.reshape(height, width, -1)
+    mirrored, upended, transposed = rng.random(3) < 0.5
+    if mirrored:
+        pixels, alpha = pixels[:, ::-1], alpha[:, ::-1]
+    if upended and not upright:
+        pixels, alpha = pixels[::-1], alpha[::-1]
+    if transposed and not upright:
+        pixels, alpha = pixels.swapaxes(0, 1), alpha.T
+    return pixels, alpha
+
+
+def _free_place(
+    size: tuple[int, int], image_size: tuple[int, ...], taken: list[NDArray[np.float32]], rng: np.random.Generator
+) -> tuple[int, int] | None:
+    """Left and top of a window (height, width) that meets none of the taken boxes; None where no try finds one."""
+    (height, width), (room_y, room_x) = size, (image_size[0] - size[0], image_size[1] - size[1])
+    if room_x < 0 or room_y < 0:
+        return None
+    corners = rng.integers((room_x + 1, room_y + 1), size=(TRIES, 2))
+    boxes = np.reshape(taken, (-1, 1, 4))
+    apart = (corners >= boxes[..., 2:]) | (corners + np.array([width, height]) <= boxes[..., :2])
+    free = apart.any(axis=2).all(axis=0)
+    return tuple(corners[free.argmax()].tolist()) if free.any() else None
+
+
+def _blended(
+    region: NDArray,
+    pixels: NDArray,
+    alpha: NDArray[np.float32],
+    solid: NDArray[np.bool_],
+    background: NDArray[np.float32],
+    adaptation: float,
+) -> NDArray | None:
+    """A region ``(h, w, C)`` with a piece on it; None where the piece would hardly stand out."""
+    below = region.astype(np.float32)
+    around = upper_median(below.reshape(-1, below.shape[2]))
+    limit = np.iinfo(region.dtype).max
+    levels = (pixels + adaptation * (around - background)).clip(0, limit)
+    if np.abs(levels[solid] - around).mean() < MIN_CONTRAST * np.abs(pixels[solid] - background).mean():
+        return None
+    return np.rint(below + alpha[..., None] * (levels - below)).astype(region.dtype)
