@@ -71,12 +71,12 @@ def paste(
     rng: np.random.Generator,
     scale: tuple[float, float] = (0.6, 1.4),
     upright: bool = False,
-    adaptation: float = 1.0,
 ) -> tuple[NDArray, NDArray[np.float32], NDArray[np.int64]]:
     """Paste pieces at random places of a copy of the image, none over an object or over another piece.
 
-    A piece is left out where there is no room for it after a few tries, where it has less than half of its contrast
-    (levels that are clipped), and where it becomes smaller than 4 pixels.
+    A piece's levels move with the background, from that where it was cut out to that where it is pasted, so that its
+    soft edge leaves no halo. It is left out where there is no room for it after a few tries, where it keeps less than
+    half of its contrast because levels end at black or white, and where it becomes smaller than 4 pixels.
 
     Args:
         image: ``(H, W)`` or ``(H, W, C)`` uint8 or uint16, of as many channels as the pieces.
@@ -85,32 +85,29 @@ def paste(
         pieces: each is pasted once.
         scale: range of the factor by which a piece is magnified, drawn log-uniformly.
         upright: mirror from left to right only; otherwise pieces are also turned upside down and on their sides.
-        adaptation: share of the difference between both backgrounds by which a piece's levels move.
 
     Returns:
         The image, boxes ``(M + P, 4)`` float32 and labels ``(M + P,)`` int64; the new ones are the last.
     """
     pasted = image.copy()
     canvas = pasted.reshape(*image.shape[:2], -1)
-    taken, new_boxes, new_labels = [*np.asarray(boxes, np.float32)], [], []
+    taken, new_boxes, new_labels = np.asarray(boxes).tolist(), [], []
     for piece in pieces:
-        pixels, alpha = _varied(piece, float(np.exp(rng.uniform(*np.log(scale)))), upright, rng)
-        solid = alpha > 0.5
-        columns, rows = np.flatnonzero(solid.any(axis=0)), np.flatnonzero(solid.any(axis=1))
-        if not len(rows) or min(np.ptp(columns), np.ptp(rows)) + 1 < MIN_SIDE:
+        pixels, alpha = _varied(piece, scale, upright, rng)
+        x0, y0, width, height = cv2.boundingRect((alpha > 0.5).view(np.uint8))
+        if min(width, height) < MIN_SIDE:
             continue
-        place = _free_place(alpha.shape, canvas.shape, taken, rng)
-        if place is None:
+        window = _free_window(alpha.shape, canvas.shape, taken, rng)
+        if window is None:
             continue
-        x, y = place
-        height, width = alpha.shape
-        region = canvas[y : y + height, x : x + width]
-        blended = _blended(region, pixels, alpha, solid, piece.background, adaptation)
+        left, top, right, bottom = window
+        region = canvas[top:bottom, left:right]
+        blended = _blended(region, pixels, alpha, piece.background)
         if blended is None:
             continue
         region[:] = blended
-        taken.append(np.array([x, y, x + width, y + height], np.float32))
-        new_boxes.append([x + columns[0], y + rows[0], x + columns[-1] + 1, y + rows[-1] + 1])
+        taken.append(window)
+        new_boxes.append([left + x0, top + y0, left + x0 + width, top + y0 + height])
         new_labels.append(piece.label)
     return (
         pasted,
@@ -119,15 +116,18 @@ def paste(
     )
 
 
-def _varied(piece: Piece, scale: float, upright: bool, rng: np.random.Generator) -> tuple[NDArray, NDArray[np.float32]]:
+def _varied(
+    piece: Piece, scale: tuple[float, float], upright: bool, rng: np.random.Generator
+) -> tuple[NDArray, NDArray[np.float32]]:
     """Pixels and alpha of a piece, resized and mirrored at random."""
-    height, width = (max(1, round(side * scale)) for side in piece.alpha.shape)
-    interpolation = cv2.INTER_AREA if scale < 0.6 and piece.pixels.shape[2] <= 4 else cv2.INTER_LINEAR
-    pixels, alpha = (
-        cv2.resize(each, (width, height), interpolation=interpolation) for each in (piece.pixels, piece.alpha)
-    )
-    pixels = pixels.reshape(height, width, -1)
-    mirrored, upended, transposed = rng.random(3) < 0.5
+    size_draw, *draws = rng.random(4).tolist()
+    factor = scale[0] * (scale[1] / scale[0]) ** size_draw
+    mirrored, upended, transposed = (draw < 0.5 for draw in draws)
+    height, width = (max(1, round(side * factor)) for side in piece.alpha.shape)
+    averages = factor < 0.5 and piece.pixels.shape[2] <= 4  # OpenCV averages four channels at most
+    interpolation = cv2.INTER_AREA if averages else cv2.INTER_LINEAR
+    pixels = cv2.resize(piece.pixels, (width, height), interpolation=interpolation).reshape(height, width, -1)
+    alpha = cv2.resize(piece.alpha, (width, height), interpolation=interpolation)
     if mirrored:
         pixels, alpha = pixels[:, ::-1], alpha[:, ::-1]
     if upended and not upright:
@@ -137,33 +137,32 @@ def _varied(piece: Piece, scale: float, upright: bool, rng: np.random.Generator)
     return pixels, alpha
 
 
-def _free_place(
-    size: tuple[int, int], image_size: tuple[int, ...], taken: list[NDArray[np.float32]], rng: np.random.Generator
-) -> tuple[int, int] | None:
-    """Left and top of a window (height, width) that meets none of the taken boxes; None where no try finds one."""
-    (height, width), (room_y, room_x) = size, (image_size[0] - size[0], image_size[1] - size[1])
+def _free_window(
+    size: tuple[int, int], image_size: tuple[int, ...], taken: list[list[float]], rng: np.random.Generator
+) -> list[int] | None:
+    """A window of (height, width) as x0, y0, x1, y1 that meets none of the taken boxes; None where no try finds one."""
+    height, width = size
+    room_x, room_y = image_size[1] - width, image_size[0] - height
     if room_x < 0 or room_y < 0:
         return None
-    corners = rng.integers((room_x + 1, room_y + 1), size=(TRIES, 2))
-    boxes = np.reshape(taken, (-1, 1, 4))
-    apart = (corners >= boxes[..., 2:]) | (corners + np.array([width, height]) <= boxes[..., :2])
-    free = apart.any(axis=2).all(axis=0)
-    return tuple(corners[free.argmax()].tolist()) if free.any() else None
+    for across, down in rng.random((TRIES, 2)).tolist():
+        x, y = int(across * (room_x + 1)), int(down * (room_y + 1))
+        if all(x >= x1 or y >= y1 or x + width <= x0 or y + height <= y0 for x0, y0, x1, y1 in taken):
+            return [x, y, x + width, y + height]
+    return None
 
 
 def _blended(
-    region: NDArray,
-    pixels: NDArray,
-    alpha: NDArray[np.float32],
-    solid: NDArray[np.bool_],
-    background: NDArray[np.float32],
-    adaptation: float,
+    region: NDArray, pixels: NDArray, alpha: NDArray[np.float32], background: NDArray[np.float32]
 ) -> NDArray | None:
     """A region ``(h, w, C)`` with a piece on it; None where the piece would hardly stand out."""
     below = region.astype(np.float32)
     around = upper_median(below.reshape(-1, below.shape[2]))
+    levels = pixels + (around - background)
     limit = np.iinfo(region.dtype).max
-    levels = (pixels + adaptation * (around - background)).clip(0, limit)
-    if np.abs(levels[solid] - around).mean() < MIN_CONTRAST * np.abs(pixels[solid] - background).mean():
-        return None
-    return np.rint(below + alpha[..., None] * (levels - below)).astype(region.dtype)
+    if levels.min() < 0 or levels.max() > limit:
+        whole = np.abs(levels - around)[alpha > 0.5].sum()
+        levels = levels.clip(0, limit)
+        if np.abs(levels - around)[alpha > 0.5].sum() < MIN_CONTRAST * whole:
+            return None
+    return (below + alpha[..., None] * (levels - below) + 0.5).astype(region.dtype)

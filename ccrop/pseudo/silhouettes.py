@@ -123,8 +123,8 @@ def silhouette(image: NDArray, box: NDArray[np.floating]) -> Silhouette | None:
     spread = 1.4826 * upper_median(np.abs((frame - background) @ axis))
     levels = 255 if image.dtype == np.uint8 else 65535
     faintest = max(MIN_CONTRAST / 255 * levels, MIN_SPREADS * spread)
-    inside_image = (left > 0, top > 0, right < width, bottom < height)
-    found = [_most_salient(each, inner, faintest, inside_image) for each in (along, -along)]
+    room = (int(left > 0), int(top > 0), right - left - (right < width), bottom - top - (bottom < height))
+    found = [_most_salient(each, inner, faintest, room) for each in (along, -along)]
     score, x, y, mask, level = max(found, key=lambda each: each.score)
     if not score:
         return None
@@ -149,20 +149,21 @@ def _most_salient(
     deviation: NDArray[np.float32],
     inner: tuple[slice, slice],
     faintest: float,
-    inside_image: tuple[bool, bool, bool, bool],
+    room: tuple[int, int, int, int],
 ) -> _Region:
     """The region of positive deviation ``(h, w)`` with the largest area x contrast within the box.
 
     Args:
         inner: the box in the window.
         faintest: a peak below it does not stand out.
-        inside_image: whether the image goes on beyond the window's left, top, right and bottom.
+        room: x0, y0, x1, y1 within which a region lies that does not leave the window.
     """
     shown = deviation[inner].ravel()
     rank = int(len(shown) * PEAK)
     peak = np.partition(shown, rank)[rank]
     if peak < faintest:
         return NOTHING
+    first_x, first_y, last_x, last_y = room
     for share in SHARES:
         mask = (deviation > share * peak).view(np.uint8)
         number, regions, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
@@ -172,7 +173,8 @@ def _most_salient(
             if index > 0  # 0 is what does not stand out
             and area >= max(MIN_PIXELS, MIN_FILLED * w * h)
             and max(w, h) <= MAX_ELONGATION * min(w, h)
-            and not any(np.logical_and(inside_image, (x == 0, y == 0, x + w == mask.shape[1], y + h == mask.shape[0])))
+            and first_x <= x <= last_x - w
+            and first_y <= y <= last_y - h
         ]
         if suited:
             salience = np.bincount(regions[inner].ravel(), weights=shown, minlength=number)
@@ -188,7 +190,7 @@ def _principal_axis(deviation: NDArray[np.float32]) -> NDArray[np.float32]:
     if deviation.shape[2] == 1:
         return np.ones(1, np.float32)
     flat = deviation.reshape(-1, deviation.shape[2])
-    return np.linalg.eigh(flat.T @ flat)[1][:, -1]
+    return cv2.eigen(flat.T @ flat)[2][0]
 
 
 def _frame(pixels: NDArray[np.float32]) -> NDArray[np.float32]:

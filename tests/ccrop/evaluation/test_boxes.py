@@ -2,11 +2,12 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
-from ccrop.evaluation import BoxQuality, box_quality
+from ccrop.evaluation import BoxQuality, box_quality, pseudo_box_quality
 from ccrop.evaluation.boxes import first_finds
 
 MEASURES = ["center hit", "center inside", "IoU 0.3", "IoU 0.5"]
@@ -188,3 +189,58 @@ def test_more_boxes_never_find_less_and_scale_does_not_matter():
     again = box_quality(boxes, counts, stretched, object_counts, sizes // torch.tensor([1, 2]), range(1, 7))
     for measure in MEASURES:
         assert again.found[measure]["all"] == pytest.approx(quality.found[measure]["all"])
+
+
+def test_pseudo_boxes_are_counted_by_their_own_size_and_objects_by_theirs():
+    objects = [torch.tensor([[0.0, 0, 20, 20], [50, 50, 90, 90]]), torch.zeros(0, 4), np.array([[0.0, 0, 10, 10]])]
+    boxes = [
+        np.array([[0.0, 0, 20, 10], [0, 0, 20, 20], [60, 50, 100, 90]]),  # IoU 0.5 and 1 with the first; 0.6
+        np.array([[5.0, 5, 15, 15]]),  # of no object
+        torch.tensor([[0.0, 6, 10, 16]]),  # IoU 0.25
+    ]
+    quality = pseudo_box_quality(boxes, objects)
+    assert quality["boxes"] == pytest.approx(5 / 3)
+    assert quality["recall_0.5"] == quality["recall_0.3"] == pytest.approx(2 / 3)
+    assert quality["recall_0.5_small"] == pytest.approx(1 / 2)
+    assert quality["recall_0.5_medium"] == 1
+    assert quality["precision_0.5"] == pytest.approx(3 / 5)
+    assert quality["precision_0.5_small"] == pytest.approx(2 / 4)
+    assert quality["precision_0.5_medium"] == 1
+    assert math.isnan(quality["recall_0.3_large"])
+    assert math.isnan(quality["precision_0.3_large"])
+
+
+def test_pseudo_boxes_at_the_limits_of_overlap():
+    for height, expected in ((38, [0, 0]), (39, [1, 0]), (63, [1, 0]), (64, [1, 1])):  # IoU height / 128
+        quality = pseudo_box_quality([np.array([[0, 0, 8, height]])], [np.array([[0, 0, 8, 128]])])
+        for name in ("recall", "precision"):
+            assert [quality[f"{name}_{limit}"] for limit in (0.3, 0.5)] == expected
+
+
+def test_pseudo_boxes_as_counted_one_by_one():
+    boxes, counts, objects, object_counts, _ = scene(seed=5, images=40)
+    given = [row[:count, :4] * 200 for row, count in zip(boxes, counts, strict=True)]
+    real = [row[:count] * 200 for row, count in zip(objects, object_counts, strict=True)]
+    quality = pseudo_box_quality(given, real)
+    for limit in (0.3, 0.5):
+        found = [
+            any(overlap(b, o) >= limit for b in g.tolist())
+            for g, r in zip(given, real, strict=True)
+            for o in r.tolist()
+        ]
+        right = [
+            any(overlap(b, o) >= limit for o in r.tolist())
+            for g, r in zip(given, real, strict=True)
+            for b in g.tolist()
+        ]
+        assert quality[f"recall_{limit}"] == pytest.approx(sum(found) / len(found))
+        assert quality[f"precision_{limit}"] == pytest.approx(sum(right) / len(right))
+        assert 0 < sum(found) < len(found)
+
+
+def test_pseudo_boxes_of_nothing():
+    quality = pseudo_box_quality([np.zeros((0, 4))], [np.array([[0, 0, 5, 5]])])
+    assert quality["recall_0.5"] == 0
+    assert math.isnan(quality["precision_0.5"])
+    with pytest.raises(ValueError, match="boxes are of 1 images and objects of 2"):
+        pseudo_box_quality([np.zeros((0, 4))], [np.zeros((0, 4))] * 2)

@@ -1,104 +1,134 @@
-"""Silhouettes of drawn objects whose extent is known."""
+"""Boxes snap to drawn objects of known extent: any number of channels, bright and dark, on gradients and noise."""
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from ccrop.pseudo import silhouette, snap
 
-SIZE = 96
-DISC = (40, 30, 61, 51)  # x0, y0, x1, y1 of a disc of radius 10 about (50, 40)
+FIGURES = {"disc": (40, 30, 61, 51), "rectangle": (40, 30, 66, 45)}  # x0, y0, x1, y1
+CONTRASTS = {
+    "bright": (np.array([90, 90, 90, 90]), np.array([180, 180, 180, 180])),
+    "dark": (np.array([160, 160, 160, 160]), np.array([60, 60, 60, 60])),
+    "of another color": (np.array([140, 100, 120, 100]), np.array([80, 160, 120, 40])),  # 100 levels of grey, about
+}
 
 
-def disc_mask(x: int = 50, y: int = 40, radius: int = 10) -> np.ndarray:
-    rows, columns = np.mgrid[:SIZE, :SIZE]
-    return (columns - x) ** 2 + (rows - y) ** 2 <= radius**2
+def inside(figure: str, shape: tuple[int, int] = (90, 120)) -> NDArray[np.bool_]:
+    x0, y0, x1, y1 = FIGURES[figure]
+    y, x = np.mgrid[: shape[0], : shape[1]]
+    if figure == "rectangle":
+        return (x >= x0) & (x < x1) & (y >= y0) & (y < y1)
+    return (x - (x0 + x1 - 1) / 2) ** 2 + (y - (y0 + y1 - 1) / 2) ** 2 <= ((x1 - x0) / 2) ** 2
 
 
-def scene(channels: int, object_level: float, ground: np.ndarray | float = 120.0, noise: float = 4.0) -> np.ndarray:
-    """A disc on a ground; in several channels it differs in the first one only."""
-    rng = np.random.default_rng(0)
-    image = np.broadcast_to(np.asarray(ground, float), (SIZE, SIZE))[..., None].repeat(channels, 2)
-    image = image + rng.normal(0, noise, image.shape)
-    image[disc_mask(), 0] = object_level
-    return image.clip(0, 255).astype(np.uint8)
+def drawn(figure: str, contrast: str, channels: int, background: str = "flat") -> NDArray[np.uint8]:
+    below, levels = (each[:channels] for each in CONTRASTS[contrast])
+    image = np.where(inside(figure)[..., None], levels, below).astype(float)
+    if background == "gradient":
+        image += np.linspace(-20, 20, 120)[:, None]
+    if background == "noise":
+        image += np.random.default_rng(0).normal(0, 6, image.shape)
+    image = image.clip(0, 255).astype(np.uint8)
+    return image[..., 0] if channels == 1 else image
 
 
-def overlap(box: np.ndarray, other: tuple[float, ...]) -> float:
-    shared = max(0.0, min(box[2], other[2]) - max(box[0], other[0])) * max(
-        0.0, min(box[3], other[3]) - max(box[1], other[1])
-    )
-    areas = [(each[2] - each[0]) * (each[3] - each[1]) for each in (box, other)]
-    return shared / (sum(areas) - shared)
+def overlap(first: NDArray, second: NDArray) -> float:
+    sides = [max(min(first[i + 2], second[i + 2]) - max(first[i], second[i]), 0) for i in (0, 1)]
+    areas = [(box[2] - box[0]) * (box[3] - box[1]) for box in (first, second)]
+    return sides[0] * sides[1] / (sum(areas) - sides[0] * sides[1])
 
 
+@pytest.mark.parametrize("background", ["flat", "gradient", "noise"])
 @pytest.mark.parametrize("channels", [1, 3, 4])
-@pytest.mark.parametrize("level", [20, 230])
-@pytest.mark.parametrize("ground", ["flat", "slope"])
-def test_a_box_that_is_off_moves_onto_the_object(channels: int, level: int, ground: str):
-    slope = np.linspace(100, 140, SIZE)[None].repeat(SIZE, 0)
-    image = scene(channels, level, 120.0 if ground == "flat" else slope)
-    image = image[..., 0] if channels == 1 else image
-    off = np.array([[44, 26, 66, 49], [36, 34, 58, 55], [38, 28, 63, 53]], float)
-    assert overlap(off[0], DISC) < 0.7
-    for box in off:
-        found = snap(image, box[None])
-        assert overlap(found.boxes[0], DISC) > 0.85
+@pytest.mark.parametrize("contrast", list(CONTRASTS))
+@pytest.mark.parametrize("figure", list(FIGURES))
+def test_a_box_that_is_off_snaps_to_the_object(figure: str, contrast: str, channels: int, background: str):
+    image, true = drawn(figure, contrast, channels, background), np.array(FIGURES[figure])
+    for off in ([5, -4, 6, -3], [-5, 4, -4, 5], [-6, -6, 6, 6], [3, 3, -3, -3]):
+        given = true + np.array(off, float)
+        found = snap(image, given[None])
         assert found.source.tolist() == [0]
+        if background == "flat":
+            assert found.boxes[0].tolist() == true.tolist()
+        assert overlap(found.boxes[0], true) > max(0.8, overlap(given, true))
 
 
-def test_a_silhouette_says_what_it_found():
-    found = silhouette(scene(1, 220, noise=0.0), np.array([38.0, 28.0, 63.0, 53.0]))
-    assert found.box == DISC
-    assert np.array_equal(found.mask, disc_mask()[30:51, 40:61])
-    assert found.background.tolist() == [120.0]
-    assert found.contrast == pytest.approx(100 / 255, abs=1e-3)
-    assert found.salience == pytest.approx(disc_mask().sum() * 100 / 255, rel=1e-3)
+@pytest.mark.parametrize("figure", list(FIGURES))
+def test_the_mask_is_the_figure_and_the_contrast_its_distance_from_the_background(figure: str):
+    x0, y0, x1, y1 = FIGURES[figure]
+    found = snap(drawn(figure, "bright", 3), np.array([[38.0, 28, 64, 52]]))
+    assert (found.masks[0] == inside(figure)[y0:y1, x0:x1]).all()
+    assert found.contrast[0] == pytest.approx(90 * 3**0.5 / 255, rel=1e-5)
 
 
-def test_sixteen_bits_are_as_good_as_eight():
-    image = scene(1, 220)[..., 0]
-    found, wide = (
-        silhouette(each, np.array([44.0, 26.0, 66.0, 49.0])) for each in (image, image.astype(np.uint16) * 257)
-    )
-    assert wide.box == found.box
-    assert wide.contrast == pytest.approx(found.contrast, rel=1e-4)
+def test_16_bit_images_have_the_same_silhouettes():
+    image, box = drawn("disc", "dark", 3, "noise"), np.array([38.0, 28, 64, 52])
+    found, deep = silhouette(image, box), silhouette(image.astype(np.uint16) * 257, box)
+    assert found.box == deep.box
+    assert (found.mask == deep.mask).all()
+    assert found.contrast == pytest.approx(deep.contrast, rel=1e-4)
+    assert deep.background == pytest.approx(found.background * 257)
 
 
-def test_boxes_of_one_object_become_one_and_two_objects_stay_two():
-    image = scene(1, 230)
-    image[disc_mask(20, 75, 8)] = 10
-    boxes = np.array([[44, 26, 66, 49], [10, 65, 30, 85], [38, 28, 63, 53]], float)
+def test_holes_are_filled():
+    image = drawn("disc", "bright", 1)
+    image[38:43, 48:53] = 90  # as bright as the background
+    found = silhouette(image, np.array([38.0, 28, 64, 52]))
+    assert (found.mask == inside("disc")[30:51, 40:61]).all()
+
+
+def test_boxes_on_the_same_object_become_one_and_others_stay():
+    image = drawn("disc", "bright", 3)
+    image[60:70, 90:104] = 200
+    image[10:18, 90:100] = 20
+    boxes = np.array([[42.0, 30, 64, 50], [88, 58, 106, 72], [37, 29, 60, 54], [88, 8, 102, 20]])
     found = snap(image, boxes)
-    assert len(found.boxes) == 2
-    assert found.source[0] in (0, 2)
-    assert found.source[1] == 1
-    assert overlap(found.boxes[1], (12, 67, 29, 84)) > 0.85
-    assert [mask.shape for mask in found.masks] == [(y1 - y0, x1 - x0) for x0, y0, x1, y1 in found.boxes.astype(int)]
+    assert {tuple(box) for box in found.boxes.tolist()} == {(40, 30, 61, 51), (90, 60, 104, 70), (90, 10, 100, 18)}
+    assert len(found.source) == len(found.masks) == len(found.contrast) == 3
+    for box, source in zip(found.boxes, found.source, strict=True):
+        assert overlap(box, boxes[source]) > 0.4
+    salience = [mask.sum() * contrast for mask, contrast in zip(found.masks, found.contrast, strict=True)]
+    assert salience == sorted(salience, reverse=True)
 
 
-@pytest.mark.parametrize(
-    ("image", "why"),
-    [
-        (np.full((SIZE, SIZE), 90, np.uint8), "flat"),
-        (np.random.default_rng(1).normal(120, 12, (SIZE, SIZE)).clip(0, 255).astype(np.uint8), "noise"),
-        (scene(1, 126)[..., 0], "too faint for its noise"),
-    ],
-)
-def test_where_nothing_stands_out_there_is_no_box(image: np.ndarray, why: str):
-    found = snap(image, np.array([[38.0, 28.0, 63.0, 53.0]]))
-    assert [len(each) for each in found] == [0, 0, 0, 0], why
+@pytest.mark.parametrize("channels", [1, 3, 5])
+def test_nothing_stands_out_of_flat_and_noisy_images(channels: int):
+    boxes = np.array([[10.0, 10, 30, 30], [50, 20, 58, 29], [0, 0, 20, 20]])
+    noise = np.random.default_rng(0).normal(128, 6, (90, 120, channels)).astype(np.uint8)
+    for image in (np.full((90, 120, channels), 77, np.uint8), noise):
+        found = snap(image, boxes)
+        assert found.boxes.shape == (0, 4)
+        assert found.source.shape == found.contrast.shape == (0,)
+        assert found.masks == []
 
 
-def test_no_boxes_long_ones_and_ones_beside_the_image():
-    image = scene(1, 230)
-    assert len(snap(image, np.zeros((0, 4))).boxes) == 0
-    assert len(snap(image, np.array([[38.0, 28.0, 63.0, 53.0]]), max_side=20).boxes) == 0
-    beside = np.array([[-30, -30, -5, -5], [200, 10, 220, 30], [50, 40, 50, 40], [95, 95, 120, 120]], float)
-    assert len(snap(image, beside).boxes) == 0
+def test_what_goes_on_beyond_the_window_is_no_object():
+    image = np.full((90, 120), 90, np.uint8)
+    image[:, 60:] = 180
+    image[40:44] = 200  # a line
+    assert not len(snap(image, np.array([[50.0, 30, 70, 50], [20, 36, 40, 48]])).boxes)
 
 
-def test_an_object_at_the_image_edge_keeps_the_edge():
-    image = np.full((SIZE, SIZE), 120, np.uint8)
-    image[disc_mask(0, 40, 12)] = 230
-    found = snap(image, np.array([[0.0, 30.0, 14.0, 50.0]]))
-    assert found.boxes.tolist() == [[0.0, 28.0, 13.0, 53.0]]
+def test_thin_and_tiny_things_are_no_objects():
+    image = np.full((90, 120), 90, np.uint8)
+    image[20:22, 20:40] = 200
+    image[50:52, 50:54] = 200
+    assert not len(snap(image, np.array([[18.0, 16, 42, 26], [48, 48, 56, 54]])).boxes)
+
+
+def test_an_object_at_the_edge_of_the_image_is_tight_too():
+    image = np.full((90, 120), 90, np.uint8)
+    image[:12, 100:] = 200
+    found = snap(image, np.array([[96.0, -3, 125, 15]]))
+    assert found.boxes.tolist() == [[100, 0, 120, 12]]
+
+
+def test_boxes_that_are_outside_empty_or_long_are_left_out():
+    image = drawn("disc", "bright", 3)
+    outside = [[-30.0, -30, -5, -5], [130, 10, 150, 30], [40, 30, 40, 51], [61, 51, 40, 30], [40, 95, 60, 110]]
+    assert not len(snap(image, np.array(outside)).boxes)
+    assert snap(image, np.zeros((0, 4))).boxes.shape == (0, 4)
+    box = np.array([[36.0, 26, 65, 55]])
+    assert len(snap(image, box, max_side=29).boxes) == 1
+    assert len(snap(image, box, max_side=28).boxes) == 0
