@@ -11,7 +11,7 @@ from mmengine.registry import HOOKS, MODELS
 from ccrop.localization import FixedBox
 from ccrop.runner import UnknownOption, load_config, options_explained, read_config
 
-CONFIGS = sorted((ROOT / "configs").glob("*.py"))
+CONFIGS = sorted(set((ROOT / "configs").glob("*.py")) - set((ROOT / "configs").glob("detector_*.py")))  # backbones
 METHODS = {
     "simsiam": "SimSiam",
     "simclr": "SimCLR",

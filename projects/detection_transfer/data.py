@@ -39,8 +39,8 @@ def settle_coco(config: Config, root: str | Path) -> None:
 def settle_unlabelled(config: Config, root: str | Path) -> None:
     """Name the images of COCO-format data sets whose train split has no annotations that are looked at.
 
-    Where the val split has none either, the config loses its ``test_evaluator``; otherwise it tests where objects are, whatever
-    their category.
+    Where the val split has none either, the config loses its ``test_evaluator``; otherwise it tests where objects are,
+    whatever their category.
 
     Raises:
         MissingData: the images are not where :data:`ccrop.datasets.coco.LAYOUT` has them.

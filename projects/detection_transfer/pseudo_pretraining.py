@@ -71,27 +71,22 @@ def pretrain(
         set_aside(work_dir)
     seed = config.randomness.seed if seed is None else seed
     images = CocoImages(config.train_dataloader.dataset.data_root, channels=config.get("channels", 3))
+    last = None
     for number in range(settings.rounds):
         folder = work_dir / f"round_{number}"
-        folder.mkdir(parents=True, exist_ok=True)
         file = folder / "boxes.json"
         if not file.exists():
-            if number:
-                found = sure_boxes(
-                    work_dir / f"round_{number - 1}", config.test_dataloader, images, settings.min_score
-                )
-            elif settings.file:
-                found = read_boxes(settings.file, images)
+            if last is None:
+                found = first_boxes(images, settings, Path(path).parent, init, backbone, seed)
             else:
-                looks = settings.clusters | dict(config=Path(path).parent / settings.clusters.config)
-                found = snapped(images, clusters(images, looks, init, backbone, seed))
-            if number and not any(map(len, found)):
-                print(
-                    f"The detector of round {number - 1} scores no box with {settings.min_score} or more: it is the last. "
-                    "Train longer, or lower pseudo_boxes.min_score"
-                )
-                number -= 1
-                break
+                found = sure_boxes(last, config.test_dataloader, images, settings.min_score)
+                if not any(map(len, found)):
+                    print(
+                        f"The detector of {last} scores no box with {settings.min_score} or more, so it is the last: "
+                        "train longer, or lower pseudo_boxes.min_score"
+                    )
+                    break
+            folder.mkdir(parents=True, exist_ok=True)
             write(file, pseudo_annotations(images, sizes_of(images), found))
         if not (folder / "figures.json").exists():
             own = copy.deepcopy(config)
@@ -99,7 +94,24 @@ def pretrain(
             own.notes = [*own.get("notes", ()), f"Round {number} of {settings.rounds}: {described(file, images)}"]
             save_gallery(own, folder / "gallery.png")
             finetune(own, init or RANDOM, folder, seed=seed)
-    return next((work_dir / f"round_{number}").glob("iter_*.pth"))
+        last = folder
+    return next(last.glob("iter_*.pth"))
+
+
+def first_boxes(
+    images: CocoImages, settings: dict[str, Any], folder: Path, init: str | None, backbone: str | None, seed: int
+) -> list[NDArray[np.floating]]:
+    """The boxes of the config's file, or clusters snapped to what stands out, as :func:`clusters` gives them.
+
+    Args:
+        settings: ``pseudo_boxes`` of the config.
+        folder: that the clusters' config is named relative to.
+        init, backbone, seed: see :func:`clusters`.
+    """
+    if settings.file:
+        return read_boxes(settings.file, images)
+    looks = settings.clusters | dict(config=folder / settings.clusters.config)
+    return snapped(images, clusters(images, looks, init, backbone, seed))
 
 
 def clusters(
@@ -178,9 +190,7 @@ def read_boxes(file: str | Path, images: CocoImages) -> list[NDArray[np.float64]
 
 
 @torch.no_grad()
-def sure_boxes(
-    run: Path, loader: dict[str, Any], images: CocoImages, min_score: float
-) -> list[NDArray[np.float32]]:
+def sure_boxes(run: Path, loader: dict[str, Any], images: CocoImages, min_score: float) -> list[NDArray[np.float32]]:
     """What a round's detector finds in each train image with a score of at least ``min_score``, as :func:`clusters`.
 
     Args:

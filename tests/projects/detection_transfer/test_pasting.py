@@ -125,8 +125,8 @@ def test_masks_and_a_missing_bank_are_refused_at_the_first_sample():
 
 def test_the_config_pastes_into_tiles(tmp_path: Path):
     torch.manual_seed(0)
-    config = Config.fromfile(ROOT / "projects/detection_transfer/configs/tiles_r10_paste.py")
-    plain = Config.fromfile(ROOT / "projects/detection_transfer/configs/tiles_r10.py")
+    config = Config.fromfile(ROOT / "projects/detection_transfer/configs/tiles_r18_paste.py")
+    plain = Config.fromfile(ROOT / "projects/detection_transfer/configs/tiles_r18.py")
     steps = config.train_dataloader.dataset.pipeline
     assert [step for step in steps if step.type not in ("CollectPieces", "PastePieces")] == plain.train_pipeline
     with DefaultScope.overwrite_default_scope("mmdet"):
