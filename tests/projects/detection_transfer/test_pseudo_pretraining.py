@@ -43,7 +43,7 @@ def test_rounds_on_images_without_any_annotation(unlabelled: Path, tmp_path: Pat
     work_dir = tmp_path / "run"
     assert pretrain(unlabelled, work_dir, "pseudo_boxes.rounds=2") == 0
     assert (
-        f"The detector of {work_dir}/round_0 scores no box with 0.5 or more: it is the last" in capsys.readouterr().out
+        f"{work_dir}/round_0 scores no box with 0.5 or more, so it is the last" in capsys.readouterr().out
     )
     options = ["pseudo_boxes.rounds=2", "pseudo_boxes.min_score=0.0", "model.test_cfg.score_thr=0.0"]
     assert pretrain(unlabelled, work_dir, *options) == 0
