@@ -1,0 +1,58 @@
+"""How good are pseudo-boxes? Recall and precision of clusters before and after snapping, against the annotations.
+
+    python projects/studies/pseudo_boxes/quality.py --data-root hit_uav
+    python projects/studies/pseudo_boxes/quality.py --data-root hit_uav --backbone timm:tf_efficientnet_lite0 --init FILE
+
+"""
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Sequence
+
+import numpy as np
+from mmengine.config import Config
+from numpy.typing import NDArray
+
+from ccrop.datasets import CocoImages
+from ccrop.datasets.coco import find_annotations
+from ccrop.evaluation import pseudo_box_quality
+from projects.detection_transfer.pseudo_boxes import boxes_by_image, names_of
+from projects.detection_transfer.pseudo_pretraining import clusters, snapped
+
+CONFIG = "configs/detector_paste_coco.py"
+COLUMNS = [f"{name}_{iou}{size}" for name in ("recall", "precision") for iou in (0.3, 0.5) for size in ("", "_small")]
+
+
+def best_first(boxes: NDArray[np.floating], number: int) -> NDArray[np.floating]:
+    """The boxes ``(n, 5)`` with the best scores."""
+    return boxes[np.argsort(-boxes[:, 4], kind="stable")[:number]]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data-root", required=True, help="a COCO-format set with an annotated train split")
+    parser.add_argument("--init", metavar="SOURCE", help="weights of what looks for clusters (default: none)")
+    parser.add_argument("--backbone", metavar="NAME", help="network of what looks")
+    args = parser.parse_args(argv)
+    settings = Config.fromfile(CONFIG).pseudo_boxes
+    settings.clusters.config = f"configs/{settings.clusters.config}"
+    images = CocoImages(args.data_root)
+    start = time.process_time()
+    raw = clusters(images, settings.clusters, args.init, args.backbone, seed=0)
+    looked = time.process_time()
+    tight = snapped(images, raw)
+    print(f"clusters {looked - start:.0f} core-seconds of this process")
+    objects = boxes_by_image(json.loads(find_annotations(images.data_root, "train").read_text()))
+    names = names_of(images)
+    print(f"| boxes | an image | {' | '.join(COLUMNS)} |\n|{'---|' * (len(COLUMNS) + 2)}")
+    for title, found in (("clusters", raw), ("clusters, snapped", tight)):
+        given = [best_first(own, settings.max_boxes)[:, :4] for own in found]
+        quality = pseudo_box_quality(given, [objects.get(name, np.zeros((0, 4))) for name in names])
+        print(f"| {title} | {quality['boxes']:.1f} | {' | '.join(f'{100 * quality[name]:.1f}' for name in COLUMNS)} |")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
