@@ -167,18 +167,20 @@ class Comparison:
         """Fine-tune and add a row, unless it is there."""
         columns = columns_of(self.transfer)
         key = dict(zip(KEY, (self.data, f"{labels:g}", arm, str(seed)), strict=True))
-        if any(all(row[name] == key[name] for name in KEY) for row in read_rows(self.args.csv, columns)):
-            return
         init = RANDOM if arm == RANDOM_LONG else arm
         config = copy.deepcopy(self.config)
+        if arm == RANDOM_LONG:
+            set_iterations(config, config.train_cfg.max_iters + round(self.args.tflop / self.step_tflop))
+        for row in read_rows(self.args.csv, columns):
+            if all(row[name] == key[name] for name in KEY):
+                self.refuse_other_budget(row, config.train_cfg.max_iters)
+                return
         lr, backbone_lr = self.learning_rate(init)
         set_learning_rate(config, lr, backbone_lr)
         step = self.step_tflop
         source = self.pretrained(init, seed)
         unknown = init == IMAGENET or is_library(source)
         pretraining_tflop = 0.0 if source == RANDOM else "" if unknown else self.args.tflop
-        if arm == RANDOM_LONG:
-            set_iterations(config, config.train_cfg.max_iters + round(self.args.tflop / step))
         work_dir = run_folder(self.args.work_dirs, key)
         start = perf_counter()
         figures = self.transfer.finetune(config, source, work_dir, labels, seed)
@@ -194,6 +196,18 @@ class Comparison:
         measured = {name: figures[name] for name in self.transfer.figures if name in figures}
         row |= {name: round(value, 5) for name, value in measured.items() if value == value}
         append_row(self.args.csv, row, columns)
+
+    def refuse_other_budget(self, row: dict[str, str], iterations: int) -> None:
+        """A row of a longer or shorter run is not what was asked for.
+
+        Raises:
+            ValueError: says which row, and what to do.
+        """
+        if int(row["iterations"]) != iterations:
+            raise ValueError(
+                f"{self.args.csv} holds {row['arm']} of seed {row['seed']} with {row['iterations']} iterations, not "
+                f"{iterations}: name another --csv and other --work-dirs"
+            )
 
 
 def named_pretraining(text: str) -> tuple[str, str]:

@@ -326,8 +326,8 @@ def test_knn_and_linear_tell_classes_apart_that_differ(
     text = capsys.readouterr().out
     assert "12 images of train, 12 of test" in text
     found = tables(text)["linear"]
-    assert list(found) == ["", "learning rate 0", "learning rate 0.1, best"]
-    assert found["learning rate 0.1, best"] == ["100.0", "100.0"]
+    assert list(found) == ["", "learning rate 0", "learning rate 0.1, chosen on training images"]
+    assert found["learning rate 0.1, chosen on training images"] == ["100.0", "100.0"]
 
 
 def test_figures_by_class_and_confusion_are_written(evaluate: ModuleType, colours: Path, tmp_path: Path):

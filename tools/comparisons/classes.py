@@ -8,7 +8,7 @@ import torch
 from evaluations.classes import class_features
 from mmengine.config import Config
 
-from ccrop.evaluation import knn_accuracy, linear_probe
+from ccrop.evaluation import choose_learning_rate, knn_accuracy, linear_probe
 from ccrop.models import Siamese
 from comparisons.measure import Measure
 
@@ -23,11 +23,12 @@ def fits(config: Config) -> bool:
 
 @torch.no_grad()
 def measured(config: Config, model: Siamese, args: argparse.Namespace) -> dict[str, float]:
-    """kNN, and the best rate's linear classification, on the sets of the run's kNN."""
+    """kNN, and linear classification at the rate chosen on training images, on the sets of the run's kNN."""
     (train, train_labels), (test, labels), _ = class_features(config, model)
     row = {f"knn_{k}": knn_accuracy(train, train_labels, test, labels, k) for k in NEIGHBOURS}
-    found = linear_probe(train, train_labels, test)
-    return row | dict(linear=max((predicted == labels).float().mean().item() for predicted in found.values()))
+    rate = choose_learning_rate(train, train_labels)
+    (predicted,) = linear_probe(train, train_labels, test, [rate]).values()
+    return row | dict(linear=(predicted == labels).float().mean().item())
 
 
 def gains(rows: Sequence[dict[str, str]]) -> str:

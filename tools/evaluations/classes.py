@@ -12,7 +12,7 @@ from mmengine.config import Config
 from mmengine.registry import DATASETS
 from torch import Tensor
 
-from ccrop.evaluation import knn_predict, linear_probe
+from ccrop.evaluation import choose_learning_rate, knn_predict, linear_probe
 from ccrop.evaluation.confusion import class_figures, confusion_matrix
 from ccrop.evaluation.linear import LEARNING_RATES
 from ccrop.evaluation.roi_knn import balanced_accuracy
@@ -34,10 +34,13 @@ def image_knn(args: argparse.Namespace) -> None:
 
 
 def linear(args: argparse.Namespace) -> None:
-    """Print a Markdown table, one row a learning rate."""
+    """Print a Markdown table, one row a learning rate; the one to quote is chosen on held-out training images."""
     (train, train_labels), (test, labels), classes = features_of(args)
-    found = linear_probe(train, train_labels, test, args.lr or LEARNING_RATES, args.epochs)
-    report("linear", {f"learning rate {lr:g}": predicted for lr, predicted in found.items()}, labels, classes, args.out)
+    rates = args.lr or LEARNING_RATES
+    found = linear_probe(train, train_labels, test, rates, args.epochs)
+    chosen = choose_learning_rate(train, train_labels, rates, args.epochs) if len(rates) > 1 else rates[0]
+    variants = {f"learning rate {lr:g}": predicted for lr, predicted in found.items()}
+    report("linear", variants, labels, classes, args.out, f"learning rate {chosen:g}")
 
 
 def features_of(args: argparse.Namespace) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor], tuple[str, ...]]:
@@ -71,19 +74,28 @@ def class_features(
     return *sides, sets[0].classes or tuple(map(str, range(number)))
 
 
-def report(title: str, found: dict[str, Tensor], labels: Tensor, classes: tuple[str, ...], folder: Path | None) -> None:
-    """Print the accuracy of each variant, and write the best one's figures by class."""
+def report(
+    title: str,
+    found: dict[str, Tensor],
+    labels: Tensor,
+    classes: tuple[str, ...],
+    folder: Path | None,
+    chosen: str | None = None,
+) -> None:
+    """Print the accuracy of each variant, and write metrics by class of the chosen one, or else of the best."""
     correct = {name: predicted == labels for name, predicted in found.items()}
-    best = max(found, key=lambda name: int(correct[name].sum()))
+    written = chosen or max(found, key=lambda name: int(correct[name].sum()))
+    mark = ", chosen on training images" if chosen else ", best"
     rows = []
     for name, right in correct.items():
         shares = (right.float().mean().item(), balanced_accuracy(right, labels))
-        rows.append([name + (", best" if name == best and len(found) > 1 else ""), *(percent([s]) for s in shares)])
+        rows.append([name + (mark if name == written and len(found) > 1 else ""), *(percent([s]) for s in shares)])
     print_table([title, "accuracy, %", "mean over classes, %"], rows)
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)
         name = title.split(",")[0].lower()
-        write(confusion_matrix(labels, found[best], len(classes)).cpu(), classes, f"{title}, {best}", folder / name)
+        confusion = confusion_matrix(labels, found[written], len(classes)).cpu()
+        write(confusion, classes, f"{title}, {written}", folder / name)
 
 
 def write(confusion: Tensor, classes: tuple[str, ...], title: str, path: Path) -> None:

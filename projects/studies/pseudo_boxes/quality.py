@@ -1,7 +1,8 @@
 """How good are pseudo-boxes? Recall and precision of clusters before and after snapping, against the annotations.
 
     python projects/studies/pseudo_boxes/quality.py --data-root hit_uav
-    python projects/studies/pseudo_boxes/quality.py --data-root hit_uav --backbone timm:tf_efficientnet_lite0 --init FILE
+    python projects/studies/pseudo_boxes/quality.py --data-root hit_uav --backbone timm:tf_efficientnet_lite0 \\
+        --init FILE
 
 """
 
@@ -10,6 +11,7 @@ import json
 import sys
 import time
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 from mmengine.config import Config
@@ -44,7 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     looked = time.process_time()
     tight = snapped(images, raw)
     print(f"clusters {looked - start:.0f} core-seconds of this process")
-    objects = boxes_by_image(json.loads(find_annotations(images.data_root, "train").read_text()))
+    objects = boxes_by_image(json.loads(find_annotations(Path(images.data_root), "train").read_text()))
     names = names_of(images)
     print(f"| boxes | an image | {' | '.join(COLUMNS)} |\n|{'---|' * (len(COLUMNS) + 2)}")
     for title, found in (("clusters", raw), ("clusters, snapped", tight)):

@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from ccrop.evaluation import linear_probe
+from ccrop.evaluation import choose_learning_rate, linear_probe
 
 
 def blobs(num: int, distance: float, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -51,3 +51,18 @@ def test_learns_where_gradients_are_switched_off():
     with torch.no_grad():
         (accuracy,) = accuracies(*blobs(300, 8, 0), *blobs(90, 8, 1), learning_rates=(0.1,), epochs=5).values()
     assert accuracy > 0.95
+
+
+def test_the_rate_is_chosen_without_a_look_at_the_test_features():
+    train, labels = blobs(300, 3, 0)
+    assert choose_learning_rate(train, labels, (0.0, 0.1), epochs=20) == 0.1
+    assert choose_learning_rate(train, labels, (1.0, 0.1, 0.3), epochs=20) == min(
+        (lr for lr in (0.1, 0.3, 1.0)), key=lambda lr: (-held_out_hits(train, labels, lr), lr)
+    )
+
+
+def held_out_hits(train: torch.Tensor, labels: torch.Tensor, lr: float) -> int:
+    """Correct ones of the first fifth of a drawn order, by a probe of the rest."""
+    order = torch.randperm(300, generator=torch.Generator().manual_seed(0))
+    (found,) = linear_probe(train[order[60:]], labels[order[60:]], train[order[:60]], (lr,), 20).values()
+    return int((found == labels[order[:60]]).sum())
