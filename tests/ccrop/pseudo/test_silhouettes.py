@@ -120,6 +120,14 @@ def test_thin_and_tiny_things_are_no_objects():
     assert not len(snap(image, np.array([[18.0, 16, 42, 26], [48, 48, 56, 54]])).boxes)
 
 
+def test_specks_of_a_large_box_are_texture_and_objects_of_a_small_one():
+    image = np.full((90, 120), 90, np.uint8)
+    for x, y in ((42, 32), (54, 32), (42, 44), (54, 44)):
+        image[y : y + 5, x : x + 5] = 200
+    assert not len(snap(image, np.array([[39.0, 29, 63, 53]])).boxes)
+    assert snap(image, np.array([[40.0, 30, 49, 39]])).boxes.tolist() == [[42, 32, 47, 37]]
+
+
 def test_an_object_at_the_edge_of_the_image_is_tight_too():
     image = np.full((90, 120), 90, np.uint8)
     image[:12, 100:] = 200
