@@ -19,6 +19,7 @@ SHARES = (0.3, 0.45, 0.6)  # of the peak, where the silhouette ends: the first t
 MIN_CONTRAST = 8  # of the peak, in levels of 255
 MIN_SPREADS = 3  # of the peak, in standard deviations of the background
 MIN_PIXELS = 9
+MIN_PART = 0.1  # of the box: what is smaller is texture
 MIN_FILLED = 0.4  # of the silhouette's own box
 MAX_ELONGATION = 5
 SAME = 0.5  # IoU of two silhouettes of one object
@@ -31,7 +32,8 @@ class Silhouette(NamedTuple):
         box: x0, y0, x1, y1 in whole pixels of the image, tight on the mask.
         mask: ``(y1 - y0, x1 - x0)`` bool, without holes.
         background: ``(C,)`` float32, median of what lies around.
-        contrast: mean deviation of the silhouette from the background, as a share of the type's range.
+        contrast: mean deviation of the silhouette from the background, along the axis in which it differs most, as a
+            share of a channel's range; at most the root of C.
     """
 
     box: tuple[int, int, int, int]
@@ -52,7 +54,7 @@ class Snapped(NamedTuple):
         boxes: ``(K, 4)`` float32 x0, y0, x1, y1 in pixels, tight on the silhouettes.
         source: ``(K,)`` int64, the box that each one comes from.
         masks: K silhouettes, bool, each of its box's height and width.
-        contrast: ``(K,)`` float32 in [0, 1], see :class:`Silhouette`.
+        contrast: ``(K,)`` float32, see :class:`Silhouette`.
     """
 
     boxes: NDArray[np.float32]
@@ -172,6 +174,7 @@ def _most_salient(
             for index, (x, y, w, h, area) in enumerate(stats.tolist())
             if index > 0  # 0 is what does not stand out
             and area >= max(MIN_PIXELS, MIN_FILLED * w * h)
+            and w * h >= MIN_PART * shown.size
             and max(w, h) <= MAX_ELONGATION * min(w, h)
             and first_x <= x <= last_x - w
             and first_y <= y <= last_y - h

@@ -42,10 +42,18 @@ def test_a_piece_is_the_object_with_its_silhouette_and_background(channels: int)
 
 def test_boxes_without_a_clear_silhouette_give_no_piece():
     image = scene()
-    image[:10, 100:115] = 220  # at the edge of the image
-    boxes = np.array([[60.0, 20, 80, 40], [20, 10, 70, 60], [99, 0, 116, 12]])  # nothing, much wider, at the edge
-    assert cut_pieces(image, boxes, [0, 0, 0]) == []
+    boxes = np.array([[60.0, 20, 80, 40], [20, 10, 70, 60]])  # nothing, much wider
+    assert cut_pieces(image, boxes, [0, 0]) == []
     assert cut_pieces(image, OBJECTS, [0, 0], max_side=21)[0].alpha.shape == (14, 12)
+
+
+@pytest.mark.parametrize("turns", range(4))
+def test_what_the_edge_of_the_image_may_cut_off_gives_no_piece(turns: int):
+    for gap, number in ((0, 0), (2, 1)):
+        image = np.full((60, 60, 3), 100, np.uint8)
+        image[gap : gap + 10, 24:36] = 220
+        box = {0: [23, 0, 37, 13], 1: [0, 23, 13, 37], 2: [23, 47, 37, 60], 3: [47, 23, 60, 37]}[turns]
+        assert len(cut_pieces(np.rot90(image, turns), np.array([box], float), [0])) == number
 
 
 def test_a_piece_of_the_same_size_is_pasted_as_it_was():

@@ -103,11 +103,14 @@ def test_nothing_stands_out_of_flat_and_noisy_images(channels: int):
         assert found.masks == []
 
 
-def test_what_goes_on_beyond_the_window_is_no_object():
-    image = np.full((90, 120), 90, np.uint8)
-    image[:, 60:] = 180
-    image[40:44] = 200  # a line
-    assert not len(snap(image, np.array([[50.0, 30, 70, 50], [20, 36, 40, 48]])).boxes)
+@pytest.mark.parametrize("turns", range(4))
+def test_what_goes_on_beyond_the_window_is_no_object(turns: int):
+    image = np.full((100, 100), 90, np.uint8)
+    image[40:54, 50:] = 180  # a bar that begins in the box and leaves the window by one side
+    x0, y0, x1, y1 = 42, 36, 66, 58
+    for _ in range(turns):
+        x0, y0, x1, y1 = y0, 100 - x1, y1, 100 - x0
+    assert not len(snap(np.rot90(image, turns), np.array([[x0, y0, x1, y1]], float)).boxes)
 
 
 def test_thin_and_tiny_things_are_no_objects():
@@ -115,6 +118,14 @@ def test_thin_and_tiny_things_are_no_objects():
     image[20:22, 20:40] = 200
     image[50:52, 50:54] = 200
     assert not len(snap(image, np.array([[18.0, 16, 42, 26], [48, 48, 56, 54]])).boxes)
+
+
+def test_specks_of_a_large_box_are_texture_and_objects_of_a_small_one():
+    image = np.full((90, 120), 90, np.uint8)
+    for x, y in ((42, 32), (54, 32), (42, 44), (54, 44)):
+        image[y : y + 5, x : x + 5] = 200
+    assert not len(snap(image, np.array([[39.0, 29, 63, 53]])).boxes)
+    assert snap(image, np.array([[40.0, 30, 49, 39]])).boxes.tolist() == [[42, 32, 47, 37]]
 
 
 def test_an_object_at_the_edge_of_the_image_is_tight_too():
