@@ -1,3 +1,3 @@
 """ContrastiveCrop for many objects: self-supervised pretraining on crops of where the objects are."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
