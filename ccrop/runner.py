@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 from mmengine.config import Config
-from mmengine.dist import barrier, is_main_process
+from mmengine.dist import barrier, is_distributed, is_main_process
 from mmengine.logging import MMLogger
 from mmengine.model import MMDistributedDataParallel
 from mmengine.optim import AmpOptimWrapper, OptimWrapper
@@ -29,12 +29,13 @@ from ccrop.compat.distributed import init_distributed, with_synchronized_bn
 from ccrop.compat.workers import stop_workers
 from ccrop.datasets import ImageDataset, MissingData
 from ccrop.datasets.demo import make_demo_set
-from ccrop.hooks.checkpoint import latest_checkpoint
+from ccrop.hooks.checkpoint import checkpoint_to_resume, latest_checkpoint
 from ccrop.hooks.start import StartHook
 from ccrop.models import Siamese, ViewPreprocessor
 from ccrop.models.preprocessor import IMAGENET_MEAN, IMAGENET_STD
 from ccrop.optim import AutocastOptimWrapper
 from ccrop.views import ReferenceAugmentation
+from ccrop.work_dir import locked, set_aside
 
 DEMO_SET = dict(type=make_demo_set, root="data/demo")  # of configs that name no demo_set
 # what MMEngine logs in every run about its own insides
@@ -317,6 +318,28 @@ def config_beside(checkpoint: Path) -> Path:
     return found[0]
 
 
+def default_work_dir(config: Config) -> Path:
+    """``work_dirs/`` and the experiment's name."""
+    return Path("work_dirs", config.experiment)
+
+
+def pretrain(config: Config, work_dir: str | Path | None = None, launcher: str = "none", **settings: Any) -> None:
+    """Train, as the only run in the work_dir.
+
+    Args:
+        config, work_dir, launcher, settings: see :func:`build_runner`.
+
+    Raises:
+        WorkDirInUse: another run works in the work_dir.
+        FileNotFoundError, UntrustedCheckpoint, ConnectionError, ValueError: see :func:`build_runner`.
+    """
+    if launcher != "none":
+        init_distributed(launcher, config.env_cfg.dist_cfg)  # the processes of a job share the lock
+    work_dir = work_dir or default_work_dir(config)
+    with locked(work_dir):
+        build_runner(config, work_dir, launcher=launcher, **settings).train()
+
+
 def build_runner(
     config: Config,
     work_dir: str | Path | None = None,
@@ -330,8 +353,8 @@ def build_runner(
 
     Args:
         config: of :func:`load_config`.
-        work_dir: by default ``work_dirs/`` and the experiment's name. A work_dir with checkpoints that are not
-            resumed is moved aside, never overwritten.
+        work_dir: see :func:`default_work_dir`. One with checkpoints that are not resumed is moved aside, never
+            overwritten.
         resume: ``'auto'`` for the newest checkpoint of the work_dir, or a checkpoint's path.
         amp: ``'bf16'`` or ``'fp16'`` (GPU only) instead of the config's precision.
         seed: instead of the config's.
@@ -344,7 +367,7 @@ def build_runner(
     """
     install_safe_checkpoints()
     _fit_to_machine(config, launcher)
-    if launcher != "none":
+    if launcher != "none" and not is_distributed():
         init_distributed(launcher, config.env_cfg.dist_cfg)
     if config.on_demo_set:
         if os.environ.get("LOCAL_RANK", "0") == "0":
@@ -352,17 +375,22 @@ def build_runner(
         barrier()
 
     config.launcher = launcher
-    config.work_dir = str(work_dir or Path("work_dirs", config.experiment))
+    config.work_dir = str(work_dir or default_work_dir(config))
     if seed is not None:
         config.randomness.seed = seed
     if amp is not None:
         _set_precision(config, amp)
     _set_augmentation(config)
     _set_schedule(config)
-    goes_on = resume is not None and (resume != "auto" or latest_checkpoint(config.work_dir) is not None)
-    weights = None if goes_on else starting_weights(config, init)  # before an earlier run, perhaps theirs, is moved
-    _set_resume(config, resume)
-    normalization = recorded(load_checkpoint(config.load_from)) if goes_on else weights and weights.normalization
+    checkpoint = checkpoint_to_resume(config.work_dir, resume)
+    if checkpoint is None:
+        weights = starting_weights(config, init)  # before an earlier run, perhaps theirs, is moved
+        normalization = weights and weights.normalization
+    else:
+        weights, normalization = None, recorded(load_checkpoint(checkpoint))
+        config.load_from, config.resume = checkpoint, True
+    if resume is None:
+        _move_earlier_run(Path(config.work_dir))
     expected = expect(config, normalization)
     if weights is not None:
         config.headline += f", from {config.init}"
@@ -441,26 +469,10 @@ def _set_schedule(config: Config) -> None:
         scheduler.setdefault("end", config.train_cfg.max_epochs)
 
 
-def _set_resume(config: Config, resume: str | None) -> None:
-    work_dir = Path(config.work_dir)
-    latest = latest_checkpoint(work_dir)
+def _move_earlier_run(work_dir: Path) -> None:
+    earlier = latest_checkpoint(work_dir)
     barrier()  # every process has looked before one of them moves the folder
-    if resume == "auto":
-        config.load_from, config.resume = latest, latest is not None
-    elif resume is not None:
-        if not Path(resume).is_file():
-            raise FileNotFoundError(f"checkpoint {resume} does not exist")
-        config.load_from, config.resume = resume, True
-    elif latest is not None:
+    if earlier is not None:
         if is_main_process():
             set_aside(work_dir)
         barrier()
-
-
-def set_aside(work_dir: Path) -> None:
-    """Rename the folder of an earlier run, so that nothing of it is overwritten."""
-    number = 1
-    while (aside := work_dir.with_name(f"{work_dir.name}.{number}")).exists():
-        number += 1
-    work_dir.rename(aside)
-    print(f"{work_dir} held an earlier run, which is now {aside} (--resume would have gone on with it)")

@@ -2,6 +2,7 @@
 
 from ccrop.hooks.annotated import AnnotatedBoxesHook
 from ccrop.hooks.checkpoint import WholeCheckpointHook
+from ccrop.hooks.finetuning import FinetuningHook
 from ccrop.hooks.gallery import GalleryHook
 from ccrop.hooks.health import HealthHook
 from ccrop.hooks.knn import KNNHook
@@ -15,6 +16,7 @@ from ccrop.hooks.unreadable import UnreadableImagesHook
 
 __all__ = [
     "AnnotatedBoxesHook",
+    "FinetuningHook",
     "GalleryHook",
     "HealthHook",
     "KNNHook",

@@ -23,9 +23,11 @@ from ccrop.checkpoint import RANDOM
 from ccrop.datasets import CocoImages, MissingData
 from ccrop.datasets.coco import find_annotations
 from ccrop.evaluation import pseudo_box_quality
+from ccrop.hooks.checkpoint import latest_checkpoint
 from ccrop.hooks.localization import LocalizationHook
 from ccrop.pseudo import snap
-from ccrop.runner import BriefRunner, load_pretrained, set_aside
+from ccrop.runner import BriefRunner, default_work_dir, load_pretrained
+from ccrop.work_dir import LOCK, locked, set_aside
 from projects.detection_transfer.draw import load_detector
 from projects.detection_transfer.finetune import finetune, load_config
 from projects.detection_transfer.images import ReadImage
@@ -58,37 +60,59 @@ def pretrain(
         work_dir: takes ``round_R/`` with the boxes, the log and the checkpoint of each round.
         init: what the detector starts from in every round; its backbone also looks for clusters.
         seed: of weights and batches.
-        resume: keep what an earlier run in the work_dir has finished; otherwise its folder is renamed.
+        resume: keep what an earlier run in the work_dir has finished, and go on with its unfinished round, see
+            :func:`.finetune`; otherwise its folder is renamed.
 
     Returns:
         The last round's checkpoint.
+
+    Raises:
+        WorkDirInUse: another run works in the work_dir.
     """
     config = load_config(path, data_root, options, backbone, labelled=False)
     settings = config.pop("pseudo_boxes")
-    work_dir = Path(work_dir or Path("work_dirs", config.experiment))
-    if work_dir.exists() and not resume:
-        set_aside(work_dir)
+    work_dir = Path(work_dir or default_work_dir(config))
     seed = config.randomness.seed if seed is None else seed
     images = CocoImages(config.train_dataloader.dataset.data_root, channels=config.get("channels", 3))
-    for number in range(settings.rounds):
-        folder = work_dir / f"round_{number}"
-        folder.mkdir(parents=True, exist_ok=True)
-        file = folder / "boxes.json"
-        if not file.exists():
-            if number:
-                found = sure_boxes(work_dir / f"round_{number - 1}", images, settings.min_score)
-            elif settings.file:
-                found = read_boxes(settings.file, images)
-            else:
-                looks = settings.clusters | dict(config=Path(path).parent / settings.clusters.config)
-                found = snapped(images, clusters(images, looks, init, backbone, seed))
-            write(file, pseudo_annotations(images, sizes_of(images), found))
-        if not (folder / "figures.json").exists():
-            own = copy.deepcopy(config)
-            use_pseudo_boxes(own, file, folder, settings.max_boxes)
-            own.notes = [*own.get("notes", ()), f"Round {number} of {settings.rounds}: {described(file, images)}"]
-            finetune(own, init or RANDOM, folder, seed=seed)
-    return next(folder.glob("iter_*.pth"))
+    folders = [work_dir / f"round_{number}" for number in range(settings.rounds)]
+    with locked(work_dir):
+        if not resume and any(each.name != LOCK for each in work_dir.iterdir()):
+            set_aside(work_dir)
+        for number, folder in enumerate(folders):
+            folder.mkdir(exist_ok=True)
+            file = folder / "boxes.json"
+            if not file.exists():
+                if number:
+                    found = sure_boxes(folders[number - 1], images, settings.min_score)
+                else:
+                    found = first_boxes(settings, Path(path).parent, images, init, backbone, seed)
+                write(file, pseudo_annotations(images, sizes_of(images), found))
+            if not (folder / "figures.json").exists():
+                own = copy.deepcopy(config)
+                use_pseudo_boxes(own, file, folder, settings.max_boxes)
+                own.notes = [*own.get("notes", ()), f"Round {number} of {settings.rounds}: {described(file, images)}"]
+                finetune(own, init or RANDOM, folder, seed=seed, resume="auto" if resume else None)
+        return Path(latest_checkpoint(folder))
+
+
+def first_boxes(
+    settings: dict[str, Any],
+    configs: Path,
+    images: CocoImages,
+    init: str | None,
+    backbone: str | None,
+    seed: int,
+) -> list[NDArray[np.floating]]:
+    """What round 0 learns of each image, as in :func:`clusters`: a file's boxes, or snapped clusters.
+
+    Args:
+        settings: ``file``, or ``clusters`` whose ``config`` is relative to the folder ``configs``.
+        init, backbone, seed: see :func:`clusters`.
+    """
+    if settings.file:
+        return read_boxes(settings.file, images)
+    looks = settings.clusters | dict(config=configs / settings.clusters.config)
+    return snapped(images, clusters(images, looks, init, backbone, seed))
 
 
 def clusters(
