@@ -130,7 +130,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         help="default: work_dirs/ and the config's name; an earlier run in it is renamed unless it is resumed",
     )
     parser.add_argument(
-        "--resume", nargs="?", const="auto", metavar="FILE", help="go on, with the same options: from FILE, or the newest"
+        "--resume",
+        nargs="?",
+        const="auto",
+        metavar="FILE",
+        help="go on, with the same options: from FILE, or the newest checkpoint of the work_dir",
     )
     parser.add_argument("--cfg-options", nargs="+", action=DictAction, metavar="K=V", help="override the config")
     args = parser.parse_args(argv)

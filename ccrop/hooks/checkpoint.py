@@ -12,9 +12,9 @@ from mmengine.runner import Runner
 class WholeCheckpointHook(CheckpointHook):
     """MMEngine's hook, but old checkpoints go only after the new one is on disk.
 
-    MMEngine deletes first, so that a kill or a full disk in between can leave none. Checkpoints of the work_dir that are
-    ahead of where a run begins are not its own: they are renamed to ``*.superseded.pth``, so that the newest one by
-    number is always the run's.
+    MMEngine deletes first, so that a kill or a full disk in between can leave none. Checkpoints that are ahead of where
+    a run begins are not its own: they are renamed to ``*.superseded.pth``, so that the one with the highest number is
+    always the run's newest.
 
     Args:
         interval: epochs or iterations between checkpoints; below 1, a fraction of the run.

@@ -140,7 +140,7 @@ def build_runner(
     notes = notes_on(config, trained_on)
     if start.checkpoint is not None:
         check_settings(start, notes["settings"])
-        if config.train_dataloader.get("batch_sampler"):  # which batch is next, only loading all earlier ones could tell
+        if config.train_dataloader.get("batch_sampler"):  # MMEngine would load all earlier batches to find the next
             config.train_cfg.fast_forward_on_resume = True
             config.train_dataloader.sampler.seed = seed + start.iteration
     kind = config.optim_wrapper.type

@@ -52,7 +52,7 @@ def start_of(config: Config, init: str, work_dir: str | Path, resume: str | None
     content = load_checkpoint(checkpoint)
     notes = content.get(NOTES)
     if notes is None:
-        raise ValueError(f"{checkpoint} is not a checkpoint of a fine-tuning that can be resumed: start from it by --init")
+        raise ValueError(f"{checkpoint} is no checkpoint of a fine-tuning, which alone is resumed: name it by --init")
     config.init, config.load_from, config.resume = init, checkpoint, True
     if notes["pixels"]:
         config.model.data_preprocessor.update(notes["pixels"])

@@ -16,11 +16,11 @@ from ccrop.compat.mmdet_positions import keep_positions
 from ccrop.datasets import MissingData
 from ccrop.runner import dicts_of, one_a_channel, read_config
 from ccrop.transfer import CORE_SECONDS, IMAGENET, Transfer, build_runner, start_of, train, write_figures
-from projects.detection_transfer.pseudo_boxes import use_pseudo_boxes
 from projects.detection_transfer.data import settle_coco, settle_unlabelled, use_labels
 from projects.detection_transfer.fitting import check_strides, fit_neck, replace_backbone
 from projects.detection_transfer.images import settle_images
 from projects.detection_transfer.interval import FILE, image_interval
+from projects.detection_transfer.pseudo_boxes import use_pseudo_boxes
 
 SHOWN = ("AP_S_counted", "AP50_S_counted", "AP_S", "AP_tiny_counted", "AP_16-32_counted", "AP", "AP50")
 
