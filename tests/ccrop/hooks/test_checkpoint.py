@@ -78,6 +78,7 @@ def test_the_newest_are_kept(tmp_path, keep, kept):
 def test_checkpoints_of_before_a_resume_count_too(tmp_path):
     runner = Runner(tmp_path)
     run_epochs(ready(runner, keep=2), runner, [1, 2])
+    runner.epoch = runner.iter = 2
     run_epochs(ready(runner, keep=2), runner, [3])
     assert names(tmp_path) == ["epoch_2.pth", "epoch_3.pth"]
 
