@@ -105,6 +105,7 @@ def test_batches_grouped_by_shape_are_drawn_anew(demo_root: Path, tmp_path: Path
     tiny = ROOT / "tests/projects/detection_transfer/configs/faster-rcnn_tiny.py"
     config = load_config(tiny, demo_root, SMALL | {"train_dataloader.batch_size": 1})
     set_iterations(config, 2)
+    config.test_dataloader = config.test_evaluator = config.test_cfg = None
     finetune(config, "random", tmp_path / "first")
     finetune(config, "random", tmp_path / "second", resume=str(tmp_path / "first/iter_1.pth"))
     assert load_checkpoint(tmp_path / "second/iter_2.pth")["meta"]["iter"] == 2
