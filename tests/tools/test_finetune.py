@@ -71,14 +71,14 @@ def test_an_earlier_run_is_moved_aside_and_never_where_it_would_be_lost(
     with locked("w"):
         code, _, errors = call_main("random")
         assert code == 2
-        assert errors[-1].startswith(f"finetune.py: w is in use by process {os.getpid()} on ")
+        assert f": w is in use by process {os.getpid()} on " in errors[-1]
     code, _, errors = call_main("w/lr_0.01_1/iter_7.pth")
     assert code == 2
-    assert errors == [
-        "finetune.py: w/lr_0.01_1/iter_7.pth lies in w, which would be moved aside: name another --work-dir"
-    ]
+    message = ": w/lr_0.01_1/iter_7.pth lies in w, which would be moved aside: name another --work-dir"
+    assert errors[-1].endswith(message)
     code, _, errors = call_main("random", "--resume", "none.pth")
-    assert (code, errors) == (2, ["finetune.py: checkpoint none.pth does not exist"])
+    assert code == 2
+    assert errors[-1].endswith(": checkpoint none.pth does not exist")
     assert earlier.read_bytes() == b"precious"
 
     code, lines, _ = call_main("random")
