@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 from mmengine.config import Config
-from mmengine.dist import barrier, is_distributed, is_main_process
+from mmengine.dist import barrier, is_main_process
 from mmengine.logging import MMLogger
 from mmengine.model import MMDistributedDataParallel
 from mmengine.optim import AmpOptimWrapper, OptimWrapper
@@ -253,6 +253,11 @@ def one_a_channel(values: Sequence[float], channels: int) -> tuple[float, ...]:
     return tuple(values) if len(values) == channels else (sum(values) / len(values),) * channels
 
 
+def per_channel(normalization: Normalization, channels: int) -> Normalization:
+    """A normalization for images of so many channels, see :func:`one_a_channel`."""
+    return Normalization(*(one_a_channel(values, channels) for values in normalization))
+
+
 def load_pretrained(
     checkpoint: str | Path | None,
     config: str | Path | None = None,
@@ -358,7 +363,7 @@ def build_runner(
         resume: ``'auto'`` for the newest checkpoint of the work_dir, or a checkpoint's path.
         amp: ``'bf16'`` or ``'fp16'`` (GPU only) instead of the config's precision.
         seed: instead of the config's.
-        launcher: ``'none'``, ``'pytorch'``, ``'slurm'`` or ``'mpi'``.
+        launcher: ``'none'``, ``'pytorch'``, ``'slurm'`` or ``'mpi'``, whose processes have joined, see :func:`pretrain`.
         init: see :func:`ccrop.checkpoint.starting_weights`; a run that is resumed has its weights.
 
     Raises:
@@ -367,8 +372,6 @@ def build_runner(
     """
     install_safe_checkpoints()
     _fit_to_machine(config, launcher)
-    if launcher != "none" and not is_distributed():
-        init_distributed(launcher, config.env_cfg.dist_cfg)
     if config.on_demo_set:
         if os.environ.get("LOCAL_RANK", "0") == "0":
             FUNCTIONS.build(config.get("demo_set", DEMO_SET))
@@ -402,15 +405,13 @@ def build_runner(
 def expect(config: Config, normalization: Normalization | None) -> Normalization | None:
     """Normalize images as weights expect it, where that is known; how they are normalized then, None for sweeps.
 
-    Images of other channels than the weights' get the mean over these, see :func:`one_a_channel`.
+    Images of other channels than the weights' get the mean over these, see :func:`per_channel`.
     """
     preprocessor = config.model.get("data_preprocessor")
     if preprocessor is None:
         return None
     if normalization is not None:
-        channels = config.get("channels", 3)
-        preprocessor.update(mean=one_a_channel(normalization.mean, channels))
-        preprocessor.update(std=one_a_channel(normalization.std, channels))
+        preprocessor.update(per_channel(normalization, config.get("channels", 3))._asdict())
     return Normalization(
         tuple(preprocessor.get("mean", IMAGENET_MEAN)), tuple(preprocessor.get("std", IMAGENET_STD))
     )

@@ -145,7 +145,7 @@ def build_runner(
             config.train_dataloader.sampler.seed = seed + start.iteration
     kind = config.optim_wrapper.type
     kind = OPTIM_WRAPPERS.get(kind) if isinstance(kind, str) else kind
-    if kind is AutocastOptimWrapper and "test_cfg" in config:
+    if kind is AutocastOptimWrapper and config.get("test_cfg"):
         config.test_cfg.fp16 = has_bf16()  # MMEngine's word for autocast, whatever its type
         torch.set_autocast_dtype("cuda", torch.bfloat16)
     config.headline += f", backbone {config.init}, trained on {trained_on}"

@@ -14,7 +14,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from ccrop.checkpoint import RANDOM, Normalization
 from ccrop.compat.mmdet_positions import keep_positions
 from ccrop.datasets import MissingData
-from ccrop.runner import dicts_of, one_a_channel, read_config
+from ccrop.runner import dicts_of, per_channel, read_config
 from ccrop.transfer import CORE_SECONDS, IMAGENET, Transfer, build_runner, start_of, train, write_figures
 from projects.detection_transfer.data import settle_coco, settle_unlabelled, use_labels
 from projects.detection_transfer.fitting import check_strides, fit_neck, replace_backbone
@@ -104,9 +104,9 @@ def finetune(
     """
     config = copy.deepcopy(config)
     start = start_of(config, init, work_dir, resume)  # a wrong file stops here, before the data are read
-    normalization = expect(config, start.normalization)
+    normalization = expect_in_levels(config, start.normalization)
     used = use_labels(config, labels, seed, held_out)
-    if config.get("test_evaluator", {}).get("type") == "SmallObjectMetric" and not held_out:
+    if (config.get("test_evaluator") or {}).get("type") == "SmallObjectMetric" and not held_out:
         config.test_evaluator.keep = str(Path(work_dir, FILE))
     trained_on = f"{'{} of {}'.format(*used) if used else 'all'} labelled images"
     runner = build_runner(config, start, normalization, work_dir, seed, trained_on)
@@ -120,12 +120,12 @@ def finetune(
     return figures
 
 
-def expect(config: Config, normalization: Normalization | None) -> Normalization:
-    """Normalize images as weights expect it, where that is known; how they are normalized then."""
+def expect_in_levels(config: Config, normalization: Normalization | None) -> Normalization:
+    """:func:`ccrop.runner.expect` for mmdet's preprocessors, which take levels of 0 to 255, perhaps as BGR."""
     preprocessor, rgb = config.model.data_preprocessor, config.get("channels", 3) == 3
     if normalization is not None:
-        for name, values in normalization._asdict().items():  # mmdet takes three values, or one for all channels
-            preprocessor[name] = [255 * value for value in (values if rgb else one_a_channel(values, 1))]
+        for name, values in per_channel(normalization, 3 if rgb else 1)._asdict().items():  # one is for all channels
+            preprocessor[name] = [255 * value for value in values]
         preprocessor.bgr_to_rgb = rgb
     order = 1 if preprocessor.get("bgr_to_rgb") else -1
     return Normalization(

@@ -13,7 +13,7 @@ from ccrop.checkpoint import Normalization
 from ccrop.compat.checkpoint import load_checkpoint
 from ccrop.runner import config_beside
 from ccrop.transfer import set_iterations
-from projects.detection_transfer.finetune import expect, finetune, load_config
+from projects.detection_transfer.finetune import expect_in_levels, finetune, load_config
 from projects.detection_transfer.tiles import ObjectTile
 
 CONFIG = ROOT / "projects/detection_transfer/configs/tiles_r18.py"
@@ -26,7 +26,7 @@ def preprocessor(**settings: object) -> Config:
 
 def test_images_are_normalized_as_weights_expect():
     config = preprocessor(mean=[103.53, 116.28, 123.675], std=[57.375, 57.12, 58.395], bgr_to_rgb=False)
-    assert expect(config, LITE) == LITE
+    assert expect_in_levels(config, LITE) == LITE
     assert config.model.data_preprocessor.mean == pytest.approx([127] * 3)
     assert config.model.data_preprocessor.std == pytest.approx([128] * 3)
     assert config.model.data_preprocessor.bgr_to_rgb
@@ -35,7 +35,7 @@ def test_images_are_normalized_as_weights_expect():
 @pytest.mark.parametrize(("mean", "bgr_to_rgb"), [([51, 102, 153], True), ([153, 102, 51], False)])
 def test_where_weights_do_not_say_it_the_configs_hold(mean: list[int], bgr_to_rgb: bool):
     config = preprocessor(mean=mean, std=[255] * 3, bgr_to_rgb=bgr_to_rgb)
-    assert expect(config, None) == (pytest.approx((0.2, 0.4, 0.6)), (1.0, 1.0, 1.0))
+    assert expect_in_levels(config, None) == (pytest.approx((0.2, 0.4, 0.6)), (1.0, 1.0, 1.0))
     assert config.model.data_preprocessor.mean == mean
 
 
