@@ -382,7 +382,7 @@ def build_runner(
     if seed is not None:
         config.randomness.seed = seed
     if amp is not None:
-        _set_precision(config, amp)
+        set_precision(config, amp)
     _set_augmentation(config)
     _set_schedule(config)
     checkpoint = checkpoint_to_resume(config.work_dir, resume)
@@ -447,11 +447,15 @@ def _fit_to_machine(config: Config, launcher: str) -> None:
             config.model_wrapper_cfg = dict(type=MMDistributedDataParallel, device_ids=None)
 
 
-def _set_precision(config: Config, amp: str) -> None:
+def set_precision(config: Config, amp: str) -> None:
+    """Train in mixed precision, ``'bf16'`` or ``'fp16'`` (GPU only), or in float32 (``'no'``)."""
     if amp == "bf16":
         config.optim_wrapper.merge(dict(type=AutocastOptimWrapper, dtype="bfloat16"))
-    else:
+    elif amp == "fp16":
         config.optim_wrapper.merge(dict(type=AmpOptimWrapper, dtype="float16"))
+    else:
+        config.optim_wrapper.type = OptimWrapper
+        config.optim_wrapper.pop("dtype", None)
 
 
 def _set_augmentation(config: Config) -> None:

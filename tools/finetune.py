@@ -40,7 +40,7 @@ def transfer_of(config: str | Path) -> "Transfer":
 def finetuned(args: argparse.Namespace) -> str:
     """Fine-tune as the only run in the work_dir, and give the figures in a line."""
     from ccrop.hooks.checkpoint import checkpoint_to_resume
-    from ccrop.runner import default_work_dir
+    from ccrop.runner import default_work_dir, set_precision
     from ccrop.transfer import set_iterations, share_of
     from ccrop.work_dir import locked
 
@@ -51,6 +51,8 @@ def finetuned(args: argparse.Namespace) -> str:
     )
     if args.iterations is not None:
         set_iterations(config, args.iterations)
+    if args.amp is not None:
+        set_precision(config, args.amp)
     work_dir = args.work_dir or default_work_dir(config)
     checkpoint_to_resume(work_dir, args.resume)
     with locked(work_dir):
@@ -93,7 +95,9 @@ def trained(
             config, args.init, work_dir, factors, args.backbone_lr, labels, args.seed, args.resume is not None
         )
     set_learning_rate(config, *rates)
-    return transfer.finetune(config, args.init, work_dir, labels, args.seed, resume=args.resume)
+    return transfer.finetune(
+        config, args.init, work_dir, labels, args.seed, resume=args.resume, val_interval=args.val_interval
+    )
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -136,12 +140,22 @@ def main(argv: Sequence[str] | None = None) -> int:
         metavar="FILE",
         help="go on, with the same options: from FILE, or the newest checkpoint of the work_dir",
     )
+    parser.add_argument(
+        "--amp", choices=("bf16", "fp16", "no"), help="mixed precision, or none (default: the config's)"
+    )
+    parser.add_argument(
+        "--val-interval", type=int, metavar="N", help="test every N iterations (default: after the last one alone)"
+    )
     parser.add_argument("--cfg-options", nargs="+", action=DictAction, metavar="K=V", help="override the config")
     args = parser.parse_args(argv)
+
+    import torch
 
     from ccrop.compat.checkpoint import UntrustedCheckpoint
     from ccrop.runner import options_explained
 
+    if args.amp == "fp16" and not torch.cuda.is_available():
+        parser.error("--amp fp16 needs a GPU; bf16 runs on the CPU too")
     try:
         with options_explained(args.cfg_options):
             print(finetuned(args))

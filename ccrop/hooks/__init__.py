@@ -13,6 +13,7 @@ from ccrop.hooks.reproducible import ReproducibleHook
 from ccrop.hooks.roi_knn import RoIKNNHook
 from ccrop.hooks.start import StartHook
 from ccrop.hooks.unreadable import UnreadableImagesHook
+from ccrop.hooks.validation import ValidationHook
 
 __all__ = [
     "AnnotatedBoxesHook",
@@ -27,5 +28,6 @@ __all__ = [
     "RoIKNNHook",
     "StartHook",
     "UnreadableImagesHook",
+    "ValidationHook",
     "WholeCheckpointHook",
 ]

@@ -37,10 +37,10 @@ class Transfer:
         load_config: ``(path, data_root, options, backbone, labelled)``; reads a config, for a data root, with options
             over it and another backbone in its place unless that is None, and settles its data, of which a set that is
             not ``labelled`` needs no annotations.
-        finetune: ``(config, init, work_dir, labels, seed, held_out, resume)``; trains, tests and gives the figures, and
-            the training's :data:`CORE_SECONDS`. Where ``held_out`` is not 0, this part of the labelled examples is
+        finetune: ``(config, init, work_dir, labels, seed, held_out, resume, val_interval)``; trains, tests and gives the
+            figures, and the training's :data:`CORE_SECONDS`. Where ``held_out`` is not 0, this part of the labelled examples is
             tested on in place of the val split. ``resume`` goes on from a checkpoint, or the newest of the work_dir
-            where it is ``'auto'``.
+            where it is ``'auto'``; ``val_interval`` iterations apart, the detector is tested while it trains.
         use_pseudo_boxes: ``(config, source, folder[, max_boxes])``; puts pseudo-boxes, such as the clusters of a
             pretraining's checkpoint, in place of the labels, so that a detector of one category learns them.
         goal: the figure that learning rates are chosen by and initialisations compared by.

@@ -14,6 +14,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from ccrop.checkpoint import RANDOM, Normalization
 from ccrop.compat.mmdet_positions import keep_positions
 from ccrop.datasets import MissingData
+from ccrop.hooks.validation import ValidationHook
 from ccrop.runner import dicts_of, per_channel, read_config
 from ccrop.transfer import CORE_SECONDS, IMAGENET, Transfer, build_runner, start_of, train, write_figures
 from projects.detection_transfer.data import settle_coco, settle_unlabelled, use_labels
@@ -78,6 +79,7 @@ def finetune(
     seed: int = 0,
     held_out: float = 0.0,
     resume: str | None = None,
+    val_interval: int | None = None,
 ) -> dict[str, float]:
     """Train and test a detector.
 
@@ -94,13 +96,15 @@ def finetune(
             with its model, optimizer, schedule and iteration. Single images also come in the order of an uninterrupted
             run; where batches are grouped by aspect ratio the order is drawn anew. The random numbers of transforms and
             of the detector's sampling begin anew, so a resumed run is as good as an uninterrupted one, but not equal.
+        val_interval: test every so many iterations too, and log the figures; this counts for the core-seconds.
 
     Returns:
         The figures of :class:`projects.detection_transfer.metric.SmallObjectMetric`, in [0, 1], and the training's
         core-seconds.
 
     Raises:
-        ValueError: the checkpoint was trained with other settings; the message lists them.
+        ValueError: the checkpoint was trained with other settings; the message lists them. Or there is nothing to
+            validate on.
     """
     config = copy.deepcopy(config)
     start = start_of(config, init, work_dir, resume)  # a wrong file stops here, before the data are read
@@ -113,6 +117,10 @@ def finetune(
     detector = runner.model.module if is_model_wrapper(runner.model) else runner.model
     check_strides(detector)
     runner.logger.info(trained_parts(detector.backbone))
+    if val_interval is not None:
+        if not config.get("test_dataloader"):
+            raise ValueError("--val-interval needs a val split with annotations, and this data set has none")
+        runner.register_hook(ValidationHook(val_interval, lambda: line(runner.test_loop.run(), "")))
     cost = {CORE_SECONDS: train(runner)}
     tested = runner.test() if config.get("test_dataloader") else {}
     figures = cost | {name: float(value) for name, value in tested.items()}

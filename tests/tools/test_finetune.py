@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from pathlib import Path
 
 import finetune
@@ -9,6 +10,7 @@ import pytest
 import torch
 from jobs import ROOT, call, run, tool
 
+from ccrop.compat.checkpoint import load_checkpoint
 from ccrop.work_dir import locked
 
 CONFIG = ROOT / "tests/projects/detection_transfer/configs/faster-rcnn_tiny.py"
@@ -87,3 +89,21 @@ def test_an_earlier_run_is_moved_aside_and_never_where_it_would_be_lost(
     assert (tmp_path / "w.1/lr_0.01_1/iter_7.pth").read_bytes() == b"precious"
     assert (tmp_path / "w/iter_1.pth").is_file()
     assert not (tmp_path / "w/.lock").exists()
+
+
+def test_validation_and_precision(demo_root: Path, tmp_path: Path):
+    tiles = ROOT / "projects/detection_transfer/configs/tiles_r18.py"
+    command = tool(
+        "finetune.py", tiles, "--init", "random", "--data-root", demo_root, "--iterations", 3, "--work-dir", "w",
+        "--val-interval", 2, "--amp", "no", *NARROW, "train_dataloader.batch_size=2",
+    )  # fmt: skip
+    done = call(command, tmp_path)
+    assert done.returncode == 0, done.stdout
+    assert len(re.findall(r"Validation after 2 iterations: AP_S \d", done.stdout)) == 1
+    assert "Validation after 3" not in done.stdout
+    settings = load_checkpoint(tmp_path / "w/iter_3.pth")["finetuning"]["settings"]
+    assert settings["optim_wrapper.type"] == "mmengine.optim.optimizer.optimizer_wrapper.OptimWrapper"
+    command[command.index("no")] = "bf16"
+    refused = call([*command[:2], "--resume", "w/iter_3.pth", *command[2:]], tmp_path)
+    assert refused.returncode == 2
+    assert "was trained with optim_wrapper.type mmengine" in refused.stdout
