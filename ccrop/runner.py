@@ -29,12 +29,13 @@ from ccrop.compat.distributed import init_distributed, with_synchronized_bn
 from ccrop.compat.workers import stop_workers
 from ccrop.datasets import ImageDataset, MissingData
 from ccrop.datasets.demo import make_demo_set
-from ccrop.hooks.checkpoint import latest_checkpoint
+from ccrop.hooks.checkpoint import checkpoint_to_resume, latest_checkpoint
 from ccrop.hooks.start import StartHook
 from ccrop.models import Siamese, ViewPreprocessor
 from ccrop.models.preprocessor import IMAGENET_MEAN, IMAGENET_STD
 from ccrop.optim import AutocastOptimWrapper
 from ccrop.views import ReferenceAugmentation
+from ccrop.work_dir import locked, set_aside
 
 DEMO_SET = dict(type=make_demo_set, root="data/demo")  # of configs that name no demo_set
 # what MMEngine logs in every run about its own insides
@@ -252,6 +253,11 @@ def one_a_channel(values: Sequence[float], channels: int) -> tuple[float, ...]:
     return tuple(values) if len(values) == channels else (sum(values) / len(values),) * channels
 
 
+def per_channel(normalization: Normalization, channels: int) -> Normalization:
+    """A normalization for images of so many channels, see :func:`one_a_channel`."""
+    return Normalization(*(one_a_channel(values, channels) for values in normalization))
+
+
 def load_pretrained(
     checkpoint: str | Path | None,
     config: str | Path | None = None,
@@ -317,6 +323,28 @@ def config_beside(checkpoint: Path) -> Path:
     return found[0]
 
 
+def default_work_dir(config: Config) -> Path:
+    """``work_dirs/`` and the experiment's name."""
+    return Path("work_dirs", config.experiment)
+
+
+def pretrain(config: Config, work_dir: str | Path | None = None, launcher: str = "none", **settings: Any) -> None:
+    """Train, as the only run in the work_dir.
+
+    Args:
+        config, work_dir, launcher, settings: see :func:`build_runner`.
+
+    Raises:
+        WorkDirInUse: another run works in the work_dir.
+        FileNotFoundError, UntrustedCheckpoint, ConnectionError, ValueError: see :func:`build_runner`.
+    """
+    if launcher != "none":
+        init_distributed(launcher, config.env_cfg.dist_cfg)  # the processes of a job share the lock
+    work_dir = work_dir or default_work_dir(config)
+    with locked(work_dir):
+        build_runner(config, work_dir, launcher=launcher, **settings).train()
+
+
 def build_runner(
     config: Config,
     work_dir: str | Path | None = None,
@@ -330,12 +358,13 @@ def build_runner(
 
     Args:
         config: of :func:`load_config`.
-        work_dir: by default ``work_dirs/`` and the experiment's name. A work_dir with checkpoints that are not
-            resumed is moved aside, never overwritten.
+        work_dir: see :func:`default_work_dir`. One with checkpoints that are not resumed is moved aside, never
+            overwritten.
         resume: ``'auto'`` for the newest checkpoint of the work_dir, or a checkpoint's path.
         amp: ``'bf16'`` or ``'fp16'`` (GPU only) instead of the config's precision.
         seed: instead of the config's.
-        launcher: ``'none'``, ``'pytorch'``, ``'slurm'`` or ``'mpi'``.
+        launcher: ``'none'``, ``'pytorch'``, ``'slurm'`` or ``'mpi'``, whose processes have joined
+            (:func:`pretrain`).
         init: see :func:`ccrop.checkpoint.starting_weights`; a run that is resumed has its weights.
 
     Raises:
@@ -344,25 +373,28 @@ def build_runner(
     """
     install_safe_checkpoints()
     _fit_to_machine(config, launcher)
-    if launcher != "none":
-        init_distributed(launcher, config.env_cfg.dist_cfg)
     if config.on_demo_set:
         if os.environ.get("LOCAL_RANK", "0") == "0":
             FUNCTIONS.build(config.get("demo_set", DEMO_SET))
         barrier()
 
     config.launcher = launcher
-    config.work_dir = str(work_dir or Path("work_dirs", config.experiment))
+    config.work_dir = str(work_dir or default_work_dir(config))
     if seed is not None:
         config.randomness.seed = seed
     if amp is not None:
-        _set_precision(config, amp)
+        set_precision(config, amp)
     _set_augmentation(config)
     _set_schedule(config)
-    goes_on = resume is not None and (resume != "auto" or latest_checkpoint(config.work_dir) is not None)
-    weights = None if goes_on else starting_weights(config, init)  # before an earlier run, perhaps theirs, is moved
-    _set_resume(config, resume)
-    normalization = recorded(load_checkpoint(config.load_from)) if goes_on else weights and weights.normalization
+    checkpoint = checkpoint_to_resume(config.work_dir, resume)
+    if checkpoint is None:
+        weights = starting_weights(config, init)  # before an earlier run, perhaps theirs, is moved
+        normalization = weights and weights.normalization
+    else:
+        weights, normalization = None, recorded(load_checkpoint(checkpoint))
+        config.load_from, config.resume = checkpoint, True
+    if resume is None:
+        _move_earlier_run(Path(config.work_dir))
     expected = expect(config, normalization)
     if weights is not None:
         config.headline += f", from {config.init}"
@@ -374,18 +406,14 @@ def build_runner(
 def expect(config: Config, normalization: Normalization | None) -> Normalization | None:
     """Normalize images as weights expect it, where that is known; how they are normalized then, None for sweeps.
 
-    Images of other channels than the weights' get the mean over these, see :func:`one_a_channel`.
+    Images of other channels than the weights' get the mean over these, see :func:`per_channel`.
     """
     preprocessor = config.model.get("data_preprocessor")
     if preprocessor is None:
         return None
     if normalization is not None:
-        channels = config.get("channels", 3)
-        preprocessor.update(mean=one_a_channel(normalization.mean, channels))
-        preprocessor.update(std=one_a_channel(normalization.std, channels))
-    return Normalization(
-        tuple(preprocessor.get("mean", IMAGENET_MEAN)), tuple(preprocessor.get("std", IMAGENET_STD))
-    )
+        preprocessor.update(per_channel(normalization, config.get("channels", 3))._asdict())
+    return Normalization(tuple(preprocessor.get("mean", IMAGENET_MEAN)), tuple(preprocessor.get("std", IMAGENET_STD)))
 
 
 def dicts_of(node: Any) -> Iterator[dict[str, Any]]:
@@ -418,11 +446,15 @@ def _fit_to_machine(config: Config, launcher: str) -> None:
             config.model_wrapper_cfg = dict(type=MMDistributedDataParallel, device_ids=None)
 
 
-def _set_precision(config: Config, amp: str) -> None:
+def set_precision(config: Config, amp: str) -> None:
+    """Train in mixed precision, ``'bf16'`` or ``'fp16'`` (GPU only), or in float32 (``'no'``)."""
     if amp == "bf16":
         config.optim_wrapper.merge(dict(type=AutocastOptimWrapper, dtype="bfloat16"))
-    else:
+    elif amp == "fp16":
         config.optim_wrapper.merge(dict(type=AmpOptimWrapper, dtype="float16"))
+    else:
+        config.optim_wrapper.type = OptimWrapper
+        config.optim_wrapper.pop("dtype", None)
 
 
 def _set_augmentation(config: Config) -> None:
@@ -441,26 +473,10 @@ def _set_schedule(config: Config) -> None:
         scheduler.setdefault("end", config.train_cfg.max_epochs)
 
 
-def _set_resume(config: Config, resume: str | None) -> None:
-    work_dir = Path(config.work_dir)
-    latest = latest_checkpoint(work_dir)
+def _move_earlier_run(work_dir: Path) -> None:
+    earlier = latest_checkpoint(work_dir)
     barrier()  # every process has looked before one of them moves the folder
-    if resume == "auto":
-        config.load_from, config.resume = latest, latest is not None
-    elif resume is not None:
-        if not Path(resume).is_file():
-            raise FileNotFoundError(f"checkpoint {resume} does not exist")
-        config.load_from, config.resume = resume, True
-    elif latest is not None:
+    if earlier is not None:
         if is_main_process():
             set_aside(work_dir)
         barrier()
-
-
-def set_aside(work_dir: Path) -> None:
-    """Rename the folder of an earlier run, so that nothing of it is overwritten."""
-    number = 1
-    while (aside := work_dir.with_name(f"{work_dir.name}.{number}")).exists():
-        number += 1
-    work_dir.rename(aside)
-    print(f"{work_dir} held an earlier run, which is now {aside} (--resume would have gone on with it)")

@@ -38,8 +38,11 @@ def transfer_of(config: str | Path) -> "Transfer":
 
 
 def finetuned(args: argparse.Namespace) -> str:
-    """Search the rates where that is asked for, fine-tune, and give the figures in a line."""
-    from ccrop.transfer import LR_FACTORS, set_iterations, set_learning_rate, share_of
+    """Fine-tune as the only run in the work_dir, and give the figures in a line."""
+    from ccrop.hooks.checkpoint import checkpoint_to_resume
+    from ccrop.runner import default_work_dir, set_precision
+    from ccrop.transfer import set_iterations, share_of
+    from ccrop.work_dir import locked
 
     labels = share_of(args.labels)
     transfer = transfer_of(args.config)
@@ -48,17 +51,53 @@ def finetuned(args: argparse.Namespace) -> str:
     )
     if args.iterations is not None:
         set_iterations(config, args.iterations)
-    work_dir = args.work_dir or Path("work_dirs", config.experiment)
+    if args.amp is not None:
+        set_precision(config, args.amp)
+    work_dir = args.work_dir or default_work_dir(config)
+    checkpoint_to_resume(work_dir, args.resume)
+    with locked(work_dir):
+        if args.resume is None:
+            move_earlier_run(work_dir, [args.init, args.pseudo_boxes])
+        figures = trained(args, transfer, config, work_dir, labels)
+    return transfer.line(figures, transfer.data_name(Path(args.data_root or config.default_data_root)))
+
+
+def move_earlier_run(work_dir: Path, sources: Sequence[str | None]) -> None:
+    """Move a run with checkpoints, of a search too, aside.
+
+    Raises:
+        ValueError: one of the ``sources`` of the new run is a file of the earlier one.
+    """
+    from ccrop.hooks.checkpoint import latest_checkpoint
+    from ccrop.work_dir import set_aside
+
+    if not any(map(latest_checkpoint, (work_dir, *work_dir.glob("lr_*")))):
+        return
+    for source in filter(None, sources):
+        if Path(source).resolve().is_relative_to(work_dir.resolve()):
+            raise ValueError(f"{source} lies in {work_dir}, which would be moved aside: name another --work-dir")
+    set_aside(work_dir)
+
+
+def trained(
+    args: argparse.Namespace, transfer: "Transfer", config: Config, work_dir: Path, labels: float
+) -> dict[str, float]:
+    """Search the rates where that is asked for, fine-tune, and give the figures."""
+    from ccrop.transfer import LR_FACTORS, set_learning_rate
+
     if args.pseudo_boxes:
         number = {} if args.max_boxes is None else dict(max_boxes=args.max_boxes)
         transfer.use_pseudo_boxes(config, args.pseudo_boxes, work_dir, **number)
     rates = config.optim_wrapper.optimizer.lr, args.backbone_lr[0]
     if args.lr_search is not None or len(args.backbone_lr) > 1:
         factors = [1.0] if args.lr_search is None else args.lr_search or LR_FACTORS
-        rates = transfer.search_learning_rate(config, args.init, work_dir, factors, args.backbone_lr, labels, args.seed)
+        rates = transfer.search_learning_rate(
+            config, args.init, work_dir, factors, args.backbone_lr, labels, args.seed, args.resume is not None
+        )
     set_learning_rate(config, *rates)
-    figures = transfer.finetune(config, args.init, work_dir, labels, args.seed)
-    return transfer.line(figures, transfer.data_name(Path(args.data_root or config.default_data_root)))
+    return transfer.finetune(
+        config, args.init, work_dir, labels, args.seed, resume=args.resume, val_interval=args.val_interval
+    )
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -89,13 +128,34 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--max-boxes", type=int, metavar="N", help="the best of each image or sweep (default: 16, of sweeps 64)"
     )
-    parser.add_argument("--work-dir", type=Path, help="default: work_dirs/ and the config's name")
+    parser.add_argument(
+        "--work-dir",
+        type=Path,
+        help="default: work_dirs/ and the config's name; an earlier run in it is renamed unless it is resumed",
+    )
+    parser.add_argument(
+        "--resume",
+        nargs="?",
+        const="auto",
+        metavar="FILE",
+        help="go on, with the same options: from FILE, or the newest checkpoint of the work_dir",
+    )
+    parser.add_argument(
+        "--amp", choices=("bf16", "fp16", "no"), help="mixed precision, or none (default: the config's)"
+    )
+    parser.add_argument(
+        "--val-interval", type=int, metavar="N", help="test every N iterations (default: after the last one alone)"
+    )
     parser.add_argument("--cfg-options", nargs="+", action=DictAction, metavar="K=V", help="override the config")
     args = parser.parse_args(argv)
+
+    import torch
 
     from ccrop.compat.checkpoint import UntrustedCheckpoint
     from ccrop.runner import options_explained
 
+    if args.amp == "fp16" and not torch.cuda.is_available():
+        parser.error("--amp fp16 needs a GPU; bf16 runs on the CPU too")
     try:
         with options_explained(args.cfg_options):
             print(finetuned(args))

@@ -37,7 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     from ccrop.compat.checkpoint import UntrustedCheckpoint
     from ccrop.hooks.health import CollapseError
     from ccrop.hooks.unreadable import TooManyUnreadable
-    from ccrop.runner import build_runner, load_config, options_explained
+    from ccrop.runner import load_config, options_explained, pretrain
 
     if args.amp == "fp16" and not torch.cuda.is_available():
         parser.error("--amp fp16 needs a GPU; bf16 runs on the CPU too")
@@ -47,8 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         with options_explained(args.cfg_options):
             if detector:
-                pretrain = import_module(detector).pretrain
-                pretrain(
+                import_module(detector).pretrain(
                     args.config,
                     args.data_root,
                     args.cfg_options,
@@ -60,7 +59,15 @@ def main(argv: Sequence[str] | None = None) -> int:
                 )
                 return 0
             config = load_config(args.config, args.data_root, args.cfg_options, args.backbone)
-            build_runner(config, args.work_dir, args.resume, args.amp, args.seed, args.launcher, args.init).train()
+            pretrain(
+                config,
+                args.work_dir,
+                args.launcher,
+                resume=args.resume,
+                amp=args.amp,
+                seed=args.seed,
+                init=args.init,
+            )
     except (OSError, ValueError, UntrustedCheckpoint, CollapseError, TooManyUnreadable) as error:
         print(f"{parser.prog}: {error}", file=sys.stderr)
         return 2

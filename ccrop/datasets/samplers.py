@@ -1,7 +1,7 @@
 """The order of images, and which of them a rank sees."""
 
 from collections.abc import Iterator
-from itertools import count
+from itertools import count, islice
 
 from mmengine.dataset import DefaultSampler
 from mmengine.dist import get_dist_info
@@ -18,10 +18,17 @@ class SeededSampler(DefaultSampler):
 class InfiniteSeededSampler(SeededSampler):
     """Epoch after epoch without an end, for training by iterations: batches reach across epochs of few samples."""
 
+    position = 0
+
+    def skip(self, num_samples: int) -> None:
+        """Begin after so many samples of this rank, as MMEngine's loop asks for when it resumes."""
+        self.position = num_samples
+
     def __iter__(self) -> Iterator[tuple[int, int, int]]:
-        for epoch in count():
+        first, position = divmod(self.position, self.num_samples)
+        for epoch in count(first):
             self.set_epoch(epoch)
-            yield from super().__iter__()
+            yield from islice(super().__iter__(), position if epoch == first else 0, None)
 
 
 class ShardedBatches(Sampler):

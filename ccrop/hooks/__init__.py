@@ -2,6 +2,7 @@
 
 from ccrop.hooks.annotated import AnnotatedBoxesHook
 from ccrop.hooks.checkpoint import WholeCheckpointHook
+from ccrop.hooks.finetuning import FinetuningHook
 from ccrop.hooks.gallery import GalleryHook
 from ccrop.hooks.health import HealthHook
 from ccrop.hooks.knn import KNNHook
@@ -12,9 +13,11 @@ from ccrop.hooks.reproducible import ReproducibleHook
 from ccrop.hooks.roi_knn import RoIKNNHook
 from ccrop.hooks.start import StartHook
 from ccrop.hooks.unreadable import UnreadableImagesHook
+from ccrop.hooks.validation import ValidationHook
 
 __all__ = [
     "AnnotatedBoxesHook",
+    "FinetuningHook",
     "GalleryHook",
     "HealthHook",
     "KNNHook",
@@ -25,5 +28,6 @@ __all__ = [
     "RoIKNNHook",
     "StartHook",
     "UnreadableImagesHook",
+    "ValidationHook",
     "WholeCheckpointHook",
 ]

@@ -12,18 +12,33 @@ from mmengine.runner import Runner
 class WholeCheckpointHook(CheckpointHook):
     """MMEngine's hook, but old checkpoints go only after the new one is on disk.
 
-    MMEngine deletes first, so that a kill or a full disk in between can leave none.
+    MMEngine deletes first, so that a kill or a full disk in between can leave none. Checkpoints that are ahead of where
+    a run begins are not its own: they are renamed to ``*.superseded.pth``, so that the one with the highest number is
+    always the run's newest.
 
     Args:
+        interval: epochs or iterations between checkpoints; below 1, a fraction of the run.
         keep: newest checkpoints to keep; -1 keeps all.
         kwargs: MMEngine's.
     """
 
-    def __init__(self, keep: int = 3, **kwargs: Any) -> None:
-        super().__init__(max_keep_ckpts=-1, **kwargs)
+    def __init__(self, interval: float = -1, keep: int = 3, **kwargs: Any) -> None:
+        super().__init__(interval, max_keep_ckpts=-1, **kwargs)
         if keep == 0 or keep < -1:
             raise ValueError(f"keep must be a positive number of checkpoints or -1 for all, got {keep}")
         self.keep = keep
+
+    def before_train(self, runner: Runner) -> None:
+        super().before_train(runner)
+        if 0 < self.interval < 1:
+            self.interval = max(1, int(self.interval * (runner.max_epochs if self.by_epoch else runner.max_iters)))
+        if is_main_process():
+            begins = dict(epoch=runner.epoch, iter=runner.iter)
+            for file in checkpoints(self.out_dir):
+                kind, number = file.stem.split("_")
+                if int(number) > begins[kind]:
+                    renamed = file.rename(file.with_suffix(".superseded.pth"))
+                    runner.logger.info(f"{file.name} is ahead of where this run begins and is now {renamed.name}")
 
     def _save_checkpoint_with_step(self, runner: Runner, step: int, meta: dict[str, Any]) -> None:
         super()._save_checkpoint_with_step(runner, step, meta)
@@ -33,12 +48,25 @@ class WholeCheckpointHook(CheckpointHook):
 
 
 def checkpoints(work_dir: str | Path) -> list[Path]:
-    """The epoch or iteration checkpoints of a work_dir, oldest first; each is whole, being renamed into place."""
+    """The epoch or iteration checkpoints of a work_dir by number; each is whole, being renamed into place."""
     files = [file for file in Path(work_dir).glob("*.pth") if re.fullmatch(r"(epoch|iter)_\d+", file.stem)]
-    return sorted(files, key=lambda file: (file.stat().st_mtime_ns, int(file.stem.split("_")[1])))
+    return sorted(files, key=lambda file: int(file.stem.split("_")[1]))
 
 
 def latest_checkpoint(work_dir: str | Path) -> str | None:
-    """Path of the newest checkpoint of a work_dir, if there is one."""
+    """Path of a work_dir's checkpoint with the highest number, if there is one."""
     files = checkpoints(work_dir)
     return str(files[-1]) if files else None
+
+
+def checkpoint_to_resume(work_dir: str | Path, resume: str | None) -> str | None:
+    """The checkpoint that ``--resume`` means: the newest of the work_dir for ``'auto'``, a named one, or None.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+    """
+    if resume == "auto":
+        return latest_checkpoint(work_dir)
+    if resume is not None and not Path(resume).is_file():
+        raise FileNotFoundError(f"checkpoint {resume} does not exist")
+    return resume

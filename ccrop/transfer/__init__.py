@@ -11,8 +11,10 @@ from ccrop.transfer.finetuning import (
     set_learning_rate,
     step_tflop,
     train,
+    write_figures,
 )
 from ccrop.transfer.labels import drawn_share, share_of
+from ccrop.transfer.start import start_of
 
 __all__ = [
     "CORE_SECONDS",
@@ -24,7 +26,9 @@ __all__ = [
     "set_iterations",
     "set_learning_rate",
     "share_of",
+    "start_of",
     "step_tflop",
     "stored_clusters",
     "train",
+    "write_figures",
 ]

@@ -5,8 +5,9 @@ training data without their labels; or a checkpoint, NAME=FILE or FILE, where {s
 --tflop for what it cost; or NAME=clusters:OTHER, a detector that learns the clusters that the pretraining OTHER found
 in place of labels, for as many operations. Every initialisation gets its own learning rate, by the goal on held-out
 labelled data. ``random`` starts from nothing, and ``random_long`` trains longer, by what the pretraining cost. A run
-whose row is there is not repeated, so an interrupted comparison goes on where it stopped. Every call ends with a
-Markdown table and a plot beside the CSV.
+whose row is there is not repeated, so an interrupted comparison goes on where it stopped: with the unfinished
+pretraining, or with the unfinished fine-tuning from its beginning, so that a row's cost is that of one whole training.
+Every call ends with a Markdown table and a plot beside the CSV.
 """
 
 import argparse
@@ -129,7 +130,7 @@ class Comparison:
                 config = pretraining.load_config(source, self.args.data_root)
                 fit_to_budget(config, self.args.tflop)
                 resume = None if latest_checkpoint(work_dir) is None else "auto"
-                pretraining.build_runner(config, work_dir, resume=resume, seed=seed).train()
+                pretraining.pretrain(config, work_dir, resume=resume, seed=seed)
             (work_dir / "done").touch()
         return latest_checkpoint(work_dir)
 

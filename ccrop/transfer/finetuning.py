@@ -1,6 +1,7 @@
 """Fine-tuning, as far as it does not depend on the detector: runner, schedule, learning rate and cost."""
 
 import copy
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import product
@@ -8,17 +9,19 @@ from pathlib import Path
 
 import torch
 from mmengine.config import Config
+from mmengine.fileio import put_text
 from mmengine.logging import MMLogger
 from mmengine.registry import MODELS, OPTIM_WRAPPERS, DefaultScope
 from torch.utils.flop_counter import FlopCounterMode
 
-from ccrop.checkpoint import RANDOM, Normalization, Weights
+from ccrop.checkpoint import RANDOM, Normalization
 from ccrop.compat.checkpoint import install_safe_checkpoints
 from ccrop.compat.workers import stop_workers
-from ccrop.compute import core_seconds
+from ccrop.hooks.finetuning import FinetuningHook
 from ccrop.hooks.start import StartHook
 from ccrop.optim import AutocastOptimWrapper, has_bf16
 from ccrop.runner import BriefRunner
+from ccrop.transfer.start import Start, check_settings, notes_on
 
 LR_FACTORS = (0.5, 1.0, 2.0)  # of the config's learning rate
 IMAGENET = "imagenet"  # the arm that starts from weights of ImageNet
@@ -34,9 +37,11 @@ class Transfer:
         load_config: ``(path, data_root, options, backbone, labelled)``; reads a config, for a data root, with options
             over it and another backbone in its place unless that is None, and settles its data, of which a set that is
             not ``labelled`` needs no annotations.
-        finetune: ``(config, init, work_dir, labels, seed, held_out)``; trains, tests and gives the figures, and the
-            training's :data:`CORE_SECONDS`. Where ``held_out`` is not 0, this part of the labelled examples is tested
-            on in place of the val split.
+        finetune: ``(config, init, work_dir, labels, seed, held_out, resume, val_interval)``; trains, tests and gives
+            the figures, and the training's :data:`CORE_SECONDS`. Where ``held_out`` is not 0, this part of the labelled
+            examples is tested on in place of the val split. ``resume`` goes on from a checkpoint, or the newest
+            of the work_dir where it is ``'auto'``; ``val_interval`` iterations apart, the detector is tested while it
+            trains.
         use_pseudo_boxes: ``(config, source, folder[, max_boxes])``; puts pseudo-boxes, such as the clusters of a
             pretraining's checkpoint, in place of the labels, so that a detector of one category learns them.
         goal: the figure that learning rates are chosen by and initialisations compared by.
@@ -79,6 +84,7 @@ class Transfer:
         backbone_factors: Sequence[float] = (1.0,),
         labels: float = 1.0,
         seed: int = 0,
+        resume: bool = False,
     ) -> tuple[float, float]:
         """The learning rate with the best goal on held-out labelled examples, and the backbone's multiple of it.
 
@@ -88,6 +94,7 @@ class Transfer:
             config: stays as it is.
             factors: of the config's learning rate.
             backbone_factors: of each of these rates, for the backbone alone.
+            resume: go on with an unfinished search; trainings that were finished are only tested again.
         """
         base = config.optim_wrapper.optimizer.lr
         figures = {}
@@ -95,7 +102,9 @@ class Transfer:
             own = copy.deepcopy(config)
             set_learning_rate(own, rate, backbone)
             folder = Path(work_dir, f"lr_{rate:g}_{backbone:g}")
-            figures[rate, backbone] = self.finetune(own, init, folder, labels, seed, HELD_OUT)
+            figures[rate, backbone] = self.finetune(
+                own, init, folder, labels, seed, HELD_OUT, "auto" if resume else None
+            )
         goal = self.compared(lambda name: any(each[name] == each[name] for each in figures.values()))
         found = {rates: each[goal] for rates, each in figures.items()}
         best = max(found, key=lambda rates: (found[rates] == found[rates], found[rates]))
@@ -109,22 +118,32 @@ class Transfer:
 
 def build_runner(
     config: Config,
-    weights: Weights | None,
+    start: Start,
     normalization: Normalization | None,
     work_dir: str | Path,
     seed: int,
     trained_on: str,
 ) -> BriefRunner:
-    """A runner that loads the backbone when it begins.
+    """A runner that loads the backbone when it begins, or goes on with an unfinished run.
 
     Args:
-        config: of :func:`ccrop.checkpoint.starting_weights`; its headline, seed and work_dir are set here.
-        weights, normalization: see :class:`ccrop.hooks.StartHook`.
+        config: of :func:`ccrop.transfer.start.start_of`; its headline, seed and work_dir are set here.
+        start: what that gave.
+        normalization: of the images, see :class:`ccrop.hooks.StartHook`.
         trained_on: which examples, for the log.
+
+    Raises:
+        ValueError: the run that goes on had other settings.
     """
     install_safe_checkpoints()
     config.work_dir = str(work_dir)
     config.randomness.seed = seed
+    notes = notes_on(config, trained_on)
+    if start.checkpoint is not None:
+        check_settings(start, notes["settings"])
+        if config.train_dataloader.get("batch_sampler"):  # MMEngine would load all earlier batches to find the next
+            config.train_cfg.fast_forward_on_resume = True
+            config.train_dataloader.sampler.seed = seed + start.iteration
     kind = config.optim_wrapper.type
     kind = OPTIM_WRAPPERS.get(kind) if isinstance(kind, str) else kind
     if kind is AutocastOptimWrapper and config.get("test_cfg"):
@@ -133,16 +152,21 @@ def build_runner(
     config.headline += f", backbone {config.init}, trained on {trained_on}"
     torch.manual_seed(seed)
     runner = BriefRunner.from_cfg(config)
-    runner.register_hook(StartHook(weights, normalization))
+    runner.register_hook(StartHook(start.weights, normalization))
+    runner.register_hook(FinetuningHook(notes))
     return runner
 
 
 def train(runner: BriefRunner) -> float:
-    """Train, and give the CPU seconds that it took, those of the loader's workers included."""
-    start = core_seconds()
+    """Train, and give the CPU seconds that it took, with the loader's workers and what came before it was resumed."""
     runner.train()
     stop_workers(runner.train_dataloader)
-    return core_seconds() - start
+    return next(hook for hook in runner.hooks if isinstance(hook, FinetuningHook)).spent
+
+
+def write_figures(work_dir: str | Path, figures: dict[str, float]) -> None:
+    """Write ``figures.json``, by which a finished run is known."""
+    put_text(json.dumps(figures, indent=1), str(Path(work_dir, "figures.json")))
 
 
 def set_learning_rate(config: Config, lr: float, backbone: float = 1.0) -> None:

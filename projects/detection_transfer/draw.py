@@ -26,6 +26,7 @@ from torchvision.ops import box_iou
 from ccrop.compat.checkpoint import UntrustedCheckpoint, load_checkpoint
 from ccrop.datasets.channel_stack import as_rgb
 from ccrop.datasets.reading import read_image
+from ccrop.hooks.checkpoint import latest_checkpoint
 from ccrop.runner import config_beside
 
 matplotlib.use("Agg")
@@ -62,13 +63,13 @@ def match(
 
 def load_detector(work_dir: Path) -> tuple[Config, nn.Module]:
     """Config and model, in eval mode, of a fine-tuning run."""
-    checkpoints = sorted(work_dir.glob("iter_*.pth"), key=lambda file: int(file.stem.split("_")[1]))
-    if not checkpoints:
+    checkpoint = latest_checkpoint(work_dir)
+    if checkpoint is None:
         raise FileNotFoundError(f"{work_dir} holds no checkpoint of a fine-tuning run (iter_*.pth)")
-    config = Config.fromfile(config_beside(checkpoints[-1]))
+    config = Config.fromfile(config_beside(Path(checkpoint)))
     with DefaultScope.overwrite_default_scope("mmdet"):
         model = MODELS.build(config.model)
-    model.load_state_dict(load_checkpoint(checkpoints[-1])["state_dict"])
+    model.load_state_dict(load_checkpoint(checkpoint)["state_dict"])
     return config, model.eval()
 
 

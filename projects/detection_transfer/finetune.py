@@ -1,7 +1,6 @@
 """Fine-tune a detector on labelled images, and measure it on the val split."""
 
 import copy
-import json
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,11 +11,12 @@ from mmengine.model import is_model_wrapper
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from ccrop.checkpoint import RANDOM, Normalization, starting_weights
+from ccrop.checkpoint import RANDOM, Normalization
 from ccrop.compat.mmdet_positions import keep_positions
 from ccrop.datasets import MissingData
-from ccrop.runner import dicts_of, one_a_channel, read_config
-from ccrop.transfer import CORE_SECONDS, IMAGENET, Transfer, build_runner, train
+from ccrop.hooks.validation import ValidationHook
+from ccrop.runner import dicts_of, per_channel, read_config
+from ccrop.transfer import CORE_SECONDS, IMAGENET, Transfer, build_runner, start_of, train, write_figures
 from projects.detection_transfer.data import settle_coco, settle_unlabelled, use_labels
 from projects.detection_transfer.fitting import check_strides, fit_neck, replace_backbone
 from projects.detection_transfer.images import settle_images
@@ -78,6 +78,8 @@ def finetune(
     labels: float = 1.0,
     seed: int = 0,
     held_out: float = 0.0,
+    resume: str | None = None,
+    val_interval: int | None = None,
 ) -> dict[str, float]:
     """Train and test a detector.
 
@@ -90,14 +92,23 @@ def finetune(
         labels: share of the labelled images, see :func:`ccrop.transfer.drawn_share`.
         seed: draws the images, the weights and the batches.
         held_out: part of these images that is tested on in place of the val split.
+        resume: go on from this checkpoint, or from the newest of the work_dir where it is ``'auto'`` and there is one,
+            with its model, optimizer, schedule and iteration. Single images also come in the order of an uninterrupted
+            run; where batches are grouped by aspect ratio the order is drawn anew. The random numbers of transforms and
+            of the detector's sampling begin anew, so a resumed run is as good as an uninterrupted one, but not equal.
+        val_interval: test every so many iterations too, and log the figures; this counts for the core-seconds.
 
     Returns:
         The figures of :class:`projects.detection_transfer.metric.SmallObjectMetric`, in [0, 1], and the training's
         core-seconds.
+
+    Raises:
+        ValueError: the checkpoint was trained with other settings; the message lists them. Or there is nothing to
+            validate on.
     """
     config = copy.deepcopy(config)
-    weights = starting_weights(config, init)  # a wrong file stops here, before the data are read
-    normalization = expect(config, weights and weights.normalization)
+    start = start_of(config, init, work_dir, resume)  # a wrong file stops here, before the data are read
+    normalization = expect_in_levels(config, start.normalization)
     used = use_labels(config, labels, seed, held_out)
     tests = config.test_evaluator is not None
     if not tests:
@@ -105,23 +116,27 @@ def finetune(
     elif config.test_evaluator.type == "SmallObjectMetric" and not held_out:
         config.test_evaluator.keep = str(Path(work_dir, FILE))
     trained_on = f"{'{} of {}'.format(*used) if used else 'all'} labelled images"
-    runner = build_runner(config, weights, normalization, work_dir, seed, trained_on)
+    runner = build_runner(config, start, normalization, work_dir, seed, trained_on)
     detector = runner.model.module if is_model_wrapper(runner.model) else runner.model
     check_strides(detector)
     runner.logger.info(trained_parts(detector.backbone))
+    if val_interval is not None:
+        if not tests:
+            raise ValueError("--val-interval needs a val split with annotations, and this data set has none")
+        runner.register_hook(ValidationHook(val_interval, lambda: line(runner.test_loop.run(), "")))
     cost = {CORE_SECONDS: train(runner)}
     tested = runner.test() if tests else {}
     figures = cost | {name: float(value) for name, value in tested.items()}
-    Path(work_dir, "figures.json").write_text(json.dumps(figures, indent=1))
+    write_figures(work_dir, figures)
     return figures
 
 
-def expect(config: Config, normalization: Normalization | None) -> Normalization:
-    """Normalize images as weights expect it, where that is known; how they are normalized then."""
+def expect_in_levels(config: Config, normalization: Normalization | None) -> Normalization:
+    """:func:`ccrop.runner.expect` for mmdet's preprocessors, which take levels of 0 to 255, perhaps as BGR."""
     preprocessor, rgb = config.model.data_preprocessor, config.get("channels", 3) == 3
     if normalization is not None:
-        for name, values in normalization._asdict().items():  # mmdet takes three values, or one for all channels
-            preprocessor[name] = [255 * value for value in (values if rgb else one_a_channel(values, 1))]
+        for name, values in per_channel(normalization, 3 if rgb else 1)._asdict().items():  # one is for all channels
+            preprocessor[name] = [255 * value for value in values]
         preprocessor.bgr_to_rgb = rgb
     order = 1 if preprocessor.get("bgr_to_rgb") else -1
     return Normalization(

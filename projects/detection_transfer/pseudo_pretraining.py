@@ -22,9 +22,11 @@ from ccrop.checkpoint import RANDOM
 from ccrop.datasets import CocoImages, MissingData
 from ccrop.datasets.coco import find_annotations
 from ccrop.evaluation import pseudo_box_quality
+from ccrop.hooks.checkpoint import latest_checkpoint
 from ccrop.hooks.localization import LocalizationHook
 from ccrop.pseudo import snap
-from ccrop.runner import BriefRunner, load_pretrained, set_aside
+from ccrop.runner import BriefRunner, default_work_dir, load_pretrained
+from ccrop.work_dir import LOCK, locked, set_aside
 from projects.detection_transfer.data import CATEGORY
 from projects.detection_transfer.draw import load_detector
 from projects.detection_transfer.finetune import finetune, load_config
@@ -59,43 +61,48 @@ def pretrain(
         work_dir: takes ``round_R/`` with the boxes, a picture, the log and the checkpoint of each round.
         init: what the detector starts from in every round; its backbone also looks for clusters.
         seed: of weights and batches.
-        resume: keep what an earlier run in the work_dir has finished; otherwise its folder is renamed.
+        resume: keep what an earlier run in the work_dir has finished, and go on with its unfinished round, see
+            :func:`.finetune`; otherwise its folder is renamed.
 
     Returns:
         The last round's checkpoint.
+
+    Raises:
+        WorkDirInUse: another run works in the work_dir.
     """
     config = load_config(path, data_root, options, backbone, labelled=False)
     settings = config.pop("pseudo_boxes")
-    work_dir = Path(work_dir or Path("work_dirs", config.experiment))
-    if work_dir.exists() and not resume:
-        set_aside(work_dir)
+    work_dir = Path(work_dir or default_work_dir(config))
     seed = config.randomness.seed if seed is None else seed
     images = CocoImages(config.train_dataloader.dataset.data_root, channels=config.get("channels", 3))
     last = None
-    for number in range(settings.rounds):
-        folder = work_dir / f"round_{number}"
-        file = folder / "boxes.json"
-        if not file.exists():
-            if last is None:
-                found = first_boxes(images, settings, Path(path).parent, init, backbone, seed)
-            else:
-                found = sure_boxes(last, config.test_dataloader, images, settings.min_score)
-                if not any(map(len, found)):
-                    print(
-                        f"The detector of {last} scores no box with {settings.min_score} or more, so it is the last: "
-                        "train longer, or lower pseudo_boxes.min_score"
-                    )
-                    break
-            folder.mkdir(parents=True, exist_ok=True)
-            write(file, pseudo_annotations(images, sizes_of(images), found))
-        if not (folder / "figures.json").exists():
-            own = copy.deepcopy(config)
-            use_pseudo_boxes(own, file, folder, settings.max_boxes)
-            own.notes = [*own.get("notes", ()), f"Round {number} of {settings.rounds}: {described(file, images)}"]
-            save_gallery(own, folder / "gallery.png")
-            finetune(own, init or RANDOM, folder, seed=seed)
-        last = folder
-    return next(last.glob("iter_*.pth"))
+    with locked(work_dir):
+        if not resume and any(each.name != LOCK for each in work_dir.iterdir()):
+            set_aside(work_dir)
+        for number in range(settings.rounds):
+            folder = work_dir / f"round_{number}"
+            file = folder / "boxes.json"
+            if not file.exists():
+                if last is None:
+                    found = first_boxes(images, settings, Path(path).parent, init, backbone, seed)
+                else:
+                    found = sure_boxes(last, config.test_dataloader, images, settings.min_score)
+                    if not any(map(len, found)):
+                        print(
+                            f"The detector of {last} scores no box with {settings.min_score} or more, so it is the "
+                            "last: train longer, or lower pseudo_boxes.min_score"
+                        )
+                        break
+                folder.mkdir(parents=True, exist_ok=True)
+                write(file, pseudo_annotations(images, sizes_of(images), found))
+            if not (folder / "figures.json").exists():
+                own = copy.deepcopy(config)
+                use_pseudo_boxes(own, file, folder, settings.max_boxes)
+                own.notes = [*own.get("notes", ()), f"Round {number} of {settings.rounds}: {described(file, images)}"]
+                save_gallery(own, folder / "gallery.png")
+                finetune(own, init or RANDOM, folder, seed=seed, resume="auto" if resume else None)
+            last = folder
+    return Path(latest_checkpoint(last))
 
 
 def first_boxes(

@@ -1,7 +1,6 @@
 """Fine-tune a detector on labelled sweeps, and measure it on the val split."""
 
 import copy
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,11 +10,12 @@ from mmengine.config import Config
 from mmengine.logging import MMLogger
 from mmengine.registry import DATASETS
 
-from ccrop.checkpoint import RANDOM, starting_weights
+from ccrop.checkpoint import RANDOM
 from ccrop.datasets import MissingData
 from ccrop.datasets.generated import RECIPE
+from ccrop.hooks.validation import ValidationHook
 from ccrop.runner import dicts_of, read_config
-from ccrop.transfer import CORE_SECONDS, Transfer, build_runner, train
+from ccrop.transfer import CORE_SECONDS, Transfer, build_runner, start_of, train, write_figures
 from projects.lidar_bev.datasets import SweepDataset, UnreadableSweep
 from projects.lidar_bev.detection.clusters import use_pseudo_boxes
 from projects.lidar_bev.detection.detector import CenterPoint
@@ -81,6 +81,8 @@ def finetune(
     labels: float = 1.0,
     seed: int = 0,
     held_out: float = 0.0,
+    resume: str | None = None,
+    val_interval: int | None = None,
 ) -> dict[str, float]:
     """Train and test a detector.
 
@@ -91,18 +93,29 @@ def finetune(
         labels: share of the labelled sweeps, see :func:`projects.lidar_bev.detection.samples.use_labels`.
         seed: draws the scenes, the weights and the batches.
         held_out: part of these sweeps that is tested on in place of the val split.
+        resume: go on from this checkpoint, or from the newest of the work_dir where it is ``'auto'`` and there is one.
+            Sweeps, augmentation and optimizer go on as in an uninterrupted run; on the CPU the weights are equal to the
+            last bit.
+        val_interval: test every so many iterations too, and log the figures; this counts for the core-seconds.
 
     Returns:
         The figures of :mod:`projects.lidar_bev.detection.figures`, and the training's core-seconds.
+
+    Raises:
+        ValueError: the checkpoint was trained with other settings; the message lists them.
     """
     config = copy.deepcopy(config)
-    weights = starting_weights(config, init)  # a wrong file stops here, before the data are read
+    start = start_of(config, init, work_dir, resume)  # a wrong file stops here, before the data are read
     trained_on = use_labels(config, labels, seed, held_out)
-    runner = build_runner(config, weights, None, work_dir, seed, trained_on)
+    runner = build_runner(config, start, None, work_dir, seed, trained_on)
+    model = getattr(runner.model, "module", runner.model)
+    tested = DATASETS.build(config.test_dataset)
+    if val_interval is not None:
+        name = data_name(config.test_dataset.data_root)
+        runner.register_hook(ValidationHook(val_interval, lambda: line(measured(model, tested), name)))
     cost = {CORE_SECONDS: train(runner)}
-    model = runner.model
-    figures = cost | measured(getattr(model, "module", model), DATASETS.build(config.test_dataset))
-    Path(work_dir, "figures.json").write_text(json.dumps(figures, indent=1))
+    figures = cost | measured(model, tested)
+    write_figures(work_dir, figures)
     return figures
 
 

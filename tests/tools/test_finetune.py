@@ -1,11 +1,17 @@
 """The command that fine-tunes, end to end, and what it says of bad input."""
 
 import json
+import os
+import re
 from pathlib import Path
 
+import finetune
 import pytest
 import torch
 from jobs import ROOT, call, run, tool
+
+from ccrop.compat.checkpoint import load_checkpoint
+from ccrop.work_dir import locked
 
 CONFIG = ROOT / "tests/projects/detection_transfer/configs/faster-rcnn_tiny.py"
 NARROW = (
@@ -47,3 +53,57 @@ def test_a_wrong_init_is_an_error_of_one_line(demo_root: Path, tmp_path: Path, i
     assert done.returncode == 2
     assert message in done.stdout
     assert "Traceback" not in done.stdout
+
+
+def test_an_earlier_run_is_moved_aside_and_never_where_it_would_be_lost(
+    demo_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.chdir(tmp_path)
+    earlier = tmp_path / "w/lr_0.01_1/iter_7.pth"  # of a search, which is part of a run
+    earlier.parent.mkdir(parents=True)
+    earlier.write_bytes(b"precious")
+    tiles = ROOT / "projects/detection_transfer/configs/tiles_r18.py"
+    arguments = [tiles, "--data-root", demo_root, "--iterations", 1, "--work-dir", "w", "--init"]
+
+    def call_main(*more: str) -> tuple[int, list[str], list[str]]:
+        code = finetune.main(list(map(str, [*arguments, *more, *NARROW])))
+        output = capsys.readouterr()
+        return code, output.out.splitlines(), output.err.splitlines()
+
+    with locked("w"):
+        code, _, errors = call_main("random")
+        assert code == 2
+        assert f": w is in use by process {os.getpid()} on " in errors[-1]
+    code, _, errors = call_main("w/lr_0.01_1/iter_7.pth")
+    assert code == 2
+    message = ": w/lr_0.01_1/iter_7.pth lies in w, which would be moved aside: name another --work-dir"
+    assert errors[-1].endswith(message)
+    code, _, errors = call_main("random", "--resume", "none.pth")
+    assert code == 2
+    assert errors[-1].endswith(": checkpoint none.pth does not exist")
+    assert earlier.read_bytes() == b"precious"
+
+    code, lines, _ = call_main("random")
+    assert code == 0
+    assert lines[0] == "w held an earlier run, which is now w.1 (--resume would have gone on with it)"
+    assert (tmp_path / "w.1/lr_0.01_1/iter_7.pth").read_bytes() == b"precious"
+    assert (tmp_path / "w/iter_1.pth").is_file()
+    assert not (tmp_path / "w/.lock").exists()
+
+
+def test_validation_and_precision(demo_root: Path, tmp_path: Path):
+    tiles = ROOT / "projects/detection_transfer/configs/tiles_r18.py"
+    command = tool(
+        "finetune.py", tiles, "--init", "random", "--data-root", demo_root, "--iterations", 3, "--work-dir", "w",
+        "--val-interval", 2, "--amp", "no", *NARROW, "train_dataloader.batch_size=2",
+    )  # fmt: skip
+    done = call(command, tmp_path)
+    assert done.returncode == 0, done.stdout
+    assert len(re.findall(r"Validation after 2 iterations: AP_S \d", done.stdout)) == 1
+    assert "Validation after 3" not in done.stdout
+    settings = load_checkpoint(tmp_path / "w/iter_3.pth")["finetuning"]["settings"]
+    assert settings["optim_wrapper.type"] == "mmengine.optim.optimizer.optimizer_wrapper.OptimWrapper"
+    command[command.index("no")] = "bf16"
+    refused = call([*command[:2], "--resume", "w/iter_3.pth", *command[2:]], tmp_path)
+    assert refused.returncode == 2
+    assert "was trained with optim_wrapper.type mmengine" in refused.stdout

@@ -1,8 +1,10 @@
 """The main job as a user runs it; in processes of its own where they are killed or launched."""
 
+import os
 import re
 import resource
 import signal
+import socket
 import subprocess
 import time
 from pathlib import Path
@@ -17,6 +19,7 @@ from PIL import Image
 
 from ccrop import runner
 from ccrop.compat.checkpoint import load_checkpoint
+from ccrop.work_dir import locked
 
 CONFIGS = ROOT / "configs"
 SMALL = (*TINY, "default_hooks.knn.bank.subset=64", "default_hooks.knn.queries.subset=32")
@@ -229,6 +232,24 @@ def test_an_earlier_run_is_moved_aside(demo_root: Path, tmp_path: Path):
     assert done.returncode == 0, done.stdout
     assert (tmp_path / "work.1/epoch_7.pth").read_bytes() == b"precious"
     assert (tmp_path / "work/epoch_1.pth").exists()
+
+
+@pytest.mark.parametrize("resume", [(), ("--resume",)])
+def test_a_second_run_in_a_work_dir_names_the_first_and_ends(
+    resume: tuple[str, ...],
+    demo_root: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+):
+    monkeypatch.chdir(tmp_path)
+    with locked("work"):
+        (tmp_path / "work/epoch_7.pth").write_bytes(b"precious")
+        arguments = [CONFIGS / "simsiam_rcrop_demo.py", "--data-root", demo_root, "--work-dir", "work", *resume]
+        assert train.main(list(map(str, arguments))) == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        assert f": work is in use by process {os.getpid()} on {socket.gethostname()} since " in line
+        assert {file.name for file in (tmp_path / "work").iterdir()} == {".lock", "epoch_7.pth"}
 
 
 def test_a_damaged_or_missing_checkpoint_is_not_resumed(demo_root: Path, tmp_path: Path):

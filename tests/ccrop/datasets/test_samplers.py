@@ -34,6 +34,14 @@ def test_without_an_end_each_epoch_is_that_of_the_plain_sampler():
         assert keys[5 * epoch : 5 * epoch + 5] == list(plain)
 
 
+@pytest.mark.parametrize("number", [0, 3, 5, 12])
+def test_skipped_samples_are_those_that_came_first(number: int):
+    sampler = InfiniteSeededSampler(range(5), shuffle=True, seed=11)
+    whole = list(islice(sampler, 20))
+    sampler.skip(number)
+    assert list(islice(sampler, 20 - number)) == whole[number:]
+
+
 def order(sampler, epoch):
     sampler.set_epoch(epoch)
     return [index for _, _, index in sampler]

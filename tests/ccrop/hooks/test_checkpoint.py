@@ -5,7 +5,12 @@ from types import SimpleNamespace
 import pytest
 from mmengine.logging import MessageHub
 
-from ccrop.hooks.checkpoint import WholeCheckpointHook, checkpoints, latest_checkpoint
+from ccrop.hooks.checkpoint import (
+    WholeCheckpointHook,
+    checkpoint_to_resume,
+    checkpoints,
+    latest_checkpoint,
+)
 
 
 class Runner(SimpleNamespace):
@@ -13,7 +18,8 @@ class Runner(SimpleNamespace):
 
     def __init__(self, work_dir):
         hub = MessageHub.get_instance(f"checkpoint-{work_dir}")
-        super().__init__(work_dir=str(work_dir), message_hub=hub, logger=logging.getLogger("test"), max_epochs=100)
+        super().__init__(work_dir=str(work_dir), message_hub=hub, logger=logging.getLogger("test"))
+        self.epoch, self.iter, self.max_epochs, self.max_iters = 0, 0, 100, 1000
         self.there = []
 
     def save_checkpoint(self, out_dir, filename, *args, **kwargs):
@@ -72,6 +78,7 @@ def test_the_newest_are_kept(tmp_path, keep, kept):
 def test_checkpoints_of_before_a_resume_count_too(tmp_path):
     runner = Runner(tmp_path)
     run_epochs(ready(runner, keep=2), runner, [1, 2])
+    runner.epoch = runner.iter = 2
     run_epochs(ready(runner, keep=2), runner, [3])
     assert names(tmp_path) == ["epoch_2.pth", "epoch_3.pth"]
 
@@ -98,20 +105,53 @@ def put(folder, name, seconds):
     os.utime(folder / name, (seconds, seconds))
 
 
-def test_latest_goes_by_number_and_not_by_alphabet(tmp_path):
-    for name in ("epoch_10.pth", "epoch_9.pth", "epoch_2.pth"):
-        put(tmp_path, name, 1000)
-    assert names(tmp_path) == ["epoch_2.pth", "epoch_9.pth", "epoch_10.pth"]
+def test_latest_of_a_copied_work_dir_is_that_of_the_highest_number(tmp_path):
+    for name, seconds in (("epoch_8.pth", 3000), ("epoch_9.pth", 5000), ("epoch_10.pth", 4000)):  # copied in any order
+        put(tmp_path, name, seconds)
+    assert names(tmp_path) == ["epoch_8.pth", "epoch_9.pth", "epoch_10.pth"]
     assert latest_checkpoint(tmp_path) == str(tmp_path / "epoch_10.pth")
 
 
-def test_latest_is_the_one_written_last_after_going_back(tmp_path):
-    for name, seconds in (("epoch_9.pth", 1000), ("epoch_10.pth", 2000), ("epoch_5.pth", 3000), ("iter_70.pth", 2500)):
-        put(tmp_path, name, seconds)
-    assert names(tmp_path) == ["epoch_9.pth", "epoch_10.pth", "iter_70.pth", "epoch_5.pth"]
+def test_a_run_that_goes_back_leaves_what_is_ahead_of_it_under_another_name(tmp_path):
+    for name in ("epoch_9.pth", "epoch_10.pth", "epoch_5.pth", "iter_70.pth"):
+        put(tmp_path, name, 1000)
     runner = Runner(tmp_path)
-    run_epochs(ready(runner, keep=2), runner, [6])
-    assert names(tmp_path) == ["epoch_5.pth", "epoch_6.pth"]
+    runner.epoch, runner.iter = 5, 50
+    hook = ready(runner, keep=2)
+    assert names(tmp_path) == ["epoch_5.pth"]
+    run_epochs(hook, runner, [6, 7])
+    assert names(tmp_path) == ["epoch_6.pth", "epoch_7.pth"]
+    superseded = {file.name for file in tmp_path.glob("*.superseded.pth")}
+    assert superseded == {"epoch_9.superseded.pth", "epoch_10.superseded.pth", "iter_70.superseded.pth"}
+
+
+@pytest.mark.parametrize(
+    ("settings", "interval"),
+    [
+        (dict(interval=0.05, by_epoch=False), 50),
+        (dict(interval=0.0005, by_epoch=False), 1),
+        (dict(interval=0.1), 10),
+        (dict(interval=7), 7),
+    ],
+)
+def test_an_interval_below_one_is_a_fraction_of_the_run(tmp_path, settings: dict, interval: int):
+    hook = WholeCheckpointHook(**settings)
+    hook.before_train(Runner(tmp_path))  # 100 epochs, 1000 iterations
+    assert hook.interval == interval
+
+
+@pytest.mark.parametrize(
+    ("resume", "found"), [(None, None), ("auto", "work/iter_12.pth"), ("other/iter_3.pth", "other/iter_3.pth")]
+)
+def test_what_is_resumed(tmp_path, monkeypatch, resume: str | None, found: str | None):
+    monkeypatch.chdir(tmp_path)
+    for name in ("work/iter_12.pth", "work/iter_9.pth", "other/iter_3.pth"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    assert checkpoint_to_resume("work", resume) == found
+    assert checkpoint_to_resume("none", "auto") is None
+    with pytest.raises(FileNotFoundError, match=r"checkpoint work/iter_13\.pth does not exist"):
+        checkpoint_to_resume("work", "work/iter_13.pth")
 
 
 def test_latest_is_a_whole_checkpoint_of_an_epoch_or_iteration(tmp_path):

@@ -28,10 +28,10 @@ def test_the_backbone_gets_its_part_of_the_rate():
 def test_the_search_takes_the_best_on_held_out_examples(tmp_path):
     asked = []
 
-    def finetune(config, init, work_dir, labels, seed, held_out):
+    def finetune(config, init, work_dir, labels, seed, held_out, resume):
         rate = config.optim_wrapper.optimizer.lr
         part = config.optim_wrapper.get("paramwise_cfg", {}).get("custom_keys", {}).get("backbone", {"lr_mult": 1})
-        asked.append((rate, part["lr_mult"], init, labels, seed, held_out))
+        asked.append((rate, part["lr_mult"], init, labels, seed, held_out, resume))
         # training diverges at the highest rate, and no object is rare
         return dict(AP=float("nan") if rate == 2 else rate - part["lr_mult"] / 10, rare=float("nan"), common=-rate)
 
@@ -39,10 +39,11 @@ def test_the_search_takes_the_best_on_held_out_examples(tmp_path):
     transfer = Transfer(None, finetune, None, goal="AP", figures=("AP",), shown=("AP",))
     assert transfer.search_learning_rate(own, "x.pth", tmp_path, (0.5, 1, 2), (0.1, 1), 0.3, 7) == (1, 0.1)
     assert [each[:2] for each in asked] == [(0.5, 0.1), (0.5, 1), (1, 0.1), (1, 1), (2, 0.1), (2, 1)]
-    assert {each[2:] for each in asked} == {("x.pth", 0.3, 7, 0.2)}
+    assert {each[2:] for each in asked} == {("x.pth", 0.3, 7, 0.2, None)}
     assert own.optim_wrapper.optimizer.lr == 1
     other = Transfer(None, finetune, None, goal="rare", fallbacks=("rare", "common", "AP"), figures=(), shown=())
-    assert other.search_learning_rate(own, "x.pth", tmp_path, (0.5, 1)) == (0.5, 1)
+    assert other.search_learning_rate(own, "x.pth", tmp_path, (0.5, 1), resume=True) == (0.5, 1)
+    assert [each[-1] for each in asked[-2:]] == ["auto", "auto"]
 
 
 @pytest.mark.parametrize("iterations", [10, 300, 1])

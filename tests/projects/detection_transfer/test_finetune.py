@@ -1,5 +1,6 @@
 """What a detector starts from, and how its images are normalized then."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,11 @@ from jobs import ROOT
 from mmengine.config import Config
 
 from ccrop.checkpoint import Normalization
-from projects.detection_transfer.finetune import expect, finetune, load_config
+from ccrop.compat.checkpoint import load_checkpoint
+from ccrop.runner import config_beside
+from ccrop.transfer import set_iterations
+from projects.detection_transfer.finetune import expect_in_levels, finetune, load_config
+from projects.detection_transfer.tiles import ObjectTile
 
 CONFIG = ROOT / "projects/detection_transfer/configs/tiles_r18.py"
 LITE = Normalization((127 / 255,) * 3, (128 / 255,) * 3)
@@ -21,7 +26,7 @@ def preprocessor(**settings: object) -> Config:
 
 def test_images_are_normalized_as_weights_expect():
     config = preprocessor(mean=[103.53, 116.28, 123.675], std=[57.375, 57.12, 58.395], bgr_to_rgb=False)
-    assert expect(config, LITE) == LITE
+    assert expect_in_levels(config, LITE) == LITE
     assert config.model.data_preprocessor.mean == pytest.approx([127] * 3)
     assert config.model.data_preprocessor.std == pytest.approx([128] * 3)
     assert config.model.data_preprocessor.bgr_to_rgb
@@ -30,7 +35,7 @@ def test_images_are_normalized_as_weights_expect():
 @pytest.mark.parametrize(("mean", "bgr_to_rgb"), [([51, 102, 153], True), ([153, 102, 51], False)])
 def test_where_weights_do_not_say_it_the_configs_hold(mean: list[int], bgr_to_rgb: bool):
     config = preprocessor(mean=mean, std=[255] * 3, bgr_to_rgb=bgr_to_rgb)
-    assert expect(config, None) == (pytest.approx((0.2, 0.4, 0.6)), (1.0, 1.0, 1.0))
+    assert expect_in_levels(config, None) == (pytest.approx((0.2, 0.4, 0.6)), (1.0, 1.0, 1.0))
     assert config.model.data_preprocessor.mean == mean
 
 
@@ -50,3 +55,61 @@ def test_weights_that_do_not_fit_stop_the_run(
     with pytest.raises(ValueError, match=message):
         finetune(load_config(CONFIG, demo_root, small | options), init, "work")
     assert not list(Path("work").glob("*.pth"))
+
+
+SMALL = {
+    "model.backbone.base_channels": 8,
+    "model.backbone.stem_channels": 8,
+    "train_dataloader.num_workers": 0,
+    "test_dataloader.num_workers": 0,
+    "default_hooks.checkpoint.keep": -1,
+}
+
+
+def test_a_resumed_run_has_the_iteration_schedule_and_images_of_an_uninterrupted_one(
+    demo_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    seen, transform = [], ObjectTile.transform
+
+    def recorded(self: ObjectTile, results: dict) -> dict:
+        seen.append(results["img_path"])
+        return transform(self, results)
+
+    monkeypatch.setattr(ObjectTile, "transform", recorded)
+    config = load_config(CONFIG, demo_root, SMALL | {"train_dataloader.batch_size": 3})
+    set_iterations(config, 5)
+    whole, again = tmp_path / "whole", tmp_path / "again"
+    finetune(config, "random", whole)
+    order = list(seen)
+    assert len(order) == 5 * 3
+    again.mkdir()
+    shutil.copy(whole / "iter_2.pth", again)
+    seen.clear()
+    figures = finetune(config, "random", again, resume="auto")
+    assert seen == order[2 * 3 :]
+    assert sorted(file.name for file in again.glob("*.pth")) == [f"iter_{number}.pth" for number in range(2, 6)]
+    first, second = (load_checkpoint(folder / "iter_5.pth") for folder in (whole, again))
+    assert second["meta"]["iter"] == 5
+    assert [each["lr"] for each in second["optimizer"]["param_groups"]] == [
+        each["lr"] for each in first["optimizer"]["param_groups"]
+    ]
+    assert second["param_schedulers"] == first["param_schedulers"]
+    assert {float(state["step"]) for state in second["optimizer"]["state"].values()} == {5.0}
+    before = load_checkpoint(whole / "iter_2.pth")
+    assert before["finetuning"]["core_seconds"] < second["finetuning"]["core_seconds"] <= figures["core_seconds"]
+    with pytest.raises(
+        ValueError, match=r"iter_5\.pth was trained with seed 0, not 1: repeat its options"
+    ):
+        finetune(config, "random", again, seed=1, resume="auto")
+
+
+def test_batches_grouped_by_shape_are_drawn_anew(demo_root: Path, tmp_path: Path):
+    tiny = ROOT / "tests/projects/detection_transfer/configs/faster-rcnn_tiny.py"
+    config = load_config(tiny, demo_root, SMALL | {"train_dataloader.batch_size": 1})
+    set_iterations(config, 2)
+    config.test_dataloader = config.test_evaluator = config.test_cfg = None
+    finetune(config, "random", tmp_path / "first")
+    finetune(config, "random", tmp_path / "second", resume=str(tmp_path / "first/iter_1.pth"))
+    assert load_checkpoint(tmp_path / "second/iter_2.pth")["meta"]["iter"] == 2
+    left = Config.fromfile(config_beside(tmp_path / "second/iter_2.pth"))
+    assert left.train_dataloader.sampler.seed == 0 + 1

@@ -10,11 +10,15 @@ import torch
 import train
 from jobs import ROOT
 
+from ccrop.compat.checkpoint import load_checkpoint
 from ccrop.datasets import CocoImages
+from ccrop.work_dir import WorkDirInUse, locked
 from projects.detection_transfer.pseudo_boxes import best, boxes_by_image, pseudo_annotations, read_pseudo_boxes
+from projects.detection_transfer.pseudo_pretraining import pretrain as pretrain_detector
 from projects.detection_transfer.pseudo_pretraining import read_boxes, snapped
 
 CONFIG = str(ROOT / "configs/detector_paste_coco.py")
+WRITTEN = ("iter_2.pth", "boxes.json", "figures.json")
 TINY = [
     "model.backbone.base_channels=8",
     "model.backbone.stem_channels=8",
@@ -42,9 +46,7 @@ def pretrain(root: Path, work_dir: Path, *options: str, flags: tuple[str, ...] =
 def test_rounds_on_images_without_any_annotation(unlabelled: Path, tmp_path: Path, capsys):
     work_dir = tmp_path / "run"
     assert pretrain(unlabelled, work_dir, "pseudo_boxes.rounds=2") == 0
-    assert (
-        f"{work_dir}/round_0 scores no box with 0.5 or more, so it is the last" in capsys.readouterr().out
-    )
+    assert f"{work_dir}/round_0 scores no box with 0.5 or more, so it is the last" in capsys.readouterr().out
     options = ["pseudo_boxes.rounds=2", "pseudo_boxes.min_score=0.0", "model.test_cfg.score_thr=0.0"]
     assert pretrain(unlabelled, work_dir, *options) == 0
     first, second = (read_pseudo_boxes(work_dir / f"round_{number}/boxes.json", unlabelled) for number in (0, 1))
@@ -127,3 +129,47 @@ def test_snapped_boxes_keep_their_scores(tmp_path: Path):
     boxes = np.array([[27, 18, 48, 40, 0.7], [60, 60, 75, 75, 0.9]], np.float32)
     (found,) = snapped(CocoImages(tmp_path), [boxes])
     assert found.tolist() == [[30.0, 20.0, 50.0, 36.0, pytest.approx(0.7)]]
+
+
+def times(folder: Path) -> list[int]:
+    return [(folder / name).stat().st_mtime_ns for name in WRITTEN]
+
+
+def test_a_resumed_pretraining_keeps_finished_rounds_and_goes_on_with_the_unfinished(
+    demo_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(tmp_path)
+    options = {
+        "pseudo_boxes.file": str(demo_root / "annotations/instances_train2017.json"),
+        "pseudo_boxes.rounds": 2,
+        "pseudo_boxes.min_score": 0.0,
+        "model.test_cfg.score_thr": 0.0,
+        "model.backbone.base_channels": 8,
+        "model.backbone.stem_channels": 8,
+        "train_dataloader.batch_size": 2,
+        "train_cfg.max_iters": 2,
+        "default_hooks.checkpoint.keep": 2,
+    }
+    with locked("work"), pytest.raises(WorkDirInUse, match="work is in use by process "):
+        pretrain_detector(CONFIG, demo_root, options, work_dir="work")
+    last = pretrain_detector(CONFIG, demo_root, options, work_dir="work")
+    assert last == Path("work/round_1/iter_2.pth")
+    first, second = (times(Path("work", name)) for name in ("round_0", "round_1"))
+
+    last.unlink()  # as if killed after its first iteration
+    Path("work/round_1/figures.json").unlink()
+    spent = load_checkpoint("work/round_1/iter_1.pth")["finetuning"]["core_seconds"]
+    assert pretrain_detector(CONFIG, demo_root, options, work_dir="work", resume=True) == last
+    assert times(Path("work/round_0")) == first
+    again = times(Path("work/round_1"))
+    assert again[1] == second[1]
+    assert again[0] > second[0]
+    resumed = load_checkpoint(last)
+    assert resumed["meta"]["iter"] == 2
+    assert resumed["finetuning"]["core_seconds"] > spent
+    assert not Path("work.1").exists()
+
+    assert (
+        pretrain_detector(CONFIG, demo_root, options | {"pseudo_boxes.rounds": 1}, work_dir="work").name == "iter_2.pth"
+    )
+    assert times(Path("work.1/round_0")) == first

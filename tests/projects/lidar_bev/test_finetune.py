@@ -2,13 +2,17 @@
 
 import csv
 import json
+import signal
+import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 import torch
-from jobs import ROOT, call, run, script, tool
+from jobs import ROOT, call, environment, run, script, tool
 
+from ccrop.compat.checkpoint import load_checkpoint
 from ccrop.transfer import set_iterations
 from projects.lidar_bev.finetune import finetune, line, load_config
 from projects.lidar_bev.grid import Grid
@@ -59,6 +63,39 @@ def test_search_train_test_and_draw(simulated: Path, pretrained: Path, tmp_path:
     wrong = call(script(DRAW, tmp_path), tmp_path)
     assert wrong.returncode == 2
     assert "holds no checkpoint" in wrong.stdout
+
+
+def test_killed_and_resumed_it_ends_as_if_never_killed(simulated: Path, tmp_path: Path):
+    arguments = (CONFIG, "--init", "random", "--data-root", simulated, "--labels", "10%", "--iterations", 12)
+    whole = call(tool("finetune.py", *arguments, "--work-dir", "whole", *SMALL), tmp_path)
+    assert whole.returncode == 0, whole.stdout
+
+    killed = tmp_path / "killed"
+    command = tool("finetune.py", *arguments, "--work-dir", killed, *SMALL)
+    process = subprocess.Popen(command, cwd=tmp_path, env=environment(), stdout=subprocess.DEVNULL)
+    deadline = time.monotonic() + 120
+    while not list(killed.glob("iter_*.pth")):
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+    time.sleep(0.05)  # into the iterations after it
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    (reached,) = (int(file.stem.split("_")[1]) for file in killed.glob("iter_*.pth"))
+    assert 1 <= reached < 12
+    assert (killed / ".lock").exists()
+
+    resumed = call(tool("finetune.py", *arguments, "--work-dir", "killed", "--resume", *SMALL), tmp_path)
+    assert resumed.returncode == 0, resumed.stdout
+    assert f"iter: {reached}" in resumed.stdout
+    first, second = (load_checkpoint(folder / "iter_12.pth") for folder in (tmp_path / "whole", killed))
+    assert second["meta"]["iter"] == 12
+    assert first["state_dict"].keys() == second["state_dict"].keys()
+    for name, tensor in first["state_dict"].items():
+        assert torch.equal(tensor, second["state_dict"][name]), name
+    assert first["param_schedulers"] == second["param_schedulers"]
+    assert resumed.stdout.splitlines()[-1] == whole.stdout.splitlines()[-1]
+    assert not (tmp_path / "killed.1").exists()
 
 
 def test_mmdet_is_not_imported():

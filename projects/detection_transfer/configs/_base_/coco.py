@@ -50,7 +50,7 @@ default_hooks = dict(
     timer=dict(type="IterTimerHook"),
     logger=dict(type="LoggerHook", interval=50),
     param_scheduler=dict(type="ParamSchedulerHook"),
-    checkpoint=dict(type="CheckpointHook", interval=5000, by_epoch=False, max_keep_ckpts=2, save_last=True),
+    checkpoint=dict(type="ccrop.hooks.WholeCheckpointHook", interval=0.05, by_epoch=False, keep=1),
     sampler_seed=dict(type="DistSamplerSeedHook"),
 )
 env_cfg = dict(

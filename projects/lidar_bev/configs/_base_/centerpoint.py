@@ -60,7 +60,7 @@ default_hooks = dict(
     sampler_seed=dict(type=DistSamplerSeedHook),
     logger=dict(type=LoggerHook, interval=50),
     param_scheduler=dict(type=ParamSchedulerHook),
-    checkpoint=dict(type=WholeCheckpointHook, interval=5000, by_epoch=False, keep=1, save_last=True),
+    checkpoint=dict(type=WholeCheckpointHook, interval=0.05, by_epoch=False, keep=1),
     reproducible=dict(type=ReproducibleHook),
 )
 env_cfg = dict(cudnn_benchmark=False, dist_cfg=dict(backend="nccl"))

@@ -1,0 +1,105 @@
+"""What a fine-tuning starts from: weights for the backbone, or the checkpoint of an unfinished run."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from mmengine.config import Config
+
+from ccrop.checkpoint import Normalization, Weights, starting_weights
+from ccrop.compat.checkpoint import load_checkpoint
+from ccrop.hooks.checkpoint import checkpoint_to_resume
+
+NOTES = "finetuning"  # in a checkpoint: how its detector is trained
+PIXELS = ("mean", "std", "bgr_to_rgb")  # what a preprocessor does to an image's levels
+
+
+class Start(NamedTuple):
+    """What a fine-tuning starts from.
+
+    Attributes:
+        weights: of the backbone, and of what else fits; None for random ones, and where a run goes on.
+        normalization: of images, that the weights expect, where that is known.
+        checkpoint: of the run that goes on, None for a new one.
+        iteration: that the checkpoint was written after.
+        settings: of that run, see :func:`settings_of`.
+    """
+
+    weights: Weights | None
+    normalization: Normalization | None
+    checkpoint: str | None = None
+    iteration: int = 0
+    settings: dict[str, str] | None = None
+
+
+def start_of(config: Config, init: str, work_dir: str | Path, resume: str | None) -> Start:
+    """Find what a run starts from; the config keeps it for the log and for MMEngine's runner.
+
+    A run that goes on normalizes images as it did before, whatever the config says.
+
+    Args:
+        init: see :func:`ccrop.checkpoint.starting_weights`; not read where a run goes on.
+        resume: see :func:`ccrop.hooks.checkpoint.checkpoint_to_resume`.
+
+    Raises:
+        FileNotFoundError, UntrustedCheckpoint, ConnectionError: see there.
+        ValueError: the checkpoint is not one of a fine-tuning; or see there.
+    """
+    checkpoint = checkpoint_to_resume(work_dir, resume)
+    if checkpoint is None:
+        weights = starting_weights(config, init)
+        return Start(weights, weights and weights.normalization)
+    content = load_checkpoint(checkpoint)
+    notes = content.get(NOTES)
+    if notes is None:
+        raise ValueError(f"{checkpoint} is no checkpoint of a fine-tuning, which alone is resumed: name it by --init")
+    config.init, config.load_from, config.resume = init, checkpoint, True
+    if notes["pixels"]:
+        config.model.data_preprocessor.update(notes["pixels"])
+    return Start(None, None, checkpoint, content["meta"]["iter"], notes["settings"])
+
+
+def notes_on(config: Config, trained_on: str) -> dict[str, Any]:
+    """What checkpoints note of a run: its settings, and what it does to the levels of images.
+
+    Args:
+        trained_on: which examples, in words.
+    """
+    preprocessor = config.model.get("data_preprocessor", {})
+    return dict(
+        settings=settings_of(config, trained_on),
+        pixels={name: preprocessor[name] for name in PIXELS if name in preprocessor},
+    )
+
+
+def settings_of(config: Config, trained_on: str) -> dict[str, str]:
+    """What must not change when a run goes on, by dotted names: model, optimizer, schedule, examples and seed."""
+    model = {name: value for name, value in config.model.items() if name != "data_preprocessor"}
+    sections = dict(model=model, optim_wrapper=config.optim_wrapper, param_scheduler=config.param_scheduler)
+    return dict(
+        init=config.init,
+        seed=str(config.randomness.seed),
+        examples=trained_on,
+        iterations=str(config.train_cfg.max_iters),
+        batch_size=str(config.train_dataloader.batch_size),
+    ) | dict(_flat(sections))
+
+
+def check_settings(start: Start, settings: dict[str, str]) -> None:
+    """Refuse to go on with other settings than a checkpoint's.
+
+    Raises:
+        ValueError: some differ; the message lists them.
+    """
+    names = [name for name in {**start.settings, **settings} if start.settings.get(name) != settings.get(name)]
+    if names:
+        listed = "; ".join(f"{name} {start.settings.get(name)}, not {settings.get(name)}" for name in names)
+        raise ValueError(f"{start.checkpoint} was trained with {listed}: repeat its options, or leave out --resume")
+
+
+def _flat(node: Any, prefix: str = "") -> Iterator[tuple[str, str]]:
+    if isinstance(node, dict) or (isinstance(node, list) and any(isinstance(each, dict) for each in node)):
+        for name, value in node.items() if isinstance(node, dict) else enumerate(node):
+            yield from _flat(value, f"{prefix}.{name}" if prefix else str(name))
+    else:
+        yield prefix, f"{node.__module__}.{node.__qualname__}" if isinstance(node, type) else str(node)

@@ -1,0 +1,84 @@
+"""A run's folder: only one run at a time works in it, and an earlier run is moved aside."""
+
+import fcntl
+import os
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+from mmengine.dist import broadcast_object_list, is_main_process
+
+LOCK = ".lock"  # the file of a work_dir that a live run holds
+_held: set[IO[str]] = set()
+# a forked data worker that outlives a killed run would keep its lock
+os.register_at_fork(after_in_child=lambda: [file.close() for file in _held])
+
+
+class WorkDirInUse(OSError):
+    """Another run works in this folder."""
+
+
+@contextmanager
+def locked(work_dir: str | Path) -> Iterator[None]:
+    """Hold a work_dir, which is made if need be; the main process holds it for all processes of a job.
+
+    The kernel frees the lock (flock) when the process ends, however it ends, so a killed run leaves none.
+
+    Raises:
+        WorkDirInUse: another live run holds it; raised in every process of the job.
+    """
+    lock, refusal = None, [None]
+    if is_main_process():
+        try:
+            lock = _acquire(Path(work_dir))
+        except WorkDirInUse as error:
+            refusal = [str(error)]
+    broadcast_object_list(refusal)
+    if refusal[0] is not None:
+        raise WorkDirInUse(refusal[0])
+    try:
+        yield
+    finally:
+        if lock is not None:
+            Path(work_dir, LOCK).unlink(missing_ok=True)  # before it is free: afterwards it may be another run's
+            _held.discard(lock)
+            lock.close()
+
+
+def set_aside(work_dir: Path) -> None:
+    """Rename the folder of an earlier run, so that nothing of it is overwritten; a lock stays with the old name."""
+    number = 1
+    while (aside := work_dir.with_name(f"{work_dir.name}.{number}")).exists():
+        number += 1
+    work_dir.rename(aside)
+    if (aside / LOCK).exists():
+        work_dir.mkdir()
+        (aside / LOCK).rename(work_dir / LOCK)
+    print(f"{work_dir} held an earlier run, which is now {aside} (--resume would have gone on with it)")
+
+
+def _acquire(work_dir: Path) -> IO[str]:
+    work_dir.mkdir(parents=True, exist_ok=True)
+    path = work_dir / LOCK
+    while True:
+        file = path.open("a+")
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            owner = file.read().strip() or "another process"
+            file.close()
+            raise WorkDirInUse(
+                f"{work_dir} is in use by {owner}: wait until it ends, or name another --work-dir"
+            ) from None
+        if path.exists() and os.path.samestat(os.fstat(file.fileno()), path.stat()):
+            break
+        file.close()  # its owner ended, or was moved aside, between our opening and locking it
+    file.truncate(0)
+    file.write(f"process {os.getpid()} on {socket.gethostname()} since {time.strftime('%Y-%m-%d %H:%M:%S')}")
+    file.flush()
+    _held.add(file)
+    return file

@@ -1,0 +1,102 @@
+"""One run a work_dir, however it ends."""
+
+import fcntl
+import os
+import re
+import signal
+import socket
+from pathlib import Path
+
+import pytest
+
+from ccrop import work_dir as module
+from ccrop.work_dir import LOCK, WorkDirInUse, locked, set_aside
+
+
+def test_a_second_run_is_refused_with_the_name_of_the_first(tmp_path: Path):
+    folder = tmp_path / "new" / "work"
+    owner = re.escape(f"process {os.getpid()} on {socket.gethostname()}")
+    with locked(folder):
+        message = rf"work is in use by {owner} since \d{{4}}-\d\d-\d\d \d\d:\d\d:\d\d: "
+        with pytest.raises(WorkDirInUse, match=message), locked(folder):
+            pass
+        with locked(tmp_path / "other"):
+            pass
+        assert (folder / LOCK).exists()
+    assert not list(folder.iterdir())
+    with locked(folder):
+        pass
+
+
+def test_a_run_that_fails_frees_its_folder(tmp_path: Path):
+    with pytest.raises(KeyError), locked(tmp_path):
+        raise KeyError
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_killed_run_frees_its_folder_though_its_worker_lives_on(tmp_path: Path):
+    reader, writer = os.pipe()
+    owner = os.fork()
+    if owner == 0:
+        with locked(tmp_path):
+            worker = os.fork()
+            if worker:
+                os.write(writer, str(worker).encode())
+            signal.pause()
+    worker = int(os.read(reader, 20))
+    try:
+        with pytest.raises(WorkDirInUse, match=f"in use by process {owner} on "), locked(tmp_path):
+            pass
+        os.kill(owner, signal.SIGKILL)
+        os.waitpid(owner, 0)
+        os.kill(worker, 0)  # is alive
+        with locked(tmp_path):
+            assert (tmp_path / LOCK).read_text().startswith(f"process {os.getpid()} on ")
+    finally:
+        os.kill(worker, signal.SIGKILL)
+
+
+def test_a_lock_that_vanishes_while_it_is_taken_is_not_enough(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    flock, calls = fcntl.flock, []
+
+    def ended_meanwhile(file, operation):
+        flock(file, operation)
+        calls.append(operation)
+        if len(calls) == 1:
+            (tmp_path / LOCK).unlink()  # as its owner does at its end
+
+    monkeypatch.setattr(module.fcntl, "flock", ended_meanwhile)
+    with locked(tmp_path):
+        assert len(calls) == 2
+        with pytest.raises(WorkDirInUse), locked(tmp_path):
+            pass
+
+
+def test_a_run_that_moves_an_earlier_one_keeps_its_lock(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    work, aside = tmp_path / "work", tmp_path / "work.2"
+    (tmp_path / "work.1").mkdir()
+    work.mkdir()
+    (work / "epoch_3.pth").write_text("precious")
+    with locked(work):
+        set_aside(work)
+        assert (aside / "epoch_3.pth").read_text() == "precious"
+        assert [file.name for file in work.iterdir()] == [LOCK]
+        assert not (aside / LOCK).exists()
+        with pytest.raises(WorkDirInUse), locked(work):
+            pass
+        with locked(aside):
+            pass
+    assert not list(work.iterdir())
+    message = f"{work} held an earlier run, which is now {aside} (--resume would have gone on with it)\n"
+    assert capsys.readouterr().out == message
+
+
+def test_the_main_process_holds_it_for_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    with locked(tmp_path):
+        monkeypatch.setattr(module, "is_main_process", lambda: False)
+        with locked(tmp_path):  # another process of the same job
+            pass
+        monkeypatch.setattr(module, "broadcast_object_list", lambda refusal: refusal.__setitem__(0, "work is in use"))
+        with pytest.raises(WorkDirInUse, match="work is in use"), locked(tmp_path):
+            pass
+        assert (tmp_path / LOCK).exists()
