@@ -43,7 +43,8 @@ def locked(work_dir: str | Path) -> Iterator[None]:
         yield
     finally:
         if lock is not None:
-            Path(work_dir, LOCK).unlink(missing_ok=True)  # before it is free: afterwards it may be another run's
+            if _is_at(lock, Path(work_dir, LOCK)):
+                Path(work_dir, LOCK).unlink()  # before it is free: afterwards it may be another run's
             _held.discard(lock)
             lock.close()
 
@@ -74,7 +75,10 @@ def _acquire(work_dir: Path) -> IO[str]:
             raise WorkDirInUse(
                 f"{work_dir} is in use by {owner}: wait until it ends, or name another --work-dir"
             ) from None
-        if path.exists() and os.path.samestat(os.fstat(file.fileno()), path.stat()):
+        except OSError as error:
+            print(f"{work_dir} cannot be locked ({error.strerror}): nothing keeps a second run out of it")
+            break
+        if _is_at(file, path):
             break
         file.close()  # its owner ended, or was moved aside, between our opening and locking it
     file.truncate(0)
@@ -82,3 +86,7 @@ def _acquire(work_dir: Path) -> IO[str]:
     file.flush()
     _held.add(file)
     return file
+
+
+def _is_at(file: IO[str], path: Path) -> bool:
+    return path.exists() and os.path.samestat(os.fstat(file.fileno()), path.stat())

@@ -1,5 +1,6 @@
 """One run a work_dir, however it ends."""
 
+import errno
 import fcntl
 import os
 import re
@@ -70,6 +71,29 @@ def test_a_lock_that_vanishes_while_it_is_taken_is_not_enough(tmp_path: Path, mo
         assert len(calls) == 2
         with pytest.raises(WorkDirInUse), locked(tmp_path):
             pass
+
+
+def test_a_file_system_without_locks_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    def refused(file, operation):
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(module.fcntl, "flock", refused)
+    with locked(tmp_path):
+        pass
+    message = f"{tmp_path} cannot be locked (No locks available): nothing keeps a second run out of it\n"
+    assert capsys.readouterr().out == message
+
+
+def test_a_run_whose_folder_was_renamed_leaves_the_lock_of_the_next(tmp_path: Path):
+    with locked(tmp_path / "work"):
+        (tmp_path / "work").rename(tmp_path / "kept")
+        with locked(tmp_path / "work"):
+            pass
+        assert (tmp_path / "kept" / LOCK).exists()
+        (tmp_path / "work" / LOCK).write_text("of the next run")
+    assert (tmp_path / "work" / LOCK).read_text() == "of the next run"
 
 
 def test_a_run_that_moves_an_earlier_one_keeps_its_lock(tmp_path: Path, capsys: pytest.CaptureFixture[str]):

@@ -143,6 +143,8 @@ def test_a_resumed_pretraining_keeps_finished_rounds_and_goes_on_with_the_unfini
         "pseudo_boxes.file": str(demo_root / "annotations/instances_train2017.json"),
         "pseudo_boxes.rounds": 2,
         "pseudo_boxes.min_score": 0.0,
+        "pseudo_boxes.max_boxes": 4,
+        "model.test_cfg.max_per_img": 8,
         "model.test_cfg.score_thr": 0.0,
         "model.backbone.base_channels": 8,
         "model.backbone.stem_channels": 8,

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import pytest
 import torch
 from jobs import ROOT, call, environment, run, script, tool
 
+from ccrop import optim
 from ccrop.compat.checkpoint import load_checkpoint
 from ccrop.transfer import set_iterations
 from projects.lidar_bev.finetune import finetune, line, load_config
@@ -96,6 +98,22 @@ def test_killed_and_resumed_it_ends_as_if_never_killed(simulated: Path, tmp_path
     assert first["param_schedulers"] == second["param_schedulers"]
     assert resumed.stdout.splitlines()[-1] == whole.stdout.splitlines()[-1]
     assert not (tmp_path / "killed.1").exists()
+
+
+def test_validation_and_mixed_precision(simulated: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(optim, "has_bf16", lambda: True)  # emulated where the CPU has none
+    command = tool(
+        "finetune.py", CONFIG, "--init", "random", "--data-root", simulated, "--labels", "10%", "--iterations", 3,
+        "--val-interval", 2, "--amp", "bf16", "--work-dir", "w", *SMALL,
+    )  # fmt: skip
+    done = call(command, tmp_path)
+    assert done.returncode == 0, done.stdout
+    (validation,) = re.findall(r"Validation after (.*)", done.stdout)
+    assert validation.startswith(f"2 iterations: simulated_{simulated.name}:  mAP ")
+    notes = load_checkpoint(tmp_path / "w/iter_3.pth")["finetuning"]
+    assert notes["settings"]["optim_wrapper.dtype"] == "bfloat16"
+    state = load_checkpoint(tmp_path / "w/iter_3.pth")["state_dict"]
+    assert all(tensor.isfinite().all() for tensor in state.values())
 
 
 def test_mmdet_is_not_imported():
