@@ -30,6 +30,7 @@ from ccrop.compat.workers import stop_workers
 from ccrop.datasets import ImageDataset, MissingData
 from ccrop.datasets.demo import make_demo_set
 from ccrop.hooks.checkpoint import checkpoint_to_resume, latest_checkpoint
+from ccrop.hooks.divergence import DivergenceHook
 from ccrop.hooks.start import StartHook
 from ccrop.models import Siamese, ViewPreprocessor
 from ccrop.models.preprocessor import IMAGENET_MEAN, IMAGENET_STD
@@ -400,6 +401,7 @@ def build_runner(
         config.headline += f", from {config.init}"
     runner = PretrainRunner.from_cfg(config)
     runner.register_hook(StartHook(weights, expected))
+    runner.register_hook(DivergenceHook())
     return runner
 
 

@@ -152,6 +152,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     import torch
 
     from ccrop.compat.checkpoint import UntrustedCheckpoint
+    from ccrop.hooks.divergence import DivergedError
     from ccrop.runner import options_explained
 
     if args.amp == "fp16" and not torch.cuda.is_available():
@@ -159,7 +160,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         with options_explained(args.cfg_options):
             print(finetuned(args))
-    except (OSError, ValueError, UntrustedCheckpoint) as error:
+    except (OSError, ValueError, UntrustedCheckpoint, DivergedError) as error:
         print(f"{parser.prog}: {error}", file=sys.stderr)
         return 2
     return 0

@@ -35,6 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     import torch
 
     from ccrop.compat.checkpoint import UntrustedCheckpoint
+    from ccrop.hooks.divergence import DivergedError
     from ccrop.hooks.health import CollapseError
     from ccrop.hooks.unreadable import TooManyUnreadable
     from ccrop.runner import load_config, options_explained, pretrain
@@ -68,7 +69,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 seed=args.seed,
                 init=args.init,
             )
-    except (OSError, ValueError, UntrustedCheckpoint, CollapseError, TooManyUnreadable) as error:
+    except (OSError, ValueError, UntrustedCheckpoint, CollapseError, DivergedError, TooManyUnreadable) as error:
         print(f"{parser.prog}: {error}", file=sys.stderr)
         return 2
     return 0

@@ -2,6 +2,7 @@
 
 from ccrop.hooks.annotated import AnnotatedBoxesHook
 from ccrop.hooks.checkpoint import WholeCheckpointHook
+from ccrop.hooks.divergence import DivergedError, DivergenceHook
 from ccrop.hooks.finetuning import FinetuningHook
 from ccrop.hooks.gallery import GalleryHook
 from ccrop.hooks.health import HealthHook
@@ -17,6 +18,8 @@ from ccrop.hooks.validation import ValidationHook
 
 __all__ = [
     "AnnotatedBoxesHook",
+    "DivergedError",
+    "DivergenceHook",
     "FinetuningHook",
     "GalleryHook",
     "HealthHook",

@@ -25,7 +25,7 @@ class HealthHook(Hook):
     Collapsed is an epoch in which z-std x sqrt(d) stays below ``threshold`` throughout (z is a point), or which ends
     with an effective rank below ``min_rank`` (z is a line: so ends SimSiam without stop-gradient or predictor, at a
     z-std of 0.2, see ``configs/ablations/``). The last checkpoint before it is kept as ``last_healthy.pth`` whatever
-    happens later.
+    happens later, until a healthy epoch is followed by another collapse.
 
     Args:
         threshold: of z-std x sqrt(d), which is about 1 in a healthy run (see :func:`ccrop.evaluation.embedding_std`).
@@ -47,6 +47,7 @@ class HealthHook(Hook):
         self.min_rank = min_rank
         self.stop_on_collapse = stop_on_collapse
         self.rank_samples = rank_samples
+        self._alive: bool | None = None  # the last epoch that this process saw
         self._stds: list[Tensor] = []
         self._recent: list[Tensor] = []
 
@@ -84,12 +85,15 @@ class HealthHook(Hook):
             self._report_collapse(
                 runner, f"the effective rank of z fell to {rank:.2f} (healthy is above 10, the limit {self.min_rank})"
             )
+        else:
+            self._alive = True
 
     def _report_collapse(self, runner: Runner, finding: str) -> None:
         healthy = os.path.join(runner.work_dir, "last_healthy.pth")
         latest = latest_checkpoint(runner.work_dir)
-        if latest is not None and is_main_process() and not os.path.exists(healthy):
+        if latest is not None and is_main_process() and (self._alive or not os.path.exists(healthy)):
             _keep(latest, healthy)
+        self._alive = False
         message = (
             f"COLLAPSE in epoch {runner.epoch + 1}: {finding}. Lower the learning rate, check batch size, augmentation "
             "and that BN trains; "
@@ -102,6 +106,8 @@ class HealthHook(Hook):
 
 def _keep(checkpoint: str, name: str) -> None:
     """A second name for a checkpoint, which outlives the first; a copy where the file system has no hard links."""
+    if os.path.exists(name):
+        os.remove(name)
     try:
         os.link(checkpoint, name)
     except OSError:

@@ -26,6 +26,7 @@ from ccrop.checkpoint import RANDOM, is_library
 from ccrop.compat.checkpoint import UntrustedCheckpoint
 from ccrop.compute import fit_to_budget
 from ccrop.hooks.checkpoint import latest_checkpoint
+from ccrop.hooks.divergence import DivergedError
 from ccrop.rows import append_row, read_rows
 from ccrop.transfer.finetuning import (
     CORE_SECONDS,
@@ -294,7 +295,7 @@ def main(
             with pretraining.options_explained(args.cfg_options):
                 Comparison(transfer, args).run()
         report(args.csv, transfer, args.over, args.work_dirs)
-    except (OSError, ValueError, UntrustedCheckpoint) as error:
+    except (OSError, ValueError, UntrustedCheckpoint, DivergedError) as error:
         print(f"compare.py: {error}", file=sys.stderr)
         return 2
     return 0

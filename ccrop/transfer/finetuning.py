@@ -17,6 +17,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from ccrop.checkpoint import RANDOM, Normalization
 from ccrop.compat.checkpoint import install_safe_checkpoints
 from ccrop.compat.workers import stop_workers
+from ccrop.hooks.divergence import DivergenceHook
 from ccrop.hooks.finetuning import FinetuningHook
 from ccrop.hooks.start import StartHook
 from ccrop.optim import AutocastOptimWrapper, has_bf16
@@ -154,6 +155,7 @@ def build_runner(
     runner = BriefRunner.from_cfg(config)
     runner.register_hook(StartHook(start.weights, normalization))
     runner.register_hook(FinetuningHook(notes))
+    runner.register_hook(DivergenceHook())
     return runner
 
 

@@ -160,6 +160,18 @@ def test_later_collapsed_epochs_keep_the_healthy_checkpoint(runner, tmp_path):
     assert (tmp_path / "last_healthy.pth").read_text() == "epoch 4"
 
 
+def test_a_collapse_after_a_recovery_keeps_the_newer_healthy_checkpoint(runner, tmp_path):
+    hook = HealthHook()
+    run_epoch(hook, runner, [collapsed()])
+    run_epoch(hook, runner, [healthy()])
+    (tmp_path / "epoch_6.pth").write_text("epoch 6")
+    run_epoch(hook, runner, [collapsed()])
+    assert (tmp_path / "last_healthy.pth").read_text() == "epoch 6"
+    (tmp_path / "epoch_7.pth").write_text("a collapsed one")
+    run_epoch(HealthHook(), runner, [collapsed()])  # of a process that saw no healthy epoch
+    assert (tmp_path / "last_healthy.pth").read_text() == "epoch 6"
+
+
 def test_collapse_before_the_first_checkpoint_says_so(runner, warnings, tmp_path):
     (tmp_path / "epoch_4.pth").unlink()
     run_epoch(HealthHook(), runner, [collapsed()])

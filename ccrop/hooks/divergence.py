@@ -1,0 +1,43 @@
+"""A run whose weights are no numbers any more must not go on, and must not be resumed from."""
+
+from typing import Any
+
+import torch
+from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
+from mmengine.runner import Runner
+
+from ccrop.hooks.checkpoint import latest_checkpoint
+
+
+class DivergedError(RuntimeError):
+    """Weights of the model are NaN or infinite."""
+
+
+class DivergenceHook(Hook):
+    """Ends a run before a checkpoint with weights that are NaN or infinite is written.
+
+    Looks at the weights whenever a checkpoint is due, so an iteration costs nothing.
+    """
+
+    priority = "VERY_HIGH"
+
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
+        """Look at weights and buffers.
+
+        Raises:
+            DivergedError: names the first weight, and the newest checkpoint to go on from.
+        """
+        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        state = {name: value for name, value in model.state_dict().items() if value.is_floating_point()}
+        if not state:
+            return
+        finite = torch.stack([value.isfinite().all() for value in state.values()]).tolist()
+        if all(finite):
+            return
+        latest = latest_checkpoint(runner.work_dir)
+        advice = f"resume {latest} with a lower learning rate" if latest else "start again with a lower learning rate"
+        raise DivergedError(
+            f"DIVERGED by iteration {runner.iter + 1}: {finite.count(False)} of {len(finite)} weights are NaN or "
+            f"infinite, the first is {list(state)[finite.index(False)]}; no checkpoint was written: {advice}"
+        )
