@@ -1,5 +1,6 @@
 """From a config file to a runner: data root or demo set, device, precision, work_dir, checkpoint to resume from."""
 
+import copy
 import difflib
 import inspect
 import os
@@ -31,10 +32,12 @@ from ccrop.datasets import ImageDataset, MissingData
 from ccrop.datasets.demo import make_demo_set
 from ccrop.hooks.checkpoint import checkpoint_to_resume, latest_checkpoint
 from ccrop.hooks.divergence import DivergenceHook
+from ccrop.hooks.settings import SettingsHook
 from ccrop.hooks.start import StartHook
 from ccrop.models import Siamese, ViewPreprocessor
 from ccrop.models.preprocessor import IMAGENET_MEAN, IMAGENET_STD
 from ccrop.optim import AutocastOptimWrapper
+from ccrop.settings import check_resumed, pretraining_settings
 from ccrop.views import ReferenceAugmentation
 from ccrop.work_dir import locked, set_aside
 
@@ -125,6 +128,26 @@ class PretrainRunner(BriefRunner):
         wrapped = super().wrap_model(model_wrapper_cfg, model)
         self.cfg.sync_bn = sync_bn
         return wrapped
+
+    def resume(self, filename: str, *args: Any, **kwargs: Any) -> None:
+        """Go on from a checkpoint; where the run is to be longer or shorter, its schedule of rates is fitted to that.
+
+        MMEngine would restore the old schedule, and train what was added at the rate of its end.
+        """
+        if not self.cfg.get("refit_schedule"):
+            super().resume(filename, *args, **kwargs)
+            return
+        super().resume(filename, *args, **kwargs | dict(resume_param_scheduler=False))
+        for group in self.optim_wrapper.param_groups:
+            group["lr"] = group["initial_lr"]
+        self.param_schedulers = self.build_param_scheduler(copy.deepcopy(self.cfg.param_scheduler))
+        epoch_length = len(self.train_dataloader)
+        for step in range(1, self.iter + 1):
+            for scheduler in self.param_schedulers:
+                if not scheduler.by_epoch or step % epoch_length == 0:
+                    scheduler.step()
+        rates = ", ".join(f"{rate:.4g}" for rate in dict.fromkeys(self.optim_wrapper.get_lr()["lr"]))
+        self.logger.info(f"The schedule is fitted to {self.max_epochs} epochs; learning rate {rates}")
 
     def train(self) -> nn.Module:
         model = super().train()
@@ -354,6 +377,7 @@ def build_runner(
     seed: int | None = None,
     launcher: str = "none",
     init: str | None = None,
+    allow_changes: bool = False,
 ) -> PretrainRunner:
     """A runner that is ready to train.
 
@@ -367,6 +391,7 @@ def build_runner(
         launcher: ``'none'``, ``'pytorch'``, ``'slurm'`` or ``'mpi'``, whose processes have joined
             (:func:`pretrain`).
         init: see :func:`ccrop.checkpoint.starting_weights`; a run that is resumed has its weights.
+        allow_changes: a run may be resumed with other settings than its checkpoint's.
 
     Raises:
         FileNotFoundError: there is no such checkpoint to resume or to start from.
@@ -387,12 +412,16 @@ def build_runner(
         set_precision(config, amp)
     _set_augmentation(config)
     _set_schedule(config)
+    settings = pretraining_settings(config)
     checkpoint = checkpoint_to_resume(config.work_dir, resume)
     if checkpoint is None:
         weights = starting_weights(config, init)  # before an earlier run, perhaps theirs, is moved
         normalization = weights and weights.normalization
     else:
-        weights, normalization = None, recorded(load_checkpoint(checkpoint))
+        content = load_checkpoint(checkpoint)
+        weights, normalization = None, recorded(content)
+        before = content.get("settings", settings)
+        config.refit_schedule = check_resumed(checkpoint, before, settings, allow_changes)
         config.load_from, config.resume = checkpoint, True
     if resume is None:
         _move_earlier_run(Path(config.work_dir))
@@ -402,6 +431,7 @@ def build_runner(
     runner = PretrainRunner.from_cfg(config)
     runner.register_hook(StartHook(weights, expected))
     runner.register_hook(DivergenceHook())
+    runner.register_hook(SettingsHook(settings))
     return runner
 
 

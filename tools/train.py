@@ -26,6 +26,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--work-dir", help="default: work_dirs/ and the config's name")
     parser.add_argument("--init", metavar="SOURCE", help=INIT_HELP)
     parser.add_argument("--resume", nargs="?", const="auto", metavar="FILE", help="go on: from FILE, or the newest")
+    parser.add_argument("--allow-changes", action="store_true", help="resume with other settings than before")
     parser.add_argument("--amp", nargs="?", const="bf16", choices=("bf16", "fp16"), help="mixed precision")
     parser.add_argument("--seed", type=int)
     parser.add_argument("--launcher", choices=("none", "pytorch", "slurm", "mpi"), default="none")
@@ -68,6 +69,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 amp=args.amp,
                 seed=args.seed,
                 init=args.init,
+                allow_changes=args.allow_changes,
             )
     except (OSError, ValueError, UntrustedCheckpoint, CollapseError, DivergedError, TooManyUnreadable) as error:
         print(f"{parser.prog}: {error}", file=sys.stderr)

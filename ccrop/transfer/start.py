@@ -1,6 +1,5 @@
 """What a fine-tuning starts from: weights for the backbone, or the checkpoint of an unfinished run."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -9,6 +8,7 @@ from mmengine.config import Config
 from ccrop.checkpoint import Normalization, Weights, starting_weights
 from ccrop.compat.checkpoint import load_checkpoint
 from ccrop.hooks.checkpoint import checkpoint_to_resume
+from ccrop.settings import differences, flat
 
 NOTES = "finetuning"  # in a checkpoint: how its detector is trained
 PIXELS = ("mean", "std", "bgr_to_rgb")  # what a preprocessor does to an image's levels
@@ -82,7 +82,7 @@ def settings_of(config: Config, trained_on: str) -> dict[str, str]:
         examples=trained_on,
         iterations=str(config.train_cfg.max_iters),
         batch_size=str(config.train_dataloader.batch_size),
-    ) | dict(_flat(sections))
+    ) | dict(flat(sections))
 
 
 def check_settings(start: Start, settings: dict[str, str]) -> None:
@@ -91,15 +91,7 @@ def check_settings(start: Start, settings: dict[str, str]) -> None:
     Raises:
         ValueError: some differ; the message lists them.
     """
-    names = [name for name in {**start.settings, **settings} if start.settings.get(name) != settings.get(name)]
+    names = differences(start.settings, settings)
     if names:
         listed = "; ".join(f"{name} {start.settings.get(name)}, not {settings.get(name)}" for name in names)
         raise ValueError(f"{start.checkpoint} was trained with {listed}: repeat its options, or leave out --resume")
-
-
-def _flat(node: Any, prefix: str = "") -> Iterator[tuple[str, str]]:
-    if isinstance(node, dict) or (isinstance(node, list) and any(isinstance(each, dict) for each in node)):
-        for name, value in node.items() if isinstance(node, dict) else enumerate(node):
-            yield from _flat(value, f"{prefix}.{name}" if prefix else str(name))
-    else:
-        yield prefix, f"{node.__module__}.{node.__qualname__}" if isinstance(node, type) else str(node)

@@ -1,0 +1,69 @@
+"""A resumed run has the settings of its checkpoint, or says which differ; a longer one has its own schedule."""
+
+from pathlib import Path
+
+import pytest
+import torch
+import train
+from jobs import ROOT
+
+from ccrop.compat.checkpoint import load_checkpoint
+from ccrop.settings import check_resumed, flat
+
+SMALL = [
+    "model.backbone.base_channels=8",
+    "model.backbone.stem_channels=8",
+    "model.channels=16",
+    "model.bottleneck=8",
+    "train_dataloader.batch_size=16",
+    "train_dataloader.num_workers=0",
+    "train_dataloader.dataset.subset=32",
+    "default_hooks.knn.interval=9",
+]
+
+
+def test_nested_settings_by_dotted_names():
+    settings = dict(model=dict(type=torch.nn.Linear, sizes=[1, 2]), steps=[dict(end=3), dict(end=4)], lr=0.1)
+    assert dict(flat(settings)) == {
+        "model.type": "torch.nn.modules.linear.Linear",
+        "model.sizes": "[1, 2]",
+        "steps.0.end": "3",
+        "steps.1.end": "4",
+        "lr": "0.1",
+    }
+
+
+def test_other_settings_are_listed_and_longer_runs_are_fitted():
+    before = {"seed": "0", "epochs": "2", "param_scheduler.0.end": "2", "optim_wrapper.optimizer.lr": "0.1"}
+    assert not check_resumed("a.pth", before, dict(before), changes_allowed=False)
+    assert check_resumed("a.pth", before, before | {"epochs": "4", "param_scheduler.0.end": "4"}, changes_allowed=False)
+    other = before | {"seed": "1", "optim_wrapper.optimizer.lr": "0.2"}
+    listed = r"a\.pth was trained with seed 0, not 1; optim_wrapper\.optimizer\.lr 0\.1, not 0\.2: repeat"
+    with pytest.raises(ValueError, match=listed):
+        check_resumed("a.pth", before, other, changes_allowed=False)
+    assert not check_resumed("a.pth", before, other, changes_allowed=True)
+
+
+def rate(checkpoint: Path) -> float:
+    """The learning rate after an epoch."""
+    return load_checkpoint(checkpoint)["optimizer"]["param_groups"][0]["lr"]
+
+
+def test_a_longer_run_goes_on_at_the_rate_of_its_own_schedule(
+    demo_root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    command = [str(ROOT / "configs/simsiam_rcrop_demo.py"), "--data-root", str(demo_root)]
+
+    def run(work_dir: str, epochs: int, *options: str, resume: bool = False) -> int:
+        flags = ["--work-dir", str(tmp_path / work_dir), *(["--resume"] if resume else [])]
+        return train.main([*command, *flags, "--cfg-options", *SMALL, f"train_cfg.max_epochs={epochs}", *options])
+
+    assert run("short", 2) == 0
+    assert run("short", 2, "train_dataloader.batch_size=8", resume=True) == 2
+    assert "epoch_2.pth was trained with batch_size 16, not 8: repeat its options" in capsys.readouterr().err
+    assert run("whole", 4) == 0
+    assert run("short", 4, resume=True) == 0
+    assert "The schedule is fitted to 4 epochs" in capsys.readouterr().out
+    for epoch in (3, 4):
+        assert rate(tmp_path / f"short/epoch_{epoch}.pth") == pytest.approx(rate(tmp_path / f"whole/epoch_{epoch}.pth"))
+    assert load_checkpoint(tmp_path / "short/epoch_4.pth")["settings"]["epochs"] == "4"
