@@ -17,7 +17,7 @@ def write(path, points):
 @pytest.fixture
 def root(tmp_path):
     for number in range(4):
-        write(tmp_path / "drive" / f"{number}.bin", np.full((3 + number, 4), number))
+        write(tmp_path / "drive" / f"{number}.bin", np.full((3 + number, 4), number + 1))
     return tmp_path
 
 
@@ -33,7 +33,7 @@ def test_sweeps_are_found_sorted_hidden_ones_not(root):
 
 def test_a_sample(root):
     sample = SweepFolder(root)[2]
-    np.testing.assert_array_equal(sample["points"], np.full((5, 4), 2, np.float32))
+    np.testing.assert_array_equal(sample["points"], np.full((5, 4), 3, np.float32))
     assert sample["index"] == 2
     assert "boxes" not in sample
 
