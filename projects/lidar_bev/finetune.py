@@ -20,7 +20,7 @@ from projects.lidar_bev.datasets import SweepDataset, UnreadableSweep
 from projects.lidar_bev.detection.clusters import use_pseudo_boxes
 from projects.lidar_bev.detection.detector import CenterPoint
 from projects.lidar_bev.detection.figures import center_figures, compared, has_kitti_labels, kitti_figures
-from projects.lidar_bev.detection.samples import use_labels
+from projects.lidar_bev.detection.samples import check_classes, use_labels
 from projects.lidar_bev.evaluation.center_ap import Detections
 
 ERRORS = {"translation": "m", "scale": "", "heading": "rad"}
@@ -94,10 +94,17 @@ def finetune(
 
     Returns:
         The figures of :mod:`projects.lidar_bev.detection.figures`, and the training's core-seconds.
+
+    Raises:
+        ValueError: no object to train or to test on is of a class that is asked for.
     """
     config = copy.deepcopy(config)
     weights = starting_weights(config, init)  # a wrong file stops here, before the data are read
     trained_on = use_labels(config, labels, seed, held_out)
+    if config.train_dataloader.dataset.get("labelled"):  # not where pseudo-boxes take the labels' place
+        check_classes(DATASETS.build(dict(config.train_dataloader.dataset, pipeline=[])))
+    if not held_out:
+        check_classes(DATASETS.build(config.test_dataset))
     runner = build_runner(config, weights, None, work_dir, seed, trained_on)
     cost = {CORE_SECONDS: train(runner)}
     model = runner.model

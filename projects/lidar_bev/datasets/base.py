@@ -26,7 +26,7 @@ class SweepDataset(LocatedDataset):
     Points with a value that is not finite are left out and counted in :attr:`not_finite`; a sweep that has no point
     left is unreadable.
 
-    Subclasses implement :meth:`load_data_list` and :meth:`read`.
+    Subclasses implement :meth:`load_data_list`, :meth:`read` and, where there are labels, :meth:`object_names`.
 
     Args:
         data_root, pipeline, subset: see :class:`ccrop.datasets.LocatedDataset`.
@@ -71,6 +71,14 @@ class SweepDataset(LocatedDataset):
 
         Raises:
             UnreadableSweep: names the file and what is wrong with it.
+        """
+        raise NotImplementedError
+
+    def object_names(self, index: int) -> list[str]:
+        """Classes of the labelled objects of a sweep, also of those not in ``classes``; its points are not read.
+
+        Raises:
+            ValueError: a label file is missing or damaged; names it.
         """
         raise NotImplementedError
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from ccrop.datasets import MissingData
 from projects.lidar_bev.datasets.base import SweepDataset, class_labels
 from projects.lidar_bev.datasets.nuscenes_tables import key_frames
-from projects.lidar_bev.datasets.reading import read_sweep
+from projects.lidar_bev.datasets.reading import read_sweep, read_text
 
 LAYOUT = """\
     {root}/v1.0-trainval/*.json                (or v1.0-mini: sample, sample_data, calibrated_sensor, ego_pose, ...)
@@ -86,7 +86,7 @@ class NuScenesSweeps(SweepDataset):
         if isinstance(scenes, str | Path):
             if not Path(scenes).is_file():
                 raise MissingData(f"{scenes} is no file; expected the name of a scene on each of its lines")
-            scenes = Path(scenes).read_text().split()
+            scenes = read_text(Path(scenes)).split()
         frames = key_frames(tables, scenes, self.num_sweeps, self.labelled)
         for frame in frames:
             frame["path"] = frame["sweeps"][0]["path"]
@@ -94,6 +94,9 @@ class NuScenesSweeps(SweepDataset):
 
     def scenes(self) -> list[str]:
         return [self.get_data_info(index)["scene"] for index in range(len(self))]
+
+    def object_names(self, index: int) -> list[str]:
+        return [_CLASS_OF.get(category, category) for category in self.get_data_info(index)["categories"]]
 
     def read(self, info: dict[str, Any]) -> dict[str, Any]:
         sample = dict(points=np.concatenate([self._read_sweep(sweep) for sweep in info["sweeps"]]))

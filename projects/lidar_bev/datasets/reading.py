@@ -68,6 +68,18 @@ def read_sweep(path: str | os.PathLike, columns: Sequence[str] = XYZI) -> NDArra
     return points
 
 
+def read_text(path: Path) -> str:
+    """The text of a file in UTF-8, without the byte order mark that some editors put first.
+
+    Raises:
+        ValueError: it is in another encoding; names the file.
+    """
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path}: no text in UTF-8 ({error.reason} at byte {error.start}): save it so") from error
+
+
 def finite(points: NDArray[np.float32]) -> NDArray[np.float32]:
     """The points ``(N, C)`` all of whose values are finite."""
     usable = np.isfinite(points).all(axis=1)

@@ -122,6 +122,18 @@ def test_boxes_stand_in_the_key_frame(root, world):
     assert heading == pytest.approx(1.0 - 0.6 - math.pi / 2)
 
 
+def test_names_of_objects_are_those_of_the_classes(root):
+    dataset = NuScenesSweeps(root, "v1.0-mini", labelled=True)
+    assert [dataset.object_names(index) for index in range(2)] == [[], ["car", "animal"]]
+
+
+def test_a_byte_order_mark_hides_nothing(root):
+    for file in (root / "v1.0-mini").iterdir():
+        file.write_bytes(b"\xef\xbb\xbf" + file.read_bytes())
+    (root / "split.txt").write_bytes(b"\xef\xbb\xbfscene-0001\n")
+    assert len(NuScenesSweeps(root, "v1.0-mini", scenes=root / "split.txt")) == 2
+
+
 def test_points_on_the_own_roof_are_left_out(root):
     file = root / "sweeps" / "0.pcd.bin"
     points = np.fromfile(file, np.float32).reshape(-1, 5)
