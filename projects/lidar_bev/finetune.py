@@ -8,7 +8,6 @@ from typing import Any
 
 import torch
 from mmengine.config import Config
-from mmengine.logging import MMLogger
 from mmengine.registry import DATASETS
 
 from ccrop.checkpoint import RANDOM, starting_weights
@@ -16,7 +15,7 @@ from ccrop.datasets import MissingData
 from ccrop.datasets.generated import RECIPE
 from ccrop.runner import dicts_of, read_config
 from ccrop.transfer import CORE_SECONDS, Transfer, build_runner, train
-from projects.lidar_bev.datasets import SweepDataset, UnreadableSweep
+from projects.lidar_bev.datasets import SweepDataset
 from projects.lidar_bev.detection.clusters import use_pseudo_boxes
 from projects.lidar_bev.detection.detector import CenterPoint
 from projects.lidar_bev.detection.figures import center_figures, compared, has_kitti_labels, kitti_figures
@@ -131,17 +130,8 @@ def detected(model: CenterPoint, dataset: SweepDataset) -> Iterator[tuple[int, d
     """Index, sample and detections of every sweep that can be read; the log counts the others."""
     model.eval()
     device = next(model.parameters()).device
-    unreadable = 0
-    for index in range(len(dataset)):
-        try:
-            sample = dataset.known(index)
-        except UnreadableSweep as error:
-            unreadable += 1
-            MMLogger.get_current_instance().warning(f"left out: {error}")
-            continue
+    for index, sample in dataset.readable():
         yield index, sample, model([torch.from_numpy(sample["points"]).to(device)], mode="predict")[0]
-    if unreadable:
-        MMLogger.get_current_instance().warning(f"{unreadable} of {len(dataset)} sweeps were not tested on")
 
 
 def line(figures: dict[str, float], data: str) -> str:

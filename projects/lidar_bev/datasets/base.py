@@ -1,11 +1,12 @@
 """Sweeps on disk, and what is known of each: the base of all LiDAR data sets."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from mmengine.logging import MMLogger
 
 from ccrop.datasets import LocatedDataset, MissingData
 from projects.lidar_bev.boxes import num_points_in_boxes
@@ -65,6 +66,20 @@ class SweepDataset(LocatedDataset):
         if self.boxes is not None:
             sample["clusters"] = self.boxes[index]
         return sample
+
+    def readable(self) -> Iterator[tuple[int, dict[str, Any]]]:
+        """Index and :meth:`known` of every sweep that can be read; the log names the others and counts them."""
+        logger, left_out = MMLogger.get_current_instance(), 0
+        for index in range(len(self)):
+            try:
+                sample = self.known(index)
+            except UnreadableSweep as error:
+                left_out += 1
+                logger.warning(f"left out: {error}")
+            else:
+                yield index, sample
+        if left_out:
+            logger.warning(f"{self.data_root}: {left_out} of {len(self)} sweeps were left out")
 
     def read(self, info: dict[str, Any]) -> dict[str, Any]:
         """``points`` and, of labelled sweeps, ``boxes`` and ``labels`` of an entry of the list.

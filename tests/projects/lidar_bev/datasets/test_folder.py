@@ -2,6 +2,7 @@ import pickle
 
 import numpy as np
 import pytest
+from torch.utils.data import DataLoader
 
 from ccrop.datasets import MissingData, UnreadableFile
 from projects.lidar_bev.datasets import SweepFolder
@@ -79,8 +80,42 @@ def test_unreadable_and_empty_sweeps_are_counted_and_the_next_one_takes_their_pl
     assert dataset.unreadable.tolist() == [False, True, True, False]
     write(root / "drive" / "0.bin", np.zeros(3))
     write(root / "drive" / "3.bin", np.zeros(3))
-    with pytest.raises(UnreadableFile, match="none of its sweeps is readable"):
+    message = rf"^{root}: none of its 4 sweeps is readable; the first: {root}/drive/0\.bin: its 12 bytes are no whole"
+    with pytest.raises(UnreadableFile, match=message):
         SweepFolder(root)[0]
+
+
+def test_five_columns_are_said_in_one_line_also_by_a_worker(tmp_path):
+    rng = np.random.default_rng(0)
+    for number in range(3):
+        write(tmp_path / f"{number}.bin", np.column_stack([rng.normal(size=(40, 3)), rng.random((40, 2))]))
+    loader = DataLoader(SweepFolder(tmp_path), num_workers=1, collate_fn=list)
+    with pytest.raises(UnreadableFile) as caught:
+        next(iter(loader))
+    message = str(caught.value)
+    assert "\n" not in message
+    assert message.startswith(f"{tmp_path}: none of its 3 sweeps is readable; the first: {tmp_path}/0.bin: ")
+    assert message.endswith("other columns than x, y, z, intensity; name them in columns")
+
+
+def test_one_bad_sweep_of_any_kind_ends_nothing(tmp_path, warned):
+    rows = np.arange(1, 41).reshape(10, 4)
+    for number in range(4):
+        write(tmp_path / f"{number}.bin", rows)
+    (tmp_path / "4.ply").write_bytes(
+        b"ply\nformat ascii 1.0\nelement vertex 1000000000000\nproperty float x\nend_header\n"
+    )
+    (tmp_path / "5.pcd").write_bytes(b"FIELDS x\nSIZE 3\nTYPE Q\nPOINTS 1\nDATA binary\n12345678")
+    (tmp_path / "6.bin").symlink_to(tmp_path / "nowhere")
+    np.savez(tmp_path / "7", rows)
+    (tmp_path / "7.npz").rename(tmp_path / "7.npy")
+    np.save(tmp_path / "8.npy", np.array([None, {}]), allow_pickle=True)
+    dataset = SweepFolder(tmp_path)
+    assert [sample["index"] for sample in dataset] == [0, 1, 2, 3, 0, 0, 0, 0, 0]
+    assert dataset.unreadable.tolist() == [False] * 4 + [True] * 5
+    assert [index for index, _ in dataset.readable()] == [0, 1, 2, 3]
+    assert len(warned) == 6
+    assert warned[-1] == f"{tmp_path}: 5 of 9 sweeps were left out"
 
 
 def test_pipeline_and_subset(root):
