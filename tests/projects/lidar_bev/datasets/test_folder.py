@@ -2,7 +2,6 @@ import pickle
 
 import numpy as np
 import pytest
-from torch.utils.data import DataLoader
 
 from ccrop.datasets import MissingData, UnreadableFile
 from projects.lidar_bev.datasets import SweepFolder
@@ -30,6 +29,65 @@ def test_sweeps_are_found_sorted_hidden_ones_not(root):
     dataset = SweepFolder(root)
     names = [dataset.get_data_info(i)["path"] for i in range(len(dataset))]
     assert names == ["a/b/1.bin"] + [f"drive/{i}.bin" for i in range(4)]
+
+
+def paths(dataset):
+    return [dataset.get_data_info(i)["path"] for i in range(len(dataset))]
+
+
+def test_circular_links_end_and_linked_folders_count_once(root):
+    own = [f"drive/{i}.bin" for i in range(4)]
+    (root / "drive" / "again").symlink_to(root / "drive")
+    (root / "drive" / "top").symlink_to(root)
+    assert paths(SweepFolder(root)) == own
+    (root / "loop").mkdir()
+    (root / "loop" / "a").symlink_to(root / "loop")
+    (root / "loop" / "b").symlink_to(root / "loop" / "a")
+    write(root / "loop" / "1.bin", np.ones((3, 4)))
+    assert paths(SweepFolder(root)) == [*own, "loop/1.bin"]
+    elsewhere = root.parent / f"{root.name} linked"
+    elsewhere.mkdir()
+    for name in ("first", "second"):
+        (elsewhere / name).symlink_to(root / "loop")
+    assert paths(SweepFolder(elsewhere)) == ["first/1.bin"]
+
+
+@pytest.fixture
+def leftovers(tmp_path):
+    """What other tools leave beside KITTI's sweeps: reduced copies and crops of objects."""
+    for folder, number in (("training/velodyne", 4000), ("training/velodyne_reduced", 1000), ("gt_database", 9)):
+        for frame in range(3):
+            write(tmp_path / folder / f"{frame:06d}.bin", np.ones((number, 4)))
+    return tmp_path
+
+
+def test_small_files_among_sweeps_are_said_and_a_pattern_leaves_them_out(leftovers, warned):
+    assert len(SweepFolder(leftovers)) == 9
+    assert warned == [
+        f"{leftovers}: 6 of 9 files looked at are small for sweeps, such as gt_database/000000.bin with 144 bytes "
+        "beside training/velodyne/000000.bin with 64000: if they are crops or copies, choose the others by the data "
+        "set's pattern"
+    ]
+    assert paths(SweepFolder(leftovers, pattern="velodyne/*.bin")) == [
+        f"training/velodyne/{i:06d}.bin" for i in range(3)
+    ]
+    assert paths(SweepFolder(leftovers, pattern="00000[12].bin"))[:2] == [
+        "gt_database/000001.bin",
+        "gt_database/000002.bin",
+    ]
+    assert len(warned) == 2
+    with pytest.raises(MissingData, match=r"none of 9 sweeps, such as gt_database/000000\.bin, matches 'velodyn/\*'"):
+        SweepFolder(leftovers, pattern="velodyn/*")
+
+
+def test_sweeps_of_like_size_and_other_kinds_are_no_reason_for_a_warning(tmp_path, warned):
+    for frame in range(30):
+        write(tmp_path / f"{frame}.bin", np.ones((1000 + 20 * frame, 4)))
+    write(tmp_path / "short.bin", np.ones((1, 4)))
+    (tmp_path / "lost.bin").symlink_to(tmp_path / "nowhere")
+    np.save(tmp_path / "double.npy", np.ones((9000, 4)))
+    assert len(SweepFolder(tmp_path)) == 33
+    assert not warned
 
 
 def test_a_sample(root):
@@ -85,13 +143,12 @@ def test_unreadable_and_empty_sweeps_are_counted_and_the_next_one_takes_their_pl
         SweepFolder(root)[0]
 
 
-def test_five_columns_are_said_in_one_line_also_by_a_worker(tmp_path):
+def test_five_columns_are_said_in_one_line(tmp_path):
     rng = np.random.default_rng(0)
     for number in range(3):
         write(tmp_path / f"{number}.bin", np.column_stack([rng.normal(size=(40, 3)), rng.random((40, 2))]))
-    loader = DataLoader(SweepFolder(tmp_path), num_workers=1, collate_fn=list)
     with pytest.raises(UnreadableFile) as caught:
-        next(iter(loader))
+        SweepFolder(tmp_path)[1]
     message = str(caught.value)
     assert "\n" not in message
     assert message.startswith(f"{tmp_path}: none of its 3 sweeps is readable; the first: {tmp_path}/0.bin: ")
