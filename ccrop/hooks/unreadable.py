@@ -8,7 +8,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 
-class TooManyUnreadable(RuntimeError):
+class TooManyUnreadable(ValueError):
     """More of the images are unreadable than the run tolerates; lists them."""
 
 
