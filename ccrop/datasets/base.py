@@ -70,7 +70,7 @@ class LocatedDataset(BaseDataset):
 
         Raises:
             IndexError: the index is not in 0 to ``len(self) - 1``.
-            UnreadableFile: not one file of the data set is readable.
+            UnreadableFile: not one file of the data set is readable; says why for the first one.
         """
         seed, epoch, index = (0, 0, key) if isinstance(key, int) else key
         if not 0 <= index < len(self):
@@ -86,7 +86,17 @@ class LocatedDataset(BaseDataset):
                 self.unreadable[candidate] = True
                 continue
             return self.pipeline(sample | dict(index=candidate, rng=rng))
-        raise UnreadableFile(self.data_root, f"none of its {self.unit}s is readable")
+        raise UnreadableFile(
+            self.data_root, f"none of its {len(self)} {self.unit}s is readable; the first: {self.why_unreadable(0)}"
+        )
+
+    def why_unreadable(self, index: int) -> str:
+        """The path of a file that is marked, and what is wrong with it."""
+        try:
+            self.known(index)
+        except UnreadableFile as error:
+            return str(error)
+        return f"{self.path(self.get_data_info(index))}: unreadable when it was first tried"
 
     def known(self, index: int) -> dict[str, Any]:
         """A file's content and what is known of it, before the pipeline, without index and generator.

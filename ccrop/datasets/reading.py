@@ -20,12 +20,17 @@ ARRAY_SUFFIX = ".npy"
 class UnreadableFile(ValueError):
     """A file of a data set that cannot be read.
 
+    What a DataLoader's worker raises, PyTorch builds anew from the text of its traceback alone; the last line of that
+    is the message.
+
     Attributes:
         path: the file.
         reason: what is wrong with it, and what to do.
     """
 
-    def __init__(self, path: str | os.PathLike, reason: str) -> None:
+    def __init__(self, path: str | os.PathLike, reason: str | None = None) -> None:
+        if reason is None:
+            _, path, reason = str(path).rstrip().rpartition("\n")[2].split(": ", 2)
         super().__init__(path, reason)
         self.path = path
         self.reason = reason

@@ -7,10 +7,8 @@ from mmengine.dist import all_reduce
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
-from ccrop.datasets import LocatedDataset, UnreadableFile
 
-
-class TooManyUnreadable(RuntimeError):
+class TooManyUnreadable(ValueError):
     """More of the images are unreadable than the run tolerates; lists them."""
 
 
@@ -50,18 +48,10 @@ class UnreadableImagesHook(Hook):
         dataset.unreadable.copy_(marks)
         for index in sorted(set(marks.nonzero()[:, 0].tolist()) - self._reported):
             self._reported.add(index)
-            runner.logger.warning(f"skipped {self._reason(dataset, index)}")
+            runner.logger.warning(f"skipped {dataset.why_unreadable(index)}")
         if len(self._reported) > self.limit * len(dataset):
             files = "\n".join(str(dataset.path(dataset.get_data_info(index))) for index in sorted(self._reported))
             raise TooManyUnreadable(
                 f"{len(self._reported)} of {len(dataset)} {dataset.unit}s are unreadable, more than {self.limit:.0%}: "
                 f"repair or remove them, or raise the UnreadableImagesHook's limit.\n{files}"
             )
-
-    @staticmethod
-    def _reason(dataset: LocatedDataset, index: int) -> str:
-        try:
-            dataset.known(index)
-        except UnreadableFile as error:
-            return str(error)
-        return f"{dataset.path(dataset.get_data_info(index))}: unreadable when it was first tried"

@@ -7,7 +7,6 @@ from typing import Any
 
 import torch
 from mmengine.config import Config
-from mmengine.logging import MMLogger
 from mmengine.registry import DATASETS
 
 from ccrop.checkpoint import RANDOM
@@ -16,11 +15,11 @@ from ccrop.datasets.generated import RECIPE
 from ccrop.hooks.validation import ValidationHook
 from ccrop.runner import dicts_of, read_config
 from ccrop.transfer import CORE_SECONDS, Transfer, build_runner, start_of, train, write_figures
-from projects.lidar_bev.datasets import SweepDataset, UnreadableSweep
+from projects.lidar_bev.datasets import SweepDataset
 from projects.lidar_bev.detection.clusters import use_pseudo_boxes
 from projects.lidar_bev.detection.detector import CenterPoint
 from projects.lidar_bev.detection.figures import center_figures, compared, has_kitti_labels, kitti_figures
-from projects.lidar_bev.detection.samples import use_labels
+from projects.lidar_bev.detection.samples import check_classes, use_labels
 from projects.lidar_bev.evaluation.center_ap import Detections
 
 ERRORS = {"translation": "m", "scale": "", "heading": "rad"}
@@ -102,14 +101,19 @@ def finetune(
         The figures of :mod:`projects.lidar_bev.detection.figures`, and the training's core-seconds.
 
     Raises:
-        ValueError: the checkpoint was trained with other settings; the message lists them.
+        ValueError: the checkpoint was trained with other settings; the message lists them. Or no object to train or to
+            test on is of a class that is asked for.
     """
     config = copy.deepcopy(config)
     start = start_of(config, init, work_dir, resume)  # a wrong file stops here, before the data are read
     trained_on = use_labels(config, labels, seed, held_out)
+    if config.train_dataloader.dataset.get("labelled"):  # not where pseudo-boxes take the labels' place
+        check_classes(DATASETS.build(dict(config.train_dataloader.dataset, pipeline=[])))
+    tested = DATASETS.build(config.test_dataset)
+    if not held_out:
+        check_classes(tested)
     runner = build_runner(config, start, None, work_dir, seed, trained_on)
     model = getattr(runner.model, "module", runner.model)
-    tested = DATASETS.build(config.test_dataset)
     if val_interval is not None:
         name = data_name(config.test_dataset.data_root)
         runner.register_hook(ValidationHook(val_interval, lambda: line(measured(model, tested), name)))
@@ -137,17 +141,8 @@ def detected(model: CenterPoint, dataset: SweepDataset) -> Iterator[tuple[int, d
     """Index, sample and detections of every sweep that can be read; the log counts the others."""
     model.eval()
     device = next(model.parameters()).device
-    unreadable = 0
-    for index in range(len(dataset)):
-        try:
-            sample = dataset.known(index)
-        except UnreadableSweep as error:
-            unreadable += 1
-            MMLogger.get_current_instance().warning(f"left out: {error}")
-            continue
+    for index, sample in dataset.readable():
         yield index, sample, model([torch.from_numpy(sample["points"]).to(device)], mode="predict")[0]
-    if unreadable:
-        MMLogger.get_current_instance().warning(f"{unreadable} of {len(dataset)} sweeps were not tested on")
 
 
 def line(figures: dict[str, float], data: str) -> str:

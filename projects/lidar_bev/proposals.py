@@ -79,12 +79,13 @@ def evaluate(
     """
     localizer = TASK_UTILS.build(dict(config.default_hooks.localization.localizer) | (options or {}))
     dataset = labelled_sweeps(config, split, classes, number)
-    known = [dataset.known(index) for index in range(len(dataset))]
-    objects = [[each[name] for each in known] for name in ("boxes", "labels", "num_points")]
+    read = dict(dataset.readable())
+    objects = [[each[name] for each in read.values()] for name in ("boxes", "labels", "num_points")]
     area = (*localizer.grid.low[:2], *localizer.grid.high[:2])
     found = {}
     for name, (boxes, counts) in heatmaps(model, dataset, localizer, shares, workers):
-        found[name] = proposal_recall(centers_of(boxes, counts, area), *objects, area)
+        centers = centers_of(boxes, counts, area)
+        found[name] = proposal_recall([centers[index] for index in read], *objects, area)
     return dataset, found
 
 

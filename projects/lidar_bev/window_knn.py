@@ -31,8 +31,7 @@ def labelled_windows(model: Siamese, dataset: SweepDataset, localizer: BevCluste
     grid, device = localizer.grid, next(model.parameters()).device
     area = (*grid.low[:2], *grid.high[:2])
     features, labels = [], []
-    for index in range(len(dataset)):
-        known = dataset.known(index)
+    for _, known in dataset.readable():
         inside = ((known["boxes"][:, :2] > area[:2]) & (known["boxes"][:, :2] < area[2:])).all(axis=1)
         counted = inside & (known["num_points"] >= MIN_POINTS) & (known["labels"] >= 0)
         sweeps = [torch.from_numpy(known["points"]).to(device)]

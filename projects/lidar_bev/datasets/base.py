@@ -1,11 +1,12 @@
 """Sweeps on disk, and what is known of each: the base of all LiDAR data sets."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from mmengine.logging import MMLogger
 
 from ccrop.datasets import LocatedDataset, MissingData
 from projects.lidar_bev.boxes import num_points_in_boxes
@@ -26,7 +27,7 @@ class SweepDataset(LocatedDataset):
     Points with a value that is not finite are left out and counted in :attr:`not_finite`; a sweep that has no point
     left is unreadable.
 
-    Subclasses implement :meth:`load_data_list` and :meth:`read`.
+    Subclasses implement :meth:`load_data_list`, :meth:`read` and, where there are labels, :meth:`object_names`.
 
     Args:
         data_root, pipeline, subset: see :class:`ccrop.datasets.LocatedDataset`.
@@ -66,11 +67,33 @@ class SweepDataset(LocatedDataset):
             sample["clusters"] = self.boxes[index]
         return sample
 
+    def readable(self) -> Iterator[tuple[int, dict[str, Any]]]:
+        """Index and :meth:`known` of every sweep that can be read; the log names the others and counts them."""
+        logger, left_out = MMLogger.get_current_instance(), 0
+        for index in range(len(self)):
+            try:
+                sample = self.known(index)
+            except UnreadableSweep as error:
+                left_out += 1
+                logger.warning(f"left out: {error}")
+            else:
+                yield index, sample
+        if left_out:
+            logger.warning(f"{self.data_root}: {left_out} of {len(self)} sweeps were left out")
+
     def read(self, info: dict[str, Any]) -> dict[str, Any]:
         """``points`` and, of labelled sweeps, ``boxes`` and ``labels`` of an entry of the list.
 
         Raises:
             UnreadableSweep: names the file and what is wrong with it.
+        """
+        raise NotImplementedError
+
+    def object_names(self, index: int) -> list[str]:
+        """Classes of the labelled objects of a sweep, also of those not in ``classes``; its points are not read.
+
+        Raises:
+            ValueError: a label file is missing or damaged; names it.
         """
         raise NotImplementedError
 

@@ -2,13 +2,19 @@
 
 import os
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
+from mmengine.logging import MMLogger
+
 from ccrop.datasets import MissingData
+from ccrop.datasets.base import spread
 from projects.lidar_bev.datasets.base import SweepDataset
 from projects.lidar_bev.datasets.reading import SWEEP_SUFFIXES, XYZ, XYZI, read_sweep
 
+LOOKED_AT = 200  # files whose sizes are compared
+SMALL = 1 / 3  # of the largest file of its kind; sweeps of one sensor differ less
+FEW = 0.05  # share of small files that is no reason for a warning
 LAYOUT = "    {root}/**/*.bin, *.npy, *.pcd, *.ply         (nested folders too)"
 
 
@@ -19,13 +25,21 @@ class SweepFolder(SweepDataset):
         data_root: see ``LAYOUT``.
         columns: names of the values of a point in the files, see :func:`.read_sweep`; x, y and z among them.
         use: those of them that a sample has, x, y and z first. Default: all, in the order of ``columns``.
+        pattern: only files whose path ends so, as :meth:`pathlib.PurePath.match` has it: ``velodyne/*.bin`` leaves out
+            the reduced copies and the crops of objects that other tools put beside KITTI's sweeps.
     """
 
     layout = LAYOUT
 
     def __init__(
-        self, data_root: str | Path, columns: Sequence[str] = XYZI, use: Sequence[str] | None = None, **kwargs: Any
+        self,
+        data_root: str | Path,
+        columns: Sequence[str] = XYZI,
+        use: Sequence[str] | None = None,
+        pattern: str | None = None,
+        **kwargs: Any,
     ) -> None:
+        self.pattern = pattern
         self.columns = tuple(columns)
         self.use = tuple(columns if use is None else use)
         if len(set(self.columns)) < len(self.columns):
@@ -38,7 +52,13 @@ class SweepFolder(SweepDataset):
         root = Path(self.data_root)
         if not root.is_dir():
             raise MissingData(f"{root} is no folder; expected layout:\n{self.layout.format(root=root)}")
-        return [dict(path=path) for path in list_sweeps(root)]
+        paths = list_sweeps(root)
+        if self.pattern is not None:
+            found, paths = paths, [path for path in paths if PurePath(path).match(self.pattern)]
+            if found and not paths:
+                raise MissingData(f"{root}: none of {len(found)} sweeps, such as {found[0]}, matches {self.pattern!r}")
+        _warn_of_small(root, paths)
+        return [dict(path=path) for path in paths]
 
     def read(self, info: dict[str, Any]) -> dict[str, Any]:
         points = read_sweep(Path(self.data_root, info["path"]), self.columns)
@@ -48,10 +68,38 @@ class SweepFolder(SweepDataset):
 
 
 def list_sweeps(root: str | Path) -> list[str]:
-    """Sorted paths, relative to ``root``, of all sweeps below it, hidden ones not."""
+    """Sorted paths, relative to ``root``, of all sweeps below it, hidden ones not.
+
+    Links are followed, but a folder that is reached more than once counts once.
+    """
     found: list[str] = []
+    seen: set[str] = set()
     for parent, folders, names in os.walk(root, followlinks=True):
-        folders[:] = [name for name in folders if name[0] != "."]
+        place = os.path.realpath(parent)
+        if place in seen:
+            folders.clear()
+            continue
+        seen.add(place)
+        folders[:] = sorted(name for name in folders if name[0] != ".")
         chosen = [name for name in names if name.lower().endswith(SWEEP_SUFFIXES) and name[0] != "."]
         found += [os.path.relpath(os.path.join(parent, name), root) for name in chosen]
     return sorted(found)
+
+
+def _warn_of_small(root: Path, paths: Sequence[str]) -> None:
+    """Warn where many files are much smaller than the largest of their kind: crops or copies, most likely."""
+    looked_at = [paths[index] for index in spread(len(paths), LOOKED_AT)]
+    sizes = {path: os.path.getsize(root / path) for path in looked_at if os.path.isfile(root / path)}
+    largest: dict[str, str] = {}
+    for path in sizes:
+        kind = PurePath(path).suffix.lower()
+        largest[kind] = max(largest.get(kind, path), path, key=sizes.__getitem__)
+    beside = {path: largest[PurePath(path).suffix.lower()] for path in sizes}
+    small = [path for path in sizes if sizes[path] < SMALL * sizes[beside[path]]]
+    if len(small) > FEW * len(looked_at):
+        first, other = small[0], beside[small[0]]
+        MMLogger.get_current_instance().warning(
+            f"{root}: {len(small)} of {len(looked_at)} files looked at are small for sweeps, such as {first} with "
+            f"{sizes[first]} bytes beside {other} with {sizes[other]}: if they are crops or copies, choose the others "
+            "by the data set's pattern"
+        )

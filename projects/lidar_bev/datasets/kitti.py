@@ -9,8 +9,8 @@ from PIL import Image
 
 from ccrop.datasets import MissingData
 from projects.lidar_bev.datasets.base import SweepDataset, class_labels
-from projects.lidar_bev.datasets.kitti_format import IMAGE_SIZE, in_image, read_calibration, read_objects
-from projects.lidar_bev.datasets.reading import UnreadableSweep, read_sweep
+from projects.lidar_bev.datasets.kitti_format import IMAGE_SIZE, in_image, read_calibration, read_names, read_objects
+from projects.lidar_bev.datasets.reading import UnreadableSweep, read_sweep, read_text
 
 LAYOUT = """\
     {root}/training/velodyne/000000.bin        (or velodyne_reduced)
@@ -75,13 +75,16 @@ class KittiSweeps(SweepDataset):
         file = Path(self.data_root, "ImageSets", f"{self.split}.txt")
         if not file.is_file():
             raise MissingData(f"{file} is no file; expected layout:\n{LAYOUT.format(root=self.data_root)}")
-        return file.read_text().split()
+        return read_text(file).split()
 
     def scenes(self) -> list[str]:
         """The drive of each frame, where the development kit's mapping is there; else each frame is its own."""
         drives = read_drives(Path(self.data_root, "mapping")) if self.folder == "training" else {}
         infos = [self.get_data_info(index) for index in range(len(self))]
         return [drives.get(info["name"], info["path"]) for info in infos]
+
+    def object_names(self, index: int) -> list[str]:
+        return read_names(Path(self.data_root, self.folder, self.labels, f"{self.get_data_info(index)['name']}.txt"))
 
     def read(self, info: dict[str, Any]) -> dict[str, Any]:
         base = Path(self.data_root, self.folder)
@@ -121,8 +124,8 @@ def read_drives(mapping: Path) -> dict[str, str]:
     order, lines = mapping / "train_rand.txt", mapping / "train_mapping.txt"
     if not (order.is_file() and lines.is_file()):
         return {}
-    drives = [line.split()[1] for line in lines.read_text().splitlines() if len(line.split()) > 1]
-    numbers = [int(number) for number in order.read_text().replace(",", " ").split()]
+    drives = [line.split()[1] for line in read_text(lines).splitlines() if len(line.split()) > 1]
+    numbers = [int(number) for number in read_text(order).replace(",", " ").split()]
     if any(not 1 <= number <= len(drives) for number in numbers):
         raise ValueError(f"{order} names lines that {lines} lacks: copy both from one development kit")
     return {f"{frame:06d}": drives[number - 1] for frame, number in enumerate(numbers)}

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from projects.lidar_bev.boxes import corners, wrapped
+from projects.lidar_bev.datasets.reading import read_text
 
 IMAGE_SIZE = (1242, 375)  # width and height of most KITTI images
 NUM_FIELDS = 15  # of a label's line; results have a score too
@@ -129,7 +130,7 @@ def read_calibration(path: str | Path) -> Calibration:
     path = Path(path)
     if not path.is_file():
         raise ValueError(f"{path}: labels need the frame's calibration, and there is no such file: add it")
-    lines = [line.split(":", 1) for line in path.read_text().splitlines() if ":" in line]
+    lines = [line.split(":", 1) for line in read_text(path).splitlines() if ":" in line]
     values = {name.strip(): numbers.split() for name, numbers in lines}
     matrices = []
     for name, shape in (("P2", (3, 4)), ("R0_rect", (3, 3)), ("Tr_velo_to_cam", (3, 4))):
@@ -149,11 +150,28 @@ def read_objects(path: str | Path, calibration: Calibration) -> Objects:
     Raises:
         ValueError: the file is missing or a line is none of KITTI's; names the file and the line.
     """
-    path = Path(path)
+    names, table = _read_table(Path(path))
+    return Objects(
+        names=names,
+        boxes=boxes_to_lidar(table[:, 7:14], calibration),
+        image_boxes=table[:, 3:7],
+        truncated=table[:, 0],
+        occluded=table[:, 1].astype(np.int64),
+        scores=table[:, 14],
+    )
+
+
+def read_names(path: str | Path) -> list[str]:
+    """The classes of a label file's objects; raises as :func:`read_objects` does."""
+    return _read_table(Path(path))[0]
+
+
+def _read_table(path: Path) -> tuple[list[str], NDArray[np.float64]]:
+    """Classes, and ``(M, 15)`` of the numbers of each line, the score last."""
     if not path.is_file():
         raise ValueError(f"{path}: there is no such label file: add it, or read the set with labelled=False")
     names, rows = [], []
-    for number, line in enumerate(path.read_text().splitlines(), 1):
+    for number, line in enumerate(read_text(path).splitlines(), 1):
         fields = line.split()
         if not fields or fields[0] == "DontCare":
             continue
@@ -168,15 +186,7 @@ def read_objects(path: str | Path, calibration: Calibration) -> Objects:
             )
         names.append(fields[0])
         rows.append([*values, 1.0][:NUM_FIELDS])
-    table = np.array(rows, dtype=np.float64).reshape(-1, NUM_FIELDS)
-    return Objects(
-        names=names,
-        boxes=boxes_to_lidar(table[:, 7:14], calibration),
-        image_boxes=table[:, 3:7],
-        truncated=table[:, 0],
-        occluded=table[:, 1].astype(np.int64),
-        scores=table[:, 14],
-    )
+    return names, np.array(rows, dtype=np.float64).reshape(-1, NUM_FIELDS)
 
 
 def write_calibration(path: str | Path, calibration: Calibration) -> None:

@@ -8,14 +8,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ccrop.datasets import MissingData
+from ccrop.datasets.base import spread
 from projects.lidar_bev.datasets.base import SweepDataset, class_labels
 from projects.lidar_bev.datasets.nuscenes_tables import key_frames
-from projects.lidar_bev.datasets.reading import read_sweep
+from projects.lidar_bev.datasets.reading import read_sweep, read_text
 
 LAYOUT = """\
     {root}/v1.0-trainval/*.json                (or v1.0-mini: sample, sample_data, calibrated_sensor, ego_pose, ...)
     {root}/samples/LIDAR_TOP/*.pcd.bin         (key frames)
     {root}/sweeps/LIDAR_TOP/*.pcd.bin          (the sweeps between them)"""
+CHECKED = 20  # sweeps before key frames that are looked for
 COLUMNS = ("x", "y", "z", "intensity", "ring")
 # nuScenes' ten detection classes, and the categories of its annotations that belong to each
 CATEGORIES = {
@@ -86,14 +88,28 @@ class NuScenesSweeps(SweepDataset):
         if isinstance(scenes, str | Path):
             if not Path(scenes).is_file():
                 raise MissingData(f"{scenes} is no file; expected the name of a scene on each of its lines")
-            scenes = Path(scenes).read_text().split()
+            scenes = read_text(Path(scenes)).split()
         frames = key_frames(tables, scenes, self.num_sweeps, self.labelled)
+        self._check_earlier_sweeps(frames)
         for frame in frames:
             frame["path"] = frame["sweeps"][0]["path"]
         return frames
 
+    def _check_earlier_sweeps(self, frames: Sequence[dict[str, Any]]) -> None:
+        """Whether the sweeps between the key frames are there, which come in archives of their own."""
+        earlier = sorted({sweep["path"] for frame in frames for sweep in frame["sweeps"][1:]})
+        some = [Path(self.data_root, earlier[index]) for index in spread(len(earlier), CHECKED)]
+        if some and not any(path.exists() for path in some):
+            raise MissingData(
+                f"{some[0]} does not exist, nor does any of {len(some)} sweeps before key frames that were looked for: "
+                "unpack the archives of the sweeps, or set num_sweeps=1 to read the key frames alone"
+            )
+
     def scenes(self) -> list[str]:
         return [self.get_data_info(index)["scene"] for index in range(len(self))]
+
+    def object_names(self, index: int) -> list[str]:
+        return [_CLASS_OF.get(category, category) for category in self.get_data_info(index)["categories"]]
 
     def read(self, info: dict[str, Any]) -> dict[str, Any]:
         sample = dict(points=np.concatenate([self._read_sweep(sweep) for sweep in info["sweeps"]]))

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ccrop.datasets import MissingData
 from projects.lidar_bev.boxes import wrapped
+from projects.lidar_bev.datasets.reading import read_text
 
 CHANNEL = "LIDAR_TOP"
 MICROSECONDS = 1e-6
@@ -141,7 +142,7 @@ def _rows(tables: Path, name: str) -> list[dict[str, Any]]:
     if not file.is_file():
         raise MissingData(f"{file} is no file: nuScenes' table {name!r} is needed; unpack the metadata archive again")
     try:
-        return json.loads(file.read_text())
+        return json.loads(read_text(file))
     except ValueError as error:
         raise ValueError(f"{file}: damaged ({error}): unpack the metadata archive again") from error
 

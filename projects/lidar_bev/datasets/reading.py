@@ -1,18 +1,24 @@
 """Reading a sweep file of any common kind as an array of points."""
 
+import math
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 
 import numpy as np
+from mmengine.logging import MMLogger
 from numpy.typing import NDArray
 
 from ccrop.datasets.reading import UnreadableFile
+from projects.lidar_bev.datasets.fields import Malformed, read_pcd, read_ply
 
 SWEEP_SUFFIXES = (".bin", ".npy", ".pcd", ".ply")
 XYZ = ("x", "y", "z")
 XYZI = ("x", "y", "z", "intensity")
 NEGATIVE = 0.05  # share of negative intensities above which the columns are not what they are said to be
+FAR = 1000.0  # metres; where half of the points are farther off, the origin is not the sensor
+COARSE = 0.01  # metres between neighbouring numbers of a type above which a sweep's shape is lost
 
 
 class UnreadableSweep(UnreadableFile):
@@ -22,11 +28,16 @@ class UnreadableSweep(UnreadableFile):
 def read_sweep(path: str | os.PathLike, columns: Sequence[str] = XYZI) -> NDArray[np.float32]:
     """The points of a sweep.
 
+    Returns at exactly (0, 0, 0) are left out: drivers write them where nothing came back. Coordinates of a map
+    (UTM) are moved by their rounded median before they become float32, and the log says so.
+
     Args:
-        path: ``.bin`` (float32 values, point after point, as KITTI and nuScenes have them), ``.npy`` (an array with a
-            row a point), ``.pcd`` or ``.ply`` (fields by name; needs Open3D).
-        columns: names of the values of a point. Those of .bin and .npy files in their order, all of them; of the
-            fields of .pcd and .ply files these are taken.
+        path: ``.bin`` (float32 values, point after point, as KITTI and nuScenes have them), ``.npy`` (an array whose
+            last or first axis is that of the columns, or a structured one), ``.pcd`` or ``.ply`` (compressed .pcd
+            needs Open3D).
+        columns: names of the values of a point, x, y and z among them. Those of .bin and .npy files in their order,
+            all of them; of the fields of .pcd and .ply files and structured arrays these are taken, whether they are
+            written in capitals or not.
 
     Returns:
         ``(N, len(columns))``, N > 0; points may be NaN, see :func:`finite`.
@@ -40,12 +51,33 @@ def read_sweep(path: str | os.PathLike, columns: Sequence[str] = XYZI) -> NDArra
     if suffix not in readers:
         raise UnreadableSweep(path, f"files of kind {suffix!r} are not read: convert it to one of {SWEEP_SUFFIXES}")
     try:
-        points = readers[suffix](path, columns)
+        if path.exists() and not path.is_file():
+            raise Malformed("it is no regular file")  # reading a pipe would wait for ever
+        points = _relative(_returns(readers[suffix](path, columns), columns), columns, path.parent)
+    except (MemoryError, ImportError):
+        raise
+    except Malformed as error:
+        raise UnreadableSweep(path, str(error)) from error
     except OSError as error:
         raise UnreadableSweep(path, error.strerror or str(error)) from error
+    except Exception as error:  # whatever a damaged file leads to
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise UnreadableSweep(path, f"damaged or of an unsupported kind ({reason})") from error
     if not len(points):
         raise UnreadableSweep(path, "it holds no point: remove it from the data set")
     return points
+
+
+def read_text(path: Path) -> str:
+    """The text of a file in UTF-8, without the byte order mark that some editors put first.
+
+    Raises:
+        ValueError: it is in another encoding; names the file.
+    """
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path}: no text in UTF-8 ({error.reason} at byte {error.start}): save it so") from error
 
 
 def finite(points: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -54,58 +86,112 @@ def finite(points: NDArray[np.float32]) -> NDArray[np.float32]:
     return points if usable.all() else points[usable]
 
 
+def _coordinates(points: NDArray, columns: Sequence[str]) -> NDArray:
+    return points[:, [list(columns).index(name) for name in XYZ]]
+
+
+def _returns(points: NDArray, columns: Sequence[str]) -> NDArray:
+    """The points that are not at the origin."""
+    usable = (_coordinates(points, columns) != 0).any(axis=1)
+    return points if usable.all() else points[usable]
+
+
+def _relative(points: NDArray, columns: Sequence[str], folder: Path) -> NDArray[np.float32]:
+    """The points as float32, those of a map moved to around their median."""
+    places = _coordinates(points, columns)
+    places = places[np.isfinite(places).all(axis=1)]
+    if not len(places) or abs(places).max() <= FAR:
+        return points.astype(np.float32, copy=False)
+    middle = np.median(places, axis=0)
+    farthest = abs(middle).max()
+    if farthest <= FAR:  # a few strays
+        return points.astype(np.float32, copy=False)
+    step = np.spacing(farthest.astype(points.dtype)) if points.dtype.kind == "f" else 0.0
+    if step > COARSE:
+        raise Malformed(
+            f"its coordinates lie around {farthest:.0f} m, where {points.dtype} tells only {step:.2g} m apart: save "
+            "them as float64, or relative to the sensor"
+        )
+    _say_moved(folder)
+    moved = points.astype(np.float64)
+    for name, offset in zip(XYZ, middle.round(), strict=True):
+        moved[:, list(columns).index(name)] -= offset
+    return moved.astype(np.float32)
+
+
+@cache
+def _say_moved(folder: Path) -> None:
+    MMLogger.get_current_instance().warning(
+        f"{folder}: the coordinates are those of a map, not of the sensor: each sweep is moved by its median point"
+    )
+
+
 def _read_bin(path: Path, columns: Sequence[str]) -> NDArray[np.float32]:
     size = path.stat().st_size
     if size % (4 * len(columns)):
-        raise UnreadableSweep(
-            path,
+        raise Malformed(
             f"its {size} bytes are no whole number of points with {len(columns)} float32 values "
-            f"({', '.join(columns)}): the file is cut off, or its points have other columns; name them in columns",
+            f"({', '.join(columns)}): the file is cut off, or its points have other columns; name them in columns"
         )
     points = np.fromfile(path, dtype=np.float32).reshape(-1, len(columns))
     if "intensity" in columns and len(points):  # the size of a file of five columns may suit four by chance
         negative = (points[:, list(columns).index("intensity")] < 0).mean()
         if negative > NEGATIVE:
-            raise UnreadableSweep(
-                path,
+            raise Malformed(
                 f"{negative:.0%} of its intensities are negative, as no sensor's are: its points have other "
-                f"columns than {', '.join(columns)}; name them in columns",
+                f"columns than {', '.join(columns)}; name them in columns"
             )
     return points
 
 
-def _read_npy(path: Path, columns: Sequence[str]) -> NDArray[np.float32]:
-    try:
-        points = np.load(path, allow_pickle=False)
-    except (ValueError, EOFError) as error:
-        raise UnreadableSweep(path, f"no array of numbers ({error})") from error
-    if points.ndim != 2 or points.shape[1] != len(columns):
-        raise UnreadableSweep(
-            path,
-            f"its array has shape {points.shape}, expected (points, {len(columns)}) for the columns "
-            f"{', '.join(columns)}: name the columns that it has in columns",
+def _read_npy(path: Path, columns: Sequence[str]) -> NDArray:
+    values = _load_npy(path)
+    if values.dtype.names:
+        return _stacked({name: values[name].ravel() for name in values.dtype.names}, columns)
+    if values.dtype.kind not in "fiu":
+        raise Malformed(f"its values are of type {values.dtype}, expected numbers")
+    width = len(columns)
+    if values.ndim < 2 or width not in (values.shape[-1], values.shape[0]):
+        raise Malformed(
+            f"its array has shape {values.shape}, expected (points, {width}), ({width}, points) or "
+            f"(rows, points, {width}) for the columns {', '.join(columns)}: name the columns that it has in columns"
         )
-    if points.dtype.kind not in "fiu":
-        raise UnreadableSweep(path, f"its values are of type {points.dtype}, expected numbers")
-    return points.astype(np.float32, copy=False)
+    points = values if values.shape[-1] == width else np.moveaxis(values, 0, -1)
+    return points.reshape(-1, width)
 
 
-def _read_fields(path: Path, columns: Sequence[str]) -> NDArray[np.float32]:
-    if not path.is_file():
-        raise UnreadableSweep(path, "there is no such file")
+def _load_npy(path: Path) -> NDArray:
+    """The array of a file that is as long as its header says."""
+    headers = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+    with path.open("rb") as file:
+        try:
+            shape, _, dtype = headers[np.lib.format.read_magic(file)](file)
+        except (ValueError, KeyError) as error:
+            raise Malformed(f"no array of numbers ({error})") from error
+        declared, present = math.prod(shape) * dtype.itemsize, path.stat().st_size - file.tell()
+    if declared > present:
+        raise Malformed(
+            f"its header declares an array of shape {shape}, {declared} bytes, and {present} follow: it is cut off or "
+            "damaged"
+        )
     try:
-        import open3d
-    except ImportError as error:
-        raise ImportError(f"{path}: reading {path.suffix} files needs Open3D: pip install open3d") from error
-    with open3d.utility.VerbosityContextManager(open3d.utility.VerbosityLevel.Error):
-        cloud = open3d.t.io.read_point_cloud(str(path))
-    fields = {name: value.numpy() for name, value in cloud.point.items()}
-    if "positions" not in fields:
-        raise UnreadableSweep(path, "it is damaged, or holds no point with fields x, y and z")
-    fields |= dict(zip(XYZ, fields.pop("positions").T[..., None], strict=True))
-    missing = [name for name in columns if name not in fields]
+        return np.load(path, allow_pickle=False)
+    except ValueError as error:
+        raise Malformed(f"no array of numbers ({error})") from error
+
+
+def _read_fields(path: Path, columns: Sequence[str]) -> NDArray:
+    return _stacked(read_ply(path) if path.suffix.lower() == ".ply" else read_pcd(path), columns)
+
+
+def _stacked(fields: Mapping[str, NDArray], columns: Sequence[str]) -> NDArray:
+    """``(N, len(columns))`` of the fields that are called so, in the floating-point type of the coordinates."""
+    known = {name.lower(): values for name, values in fields.items()} | dict(fields)
+    chosen = [known.get(name, known.get(name.lower())) for name in columns]
+    missing = [name for name, values in zip(columns, chosen, strict=True) if values is None]
     if missing:
-        raise UnreadableSweep(
-            path, f"it has no field {', '.join(missing)}, only {', '.join(fields)}: name some of these in columns"
+        raise Malformed(
+            f"it has no field {', '.join(missing)}, only {', '.join(fields)}: name some of these in columns"
         )
-    return np.concatenate([fields[name].astype(np.float32) for name in columns], axis=1)
+    kind = np.result_type(np.float32, *(values for name, values in zip(columns, chosen, strict=True) if name in XYZ))
+    return np.stack([values.astype(kind) for values in chosen], axis=1)

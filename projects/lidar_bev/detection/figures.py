@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from mmengine.logging import MMLogger
 from numpy.typing import NDArray
 
 from projects.lidar_bev.boxes import num_points_in_boxes, points_in_boxes
@@ -21,7 +22,7 @@ from projects.lidar_bev.evaluation.center_ap import (
     within_points,
     within_range,
 )
-from projects.lidar_bev.evaluation.kitti_ap import DIFFICULTIES, MIN_IOU, kitti_ap
+from projects.lidar_bev.evaluation.kitti_ap import DIFFICULTIES, MIN_IOU, NUM_RECALLS, kitti_ap, num_counted
 from projects.lidar_bev.grid import Grid
 
 RANGES = (0.0, 15.0, 30.0, np.inf)  # metres from the sensor
@@ -96,6 +97,8 @@ def center_figures(sweeps: Sequence[Compared], classes: Sequence[str]) -> dict[s
 def kitti_figures(dataset: KittiSweeps, indices: Sequence[int], found: Sequence[Detections]) -> dict[str, float]:
     """KITTI's AP_R40 in [0, 1]: ``AP_R40_3d_Car_moderate`` ..., of those of KITTI's classes that were asked for.
 
+    The log warns of each class with so few objects that even perfect detections stay below 1.
+
     Args:
         dataset: labelled, with KITTI's own labels.
         indices: of the sweeps.
@@ -112,13 +115,29 @@ def kitti_figures(dataset: KittiSweeps, indices: Sequence[int], found: Sequence[
         names = [dataset.classes[label] for label in each.labels]
         result = Objects(names, each.boxes.astype(np.float64), image_boxes, truncated, unknown, each.scores)
         results.append(result.only(truncated < 1))  # nothing is labelled where the camera does not see
+    measured = [name for name in dataset.classes if name in MIN_IOU]
+    _warn_of_few(labels, measured)
     return {
         f"AP_R40_{view}_{name}_{difficulty}": kitti_ap(labels, results, name, difficulty, view) / 100
         for view in ("bev", "3d")
-        for name in dataset.classes
-        if name in MIN_IOU
+        for name in measured
         for difficulty in DIFFICULTIES
     }
+
+
+def _warn_of_few(labels: Sequence[Objects], names: Sequence[str]) -> None:
+    for name in names:
+        numbers = {difficulty: num_counted(labels, name, difficulty) for difficulty in DIFFICULTIES}
+        few = [
+            f"{number} {difficulty} (at most {(number - 1) / NUM_RECALLS:.1%})"
+            for difficulty, number in numbers.items()
+            if 0 < number <= NUM_RECALLS
+        ]
+        if few:
+            MMLogger.get_current_instance().warning(
+                f"KITTI's AP_R40 of {name} is low for want of objects, even of perfect detections: {', '.join(few)}; "
+                f"it needs more than {NUM_RECALLS}, so compare it on this set alone"
+            )
 
 
 def has_kitti_labels(dataset: SweepDataset) -> bool:

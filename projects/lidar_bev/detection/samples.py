@@ -1,14 +1,17 @@
 """What a detector takes of a labelled sweep, and which of them a run may train on."""
 
+from collections import Counter
 from typing import Any
 
 import numpy as np
 import torch
 from mmengine.config import Config
+from mmengine.logging import MMLogger
 from mmengine.registry import DATASETS
 
 from ccrop.transfer import drawn_share
-from projects.lidar_bev.datasets import OTHER
+from projects.lidar_bev.datasets import OTHER, SweepDataset
+from projects.lidar_bev.datasets.base import ANY
 from projects.lidar_bev.views import MotionRange
 
 
@@ -61,3 +64,24 @@ def use_labels(config: Config, share: float, seed: int, held_out: float = 0.0) -
     settings.indices = chosen
     of_scenes = f" ({len({scenes[index] for index in chosen})} of {len(set(scenes))} scenes)"
     return f"{len(chosen)} of {len(scenes)} labelled sweeps" + of_scenes
+
+
+def check_classes(dataset: SweepDataset) -> None:
+    """Whether labelled sweeps show what a detector is to find; the log warns of each class of which there is none.
+
+    Raises:
+        ValueError: no object is of a class that is asked for; gives the names that the labels have.
+    """
+    names = Counter(name for index in range(len(dataset)) for name in dataset.object_names(index))
+    where = f"{dataset.data_root}, {len(dataset)} labelled sweeps"
+    if not names:
+        raise ValueError(f"{where}: they have no object: name other sweeps, or check the label files")
+    absent = [name for name in dataset.classes if name not in names and name != ANY]
+    if not absent:
+        return
+    known = ", ".join(f"{name} ({number})" for name, number in names.most_common(20))
+    if len(absent) == len(dataset.classes):
+        raise ValueError(
+            f"{where}: no object is of a class in {', '.join(absent)}; the labels name {known}: set classes"
+        )
+    MMLogger.get_current_instance().warning(f"{where}: none of {', '.join(absent)}; the labels name {known}")

@@ -102,32 +102,53 @@ def ap_r40(frames: Sequence[Frame], min_iou: float) -> float:
 def recall_thresholds(scores: NDArray, num_objects: int) -> NDArray:
     """Scores at which the recall comes closest to 0, 1/40, ..., 1, as far as it gets: ``(41,)`` or fewer, falling.
 
+    The wanted recall grows by 1/40 step after step, as the benchmark's does: a product would round otherwise, and
+    choose other scores where two are equally close.
+
     Args:
         scores: of true positives, in any order.
     """
     ordered = np.sort(scores)[::-1]
     thresholds: list[float] = []
+    wanted = 0.0
     for i, score in enumerate(ordered):
-        wanted = len(thresholds) / NUM_RECALLS
         is_last = i == len(ordered) - 1
         if not is_last and (i + 2) / num_objects - wanted < wanted - (i + 1) / num_objects:
             continue
         thresholds.append(score)
+        wanted += 1 / NUM_RECALLS
     return np.array(thresholds[: NUM_RECALLS + 1])
 
 
-def _frame(labels: Objects, results: Objects, name: str, difficulty: Difficulty, overlap: Callable) -> Frame:
-    names = np.array(labels.names, dtype=object)
-    wanted = (names == name) | (names == NEIGHBOURS.get(name))
+def num_counted(labels: Sequence[Objects], name: str, difficulty: str) -> int:
+    """How many objects of a class count at a difficulty.
+
+    AP_R40 samples 41 recalls, each at the score of another true positive: of n <= 40 objects that are all found, the
+    last 41 - n recalls have no score, and the AP ends at (n - 1) / 40.
+    """
+    return sum(int((_named(each, name) & ~_hard(each, DIFFICULTIES[difficulty])).sum()) for each in labels)
+
+
+def _named(labels: Objects, name: str | None) -> NDArray[np.bool_]:
+    return np.array(labels.names, dtype=object) == name
+
+
+def _hard(labels: Objects, difficulty: Difficulty) -> NDArray[np.bool_]:
+    """Which objects ``(M,)`` are beyond a difficulty."""
     height = labels.image_boxes[:, 3] - labels.image_boxes[:, 1]
     hard = (height <= difficulty.min_height) | (labels.occluded > difficulty.max_occlusion)
-    hard |= labels.truncated > difficulty.max_truncation
-    chosen = np.array(results.names, dtype=object) == name
+    return hard | (labels.truncated > difficulty.max_truncation)
+
+
+def _frame(labels: Objects, results: Objects, name: str, difficulty: Difficulty, overlap: Callable) -> Frame:
+    own = _named(labels, name)
+    wanted = own | _named(labels, NEIGHBOURS.get(name))
+    chosen = _named(results, name)
     low = results.image_boxes[:, 3] - results.image_boxes[:, 1] < difficulty.min_height
     return Frame(
         ious=overlap(labels.boxes[wanted], results.boxes[chosen]),
         scores=results.scores[chosen],
-        ignored_objects=(hard | (names != name))[wanted],
+        ignored_objects=(_hard(labels, difficulty) | ~own)[wanted],
         ignored_detections=low[chosen],
     )
 

@@ -43,8 +43,7 @@ class AnnotatedSweepsHook(Hook):
             )
         boxes = torch.zeros(len(dataset), self.max_boxes, 5)
         counts = torch.zeros(len(dataset), dtype=torch.long)
-        for index in range(len(dataset)):
-            sample = labelled.known(index)
+        for index, sample in labelled.readable():
             most = np.argsort(-sample["num_points"], kind="stable")
             most = most[sample["num_points"][most] >= self.min_points]
             own = bounds(sample["boxes"][most], self.grid)[: self.max_boxes]

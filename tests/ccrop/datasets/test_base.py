@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch._utils import ExceptionWrapper
 from torch.utils.data import DataLoader
 
 from ccrop.datasets import BoxStore, ImageFolder, MissingData, UnreadableFile, UnreadableImage
@@ -140,10 +141,39 @@ def test_nothing_readable_is_an_error(folder):
     for file in folder.iterdir():
         file.write_bytes(b"")
     dataset = ImageFolder(folder)
-    with pytest.raises(UnreadableFile, match="none of its images is readable") as caught:
+    message = rf"^{folder}: none of its 6 images is readable; the first: {folder}/0\.png: the file is empty$"
+    with pytest.raises(UnreadableFile, match=message):
         dataset[0]
-    assert str(folder) in str(caught.value)
     assert dataset.unreadable.all()
+    with pytest.raises(UnreadableFile, match=message):
+        dataset[0]  # all are marked by now
+
+
+def as_by_a_worker(function):
+    """Raise what a function raises as a DataLoader does if it happens in a worker, whose end would take seconds."""
+    try:
+        function()
+    except Exception:
+        ExceptionWrapper(where="in DataLoader worker process 0").reraise()
+
+
+def test_what_is_unreadable_crosses_a_worker_in_one_line(folder):
+    for file in folder.iterdir():
+        file.write_bytes(b"")
+    dataset = ImageFolder(folder, pipeline=[draw])
+    with pytest.raises(UnreadableFile) as caught:
+        as_by_a_worker(lambda: dataset[3])
+    assert str(caught.value) == (
+        f"{folder}: none of its 6 images is readable; the first: {folder}/0.png: the file is empty"
+    )
+    assert caught.value.path == str(folder)
+
+
+def test_why_a_file_is_unreadable(folder):
+    dataset = ImageFolder(folder)
+    assert dataset.why_unreadable(1) == f"{folder}/1.png: unreadable when it was first tried"
+    (folder / "1.png").unlink()
+    assert dataset.why_unreadable(1) == f"{folder}/1.png: No such file or directory"
 
 
 def test_subset_is_evenly_spaced(tmp_path):

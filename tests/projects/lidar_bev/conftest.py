@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 from jobs import Once
+from mmengine.logging import MMLogger
 
 from projects.lidar_bev.simulation import make_demo_sweeps
 
@@ -23,3 +24,11 @@ def simulated(once: Once) -> Path:
     """A simulated set of 80 training and 16 validation sweeps, made by two processes."""
     pytest.importorskip("open3d")
     return once("sweeps", lambda folder: make_demo_sweeps(folder, num_train=80, num_val=16, workers=2))
+
+
+@pytest.fixture
+def warned(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The warnings that the log takes."""
+    lines: list[str] = []
+    monkeypatch.setattr(MMLogger.get_current_instance(), "warning", lines.append)
+    return lines

@@ -15,6 +15,7 @@ from jobs import ROOT, call, environment, run, script, tool
 
 from ccrop import optim
 from ccrop.compat.checkpoint import load_checkpoint
+from ccrop.hooks.unreadable import TooManyUnreadable
 from ccrop.transfer import set_iterations
 from projects.lidar_bev.finetune import finetune, line, load_config
 from projects.lidar_bev.grid import Grid
@@ -153,6 +154,46 @@ def test_kittis_config_gives_kittis_ap(simulated: Path, tmp_path: Path):
     set_iterations(config, 2)
     figures = finetune(config, "random", tmp_path / "w", labels=0.5)
     assert {f"AP_R40_{view}_{name}_moderate" for view in ("bev", "3d") for name in config.classes} <= set(figures)
+
+
+@pytest.fixture
+def one_cut_off(simulated: Path, tmp_path: Path) -> Path:
+    """The simulated set with its first training sweep and its first val sweep cut off."""
+    root = tmp_path / "cut"
+    (root / "training/velodyne").mkdir(parents=True)
+    for name in ("label_2", "label_360", "calib"):
+        (root / "training" / name).symlink_to(simulated / "training" / name)
+    (root / "ImageSets").symlink_to(simulated / "ImageSets")
+    for file in (simulated / "training/velodyne").iterdir():
+        (root / "training/velodyne" / file.name).symlink_to(file)
+    for split in ("train", "val"):
+        name = (root / f"ImageSets/{split}.txt").read_text().split()[0]
+        (root / f"training/velodyne/{name}.bin").unlink()
+        (root / f"training/velodyne/{name}.bin").write_bytes(b"cut off")
+    return root
+
+
+@pytest.mark.parametrize("limit", [0.01, 0.5])
+def test_sweeps_that_cannot_be_read_are_left_out_up_to_a_limit(one_cut_off: Path, tmp_path: Path, limit: float):
+    options = {
+        "model.backbone.size": "small",
+        "model.backbone.grid": dict(type=Grid, low=(0, -12, -3), high=(24, 12, 1.8), cell=0.375),
+        "train_dataloader.num_workers": 0,
+        "train_dataloader.dataset.subset": 8,
+        "test_dataset.subset": 3,
+        "default_hooks.unreadable.limit": limit,
+    }
+    config = load_config(PROJECT / "configs/centerpoint_pillar_kitti.py", one_cut_off, options)
+    set_iterations(config, 2)
+    if limit < 1 / 8:
+        with pytest.raises(
+            TooManyUnreadable, match=r"^1 of 8 sweeps are unreadable, more than 1%: repair or remove them"
+        ):
+            finetune(config, "random", tmp_path / "w")
+    else:
+        figures = finetune(config, "random", tmp_path / "w")
+        assert "mAP" in figures
+        assert "1 of 3 sweeps were left out" in next((tmp_path / "w").rglob("*.log")).read_text()
 
 
 def test_the_last_line_has_units_and_only_what_was_measured():

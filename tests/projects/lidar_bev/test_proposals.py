@@ -8,9 +8,14 @@ import pytest
 import torch
 from mmengine.config import ConfigDict
 
+from ccrop.models import SimSiam
+from projects.lidar_bev.clusters import BevClusters
 from projects.lidar_bev.datasets import KittiSweeps, SweepFolder
+from projects.lidar_bev.datasets.kitti_format import Calibration, write_calibration
 from projects.lidar_bev.evaluation.proposals import Found
-from projects.lidar_bev.proposals import centers_of, labelled_sweeps, tables
+from projects.lidar_bev.grid import Grid
+from projects.lidar_bev.pretraining import PillarBackbone
+from projects.lidar_bev.proposals import centers_of, evaluate, labelled_sweeps, tables
 from projects.lidar_bev.window_knn import window_knn
 
 
@@ -54,6 +59,39 @@ def test_labels_all_around_where_there_are_some_and_in_the_camera_s_view_elsewhe
     assert (ahead.labels, ahead.in_view) == ("label_2", True)
     with pytest.raises(ValueError, match="has no labels"):
         labelled_sweeps(config(type=SweepFolder, data_root=str(simulated)), None, None, None)
+
+
+def test_a_sweep_that_cannot_be_read_is_left_out_of_the_recall(tmp_path: Path, warned: list[str]):
+    """Four frames with one car each, the second cut off; the localizer finds a car where it stands and nothing else."""
+    grid = dict(type=Grid, low=(-24, -24, -3), high=(24, 24, 1), cell=0.75)
+    for folder in ("velodyne", "label_2", "calib"):
+        (tmp_path / "training" / folder).mkdir(parents=True)
+    velo_to_cam = np.array([[0, -1, 0, 0], [0, 0, -1, 0], [1.0, 0, 0, 0]])
+    for frame in range(4):
+        ahead, left = 8 + 3 * frame, 4 - 2 * frame
+        rng = np.random.default_rng(frame)
+        road = np.column_stack([rng.uniform(-24, 24, (9000, 2)), rng.normal(-1.7, 0.02, 9000), np.zeros(9000)])
+        low, high = [ahead - 2, left - 1, -1.4, 0], [ahead + 2, left + 1, -0.2, 1]
+        points = np.concatenate([road, rng.uniform(low, high, (400, 4))]).astype(np.float32)
+        points.tofile(tmp_path / f"training/velodyne/{frame:06d}.bin")
+        write_calibration(
+            tmp_path / f"training/calib/{frame:06d}.txt", Calibration(np.eye(3, 4), np.eye(3), velo_to_cam)
+        )
+        (tmp_path / f"training/label_2/{frame:06d}.txt").write_text(
+            f"Car 0.00 0 0.00 300 100 400 200 1.5 2.0 4.0 {-left} 1.7 {ahead} -1.5708\n"
+        )
+    (tmp_path / "training/velodyne/000001.bin").write_bytes(b"cut off")
+    settings = ConfigDict(
+        train_dataloader=dict(dataset=dict(type=KittiSweeps, data_root=str(tmp_path), in_view=False, pipeline=[])),
+        default_hooks=dict(localization=dict(localizer=dict(type=BevClusters, grid=grid, max_boxes=8))),
+    )
+    model = SimSiam(
+        dict(type=PillarBackbone, grid=grid, size="small"), channels=32, bottleneck=8, data_preprocessor=None
+    )
+    _, found = evaluate(settings, model.eval(), [0.0], workers=0)
+    assert found["geometric"].found.shape[0] == 3
+    assert found["geometric"].recall()[1] == 1  # within 2 m
+    assert warned[-1] == f"{tmp_path}: 1 of 4 sweeps were left out"
 
 
 def test_neighbours_of_windows_by_hand():

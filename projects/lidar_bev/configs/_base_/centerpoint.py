@@ -7,7 +7,7 @@ from mmengine.runner import IterBasedTrainLoop
 from torch.optim import AdamW
 
 from ccrop.datasets import InfiniteSeededSampler
-from ccrop.hooks import ReproducibleHook, WholeCheckpointHook
+from ccrop.hooks import ReproducibleHook, UnreadableImagesHook, WholeCheckpointHook
 from projects.lidar_bev.datasets import KittiSweeps
 from projects.lidar_bev.detection import CenterPoint, LabelledSweep
 from projects.lidar_bev.grid import Grid
@@ -62,6 +62,7 @@ default_hooks = dict(
     param_scheduler=dict(type=ParamSchedulerHook),
     checkpoint=dict(type=WholeCheckpointHook, interval=0.05, by_epoch=False, keep=1),
     reproducible=dict(type=ReproducibleHook),
+    unreadable=dict(type=UnreadableImagesHook),
 )
 env_cfg = dict(cudnn_benchmark=False, dist_cfg=dict(backend="nccl"))
 log_processor = dict(by_epoch=False)

@@ -17,7 +17,7 @@ def write(path, points):
 @pytest.fixture
 def root(tmp_path):
     for number in range(4):
-        write(tmp_path / "drive" / f"{number}.bin", np.full((3 + number, 4), number))
+        write(tmp_path / "drive" / f"{number}.bin", np.full((3 + number, 4), number + 1))
     return tmp_path
 
 
@@ -31,9 +31,68 @@ def test_sweeps_are_found_sorted_hidden_ones_not(root):
     assert names == ["a/b/1.bin"] + [f"drive/{i}.bin" for i in range(4)]
 
 
+def paths(dataset):
+    return [dataset.get_data_info(i)["path"] for i in range(len(dataset))]
+
+
+def test_circular_links_end_and_linked_folders_count_once(root):
+    own = [f"drive/{i}.bin" for i in range(4)]
+    (root / "drive" / "again").symlink_to(root / "drive")
+    (root / "drive" / "top").symlink_to(root)
+    assert paths(SweepFolder(root)) == own
+    (root / "loop").mkdir()
+    (root / "loop" / "a").symlink_to(root / "loop")
+    (root / "loop" / "b").symlink_to(root / "loop" / "a")
+    write(root / "loop" / "1.bin", np.ones((3, 4)))
+    assert paths(SweepFolder(root)) == [*own, "loop/1.bin"]
+    elsewhere = root.parent / f"{root.name} linked"
+    elsewhere.mkdir()
+    for name in ("first", "second"):
+        (elsewhere / name).symlink_to(root / "loop")
+    assert paths(SweepFolder(elsewhere)) == ["first/1.bin"]
+
+
+@pytest.fixture
+def leftovers(tmp_path):
+    """What other tools leave beside KITTI's sweeps: reduced copies and crops of objects."""
+    for folder, number in (("training/velodyne", 4000), ("training/velodyne_reduced", 1000), ("gt_database", 9)):
+        for frame in range(3):
+            write(tmp_path / folder / f"{frame:06d}.bin", np.ones((number, 4)))
+    return tmp_path
+
+
+def test_small_files_among_sweeps_are_said_and_a_pattern_leaves_them_out(leftovers, warned):
+    assert len(SweepFolder(leftovers)) == 9
+    assert warned == [
+        f"{leftovers}: 6 of 9 files looked at are small for sweeps, such as gt_database/000000.bin with 144 bytes "
+        "beside training/velodyne/000000.bin with 64000: if they are crops or copies, choose the others by the data "
+        "set's pattern"
+    ]
+    assert paths(SweepFolder(leftovers, pattern="velodyne/*.bin")) == [
+        f"training/velodyne/{i:06d}.bin" for i in range(3)
+    ]
+    assert paths(SweepFolder(leftovers, pattern="00000[12].bin"))[:2] == [
+        "gt_database/000001.bin",
+        "gt_database/000002.bin",
+    ]
+    assert len(warned) == 2
+    with pytest.raises(MissingData, match=r"none of 9 sweeps, such as gt_database/000000\.bin, matches 'velodyn/\*'"):
+        SweepFolder(leftovers, pattern="velodyn/*")
+
+
+def test_sweeps_of_like_size_and_other_kinds_are_no_reason_for_a_warning(tmp_path, warned):
+    for frame in range(30):
+        write(tmp_path / f"{frame}.bin", np.ones((1000 + 20 * frame, 4)))
+    write(tmp_path / "short.bin", np.ones((1, 4)))
+    (tmp_path / "lost.bin").symlink_to(tmp_path / "nowhere")
+    np.save(tmp_path / "double.npy", np.ones((9000, 4)))
+    assert len(SweepFolder(tmp_path)) == 33
+    assert not warned
+
+
 def test_a_sample(root):
     sample = SweepFolder(root)[2]
-    np.testing.assert_array_equal(sample["points"], np.full((5, 4), 2, np.float32))
+    np.testing.assert_array_equal(sample["points"], np.full((5, 4), 3, np.float32))
     assert sample["index"] == 2
     assert "boxes" not in sample
 
@@ -79,8 +138,41 @@ def test_unreadable_and_empty_sweeps_are_counted_and_the_next_one_takes_their_pl
     assert dataset.unreadable.tolist() == [False, True, True, False]
     write(root / "drive" / "0.bin", np.zeros(3))
     write(root / "drive" / "3.bin", np.zeros(3))
-    with pytest.raises(UnreadableFile, match="none of its sweeps is readable"):
+    message = rf"^{root}: none of its 4 sweeps is readable; the first: {root}/drive/0\.bin: its 12 bytes are no whole"
+    with pytest.raises(UnreadableFile, match=message):
         SweepFolder(root)[0]
+
+
+def test_five_columns_are_said_in_one_line(tmp_path):
+    rng = np.random.default_rng(0)
+    for number in range(3):
+        write(tmp_path / f"{number}.bin", np.column_stack([rng.normal(size=(40, 3)), rng.random((40, 2))]))
+    with pytest.raises(UnreadableFile) as caught:
+        SweepFolder(tmp_path)[1]
+    message = str(caught.value)
+    assert "\n" not in message
+    assert message.startswith(f"{tmp_path}: none of its 3 sweeps is readable; the first: {tmp_path}/0.bin: ")
+    assert message.endswith("other columns than x, y, z, intensity; name them in columns")
+
+
+def test_one_bad_sweep_of_any_kind_ends_nothing(tmp_path, warned):
+    rows = np.arange(1, 41).reshape(10, 4)
+    for number in range(4):
+        write(tmp_path / f"{number}.bin", rows)
+    (tmp_path / "4.ply").write_bytes(
+        b"ply\nformat ascii 1.0\nelement vertex 1000000000000\nproperty float x\nend_header\n"
+    )
+    (tmp_path / "5.pcd").write_bytes(b"FIELDS x\nSIZE 3\nTYPE Q\nPOINTS 1\nDATA binary\n12345678")
+    (tmp_path / "6.bin").symlink_to(tmp_path / "nowhere")
+    np.savez(tmp_path / "7", rows)
+    (tmp_path / "7.npz").rename(tmp_path / "7.npy")
+    np.save(tmp_path / "8.npy", np.array([None, {}]), allow_pickle=True)
+    dataset = SweepFolder(tmp_path)
+    assert [sample["index"] for sample in dataset] == [0, 1, 2, 3, 0, 0, 0, 0, 0]
+    assert dataset.unreadable.tolist() == [False] * 4 + [True] * 5
+    assert [index for index, _ in dataset.readable()] == [0, 1, 2, 3]
+    assert len(warned) == 6
+    assert warned[-1] == f"{tmp_path}: 5 of 9 sweeps were left out"
 
 
 def test_pipeline_and_subset(root):

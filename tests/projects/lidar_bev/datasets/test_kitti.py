@@ -99,6 +99,19 @@ def test_a_split_that_is_missing_or_names_missing_frames(root):
         KittiSweeps(root, split="val")
 
 
+def test_a_byte_order_mark_hides_nothing(root):
+    labels = root / "training" / "label_2" / "000000.txt"
+    for file in (labels, root / "training" / "calib" / "000000.txt", root / "ImageSets" / "train.txt"):
+        file.write_bytes(b"\xef\xbb\xbf" + file.read_bytes())
+    dataset = KittiSweeps(root, split="train", labelled=True)
+    assert [dataset.get_data_info(i)["name"] for i in range(2)] == ["000002", "000000"]
+    assert dataset[1]["labels"].tolist() == dataset[0]["labels"].tolist() == [0, 1, OTHER]
+    assert dataset.object_names(1) == ["Car", "Pedestrian", "Van"]
+    labels.write_bytes(labels.read_bytes().decode("utf-8-sig").encode("utf-16"))
+    with pytest.raises(ValueError, match=rf"^{labels}: no text in UTF-8 \(invalid start byte at byte 0\): save it so"):
+        dataset[1]
+
+
 @pytest.mark.parametrize(("folder", "message"), [("label_2", "no such label file"), ("calib", "labels need the frame")])
 def test_a_missing_label_or_calibration_is_an_error_not_a_skip(root, folder, message):
     file = root / "training" / folder / "000001.txt"

@@ -107,6 +107,25 @@ def test_fewer_sweeps(root):
         NuScenesSweeps(root, "v1.0-mini", num_sweeps=0)
 
 
+def test_without_the_sweeps_between_key_frames(root):
+    for number in (0, 1):
+        (root / f"sweeps/{number}.pcd.bin").unlink()
+    message = (
+        rf"^{root}/sweeps/0\.pcd\.bin does not exist, nor does any of 2 sweeps .* set num_sweeps=1 to read the key"
+    )
+    with pytest.raises(MissingData, match=message):
+        NuScenesSweeps(root, "v1.0-mini")
+    assert len(NuScenesSweeps(root, "v1.0-mini", num_sweeps=1)[1]["points"]) == 200
+
+
+def test_one_lost_sweep_is_an_unreadable_frame(root):
+    (root / "sweeps/1.pcd.bin").unlink()
+    dataset = NuScenesSweeps(root, "v1.0-mini")
+    assert dataset[1]["index"] == 0
+    assert dataset.unreadable.tolist() == [False, True]
+    assert dataset.why_unreadable(1) == f"{root}/sweeps/1.pcd.bin: No such file or directory"
+
+
 def test_boxes_stand_in_the_key_frame(root, world):
     dataset = NuScenesSweeps(root, "v1.0-mini", labelled=True, num_sweeps=1)
     assert dataset[0]["boxes"].shape == (0, 7)
@@ -120,6 +139,18 @@ def test_boxes_stand_in_the_key_frame(root, world):
     left = -east * math.sin(0.6) + north * math.cos(0.6) - 0.1
     assert (x, y, z) == pytest.approx((left, -ahead, 0.9 - 0.1 - 1.8), abs=1e-4)
     assert heading == pytest.approx(1.0 - 0.6 - math.pi / 2)
+
+
+def test_names_of_objects_are_those_of_the_classes(root):
+    dataset = NuScenesSweeps(root, "v1.0-mini", labelled=True)
+    assert [dataset.object_names(index) for index in range(2)] == [[], ["car", "animal"]]
+
+
+def test_a_byte_order_mark_hides_nothing(root):
+    for file in (root / "v1.0-mini").iterdir():
+        file.write_bytes(b"\xef\xbb\xbf" + file.read_bytes())
+    (root / "split.txt").write_bytes(b"\xef\xbb\xbfscene-0001\n")
+    assert len(NuScenesSweeps(root, "v1.0-mini", scenes=root / "split.txt")) == 2
 
 
 def test_points_on_the_own_roof_are_left_out(root):

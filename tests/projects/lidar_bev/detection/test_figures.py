@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from projects.lidar_bev.datasets import KittiSweeps
+from projects.lidar_bev.datasets.kitti_format import Calibration, write_calibration
 from projects.lidar_bev.detection.figures import center_figures, compared, has_kitti_labels, kitti_figures
 from projects.lidar_bev.evaluation.center_ap import Detections
 from projects.lidar_bev.grid import Grid
@@ -82,6 +83,25 @@ def test_kittis_own_labels_reach_kittis_full_ap(lidar_data):
     assert figures["AP_R40_3d_Car_hard"] == figures["AP_R40_bev_Cyclist_hard"] == 1
     aside = [each._replace(boxes=each.boxes + np.array([0, 2, 0, 0, 0, 0, 0], np.float32)) for each in found]
     assert not any(value > 0 for value in kitti_figures(dataset, range(len(dataset)), aside).values())
+
+
+def test_a_class_with_too_few_objects_for_kittis_ap_is_said_once(tmp_path, warned):
+    """50 cars, the last 38 of them partly occluded, and one cyclist."""
+    line = "{} 0.00 {} 0.00 300 100 400 200 1.5 1.6 4.0 0.0 1.7 {} 0.0\n"
+    cars = [line.format("Car", int(i >= 12), 6 * i + 6) for i in range(50)]
+    base = tmp_path / "training"
+    for folder in ("velodyne", "label_2", "calib"):
+        (base / folder).mkdir(parents=True)
+    np.ones((5, 4), np.float32).tofile(base / "velodyne/000000.bin")
+    (base / "label_2/000000.txt").write_text("".join(cars) + line.format("Cyclist", 0, 9))
+    calibration = Calibration(np.eye(3, 4), np.eye(3), np.array([[0, -1, 0, 0], [0, 0, -1, 0], [1.0, 0, 0, 0]]))
+    write_calibration(base / "calib/000000.txt", calibration)
+    kitti_figures(KittiSweeps(tmp_path, labelled=True), [0], [detections([], [], np.zeros(0, int))])
+    assert len(warned) == 2
+    # 12 cars count as easy and 50 as the rest: (12 - 1) / 40 is the most that perfect detections of them get
+    assert "AP_R40 of Car is low for want of objects, even of perfect detections: 12 easy (at most 27.5%);" in warned[0]
+    assert "Cyclist" in warned[1]
+    assert "1 easy (at most 0.0%), 1 moderate (at most 0.0%), 1 hard (at most 0.0%);" in warned[1]
 
 
 def test_simulated_labels_all_around_are_not_kittis(simulated):

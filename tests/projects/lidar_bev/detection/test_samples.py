@@ -8,9 +8,10 @@ from mmengine.registry import DATASETS
 
 from ccrop.datasets import MissingData
 from projects.lidar_bev.datasets import KittiSweeps
+from projects.lidar_bev.datasets.base import ANY
 from projects.lidar_bev.datasets.kitti import read_drives
-from projects.lidar_bev.detection.samples import use_labels
-from projects.lidar_bev.finetune import data_name, load_config
+from projects.lidar_bev.detection.samples import check_classes, use_labels
+from projects.lidar_bev.finetune import data_name, finetune, load_config
 
 CONFIGS = ROOT / "projects/lidar_bev/configs"
 
@@ -69,3 +70,48 @@ def test_simulated_sets_are_called_so(simulated, tmp_path):
     assert data_name(simulated) == f"simulated_{simulated.name}"
     assert data_name(tmp_path) == tmp_path.name
     assert f"on simulated {simulated.name}" in load_config(CONFIGS / "centerpoint_pillar_demo.py", simulated).headline
+
+
+def labelled_set(root, *frames):
+    """KITTI frames with objects of these names, without points."""
+    line = "{} 0.00 0 0.00 300 100 400 200 1.5 1.6 4.0 0.0 1.7 20.0 0.0\n"
+    for folder in ("velodyne", "label_2"):
+        (root / "training" / folder).mkdir(parents=True)
+    for number, names in enumerate(frames):
+        (root / f"training/velodyne/{number:06d}.bin").touch()
+        (root / f"training/label_2/{number:06d}.txt").write_text("".join(map(line.format, names)))
+    return root
+
+
+def test_labels_without_a_class_that_is_asked_for_stop_with_the_names_they_have(tmp_path, warned):
+    root = labelled_set(tmp_path, ["car", "DontCare", "car"], [], ["person", "car"])
+    with pytest.raises(
+        ValueError,
+        match=rf"^{root}, 3 labelled sweeps: no object is of a class in Car, Cyclist; the "
+        r"labels name car \(3\), person \(1\): set classes$",
+    ):
+        check_classes(KittiSweeps(root, labelled=True, classes=("Car", "Cyclist")))
+    with pytest.raises(ValueError, match="2 labelled sweeps: no object is of a class in person; the labels name car"):
+        check_classes(KittiSweeps(root, labelled=True, classes=("person",), indices=[0, 1]))
+    with pytest.raises(ValueError, match="1 labelled sweeps: they have no object"):
+        check_classes(KittiSweeps(root, labelled=True, classes=(ANY,), indices=[1]))
+    assert not warned
+    check_classes(KittiSweeps(root, labelled=True, classes=("person", "Cyclist")))
+    assert warned == [f"{root}, 3 labelled sweeps: none of Cyclist; the labels name car (3), person (1)"]
+    for classes in (("car",), (ANY,)):
+        check_classes(KittiSweeps(root, labelled=True, classes=classes))
+    assert len(warned) == 1
+
+
+@pytest.mark.parametrize("split", ["train", "val"])
+def test_fine_tuning_stops_before_its_first_step(tmp_path, split):
+    root = labelled_set(tmp_path, ["Car"], ["Car"])
+    (root / "ImageSets").mkdir()
+    for number, name in enumerate(("train", "val")):
+        (root / f"ImageSets/{name}.txt").write_text(f"{number:06d}\n")
+    config = load_config(CONFIGS / "centerpoint_pillar_kitti.py", root)
+    other = config.train_dataloader.dataset if split == "train" else config.test_dataset
+    other.classes = ("car",)
+    with pytest.raises(ValueError, match=r"no object is of a class in car; the labels name Car \(1\): set classes"):
+        finetune(config, "random", tmp_path / "w")
+    assert not (tmp_path / "w").exists()

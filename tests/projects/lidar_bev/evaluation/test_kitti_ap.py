@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from projects.lidar_bev.datasets.kitti_format import Objects, read_calibration, read_objects
-from projects.lidar_bev.evaluation.kitti_ap import Frame, ap_r40, kitti_ap, recall_thresholds
+from projects.lidar_bev.evaluation.kitti_ap import Frame, ap_r40, kitti_ap, num_counted, recall_thresholds
 
 
 def objects(*places, names=None, scores=None, height=50.0, occluded=0, truncated=0.0, shift=0.0):
@@ -100,6 +100,69 @@ def test_neighbours_and_low_detections_are_ignored():
     assert kitti_ap(on_tram, [low], "Car") == pytest.approx(ap_of_perfect(4))
 
 
+def thresholds_by_definition(scores, num_objects):
+    """The benchmark's thresholds: the recall that is wanted next grows by 1/40 with each one."""
+    falling = sorted(scores, reverse=True)
+    chosen, current_recall = [], 0.0
+    for i in range(len(falling)):
+        left = (i + 1) / num_objects
+        right = (i + 2) / num_objects if i < len(falling) - 1 else left
+        if right - current_recall < current_recall - left and i < len(falling) - 1:
+            continue
+        chosen.append(falling[i])
+        current_recall += 1.0 / 40.0
+    return chosen[:41]
+
+
+@pytest.mark.parametrize("missed", [0, 1, 7])
+def test_thresholds_are_the_benchmarks_for_every_number_of_objects(missed):
+    products = 0  # of how many set sizes a multiple of 1/40 in place of the sum gives other thresholds
+    for number in range(missed + 1, 400):
+        scores = [(37 * i % number) / number for i in range(number - missed)]
+        expected = thresholds_by_definition(scores, number)
+        assert recall_thresholds(np.array(scores), number).tolist() == expected, number
+        products += expected != thresholds_of_products(scores, number)
+    assert products > 100
+
+
+def thresholds_of_products(scores, num_objects):
+    falling, chosen = sorted(scores, reverse=True), []
+    for i, score in enumerate(falling):
+        wanted = len(chosen) / 40
+        if i == len(falling) - 1 or (i + 2) / num_objects - wanted >= wanted - (i + 1) / num_objects:
+            chosen.append(score)
+    return chosen[:41]
+
+
+def test_ap_is_the_benchmarks_for_every_number_of_objects():
+    """Every third detection is wrong, so that another threshold gives another precision."""
+    for number in range(2, 300, 3):
+        wrong = number // 3
+        scores = np.linspace(1, 0, number + wrong)
+        right = np.arange(number + wrong) % 4 != 3
+        right = np.flatnonzero(right)
+        ious = np.zeros((number, number + wrong))
+        ious[np.arange(number), right] = 0.9
+        frame = Frame(ious, scores, np.zeros(number, bool), np.zeros(number + wrong, bool))
+        precision = [0.0] * 41
+        for k, threshold in enumerate(thresholds_by_definition(scores[right].tolist(), number)):
+            shown = [score >= threshold for score in scores]
+            precision[k] = sum(shown[j] for j in right) / sum(shown)
+        expected = 100 * sum(max(precision[k:]) for k in range(1, 41)) / 40
+        assert ap_r40([frame], 0.5) == pytest.approx(expected, abs=1e-9), number
+
+
+def test_objects_that_count_and_the_ap_that_they_allow():
+    for number in (1, 2, 25, 40, 41, 60):
+        labels = [objects(*[(5 * i, 0) for i in range(number)])]
+        assert num_counted(labels, "Car", "hard") == number
+        found = [objects(*[(5 * i, 0) for i in range(number)], scores=np.linspace(1, 0.1, number))]
+        assert kitti_ap(labels, found, "Car", "hard") == pytest.approx(min(number - 1, 40) / 40 * 100)
+    mixed = [objects(*PLACES, names=["Car", "Van", "Car", "Tram"]), objects(*PLACES, height=30)]
+    assert [num_counted(mixed, "Car", difficulty) for difficulty in ("easy", "moderate", "hard")] == [2, 6, 6]
+    assert num_counted([objects(*PLACES, occluded=2)], "Car", "moderate") == 0
+
+
 def test_recall_thresholds_by_hand():
     assert recall_thresholds(np.array([0.2, 0.8, 0.5]), 3).tolist() == [0.8, 0.5, 0.2]
     # 80 objects: recall rises by half a step, so every second score, the first one for recall 0
@@ -153,7 +216,7 @@ def test_equals_the_benchmark_by_loops(seed):
                 assigned.add(best)
                 if not (ignored or frame.ignored_detections[best]):
                     true_scores.append(frame.scores[best])
-    thresholds = recall_thresholds(np.array(true_scores), number)
+    thresholds = thresholds_by_definition(true_scores, number)
     precision = np.zeros(41)
     for k, threshold in enumerate(thresholds):
         true, false = np.sum([true_and_false_by_loops(frame, 0.5, threshold) for frame in frames], axis=0)

@@ -1,0 +1,197 @@
+"""Point files whose header names the fields of a point: PLY (Turk, 1994) and PCD (Point Cloud Library, version 0.7).
+
+A header is believed only as far as the file's size allows, before memory is asked for.
+"""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+PLY_TYPES = dict(char="i1", uchar="u1", short="i2", ushort="u2", int="i4", uint="u4", float="f4", double="f8")
+PLY_TYPES |= dict(int8="i1", uint8="u1", int16="i2", uint16="u2", int32="i4", uint32="u4", float32="f4", float64="f8")
+PLY_ORDERS = dict(ascii="=", binary_little_endian="<", binary_big_endian=">")
+LONGEST_HEADER = 1000  # lines
+MOST_COMPRESSION = 264 / 3  # LZF's longest match over its code
+
+
+class Malformed(ValueError):
+    """What is wrong with the content of a file, and what to do; whoever knows the file's name adds it."""
+
+
+class Element(NamedTuple):
+    """A kind of rows in a PLY file: how many there are, and of each property its name and type, None for lists."""
+
+    name: str
+    number: int
+    properties: list[tuple[str, str | None]]
+
+
+def read_ply(path: Path) -> dict[str, NDArray]:
+    """The vertices' properties by name, each ``(N,)``, of an ASCII or binary file.
+
+    Raises:
+        Malformed: it is no PLY file, its vertices have lists, or it has fewer vertices than its header declares.
+    """
+    with path.open("rb") as file:
+        lines = _header(file, "end_header")
+        if not lines or lines[0] != ["ply"]:
+            raise Malformed("it is damaged, or no PLY file: it does not begin with 'ply' and a header")
+        kind = next((words[1] for words in lines if words[0] == "format" and len(words) > 1), None)
+        if kind not in PLY_ORDERS:
+            raise Malformed(f"its format is {kind!r}, expected one of {', '.join(PLY_ORDERS)}")
+        before, vertices = _up_to_vertices(_elements(lines))
+        if kind == "ascii":
+            names = [name for name, _ in vertices.properties]
+            table = _text_table(file, sum(each.number for each in before), vertices.number, len(names))
+            return dict(zip(names, table.T, strict=True))
+        order = PLY_ORDERS[kind]
+        file.seek(sum(each.number * _dtype(each, order).itemsize for each in before), os.SEEK_CUR)
+        rows = _binary_table(file, vertices.number, _dtype(vertices, order))
+    return {name: rows[name] for name, _ in vertices.properties}
+
+
+def read_pcd(path: Path) -> dict[str, NDArray]:
+    """The fields with one value a point by name, each ``(N,)``, of an ASCII or binary file, compressed or not.
+
+    Raises:
+        Malformed: it is no PCD file, or has fewer points than its header declares.
+        ImportError: it is compressed, and Open3D is not installed.
+    """
+    with path.open("rb") as file:
+        header = {words[0].upper(): words[1:] for words in _header(file, "DATA") if words[0][0] != "#"}
+        missing = [name for name in ("FIELDS", "TYPE", "SIZE", "DATA") if name not in header]
+        if missing:
+            raise Malformed(f"it is damaged, or no PCD file: its header has no line {missing[0]}")
+        try:
+            names, kinds, sizes = header["FIELDS"], header["TYPE"], [int(size) for size in header["SIZE"]]
+            counts = [int(count) for count in header.get("COUNT", ["1"] * len(names))]
+            number = abs(int(header["POINTS"][0]) if "POINTS" in header else _area(header))
+            data = header["DATA"][0].lower()
+            # names of padding repeat
+            fields = [
+                (f"{name} {place}" if count > 1 or name == "_" else name, f"<{kind.lower()}{size}", (count,))
+                for place, (name, kind, size, count) in enumerate(zip(names, kinds, sizes, counts, strict=True))
+            ]
+            dtype = np.dtype(fields)
+        except (LookupError, ValueError, TypeError) as error:
+            raise Malformed(f"it is damaged: its PCD header is not as expected ({error})") from error
+        single = [place for place, count in enumerate(counts) if count == 1 and names[place] != "_"]
+        if data == "ascii":
+            table = _text_table(file, 0, number, sum(counts))
+            starts = np.cumsum([0, *counts])
+            return {names[place]: table[:, starts[place]] for place in single}
+        if data == "binary":
+            rows = _binary_table(file, number, dtype)
+            return {names[place]: rows[names[place]][:, 0] for place in single}
+        if data != "binary_compressed":
+            raise Malformed(f"its data are {data!r}, expected ascii, binary or binary_compressed")
+        _check_compressed(file, number * dtype.itemsize)
+    return _read_by_open3d(path)
+
+
+def _header(file: BinaryIO, last: str) -> list[list[str]]:
+    """The words of a header's lines, through the one that begins with ``last``; none where that does not come."""
+    lines = []
+    for _ in range(LONGEST_HEADER):
+        words = file.readline(10_000).decode("latin-1").removeprefix("\xef\xbb\xbf").split()
+        if words:
+            lines.append(words)
+            if words[0] == last:
+                return lines
+    return []
+
+
+def _elements(lines: Sequence[Sequence[str]]) -> list[Element]:
+    elements: list[Element] = []
+    for words in lines:
+        if words[0] == "element" and len(words) == 3 and words[2].isdecimal():
+            elements.append(Element(words[1], int(words[2]), []))
+        elif words[0] == "property" and elements and len(words) > 2:
+            kind = None if words[1] == "list" else PLY_TYPES.get(words[1])
+            if kind is None and words[1] != "list":
+                raise Malformed(f"its property {words[-1]} is of the unknown type {words[1]!r}")
+            elements[-1].properties.append((words[-1], kind))
+        elif words[0] in ("element", "property"):
+            raise Malformed(f"its header is damaged at {' '.join(words)!r}")
+    return elements
+
+
+def _up_to_vertices(elements: Sequence[Element]) -> tuple[Sequence[Element], Element]:
+    """The elements before the vertices, and the vertices."""
+    place = next((place for place, each in enumerate(elements) if each.name == "vertex"), None)
+    if place is None:
+        raise Malformed("it holds no element 'vertex', whose rows are the points")
+    for each in elements[: place + 1]:
+        if any(kind is None for _, kind in each.properties):
+            raise Malformed(f"its element {each.name!r} has a list, which is not read: save the points alone")
+        if len(dict(each.properties)) < max(1, len(each.properties)):
+            raise Malformed(f"its element {each.name!r} has no property, or two of one name")
+    return elements[:place], elements[place]
+
+
+def _dtype(element: Element, order: str) -> np.dtype:
+    return np.dtype([(name, order + kind) for name, kind in element.properties])
+
+
+def _area(header: dict[str, list[str]]) -> int:
+    return int(header["WIDTH"][0]) * int(header["HEIGHT"][0])
+
+
+def _left(file: BinaryIO) -> int:
+    return os.fstat(file.fileno()).st_size - file.tell()
+
+
+def _binary_table(file: BinaryIO, number: int, dtype: np.dtype) -> NDArray:
+    if number * dtype.itemsize > _left(file):
+        raise _fewer(number, max(0, _left(file)) // dtype.itemsize)
+    return np.fromfile(file, dtype, number)
+
+
+def _text_table(file: BinaryIO, skipped: int, number: int, width: int) -> NDArray[np.float64]:
+    """``number`` rows of ``width`` numbers, after some that are skipped; a value takes two bytes at least."""
+    if 2 * (skipped + number) > _left(file) + 1 or 2 * number * width > _left(file) + 1:
+        raise _fewer(number, "fewer")
+    if not number:
+        return np.zeros((0, width))
+    try:
+        table = np.loadtxt(file, comments=None, skiprows=skipped, max_rows=number, ndmin=2, encoding="latin-1")
+    except ValueError as error:
+        raise Malformed(f"it is damaged: a row is not of {width} numbers ({error})") from error
+    if len(table) < number:
+        raise _fewer(number, len(table))
+    if table.shape[1] != width:
+        raise Malformed(f"its rows have {table.shape[1]} values, and its header declares {width}")
+    return table
+
+
+def _fewer(declared: int, present: int | str) -> Malformed:
+    return Malformed(f"its header declares {declared} points, and the file holds {present}: it is cut off or damaged")
+
+
+def _check_compressed(file: BinaryIO, expected: int) -> None:
+    sizes = np.fromfile(file, "<u4", 2).tolist()
+    if len(sizes) < 2 or sizes[0] > _left(file):
+        raise Malformed("its compressed points are cut off: write the file again")
+    if sizes[1] != expected or expected > MOST_COMPRESSION * sizes[0]:
+        raise Malformed(
+            f"its header declares points of {expected} bytes, and {sizes[0]} compressed bytes for {sizes[1]} follow: "
+            "it is damaged"
+        )
+
+
+def _read_by_open3d(path: Path) -> dict[str, NDArray]:
+    try:
+        import open3d
+    except ImportError as error:
+        raise ImportError(f"{path}: reading compressed {path.suffix} files needs Open3D: pip install open3d") from error
+    with open3d.utility.VerbosityContextManager(open3d.utility.VerbosityLevel.Error):
+        cloud = open3d.t.io.read_point_cloud(str(path))
+    fields = {name: value.numpy() for name, value in cloud.point.items()}
+    if "positions" not in fields:
+        raise Malformed("it is damaged, or holds no point with fields x, y and z")
+    fields |= dict(zip("xyz", fields.pop("positions").T, strict=True))
+    return {name: values.reshape(len(values), -1)[:, 0] for name, values in fields.items()}
