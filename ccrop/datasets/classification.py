@@ -8,9 +8,10 @@ import torchvision
 from numpy.typing import NDArray
 from PIL import Image
 
-from ccrop.datasets.base import ImageDataset, MissingData, list_images
+from ccrop.datasets.base import ImageDataset, MissingData
 from ccrop.datasets.channel_stack import AnyImage
 from ccrop.datasets.folder import label_by_folder
+from ccrop.datasets.listing import list_images
 from ccrop.datasets.reading import to_channels
 
 

@@ -8,8 +8,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ccrop.datasets.base import ImageDataset, MissingData, list_images
+from ccrop.datasets.base import ImageDataset, MissingData
 from ccrop.datasets.channel_stack import AnyImage
+from ccrop.datasets.listing import list_images
 
 LAYOUT = """\
     {root}/train2017/*.jpg                            (or images/train2017, train, images/train)

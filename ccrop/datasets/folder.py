@@ -3,7 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from ccrop.datasets.base import ImageDataset, MissingData, list_images
+from ccrop.datasets.base import ImageDataset, MissingData
+from ccrop.datasets.listing import list_images
 
 
 class ImageFolder(ImageDataset):
