@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from ccrop.datasets.annotated_geometry import repair_areas, repair_boxes, repair_sizes
 from ccrop.datasets.base import InvalidAnnotations
 from ccrop.datasets.listing import list_images
-from ccrop.datasets.reading import printable
+from ccrop.datasets.reading import ARRAY_SUFFIX, IMAGE_SUFFIXES, printable
 
 LARGEST_ID = 2**53  # pycocotools keeps ids in float64
 OBJECT = dict(id=1, name="object")  # the one category where categories do not count
@@ -55,9 +55,10 @@ def read_annotations(
         InvalidAnnotations: names the file, what is wrong in it and what to do.
     """
     content = _parsed(file)
-    repaired = _number_categories(content, file, agnostic)
-    if numbered_by is not None and numbered_by != file:
-        repaired += _number_by(content, file, numbered_by)
+    if numbered_by is None or agnostic:
+        repaired = _number_categories(content, file, agnostic)
+    else:
+        repaired = _number_by(content, file, numbered_by)
     repaired += _number_images(content, file)
     repaired += _number_annotations(content)
     if folder is not None:
@@ -143,28 +144,31 @@ def _number_categories(content: dict[str, Any], file: Path, agnostic: bool) -> l
 
 
 def _number_by(content: dict[str, Any], file: Path, training: Path) -> list[str]:
-    """Give a split the categories of the training split, by their names."""
+    """Give a split the categories of the training split: as they are where ids and names agree, else by the names."""
     listed = _listed_categories(training, training.stat().st_mtime_ns)
-    own = [(each["id"], each["name"]) for each in content["categories"]]
-    if own == list(listed):
-        return []
-    numbers: dict[str, int] = {}
-    for number, name in listed:
-        numbers.setdefault(name, number)
+    pairs = [(_key(each["id"]), each.get("name")) for each in content["categories"]]
+    theirs = [(_key(number), name) for number, name in listed]
+    repaired = []
+    if pairs != theirs:
+        repaired = [f"{len(pairs)} categories where {training.name} has {len(listed)} (its list and numbers are taken)"]
+    if set(pairs) <= set(theirs):
+        content["categories"] = [dict(id=number, name=name) for number, name in listed]
+        return repaired + _number_categories(content, file, agnostic=False)
+    repaired += _number_categories(content, file, agnostic=False)
+    numbers = {name: number for number, name in reversed(listed)}
     used = {each["category_id"] for each in content["annotations"]}
-    unknown = [name for number, name in own if name not in numbers and number in used]
+    names = {each["id"]: each["name"] for each in content["categories"] if each["id"] in used}
+    unknown = [name for name in names.values() if name not in numbers]
     if unknown:
         raise InvalidAnnotations(
             file,
             f"it has objects of the categories {unknown[:5]}, which {training} does not list: classes are numbered by "
             "the training split, so add them there or remove them here",
         )
-    known = set(listed)
-    renumbered = {number: number if (number, name) in known else numbers.get(name) for number, name in own}
     for each in content["annotations"]:
-        each["category_id"] = renumbered[each["category_id"]]
+        each["category_id"] = numbers[names[each["category_id"]]]
     content["categories"] = [dict(id=number, name=name) for number, name in listed]
-    return [f"{len(own)} categories where {training.name} lists {len(listed)} (its list is taken)"]
+    return repaired
 
 
 @lru_cache(maxsize=4)
@@ -232,7 +236,7 @@ def _number_annotations(content: dict[str, Any]) -> list[str]:
 
 def _find_files(images: Sequence[dict[str, Any]], file: Path, root: Path, folder: Path) -> list[str]:
     """Name images by their path in the folder, also where a prefix or backslashes stand before it."""
-    present = set(list_images(Path(root, folder)))
+    present = set(list_images(Path(root, folder), suffixes=(*IMAGE_SUFFIXES, ARRAY_SUFFIX)))
     lost, repaired = [], 0
     for image in images:
         name = str(image["file_name"])

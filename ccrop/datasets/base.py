@@ -207,6 +207,21 @@ def spread(total: int, number: int) -> list[int]:
     return np.linspace(0, total - 1, min(number, total)).round().astype(int).tolist()
 
 
+def require_same_classes(training: ImageDataset, other: ImageDataset) -> None:
+    """Refuse sets whose labels count different classes.
+
+    Raises:
+        InvalidAnnotations: names the classes in which they differ.
+    """
+    if training.classes != other.classes:
+        apart = sorted(set(training.classes) ^ set(other.classes)) or list(other.classes)
+        raise InvalidAnnotations(
+            other.data_root,
+            f"its classes are not those of {training.data_root}, the first that differ are {apart[:5]}: give both the "
+            "same classes, numbered by the training images",
+        )
+
+
 def build_step(step: dict[str, Any] | Any) -> Any:
     """Build a step of a pipeline and the steps in its arguments; anything already built stays."""
     if not (isinstance(step, dict) and "type" in step):
