@@ -1,4 +1,4 @@
-"""Reading COCO-format annotation files: what is harmlessly wrong is repaired in memory and counted, the rest is refused."""
+"""Reading COCO-format annotation files: what can be repaired in memory is, and is counted; the rest is refused."""
 
 import json
 import os
@@ -204,8 +204,8 @@ def _number_images(content: dict[str, Any], file: Path) -> list[str]:
         first = strangers[0]
         raise InvalidAnnotations(
             file,
-            f"annotation {first.get('id')} names image {first['image_id']}, which it does not list, and so do "
-            f"{len(strangers) - 1} others: list the images, or remove the annotations",
+            f"{len(strangers)} annotations are of images that it does not list, the first, {first.get('id')}, of image "
+            f"{first['image_id']}: list the images, or remove the annotations",
         )
     if any(not _is_id(each["id"]) for each in images):
         repaired.append(f"{len(images)} image ids that are no integers below 2^53 (numbered from 1 on)")
@@ -235,7 +235,13 @@ def _number_annotations(content: dict[str, Any]) -> list[str]:
 
 
 def _find_files(images: Sequence[dict[str, Any]], file: Path, root: Path, folder: Path) -> list[str]:
-    """Name images by their path in the folder, also where a prefix or backslashes stand before it."""
+    """Name images by their path in the folder, also where a prefix or backslashes stand before it.
+
+    Images that are in no folder keep their name, and reading them fails, which the data sets count.
+
+    Raises:
+        InvalidAnnotations: an image lies outside of ``root``, or all are absent.
+    """
     present = set(list_images(Path(root, folder), suffixes=(*IMAGE_SUFFIXES, ARRAY_SUFFIX)))
     lost, repaired = [], 0
     for image in images:
@@ -277,6 +283,6 @@ def _refuse_outside(name: str, file: Path, root: Path, folder: Path) -> None:
     if not _within(os.path.normpath(Path(root, folder, name.replace("\\", "/"))), root):
         raise InvalidAnnotations(
             file,
-            f"the image {printable(name)} lies outside of {root}: name files relative to {Path(root, folder)}, and link "
-            "folders that lie elsewhere into it",
+            f"the image {printable(name)} lies outside of {root}: name files relative to {Path(root, folder)}, and "
+            "link folders that lie elsewhere into it",
         )

@@ -138,7 +138,8 @@ class TinyImageNet(ImageDataset):
         rows = [line.split("\t")[:2] for line in annotations.read_text().splitlines()]
         unknown = sorted({wnid for _, wnid in rows} - number.keys())
         if unknown:
-            raise InvalidAnnotations(annotations, f"it has the classes {unknown[:5]}, which {root / 'train'} does not have")
+            reason = f"it has the classes {unknown[:5]}, which {root / 'train'} does not have: unpack the archive again"
+            raise InvalidAnnotations(annotations, reason)
         return [dict(path=f"{prefix}/images/{name}", label=number[wnid]) for name, wnid in sorted(rows)]
 
 

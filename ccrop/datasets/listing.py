@@ -25,7 +25,7 @@ def list_images(root: str | Path, folder: str | Path = "", suffixes: tuple[str, 
             passed[printable(os.path.splitext(path)[1].lower()) or "no suffix"] += 1
     if passed:
         kinds = ", ".join(f"{kind} ({number})" for kind, number in passed.most_common(8))
-        say_once(f"{printable(top)}: {passed.total()} entries are passed over, which are no images by their kind: {kinds}")
+        say_once(f"{printable(top)}: passed over {passed.total()} entries that are no images by their kind: {kinds}")
     return sorted(found)
 
 

@@ -117,7 +117,8 @@ def _limit(sides: Sequence[int]) -> None:
 
 
 def _too_large(megapixels: str) -> str:
-    return f"it has {megapixels} megapixels, and {MAX_PIXELS / 1e6:.0f} are the limit: scale it down or cut it into tiles"
+    limit = f"{MAX_PIXELS / 1e6:.0f}"
+    return f"it has {megapixels} megapixels, and {limit} are the limit: scale it down or cut it into tiles"
 
 
 def _checked(pixels: np.ndarray, channels: int) -> np.ndarray:

@@ -80,7 +80,7 @@ def annotated_regions(model: Siamese, root: str | Path, split: str, subset: int 
         for stride, found in zip(model.backbone.strides, region_features(maps, placed), strict=True):
             features.setdefault(stride, []).append(found.float())
     if not areas:
-        raise UnreadableFile(folder, f"none of the {len(images)} annotated images is readable, the last is {unreadable}")
+        raise UnreadableFile(folder, f"none of its annotated images is readable, the last is {unreadable}")
     return Regions(
         {stride: torch.cat(parts) for stride, parts in features.items()},
         torch.tensor(categories, device=device),

@@ -86,8 +86,8 @@ def finetune(
         config: of :func:`load_config`; it stays as it is.
         init: ``'random'``, or a source as in :func:`ccrop.checkpoint.read_weights`; of a detector's checkpoint neck and
             heads are taken too, as far as they fit.
-        work_dir: takes the log, the last checkpoint, ``figures.json``, annotation files that had to be repaired, and, of the val split, ``detections.npz``, see
-            :class:`projects.detection_transfer.metric.SmallObjectMetric`.
+        work_dir: takes the log, the last checkpoint, ``figures.json``, annotation files that had to be repaired and, of
+            the val split, ``detections.npz``, see :class:`projects.detection_transfer.metric.SmallObjectMetric`.
         labels: share of the labelled images, see :func:`ccrop.transfer.drawn_share`.
         seed: draws the images, the weights and the batches.
         held_out: part of these images that is tested on in place of the val split.

@@ -61,8 +61,8 @@ def use_pseudo_boxes(config: Config, source: str | Path, folder: str | Path, max
     train.update(ann_file=str(files["train"]))
     name_categories(config, (OBJECT["name"],))
     if config.test_evaluator is not None:
-        content = annotations_of(Path(test.data_root), "val", Path(test.data_root, test.ann_file), agnostic=True).content
-        files["val"].write_text(json.dumps(content))
+        annotated = annotations_of(root, "val", Path(test.data_root, test.ann_file), agnostic=True)
+        files["val"].write_text(json.dumps(annotated.content))
         test.update(ann_file=str(files["val"]))
         config.test_evaluator.ann_file = str(files["val"])
     config.headline += f", pseudo-boxes of {source} in place of labels"

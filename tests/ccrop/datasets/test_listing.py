@@ -49,7 +49,7 @@ def test_a_folder_that_is_reached_again_counts_once(tmp_path, warnings):
     (tmp_path / "set/images").symlink_to(tmp_path / "set")
     assert list_images(tmp_path / "set") == sorted(names)
     assert warnings == [
-        f"{tmp_path}/set/: 1 entries are passed over, which are no images by their kind: folder seen before (1)"
+        f"{tmp_path}/set/: passed over 1 entries that are no images by their kind: folder seen before (1)"
     ]
 
 
@@ -74,10 +74,9 @@ def test_what_is_passed_over_is_counted_in_one_line(tmp_path, warnings):
     os.mkfifo(tmp_path / "pipe.jpg")
     (tmp_path / "link.jpg").symlink_to("pipe.jpg")
     assert [list_images(tmp_path) for _ in range(2)] == [["a.jpg"]] * 2
-    counts = "(.heic (2)|no regular file (2)|.txt (1)|no suffix (1))"
     (line,) = warnings
-    assert line.startswith(f"{tmp_path}/: 6 entries are passed over")
-    assert all(part in line for part in counts.strip("()").split("|"))
+    assert line.startswith(f"{tmp_path}/: passed over 6 entries that are no images")
+    assert all(part in line for part in (".heic (2)", "no regular file (2)", ".txt (1)", "no suffix (1)"))
 
 
 def test_a_link_to_nothing_is_an_unreadable_image(tmp_path):
@@ -87,6 +86,7 @@ def test_a_link_to_nothing_is_an_unreadable_image(tmp_path):
 
 
 def test_all_common_suffixes_are_images(tmp_path):
-    names = [f"0.{suffix}" for suffix in ("JPG", "avif", "bmp", "jfif", "jp2", "jpe", "jpeg", "png", "tga", "tif", "webp")]
+    suffixes = ("JPG", "avif", "bmp", "jfif", "jp2", "jpe", "jpeg", "png", "tga", "tif", "webp")
+    names = [f"0.{suffix}" for suffix in suffixes]
     write_images(tmp_path, names)
     assert [info["path"] for info in map(ImageFolder(tmp_path).get_data_info, range(len(names)))] == names

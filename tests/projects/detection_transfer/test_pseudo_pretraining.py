@@ -47,7 +47,8 @@ def test_rounds_on_images_without_any_annotation(unlabelled: Path, tmp_path: Pat
     )
     options = ["pseudo_boxes.rounds=2", "pseudo_boxes.min_score=0.0", "model.test_cfg.score_thr=0.0"]
     assert pretrain(unlabelled, work_dir, *options) == 0
-    first, second = (read_pseudo_boxes(work_dir / f"round_{number}/boxes.json", unlabelled).content for number in (0, 1))
+    files = [work_dir / f"round_{number}/boxes.json" for number in (0, 1)]
+    first, second = (read_pseudo_boxes(file, unlabelled).content for file in files)
     names = sorted(path.name for path in (unlabelled / "train").iterdir())
     for content in (first, second):
         assert {image["file_name"] for image in content["images"]} <= set(names)
