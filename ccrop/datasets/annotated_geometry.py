@@ -1,5 +1,6 @@
 """Sizes of images, boxes and areas of annotation files, compared with what they must be and put right."""
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -58,12 +59,8 @@ def repair_boxes(content: dict[str, Any], file: Path) -> list[str]:
     annotations = content["annotations"]
     boxes, limits = box_array(annotations), _limits(content)
     wrong = _leaving(content) | _flat(boxes)
-    if not wrong.any():
-        for each, box in zip(annotations, boxes.tolist(), strict=True):
-            each["bbox"] = box if type(each["bbox"]) is not list else each["bbox"]
-        return []
-    first = int(wrong.argmax())
     if wrong.sum() > max(1, TOLERATED * len(boxes)):
+        first = int(wrong.argmax())
         raise InvalidAnnotations(
             file,
             f"{int(wrong.sum())} of {len(boxes)} boxes have no area, leave their image or are not four finite numbers, "
@@ -76,10 +73,14 @@ def repair_boxes(content: dict[str, Any], file: Path) -> list[str]:
     lost = _flat(boxes) | ~(sides > 0).all(axis=1)
     for number in np.flatnonzero(wrong & ~lost):
         annotations[number]["bbox"] = [*low[number].tolist(), *sides[number].tolist()]
+    texts = [n for n, each in enumerate(annotations) if not lost[n] and not all(map(_is_number, each["bbox"]))]
+    for number in texts:
+        annotations[number]["bbox"] = boxes[number].tolist()
     content["annotations"] = [each for each, gone in zip(annotations, lost, strict=True) if not gone]
     kinds = {
         "boxes without an area in their image (left out)": int(lost.sum()),
         "boxes that leave their image (clipped)": int((wrong & ~lost).sum()),
+        "boxes of text (read as numbers)": len(texts),
     }
     return [f"{number} {kind}" for kind, number in kinds.items() if number]
 
@@ -115,12 +116,12 @@ def mask_area(segmentation: Any) -> float:
     area = 0.0
     for x, y in (outline.T for outline in outlines):
         area += abs(float(x @ np.roll(y, -1) - y @ np.roll(x, -1))) / 2
-    return area if np.isfinite(area) else 0.0
+    return area if math.isfinite(area) else 0.0
 
 
 def _run_length_area(counts: Any, size: Any) -> float:
     if isinstance(counts, list):
-        return float(sum(counts[1::2]))
+        return float(sum(counts[1::2])) if all(map(_is_number, counts)) else 0.0
     if not isinstance(counts, str):
         return 0.0
     from pycocotools import mask
@@ -166,7 +167,7 @@ def _leaving(content: dict[str, Any]) -> NDArray[np.bool_]:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and bool(np.isfinite(value))
+    return isinstance(value, int | float) and math.isfinite(value)
 
 
 def _is_size(image: dict[str, Any]) -> bool:
@@ -185,13 +186,13 @@ def _measure(image: dict[str, Any], file: Path, folder: Path) -> bool:
             file, f"image {image['id']} has no width and height, and its file cannot be read: {error}"
         ) from error
     listed = (image.get("width"), image.get("height"))
-    if listed == size:
+    if listed == size and _is_size(image):
         return False
     if listed == size[::-1] and is_turned(path):
         raise InvalidAnnotations(
             file,
-            f"image {image['id']}, {printable(path)}, is turned by its EXIF orientation, and its annotations are of the "
-            "pixels before: save such images upright, or annotate them as they are shown",
+            f"image {image['id']}, {printable(path)}, is turned by its EXIF orientation, and its annotations are of "
+            "the pixels before: save such images upright, or annotate them as they are shown",
         )
     image["width"], image["height"] = size
     return True

@@ -86,7 +86,7 @@ def usable(config: Config, file: Path, found: Annotations) -> Path:
 
 
 def keep_annotations(config: Config, work_dir: str | Path) -> None:
-    """Copy the repaired files that a config reads, see :func:`usable`, to the work_dir, so that they outlast the run."""
+    """Copy the repaired files that a config reads, see :func:`usable`, to the work_dir, where they stay."""
     places = {}
     for settings in dicts_of(config):
         file = Path(settings.get("ann_file") or "")

@@ -1,7 +1,7 @@
 import pytest
 from PIL import Image
 
-from ccrop.datasets import ImageFolder, ImageList, MissingData
+from ccrop.datasets import ImageFolder, ImageList, InvalidAnnotations, MissingData
 
 
 def write_images(folder, names):
@@ -32,6 +32,22 @@ def test_first_folder_is_the_class(tmp_path):
     dataset = ImageFolder(tmp_path, labelled=True)
     assert levels(dataset) == [10, 30, 20, 0]
     assert [sample["label"] for sample in dataset] == [0, 0, 1, 2]
+
+
+def test_classes_are_numbered_by_the_training_images(tmp_path):
+    write_images(tmp_path, ["train/ant/0.png", "train/bee/1.png", "train/cat/2.png", "val/cat/3.png", "val/ant/4.png"])
+    (tmp_path / "val/bee").mkdir()
+    dataset = ImageFolder(tmp_path / "val", labelled=True, classes_of=tmp_path / "train")
+    assert dataset.classes == ("ant", "bee", "cat")
+    assert [sample["label"] for sample in dataset] == [0, 2]
+    (tmp_path / "train/bee/1.png").unlink()
+    assert ImageFolder(tmp_path / "train", labelled=True).classes == ("ant", "bee", "cat")
+
+
+def test_a_class_that_the_training_images_lack_is_refused(tmp_path):
+    write_images(tmp_path, ["train/ant/0.png", "val/ant/1.png", "val/wasp/2.png"])
+    with pytest.raises(InvalidAnnotations, match=r"val: it has images of the classes \['wasp'\], which .*train does not"):
+        ImageFolder(tmp_path / "val", labelled=True, classes_of=tmp_path / "train")
 
 
 def test_image_beside_the_class_folders_is_refused(tmp_path):
