@@ -70,7 +70,10 @@ def read_annotations(
 
 
 def _parsed(file: Path) -> dict[str, Any]:
-    """The three lists of a file, each of dicts; a list ``categories`` that is missing is empty."""
+    """The three lists of a file, each of dicts.
+
+    Where there is no list of categories and the annotations name no two, all are :data:`OBJECT`.
+    """
     try:
         content = json.loads(file.read_text(encoding="utf-8-sig"))
     except OSError as error:
@@ -81,7 +84,14 @@ def _parsed(file: Path) -> dict[str, Any]:
     missing = [name for name in ("images", "annotations") if not isinstance(lists.get(name), list)]
     if missing:
         raise InvalidAnnotations(file, f"it has no list {' and no list '.join(missing)}, which COCO's format asks for")
-    lists.setdefault("categories", [])
+    if not isinstance(lists.get("categories"), list):
+        lists["categories"] = []
+        named = {each.get("category_id") for each in lists["annotations"] if isinstance(each, dict)} - {None}
+        if len(named) < 2:
+            lists["annotations"] = [
+                each | dict(category_id=OBJECT["id"]) if isinstance(each, dict) else each for each in lists["annotations"]
+            ]
+            lists["categories"] = [OBJECT]
     for name, needed in (("images", ("id", "file_name")), ("annotations", ("image_id",)), ("categories", ("id",))):
         for number, entry in enumerate(lists[name]):
             absent = [key for key in needed if not isinstance(entry, dict) or entry.get(key) is None]

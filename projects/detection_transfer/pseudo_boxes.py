@@ -54,7 +54,7 @@ def use_pseudo_boxes(config: Config, source: str | Path, folder: str | Path, max
         found = read_pseudo_boxes(source, root)
         content = found.content
         if found.repaired:
-            config.notes = [*config.get("notes", ()), found.note(source)]
+            config.notes = [*config.get("notes", ()), found.note(Path(source))]
     else:
         content = cluster_annotations(root, source, config.get("channels", 3))
     files["train"].write_text(json.dumps(best(content, max_boxes)))

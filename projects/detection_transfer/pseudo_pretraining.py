@@ -21,7 +21,7 @@ from tqdm import tqdm
 from ccrop.checkpoint import RANDOM
 from ccrop.datasets import CocoImages, MissingData
 from ccrop.datasets.annotations import OBJECT
-from ccrop.datasets.base import InvalidAnnotations
+from ccrop.datasets.base import InvalidAnnotations, say_once
 from ccrop.datasets.coco import annotations_of, find_annotations
 from ccrop.evaluation import pseudo_box_quality
 from ccrop.hooks.localization import LocalizationHook
@@ -177,7 +177,10 @@ def snapped(images: CocoImages, boxes: Sequence[NDArray[np.float32]]) -> list[ND
 
 def read_boxes(file: str | Path, images: CocoImages) -> list[NDArray[np.float64]]:
     """The boxes of a file for each image, as :func:`clusters` gives them; see :func:`.read_pseudo_boxes`."""
-    content = read_pseudo_boxes(file, images.data_root).content
+    found = read_pseudo_boxes(file, images.data_root)
+    if found.repaired:
+        say_once(found.note(Path(file)))
+    content = found.content
     scores: dict[int, list[float]] = {}
     for each in content["annotations"]:
         scores.setdefault(each["image_id"], []).append(each.get("score", 1.0))

@@ -163,7 +163,7 @@ def test_what_is_no_json_is_refused(root, text):
 
 
 def test_a_file_that_cannot_be_read_is_named(root):
-    with pytest.raises(InvalidAnnotations, match="it cannot be read .Is a directory"):
+    with pytest.raises(InvalidAnnotations, match=r"it cannot be read \(Is a directory\)"):
         read_annotations(root / FOLDER, root)
 
 
@@ -216,6 +216,14 @@ def test_a_category_that_the_training_split_lacks_is_refused_where_it_has_object
     cats = edited(lambda c: c.update(annotations=c["annotations"][:1]))
     found = read(root, cats, numbered_by=training(root, (1, "cat"), (2, "wolf")))
     assert objects(found) == OBJECTS[:1]
+
+
+def test_a_file_without_categories_has_one_unless_its_annotations_name_several(root):
+    content = edited(lambda c: [c.pop("categories"), *(a.update(category_id=4) for a in c["annotations"][1:])])
+    content["annotations"][0].pop("category_id")
+    assert objects(read(root, content)) == [(file, box, "object") for file, box, _ in OBJECTS]
+    with pytest.raises(InvalidAnnotations, match=r"have categories \['1', '2'\], which it does not list"):
+        read(root, edited(lambda c: c.pop("categories")))
 
 
 def test_without_categories_all_are_one(root):

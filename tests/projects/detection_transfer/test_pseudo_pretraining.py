@@ -89,10 +89,10 @@ def test_an_earlier_run_is_moved_aside(unlabelled: Path, tmp_path: Path):
 def test_what_one_line_refuses(unlabelled: Path, tmp_path: Path, capsys):
     file = tmp_path / "boxes.json"
     for content, message in (
-        ("no json", f"{file} is no JSON"),
-        ("[1]", f"{file} is no COCO-format annotation file"),
-        ('{"images": [], "annotations": []}', "has no annotations"),
-        ('{"images": [{"id": 1, "file_name": "a.jpg"}], "annotations": []}', "the first is a.jpg"),
+        ("no json", f"{file}: it is no JSON"),
+        ("[1]", f"{file}: it has no list images and no list annotations"),
+        ('{"images": [], "annotations": []}', "it has no annotations"),
+        ('{"images": [{"id": 1, "file_name": "a.jpg"}], "annotations": []}', "none of its 1 images is in"),
     ):
         file.write_text(content)
         assert pretrain(unlabelled, tmp_path / "run", f"pseudo_boxes.file={file}") == 2
