@@ -13,6 +13,7 @@ from ccrop.datasets.base import InvalidAnnotations
 from ccrop.datasets.listing import list_images
 from ccrop.datasets.reading import ARRAY_SUFFIX, IMAGE_SUFFIXES, printable
 
+BYTE_ORDER_MARK = "\ufeff"
 LARGEST_ID = 2**53  # pycocotools keeps ids in float64
 OBJECT = dict(id=1, name="object")  # the one category where categories do not count
 
@@ -54,11 +55,11 @@ def read_annotations(
     Raises:
         InvalidAnnotations: names the file, what is wrong in it and what to do.
     """
-    content = _parsed(file)
+    content, repaired = _parsed(file)
     if numbered_by is None or agnostic:
-        repaired = _number_categories(content, file, agnostic)
+        repaired += _number_categories(content, file, agnostic)
     else:
-        repaired = _number_by(content, file, numbered_by)
+        repaired += _number_by(content, file, numbered_by)
     repaired += _number_images(content, file)
     repaired += _number_annotations(content)
     if folder is not None:
@@ -69,13 +70,17 @@ def read_annotations(
     return Annotations(content, repaired)
 
 
-def _parsed(file: Path) -> dict[str, Any]:
-    """The three lists of a file, each of dicts.
+def _parsed(file: Path) -> tuple[dict[str, Any], list[str]]:
+    """The three lists of a file, each of dicts, and what was repaired.
 
     Where there is no list of categories and the annotations name no two, all are :data:`OBJECT`.
     """
+    repaired = []
     try:
-        content = json.loads(file.read_text(encoding="utf-8-sig"))
+        text = file.read_text(encoding="utf-8")
+        if text.startswith(BYTE_ORDER_MARK):
+            repaired.append("a byte order mark before the text")
+        content = json.loads(text.removeprefix(BYTE_ORDER_MARK))
     except OSError as error:
         raise InvalidAnnotations(file, f"it cannot be read ({error.strerror})") from error
     except (ValueError, RecursionError) as error:  # no JSON, or not UTF-8
@@ -86,18 +91,18 @@ def _parsed(file: Path) -> dict[str, Any]:
         raise InvalidAnnotations(file, f"it has no list {' and no list '.join(missing)}, which COCO's format asks for")
     if not isinstance(lists.get("categories"), list):
         lists["categories"] = []
-        named = {each.get("category_id") for each in lists["annotations"] if isinstance(each, dict)} - {None}
+        named = {_key(each.get("category_id")) for each in lists["annotations"] if isinstance(each, dict)} - {"None"}
         if len(named) < 2:
-            lists["annotations"] = [
-                each | dict(category_id=OBJECT["id"]) if isinstance(each, dict) else each for each in lists["annotations"]
-            ]
+            for each in filter(lambda entry: isinstance(entry, dict), lists["annotations"]):
+                each["category_id"] = OBJECT["id"]
             lists["categories"] = [OBJECT]
+            repaired.append("no list of categories (all objects are of one)")
     for name, needed in (("images", ("id", "file_name")), ("annotations", ("image_id",)), ("categories", ("id",))):
         for number, entry in enumerate(lists[name]):
             absent = [key for key in needed if not isinstance(entry, dict) or entry.get(key) is None]
             if absent:
                 raise InvalidAnnotations(file, f"entry {number} of its list {name} has no {' and no '.join(absent)}")
-    return lists
+    return lists, repaired
 
 
 def _key(identity: Any) -> str:
@@ -184,7 +189,7 @@ def _number_by(content: dict[str, Any], file: Path, training: Path) -> list[str]
 @lru_cache(maxsize=4)
 def _listed_categories(file: Path, _changed: int) -> tuple[tuple[int, str], ...]:
     """Ids and names of a file's categories, read once unless the file changes."""
-    content = _parsed(file)
+    content, _ = _parsed(file)
     _number_categories(content, file, agnostic=False)
     return tuple((each["id"], each["name"]) for each in content["categories"])
 

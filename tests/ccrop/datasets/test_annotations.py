@@ -123,7 +123,8 @@ def test_category_ids_that_are_words_become_numbers(root):
 
 def test_a_byte_order_mark_is_no_part_of_the_text(root):
     (root / "labels.json").write_bytes(b"\xef\xbb\xbf" + json.dumps(right()).encode())
-    assert read_annotations(root / "labels.json", root, FOLDER) == (right(), [])
+    found = read_annotations(root / "labels.json", root, FOLDER)
+    assert found == (right(), ["a byte order mark before the text"])
 
 
 @pytest.mark.parametrize(
