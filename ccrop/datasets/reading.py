@@ -36,7 +36,9 @@ class UnreadableFile(ValueError):
         reason: what is wrong with it, and what to do.
     """
 
-    def __init__(self, path: str | os.PathLike, reason: str) -> None:
+    def __init__(self, path: str | os.PathLike, reason: str | None = None) -> None:
+        if reason is None:  # torch hands over a worker's traceback alone, whose last line is type, path and reason
+            path, reason = str(path).strip().splitlines()[-1].split(": ", 2)[1:]
         super().__init__(path, reason)
         self.path = path
         self.reason = reason

@@ -5,6 +5,7 @@ import warnings
 import numpy as np
 import pytest
 from PIL import EpsImagePlugin, ExifTags, Image
+from torch.utils.data import DataLoader, Dataset
 
 from ccrop.datasets import reading
 from ccrop.datasets.reading import IMAGE_SUFFIXES, UnreadableImage, image_size, read_image
@@ -226,6 +227,21 @@ def test_error_survives_a_process_border():
         "the file is empty",
         "a.jpg: the file is empty",
     )
+
+
+class Unreadable(Dataset):
+    def __len__(self):
+        return 1
+
+    def __getitem__(self, index):
+        raise UnreadableImage("some/a.jpg", "damaged (why: unknown)")
+
+
+def test_error_crosses_a_worker_of_a_loader():
+    with pytest.raises(UnreadableImage) as caught:
+        list(DataLoader(Unreadable(), num_workers=1))
+    assert str(caught.value) == "some/a.jpg: damaged (why: unknown)"
+    assert (caught.value.path, caught.value.reason) == ("some/a.jpg", "damaged (why: unknown)")
 
 
 def test_one_channel_is_the_luma(tmp_path):
