@@ -49,7 +49,8 @@ class ImageList(ImageDataset):
         file = Path(self.data_root)
         if not file.is_file():
             raise MissingData(f"{file} is no file; expected a text file with one image path a line")
-        lines = [line.strip() for line in file.read_text().splitlines()]
+        text = file.read_text(encoding="utf-8-sig", errors="surrogateescape")  # names may be Latin-1
+        lines = [line.strip() for line in text.splitlines()]
         return [dict(path=line) for line in lines if line]
 
     def path(self, info: dict[str, Any]) -> Path:

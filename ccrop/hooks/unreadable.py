@@ -8,6 +8,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 from ccrop.datasets import LocatedDataset, UnreadableFile
+from ccrop.datasets.reading import printable
 
 
 class TooManyUnreadable(RuntimeError):
@@ -52,7 +53,7 @@ class UnreadableImagesHook(Hook):
             self._reported.add(index)
             runner.logger.warning(f"skipped {self._reason(dataset, index)}")
         if len(self._reported) > self.limit * len(dataset):
-            files = "\n".join(str(dataset.path(dataset.get_data_info(index))) for index in sorted(self._reported))
+            files = "\n".join(printable(dataset.path(dataset.get_data_info(index))) for index in sorted(self._reported))
             raise TooManyUnreadable(
                 f"{len(self._reported)} of {len(dataset)} {dataset.unit}s are unreadable, more than {self.limit:.0%}: "
                 f"repair or remove them, or raise the UnreadableImagesHook's limit.\n{files}"
@@ -64,4 +65,4 @@ class UnreadableImagesHook(Hook):
             dataset.known(index)
         except UnreadableFile as error:
             return str(error)
-        return f"{dataset.path(dataset.get_data_info(index))}: unreadable when it was first tried"
+        return f"{printable(dataset.path(dataset.get_data_info(index)))}: unreadable when it was first tried"

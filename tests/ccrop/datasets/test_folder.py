@@ -1,3 +1,5 @@
+import os
+
 import pytest
 from PIL import Image
 
@@ -66,6 +68,15 @@ def test_list_takes_paths_relative_to_itself_and_absolute(tmp_path):
     lines = [str(tmp_path / "far away" / "a b.png"), "", "near.png  ", "../far away/c.png"]
     (tmp_path / "lists" / "train.txt").write_text("\r\n".join(lines))
     assert levels(ImageList(tmp_path / "lists" / "train.txt")) == [10, 0, 20]
+
+
+def test_list_names_files_in_any_encoding_and_behind_a_byte_order_mark(tmp_path):
+    names = ["wälder.png".encode(), "wälder.png".encode("latin-1")]
+    write_images(tmp_path, ["a.png", "b.png"])
+    for old, name in zip(("a.png", "b.png"), names, strict=True):
+        (tmp_path / old).rename(tmp_path / os.fsdecode(name))
+    (tmp_path / "train.txt").write_bytes(b"\xef\xbb\xbf" + b"\n".join(names))
+    assert levels(ImageList(tmp_path / "train.txt")) == [0, 10]
 
 
 def test_list_keeps_its_order_and_its_subset_is_evenly_spaced(tmp_path):
