@@ -1,6 +1,6 @@
 """Images on disk, what is known of each, and the order in which they are seen."""
 
-from ccrop.datasets.base import ImageDataset, LocatedDataset, MissingData
+from ccrop.datasets.base import ImageDataset, InvalidAnnotations, LocatedDataset, MissingData
 from ccrop.datasets.box_store import BoxStore
 from ccrop.datasets.classification import CIFAR10, CIFAR100, STL10, ImageNet, TinyImageNet
 from ccrop.datasets.coco import CocoImages, ObjectCrops
@@ -19,6 +19,7 @@ __all__ = [
     "ImageList",
     "ImageNet",
     "InfiniteSeededSampler",
+    "InvalidAnnotations",
     "LocatedDataset",
     "MissingData",
     "ObjectCrops",

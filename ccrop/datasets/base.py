@@ -2,26 +2,50 @@
 
 import copy
 import hashlib
-import os
 from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from mmengine.dataset import BaseDataset
+from mmengine.logging import MMLogger
 from mmengine.registry import TRANSFORMS
 from torch import Tensor
 
 from ccrop.datasets.box_store import BoxStore, InvalidBoxes
 from ccrop.datasets.channel_stack import AnyImage
-from ccrop.datasets.reading import ARRAY_SUFFIX, IMAGE_SUFFIXES, UnreadableFile, read_image
+from ccrop.datasets.reading import ARRAY_SUFFIX, IMAGE_SUFFIXES, UnreadableFile, printable, read_image
 
 NO_BOXES = np.zeros((0, 5), dtype=np.float32)
 
 
 class MissingData(FileNotFoundError):
     """A data set is not where it should be; the message shows the expected layout."""
+
+
+class InvalidAnnotations(ValueError):
+    """Annotations or labels that cannot be used.
+
+    Attributes:
+        source: the file or folder that has them.
+        reason: what is wrong with them, and what to do.
+    """
+
+    def __init__(self, source: str | Path, reason: str) -> None:
+        super().__init__(source, reason)
+        self.source = source
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"{printable(self.source)}: {self.reason}"
+
+
+@cache
+def say_once(line: str) -> None:
+    """Log a warning, the first time that it is given."""
+    MMLogger.get_current_instance().warning(line)
 
 
 class LocatedDataset(BaseDataset):
@@ -96,7 +120,7 @@ class LocatedDataset(BaseDataset):
             self.known(index)
         except UnreadableFile as error:
             return str(error)
-        return f"{self.path(self.get_data_info(index))}: unreadable when it was first tried"
+        return f"{printable(self.path(self.get_data_info(index)))}: unreadable when it was first tried"
 
     def known(self, index: int) -> dict[str, Any]:
         """A file's content and what is known of it, before the pipeline, without index and generator.
@@ -127,7 +151,7 @@ class LocatedDataset(BaseDataset):
             self.boxes.update(boxes, counts)
         except InvalidBoxes as error:
             info = self.get_data_info(error.image)
-            name = self.path(info) if "path" in info else f"image {error.image} of {self.data_root}"
+            name = printable(self.path(info)) if "path" in info else f"image {error.image} of {self.data_root}"
             raise ValueError(f"{name}: {error.reason}") from error
 
     def fingerprint(self) -> str:
@@ -193,15 +217,19 @@ def spread(total: int, number: int) -> list[int]:
     return np.linspace(0, total - 1, min(number, total)).round().astype(int).tolist()
 
 
-def list_images(root: str | Path, folder: str | Path = "", suffixes: tuple[str, ...] = IMAGE_SUFFIXES) -> list[str]:
-    """Sorted paths, relative to ``root``, of all images below ``root / folder``, nested ones too, hidden ones not."""
-    found: list[str] = []
-    for parent, folders, names in os.walk(Path(root, folder), followlinks=True):
-        folders[:] = [name for name in folders if name[0] != "."]
-        prefix = os.path.relpath(parent, root)
-        prefix = "" if prefix == "." else prefix + os.sep
-        found += [prefix + name for name in names if name.lower().endswith(suffixes) and name[0] != "."]
-    return sorted(found)
+def require_same_classes(training: ImageDataset, other: ImageDataset) -> None:
+    """Refuse sets whose labels count different classes.
+
+    Raises:
+        InvalidAnnotations: names the classes in which they differ.
+    """
+    if training.classes != other.classes:
+        apart = sorted(set(training.classes) ^ set(other.classes)) or list(other.classes)
+        raise InvalidAnnotations(
+            other.data_root,
+            f"its classes are not those of {training.data_root}, the first that differ are {apart[:5]}: give both the "
+            "same classes, numbered by the training images",
+        )
 
 
 def build_step(step: dict[str, Any] | Any) -> Any:

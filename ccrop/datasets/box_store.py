@@ -27,8 +27,8 @@ class InvalidBoxes(ValueError):
 class BoxStore:
     """Up to K boxes an image, in shared memory.
 
-    Persistent data-loading workers see an update at once. Coordinates are float16, whose spacing in [0, 1] is
-    at most 1/2048 of the image, so a box costs 10 bytes.
+    Persistent data-loading workers see an update at once. Coordinates are float32, exact to a pixel in
+    images of any size that is read, so a box costs 20 bytes.
 
     Args:
         num_images: of the data set.
@@ -40,7 +40,7 @@ class BoxStore:
         if num_images < 1 or max_boxes < 1:
             raise ValueError(f"a BoxStore needs images and boxes, got {num_images} images and K = {max_boxes}")
         self.fingerprint = fingerprint
-        self._boxes = torch.zeros(num_images, max_boxes, 5, dtype=torch.float16).share_memory_()
+        self._boxes = torch.zeros(num_images, max_boxes, 5, dtype=torch.float32).share_memory_()
         self._counts = torch.zeros(num_images, dtype=torch.int16).share_memory_()
 
     def __len__(self) -> int:
@@ -54,7 +54,7 @@ class BoxStore:
     @property
     def boxes(self) -> Tensor:
         """``(N, K, 5)`` float32: x0, y0, x1, y1 in fractions of the image, score; zero beyond the count."""
-        return self._boxes.float()
+        return self._boxes.clone()
 
     @property
     def counts(self) -> Tensor:
@@ -63,7 +63,7 @@ class BoxStore:
 
     def __getitem__(self, index: int) -> NDArray[np.float32]:
         """Boxes of one image, ``(count, 5)``."""
-        return self._boxes[index, : self._counts[index]].float().numpy()
+        return self._boxes[index, : self._counts[index]].clone().numpy()
 
     def update(self, boxes: Tensor, counts: Tensor) -> None:
         """Replace all boxes.

@@ -8,9 +8,10 @@ import torchvision
 from numpy.typing import NDArray
 from PIL import Image
 
-from ccrop.datasets.base import ImageDataset, MissingData, list_images
+from ccrop.datasets.base import ImageDataset, InvalidAnnotations, MissingData
 from ccrop.datasets.channel_stack import AnyImage
 from ccrop.datasets.folder import label_by_folder
+from ccrop.datasets.listing import list_images
 from ccrop.datasets.reading import to_channels
 
 
@@ -36,7 +37,9 @@ class CIFAR10(ImageDataset):
     def load_data_list(self) -> list[dict[str, Any]]:
         root = Path(self.data_root)
         if (root / self.split).is_dir():
-            entries, self.classes = label_by_folder(root / self.split, list_images(root / self.split))
+            entries, self.classes = label_by_folder(
+                root / self.split, list_images(root / self.split), root / "train"
+            )
             return [entry | dict(path=f"{self.split}/{entry['path']}") for entry in entries]
         if not (root / self.reader.base_folder).is_dir():
             raise MissingData(
@@ -133,6 +136,10 @@ class TinyImageNet(ImageDataset):
             paths = list_images(root / "train")
             return [dict(path=f"{prefix}/{path}", label=number[Path(path).parts[0]]) for path in paths]
         rows = [line.split("\t")[:2] for line in annotations.read_text().splitlines()]
+        unknown = sorted({wnid for _, wnid in rows} - number.keys())
+        if unknown:
+            reason = f"it has the classes {unknown[:5]}, which {root / 'train'} does not have: unpack the archive again"
+            raise InvalidAnnotations(annotations, reason)
         return [dict(path=f"{prefix}/images/{name}", label=number[wnid]) for name, wnid in sorted(rows)]
 
 
@@ -155,7 +162,7 @@ class ImageNet(ImageDataset):
         folder = Path(self.data_root, self.split)
         if not folder.is_dir():
             raise MissingData(f"{folder} is missing; expected layout:\n{self.layout.format(root=self.data_root)}")
-        entries, self.classes = label_by_folder(folder, list_images(folder))
+        entries, self.classes = label_by_folder(folder, list_images(folder), folder.with_name("train"))
         return [entry | dict(path=f"{self.split}/{entry['path']}") for entry in entries]
 
 

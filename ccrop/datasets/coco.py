@@ -1,15 +1,16 @@
 """COCO-format sets: images alone for pretraining, annotated objects for evaluation."""
 
-import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ccrop.datasets.base import ImageDataset, MissingData, list_images
+from ccrop.datasets.annotations import Annotations, read_annotations
+from ccrop.datasets.base import ImageDataset, MissingData, say_once
 from ccrop.datasets.channel_stack import AnyImage
+from ccrop.datasets.listing import list_images
 
 LAYOUT = """\
     {root}/train2017/*.jpg                            (or images/train2017, train, images/train)
@@ -41,7 +42,7 @@ class ObjectCrops(ImageDataset):
     """Annotated objects of a COCO-format set, each cut out as a labelled square image.
 
     The square is ``context`` times the longer side of the box, moved into the image where it sticks out. Crowds and
-    boxes below ``min_side`` are left out.
+    boxes below ``min_side`` are left out. Classes are the categories of the training split by their ids.
 
     Args:
         data_root, split: as :class:`CocoImages`; annotations are read.
@@ -63,23 +64,18 @@ class ObjectCrops(ImageDataset):
     def load_data_list(self) -> list[dict[str, Any]]:
         root = Path(self.data_root)
         folder = find_split(root, self.split)
-        file, content = _read_annotations(root, self.split)
+        file, content = read_split(root, self.split)
         names = {image["id"]: image["file_name"] for image in content["images"]}
         categories = sorted(content["categories"], key=lambda category: category["id"])
         labels = {category["id"]: i for i, category in enumerate(categories)}
         self.classes = tuple(category["name"] for category in categories)
-        objects = []
-        for annotation in content["annotations"]:
-            box = annotation["bbox"]
-            if min(box[2:]) < self.min_side:
-                continue
-            if annotation["image_id"] not in names or annotation["category_id"] not in labels:
-                raise ValueError(
-                    f"{file}: annotation {annotation['id']} names image {annotation['image_id']} and category "
-                    f"{annotation['category_id']}, of which one is not in the file's lists: repair the file"
-                )
-            path = str(folder / names[annotation["image_id"]])
-            objects.append(dict(path=path, box=box, label=labels[annotation["category_id"]]))
+        objects = [
+            dict(
+                path=str(folder / names[each["image_id"]]), box=each["bbox"], label=labels[each["category_id"]]
+            )
+            for each in content["annotations"]
+            if not each["iscrowd"] and min(each["bbox"][2:]) >= self.min_side
+        ]
         if not objects:
             raise MissingData(f"{file} annotates no object of at least {self.min_side} px")
         return objects
@@ -106,39 +102,56 @@ class AnnotatedImage(NamedTuple):
 
 
 def annotated_boxes(root: str | Path, split: str) -> list[AnnotatedImage]:
-    """Name, size and boxes of every image of a split, from its annotations alone.
+    """Name, size and boxes of every image of a split, from its annotations; images are compared where they are there.
 
     Raises:
-        MissingData: there are none; shows the expected layout.
-        ValueError: an annotation's image is not in the file's list.
+        MissingData: there are no annotations; shows the expected layout.
+        InvalidAnnotations: see :func:`ccrop.datasets.annotations.read_annotations`.
     """
-    file, content = _read_annotations(Path(root), split)
-    boxes: dict[int, list[Sequence[float]]] = {image["id"]: [] for image in content["images"]}
-    categories: dict[int, list[int]] = {image["id"]: [] for image in content["images"]}
-    for annotation in content["annotations"]:
-        if annotation["image_id"] not in boxes:
-            raise ValueError(
-                f"{file}: annotation {annotation['id']} names image {annotation['image_id']}, which is not in the "
-                "file's list: repair the file"
-            )
-        boxes[annotation["image_id"]].append(annotation["bbox"])
-        categories[annotation["image_id"]].append(annotation["category_id"])
+    _, content = read_split(Path(root), split)
+    objects: dict[int, list[dict[str, Any]]] = {image["id"]: [] for image in content["images"]}
+    for each in content["annotations"]:
+        if not each["iscrowd"]:
+            objects[each["image_id"]].append(each)
     images = []
     for image in content["images"]:
-        corners = np.array(boxes[image["id"]], dtype=np.float64).reshape(-1, 4)
+        own, width, height = objects[image["id"]], image["width"], image["height"]
+        corners = np.array([each["bbox"] for each in own], dtype=np.float64).reshape(-1, 4)
         corners[:, 2:] += corners[:, :2]
-        fractions = (corners / np.tile([image["width"], image["height"]], 2)).clip(0, 1)
-        size = (image["height"], image["width"])
-        images.append(AnnotatedImage(image["file_name"], size, fractions, np.array(categories[image["id"]], dtype=int)))
+        fractions = (corners / np.tile([width, height], 2)).clip(0, 1)
+        categories = np.array([each["category_id"] for each in own], dtype=int)
+        images.append(AnnotatedImage(image["file_name"], (height, width), fractions, categories))
     return images
 
 
-def _read_annotations(root: Path, split: str) -> tuple[Path, dict[str, Any]]:
-    """The annotation file of a split and its content without crowds."""
+def read_split(root: Path, split: str) -> tuple[Path, dict[str, list[dict[str, Any]]]]:
+    """The annotation file of a split and its content, see :func:`annotations_of`; what was repaired is logged once."""
     file = find_annotations(root, split)
-    content = json.loads(file.read_text())
-    content["annotations"] = [each for each in content["annotations"] if not each.get("iscrowd", 0)]
-    return file, content
+    found = annotations_of(root, split, file)
+    if found.repaired:
+        say_once(found.note(file))
+    return file, found.content
+
+
+def annotations_of(root: Path, split: str, file: Path, agnostic: bool = False) -> Annotations:
+    """What an annotation file says of the images of a split; categories are those of the training split.
+
+    Args:
+        agnostic: see :func:`ccrop.datasets.annotations.read_annotations`.
+
+    Raises:
+        InvalidAnnotations: see :func:`ccrop.datasets.annotations.read_annotations`.
+    """
+    folder = _if_there(find_split, root, split)
+    training = None if split.removesuffix("2017") == "train" else _if_there(find_annotations, root, "train")
+    return read_annotations(file, root, folder, agnostic, training)
+
+
+def _if_there(find: Callable[[Path, str], Path], root: Path, split: str) -> Path | None:
+    try:
+        return find(root, split)
+    except MissingData:
+        return None
 
 
 def square_around(box: Sequence[float], context: float, image_size: tuple[int, int]) -> tuple[int, int, int, int]:

@@ -3,7 +3,9 @@
 from pathlib import Path
 from typing import Any
 
-from ccrop.datasets.base import ImageDataset, MissingData, list_images
+from ccrop.datasets.base import ImageDataset, InvalidAnnotations, MissingData
+from ccrop.datasets.listing import list_images
+from ccrop.datasets.reading import printable
 
 
 class ImageFolder(ImageDataset):
@@ -12,12 +14,16 @@ class ImageFolder(ImageDataset):
     Args:
         data_root: the folder.
         labelled: the first folder on an image's path is its class; otherwise there are no labels.
+        classes_of: the folder whose class folders are numbered, that of the training images; by default ``data_root``.
     """
 
     layout = "    {root}/**/*.jpg    (any common image format, flat or nested)"
 
-    def __init__(self, data_root: str | Path, labelled: bool = False, **kwargs: Any) -> None:
+    def __init__(
+        self, data_root: str | Path, labelled: bool = False, classes_of: str | Path | None = None, **kwargs: Any
+    ) -> None:
         self.labelled = labelled
+        self.classes_of = data_root if classes_of is None else classes_of
         super().__init__(data_root, **kwargs)
 
     def load_data_list(self) -> list[dict[str, Any]]:
@@ -26,7 +32,7 @@ class ImageFolder(ImageDataset):
         paths = list_images(self.data_root, suffixes=self.suffixes)
         if not self.labelled:
             return [dict(path=path) for path in paths]
-        entries, self.classes = label_by_folder(self.data_root, paths)
+        entries, self.classes = label_by_folder(self.data_root, paths, self.classes_of)
         return entries
 
 
@@ -43,22 +49,39 @@ class ImageList(ImageDataset):
         file = Path(self.data_root)
         if not file.is_file():
             raise MissingData(f"{file} is no file; expected a text file with one image path a line")
-        lines = [line.strip() for line in file.read_text().splitlines()]
+        text = file.read_text(encoding="utf-8-sig", errors="surrogateescape")  # names may be Latin-1
+        lines = [line.strip() for line in text.splitlines()]
         return [dict(path=line) for line in lines if line]
 
     def path(self, info: dict[str, Any]) -> Path:
         return Path(self.data_root).parent / info["path"]
 
 
-def label_by_folder(root: str | Path, paths: list[str]) -> tuple[list[dict[str, Any]], tuple[str, ...]]:
-    """Entries with the number of the first folder on each path as label, and these folders in alphabetical order.
+def label_by_folder(
+    root: str | Path, paths: list[str], training: str | Path
+) -> tuple[list[dict[str, Any]], tuple[str, ...]]:
+    """Entries with the number of the first folder on each path as label, and the class folders in alphabetical order.
+
+    Args:
+        root: of the images.
+        paths: relative to it.
+        training: the folder whose class folders are numbered, empty ones too; ``root`` where it does not exist.
 
     Raises:
         MissingData: an image lies beside the class folders.
+        InvalidAnnotations: an image is of a class that the training folder does not have.
     """
     loose = [path for path in paths if len(Path(path).parts) == 1]
     if loose:
-        raise MissingData(f"{Path(root, loose[0])} lies in no class folder; expected {root}/CLASS/IMAGE")
-    classes = sorted({Path(path).parts[0] for path in paths})
+        raise MissingData(f"{printable(Path(root, loose[0]))} lies in no class folder; expected {root}/CLASS/IMAGE")
+    folders = Path(training if Path(training).is_dir() else root)
+    classes = sorted(folder.name for folder in folders.iterdir() if folder.is_dir() and folder.name[0] != ".")
     number = {name: i for i, name in enumerate(classes)}
+    unknown = sorted({Path(path).parts[0] for path in paths} - number.keys())
+    if unknown:
+        raise InvalidAnnotations(
+            root,
+            f"it has images of the classes {unknown[:5]}, which {folders} does not have: classes are numbered by the "
+            "training images, so add them there or remove them here",
+        )
     return [dict(path=path, label=number[Path(path).parts[0]]) for path in paths], tuple(classes)

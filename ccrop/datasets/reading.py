@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 
 import numpy as np
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
@@ -13,8 +15,17 @@ from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 from ccrop.datasets.channel_stack import AnyImage, ChannelStack, from_array
 
 TURNED = (5, 6, 7, 8)  # EXIF orientations that swap width and height
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM", "JPEG2000", "TGA", "AVIF")  # EPS runs Ghostscript
+IMAGE_SUFFIXES = tuple(
+    suffix
+    for suffix in (
+        *(".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm"),
+        *(".jfif", ".jpe", ".jp2", ".tga", ".avif"),
+    )
+    if Image.registered_extensions().get(suffix) in FORMATS  # some builds of Pillow lack AVIF
+)
 ARRAY_SUFFIX = ".npy"
+MAX_PIXELS = 100_000_000  # of an image; RGB takes 3 bytes a pixel in every worker, and decoding some more
 
 
 class UnreadableFile(ValueError):
@@ -29,14 +40,19 @@ class UnreadableFile(ValueError):
     """
 
     def __init__(self, path: str | os.PathLike, reason: str | None = None) -> None:
-        if reason is None:
-            _, path, reason = str(path).rstrip().rpartition("\n")[2].split(": ", 2)
+        if reason is None:  # torch hands over a worker's traceback alone, whose last line is type, path and reason
+            path, reason = str(path).strip().splitlines()[-1].split(": ", 2)[1:]
         super().__init__(path, reason)
         self.path = path
         self.reason = reason
 
     def __str__(self) -> str:
-        return f"{os.fspath(self.path)}: {self.reason}"
+        return f"{printable(self.path)}: {self.reason}"
+
+
+def printable(path: str | os.PathLike) -> str:
+    """A path for a line of a log: control characters and bytes that are no UTF-8 are escaped."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in os.fspath(path))
 
 
 class UnreadableImage(UnreadableFile):
@@ -47,7 +63,8 @@ def read_image(path: str | os.PathLike, channels: int = 3) -> AnyImage:
     """The image at `path`, turned upright by its EXIF orientation: RGB, or as many channels as asked for.
 
     An animation gives its first frame; transparent pixels are laid over white; 16-bit grey levels are scaled
-    by their range, 65535 to 255; colour profiles are ignored. A truncated file is refused, not half decoded.
+    by their range, 65535 to 255; colour profiles are ignored. A truncated file is refused, not half decoded, and so is
+    an image of more than :data:`MAX_PIXELS` or of a format that is not among :data:`FORMATS`, whatever its name.
     One channel is the luma (ITU-R BT.601). Two channels, four and more are taken as they are, from an image that has
     as many or from a `.npy` file of ``(H, W, channels)`` uint8, which can also hold one or three.
 
@@ -56,7 +73,7 @@ def read_image(path: str | os.PathLike, channels: int = 3) -> AnyImage:
     """
     if _is_array(path):
         with _explained(path):
-            return from_array(_checked(np.load(path, allow_pickle=False), channels))
+            return from_array(_checked(_mapped(path), channels))
     with _opened(path) as image:
         image.load()
         return to_channels(_upright(image), channels)
@@ -70,14 +87,43 @@ def image_size(path: str | os.PathLike) -> tuple[int, int]:
     """
     if _is_array(path):
         with _explained(path):
-            return np.load(path, mmap_mode="r", allow_pickle=False).shape[1::-1]
+            return _mapped(path).shape[1::-1]
     with _opened(path) as image:
         turned = _orientation(image) in TURNED and image.format != "TIFF"  # whose size Pillow turns itself
         return image.size[::-1] if turned else image.size
 
 
+def is_turned(path: str | os.PathLike) -> bool:
+    """Whether an image's EXIF orientation swaps its width and height.
+
+    Raises:
+        UnreadableImage: with the file and the reason.
+    """
+    if _is_array(path):
+        return False
+    with _opened(path) as image:
+        return _orientation(image) in TURNED
+
+
 def _is_array(path: str | os.PathLike) -> bool:
     return os.fspath(path).lower().endswith(ARRAY_SUFFIX)
+
+
+def _mapped(path: str | os.PathLike) -> np.ndarray:
+    """The array of a ``.npy`` file, mapped, so that no memory is taken for what a damaged header declares."""
+    pixels = np.load(path, mmap_mode="r", allow_pickle=False)
+    _limit(pixels.shape[:2])
+    return pixels
+
+
+def _limit(sides: Sequence[int]) -> None:
+    if math.prod(sides) > MAX_PIXELS:
+        raise _Unsuited(_too_large(f"{math.prod(sides) / 1e6:.0f}"))
+
+
+def _too_large(megapixels: str) -> str:
+    limit = f"{MAX_PIXELS / 1e6:.0f}"
+    return f"it has {megapixels} megapixels, and {limit} are the limit: scale it down or cut it into tiles"
 
 
 def _checked(pixels: np.ndarray, channels: int) -> np.ndarray:
@@ -96,14 +142,23 @@ def _opened(path: str | os.PathLike) -> Iterator[Image.Image]:
     """The image, its warnings silenced; whatever goes wrong with it is an :class:`UnreadableImage`."""
     with _explained(path), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        with Image.open(path) as image:
+        with Image.open(path, formats=_openable()) as image:
+            _limit(image.size)
             yield image
+
+
+@cache
+def _openable() -> tuple[str, ...]:
+    """Those of :data:`FORMATS` that this build of Pillow has."""
+    return tuple(name for name in FORMATS if name in Image.OPEN)
 
 
 @contextmanager
 def _explained(path: str | os.PathLike) -> Iterator[None]:
     """Whatever goes wrong is an :class:`UnreadableImage`, but for want of memory."""
     try:
+        if os.path.exists(path) and not (os.path.isfile(path) or os.path.isdir(path)):
+            raise _Unsuited("it is a pipe, a socket or a device, not a file")  # a pipe would be waited for forever
         yield
     except MemoryError:
         raise
@@ -171,7 +226,9 @@ def _reason(path: str | os.PathLike, error: Exception) -> str:
         return error.strerror
     if isinstance(error, UnidentifiedImageError):
         empty = os.path.getsize(path) == 0
-        return "the file is empty" if empty else "not an image, or of a kind that Pillow cannot read"
-    if isinstance(error, _Unsuited | Image.DecompressionBombError):
+        return "the file is empty" if empty else f"not an image of a kind that is read ({', '.join(_openable())})"
+    if isinstance(error, Image.DecompressionBombError):
+        return _too_large(f"more than {2 * Image.MAX_IMAGE_PIXELS / 1e6:.0f}")
+    if isinstance(error, _Unsuited):
         return str(error)
     return f"damaged or of an unsupported kind ({error or type(error).__name__})"

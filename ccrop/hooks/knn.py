@@ -11,7 +11,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-from ccrop.datasets import MissingData
+from ccrop.datasets import ImageDataset, InvalidAnnotations, MissingData, UnreadableFile
+from ccrop.datasets.base import require_same_classes
 from ccrop.evaluation import knn_accuracy
 from ccrop.hooks.inference import evaluating
 from ccrop.views import WholeImage
@@ -21,7 +22,7 @@ class KNNHook(Hook):
     """Weighted kNN (Wu et al., CVPR 2018) on globally pooled features, before training and every few epochs.
 
     Images are decoded once and kept as uint8, so bound the data sets with ``subset``. Where a data set has no
-    labels, the hook says so once and rests.
+    labels, or none that can be used, the hook says so once and rests.
 
     Args:
         bank, queries: configs of labelled data sets.
@@ -57,9 +58,14 @@ class KNNHook(Hook):
     @master_only
     def before_train(self, runner: Runner) -> None:
         try:
-            self._data = [self._load(config) for config in self.configs]
+            bank, queries = (self._dataset(config) for config in self.configs)
+            require_same_classes(bank, queries)
+            self._data = [self._load(dataset) for dataset in (bank, queries)]
         except MissingData as error:
             runner.logger.info(f"No kNN accuracy in this run, for want of labels: {str(error).splitlines()[0]}")
+            return
+        except (InvalidAnnotations, UnreadableFile) as error:
+            runner.logger.warning(f"No kNN accuracy in this run, which goes on without it: {error}")
             return
         if runner.epoch == 0:
             accuracy = self._evaluate(runner)
@@ -86,11 +92,14 @@ class KNNHook(Hook):
                 features.append(model.pooled(batch).float())
         return torch.cat(features)
 
-    def _load(self, config: dict[str, Any]) -> tuple[Tensor, Tensor]:
-        """Images ``(N, H, W, channels)`` uint8 and labels ``(N,)``."""
+    def _dataset(self, config: dict[str, Any]) -> ImageDataset:
         dataset = DATASETS.build(config | dict(pipeline=[dict(type=WholeImage, size=self.image_size)]))
         if "label" not in dataset.get_data_info(0):
             raise MissingData(f"{dataset.data_root} has no labels")
+        return dataset
+
+    def _load(self, dataset: ImageDataset) -> tuple[Tensor, Tensor]:
+        """Images ``(N, H, W, channels)`` uint8 and labels ``(N,)``."""
         loader = DataLoader(dataset, self.batch_size, num_workers=self.num_workers)
         batches = list(tqdm(loader, "kNN images", leave=False, disable=None))
         return torch.cat([batch["images"] for batch in batches]), torch.cat([batch["label"] for batch in batches])

@@ -13,7 +13,7 @@ from mmengine.runner import Runner
 from torch import Tensor
 from tqdm import tqdm
 
-from ccrop.datasets import MissingData, UnreadableImage, read_image
+from ccrop.datasets import InvalidAnnotations, MissingData, UnreadableFile, UnreadableImage, read_image
 from ccrop.datasets.base import spread
 from ccrop.datasets.coco import annotated_boxes, find_split
 from ccrop.evaluation.roi_knn import background_boxes, region_features, roi_knn_recall
@@ -48,6 +48,8 @@ def annotated_regions(model: Siamese, root: str | Path, split: str, subset: int 
 
     Raises:
         MissingData: there are no annotations, or none of an object.
+        InvalidAnnotations: see :func:`ccrop.datasets.coco.annotated_boxes`.
+        UnreadableFile: not one annotated image is readable.
     """
     images = [image for image in annotated_boxes(root, split) if len(image.boxes)]
     if not images:
@@ -61,7 +63,8 @@ def annotated_regions(model: Siamese, root: str | Path, split: str, subset: int 
         image = images[number]
         try:
             pixels = to_tensor(read_image(folder / image.file_name, model.data_preprocessor.channels))[None]
-        except UnreadableImage:
+        except UnreadableImage as error:
+            unreadable = error
             continue
         background = background_boxes(image.boxes, np.random.default_rng(number))
         boxes = np.concatenate([image.boxes, background])
@@ -76,6 +79,8 @@ def annotated_regions(model: Siamese, root: str | Path, split: str, subset: int 
         maps = model.extract_feat(padded)
         for stride, found in zip(model.backbone.strides, region_features(maps, placed), strict=True):
             features.setdefault(stride, []).append(found.float())
+    if not areas:
+        raise UnreadableFile(folder, f"none of its annotated images is readable, the last is {unreadable}")
     return Regions(
         {stride: torch.cat(parts) for stride, parts in features.items()},
         torch.tensor(categories, device=device),
@@ -111,7 +116,9 @@ def roi_knn(bank: Regions, queries: Regions, k: int = 20, min_queries: int = 50)
 
 
 class RoIKNNHook(Hook):
-    """RoI-kNN before training and every few epochs, where there are annotations; says so once where there are none.
+    """RoI-kNN before training and every few epochs, where there are annotations.
+
+    Where there are none, or none that can be used, it says so once and rests.
 
     Leaves ``epoch/roi_sN`` and ``epoch/roi_sN_small`` for each stride N.
 
@@ -157,6 +164,10 @@ class RoIKNNHook(Hook):
         except MissingData as error:
             self._rests = True
             runner.logger.info(f"No RoI-kNN in this run, for want of annotations: {str(error).splitlines()[0]}")
+            return
+        except (InvalidAnnotations, UnreadableFile) as error:
+            self._rests = True
+            runner.logger.warning(f"No RoI-kNN in this run, which goes on without it: {error}")
             return
         for stride, accuracy in found.items():
             runner.message_hub.update_scalar(f"epoch/roi_s{stride}", accuracy["all"])

@@ -7,6 +7,8 @@ from mmengine.dist import all_reduce
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
+from ccrop.datasets.reading import printable
+
 
 class TooManyUnreadable(ValueError):
     """More of the images are unreadable than the run tolerates; lists them."""
@@ -50,7 +52,7 @@ class UnreadableImagesHook(Hook):
             self._reported.add(index)
             runner.logger.warning(f"skipped {dataset.why_unreadable(index)}")
         if len(self._reported) > self.limit * len(dataset):
-            files = "\n".join(str(dataset.path(dataset.get_data_info(index))) for index in sorted(self._reported))
+            files = "\n".join(printable(dataset.path(dataset.get_data_info(index))) for index in sorted(self._reported))
             raise TooManyUnreadable(
                 f"{len(self._reported)} of {len(dataset)} {dataset.unit}s are unreadable, more than {self.limit:.0%}: "
                 f"repair or remove them, or raise the UnreadableImagesHook's limit.\n{files}"

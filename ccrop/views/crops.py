@@ -122,8 +122,8 @@ def _suppressed_start(
     """First pixel of crops of ``sizes`` along one axis, their centers between two fractions of ``length``."""
     slack = length - sizes
     half = sizes // 2
-    first = np.minimum(np.maximum(int(length * low) - half, 0), slack)
-    last = np.minimum(np.maximum(int(length * high) - half, 0), slack)
+    first = np.minimum(np.maximum(int(length * float(low)) - half, 0), slack)  # a float32 would round the product
+    last = np.minimum(np.maximum(int(length * float(high)) - half, 0), slack)
     return first + ((last - first) * position).astype(np.int64)
 
 

@@ -163,8 +163,8 @@ def _suppressed_start(length: Tensor, sizes: Tensor, low: Tensor, high: Tensor, 
     """First pixel of crops of ``sizes`` along one axis, their centers between two fractions of ``length``."""
     slack = length - sizes
     half = (sizes / 2).floor()
-    first = torch.minimum(((length.to(low.dtype) * low).floor() - half).clamp(min=0), slack)
-    last = torch.minimum(((length.to(high.dtype) * high).floor() - half).clamp(min=0), slack)
+    first = torch.minimum(((length * low).floor() - half).clamp(min=0), slack)
+    last = torch.minimum(((length * high).floor() - half).clamp(min=0), slack)
     return first + ((last - first) * position).floor()
 
 

@@ -1,20 +1,23 @@
 """What a detector is trained and tested on: a COCO-format set, its categories, and a share of its labelled images."""
 
 import json
+import os
+import shutil
+import tempfile
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from mmengine.config import Config
 from mmengine.registry import DATASETS
 
 from ccrop.datasets import MissingData
-from ccrop.datasets.coco import find_annotations, find_split
+from ccrop.datasets.annotations import OBJECT, Annotations
+from ccrop.datasets.base import InvalidAnnotations
+from ccrop.datasets.coco import annotations_of, find_annotations, find_split
 from ccrop.runner import dicts_of
 from ccrop.transfer import drawn_share
-
-CATEGORY = dict(id=1, name="object")  # of what no one annotated
 
 
 def settle_coco(config: Config, root: str | Path) -> None:
@@ -22,18 +25,16 @@ def settle_coco(config: Config, root: str | Path) -> None:
 
     Raises:
         MissingData: images or annotations are not where :data:`ccrop.datasets.coco.LAYOUT` has them.
-        ValueError: see :func:`categories_of` and :func:`check_boxes`.
+        InvalidAnnotations: see :func:`ccrop.datasets.annotations.read_annotations`, or there is no annotation.
     """
     root = Path(root)
     files = {split: find_annotations(root, split) for split in ("train", "val")}
-    contents = {split: json.loads(file.read_text()) for split, file in files.items()}
-    classes = categories_of(contents, files)
-    for split, file in files.items():
-        check_boxes(contents[split], file)
+    found = {split: labelled(root, split, file) for split, file in files.items()}
+    files = {split: usable(config, file, found[split]) for split, file in files.items()}
     _name_files(config.train_dataloader, root, "train", files["train"])
     _name_files(config.test_dataloader, root, "val", files["val"])
     config.test_evaluator.ann_file = str(files["val"])
-    name_categories(config, classes)
+    name_categories(config, [each["name"] for each in found["train"].content["categories"]])
 
 
 def settle_unlabelled(config: Config, root: str | Path) -> None:
@@ -44,7 +45,7 @@ def settle_unlabelled(config: Config, root: str | Path) -> None:
 
     Raises:
         MissingData: the images are not where :data:`ccrop.datasets.coco.LAYOUT` has them.
-        ValueError: see :func:`check_boxes`.
+        InvalidAnnotations: see :func:`settle_coco`.
     """
     root = Path(root)
     _name_files(config.train_dataloader, root, "train", Path("annotations", "none"))
@@ -53,10 +54,56 @@ def settle_unlabelled(config: Config, root: str | Path) -> None:
     except MissingData:
         config.test_evaluator = None
     else:
-        check_boxes(json.loads(file.read_text()), file)
+        file = usable(config, file, labelled(root, "val", file, agnostic=True))
         _name_files(config.test_dataloader, root, "val", file)
         config.test_evaluator.ann_file = str(file)
-    name_categories(config, (CATEGORY["name"],))
+    name_categories(config, (OBJECT["name"],))
+
+
+def labelled(root: Path, split: str, file: Path, agnostic: bool = False) -> Annotations:
+    """What an annotation file says of a split, see :func:`ccrop.datasets.coco.annotations_of`.
+
+    Raises:
+        InvalidAnnotations: see there; or a detector could learn nothing, since there is no annotation.
+    """
+    found = annotations_of(root, split, file, agnostic)
+    if not found.content["annotations"]:
+        raise InvalidAnnotations(file, "it has no annotations: a detector needs labelled objects")
+    return found
+
+
+def usable(config: Config, file: Path, found: Annotations) -> Path:
+    """The file itself, or where it had to be repaired a new one, which lasts as long as the process.
+
+    :func:`keep_annotations` gives it a place in the work_dir. The config's ``notes`` say what was repaired.
+    """
+    if not found.repaired:
+        return file
+    config.notes = [*config.get("notes", ()), found.note(file)]
+    repaired = Path(tempfile.mkdtemp(dir=_repaired().name), file.name)
+    repaired.write_text(json.dumps(found.content))
+    return repaired
+
+
+def keep_annotations(config: Config, work_dir: str | Path) -> None:
+    """Copy the repaired files that a config reads, see :func:`usable`, to the work_dir, where they stay."""
+    places = {}
+    for settings in dicts_of(config):
+        file = Path(settings.get("ann_file") or "")
+        if not file.is_relative_to(_repaired().name):
+            continue
+        if file not in places:
+            places[file] = Path(work_dir, f"repaired_{file.name}").resolve()
+            places[file].parent.mkdir(parents=True, exist_ok=True)
+            part = shutil.copy(file, places[file].with_suffix(f".part{os.getpid()}"))
+            os.replace(part, places[file])
+        settings["ann_file"] = str(places[file])
+
+
+@cache
+def _repaired() -> tempfile.TemporaryDirectory:
+    """Holds repaired annotation files until the process ends."""
+    return tempfile.TemporaryDirectory(prefix="ccrop-annotations-")
 
 
 def _name_files(loader: dict[str, Any], root: Path, split: str, file: Path) -> None:
@@ -74,54 +121,6 @@ def name_categories(config: Config, classes: Sequence[str]) -> None:
     for settings in dicts_of(config.model):
         if "num_classes" in settings:
             settings["num_classes"] = len(classes)
-
-
-def categories_of(contents: dict[str, dict[str, Any]], files: dict[str, Path]) -> tuple[str, ...]:
-    """Names of the categories, in the order of the annotation files.
-
-    Raises:
-        ValueError: the splits differ in their categories, or an annotation has one that its file does not list.
-    """
-    lists = {
-        split: [(each["id"], each["name"]) for each in content["categories"]] for split, content in contents.items()
-    }
-    if lists["train"] != lists["val"]:
-        raise ValueError(
-            f"{files['train']} and {files['val']} differ in their categories or the order of them: "
-            f"{lists['train']} and {lists['val']}; give both files the same list"
-        )
-    known = {number for number, _ in lists["train"]}
-    for split, content in contents.items():
-        strangers = {each["category_id"] for each in content["annotations"]} - known
-        if strangers:
-            raise ValueError(f"{files[split]}: annotations have categories {sorted(strangers)}, which it does not list")
-    return tuple(name for _, name in lists["train"])
-
-
-def check_boxes(content: dict[str, Any], file: Path) -> None:
-    """Refuse annotations of which a detector could learn nothing or nonsense.
-
-    Raises:
-        ValueError: there is no annotation, or some boxes lie outside of their image or have no area.
-    """
-    if not content["annotations"]:
-        raise ValueError(f"{file} has no annotations: a detector needs labelled objects")
-    sizes = {image["id"]: (image["width"], image["height"]) for image in content["images"]}
-    boxes = np.array([each["bbox"] for each in content["annotations"]], dtype=float).reshape(-1, 4)
-    images = [each["image_id"] for each in content["annotations"]]
-    strangers = sorted({image for image in images if image not in sizes})
-    if strangers:
-        raise ValueError(f"{file}: annotations are of images {strangers[:5]}, which it does not list")
-    limits = np.array([sizes[image] for image in images], dtype=float)
-    outside = ((boxes[:, :2] < -1) | (boxes[:, :2] + boxes[:, 2:] > limits + 1)).any(axis=1)  # rounding is a pixel
-    wrong = outside | ~(boxes[:, 2:] > 0).all(axis=1)
-    if wrong.any():
-        first = int(wrong.argmax())
-        raise ValueError(
-            f"{file}: {int(wrong.sum())} boxes have no area or leave their image, the first of annotation "
-            f"{content['annotations'][first]['id']}: {boxes[first].tolist()} in an image of "
-            f"{limits[first].astype(int).tolist()} pixels; repair or remove them"
-        )
 
 
 def use_labels(config: Config, share: float, seed: int, held_out: float = 0.0) -> tuple[int, int] | None:

@@ -17,7 +17,7 @@ from ccrop.datasets import MissingData
 from ccrop.hooks.validation import ValidationHook
 from ccrop.runner import dicts_of, per_channel, read_config
 from ccrop.transfer import CORE_SECONDS, IMAGENET, Transfer, build_runner, start_of, train, write_figures
-from projects.detection_transfer.data import settle_coco, settle_unlabelled, use_labels
+from projects.detection_transfer.data import keep_annotations, settle_coco, settle_unlabelled, use_labels
 from projects.detection_transfer.fitting import check_strides, fit_neck, replace_backbone
 from projects.detection_transfer.images import settle_images
 from projects.detection_transfer.interval import FILE, image_interval
@@ -46,7 +46,8 @@ def load_config(
     Raises:
         MissingData: the data are not there.
         FileNotFoundError, UnknownOption: see :func:`ccrop.runner.read_config`.
-        ValueError: see :mod:`projects.detection_transfer.data`, or :mod:`projects.detection_transfer.fitting`.
+        InvalidAnnotations: see :mod:`projects.detection_transfer.data`.
+        ValueError: see :mod:`projects.detection_transfer.fitting`.
     """
     keep_positions()
     config = read_config(path, options, None if backbone is None else partial(replace_backbone, name=backbone))
@@ -87,8 +88,8 @@ def finetune(
         config: of :func:`load_config`; it stays as it is.
         init: ``'random'``, or a source as in :func:`ccrop.checkpoint.read_weights`; of a detector's checkpoint neck and
             heads are taken too, as far as they fit.
-        work_dir: takes the log, the last checkpoint, ``figures.json`` and, of the val split, ``detections.npz``, see
-            :class:`projects.detection_transfer.metric.SmallObjectMetric`.
+        work_dir: takes the log, the last checkpoint, ``figures.json``, annotation files that had to be repaired and, of
+            the val split, ``detections.npz``, see :class:`projects.detection_transfer.metric.SmallObjectMetric`.
         labels: share of the labelled images, see :func:`ccrop.transfer.drawn_share`.
         seed: draws the images, the weights and the batches.
         held_out: part of these images that is tested on in place of the val split.
@@ -107,6 +108,7 @@ def finetune(
             validate on.
     """
     config = copy.deepcopy(config)
+    keep_annotations(config, work_dir)
     start = start_of(config, init, work_dir, resume)  # a wrong file stops here, before the data are read
     normalization = expect_in_levels(config, start.normalization)
     used = use_labels(config, labels, seed, held_out)

@@ -17,9 +17,12 @@ from mmengine.config import Config
 from numpy.typing import NDArray
 
 from ccrop.datasets import CocoImages, image_size
-from ccrop.datasets.coco import find_split
+from ccrop.datasets.annotations import OBJECT, Annotations
+from ccrop.datasets.base import InvalidAnnotations
+from ccrop.datasets.coco import annotations_of, find_split
+from ccrop.datasets.reading import printable
 from ccrop.transfer import stored_clusters
-from projects.detection_transfer.data import CATEGORY, check_boxes, name_categories
+from projects.detection_transfer.data import labelled, name_categories
 
 MAX_BOXES = 16  # of an image, where the source has more
 
@@ -48,43 +51,39 @@ def use_pseudo_boxes(config: Config, source: str | Path, folder: str | Path, max
     files = {split: folder / f"pseudo_boxes_{split}.json" for split in ("train", "val")}
     root = Path(train.data_root)
     if Path(source).suffix == ".json":
-        content = read_pseudo_boxes(source, root)
+        found = read_pseudo_boxes(source, root)
+        content = found.content
+        if found.repaired:
+            config.notes = [*config.get("notes", ()), found.note(Path(source))]
     else:
         content = cluster_annotations(root, source, config.get("channels", 3))
-    content = best(content, max_boxes)
-    check_boxes(content, Path(source))
-    files["train"].write_text(json.dumps(content))
+    files["train"].write_text(json.dumps(best(content, max_boxes)))
     train.update(ann_file=str(files["train"]))
-    name_categories(config, (CATEGORY["name"],))
+    name_categories(config, (OBJECT["name"],))
     if config.test_evaluator is not None:
-        content = json.loads(Path(test.data_root, test.ann_file).read_text())
-        content["annotations"] = [each | dict(category_id=CATEGORY["id"]) for each in content["annotations"]]
-        files["val"].write_text(json.dumps(content | dict(categories=[CATEGORY])))
+        annotated = annotations_of(root, "val", Path(test.data_root, test.ann_file), agnostic=True)
+        files["val"].write_text(json.dumps(annotated.content))
         test.update(ann_file=str(files["val"]))
         config.test_evaluator.ann_file = str(files["val"])
     config.headline += f", pseudo-boxes of {source} in place of labels"
 
 
-def read_pseudo_boxes(file: str | Path, root: str | Path) -> dict[str, Any]:
-    """The content of a file of pseudo-boxes, all of one category.
+def read_pseudo_boxes(file: str | Path, root: str | Path) -> Annotations:
+    """What a file of pseudo-boxes says of the train split's images, all of one category.
 
     Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: it is no annotation file, or names images that the train split does not have.
+        InvalidAnnotations: see :func:`ccrop.datasets.annotations.read_annotations`; or it has no boxes, or names images
+            that the train split does not have.
     """
-    try:
-        content = json.loads(Path(file).read_text())
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{file} is no JSON ({error}): name a COCO-format annotation file") from error
-    missing = [name for name in ("images", "annotations") if name not in content] if isinstance(content, dict) else [""]
-    if missing:
-        raise ValueError(f"{file} is no COCO-format annotation file: it has no lists images and annotations")
-    folder = Path(root, find_split(Path(root), "train"))
-    lost = [image["file_name"] for image in content["images"] if not (folder / image["file_name"]).is_file()]
+    file, root = Path(file), Path(root)
+    found = labelled(root, "train", file, agnostic=True)
+    folder = root / find_split(root, "train")
+    lost = [image["file_name"] for image in found.content["images"] if not (folder / image["file_name"]).is_file()]
     if lost:
-        raise ValueError(f"{file} has boxes of {len(lost)} images that {folder} lacks, the first is {lost[0]}")
-    boxes = [each | dict(category_id=CATEGORY["id"]) for each in content["annotations"]]
-    return content | dict(annotations=boxes, categories=[CATEGORY])
+        raise InvalidAnnotations(
+            file, f"it has boxes of {len(lost)} images that {folder} lacks, the first is {printable(lost[0])}"
+        )
+    return found
 
 
 def best(content: dict[str, Any], max_boxes: int) -> dict[str, Any]:
@@ -131,9 +130,9 @@ def pseudo_annotations(
         listed.append(dict(id=index + 1, file_name=name, width=size[0], height=size[1]))
         for x0, y0, x1, y1, score in np.round(own.tolist(), 4).tolist():
             box = dict(bbox=[x0, y0, x1 - x0, y1 - y0], area=(x1 - x0) * (y1 - y0), segmentation=[], iscrowd=0)
-            identity = dict(id=len(annotations) + 1, image_id=index + 1, category_id=CATEGORY["id"], score=score)
+            identity = dict(id=len(annotations) + 1, image_id=index + 1, category_id=OBJECT["id"], score=score)
             annotations.append(identity | box)
-    return dict(images=listed, annotations=annotations, categories=[CATEGORY])
+    return dict(images=listed, annotations=annotations, categories=[OBJECT])
 
 
 def boxes_by_image(content: dict[str, Any]) -> dict[str, NDArray[np.float64]]:

@@ -20,14 +20,15 @@ from tqdm import tqdm
 
 from ccrop.checkpoint import RANDOM
 from ccrop.datasets import CocoImages, MissingData
-from ccrop.datasets.coco import find_annotations
+from ccrop.datasets.annotations import OBJECT
+from ccrop.datasets.base import InvalidAnnotations, say_once
+from ccrop.datasets.coco import annotations_of, find_annotations
 from ccrop.evaluation import pseudo_box_quality
 from ccrop.hooks.checkpoint import latest_checkpoint
 from ccrop.hooks.localization import LocalizationHook
 from ccrop.pseudo import snap
 from ccrop.runner import BriefRunner, default_work_dir, load_pretrained
 from ccrop.work_dir import LOCK, locked, set_aside
-from projects.detection_transfer.data import CATEGORY
 from projects.detection_transfer.draw import load_detector
 from projects.detection_transfer.finetune import finetune, load_config
 from projects.detection_transfer.images import ReadImage
@@ -183,7 +184,10 @@ def snapped(images: CocoImages, boxes: Sequence[NDArray[np.float32]]) -> list[ND
 
 def read_boxes(file: str | Path, images: CocoImages) -> list[NDArray[np.float64]]:
     """The boxes of a file for each image, as :func:`clusters` gives them; see :func:`.read_pseudo_boxes`."""
-    content = read_pseudo_boxes(file, images.data_root)
+    found = read_pseudo_boxes(file, images.data_root)
+    if found.repaired:
+        say_once(found.note(Path(file)))
+    content = found.content
     scores: dict[int, list[float]] = {}
     for each in content["annotations"]:
         scores.setdefault(each["image_id"], []).append(each.get("score", 1.0))
@@ -210,10 +214,10 @@ def sure_boxes(run: Path, loader: dict[str, Any], images: CocoImages, min_score:
         dict(id=index, file_name=str(Path(path_of(images, index)).resolve()), width=width, height=height)
         for index, (width, height) in enumerate(sizes_of(images))
     ]
-    write(listing, dict(images=entries, annotations=[], categories=[CATEGORY]))
+    write(listing, dict(images=entries, annotations=[], categories=[OBJECT]))
     loader = copy.deepcopy(loader)
     loader.dataset.update(
-        data_root="", ann_file=str(listing), data_prefix=dict(img=""), metainfo=dict(classes=(CATEGORY["name"],))
+        data_root="", ann_file=str(listing), data_prefix=dict(img=""), metainfo=dict(classes=(OBJECT["name"],))
     )
     model.to("cuda" if torch.cuda.is_available() else "cpu")
     found: list[NDArray[np.float32]] = [np.zeros((0, 5), np.float32)] * len(images)
@@ -237,11 +241,14 @@ def described(file: Path, images: CocoImages) -> str:
     """How many boxes a file has, and how good they are where the train split is annotated."""
     boxes = boxes_by_image(json.loads(file.read_text()))
     line = f"{sum(map(len, boxes.values())):,} pseudo-boxes of {len(boxes):,} of {len(images):,} images"
+    root = Path(images.data_root)
     try:
-        annotated = find_annotations(Path(images.data_root), images.split)
+        annotated = annotations_of(root, images.split, find_annotations(root, images.split), agnostic=True)
     except MissingData:
         return line
-    objects = boxes_by_image(json.loads(annotated.read_text()))
+    except InvalidAnnotations as error:
+        return f"{line}; not compared with annotations: {error}"
+    objects = boxes_by_image(annotated.content)
     nothing = np.zeros((0, 4))
     quality = pseudo_box_quality([boxes.get(name, nothing) for name in objects], list(objects.values()))
     shown = [

@@ -265,8 +265,8 @@ def test_each_image_meets_its_own_annotations(evaluate: ModuleType, tmp_path: Pa
     (tmp_path / "annotations").mkdir()
     (tmp_path / "val/deep").mkdir(parents=True)
     names = ["z.jpg", "deep/a.jpg", "m.jpg", "gone.jpg"]
-    for name in ["a.jpg", *names[:3]]:
-        Image.new("RGB", (20, 10)).save(tmp_path / "val" / name)
+    for width, name in enumerate([*names[:3], "a.jpg"], 20):
+        Image.new("RGB", (width, 10)).save(tmp_path / "val" / name)
     images = [dict(id=i, file_name=name, width=20 + i, height=10) for i, name in enumerate(names)]
     annotation = dict(id=1, image_id=1, category_id=1, bbox=[1, 2, 3, 4])
     content = dict(images=images, annotations=[annotation, annotation | dict(id=2, iscrowd=1)])

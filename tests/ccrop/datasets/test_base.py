@@ -8,7 +8,7 @@ from torch._utils import ExceptionWrapper
 from torch.utils.data import DataLoader
 
 from ccrop.datasets import BoxStore, ImageFolder, MissingData, UnreadableFile, UnreadableImage
-from ccrop.datasets.base import list_images, spread
+from ccrop.datasets.base import spread
 
 
 def write_images(folder, names):
@@ -229,26 +229,6 @@ def test_fingerprint_follows_the_names_and_not_the_place(folder, tmp_path):
     assert ImageFolder(folder, subset=3).fingerprint() != before
 
 
-def test_listing_is_sorted_and_relative(tmp_path):
-    write_images(tmp_path, ["b.png", "a/z.png", "a/b/c.png", "a.png"])
-    assert list_images(tmp_path) == ["a.png", "a/b/c.png", "a/z.png", "b.png"]
-    assert list_images(tmp_path, "a") == ["a/b/c.png", "a/z.png"]
-
-
-def test_listing_takes_images_alone(tmp_path):
-    write_images(tmp_path, ["a.png", "B.JPG", "c.JpEg", "d.tiff", ".hidden.png", ".thumbnails/a.png", "e/.trash/f.png"])
-    (tmp_path / "notes.txt").touch()
-    (tmp_path / "png").touch()
-    assert list_images(tmp_path) == ["B.JPG", "a.png", "c.JpEg", "d.tiff"]
-
-
-def test_listing_follows_links(tmp_path):
-    write_images(tmp_path, ["far/a.png"])
-    (tmp_path / "set").mkdir()
-    (tmp_path / "set" / "linked").symlink_to(tmp_path / "far")
-    assert list_images(tmp_path / "set") == ["linked/a.png"]
-
-
 def test_no_image_is_an_error_that_names_the_kinds_looked_for(tmp_path):
     (tmp_path / "notes.txt").touch()
     with pytest.raises(MissingData, match=r"no image found in .*\.jpg, \.jpeg, \.png") as caught:
@@ -276,7 +256,7 @@ def test_channels_are_a_setting_of_the_data(folder):
     assert [(image.shape, image.max()) for image in images] == [((4, 6, 5), number) for number in range(3)]
     empty = folder.parent / "empty"
     empty.mkdir()
-    with pytest.raises(MissingData, match=r"\.pgm, \.npy"):
+    with pytest.raises(MissingData, match=r"\.pgm, .*, \.npy\)"):
         ImageFolder(empty, channels=5)
     with pytest.raises(ValueError, match="channels must be a positive number, got 0"):
         ImageFolder(folder, channels=0)

@@ -6,7 +6,7 @@ import pytest
 import torchvision
 from PIL import Image
 
-from ccrop.datasets import CIFAR10, CIFAR100, STL10, ImageNet, MissingData, TinyImageNet
+from ccrop.datasets import CIFAR10, CIFAR100, STL10, ImageNet, InvalidAnnotations, MissingData, TinyImageNet
 
 
 def pixel(channel, row, column, number):
@@ -176,6 +176,30 @@ def test_imagenet_in_class_folders(tmp_path):
     assert (levels(val), [sample["label"] for sample in val]) == ([4, 3], [0, 1])
     with pytest.raises(MissingData, match="elsewhere/train is missing; expected layout"):
         ImageNet(tmp_path / "elsewhere")
+
+
+@pytest.mark.parametrize("empty", [False, True])
+@pytest.mark.parametrize(("dataset", "held_out"), [(ImageNet, "val"), (CIFAR10, "test")])
+def test_a_held_out_split_without_a_class_keeps_the_numbers_of_the_others(tmp_path, dataset, held_out, empty):
+    files = [f"train/{name}/1.png" for name in "abcd"] + [f"{held_out}/{name}/1.png" for name in "acd"]
+    for file in files:
+        (tmp_path / file).parent.mkdir(parents=True)
+        Image.new("RGB", (32, 32)).save(tmp_path / file)
+    if empty:
+        (tmp_path / held_out / "b").mkdir()
+    tested = dataset(tmp_path, split=held_out)
+    assert tested.classes == dataset(tmp_path, split="train").classes == ("a", "b", "c", "d")
+    assert [sample["label"] for sample in tested] == [0, 2, 3]
+    (tmp_path / held_out / "c").rename(tmp_path / held_out / "e")
+    with pytest.raises(InvalidAnnotations, match=r"has images of the classes \['e'\], which .*train does not have"):
+        dataset(tmp_path, split=held_out)
+
+
+def test_a_class_of_tiny_imagenet_that_is_not_trained_on_is_refused(tiny_imagenet):
+    with (tiny_imagenet / "tiny-imagenet-200/val/val_annotations.txt").open("a") as file:
+        file.write("val_2.JPEG\tn99\t0\t32\t44\t62\n")
+    with pytest.raises(InvalidAnnotations, match=r"val_annotations\.txt: it has the classes \['n99'\]"):
+        TinyImageNet(tiny_imagenet, split="val")
 
 
 @pytest.mark.parametrize(

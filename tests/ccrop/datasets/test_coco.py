@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ccrop.datasets import CocoImages, MissingData, ObjectCrops
+from ccrop.datasets import CocoImages, InvalidAnnotations, MissingData, ObjectCrops
 from ccrop.datasets.coco import annotated_boxes, square_around
 
 LAYOUTS = ["train2017", "train", "images/train2017", "images/train"]
@@ -148,12 +148,32 @@ def test_crowds_and_tiny_boxes_are_left_out(tmp_path):
         ObjectCrops(tmp_path, min_side=60)
 
 
-@pytest.mark.parametrize("dangling", [dict(image_id=12), dict(category_id=4)])
-def test_dangling_ids_name_the_annotation(tmp_path, dangling):
+@pytest.mark.parametrize(
+    ("dangling", "reason"),
+    [
+        (dict(image_id=12), "1 annotations are of images that it does not list, the first, 1, of image 12"),
+        (dict(category_id=4), r"its annotations have categories \['4'\], which it does not list"),
+    ],
+)
+def test_dangling_ids_are_named(tmp_path, dangling, reason):
     good = dict(bbox=[0, 0, 20, 20], category_id=7)
     write_set(tmp_path, [good, good | dangling])
-    with pytest.raises(ValueError, match=r"instances_val2017\.json: annotation 1 names image .* repair the file"):
+    with pytest.raises(InvalidAnnotations, match=rf"instances_val2017\.json: {reason}"):
         ObjectCrops(tmp_path)
+
+
+def test_classes_are_numbered_by_the_training_split(tmp_path):
+    write_set(tmp_path, [dict(bbox=[0, 0, 20, 20], category_id=7), dict(bbox=[0, 0, 30, 30], category_id=3)])
+    val = tmp_path / "annotations/instances_val2017.json"
+    content = json.loads(val.read_text())
+    ant = dict(id=5, name="ant")  # between cat and dog
+    (val.parent / "instances_train2017.json").write_text(
+        json.dumps(content | dict(annotations=[], categories=[*content["categories"], ant]))
+    )
+    dataset = ObjectCrops(tmp_path)
+    assert dataset.classes == ("cat", "ant", "dog")
+    assert [sample["label"] for sample in dataset] == [2, 0]
+    assert [image.categories.tolist() for image in annotated_boxes(tmp_path, "val")] == [[7, 3]]
 
 
 def test_boxes_of_a_whole_split_in_fractions(tmp_path):
@@ -164,9 +184,10 @@ def test_boxes_of_a_whole_split_in_fractions(tmp_path):
         ],
         "annotations": [
             {"image_id": 7, "category_id": 4, "bbox": [20, 10, 40, 50]},
-            {"image_id": 7, "bbox": [0, 0, 200, 100], "iscrowd": 1},
+            {"image_id": 7, "category_id": 2, "bbox": [0, 0, 200, 100], "iscrowd": 1},
             {"image_id": 7, "category_id": 2, "bbox": [190, 90, 20, 20]},  # sticks out
         ],
+        "categories": [{"id": 2, "name": "cat"}, {"id": 4, "name": "dog"}],
     }
     (tmp_path / "annotations").mkdir()
     (tmp_path / "annotations" / "instances_val2017.json").write_text(json.dumps(content))
@@ -180,8 +201,9 @@ def test_boxes_of_a_whole_split_in_fractions(tmp_path):
 
 
 def test_boxes_of_an_unknown_image_are_named(tmp_path):
-    content = {"images": [], "annotations": [{"id": 3, "image_id": 9, "bbox": [0, 0, 1, 1]}]}
+    wrong = {"id": 3, "image_id": 9, "category_id": 1, "bbox": [0, 0, 1, 1]}
+    content = {"images": [], "annotations": [wrong], "categories": [{"id": 1, "name": "cat"}]}
     (tmp_path / "annotations").mkdir()
     (tmp_path / "annotations" / "instances_val.json").write_text(json.dumps(content))
-    with pytest.raises(ValueError, match="annotation 3 names image 9"):
+    with pytest.raises(ValueError, match="the first, 3, of image 9"):
         annotated_boxes(tmp_path, "val")

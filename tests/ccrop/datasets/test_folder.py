@@ -1,7 +1,9 @@
+import os
+
 import pytest
 from PIL import Image
 
-from ccrop.datasets import ImageFolder, ImageList, MissingData
+from ccrop.datasets import ImageFolder, ImageList, InvalidAnnotations, MissingData
 
 
 def write_images(folder, names):
@@ -34,6 +36,22 @@ def test_first_folder_is_the_class(tmp_path):
     assert [sample["label"] for sample in dataset] == [0, 0, 1, 2]
 
 
+def test_classes_are_numbered_by_the_training_images(tmp_path):
+    write_images(tmp_path, ["train/ant/0.png", "train/bee/1.png", "train/cat/2.png", "val/cat/3.png", "val/ant/4.png"])
+    (tmp_path / "val/bee").mkdir()
+    dataset = ImageFolder(tmp_path / "val", labelled=True, classes_of=tmp_path / "train")
+    assert dataset.classes == ("ant", "bee", "cat")
+    assert [sample["label"] for sample in dataset] == [0, 2]
+    (tmp_path / "train/bee/1.png").unlink()
+    assert ImageFolder(tmp_path / "train", labelled=True).classes == ("ant", "bee", "cat")
+
+
+def test_a_class_that_the_training_images_lack_is_refused(tmp_path):
+    write_images(tmp_path, ["train/ant/0.png", "val/ant/1.png", "val/wasp/2.png"])
+    with pytest.raises(InvalidAnnotations, match=r"val: it has images of the classes \['wasp'\], which .*train does"):
+        ImageFolder(tmp_path / "val", labelled=True, classes_of=tmp_path / "train")
+
+
 def test_image_beside_the_class_folders_is_refused(tmp_path):
     write_images(tmp_path, ["cat/0.png", "stray.png"])
     with pytest.raises(MissingData, match=r"stray\.png lies in no class folder; expected .*/CLASS/IMAGE"):
@@ -50,6 +68,15 @@ def test_list_takes_paths_relative_to_itself_and_absolute(tmp_path):
     lines = [str(tmp_path / "far away" / "a b.png"), "", "near.png  ", "../far away/c.png"]
     (tmp_path / "lists" / "train.txt").write_text("\r\n".join(lines))
     assert levels(ImageList(tmp_path / "lists" / "train.txt")) == [10, 0, 20]
+
+
+def test_list_names_files_in_any_encoding_and_behind_a_byte_order_mark(tmp_path):
+    names = ["wälder.png".encode(), "wälder.png".encode("latin-1")]
+    write_images(tmp_path, ["a.png", "b.png"])
+    for old, name in zip(("a.png", "b.png"), names, strict=True):
+        (tmp_path / old).rename(tmp_path / os.fsdecode(name))
+    (tmp_path / "train.txt").write_bytes(b"\xef\xbb\xbf" + b"\n".join(names))
+    assert levels(ImageList(tmp_path / "train.txt")) == [0, 10]
 
 
 def test_list_keeps_its_order_and_its_subset_is_evenly_spaced(tmp_path):

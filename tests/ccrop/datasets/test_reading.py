@@ -4,8 +4,10 @@ import warnings
 
 import numpy as np
 import pytest
-from PIL import ExifTags, Image
+from PIL import EpsImagePlugin, ExifTags, Image
+from torch.utils.data import DataLoader, Dataset
 
+from ccrop.datasets import reading
 from ccrop.datasets.reading import IMAGE_SUFFIXES, UnreadableImage, image_size, read_image
 
 RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
@@ -165,12 +167,57 @@ def test_pixels_of_unknown_range_are_refused(tmp_path):
     assert "16 bits" in refused(saved(tmp_path, solid("I", -1), "signed.tif"))
 
 
-def test_decompression_bomb_is_refused_and_a_large_image_is_not(tmp_path, monkeypatch):
-    path = saved(tmp_path, solid("RGB", RED, (30, 30)), "large.png")
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 500)
-    assert read_image(path).size == (30, 30)
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 400)
-    assert "900 pixels" in refused(path)
+def test_an_image_of_too_many_pixels_is_refused_before_it_is_decoded(tmp_path, monkeypatch):
+    image, array = saved(tmp_path, solid("RGB", RED, (3000, 2000)), "large.png"), tmp_path / "large.npy"
+    np.save(array, np.zeros((2000, 3000), np.uint8))
+    monkeypatch.setattr(reading, "MAX_PIXELS", 6_000_000)
+    assert read_image(image).size == read_image(array, channels=1).size == (3000, 2000)
+    monkeypatch.setattr(reading, "MAX_PIXELS", 5_000_000)
+    monkeypatch.setattr(Image.Image, "load", None)
+    for path in (image, array):
+        assert refused(path) == "it has 6 megapixels, and 5 are the limit: scale it down or cut it into tiles"
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 2_000_000)
+    assert refused(image) == "it has more than 4 megapixels, and 5 are the limit: scale it down or cut it into tiles"
+
+
+def test_a_format_that_runs_another_program_is_refused_whatever_its_name(tmp_path, monkeypatch):
+    monkeypatch.setattr(EpsImagePlugin, "Ghostscript", lambda *_, **__: pytest.fail("Ghostscript was started"))
+    path = saved(tmp_path, solid("RGB", RED), "image.eps").rename(tmp_path / "image.jpg")
+    assert path.read_bytes().startswith(b"%!PS-Adobe")
+    assert refused(path).startswith("not an image of a kind that is read (JPEG, PNG, WEBP")
+    with pytest.raises(UnreadableImage, match="not an image"):
+        image_size(path)
+
+
+@pytest.mark.parametrize("linked", [False, True])
+def test_a_pipe_is_not_waited_for(tmp_path, linked):
+    os.mkfifo(tmp_path / "pipe.jpg")
+    (tmp_path / "link.jpg").symlink_to("pipe.jpg")
+    path = tmp_path / ("link.jpg" if linked else "pipe.jpg")
+    assert refused(path) == "it is a pipe, a socket or a device, not a file"
+
+
+def test_an_array_that_declares_more_than_the_file_holds_is_refused(tmp_path):
+    np.save(tmp_path / "image.npy", np.zeros((1000, 1000, 4), np.uint8))
+    whole = (tmp_path / "image.npy").read_bytes()
+    (tmp_path / "image.npy").write_bytes(whole.replace(b"(1000, 1000, 4)", b"(9000, 9000, 4)"))
+    with pytest.raises(UnreadableImage, match=r"image\.npy: damaged"):
+        read_image(tmp_path / "image.npy", channels=4)
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        (b"w\xc3\xa4lder.jpg", "wälder.jpg"),
+        (b"red\x1b[31m.jpg", r"red\x1b[31m.jpg"),
+        (b"two\nlines.jpg", r"two\nlines.jpg"),
+        (b"latin\xe4.jpg", r"latin\udce4.jpg"),
+    ],
+)
+def test_names_are_shown_in_one_line_without_control_characters(name, shown):
+    line = str(UnreadableImage(os.fsdecode(name), "the file is empty"))
+    assert line == f"{shown}: the file is empty"
+    assert line.encode()
 
 
 def test_error_survives_a_process_border():
@@ -180,6 +227,21 @@ def test_error_survives_a_process_border():
         "the file is empty",
         "a.jpg: the file is empty",
     )
+
+
+class Unreadable(Dataset):
+    def __len__(self):
+        return 1
+
+    def __getitem__(self, index):
+        raise UnreadableImage("some/a.jpg", "damaged (why: unknown)")
+
+
+def test_error_crosses_a_worker_of_a_loader():
+    with pytest.raises(UnreadableImage) as caught:
+        list(DataLoader(Unreadable(), num_workers=1))
+    assert str(caught.value) == "some/a.jpg: damaged (why: unknown)"
+    assert (caught.value.path, caught.value.reason) == ("some/a.jpg", "damaged (why: unknown)")
 
 
 def test_one_channel_is_the_luma(tmp_path):

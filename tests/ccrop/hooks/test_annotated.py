@@ -22,10 +22,9 @@ def runner(tmp_path: Path) -> SimpleNamespace:
         images=[dict(id=i, file_name=f"{i}.png", width=40, height=20) for i in (2, 0, 1)],
         annotations=[
             *(dict(image_id=0, category_id=1, bbox=[4 * i, 0, 4, 10]) for i in range(5)),
-            dict(image_id=2, category_id=1, bbox=[30, 10, 20, 10]),
-            dict(image_id=2, category_id=1, bbox=[5, 5, 0, 10]),  # no area
+            dict(image_id=2, category_id=1, bbox=[30, 10, 20, 10]),  # leaves the image
         ],
-        categories=[dict(id=1)],
+        categories=[dict(id=1, name="thing")],
     )
     (tmp_path / "annotations" / "instances_train.json").write_text(json.dumps(content))
     return SimpleNamespace(train_dataloader=SimpleNamespace(dataset=CocoImages(tmp_path, "train")))

@@ -9,7 +9,7 @@ from mmengine.logging import MessageHub, MMLogger
 from PIL import Image
 from torch import Tensor, nn
 
-from ccrop.datasets import ImageFolder
+from ccrop.datasets import ImageFolder, ImageNet
 from ccrop.hooks import KNNHook
 
 
@@ -80,6 +80,34 @@ def test_a_resumed_run_is_not_measured_before_it_trains(tmp_path: Path, runner: 
     runner.epoch = 1
     hook(tmp_path).before_train(runner)
     assert accuracies(runner) == []
+
+
+def test_queries_that_lack_a_class_of_the_bank_are_measured_right(tmp_path: Path, runner: SimpleNamespace):
+    for split, names in (("train", ("red", "green", "blue")), ("val", ("red", "blue"))):
+        draw(tmp_path / split, {name: [name] for name in names})
+    bank, queries = (dict(type=ImageNet, data_root=str(tmp_path), split=split) for split in ("train", "val"))
+    KNNHook(bank, queries, (8, 8), k=1, num_workers=0).before_train(runner)
+    assert accuracies(runner) == [1]
+
+
+@pytest.mark.parametrize("fault", ["classes", "unreadable"])
+def test_labels_that_cannot_be_used_are_named_once_and_the_run_goes_on(
+    tmp_path: Path, runner: SimpleNamespace, monkeypatch, fault: str
+):
+    draw(tmp_path / "bank", dict(a=["red"], b=["blue"]))
+    draw(tmp_path / "queries", dict(a=["red"], wasp=["blue"]) if fault == "classes" else dict(a=["red"], b=["blue"]))
+    if fault == "unreadable":
+        for file in (tmp_path / "queries").glob("*/*.png"):
+            file.write_text("no image")
+    lines: list[str] = []
+    monkeypatch.setattr(runner.logger, "warning", lines.append)
+    knn = hook(tmp_path)
+    knn.before_train(runner)
+    knn.after_train_epoch(runner)
+    assert accuracies(runner) == []
+    (line,) = lines
+    assert line.startswith(f"No kNN accuracy in this run, which goes on without it: {tmp_path}/queries")
+    assert {"classes": "['b', 'wasp']", "unreadable": "none of its images is readable"}[fault] in line
 
 
 @pytest.mark.parametrize("there", [True, False])

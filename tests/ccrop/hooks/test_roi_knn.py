@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -42,7 +43,7 @@ class Pixels(nn.Module):
 def draw(root: Path, split: str, num: int, seed: int, swap: bool = False) -> None:
     """Images of odd sizes with two squares each, red (4) and green (9), and one crowd."""
     rng = np.random.default_rng(seed)
-    content = dict(images=[], annotations=[], categories=[dict(id=4), dict(id=9)])
+    content = dict(images=[], annotations=[], categories=[dict(id=4, name="red"), dict(id=9, name="green")])
     (root / split).mkdir(parents=True)
     (root / "annotations").mkdir(exist_ok=True)
     for image in range(num):
@@ -174,3 +175,66 @@ def test_without_annotations_the_hook_says_so_once_and_rests(tmp_path: Path, run
     assert not any("roi" in name for name in runner.message_hub.log_scalars)
     assert capsys.readouterr().err.count("for want of annotations") <= 1
     assert hook._rests
+
+
+def cut(file: Path) -> None:
+    file.write_bytes(file.read_bytes()[:200])
+
+
+def change(file: Path, edit: Callable[[dict], None]) -> None:
+    content = json.loads(file.read_text())
+    edit(content)
+    file.write_text(json.dumps(content))
+
+
+@pytest.mark.parametrize(
+    ("spoil", "reason"),
+    [
+        (cut, "instances_val.json: it is no JSON"),
+        (lambda file: change(file, lambda c: c.pop("images")), "instances_val.json: it has no list images"),
+        (lambda file: change(file, lambda c: c["annotations"][0].pop("image_id")), "entry 0 of its list annotations"),
+        (lambda file: change(file, lambda c: c["images"][1].update(id=0)), "image id 0 is that of 0.png and of 1.png"),
+        (lambda file: change(file, lambda c: c["categories"][0].update(name="pink")), "categories ['pink']"),
+        (lambda file: [each.write_bytes(b"x") for each in file.parents[1].glob("val/*")], "is readable, the last"),
+    ],
+)
+def test_annotations_that_cannot_be_used_are_named_once_and_the_run_goes_on(
+    root: Path, runner: SimpleNamespace, monkeypatch, spoil: Callable[[Path], None], reason: str
+):
+    spoil(root / "annotations/instances_val.json")
+    lines: list[str] = []
+    monkeypatch.setattr(runner.logger, "warning", lines.append)
+    hook = RoIKNNHook(str(root), min_queries=5)
+    hook.before_train(runner)
+    for runner.epoch in range(3):
+        hook.after_train_epoch(runner)
+    (line,) = [line for line in lines if "RoI-kNN" in line]
+    assert line.startswith(f"No RoI-kNN in this run, which goes on without it: {root}/")
+    assert reason in line
+    assert "\n" not in line
+
+
+@pytest.mark.parametrize("prefix", ["images/", "val\\", "D:\\data\\val\\"])
+def test_prefixes_before_the_names_of_files_change_nothing(root: Path, prefix: str):
+    right = annotated_regions(Pixels(), root, "val")
+
+    def rename(content: dict) -> None:
+        for each in content["images"]:
+            each["file_name"] = prefix + each["file_name"]
+
+    change(root / "annotations/instances_val.json", rename)
+    found = annotated_regions(Pixels(), root, "val")
+    assert torch.equal(found.categories, right.categories)
+    assert torch.equal(found.features[8], right.features[8])
+
+
+def test_categories_that_the_val_split_numbers_otherwise_are_the_same(root: Path):
+    right = annotated_regions(Pixels(), root, "val")
+
+    def renumber(content: dict) -> None:
+        content["categories"] = [dict(id=1, name="green"), dict(id=2, name="red")]
+        for each in content["annotations"]:
+            each["category_id"] = {9: 1, 4: 2}[each["category_id"]]
+
+    change(root / "annotations/instances_val.json", renumber)
+    assert torch.equal(annotated_regions(Pixels(), root, "val").categories, right.categories)

@@ -81,6 +81,21 @@ def test_rectangles_agree_with_the_formulas(image_size, scale, ratio):
         assert rectangles.tolist() == expected
 
 
+def test_40000_crops_agree_with_the_formulas_to_the_pixel():
+    """Boxes as a localizer gives them: indices of pixels over the size of the heatmap, in float32."""
+    rng = np.random.default_rng(7)
+    scale, ratio = (0.2, 1.0), (3 / 4, 4 / 3)
+    for _ in range(10_000):
+        image_size = tuple(rng.integers(32, 2000, 2).tolist())
+        side = int(rng.choice([32, 100, 224, 448]))
+        (x0, x1), (y0, y1) = np.sort(rng.integers(0, side, (2, 2)))
+        box = (np.array([x0, y0, x1, y1]) / side).astype(np.float32)
+        noise = CropNoise.draw(rng, 4, alpha=0.6)
+        numbers = zip(*(part.tolist() for part in noise), strict=True)
+        expected = [crop_by_hand(image_size, box.tolist(), *each, scale, ratio)[0] for each in numbers]
+        assert contrastive_crops(image_size, box, noise, scale, ratio).tolist() == expected
+
+
 def test_fallbacks_are_among_the_cases():
     noise = CropNoise.draw(np.random.default_rng(0), 50)
 

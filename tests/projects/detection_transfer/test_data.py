@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from jobs import ROOT
+from mmengine.registry import DATASETS
 from PIL import Image
 
 from ccrop.datasets import MissingData
@@ -39,7 +40,7 @@ def test_held_out_images_are_labelled_and_not_trained_on(demo_root):
     assert config.test_evaluator.ann_file.endswith("instances_train2017.json")
 
 
-def change(root, tmp_path, edit, split="train"):
+def change(root, tmp_path, edit, splits=("train",)):
     """A copy of the set's annotations after an edit, images linked."""
     new = tmp_path / "set"
     (new / "annotations").mkdir(parents=True)
@@ -47,7 +48,7 @@ def change(root, tmp_path, edit, split="train"):
         (new / folder).symlink_to(root / folder)
     for name in ("train", "val"):
         content = json.loads((root / f"annotations/instances_{name}2017.json").read_text())
-        if name == split:
+        if name in splits:
             edit(content)
         (new / f"annotations/instances_{name}2017.json").write_text(json.dumps(content))
     return new
@@ -65,12 +66,9 @@ def empty(content):
     content["annotations"] = []
 
 
-def leave(content):
-    content["annotations"][3]["bbox"] = [-20, 4, 30, 10]
-
-
 def flat(content):
-    content["annotations"][2]["bbox"][3] = 0
+    for each in content["annotations"][:20]:
+        each["bbox"][3] = 0
 
 
 def orphan(content):
@@ -80,17 +78,80 @@ def orphan(content):
 @pytest.mark.parametrize(
     ("edit", "message"),
     [
-        (rename, "differ in their categories"),
-        (unlist, r"instances_train2017\.json: annotations have categories \[999\]"),
-        (empty, r"instances_train2017\.json has no annotations"),
-        (leave, r"1 boxes have no area or leave their image.*\[-20"),
-        (flat, "1 boxes have no area"),
-        (orphan, "annotations are of images"),
+        (rename, r"instances_val2017\.json: it has objects of the categories .* which .*train2017\.json does not list"),
+        (unlist, r"instances_train2017\.json: its annotations have categories \['999'\]"),
+        (empty, r"instances_train2017\.json: it has no annotations"),
+        (flat, "20 of .* boxes have no area"),
+        (orphan, "1 annotations are of images that it does not list"),
     ],
 )
 def test_bad_annotations_are_named(demo_root, tmp_path, edit, message):
     with pytest.raises(ValueError, match=message):
         load_config(CONFIG, change(demo_root, tmp_path, edit))
+
+
+def spoil(content):
+    """Everything that can be repaired; what a detector learns stays the same."""
+    for image in content["images"]:
+        image.update(id=f"img-{image['id']}", file_name=f"images\\{image['file_name']}", width=-1, height=0)
+    for number, each in enumerate(content["annotations"]):
+        each.update(id=number, image_id=f"img-{each['image_id']}", area=0)
+        del each["iscrowd"]
+    flat = dict(id="x", image_id=content["images"][0]["id"], category_id=1, bbox=[9, 9, 1, 0])
+    content["annotations"].append(flat)
+
+
+def learned(config, loader):
+    """Files, boxes, labels and crowds that a detector gets."""
+    settings = dict(config[loader].dataset, pipeline=[], _scope_="mmdet")
+    infos = DATASETS.build(settings).load_data_list()
+    return {
+        Path(info["img_path"]).name: (
+            (info["width"], info["height"]),
+            [(each["bbox"], each["bbox_label"], each["ignore_flag"]) for each in info["instances"]],
+        )
+        for info in infos
+    }
+
+
+def test_a_detector_learns_and_is_tested_on_what_was_repaired(demo_root, tmp_path):
+    right = load_config(CONFIG, demo_root)
+    assert "notes" not in right
+    spoiled = change(demo_root, tmp_path, spoil, ("train", "val"))
+    config = load_config(CONFIG, spoiled, {"test_dataloader.dataset.indices": 2})
+    for loader in ("train_dataloader", "test_dataloader"):
+        assert learned(config, loader) == learned(right, loader)
+    content = json.loads((demo_root / "annotations/instances_train2017.json").read_text())
+    images, objects = len(content["images"]), len(content["annotations"])
+    counted = [
+        f"{images} image ids that are no integers below 2^53",
+        f"{objects + 1} annotation ids of which some are missing, 0, repeated",
+        f"{images} file names that are not relative to train2017",
+        f"{images} sizes of images",
+        "1 boxes without an area",
+        f"{objects} areas",
+    ]
+    (line, _) = config.notes
+    assert line.startswith(f"{spoiled}/annotations/instances_train2017.json: repaired in memory: ")
+    assert [part for part in counted if part not in line] == []
+
+    set_iterations(config, 1)
+    figures = finetune(config, "random", tmp_path / "work_dir")
+    assert 0 <= figures["AP_S"] <= 1  # not nan: small objects count
+    log = next((tmp_path / "work_dir").glob("*/*.log")).read_text()
+    assert log.count("instances_train2017.json: repaired in memory") == 1
+    areas = [each["area"] for each in content["annotations"]]
+    kept = json.loads((tmp_path / "work_dir/repaired_instances_train2017.json").read_text())
+    assert [each["area"] for each in kept["annotations"]] == pytest.approx(areas, rel=0.3, abs=60)
+    assert "ccrop-annotations-" not in next((tmp_path / "work_dir").glob("*.py")).read_text()
+
+
+def test_a_val_split_that_lists_fewer_categories_is_labelled_as_the_training_split(demo_root, tmp_path):
+    def shorten(content):
+        content["categories"] = content["categories"][1:]
+
+    config = load_config(CONFIG, change(demo_root, tmp_path, shorten, ("val",)))
+    assert learned(config, "test_dataloader") == learned(load_config(CONFIG, demo_root), "test_dataloader")
 
 
 def test_missing_data(tmp_path):

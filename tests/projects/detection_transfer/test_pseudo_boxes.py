@@ -1,16 +1,18 @@
 """Pseudo-boxes in place of labels: what the detector is given, and what it hands on."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from jobs import ROOT, call, tool
 from pycocotools.coco import COCO
 
-from ccrop.datasets import CocoImages
+from ccrop.datasets import CocoImages, InvalidAnnotations
 from projects.detection_transfer.finetune import finetune, load_config
-from projects.detection_transfer.pseudo_boxes import best, cluster_annotations, use_pseudo_boxes
+from projects.detection_transfer.pseudo_boxes import best, cluster_annotations, read_pseudo_boxes, use_pseudo_boxes
 
 CONFIG = ROOT / "projects/detection_transfer/configs/tiles_r18.py"
 NARROW = {
@@ -60,6 +62,57 @@ def test_annotations_are_the_best_clusters_in_pixels(demo_root: Path, clusters: 
                 [x0 * width, y0 * height, (x1 - x0) * width, (y1 - y0) * height], abs=1e-3
             )
             assert each["area"] == pytest.approx((x1 - x0) * width * (y1 - y0) * height, rel=1e-4)
+
+
+def boxes_file(demo_root: Path, folder: Path, change: Callable[[dict[str, Any]], Any]) -> Path:
+    """The annotations of the demo set's train split as pseudo-boxes, after a change."""
+    content = json.loads((demo_root / "annotations/instances_train2017.json").read_text())
+    del content["categories"]
+    for each in content["annotations"]:
+        del each["category_id"]
+    change(content)
+    (folder / "boxes.json").write_text(json.dumps(content))
+    return folder / "boxes.json"
+
+
+def spoil(content: dict[str, Any]) -> None:
+    for image in content["images"]:
+        image["file_name"] = f"train\\{image['file_name']}"
+    for each in content["annotations"]:
+        each.update(id=0, area=None)
+    content["annotations"][3]["bbox"][0] = float("nan")
+
+
+def test_a_file_of_boxes_is_repaired_and_counted_before_it_is_learned(demo_root: Path, tmp_path: Path):
+    right = read_pseudo_boxes(boxes_file(demo_root, tmp_path, lambda content: None), demo_root)
+    assert right.repaired == ["no list of categories (all objects are of one)"]
+    file = boxes_file(demo_root, tmp_path, spoil)
+    config = load_config(CONFIG, demo_root, NARROW)
+    use_pseudo_boxes(config, file, tmp_path / "work", max_boxes=1000)
+    learned = json.loads((tmp_path / "work/pseudo_boxes_train.json").read_text())
+    expected = [each["bbox"] for number, each in enumerate(right.content["annotations"]) if number != 3]
+    assert [each["bbox"] for each in learned["annotations"]] == expected
+    assert {each["category_id"] for each in learned["annotations"]} == {1}
+    assert all(each["area"] > 0 for each in learned["annotations"])
+    assert len({each["id"] for each in learned["annotations"]}) == len(expected)
+    assert [image["file_name"] for image in learned["images"]] == [i["file_name"] for i in right.content["images"]]
+    (line,) = config.notes
+    assert line.startswith(f"{file}: repaired in memory: ")
+    assert "1 boxes without an area in their image (left out)" in line
+
+
+@pytest.mark.parametrize(
+    ("edit", "reason"),
+    [
+        (lambda content: content["images"][0].update(file_name="gone.jpg"), "boxes of 1 images that .* lacks"),
+        (lambda content: content["images"][0].update(id=content["images"][1]["id"]), "image id .* is that of"),
+        (lambda content: content.update(annotations=[]), "it has no annotations"),
+        (lambda content: [each.update(bbox=[0, 0, 0, 0]) for each in content["annotations"]], "boxes have no area"),
+    ],
+)
+def test_files_of_boxes_that_are_refused(demo_root: Path, tmp_path: Path, edit, reason: str):
+    with pytest.raises(InvalidAnnotations, match=rf"boxes\.json: .*{reason}"):
+        read_pseudo_boxes(boxes_file(demo_root, tmp_path, edit), demo_root)
 
 
 def test_checkpoints_that_are_of_no_use(demo_root: Path, clusters: Path, tmp_path):

@@ -49,7 +49,8 @@ def test_rounds_on_images_without_any_annotation(unlabelled: Path, tmp_path: Pat
     assert f"{work_dir}/round_0 scores no box with 0.5 or more, so it is the last" in capsys.readouterr().out
     options = ["pseudo_boxes.rounds=2", "pseudo_boxes.min_score=0.0", "model.test_cfg.score_thr=0.0"]
     assert pretrain(unlabelled, work_dir, *options) == 0
-    first, second = (read_pseudo_boxes(work_dir / f"round_{number}/boxes.json", unlabelled) for number in (0, 1))
+    files = [work_dir / f"round_{number}/boxes.json" for number in (0, 1)]
+    first, second = (read_pseudo_boxes(file, unlabelled).content for file in files)
     names = sorted(path.name for path in (unlabelled / "train").iterdir())
     for content in (first, second):
         assert {image["file_name"] for image in content["images"]} <= set(names)
@@ -90,10 +91,10 @@ def test_an_earlier_run_is_moved_aside(unlabelled: Path, tmp_path: Path):
 def test_what_one_line_refuses(unlabelled: Path, tmp_path: Path, capsys):
     file = tmp_path / "boxes.json"
     for content, message in (
-        ("no json", f"{file} is no JSON"),
-        ("[1]", f"{file} is no COCO-format annotation file"),
-        ('{"images": [], "annotations": []}', "has no annotations"),
-        ('{"images": [{"id": 1, "file_name": "a.jpg"}], "annotations": []}', "the first is a.jpg"),
+        ("no json", f"{file}: it is no JSON"),
+        ("[1]", f"{file}: it has no list images and no list annotations"),
+        ('{"images": [], "annotations": []}', "it has no annotations"),
+        ('{"images": [{"id": 1, "file_name": "a.jpg"}], "annotations": []}', "none of its 1 images is in"),
     ):
         file.write_text(content)
         assert pretrain(unlabelled, tmp_path / "run", f"pseudo_boxes.file={file}") == 2

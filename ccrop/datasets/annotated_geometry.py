@@ -1,0 +1,198 @@
+"""Sizes of images, boxes and areas of annotation files, compared with what they must be and put right."""
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ccrop.datasets.base import InvalidAnnotations, spread
+from ccrop.datasets.reading import UnreadableImage, image_size, is_turned, printable
+
+MEASURED = 1000  # images whose size is compared with the file's; if one differs, all are
+TOLERATED = 0.01  # share of wrong boxes, though one is always tolerated
+ROUNDING = 1.0  # pixels by which a box may leave its image
+NEAR = 0.25  # relative difference of an area from a polygon's
+
+
+def repair_sizes(content: dict[str, Any], file: Path, folder: Path | None) -> list[str]:
+    """Give images the width and height of their files where those of the list are others.
+
+    Up to :data:`MEASURED` files are looked at, evenly spaced, beside those whose size is missing or whose boxes leave
+    the image; where one of them has another size, all are.
+
+    Args:
+        folder: of the images; None where there are none, so that a size that is missing cannot be repaired.
+
+    Raises:
+        InvalidAnnotations: an image without a size cannot be measured, or its annotations are of the image before it
+            is turned upright.
+    """
+    images = content["images"]
+    doubtful = [number for number, image in enumerate(images) if not _is_size(image)]
+    if folder is None:
+        if doubtful:
+            image = images[doubtful[0]]
+            raise InvalidAnnotations(
+                file, f"image {image['id']} has no width and height: add them, or put the images in their place"
+            )
+        return []
+    leaving = {content["annotations"][number]["image_id"] for number in np.flatnonzero(_leaving(content))}
+    doubtful += [number for number, image in enumerate(images) if image["id"] in leaving]
+    looked_at = sorted({*doubtful, *spread(len(images), MEASURED)})
+    changed = [number for number in looked_at if _measure(images[number], file, folder)]
+    if changed:
+        changed += [n for n in sorted(set(range(len(images))) - set(looked_at)) if _measure(images[n], file, folder)]
+    return [f"{len(changed)} sizes of images that are not those of the files"] if changed else []
+
+
+def repair_boxes(content: dict[str, Any], file: Path) -> list[str]:
+    """Clip boxes that leave their image, and leave out those of which nothing remains or that are none.
+
+    What leaves an image by up to :data:`ROUNDING` pixels stays as it is.
+
+    Raises:
+        InvalidAnnotations: more than :data:`TOLERATED` of the boxes are wrong, and more than one.
+    """
+    annotations = content["annotations"]
+    boxes, limits = box_array(annotations), _limits(content)
+    wrong = _leaving(content) | _flat(boxes)
+    if wrong.sum() > max(1, TOLERATED * len(boxes)):
+        first = int(wrong.argmax())
+        raise InvalidAnnotations(
+            file,
+            f"{int(wrong.sum())} of {len(boxes)} boxes have no area, leave their image or are not four finite numbers, "
+            f"the first of annotation {annotations[first]['id']}: {annotations[first].get('bbox')} in an image of "
+            f"{limits[first].astype(int).tolist()} pixels; a bbox is x, y, width, height in pixels: repair or remove "
+            "them",
+        )
+    low = boxes[:, :2].clip(0, limits)
+    sides = (boxes[:, :2] + boxes[:, 2:]).clip(0, limits) - low
+    lost = _flat(boxes) | ~(sides > 0).all(axis=1)
+    for number in np.flatnonzero(wrong & ~lost):
+        annotations[number]["bbox"] = [*low[number].tolist(), *sides[number].tolist()]
+    texts = [n for n, each in enumerate(annotations) if not lost[n] and not all(map(_is_number, each["bbox"]))]
+    for number in texts:
+        annotations[number]["bbox"] = boxes[number].tolist()
+    content["annotations"] = [each for each, gone in zip(annotations, lost, strict=True) if not gone]
+    kinds = {
+        "boxes without an area in their image (left out)": int(lost.sum()),
+        "boxes that leave their image (clipped)": int((wrong & ~lost).sum()),
+        "boxes of text (read as numbers)": len(texts),
+    }
+    return [f"{number} {kind}" for kind, number in kinds.items() if number]
+
+
+def repair_areas(annotations: Sequence[dict[str, Any]]) -> list[str]:
+    """Give annotations the area of their mask, or else of their box, where theirs is neither."""
+    repaired = 0
+    for each, (_, _, width, height) in zip(annotations, box_array(annotations).tolist(), strict=True):
+        slack = width + height + 1  # of rasterized outlines
+        area, box = each.get("area"), width * height
+        if _is_number(area) and abs(area - box) <= max(0.01 * box, min(1, 0.1 * box)) and area > 0:
+            continue
+        mask = mask_area(each.get("segmentation"))
+        if not 0 < mask <= box + slack:
+            mask = box
+        elif _is_number(area) and 0 < area <= box + slack and abs(area - mask) <= max(NEAR * mask, slack):
+            continue
+        each["area"], repaired = mask, repaired + 1
+    return [f"{repaired} areas that are those of neither box nor mask"] if repaired else []
+
+
+def mask_area(segmentation: Any) -> float:
+    """Pixels of a COCO mask, polygons or run lengths; 0 where there is none, or none that can be read.
+
+    Of polygons it is the sum of the shoelace formula.
+    """
+    if isinstance(segmentation, dict):
+        return _run_length_area(segmentation.get("counts"), segmentation.get("size"))
+    try:
+        outlines = [np.array(outline, dtype=float).reshape(-1, 2) for outline in segmentation or ()]
+    except (TypeError, ValueError):
+        return 0.0
+    area = 0.0
+    for x, y in (outline.T for outline in outlines):
+        area += abs(float(x @ np.roll(y, -1) - y @ np.roll(x, -1))) / 2
+    return area if math.isfinite(area) else 0.0
+
+
+def _run_length_area(counts: Any, size: Any) -> float:
+    if isinstance(counts, list):
+        return float(sum(counts[1::2])) if all(map(_is_number, counts)) else 0.0
+    if not isinstance(counts, str):
+        return 0.0
+    from pycocotools import mask
+
+    return float(mask.area(dict(counts=counts.encode(), size=size)))
+
+
+def box_array(annotations: Sequence[dict[str, Any]]) -> NDArray[np.float64]:
+    """``(M, 4)`` x, y, width, height; NaN for a box that is not four numbers."""
+    boxes = [each.get("bbox") for each in annotations]
+    try:
+        return np.array(boxes, dtype=float).reshape(len(boxes), 4)
+    except (TypeError, ValueError):
+        return np.array([_four(box) for box in boxes], dtype=float).reshape(len(boxes), 4)
+
+
+def _four(box: Any) -> list[float]:
+    try:
+        numbers = [float(number) for number in box]
+    except (TypeError, ValueError):
+        return [np.nan] * 4
+    return numbers if len(numbers) == 4 else [np.nan] * 4
+
+
+def _flat(boxes: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """``(M,)``: not finite, or without an area."""
+    return ~(np.isfinite(boxes).all(axis=1) & (boxes[:, 2:] > 0).all(axis=1))
+
+
+def _limits(content: dict[str, Any]) -> NDArray[np.float64]:
+    """``(M, 2)`` width and height of each annotation's image; NaN where the list has none."""
+    sizes = {
+        image["id"]: (image["width"], image["height"]) if _is_size(image) else (np.nan, np.nan)
+        for image in content["images"]
+    }
+    return np.array([sizes[each["image_id"]] for each in content["annotations"]], dtype=float).reshape(-1, 2)
+
+
+def _leaving(content: dict[str, Any]) -> NDArray[np.bool_]:
+    """``(M,)``: boxes that leave their image by more than :data:`ROUNDING`."""
+    boxes, limits = box_array(content["annotations"]), _limits(content)
+    return ((boxes[:, :2] < -ROUNDING) | (boxes[:, :2] + boxes[:, 2:] > limits + ROUNDING)).any(axis=1)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and math.isfinite(value)
+
+
+def _is_size(image: dict[str, Any]) -> bool:
+    return all(type(image.get(side)) is int and image[side] > 0 for side in ("width", "height"))
+
+
+def _measure(image: dict[str, Any], file: Path, folder: Path) -> bool:
+    """Give an image the size of its file; whether that changes it. An unreadable file keeps a size that is listed."""
+    path = folder / image["file_name"]
+    try:
+        size = image_size(path)
+    except UnreadableImage as error:
+        if _is_size(image):
+            return False
+        raise InvalidAnnotations(
+            file, f"image {image['id']} has no width and height, and its file cannot be read: {error}"
+        ) from error
+    listed = (image.get("width"), image.get("height"))
+    if listed == size and _is_size(image):
+        return False
+    if listed == size[::-1] and is_turned(path):
+        raise InvalidAnnotations(
+            file,
+            f"image {image['id']}, {printable(path)}, is turned by its EXIF orientation, and its annotations are of "
+            "the pixels before: save such images upright, or annotate them as they are shown",
+        )
+    image["width"], image["height"] = size
+    return True

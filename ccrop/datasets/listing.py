@@ -1,0 +1,66 @@
+"""Which files below a folder are images."""
+
+import os
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+from ccrop.datasets.base import say_once
+from ccrop.datasets.reading import IMAGE_SUFFIXES, printable
+
+
+def list_images(root: str | Path, folder: str | Path = "", suffixes: tuple[str, ...] = IMAGE_SUFFIXES) -> list[str]:
+    """Sorted paths, relative to ``root``, of all images below ``root / folder``, nested ones too, hidden ones not.
+
+    Links are followed, but a folder that is reached more than once counts once. What is passed over is counted in one
+    line of the log.
+    """
+    found: list[str] = []
+    passed: Counter[str] = Counter()
+    top, prefix = os.path.join(root, folder), os.path.join(folder, "")
+    for path in _files(top, passed):
+        if path.lower().endswith(suffixes):
+            found.append(prefix + path)
+        else:
+            passed[printable(os.path.splitext(path)[1].lower()) or "no suffix"] += 1
+    if passed:
+        kinds = ", ".join(f"{kind} ({number})" for kind, number in passed.most_common(8))
+        say_once(f"{printable(top)}: passed over {passed.total()} entries that are no images by their kind: {kinds}")
+    return sorted(found)
+
+
+def _files(top: str, passed: Counter[str]) -> Iterator[str]:
+    """Paths relative to ``top`` of regular files and links that lead nowhere; real folders before linked ones.
+
+    Adds to ``passed`` what is neither file nor folder, folders that cannot be read, and links to folders seen before.
+    """
+    folders, links, seen = [""], [], set()
+    while folders or links:
+        prefix = folders.pop() if folders else links.pop(links.index(min(links)))
+        place = os.path.realpath(os.path.join(top, prefix))
+        if place in seen:
+            passed["folder seen before"] += 1
+            continue
+        seen.add(place)
+        try:
+            entries = list(os.scandir(place))
+        except OSError:
+            passed["unreadable folder"] += 1
+            continue
+        for entry in entries:
+            path = prefix + entry.name
+            if entry.name[0] == ".":
+                continue
+            if entry.is_symlink():
+                if os.path.isdir(entry.path):
+                    links.append(path + os.sep)
+                elif os.path.isfile(entry.path) or not os.path.exists(entry.path):
+                    yield path
+                else:
+                    passed["no regular file"] += 1
+            elif entry.is_dir():
+                folders.append(path + os.sep)
+            elif entry.is_file():
+                yield path
+            else:
+                passed["no regular file"] += 1
