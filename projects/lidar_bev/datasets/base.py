@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from mmengine.logging import MMLogger
 
-from ccrop.datasets import LocatedDataset, MissingData
+from ccrop.datasets import LocatedDataset, MissingData, UnreadableFile
 from projects.lidar_bev.boxes import num_points_in_boxes
 from projects.lidar_bev.datasets.reading import UnreadableSweep, finite
 
@@ -73,7 +73,7 @@ class SweepDataset(LocatedDataset):
         for index in range(len(self)):
             try:
                 sample = self.known(index)
-            except UnreadableSweep as error:
+            except UnreadableFile as error:
                 left_out += 1
                 logger.warning(f"left out: {error}")
             else:

@@ -69,7 +69,9 @@ def read_pcd(path: Path) -> dict[str, NDArray]:
         try:
             names, kinds, sizes = header["FIELDS"], header["TYPE"], [int(size) for size in header["SIZE"]]
             counts = [int(count) for count in header.get("COUNT", ["1"] * len(names))]
-            number = abs(int(header["POINTS"][0]) if "POINTS" in header else _area(header))
+            number = int(header["POINTS"][0]) if "POINTS" in header else _area(header)
+            if number < 0:
+                raise ValueError(f"{number} points")
             data = header["DATA"][0].lower()
             # names of padding repeat
             fields = [

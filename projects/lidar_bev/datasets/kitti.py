@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
+from ccrop import datasets
 from ccrop.datasets import MissingData
 from projects.lidar_bev.datasets.base import SweepDataset, class_labels
 from projects.lidar_bev.datasets.kitti_format import IMAGE_SIZE, in_image, read_calibration, read_names, read_objects
@@ -106,11 +106,12 @@ class KittiSweeps(SweepDataset):
 
 
 def image_size(path: Path) -> tuple[int, int]:
-    """Width and height of an image, or of most KITTI images where there is none."""
-    if not path.is_file():
-        return IMAGE_SIZE
-    with Image.open(path) as image:
-        return image.size
+    """Width and height of an image, or of most KITTI images where there is none.
+
+    Raises:
+        UnreadableImage: with the file and the reason.
+    """
+    return datasets.image_size(path) if path.is_file() else IMAGE_SIZE
 
 
 def read_drives(mapping: Path) -> dict[str, str]:

@@ -16,12 +16,13 @@ from mmengine.runner import Runner
 from numpy.typing import NDArray
 from PIL import Image
 
+from ccrop.datasets import UnreadableFile
 from ccrop.datasets.base import spread
 from ccrop.hooks.inference import evaluating
 from ccrop.localization import center_heatmaps, gaussian_radius
 from ccrop.models import Siamese
 from projects.lidar_bev.clusters import BevClusters
-from projects.lidar_bev.datasets import SweepDataset, UnreadableSweep
+from projects.lidar_bev.datasets import SweepDataset
 from projects.lidar_bev.grid import Grid
 from projects.lidar_bev.pictures import BACKGROUND, COLOURS, draw_bev
 from projects.lidar_bev.pretraining.localization import SweepLocalizationHook
@@ -86,7 +87,7 @@ def gallery(
     for index in indices:
         try:
             rows.append((index, dataset.known(index)["points"]))
-        except UnreadableSweep:
+        except UnreadableFile:
             continue
     figure = Figure(figsize=(22, 5.6 * max(1, len(rows)) + 0.6), dpi=80, layout="constrained")
     figure.suptitle(title)

@@ -122,6 +122,15 @@ def test_a_missing_label_or_calibration_is_an_error_not_a_skip(root, folder, mes
     assert str(file) in str(caught.value)
 
 
+def test_a_damaged_image_is_an_unreadable_frame(root, warned):
+    (root / "training" / "image_2").mkdir()
+    (root / "training" / "image_2" / "000001.png").write_text("a shopping list")
+    dataset = KittiSweeps(root, in_view=True)
+    assert dataset[1]["index"] == 2
+    assert [index for index, _ in dataset.readable()] == [0, 2]
+    assert str(root / "training" / "image_2" / "000001.png") in warned[0]
+
+
 def test_a_sweep_of_which_the_camera_sees_nothing_is_skipped_and_counted(root):
     np.full((10, 4), -5, np.float32).tofile(root / "training" / "velodyne" / "000001.bin")
     dataset = KittiSweeps(root, labelled=True)
