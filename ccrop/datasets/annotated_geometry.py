@@ -14,7 +14,7 @@ from ccrop.datasets.reading import UnreadableImage, image_size, is_turned, print
 MEASURED = 1000  # images whose size is compared with the file's; if one differs, all are
 TOLERATED = 0.01  # share of wrong boxes, though one is always tolerated
 ROUNDING = 1.0  # pixels by which a box may leave its image
-NEAR = 0.25  # relative difference of an area from a polygon's
+NEAR = 0.25  # part by which an area may be smaller than its mask's, of which outlines overlap
 
 
 def repair_sizes(content: dict[str, Any], file: Path, folder: Path | None) -> list[str]:
@@ -86,7 +86,10 @@ def repair_boxes(content: dict[str, Any], file: Path) -> list[str]:
 
 
 def repair_areas(annotations: Sequence[dict[str, Any]]) -> list[str]:
-    """Give annotations the area of their mask, or else of their box, where theirs is neither."""
+    """Give annotations the area of their mask, or else of their box, where theirs cannot be right.
+
+    With a mask it lies between that of the mask and that of the box, without one it is that of the box.
+    """
     repaired = 0
     for each, (_, _, width, height) in zip(annotations, box_array(annotations).tolist(), strict=True):
         slack = width + height + 1  # of rasterized outlines
@@ -96,7 +99,7 @@ def repair_areas(annotations: Sequence[dict[str, Any]]) -> list[str]:
         mask = mask_area(each.get("segmentation"))
         if not 0 < mask <= box + slack:
             mask = box
-        elif _is_number(area) and 0 < area <= box + slack and abs(area - mask) <= max(NEAR * mask, slack):
+        elif _is_number(area) and area > 0 and min((1 - NEAR) * mask, mask - slack) <= area <= box + slack:
             continue
         each["area"], repaired = mask, repaired + 1
     return [f"{repaired} areas that are those of neither box nor mask"] if repaired else []
@@ -115,7 +118,8 @@ def mask_area(segmentation: Any) -> float:
         return 0.0
     area = 0.0
     for x, y in (outline.T for outline in outlines):
-        area += abs(float(x @ np.roll(y, -1) - y @ np.roll(x, -1))) / 2
+        around = x[-1] * y[0] - y[-1] * x[0] if len(x) else 0.0
+        area += abs(float(x[:-1] @ y[1:] - y[:-1] @ x[1:] + around)) / 2
     return area if math.isfinite(area) else 0.0
 
 
