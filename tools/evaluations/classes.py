@@ -12,6 +12,7 @@ from mmengine.config import Config
 from mmengine.registry import DATASETS
 from torch import Tensor
 
+from ccrop.datasets.base import require_same_classes
 from ccrop.evaluation import choose_learning_rate, knn_predict, linear_probe
 from ccrop.evaluation.confusion import class_figures, confusion_matrix
 from ccrop.evaluation.linear import LEARNING_RATES
@@ -61,13 +62,14 @@ def class_features(
         image_size: (height, width) in pixels; by default the config's.
 
     Raises:
-        ValueError: the config has no kNN.
+        ValueError: the config has no kNN, or the sets' labels count different classes.
     """
     hook = config.default_hooks.get("knn")
     if not hook:
         raise ValueError("the config has no kNN hook, which would name the sets with classes")
     subset = {} if images is None else dict(subset=images)
     sets = [DATASETS.build(side | subset) for side in (hook.bank, hook.queries)]
+    require_same_classes(*sets)
     size = tuple(image_size or hook.image_size)
     sides = [image_features(model, dataset, size, num_workers=WORKERS) for dataset in sets]
     number = int(torch.cat([labels for _, labels in sides]).max()) + 1

@@ -107,7 +107,7 @@ def test_labels_that_cannot_be_used_are_named_once_and_the_run_goes_on(
     assert accuracies(runner) == []
     (line,) = lines
     assert line.startswith(f"No kNN accuracy in this run, which goes on without it: {tmp_path}/queries")
-    assert {"classes": "['b', 'wasp']", "unreadable": "none of its images is readable"}[fault] in line
+    assert {"classes": "['b', 'wasp']", "unreadable": "none of its 2 images is readable; the first: "}[fault] in line
 
 
 @pytest.mark.parametrize("there", [True, False])
