@@ -209,11 +209,14 @@ def load_config(
     Raises:
         MissingData: the named root does not exist, or none is named and there is no demo.
         FileNotFoundError, UnknownOption: see :func:`read_config`.
-        ValueError: there is no such backbone, or the config's model takes no images; or see :func:`settle_channels`.
+        ValueError: there is no such backbone, the config is of no pretraining, or its model takes no images; or see
+            :func:`settle_channels`.
     """
     path = Path(path)
     change = None if backbone is None else partial(replace_backbone, name=backbone)
     config = read_config(path, options, change)
+    if "augment" not in config:
+        raise ValueError(f"{path} is not a pretraining config: tools/finetune.py takes detectors' configs")
     named = data_root or config.get("data_root")
     default = config.get("default_data_root")
     if named is not None:

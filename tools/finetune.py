@@ -31,10 +31,14 @@ def transfer_of(config: str | Path) -> "Transfer":
 
     Raises:
         FileNotFoundError: there is no such config.
+        ValueError: it is not of a detector.
     """
     if not Path(config).is_file():
         raise FileNotFoundError(f"config {config} does not exist")
-    return import_module(Config.fromfile(config).get("finetuning", IMAGES)).TRANSFER
+    settings = Config.fromfile(config)
+    if "augment" in settings:
+        raise ValueError(f"{config} is not a detector's config: tools/train.py takes those of pretraining")
+    return import_module(settings.get("finetuning", IMAGES)).TRANSFER
 
 
 def finetuned(args: argparse.Namespace) -> str:

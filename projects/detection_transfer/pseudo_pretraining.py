@@ -73,6 +73,8 @@ def pretrain(
     """
     config = load_config(path, data_root, options, backbone, labelled=False)
     settings = config.pop("pseudo_boxes")
+    if settings.rounds < 1:
+        raise ValueError(f"pseudo_boxes.rounds must be at least 1, got {settings.rounds}")
     work_dir = Path(work_dir or default_work_dir(config))
     seed = config.randomness.seed if seed is None else seed
     images = CocoImages(config.train_dataloader.dataset.data_root, channels=config.get("channels", 3))
@@ -103,7 +105,9 @@ def pretrain(
                 save_gallery(own, folder / "gallery.png")
                 finetune(own, init or RANDOM, folder, seed=seed, resume="auto" if resume else None)
             last = folder
-    return Path(latest_checkpoint(last))
+    checkpoint = latest_checkpoint(last)
+    print(f"Done: fine-tune from it by tools/finetune.py --init {checkpoint}")
+    return Path(checkpoint)
 
 
 def first_boxes(
@@ -132,15 +136,8 @@ def clusters(
             ``options`` over it.
         init, backbone, seed: see :func:`ccrop.runner.load_pretrained`.
     """
-    config, model = load_pretrained(
-        None,
-        settings.config,
-        images.data_root,
-        settings.get("options"),
-        seed,
-        init,
-        backbone or settings.get("backbone"),
-    )
+    options = dict(settings.get("options", {}), channels=images.channels)
+    config, model = load_pretrained(None, settings.config, images.data_root, options, seed, init, backbone)
     hook = LocalizationHook(**{key: value for key, value in config.default_hooks.localization.items() if key != "type"})
     device = "cuda" if torch.cuda.is_available() else "cpu"
     with torch.no_grad():

@@ -8,6 +8,7 @@ from pathlib import Path
 import finetune
 import pytest
 import torch
+import train
 from jobs import ROOT, call, run, tool
 
 from ccrop.compat.checkpoint import load_checkpoint
@@ -107,3 +108,11 @@ def test_validation_and_precision(demo_root: Path, tmp_path: Path):
     refused = call([*command[:2], "--resume", "w/iter_3.pth", *command[2:]], tmp_path)
     assert refused.returncode == 2
     assert "was trained with optim_wrapper.type mmengine" in refused.stdout
+
+
+def test_configs_of_the_other_kind_are_refused(capsys: pytest.CaptureFixture[str]):
+    pretraining, detector = "configs/simsiam_ccrop_coco.py", "projects/detection_transfer/configs/tiles_r18.py"
+    assert finetune.main([str(ROOT / pretraining), "--init", "random"]) == 2
+    assert "simsiam_ccrop_coco.py is not a detector's config: tools/train.py takes" in capsys.readouterr().err
+    assert train.main([str(ROOT / detector)]) == 2
+    assert "tiles_r18.py is not a pretraining config: tools/finetune.py takes" in capsys.readouterr().err
