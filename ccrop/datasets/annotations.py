@@ -151,10 +151,8 @@ def _number_categories(content: dict[str, Any], file: Path, agnostic: bool) -> l
         repaired.append(f"{len(categories)} category ids that are no integers (numbered from 1 on)")
     elif changed:
         repaired.append(f"{changed} category ids of annotations that are no integers")
-    for each in categories:
-        each["id"] = numbers[_key(each["id"])]
-    for each in annotations:
-        each["category_id"] = numbers[_key(each["category_id"])]
+    _renumber(categories, "id", numbers)
+    _renumber(annotations, "category_id", numbers)
     return repaired
 
 
@@ -226,11 +224,15 @@ def _number_images(content: dict[str, Any], file: Path) -> list[str]:
         repaired.append(f"{len(images)} image ids that are no integers below 2^53 (numbered from 1 on)")
     elif changed := sum(type(each["image_id"]) is not int for each in annotations):
         repaired.append(f"{changed} image ids of annotations that are no integers")
-    for each in images:
-        each["id"] = numbers[_key(each["id"])]
-    for each in annotations:
-        each["image_id"] = numbers[_key(each["image_id"])]
+    _renumber(images, "id", numbers)
+    _renumber(annotations, "image_id", numbers)
     return repaired
+
+
+def _renumber(entries: Sequence[dict[str, Any]], name: str, numbers: dict[Any, int]) -> None:
+    """Put numbers in the place of ids, in place."""
+    for each in entries:
+        each[name] = numbers[_key(each[name])]
 
 
 def _number_annotations(content: dict[str, Any]) -> list[str]:
