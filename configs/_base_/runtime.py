@@ -41,5 +41,6 @@ train_dataloader = dict(
 visualizer = dict(type=Visualizer, vis_backends=[dict(type=TensorboardVisBackend)])
 randomness = dict(seed=0)
 env_cfg = dict(cudnn_benchmark=True, dist_cfg=dict(backend="nccl"))
+augment = "device"  # or "cpu": torchvision's operations, image by image, for exact comparisons
 sync_bn = "torch"
 auto_scale_lr = dict(enable=True, base_batch_size=256)

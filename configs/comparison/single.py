@@ -7,7 +7,7 @@ from ccrop.localization import SingleObject
 from ccrop.views import ContrastiveCrop
 
 with read_base():
-    from .._base_.comparison import *
+    from .rcrop import *
 
 train_dataloader.dataset.pipeline[0].crop = dict(type=ContrastiveCrop, alpha=0.6)
 default_hooks.localization = dict(

@@ -1,8 +1,18 @@
-"""SimSiam on windows around clusters of KITTI's sweeps."""
+"""SimSiam on windows around clusters of KITTI's full sweeps, on PointPillars' grid, ahead of the sensor."""
 
 from mmengine.config import read_base
 
-with read_base():
-    from ._base_.kitti import *
+from projects.lidar_bev.datasets import KittiSweeps
+from projects.lidar_bev.grid import Grid
+from projects.lidar_bev.views import MotionRange
 
+with read_base():
+    from ._base_.bev import *
+
+grid = dict(type=Grid, low=(0, -39.68, -3), high=(69.12, 39.68, 1), cell=0.16)
+default_data_root = "data/kitti"
 demo = "simsiam_ccrop_bev_demo.py"  # where there is no data
+model.backbone.grid = grid
+train_dataloader.dataset.update(type=KittiSweeps)
+train_dataloader.dataset.pipeline[0].update(grid=grid, motion=dict(type=MotionRange, angle=0.5, mirror_x=0.0))
+default_hooks.localization.localizer.update(grid=grid, stride=2)

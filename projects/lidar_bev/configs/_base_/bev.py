@@ -1,9 +1,12 @@
 """What every pretraining on sweeps shares: SimSiam on windows of a pillar encoder's map, Gaussian centers."""
 
 from mmengine.config import read_base
+from mmengine.optim import OptimWrapper
+from mmengine.runner import EpochBasedTrainLoop
 from torch.optim import AdamW
 
-from ccrop.models import CenterHeatmapLoss, RegionPairs
+from ccrop.models import CenterHeatmapLoss, RegionPairs, SimSiam
+from ccrop.optim import CosineLR, PredictorGroups
 from ccrop.views import GaussianCenters
 from projects.lidar_bev.clusters import BevClusters
 from projects.lidar_bev.pretraining import (
@@ -16,12 +19,13 @@ from projects.lidar_bev.pretraining import (
 
 with read_base():
     from .....configs._base_.runtime import *
-    from .....configs._base_.simsiam import *
 
-model.backbone = dict(type=PillarBackbone, columns=4, size="kitti")
-model.update(
+model = dict(
+    type=SimSiam,
+    backbone=dict(type=PillarBackbone, columns=4, size="kitti"),
     channels=512,
     bottleneck=128,
+    num_layers=3,
     data_preprocessor=None,
     # of 64 windows 20 lie around background; a window of the cluster's own size holds two thirds of it or more
     regions=dict(
@@ -47,7 +51,13 @@ default_hooks.update(
     localization=dict(type=SweepLocalizationHook, localizer=dict(type=BevClusters, max_boxes=64), blend=0.5),
     gallery=dict(type=SweepGalleryHook),
 )
-# by SGD (0.2 for 8 sweeps) the heatmap's loss runs away
-optim_wrapper.optimizer = dict(type=AdamW, lr=0.002, weight_decay=0.05)
+optim_wrapper = dict(
+    type=OptimWrapper,
+    constructor=PredictorGroups,
+    paramwise_cfg=dict(fix_predictor_lr=True),
+    # by SGD (0.2 for 8 sweeps) the heatmap's loss runs away
+    optimizer=dict(type=AdamW, lr=0.002, weight_decay=0.05),
+)
+param_scheduler = [dict(type=CosineLR, eta_min=0.0, by_epoch=True)]
 auto_scale_lr.base_batch_size = 8  # sweeps
-train_cfg.max_epochs = 100
+train_cfg = dict(type=EpochBasedTrainLoop, max_epochs=100)

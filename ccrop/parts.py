@@ -1,0 +1,153 @@
+"""Configs by name: METHOD_CROP_DATA.py, or METHOD_CROP_DATA_VARIANT.py, composed of one file each.
+
+A part is a config of its own sections, in ``methods/``, ``crops/``, ``data/`` or ``variants/`` of a folder of configs.
+Four names in it are not settings but say how it meets the others:
+
+``tags``
+    What the conditions of other parts may call it, besides its file's name.
+``requires``
+    Names or tags without which it makes no sense.
+``adjustments``
+    Dotted settings, as on the command line, that are laid over the merged sections: those of ``"always"``, and then of
+    every condition that holds, such as ``"cifar"``, ``"region or small"``, ``"single and large"``.
+``variant``
+    Of data: a variant that comes with them.
+"""
+
+import ast
+import difflib
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+
+CONFIGS = Path(__file__).parents[1] / "configs"
+RUNTIME = CONFIGS / "_base_/runtime.py"
+KINDS = {"methods": "method", "crops": "crop", "data": "data", "variants": "variant"}
+ALWAYS = "always"
+
+
+class UnknownConfig(FileNotFoundError):
+    """There is no such config, and none can be composed."""
+
+
+def parts(kind: str, folder: Path = CONFIGS) -> dict[str, Path]:
+    """The files of a kind, a key of ``KINDS``, by name: those of a folder of configs, and ccrop's own."""
+    return {file.stem: file for each in (CONFIGS, folder) for file in sorted(each.joinpath(kind).glob("*.py"))}
+
+
+def flagships(folder: Path = CONFIGS) -> dict[str, Path]:
+    """The complete configs of a folder by name."""
+    return {file.stem: file for file in sorted(folder.glob("*.py"))}
+
+
+def summary(file: Path) -> str:
+    """The first line of a config's docstring."""
+    return (ast.get_docstring(ast.parse(file.read_text())) or "").partition("\n")[0]
+
+
+def listing() -> str:
+    """All methods, crops, data, variants and complete configs, a line each."""
+    kinds = {kind.capitalize(): parts(kind) for kind in KINDS} | {"Complete configs": flagships()}
+    width = max(len(name) for files in kinds.values() for name in files)
+    lines = ["configs/METHOD_CROP_DATA.py or configs/METHOD_CROP_DATA_VARIANT.py, of any of these parts:"]
+    for title, files in kinds.items():
+        lines += ["", title, *(f"  {name:<{width}}  {summary(file)}" for name, file in files.items())]
+    return "\n".join(lines)
+
+
+def compose(path: str | Path) -> Config:
+    """The config of a file that need not exist, of the parts that its name consists of.
+
+    Args:
+        path: its folder may have parts, too, which take precedence over ccrop's own.
+
+    Raises:
+        UnknownConfig: the name is not of parts that exist.
+        ValueError: a part is named without one that it requires.
+    """
+    path = Path(path)
+    files = _files(path)
+    loaded = [_sections(file) for file in files.values()]
+    names = set(files).union(*(each.get("tags", ()) for each in loaded))
+    for name, part in zip(files, loaded, strict=True):
+        missing = [other for other in part.get("requires", ()) if other not in names]
+        if missing:
+            raise ValueError(f"{path}: {name} goes with {' and '.join(missing)} only; see tools/train.py --list")
+
+    config = Config(_sections(RUNTIME), cfg_text=f"composed of {', '.join(files)}", filename=str(path))
+    adjustments = [part.pop("adjustments", {}) for part in loaded]
+    for part in loaded:
+        for name in ("tags", "requires", "variant"):
+            part.pop(name, None)
+        config.merge_from_dict(part)
+    for each in adjustments:
+        config.merge_from_dict(nested(each.pop(ALWAYS, {})))
+    for each in adjustments:
+        for condition, settings in each.items():
+            if holds(condition, names):
+                config.merge_from_dict(nested(settings))
+    config.demo = _demo_of(path.stem, config.pop("demo", None))
+    if config.demo is None:
+        config.pop("demo")
+    return config
+
+
+def holds(condition: str, names: Iterable[str]) -> bool:
+    """Whether a condition such as ``"a and b or c"`` holds for these names."""
+    return any(all(name in names for name in each.split(" and ")) for each in condition.split(" or "))
+
+
+def nested(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Dotted settings as dicts in dicts."""
+    whole: dict[str, Any] = {}
+    for dotted, value in settings.items():
+        *outer, last = dotted.split(".")
+        place = whole
+        for name in outer:
+            place = place.setdefault(name, {})
+        place[last] = value
+    return whole
+
+
+def _files(path: Path) -> dict[str, Path]:
+    """The parts of a config's name, in the order in which they are merged."""
+    names = path.stem.split("_")
+    if path.suffix != ".py" or len(names) not in (3, 4):
+        close = difflib.get_close_matches(path.stem, flagships())
+        raise UnknownConfig(
+            f"config {path} does not exist, and its name is not METHOD_CROP_DATA.py or METHOD_CROP_DATA_VARIANT.py: "
+            + (f"did you mean {' or '.join(close)}?" if close else "tools/train.py --list shows all parts")
+        )
+    files = {
+        name: _part(path, kind, name, parts(kind, path.parent)) for kind, name in zip(KINDS, names, strict=False)
+    }
+    *earlier, data = list(files)[:3]
+    own = _sections(files[data]).get("variant")
+    if own is None:
+        return files
+    return {name: files[name] for name in earlier} | {own: parts("variants", path.parent)[own]} | files
+
+
+def _part(path: Path, kind: str, name: str, known: Mapping[str, Path]) -> Path:
+    if name not in known:
+        close = difflib.get_close_matches(name, known, cutoff=0.5)
+        raise UnknownConfig(
+            f"config {path} does not exist, and there is no {KINDS[kind]} {name!r} to compose it of: "
+            + (f"did you mean {' or '.join(close)}? " if close else "")
+            + f"ccrop has {', '.join(known)}"
+        )
+    return known[name]
+
+
+def _sections(file: Path) -> dict[str, Any]:
+    """A config as plain dicts; what it imports stays a name, so that a dump of the whole names it."""
+    config = Config.fromfile(file)
+    return config._to_lazy_dict()
+
+
+def _demo_of(name: str, demo: str | None) -> str | None:
+    """The config that takes the place of a composed one without data: its method and crop, the data ``demo``."""
+    *start, _ = name.split("_") if name.count("_") == 2 else [None]
+    return f"{'_'.join(start)}_{demo}.py" if start and demo else None

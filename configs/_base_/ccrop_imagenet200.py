@@ -1,8 +1,0 @@
-"""As ImageNet-1K, with the folders of 200 classes only, and ContrastiveCrop."""
-
-from mmengine.config import read_base
-
-with read_base():
-    from .ccrop_imagenet import *
-
-default_data_root = "data/imagenet200"

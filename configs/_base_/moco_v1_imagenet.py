@@ -1,9 +1,0 @@
-"""MoCo v1 for 100 epochs, as ContrastiveCrop (Peng et al., CVPR 2022) trains on ImageNet."""
-
-from mmengine.config import read_base
-
-with read_base():
-    from .moco_v1 import *
-
-train_cfg.max_epochs = 100
-param_scheduler[0].milestones = [60, 80]

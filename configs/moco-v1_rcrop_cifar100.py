@@ -1,7 +1,0 @@
-"""MoCo v1 with random crops on CIFAR-100."""
-
-from mmengine.config import read_base
-
-with read_base():
-    from ._base_.cifar100 import *
-    from ._base_.moco_v1_cifar import *

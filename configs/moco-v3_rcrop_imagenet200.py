@@ -1,7 +1,0 @@
-"""MoCo v3 with random crops on 200 classes of ImageNet, 100 epochs."""
-
-from mmengine.config import read_base
-
-with read_base():
-    from ._base_.imagenet200 import *
-    from ._base_.moco_v3_imagenet import *

@@ -1,7 +1,0 @@
-"""SimCLR with random crops on CIFAR-10 by the published recipe."""
-
-from mmengine.config import read_base
-
-with read_base():
-    from ._base_.cifar10 import *
-    from ._base_.simclr_cifar import *

@@ -1,7 +1,0 @@
-"""SimSiam with ContrastiveCrop on CIFAR-100 by the published recipe."""
-
-from mmengine.config import read_base
-
-with read_base():
-    from ._base_.ccrop_cifar100 import *
-    from ._base_.simsiam_cifar import *

@@ -1,9 +1,0 @@
-"""SimSiam with random crops on COCO-format images."""
-
-from mmengine.config import read_base
-
-with read_base():
-    from ._base_.coco import *
-    from ._base_.simsiam import *
-
-demo = "simsiam_rcrop_demo.py"  # where there is no data

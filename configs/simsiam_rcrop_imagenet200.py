@@ -1,7 +1,0 @@
-"""SimSiam with random crops on 200 classes of ImageNet, 100 epochs."""
-
-from mmengine.config import read_base
-
-with read_base():
-    from ._base_.imagenet200 import *
-    from ._base_.simsiam_imagenet import *

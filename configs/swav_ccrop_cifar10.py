@@ -1,7 +1,0 @@
-"""SwAV with ContrastiveCrop on CIFAR-10."""
-
-from mmengine.config import read_base
-
-with read_base():
-    from ._base_.ccrop_cifar10 import *
-    from ._base_.swav_cifar import *

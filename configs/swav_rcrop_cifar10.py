@@ -1,7 +1,0 @@
-"""SwAV with random crops on CIFAR-10."""
-
-from mmengine.config import read_base
-
-with read_base():
-    from ._base_.cifar10 import *
-    from ._base_.swav_cifar import *

@@ -1,7 +1,0 @@
-"""SwAV with SimCCrop, crops around the middle, on CIFAR-10."""
-
-from mmengine.config import read_base
-
-with read_base():
-    from ._base_.simccrop_cifar10 import *
-    from ._base_.swav_cifar import *
