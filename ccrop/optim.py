@@ -1,6 +1,6 @@
 """What the methods ask of the optimiser: parameter groups, a learning rate that may stay, autocast on any device."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -57,6 +57,31 @@ class CosineLR(CosineAnnealingLR):
             group["lr"] if group.get("fixed_lr") else value
             for group, value in zip(groups, super()._get_value(), strict=True)
         ]
+
+
+def fit_schedule(schedulers: Sequence[Mapping[str, Any]], epochs: int) -> list[dict[str, Any]]:
+    """Learning-rate schedulers for a run: ``begin``, ``end`` and ``milestones`` given as floats are fractions of it.
+
+    A fraction is rounded to whole epochs, one at least. A scheduler without an ``end`` ends with the run, and one that
+    is left no epoch is dropped.
+
+    Args:
+        schedulers: their configs.
+        epochs: the run's.
+    """
+
+    def epoch(length: float) -> int:
+        return max(1, round(length * epochs)) if isinstance(length, float) else length
+
+    fitted = []
+    for scheduler in schedulers:
+        own = {"begin": 0, "end": epochs, **scheduler}
+        own |= {name: epoch(own[name]) for name in ("begin", "end")}
+        if "milestones" in own:
+            own["milestones"] = [epoch(each) for each in own["milestones"]]
+        if own["begin"] < own["end"]:
+            fitted.append(own)
+    return fitted
 
 
 @OPTIM_WRAPPERS.register_module()

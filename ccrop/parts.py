@@ -16,7 +16,7 @@ Four names in it are not settings but say how it meets the others:
 
 import ast
 import difflib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,12 @@ CONFIGS = Path(__file__).parents[1] / "configs"
 RUNTIME = CONFIGS / "_base_/runtime.py"
 KINDS = {"methods": "method", "crops": "crop", "data": "data", "variants": "variant"}
 ALWAYS = "always"
+# what configs of ccrop 0.1 were called
+FORMER = {
+    "ccrop": "it is now single (one object an image) or region (many);",
+    "ccrop-single": "it is now single;",
+    "ccrop-region": "it is now region;",
+}
 
 
 class UnknownConfig(FileNotFoundError):
@@ -88,9 +94,10 @@ def compose(path: str | Path) -> Config:
         for condition, settings in each.items():
             if holds(condition, names):
                 config.merge_from_dict(nested(settings))
-    config.demo = _demo_of(path.stem, config.pop("demo", None))
-    if config.demo is None:
-        config.pop("demo")
+    demo = config.pop("demo", None)
+    if demo is not None and len(loaded) == 3:
+        method, crop, _ = files
+        config.demo = f"{method}_{crop}_{demo}.py"
     return config
 
 
@@ -115,39 +122,33 @@ def _files(path: Path) -> dict[str, Path]:
     """The parts of a config's name, in the order in which they are merged."""
     names = path.stem.split("_")
     if path.suffix != ".py" or len(names) not in (3, 4):
-        close = difflib.get_close_matches(path.stem, flagships())
         raise UnknownConfig(
             f"config {path} does not exist, and its name is not METHOD_CROP_DATA.py or METHOD_CROP_DATA_VARIANT.py: "
-            + (f"did you mean {' or '.join(close)}?" if close else "tools/train.py --list shows all parts")
+            + (_meant(path.stem, flagships(path.parent)) or "tools/train.py --list shows all")
         )
-    files = {
-        name: _part(path, kind, name, parts(kind, path.parent)) for kind, name in zip(KINDS, names, strict=False)
-    }
-    *earlier, data = list(files)[:3]
+    files = {name: _part(path, kind, name, parts(kind, path.parent)) for kind, name in zip(KINDS, names, strict=False)}
+    method, crop, data = list(files)[:3]
     own = _sections(files[data]).get("variant")
     if own is None:
         return files
-    return {name: files[name] for name in earlier} | {own: parts("variants", path.parent)[own]} | files
+    return {method: files[method], crop: files[crop], own: parts("variants", path.parent)[own], **files}
 
 
 def _part(path: Path, kind: str, name: str, known: Mapping[str, Path]) -> Path:
-    if name not in known:
-        close = difflib.get_close_matches(name, known, cutoff=0.5)
-        raise UnknownConfig(
-            f"config {path} does not exist, and there is no {KINDS[kind]} {name!r} to compose it of: "
-            + (f"did you mean {' or '.join(close)}? " if close else "")
-            + f"ccrop has {', '.join(known)}"
-        )
-    return known[name]
+    if name in known:
+        return known[name]
+    advice = FORMER.get(name) or _meant(name, known) or _meant(path.stem, flagships(path.parent))
+    raise UnknownConfig(
+        f"config {path} does not exist, and there is no {KINDS[kind]} {name!r} to compose it of: "
+        f"{f'{advice} ' if advice else ''}{kind} are {', '.join(known)}"
+    )
+
+
+def _meant(name: str, known: Iterable[str]) -> str:
+    close = difflib.get_close_matches(name, known)
+    return f"did you mean {' or '.join(close)}?" if close else ""
 
 
 def _sections(file: Path) -> dict[str, Any]:
     """A config as plain dicts; what it imports stays a name, so that a dump of the whole names it."""
-    config = Config.fromfile(file)
-    return config._to_lazy_dict()
-
-
-def _demo_of(name: str, demo: str | None) -> str | None:
-    """The config that takes the place of a composed one without data: its method and crop, the data ``demo``."""
-    *start, _ = name.split("_") if name.count("_") == 2 else [None]
-    return f"{'_'.join(start)}_{demo}.py" if start and demo else None
+    return Config.fromfile(file)._to_lazy_dict()

@@ -1,13 +1,8 @@
-"""From a config file to a runner: data root or demo set, device, precision, work_dir, checkpoint to resume from."""
+"""From a settled config to a runner: device, precision, schedule, work_dir, checkpoint to resume from."""
 
 import copy
-import difflib
-import inspect
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from types import FunctionType
 from typing import Any
@@ -18,55 +13,29 @@ from mmengine.dist import barrier, is_main_process
 from mmengine.logging import MMLogger
 from mmengine.model import MMDistributedDataParallel
 from mmengine.optim import AmpOptimWrapper, OptimWrapper
-from mmengine.registry import DATASETS, FUNCTIONS, MODELS
+from mmengine.registry import FUNCTIONS, MODELS
 from mmengine.runner import Runner
 from torch import nn
 
-from ccrop.backbones.replacement import replace_backbone
 from ccrop.backbones.unused import unused_weights
 from ccrop.checkpoint import Normalization, load_start, recorded, starting_weights
 from ccrop.compat.checkpoint import install_safe_checkpoints, load_checkpoint
 from ccrop.compat.distributed import init_distributed, with_synchronized_bn
 from ccrop.compat.workers import stop_workers
-from ccrop.datasets import ImageDataset, MissingData
-from ccrop.datasets.demo import make_demo_set
+from ccrop.config import DEMO_SET, config_beside, dicts_of, load_config, per_channel
 from ccrop.hooks.checkpoint import checkpoint_to_resume, latest_checkpoint
 from ccrop.hooks.divergence import DivergenceHook
 from ccrop.hooks.settings import SettingsHook
 from ccrop.hooks.start import StartHook
 from ccrop.models import Siamese, ViewPreprocessor
 from ccrop.models.preprocessor import IMAGENET_MEAN, IMAGENET_STD
-from ccrop.optim import AutocastOptimWrapper
+from ccrop.optim import AutocastOptimWrapper, fit_schedule
 from ccrop.settings import check_resumed, pretraining_settings
 from ccrop.views import ReferenceAugmentation
 from ccrop.work_dir import locked, set_aside
 
-DEMO_SET = dict(type=make_demo_set, root="data/demo")  # of configs that name no demo_set
 # what MMEngine logs in every run about its own insides
 INSIDE_MMENGINE = ("will be deprecated in future", "Hooks will be executed", "Distributed training is not used")
-
-
-class UnknownOption(ValueError):
-    """An option of the command line that no one would read."""
-
-
-@contextmanager
-def options_explained(options: Mapping[str, Any] | None) -> Iterator[None]:
-    """Around what builds from a config: a setting that a class does not take is reported as the option that set it.
-
-    Args:
-        options: dotted keys and values of the command line.
-
-    Raises:
-        UnknownOption: the last name of an option is not an argument of the class that it reaches.
-    """
-    try:
-        yield
-    except TypeError as error:
-        for option in options or {}:
-            if f"unexpected keyword argument '{option.split('.')[-1]}'" in str(error):
-                raise UnknownOption(f"the option {option} sets what does not exist: {error}") from error
-        raise
 
 
 class BriefRunner(Runner):
@@ -156,135 +125,6 @@ class PretrainRunner(BriefRunner):
         return model
 
 
-def read_config(
-    path: str | Path, options: dict[str, Any] | None = None, change: Callable[[Config], None] | None = None
-) -> Config:
-    """A config file, and the command line's options over it.
-
-    MMEngine's runner passes over settings that it does not know, and a misspelt option with them.
-
-    Args:
-        path: a config file.
-        options: dotted keys and values.
-        change: what is done to the file's settings before the options are laid over them.
-
-    Raises:
-        FileNotFoundError: there is no such config.
-        UnknownOption: an option begins with a name that neither the config nor MMEngine's runner has.
-    """
-    if not Path(path).is_file():
-        raise FileNotFoundError(f"config {path} does not exist; ccrop's are in configs/ and projects/*/configs/")
-    config = Config.fromfile(path)
-    known = {*config, *inspect.signature(Runner).parameters}
-    for option in options or {}:
-        name = option.split(".")[0]
-        if name not in known:
-            close = difflib.get_close_matches(name, known, n=1)
-            advice = f"did you mean {close[0]}?" if close else f"it has {', '.join(sorted(config))}"
-            raise UnknownOption(f"{path} has no {name}, of the option {option}: {advice}")
-    if change is not None:
-        change(config)
-    config.merge_from_dict(options or {})
-    return config
-
-
-def load_config(
-    path: str | Path,
-    data_root: str | Path | None = None,
-    options: dict[str, Any] | None = None,
-    backbone: str | None = None,
-) -> Config:
-    """Read a config and settle what it trains on.
-
-    The root is ``data_root``, or what the config names, or the config's ``default_data_root`` where that exists.
-    Otherwise the config named ``demo`` takes this one's place, on the demo set. Every ``data_root`` in the
-    config that is None, or that of the config, becomes the root.
-
-    Args:
-        path: a config file.
-        data_root: the root that the command line names.
-        options: dotted keys and values over those of the config.
-        backbone: takes the place of the config's, see :func:`ccrop.backbones.replacement.replace_backbone`.
-
-    Raises:
-        MissingData: the named root does not exist, or none is named and there is no demo.
-        FileNotFoundError, UnknownOption: see :func:`read_config`.
-        ValueError: there is no such backbone, the config is of no pretraining, or its model takes no images; or see
-            :func:`settle_channels`.
-    """
-    path = Path(path)
-    change = None if backbone is None else partial(replace_backbone, name=backbone)
-    config = read_config(path, options, change)
-    if "augment" not in config:
-        raise ValueError(f"{path} is not a pretraining config: tools/finetune.py takes detectors' configs")
-    named = data_root or config.get("data_root")
-    default = config.get("default_data_root")
-    if named is not None:
-        root, demo = Path(named), False
-        if not root.exists():
-            raise MissingData(f"the data root {root} does not exist; expected layout:\n{_layout(config, root)}")
-    elif default is not None and Path(default).exists():
-        root, demo = Path(default), False
-    elif "demo" in config:
-        config = read_config(path.parent / config.demo, options, change)
-        root, demo = Path(config.get("demo_set", DEMO_SET)["root"]), True
-    else:
-        where = f"{default} does not exist" if default else "this config has no default place"
-        raise MissingData(
-            f"no data root is named and {where}: name one by --data-root; expected layout:\n"
-            + _layout(config, default or "ROOT")
-        )
-    unsettled = (None, config.get("data_root"))
-    for settings in dicts_of(config):
-        if "data_root" in settings and settings["data_root"] in unsettled:
-            settings["data_root"] = str(root)
-    settle_channels(config)
-    config.experiment = path.stem.removesuffix("_demo") + "_demo" if demo else path.stem
-    config.on_demo_set = demo
-    config.headline = f"{path.stem} on {root}"
-    if demo:
-        why = "no data root is named" + (f" and {default} does not exist" if default else "")
-        config.headline = (
-            f"DEMO RUN of {path.stem}: {why}, so this trains with a short schedule on the demo set in {root}. "
-            "Pretrain on your own data by --data-root"
-        )
-    return config
-
-
-def settle_channels(config: Config) -> None:
-    """Carry the ``channels`` of a config's images, where these are not RGB, to all that depends on them.
-
-    Data sets of images, the preprocessor's mean and std, see :func:`one_a_channel`, and the backbone's ``in_channels``.
-
-    Raises:
-        ValueError: torchvision's operations (``augment='cpu'``) are asked for, which take RGB and grey images alone.
-    """
-    channels = config.get("channels", 3)
-    if channels == 3:
-        return
-    if channels != 1 and config.augment == "cpu":
-        raise ValueError(f"augment='cpu' takes images of 1 or 3 channels, not of {channels}: set augment='device'")
-    config.model.backbone.in_channels = channels
-    preprocessor = config.model.data_preprocessor
-    for name, default in (("mean", IMAGENET_MEAN), ("std", IMAGENET_STD)):
-        preprocessor[name] = one_a_channel(preprocessor.get(name, default), channels)
-    for settings in dicts_of(config):
-        kind = settings.get("type") if "data_root" in settings else None
-        kind = DATASETS.get(kind) if isinstance(kind, str) else kind
-        if isinstance(kind, type) and issubclass(kind, ImageDataset):
-            settings["channels"] = channels
-
-
-def one_a_channel(values: Sequence[float], channels: int) -> tuple[float, ...]:
-    """The values where they are one a channel, otherwise their mean for every channel."""
-    return tuple(values) if len(values) == channels else (sum(values) / len(values),) * channels
-
-
-def per_channel(normalization: Normalization, channels: int) -> Normalization:
-    """A normalization for images of so many channels, see :func:`one_a_channel`."""
-    return Normalization(*(one_a_channel(values, channels) for values in normalization))
-
-
 def load_pretrained(
     checkpoint: str | Path | None,
     config: str | Path | None = None,
@@ -299,12 +139,12 @@ def load_pretrained(
     Args:
         checkpoint: of the run; None for the weights that a run with ``seed`` and ``init`` starts from.
         config: by default the one that the run left beside the checkpoint.
-        data_root, options, backbone: see :func:`load_config`.
+        data_root, options, backbone: see :func:`ccrop.config.load_config`.
         init: see :func:`ccrop.checkpoint.starting_weights`.
 
     Raises:
         FileNotFoundError: there is no such checkpoint, no such config, or not exactly one beside the checkpoint.
-        MissingData: see :func:`load_config`.
+        MissingData: see :func:`ccrop.config.load_config`.
         UntrustedCheckpoint: see :func:`ccrop.compat.checkpoint.load_checkpoint`.
         ValueError: neither is named, the checkpoint is of another model than the config's, or weights do not fit.
     """
@@ -336,18 +176,6 @@ def load_pretrained(
     except (KeyError, RuntimeError) as error:
         raise ValueError(f"{checkpoint} is no checkpoint of a run with {config_file}: name its config") from error
     return settings, model.eval()
-
-
-def config_beside(checkpoint: Path) -> Path:
-    """The config that a run wrote into its work_dir.
-
-    Raises:
-        FileNotFoundError: there is none, or more than one.
-    """
-    found = sorted(checkpoint.parent.glob("*.py"))
-    if len(found) != 1:
-        raise FileNotFoundError(f"{checkpoint.parent} holds {len(found)} configs: name the one by --config")
-    return found[0]
 
 
 def default_work_dir(config: Config) -> Path:
@@ -385,7 +213,7 @@ def build_runner(
     """A runner that is ready to train.
 
     Args:
-        config: of :func:`load_config`.
+        config: of :func:`ccrop.config.load_config`.
         work_dir: see :func:`default_work_dir`. One with checkpoints that are not resumed is moved aside, never
             overwritten.
         resume: ``'auto'`` for the newest checkpoint of the work_dir, or a checkpoint's path.
@@ -414,7 +242,7 @@ def build_runner(
     if amp is not None:
         set_precision(config, amp)
     _set_augmentation(config)
-    _set_schedule(config)
+    config.param_scheduler = fit_schedule(config.param_scheduler, config.train_cfg.max_epochs)
     settings = pretraining_settings(config)
     checkpoint = checkpoint_to_resume(config.work_dir, resume)
     if checkpoint is None:
@@ -441,7 +269,7 @@ def build_runner(
 def expect(config: Config, normalization: Normalization | None) -> Normalization | None:
     """Normalize images as weights expect it, where that is known; how they are normalized then, None for sweeps.
 
-    Images of other channels than the weights' get the mean over these, see :func:`per_channel`.
+    Images of other channels than the weights' get the mean over these, see :func:`ccrop.config.per_channel`.
     """
     preprocessor = config.model.get("data_preprocessor")
     if preprocessor is None:
@@ -449,22 +277,6 @@ def expect(config: Config, normalization: Normalization | None) -> Normalization
     if normalization is not None:
         preprocessor.update(per_channel(normalization, config.get("channels", 3))._asdict())
     return Normalization(tuple(preprocessor.get("mean", IMAGENET_MEAN)), tuple(preprocessor.get("std", IMAGENET_STD)))
-
-
-def dicts_of(node: Any) -> Iterator[dict[str, Any]]:
-    """All dictionaries of a config, nested ones in lists too."""
-    if isinstance(node, Config):
-        node = node._cfg_dict
-    if isinstance(node, dict):
-        yield node
-    children = node.values() if isinstance(node, dict) else node if isinstance(node, list | tuple) else ()
-    for child in children:
-        yield from dicts_of(child)
-
-
-def _layout(config: Config, root: str | Path) -> str:
-    kind = config.train_dataloader.dataset.type
-    return (DATASETS.get(kind) if isinstance(kind, str) else kind).layout.format(root=root)
 
 
 def _fit_to_machine(config: Config, launcher: str) -> None:
@@ -500,12 +312,6 @@ def _set_augmentation(config: Config) -> None:
         config.train_dataloader.dataset.pipeline[0].augment = dict(
             type=ReferenceAugmentation, blur=photometric.get("blur_prob", 0.5)
         )
-
-
-def _set_schedule(config: Config) -> None:
-    """A learning-rate schedule without an ``end`` ends with the run."""
-    for scheduler in config.param_scheduler:
-        scheduler.setdefault("end", config.train_cfg.max_epochs)
 
 
 def _move_earlier_run(work_dir: Path) -> None:

@@ -43,7 +43,7 @@ def make_set(root: Path, channels: int) -> None:
         (root / f"annotations/instances_{split}.json").write_text(json.dumps(content))
 
 
-@pytest.mark.parametrize(("channels", "config"), [(1, "simsiam_ccrop_demo"), (5, "simsiam_ccrop-region_demo")])
+@pytest.mark.parametrize(("channels", "config"), [(1, "simsiam_single_demo"), (5, "simsiam_region_demo")])
 def test_pretraining_and_fine_tuning(tmp_path: Path, monkeypatch, channels: int, config: str):
     monkeypatch.chdir(tmp_path)
     make_set(tmp_path / "set", channels)

@@ -103,7 +103,7 @@ def test_an_extension_trains(name: str, workplace: Path):
     setting, python, tool, *arguments = shlex.split(example["command"])
     assert (setting, python, tool) == ("PYTHONPATH=.", "python", "tools/train.py")
     network = () if "backbone.type" in example["command"] else SMALL_RESNET
-    localization = SMALL_LOCALIZATION if "_ccrop_" in example["command"] else ()
+    localization = SMALL_LOCALIZATION if "_single_" in example["command"] else ()
     assert train.main([*arguments, *SMALL, *network, *localization]) == 0
     work_dir = workplace / arguments[arguments.index("--work-dir") + 1]
     assert load_checkpoint(work_dir / "epoch_2.pth")["state_dict"]

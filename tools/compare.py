@@ -49,7 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     from comparisons.engine import measure_all, report
 
-    from ccrop.runner import options_explained
+    from ccrop.config import options_explained
 
     try:
         if args.configs:

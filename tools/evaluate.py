@@ -3,7 +3,7 @@
 knn, linear: do images of a class lie together? Weighted kNN and linear classification on frozen features, on the sets
 of the run's kNN: whole images where they have classes, annotated objects, cut out and scaled up, where they have those:
 
-    python tools/evaluate.py knn work_dirs/simsiam_ccrop_cifar10/epoch_500.pth
+    python tools/evaluate.py knn work_dirs/simsiam_single_cifar10/epoch_500.pth
     python tools/evaluate.py linear work_dirs/simsiam_ccrop_coco/epoch_200.pth --out figures/
 
 pairs: what the two views of a pair have in common, for crops around annotated objects, and around a checkpoint's boxes:

@@ -156,8 +156,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     import torch
 
     from ccrop.compat.checkpoint import UntrustedCheckpoint
+    from ccrop.config import options_explained
     from ccrop.hooks.divergence import DivergedError
-    from ccrop.runner import options_explained
 
     if args.amp == "fp16" and not torch.cuda.is_available():
         parser.error("--amp fp16 needs a GPU; bf16 runs on the CPU too")

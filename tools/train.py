@@ -4,7 +4,11 @@ Example:
     python tools/train.py configs/simsiam_ccrop_coco.py --data-root data/coco
     python tools/train.py configs/simsiam_ccrop_coco.py --data-root data/coco --init torchvision:resnet50
     python tools/train.py configs/simsiam_ccrop_coco.py --data-root data/coco --backbone timm:convnext_tiny
+    python tools/train.py configs/simclr_region_folder_r18.py --data-root photos/ --epochs 50 --lr 1.6
     python tools/train.py configs/detector_paste_coco.py --data-root data/coco
+    python tools/train.py --list
+
+A config is a file, or the name of one that is composed of parts: configs/METHOD_CROP_DATA[_VARIANT].py.
 """
 
 import argparse
@@ -17,14 +21,35 @@ from mmengine.config import Config, DictAction
 
 from ccrop.cli import BACKBONE_HELP, INIT_HELP
 
+# what everyone sets has a flag of its own
+SETTINGS = {
+    "epochs": "train_cfg.max_epochs",
+    "batch_size": "train_dataloader.batch_size",
+    "lr": "optim_wrapper.optimizer.lr",
+}
+
+
+class ListConfigs(argparse.Action):
+    """Prints what configs there are, and ends."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        from ccrop.parts import listing
+
+        print(listing())
+        parser.exit()
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("config", metavar="CONFIG", help="a file of configs/")
+    parser.add_argument("config", metavar="CONFIG", help="a file, or METHOD_CROP_DATA[_VARIANT].py of parts")
+    parser.add_argument("--list", action=ListConfigs, nargs=0, help="show all parts and complete configs, and end")
     parser.add_argument("--backbone", metavar="NAME", help=BACKBONE_HELP)
     parser.add_argument("--data-root", help="the data's folder; by default the config's, or the demo set without any")
     parser.add_argument("--work-dir", help="default: work_dirs/ and the config's name")
     parser.add_argument("--init", metavar="SOURCE", help=INIT_HELP)
+    parser.add_argument("--epochs", type=int, help="length of the run; warm-up and decay are fractions of it")
+    parser.add_argument("--batch-size", type=int, metavar="N", help="images on each GPU")
+    parser.add_argument("--lr", type=float, help="learning rate for the config's base batch (256 images)")
     parser.add_argument("--resume", nargs="?", const="auto", metavar="FILE", help="go on: from FILE, or the newest")
     parser.add_argument("--allow-changes", action="store_true", help="resume with other settings than before")
     parser.add_argument("--amp", nargs="?", const="bf16", choices=("bf16", "fp16"), help="mixed precision")
@@ -33,26 +58,37 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--cfg-options", nargs="+", action=DictAction, metavar="K=V", help="override the config")
     args = parser.parse_args(argv)
 
+    options = dict(args.cfg_options or {})
+    for name, setting in SETTINGS.items():
+        value = getattr(args, name)
+        if value is not None:
+            if value <= 0:
+                parser.error(f"--{name.replace('_', '-')} must be positive, got {value}")
+            options[setting] = value
+
     import torch
 
     from ccrop.compat.checkpoint import UntrustedCheckpoint
+    from ccrop.config import load_config, options_explained
     from ccrop.hooks.divergence import DivergedError
     from ccrop.hooks.health import CollapseError
     from ccrop.hooks.unreadable import TooManyUnreadable
-    from ccrop.runner import load_config, options_explained, pretrain
+    from ccrop.runner import pretrain
 
     if args.amp == "fp16" and not torch.cuda.is_available():
         parser.error("--amp fp16 needs a GPU; bf16 runs on the CPU too")
     detector = Path(args.config).is_file() and Config.fromfile(args.config).get("pretraining")
+    if detector and args.epochs is not None:
+        parser.error(f"{args.config} counts iterations: --cfg-options train_cfg.max_iters=N")
     if detector and (args.launcher != "none" or args.amp or args.resume not in (None, "auto")):
         parser.error(f"{args.config} trains a detector: in one process, and --resume takes no FILE")
     try:
-        with options_explained(args.cfg_options):
+        with options_explained(options):
             if detector:
                 import_module(detector).pretrain(
                     args.config,
                     args.data_root,
-                    args.cfg_options,
+                    options,
                     args.backbone,
                     args.work_dir,
                     args.init,
@@ -60,7 +96,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                     resume=args.resume is not None,
                 )
                 return 0
-            config = load_config(args.config, args.data_root, args.cfg_options, args.backbone)
+            config = load_config(args.config, args.data_root, options, args.backbone)
             pretrain(
                 config,
                 args.work_dir,

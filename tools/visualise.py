@@ -26,7 +26,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     import torch
 
-    from ccrop.runner import options_explained
+    from ccrop.config import options_explained
 
     try:
         with options_explained(args.cfg_options), torch.no_grad():

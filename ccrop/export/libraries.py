@@ -32,10 +32,10 @@ def network_of(checkpoint: str | Path, config: str | Path | None) -> Network:
         config: by default the one that the run left beside the checkpoint.
 
     Raises:
-        FileNotFoundError: there is not exactly one config, see :func:`ccrop.runner.config_beside`.
+        FileNotFoundError: there is not exactly one config, see :func:`ccrop.config.config_beside`.
         ValueError: the backbone is no network of timm's or torchvision's.
     """
-    from ccrop.runner import config_beside, read_config  # seconds, which the export of a ResNet does without
+    from ccrop.config import config_beside, read_config  # seconds, which the export of a ResNet does without
 
     settings = read_config(config or config_beside(Path(checkpoint))).model.backbone
     kind = settings.type if isinstance(settings.type, str) else settings.type.__name__

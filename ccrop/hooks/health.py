@@ -24,8 +24,8 @@ class HealthHook(Hook):
 
     Collapsed is an epoch in which z-std x sqrt(d) stays below ``threshold`` throughout (z is a point), or which ends
     with an effective rank below ``min_rank`` (z is a line: so ends SimSiam without stop-gradient or predictor, at a
-    z-std of 0.2, see ``configs/ablations/``). The last checkpoint before it is kept as ``last_healthy.pth`` whatever
-    happens later, until a healthy epoch is followed by another collapse.
+    z-std of 0.2, see ``configs/variants/ablation.py``). The last checkpoint before it is kept as ``last_healthy.pth``
+    whatever happens later, until a healthy epoch is followed by another collapse.
 
     Args:
         threshold: of z-std x sqrt(d), which is about 1 in a healthy run (see :func:`ccrop.evaluation.embedding_std`).

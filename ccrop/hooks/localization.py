@@ -21,6 +21,7 @@ from ccrop.models import Siamese
 from ccrop.views import rectangles
 
 WHOLE = 0.98
+UNBOUND = 0.9  # fraction of whole images above which boxes bound nothing
 
 
 class Localizer(Protocol):
@@ -186,6 +187,11 @@ class LocalizationHook(Hook):
         if "box_area" in found:
             area, whole = found["box_area"], found["whole_image"]
             runner.logger.info(f"{line}; mean area {area:.3f} of the image, {whole:.1%} of the boxes are whole images")
+            if whole > UNBOUND:
+                runner.logger.warning(
+                    f"{whole:.1%} of the boxes are whole images, so they bound nothing and the views are nearly plain "
+                    "random crops: on images of many objects, use the crop region (tools/train.py --list)"
+                )
         else:
             runner.logger.warning(line)
         silent = int(((store.boxes[..., 4] == 0).all(1) & (store.counts > 0)).sum())

@@ -25,6 +25,7 @@ from ccrop import runner as pretraining
 from ccrop.checkpoint import RANDOM, is_library
 from ccrop.compat.checkpoint import UntrustedCheckpoint
 from ccrop.compute import fit_to_budget
+from ccrop.config import load_config, options_explained
 from ccrop.hooks.checkpoint import latest_checkpoint
 from ccrop.hooks.divergence import DivergedError
 from ccrop.rows import append_row, read_rows
@@ -128,7 +129,7 @@ class Comparison:
             if source.startswith(CLUSTERS):
                 self.learn_clusters(source.removeprefix(CLUSTERS), seed, work_dir)
             else:
-                config = pretraining.load_config(source, self.args.data_root)
+                config = load_config(source, self.args.data_root)
                 fit_to_budget(config, self.args.tflop)
                 resume = None if latest_checkpoint(work_dir) is None else "auto"
                 pretraining.pretrain(config, work_dir, resume=resume, seed=seed)
@@ -292,7 +293,7 @@ def main(
     args = parse(argv, description, labels)
     try:
         if args.config:
-            with pretraining.options_explained(args.cfg_options):
+            with options_explained(args.cfg_options):
                 Comparison(transfer, args).run()
         report(args.csv, transfer, args.over, args.work_dirs)
     except (OSError, ValueError, UntrustedCheckpoint, DivergedError) as error:

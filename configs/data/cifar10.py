@@ -18,7 +18,7 @@ default_data_root = "data/cifar10"
 train_dataloader = dict(
     batch_size=512,  # on each GPU
     num_workers=4,
-    dataset=dict(type=CIFAR10, data_root=None, split="train"),  # None is filled with the run's data root, here and below
+    dataset=dict(type=CIFAR10, data_root=None, split="train"),  # None becomes the run's data root
 )
 default_hooks = dict(
     knn=dict(

@@ -13,6 +13,7 @@ model = dict(distillation=dict(type=StartDistillation, level=-2, weight=1.0))  #
 optim_wrapper = dict(optimizer=dict(lr=0.01))  # for 256 images
 train_cfg = dict(max_epochs=100)
 adjustments = {
+    "resized-crop": {"model.backbone.out_indices": (2, 3)},  # strides 16 and 32; the last is compared between views
     "region or objects": {
         "default_hooks.localization.interval": 0.25,
         "default_hooks.localization.localizer.levels": (0, 1),

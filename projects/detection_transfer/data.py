@@ -12,11 +12,11 @@ from typing import Any
 from mmengine.config import Config
 from mmengine.registry import DATASETS
 
+from ccrop.config import dicts_of
 from ccrop.datasets import MissingData
 from ccrop.datasets.annotations import OBJECT, Annotations
 from ccrop.datasets.base import InvalidAnnotations
 from ccrop.datasets.coco import annotations_of, find_annotations, find_split
-from ccrop.runner import dicts_of
 from ccrop.transfer import drawn_share
 
 

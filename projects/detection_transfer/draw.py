@@ -24,10 +24,10 @@ from torch import Tensor, nn
 from torchvision.ops import box_iou
 
 from ccrop.compat.checkpoint import UntrustedCheckpoint, load_checkpoint
+from ccrop.config import config_beside
 from ccrop.datasets.channel_stack import as_rgb
 from ccrop.datasets.reading import read_image
 from ccrop.hooks.checkpoint import latest_checkpoint
-from ccrop.runner import config_beside
 
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt

@@ -13,9 +13,9 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from ccrop.checkpoint import RANDOM, Normalization
 from ccrop.compat.mmdet_positions import keep_positions
+from ccrop.config import dicts_of, per_channel, read_config
 from ccrop.datasets import MissingData
 from ccrop.hooks.validation import ValidationHook
-from ccrop.runner import dicts_of, per_channel, read_config
 from ccrop.transfer import CORE_SECONDS, IMAGENET, Transfer, build_runner, start_of, train, write_figures
 from projects.detection_transfer.data import keep_annotations, settle_coco, settle_unlabelled, use_labels
 from projects.detection_transfer.fitting import check_strides, fit_neck, replace_backbone
@@ -45,7 +45,7 @@ def load_config(
 
     Raises:
         MissingData: the data are not there.
-        FileNotFoundError, UnknownOption: see :func:`ccrop.runner.read_config`.
+        FileNotFoundError, UnknownOption: see :func:`ccrop.config.read_config`.
         InvalidAnnotations: see :mod:`projects.detection_transfer.data`.
         ValueError: see :mod:`projects.detection_transfer.fitting`.
     """

@@ -8,8 +8,8 @@ from mmdet.registry import TRANSFORMS
 from mmengine.config import Config
 from numpy.typing import NDArray
 
+from ccrop.config import dicts_of, one_a_channel
 from ccrop.datasets import read_image
-from ccrop.runner import dicts_of, one_a_channel
 from ccrop.views.transforms import to_tensor
 
 

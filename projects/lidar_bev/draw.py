@@ -18,9 +18,9 @@ from mmengine.config import Config
 from mmengine.registry import DATASETS, MODELS
 
 from ccrop.compat.checkpoint import UntrustedCheckpoint, load_checkpoint
+from ccrop.config import config_beside
 from ccrop.datasets.base import spread
 from ccrop.hooks.checkpoint import latest_checkpoint
-from ccrop.runner import config_beside
 from projects.lidar_bev.detection.detector import CenterPoint
 from projects.lidar_bev.detection.figures import Compared, compared
 from projects.lidar_bev.evaluation.center_ap import ERROR_THRESHOLD, Detections, nearest_free

@@ -10,10 +10,10 @@ from mmengine.config import Config
 from mmengine.registry import DATASETS
 
 from ccrop.checkpoint import RANDOM
+from ccrop.config import dicts_of, read_config
 from ccrop.datasets import MissingData
 from ccrop.datasets.generated import RECIPE
 from ccrop.hooks.validation import ValidationHook
-from ccrop.runner import dicts_of, read_config
 from ccrop.transfer import CORE_SECONDS, Transfer, build_runner, start_of, train, write_figures
 from projects.lidar_bev.datasets import SweepDataset
 from projects.lidar_bev.detection.clusters import use_pseudo_boxes
@@ -43,7 +43,7 @@ def load_config(
 
     Raises:
         MissingData: the data are not there.
-        FileNotFoundError, UnknownOption: see :func:`ccrop.runner.read_config`.
+        FileNotFoundError, UnknownOption: see :func:`ccrop.config.read_config`.
         ValueError: a backbone is named.
     """
     if backbone is not None:

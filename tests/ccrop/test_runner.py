@@ -17,23 +17,16 @@ from torch import Tensor, nn
 
 from ccrop.backbones import TimmBackbone
 from ccrop.checkpoint import Normalization
+from ccrop.config import config_beside, load_config, one_a_channel
 from ccrop.models import SimCLR, ViewPreprocessor
 from ccrop.models.preprocessor import IMAGENET_STD
 from ccrop.optim import AutocastOptimWrapper, PredictorGroups
-from ccrop.runner import (
-    PretrainRunner,
-    build_runner,
-    config_beside,
-    expect,
-    load_config,
-    load_pretrained,
-    one_a_channel,
-)
+from ccrop.runner import PretrainRunner, build_runner, expect, load_pretrained
 from ccrop.views import ReferenceAugmentation
 
 
 def test_the_config_that_a_run_leaves_is_whole_whatever_the_program_changed(demo_root: Path, tmp_path: Path):
-    config = load_config(ROOT / "configs/simsiam_ccrop_demo.py", demo_root, {"augment": "cpu"})
+    config = load_config(ROOT / "configs/simsiam_single_demo.py", demo_root, {"augment": "cpu"})
     config.model_wrapper_cfg = dict(type=MMDistributedDataParallel, device_ids=None)  # as on several CPUs
     runner = build_runner(config, tmp_path, amp="bf16")
     left = Config.fromfile(config_beside(tmp_path / "epoch_1.pth"))
@@ -63,7 +56,7 @@ GREY = Normalization((0.5,) * 3, (0.25,) * 3)
 def pretrained(root: Path, work_dir: Path, epochs: int = 1, **arguments: Any) -> tuple[dict[str, Any], str]:
     """The last checkpoint of a short run and its log."""
     own = {"train_cfg.max_epochs": epochs, "experiment_name": f"{root}{work_dir}{arguments}".replace("/", "_")}
-    config = load_config(ROOT / "configs/simsiam_ccrop_demo.py", root, SMALL | own)
+    config = load_config(ROOT / "configs/simsiam_single_demo.py", root, SMALL | own)
     for hook in ("knn", "gallery"):
         config.default_hooks.pop(hook)
     build_runner(config, work_dir, **arguments).train()
@@ -120,7 +113,7 @@ def test_images_are_normalized_as_weights_expect_also_when_the_run_is_resumed(de
 def test_images_of_other_channels_are_normalized_by_the_mean_over_the_weights(
     channels: int, mean: tuple[float, ...], demo_root: Path
 ):
-    config = load_config(ROOT / "configs/simsiam_ccrop_demo.py", demo_root, {"channels": channels})
+    config = load_config(ROOT / "configs/simsiam_single_demo.py", demo_root, {"channels": channels})
     expected = Normalization((0.2, 0.4, 0.9), (0.25,) * 3)
     assert expect(config, expected) == (pytest.approx(mean), (0.25,) * channels)
     assert expect(config, None) == (pytest.approx(mean), (0.25,) * channels)
@@ -158,7 +151,7 @@ def test_a_model_that_is_evaluated_may_start_from_any_weights(demo_root: Path, t
 
 @pytest.mark.parametrize("channels", [1, 5])
 def test_channels_go_to_all_that_depends_on_them(tmp_path: Path, channels: int):
-    config = load_config(ROOT / "configs/simsiam_ccrop-region_demo.py", tmp_path, {"channels": channels})
+    config = load_config(ROOT / "configs/simsiam_region_demo.py", tmp_path, {"channels": channels})
     assert config.model.backbone.in_channels == channels
     assert config.model.data_preprocessor.mean == pytest.approx([(0.485 + 0.456 + 0.406) / 3] * channels)
     assert config.model.data_preprocessor.std == pytest.approx([(0.229 + 0.224 + 0.225) / 3] * channels)
@@ -171,7 +164,7 @@ def test_channels_go_to_all_that_depends_on_them(tmp_path: Path, channels: int):
 
 
 def test_rgb_configs_stay_as_they_are(tmp_path: Path):
-    config = load_config(ROOT / "configs/simsiam_ccrop-region_demo.py", tmp_path)
+    config = load_config(ROOT / "configs/simsiam_region_demo.py", tmp_path)
     assert "channels" not in config.train_dataloader.dataset
     assert "in_channels" not in config.model.backbone
 

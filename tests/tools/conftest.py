@@ -28,7 +28,7 @@ def pretrained(demo_root: Path, once: Once) -> Path:
 
     def train(folder: Path) -> None:
         arguments = ("--data-root", demo_root, "--work-dir", "work", *TINY, "train_cfg.max_epochs=1")
-        done = call(tool("train.py", ROOT / "configs/simsiam_ccrop_demo.py", *arguments), folder)
+        done = call(tool("train.py", ROOT / "configs/simsiam_single_demo.py", *arguments), folder)
         assert done.returncode == 0, done.stdout
 
     return once("pretrained", train) / "work/epoch_1.pth"

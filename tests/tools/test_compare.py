@@ -106,7 +106,7 @@ def test_images_with_classes_are_measured_by_knn_and_linear(colours: Path, tmp_p
     assert done.returncode == 0, done.stdout
     first, second = rows(tmp_path)
     assert (first["arm"], first["epochs"], first["boxes"]) == ("simsiam_rcrop_cifar10", "2", "")
-    assert (second["arm"], second["boxes"]) == ("simsiam_ccrop_cifar10", "1.0")
+    assert (second["arm"], second["boxes"]) == ("simsiam_single_cifar10", "1.0")
     assert all(0 < float(row[name]) <= 1 for row in (first, second) for name in classes.MEASURE.columns)
     gained = 100 * (float(second["linear"]) - float(first["linear"]))
     assert "ccrop over rcrop, points, mean of 1: " in done.stdout

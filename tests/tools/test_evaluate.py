@@ -19,7 +19,7 @@ from PIL import Image
 from ccrop.compat.checkpoint import load_checkpoint
 from ccrop.runner import load_pretrained
 
-CONFIG = ROOT / "configs/simsiam_ccrop_demo.py"
+CONFIG = ROOT / "configs/simsiam_single_demo.py"
 LIMITS = {"small": (0, 1024), "medium": (1024, 9216), "large": (9216, np.inf), "all": (0, np.inf)}
 
 

@@ -19,6 +19,7 @@ from PIL import Image
 
 from ccrop import runner
 from ccrop.compat.checkpoint import load_checkpoint
+from ccrop.config import read_config
 from ccrop.work_dir import locked
 
 CONFIGS = ROOT / "configs"
@@ -79,7 +80,7 @@ def test_a_named_root_that_is_missing_is_an_error_and_never_the_demo_set(tmp_pat
 
 
 def test_a_folder_has_no_default_place(tmp_path: Path):
-    done = call(tool("train.py", CONFIGS / "simsiam_ccrop_folder.py"), tmp_path)
+    done = call(tool("train.py", CONFIGS / "simsiam_single_folder.py"), tmp_path)
     assert done.returncode == 2
     assert "--data-root" in done.stdout
 
@@ -104,6 +105,42 @@ def test_a_wrong_setting_is_one_line(option: str, message: str, demo_root: Path,
     assert done.returncode == 2
     assert done.stdout.splitlines()[-1] == f"train.py: {message}"
     assert "Traceback" not in done.stdout
+
+
+def test_what_everyone_sets_has_a_flag_and_a_composed_config_trains(
+    demo_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.chdir(tmp_path)
+    flags = ["--epochs", "1", "--batch-size", "8", "--lr", "0.5", "--work-dir", "work"]
+    images = str(demo_root / "train2017")
+    config = "simsiam_region_folder_r18.py"
+    small = [option for option in TINY if not option.startswith(("train_cfg", "train_dataloader.batch_size"))]
+    region = [
+        "train_dataloader.dataset.subset=16",
+        "train_dataloader.dataset.pipeline.0.crop.side=32",
+        "default_hooks.localization.image_size=(96,96)",
+        "default_hooks.localization.num_workers=0",
+    ]
+    assert train.main([config, "--data-root", images, *flags, *small, *region]) == 0
+    left = read_config(tmp_path / "work" / config)
+    assert left.train_cfg.max_epochs == 1
+    assert left.train_dataloader.batch_size == 8
+    assert left.optim_wrapper.optimizer.lr == 0.5
+    assert left.model.regions.type == "ccrop.models.RegionPairs"
+    for flag, value in (("--epochs", "0"), ("--batch-size", "-1"), ("--lr", "0")):
+        with pytest.raises(SystemExit):
+            train.main([config, flag, value])
+        assert f"{flag} must be positive, got " in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        train.main([str(CONFIGS / "detector_paste_coco.py"), "--epochs", "3"])
+    assert "counts iterations: --cfg-options train_cfg.max_iters=N" in capsys.readouterr().err
+
+
+def test_the_list_of_configs_needs_no_config(capsys: pytest.CaptureFixture[str]):
+    with pytest.raises(SystemExit) as ended:
+        train.main(["--list"])
+    assert ended.value.code == 0
+    assert "  simsiam_ccrop_coco " in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("given", [("--init", "other.pth"), ("--cfg-options", "load_from=other.pth")])
@@ -134,7 +171,7 @@ def test_continued_pretraining_from_imagenet_weights(demo_root: Path, tmp_path: 
         *("default_hooks.knn.bank.subset=8", "default_hooks.knn.queries.subset=8"),
         *("default_hooks.roi_knn.bank_images=4", "default_hooks.roi_knn.query_images=4"),
     )
-    arguments = (CONFIGS / "simsiam_ccrop_coco_imagenet-lite0.py", "--data-root", demo_root, "--work-dir", "work")
+    arguments = (CONFIGS / "simsiam_region_coco_imagenet-lite0.py", "--data-root", demo_root, "--work-dir", "work")
     done = call(tool("train.py", *arguments, "--init", file, "--cfg-options", *small), tmp_path)
     assert done.returncode == 0, done.stdout
     assert f"backbone from {file} (EfficientNet-Lite" in done.stdout
@@ -148,7 +185,7 @@ def test_continued_pretraining_from_imagenet_weights(demo_root: Path, tmp_path: 
 
 
 def test_killed_and_resumed_it_ends_as_if_never_killed(demo_root: Path, tmp_path: Path):
-    arguments = (CONFIGS / "simsiam_ccrop_demo.py", "--data-root", demo_root)
+    arguments = (CONFIGS / "simsiam_single_demo.py", "--data-root", demo_root)
     whole = call(tool("train.py", *arguments, "--work-dir", "whole", *SMALL), tmp_path)
     assert whole.returncode == 0, whole.stdout
 
@@ -191,7 +228,7 @@ def test_what_a_method_remembers_is_in_the_checkpoint(tmp_path: Path, method: st
             images_with_broken_ones(tmp_path / "images" / split / label, total=16, broken=0)
     small = [option for option in TINY if "bottleneck" not in option and "depth" not in option]
     small += ["model.out_channels=16", "train_dataloader.num_workers=0", *options]
-    arguments = (CONFIGS / f"{method}_ccrop_cifar10.py", "--data-root", "images")
+    arguments = (CONFIGS / f"{method}_single_cifar10.py", "--data-root", "images")
     whole = call(tool("train.py", *arguments, "--work-dir", "whole", *small), tmp_path)
     assert whole.returncode == 0, whole.stdout
     again = ("--work-dir", "again", "--resume", "whole/epoch_3.pth")
@@ -262,7 +299,7 @@ def test_a_damaged_or_missing_checkpoint_is_not_resumed(demo_root: Path, tmp_pat
 
 
 def test_a_checkpoint_that_would_run_code_does_not(pretrained: Path, demo_root: Path, tmp_path: Path):
-    arguments = (CONFIGS / "simsiam_ccrop_demo.py", "--data-root", demo_root, "--work-dir", "work", *SMALL)
+    arguments = (CONFIGS / "simsiam_single_demo.py", "--data-root", demo_root, "--work-dir", "work", *SMALL)
     checkpoint = load_checkpoint(pretrained)
     checkpoint["meta"]["config"] = f"open({str(tmp_path / 'owned')!r}, 'w').close()"  # MMEngine's runner would run it
     torch.save(checkpoint, tmp_path / "script.pth")
@@ -279,7 +316,7 @@ def test_a_checkpoint_that_would_run_code_does_not(pretrained: Path, demo_root: 
 
 
 def test_two_processes_find_the_boxes_of_one(demo_root: Path, tmp_path: Path):
-    arguments = (CONFIGS / "simsiam_ccrop_demo.py", "--data-root", demo_root)
+    arguments = (CONFIGS / "simsiam_single_demo.py", "--data-root", demo_root)
     options = (*SMALL, "train_cfg.max_epochs=1", "default_hooks.localization.warmup=0")
     options += ("default_hooks.localization.localizer.threshold=0.7",)  # so that boxes differ from the whole image
     options += ("default_hooks.localization.batch_size=10",)  # the last batch is smaller, the shares are unequal
@@ -308,7 +345,7 @@ def images_with_broken_ones(folder: Path, total: int, broken: int) -> None:
 def test_unreadable_images_are_named_and_the_run_goes_on(tmp_path: Path):
     images_with_broken_ones(tmp_path / "images", total=112, broken=1)
     arguments = ("--data-root", "images", *TINY, "train_cfg.max_epochs=2")
-    done = call(tool("train.py", CONFIGS / "simsiam_ccrop_folder.py", *arguments), tmp_path)
+    done = call(tool("train.py", CONFIGS / "simsiam_single_folder.py", *arguments), tmp_path)
     assert done.returncode == 0, done.stdout
     assert len(re.findall(r"skipped \S*000\.png: ", done.stdout)) == 1
     assert "unreadable 1" in epoch_lines(done.stdout)[-1]
@@ -317,7 +354,7 @@ def test_unreadable_images_are_named_and_the_run_goes_on(tmp_path: Path):
 def test_too_many_unreadable_images_stop_the_run_with_a_list(tmp_path: Path):
     images_with_broken_ones(tmp_path / "images", total=112, broken=2)
     arguments = ("--data-root", "images", *TINY, "train_cfg.max_epochs=2")
-    done = call(tool("train.py", CONFIGS / "simsiam_ccrop_folder.py", *arguments), tmp_path)
+    done = call(tool("train.py", CONFIGS / "simsiam_single_folder.py", *arguments), tmp_path)
     assert done.returncode == 2
     for name in ("000.png", "001.png"):
         assert name in done.stdout.split("more than 1%")[1]

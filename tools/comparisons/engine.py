@@ -14,8 +14,9 @@ import torch
 from mmengine.config import Config
 
 from ccrop.compute import fit_to_budget, set_epochs, step_cost
+from ccrop.config import load_config
 from ccrop.rows import append_row, mean_and_spread, read_rows
-from ccrop.runner import build_runner, load_config, load_pretrained
+from ccrop.runner import build_runner, load_pretrained
 from comparisons import UNTRAINED, classes, objects
 from comparisons.measure import Arms, Measure
 

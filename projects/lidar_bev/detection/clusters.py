@@ -13,7 +13,7 @@ from mmengine.registry import TASK_UTILS
 from mmengine.runner import Runner
 from numpy.typing import NDArray
 
-from ccrop.runner import config_beside
+from ccrop.config import config_beside
 from ccrop.transfer import stored_clusters
 from projects.lidar_bev.boxes import points_in_boxes
 from projects.lidar_bev.datasets.base import ANY

@@ -10,9 +10,9 @@ from torch import nn
 
 from ccrop.backbones import ModuleBackbone, ResNet
 from ccrop.backbones.replacement import normalize_as, replace_backbone
+from ccrop.config import load_config
 from ccrop.localization import MultiObject
 from ccrop.models import CenterHeatmapLoss, RegionPairs, SimCLR, ViewPreprocessor
-from ccrop.runner import load_config
 
 
 def config_of(out_indices: tuple[int, ...], regions: dict | None = None, levels: object = None) -> Config:
@@ -65,7 +65,7 @@ def test_the_heatmap_looks_at_the_nearest_stride():
 
 def test_the_log_says_what_came_of_it(tmp_path: Path):
     config = load_config(
-        ROOT / "configs/simsiam_ccrop-region_demo.py", tmp_path, {"model.backbone.depth": 1}, "timm:test_vit"
+        ROOT / "configs/simsiam_region_demo.py", tmp_path, {"model.backbone.depth": 1}, "timm:test_vit"
     )
     settings = dict(name="test_vit", out_indices=(0,), depth=1)
     assert config.model.backbone == dict(type="ccrop.backbones.TimmBackbone", **settings)

@@ -362,6 +362,19 @@ def test_a_refresh_is_logged_with_what_it_found(run: Run, caplog):
     )
 
 
+@pytest.mark.parametrize(("whole", "warned"), [(9, False), (10, True)])
+def test_boxes_that_bound_nothing_are_a_warning(run: Run, caplog, whole: int, warned: bool):
+    boxes = [[[0.0, 0, 1, 1, 1]]] * whole + [[[0, 0, 0.5, 0.5, 1]]]
+    hook = told(boxes, [1] * len(boxes))
+    store = BoxStore(len(boxes), 1, "")
+    store.update(*hook.localizer(None, None))
+    hook.report(run, store, 1.0)
+    warnings = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert [each.startswith("90.9% of the boxes are whole images, so they bound nothing") for each in warnings] == (
+        [True] * warned
+    )
+
+
 def test_restored_boxes_are_in_the_line_whatever_the_schedule(run: Run):
     hook = told(BOXES, [2, 0, 1, 0], warmup=9, interval=1)
     hook.before_run(run)

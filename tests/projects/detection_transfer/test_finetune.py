@@ -11,7 +11,7 @@ from mmengine.config import Config
 
 from ccrop.checkpoint import Normalization
 from ccrop.compat.checkpoint import load_checkpoint
-from ccrop.runner import config_beside
+from ccrop.config import config_beside
 from ccrop.transfer import set_iterations
 from projects.detection_transfer.finetune import expect_in_levels, finetune, load_config
 from projects.detection_transfer.tiles import ObjectTile
@@ -97,9 +97,7 @@ def test_a_resumed_run_has_the_iteration_schedule_and_images_of_an_uninterrupted
     assert {float(state["step"]) for state in second["optimizer"]["state"].values()} == {5.0}
     before = load_checkpoint(whole / "iter_2.pth")
     assert before["finetuning"]["core_seconds"] < second["finetuning"]["core_seconds"] <= figures["core_seconds"]
-    with pytest.raises(
-        ValueError, match=r"iter_5\.pth was trained with seed 0, not 1: repeat its options"
-    ):
+    with pytest.raises(ValueError, match=r"iter_5\.pth was trained with seed 0, not 1: repeat its options"):
         finetune(config, "random", again, seed=1, resume="auto")
 
 

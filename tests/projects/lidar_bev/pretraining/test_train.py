@@ -13,7 +13,7 @@ from jobs import ROOT, call, environment, tool
 from mmengine.registry import HOOKS, MODELS
 
 from ccrop.compat.checkpoint import load_checkpoint
-from ccrop.runner import load_config
+from ccrop.config import load_config
 from projects.lidar_bev.grid import Grid
 from projects.lidar_bev.models import PillarEncoder
 

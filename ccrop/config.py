@@ -1,0 +1,200 @@
+"""Reading a config: the file or the parts of its name, the command line's options, what it trains on."""
+
+import difflib
+import inspect
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+from mmengine.registry import DATASETS
+from mmengine.runner import Runner
+
+from ccrop.backbones.replacement import replace_backbone
+from ccrop.checkpoint import Normalization
+from ccrop.datasets import ImageDataset, MissingData
+from ccrop.datasets.demo import make_demo_set
+from ccrop.models.preprocessor import IMAGENET_MEAN, IMAGENET_STD
+from ccrop.parts import compose
+
+DEMO_SET = dict(type=make_demo_set, root="data/demo")  # of configs that name no demo_set
+
+
+class UnknownOption(ValueError):
+    """An option of the command line that no one would read."""
+
+
+@contextmanager
+def options_explained(options: Mapping[str, Any] | None) -> Iterator[None]:
+    """Around what builds from a config: a setting that a class does not take is reported as the option that set it.
+
+    Args:
+        options: dotted keys and values of the command line.
+
+    Raises:
+        UnknownOption: the last name of an option is not an argument of the class that it reaches.
+    """
+    try:
+        yield
+    except TypeError as error:
+        for option in options or {}:
+            if f"unexpected keyword argument '{option.split('.')[-1]}'" in str(error):
+                raise UnknownOption(f"the option {option} sets what does not exist: {error}") from error
+        raise
+
+
+def read_config(
+    path: str | Path, options: dict[str, Any] | None = None, change: Callable[[Config], None] | None = None
+) -> Config:
+    """A config file, and the command line's options over it.
+
+    MMEngine's runner passes over settings that it does not know, and a misspelt option with them.
+
+    Args:
+        path: a config file, or the name of one that is composed, see :func:`ccrop.parts.compose`.
+        options: dotted keys and values.
+        change: what is done to the file's settings before the options are laid over them.
+
+    Raises:
+        UnknownConfig, ValueError: there is no such file, and none can be composed.
+        UnknownOption: an option begins with a name that neither the config nor MMEngine's runner has.
+    """
+    config = Config.fromfile(path) if Path(path).is_file() else compose(path)
+    known = {*config, *inspect.signature(Runner).parameters}
+    for option in options or {}:
+        name = option.split(".")[0]
+        if name not in known:
+            close = difflib.get_close_matches(name, known, n=1)
+            advice = f"did you mean {close[0]}?" if close else f"it has {', '.join(sorted(config))}"
+            raise UnknownOption(f"{path} has no {name}, of the option {option}: {advice}")
+    if change is not None:
+        change(config)
+    config.merge_from_dict(options or {})
+    return config
+
+
+def load_config(
+    path: str | Path,
+    data_root: str | Path | None = None,
+    options: dict[str, Any] | None = None,
+    backbone: str | None = None,
+) -> Config:
+    """Read a config and settle what it trains on.
+
+    The root is ``data_root``, or what the config names, or the config's ``default_data_root`` where that exists.
+    Otherwise the config named ``demo`` takes this one's place, on the demo set. Every ``data_root`` in the
+    config that is None, or that of the config, becomes the root.
+
+    Args:
+        path: see :func:`read_config`.
+        data_root: the root that the command line names.
+        options: dotted keys and values over those of the config.
+        backbone: takes the place of the config's, see :func:`ccrop.backbones.replacement.replace_backbone`.
+
+    Raises:
+        MissingData: the named root does not exist, or none is named and there is no demo.
+        UnknownConfig, UnknownOption: see :func:`read_config`.
+        ValueError: there is no such backbone, the config is of no pretraining, or its model takes no images; or see
+            :func:`settle_channels`.
+    """
+    path = Path(path)
+    change = None if backbone is None else partial(replace_backbone, name=backbone)
+    config = read_config(path, options, change)
+    if "augment" not in config:
+        raise ValueError(f"{path} is not a pretraining config: tools/finetune.py takes detectors' configs")
+    named = data_root or config.get("data_root")
+    default = config.get("default_data_root")
+    if named is not None:
+        root, demo = Path(named), False
+        if not root.exists():
+            raise MissingData(f"the data root {root} does not exist; expected layout:\n{_layout(config, root)}")
+    elif default is not None and Path(default).exists():
+        root, demo = Path(default), False
+    elif "demo" in config:
+        config = read_config(path.parent / config.demo, options, change)
+        root, demo = Path(config.get("demo_set", DEMO_SET)["root"]), True
+    else:
+        where = f"{default} does not exist" if default else "this config has no default place"
+        raise MissingData(
+            f"no data root is named and {where}: name one by --data-root; expected layout:\n"
+            + _layout(config, default or "ROOT")
+        )
+    unsettled = (None, config.get("data_root"))
+    for settings in dicts_of(config):
+        if "data_root" in settings and settings["data_root"] in unsettled:
+            settings["data_root"] = str(root)
+    settle_channels(config)
+    config.experiment = path.stem.removesuffix("_demo") + "_demo" if demo else path.stem
+    config.on_demo_set = demo
+    config.headline = f"{path.stem} on {root}"
+    if demo:
+        why = "no data root is named" + (f" and {default} does not exist" if default else "")
+        config.headline = (
+            f"DEMO RUN of {path.stem}: {why}, so this trains with a short schedule on the demo set in {root}. "
+            "Pretrain on your own data by --data-root"
+        )
+    return config
+
+
+def settle_channels(config: Config) -> None:
+    """Carry the ``channels`` of a config's images, where these are not RGB, to all that depends on them.
+
+    Data sets of images, the preprocessor's mean and std, see :func:`one_a_channel`, and the backbone's ``in_channels``.
+
+    Raises:
+        ValueError: torchvision's operations (``augment='cpu'``) are asked for, which take RGB and grey images alone.
+    """
+    channels = config.get("channels", 3)
+    if channels == 3:
+        return
+    if channels != 1 and config.augment == "cpu":
+        raise ValueError(f"augment='cpu' takes images of 1 or 3 channels, not of {channels}: set augment='device'")
+    config.model.backbone.in_channels = channels
+    preprocessor = config.model.data_preprocessor
+    for name, default in (("mean", IMAGENET_MEAN), ("std", IMAGENET_STD)):
+        preprocessor[name] = one_a_channel(preprocessor.get(name, default), channels)
+    for settings in dicts_of(config):
+        kind = settings.get("type") if "data_root" in settings else None
+        kind = DATASETS.get(kind) if isinstance(kind, str) else kind
+        if isinstance(kind, type) and issubclass(kind, ImageDataset):
+            settings["channels"] = channels
+
+
+def one_a_channel(values: Sequence[float], channels: int) -> tuple[float, ...]:
+    """The values where they are one a channel, otherwise their mean for every channel."""
+    return tuple(values) if len(values) == channels else (sum(values) / len(values),) * channels
+
+
+def per_channel(normalization: Normalization, channels: int) -> Normalization:
+    """A normalization for images of so many channels, see :func:`one_a_channel`."""
+    return Normalization(*(one_a_channel(values, channels) for values in normalization))
+
+
+def config_beside(checkpoint: Path) -> Path:
+    """The config that a run wrote into its work_dir.
+
+    Raises:
+        FileNotFoundError: there is none, or more than one.
+    """
+    found = sorted(checkpoint.parent.glob("*.py"))
+    if len(found) != 1:
+        raise FileNotFoundError(f"{checkpoint.parent} holds {len(found)} configs: name the one by --config")
+    return found[0]
+
+
+def dicts_of(node: Any) -> Iterator[dict[str, Any]]:
+    """All dictionaries of a config, nested ones in lists too."""
+    if isinstance(node, Config):
+        node = node._cfg_dict
+    if isinstance(node, dict):
+        yield node
+    children = node.values() if isinstance(node, dict) else node if isinstance(node, list | tuple) else ()
+    for child in children:
+        yield from dicts_of(child)
+
+
+def _layout(config: Config, root: str | Path) -> str:
+    kind = config.train_dataloader.dataset.type
+    return (DATASETS.get(kind) if isinstance(kind, str) else kind).layout.format(root=root)
