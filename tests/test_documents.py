@@ -15,11 +15,13 @@ from mmengine.config import Config
 
 from ccrop.compat.checkpoint import load_checkpoint
 from ccrop.datasets import MissingData
+from ccrop.parts import compose
 
 FILE_OF_CODE = re.compile(
-    r"\*\*`(?P<name>[\w.]+)`\*\*\n\n```python\n(?P<code>.*?)```\n(\n    (?P<command>[^\n]+))?", re.S
+    r"\*\*`(?P<name>[\w./-]+)`\*\*\n\n```python\n(?P<code>.*?)```\n(\n    (?P<command>[^\n]+))?", re.S
 )
 LINK = re.compile(r"\]\(([^()\s]+)\)")
+CONFIG = re.compile(r"(?<![\w/-])(?:projects/\w+/)?configs/(?!METHOD_)[\w./-]+\.py")
 SMALL = (
     "train_cfg.max_epochs=2",
     "train_dataloader.batch_size=8",
@@ -76,6 +78,23 @@ def test_a_broken_link_is_found(tmp_path: Path):
     assert broken_links(document) == ["#two", "b.md"]
 
 
+@pytest.mark.parametrize(
+    "document",
+    [each for each in documents() if "studies" not in each.parts and each.name != "CHANGELOG.md"],  # those tell history
+    ids=lambda document: str(document.relative_to(ROOT)),
+)
+def test_configs_that_a_document_names_exist_or_compose(document: Path):
+    for name in set(CONFIG.findall(document.read_text())):
+        assert (ROOT / name).is_file() or compose(ROOT / name), name
+
+
+def test_the_manuals_name_configs():
+    named = {
+        name for each in ("README.md", "docs/getting_started.md") for name in CONFIG.findall((ROOT / each).read_text())
+    }
+    assert {"configs/simsiam_ccrop_coco.py", "configs/simclr_region_coco.py", "configs/detector_paste_coco.py"} <= named
+
+
 def examples(document: str) -> dict[str, re.Match]:
     """The files of code in a document of docs/, with the command below each."""
     return {found["name"]: found for found in FILE_OF_CODE.finditer((ROOT / "docs" / document).read_text())}
@@ -96,19 +115,22 @@ def workplace(tmp_path: Path, demo_root: Path, monkeypatch: pytest.MonkeyPatch) 
     return tmp_path
 
 
-@pytest.mark.parametrize("name", examples("extending.md"))
+@pytest.mark.parametrize("name", [name for name, each in examples("extending.md").items() if each["command"]])
 def test_an_extension_trains(name: str, workplace: Path):
     example = examples("extending.md")[name]
-    (workplace / name).write_text(example["code"])
+    for file, each in examples("extending.md").items():
+        (workplace / file).parent.mkdir(parents=True, exist_ok=True)
+        (workplace / file).write_text(each["code"])
     setting, python, tool, *arguments = shlex.split(example["command"])
     assert (setting, python, tool) == ("PYTHONPATH=.", "python", "tools/train.py")
     network = () if "backbone.type" in example["command"] else SMALL_RESNET
-    localization = SMALL_LOCALIZATION if "_single_" in example["command"] else ()
+    localization = SMALL_LOCALIZATION if "_containing_" in example["command"] else ()
     assert train.main([*arguments, *SMALL, *network, *localization]) == 0
     work_dir = workplace / arguments[arguments.index("--work-dir") + 1]
     assert load_checkpoint(work_dir / "epoch_2.pth")["state_dict"]
-    own = f"{Path(name).stem}."
-    assert own in str(Config.fromfile(next(work_dir.glob("*.py")))._cfg_dict)
+    own = re.search(r"from (\w+) import \w+\n\n", example["code"]) if "/" in name else None  # the part's own class
+    module = own[1] if own else Path(name).stem
+    assert f"{module}." in str(Config.fromfile(next(work_dir.glob("*.py")))._cfg_dict)
 
 
 def loaded(name: str) -> dict[str, object]:
@@ -151,7 +173,9 @@ def test_a_table_of_images_has_its_classes(workplace: Path):
 def test_every_part_has_an_example():
     assert set(examples("extending.md")) == {
         "variance_simsiam.py",
+        "my/methods/variance-simsiam.py",
         "containing_crop.py",
+        "my/crops/containing.py",
         "image_table.py",
         "plain_net.py",
     }
