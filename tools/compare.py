@@ -1,7 +1,7 @@
 """Compare pretrainings at equal compute, without a detector: configs x seeds, one CSV row a run.
 
     python tools/compare.py configs/comparison/*.py --data-root data/coco --csv comparison.csv
-    python tools/compare.py configs/byol_{rcrop,single}_cifar10.py --data-root data/cifar10 --epochs 30 --csv methods.csv
+    python tools/compare.py configs/byol_{rcrop,single}_cifar10.py --data-root data/cifar10 --epochs 30 --csv m.csv
     python tools/compare.py --csv comparison.csv
 
 Every run gets the whole epochs that come nearest to the budget of training FLOPs, localisation not counted, or

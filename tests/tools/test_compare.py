@@ -96,7 +96,7 @@ def test_a_csv_of_something_else_is_not_written_to(tmp_path: Path):
 
 
 def test_images_with_classes_are_measured_by_knn_and_linear(colours: Path, tmp_path: Path):
-    configs = [ROOT / f"configs/simsiam_{crop}_cifar10.py" for crop in ("rcrop", "ccrop")]
+    configs = [ROOT / f"configs/simsiam_{crop}_cifar10.py" for crop in ("rcrop", "single")]
     command = tool("compare.py", *configs, "--data-root", colours, "--seeds", 0, "--epochs", 2, "--csv", "c.csv")
     small = (
         *("--cfg-options", "model.backbone.base_channels=8", "model.backbone.stem_channels=8"),
@@ -109,7 +109,7 @@ def test_images_with_classes_are_measured_by_knn_and_linear(colours: Path, tmp_p
     assert (second["arm"], second["boxes"]) == ("simsiam_single_cifar10", "1.0")
     assert all(0 < float(row[name]) <= 1 for row in (first, second) for name in classes.MEASURE.columns)
     gained = 100 * (float(second["linear"]) - float(first["linear"]))
-    assert "ccrop over rcrop, points, mean of 1: " in done.stdout
+    assert "single over rcrop, points, mean of 1: " in done.stdout
     assert f"linear {gained:+.2f}" in done.stdout
     assert (tmp_path / f"c_{colours.name}.png").stat().st_size > 5000
 
