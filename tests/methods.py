@@ -59,7 +59,7 @@ def train(model: Siamese, optimizer: torch.optim.Optimizer, steps: range, total:
     losses = []
     for step in steps:
         if step % 4 == 0:
-            model.before_epoch(step // 4)
+            model.before_epoch(step // 4, total // 4)
         loss = model(two_views(seed=step))["loss"]
         optimizer.zero_grad()
         loss.backward()

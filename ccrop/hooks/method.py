@@ -19,7 +19,7 @@ class MethodHook(Hook):
     priority = "NORMAL"
 
     def before_train_epoch(self, runner: Runner) -> None:
-        _bare(runner).before_epoch(runner.epoch)
+        _bare(runner).before_epoch(runner.epoch, runner.max_epochs)
 
     def after_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: dict[str, Any] | None = None

@@ -141,8 +141,8 @@ class Siamese(BaseModel):
         if self.distillation is not None:
             self.distillation.copy_from(self.backbone)
 
-    def before_epoch(self, epoch: int) -> None:
-        """Called before each epoch, counted from 0, by :class:`ccrop.hooks.MethodHook`."""
+    def before_epoch(self, epoch: int, epochs: int) -> None:
+        """Called before each epoch, counted from 0, of ``epochs``, by :class:`ccrop.hooks.MethodHook`."""
 
     def after_step(self, progress: float) -> None:
         """Called after each step of the optimiser by :class:`ccrop.hooks.MethodHook`.

@@ -71,7 +71,7 @@ class SwAV(Siamese):
         temperature: of the softmax over the prototypes.
         epsilon: see :func:`sinkhorn`; 0.05 in the paper.
         queue_size: vectors of earlier batches, of all processes together; 3840 in the paper.
-        queue_from: epochs before the queue is used; 15 in the paper.
+        queue_from: epochs before the queue is used, 15 in the paper; a float is a fraction of the run.
         frozen_epochs: epochs in which the prototypes do not learn; 1 in the paper.
     """
 
@@ -84,7 +84,7 @@ class SwAV(Siamese):
         temperature: float = 0.1,
         epsilon: float = 0.05,
         queue_size: int = 3840,
-        queue_from: int = 15,
+        queue_from: float = 15,
         frozen_epochs: int = 1,
         **kwargs: Any,
     ) -> None:
@@ -96,11 +96,13 @@ class SwAV(Siamese):
         self.epsilon = epsilon
         self.queue_from = queue_from
         self.frozen_epochs = frozen_epochs
-        self.before_epoch(0)
+        self.prototypes_frozen = frozen_epochs > 0
+        self.uses_queue = False
 
-    def before_epoch(self, epoch: int) -> None:
+    def before_epoch(self, epoch: int, epochs: int) -> None:
+        start = round(self.queue_from * epochs) if isinstance(self.queue_from, float) else self.queue_from
         self.prototypes_frozen = epoch < self.frozen_epochs
-        self.uses_queue = epoch >= self.queue_from and self.queues[0].is_full()
+        self.uses_queue = epoch >= start and self.queues[0].is_full()
 
     def loss(self, views: list[Tensor], pool: Pool = average) -> dict[str, Tensor]:
         z = self._project(views, pool)

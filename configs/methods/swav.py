@@ -20,7 +20,7 @@ model = dict(
     temperature=0.1,
     epsilon=0.05,
     queue_size=3840,
-    queue_from=15,
+    queue_from=0.075,  # of the run: 15 of 200 epochs
     frozen_epochs=1,
     data_preprocessor=dict(type=ViewPreprocessor),
 )
@@ -33,7 +33,8 @@ optim_wrapper = dict(
 param_scheduler = [dict(type=CosineLR, eta_min_ratio=0.001, by_epoch=True, convert_to_iter_based=True)]
 train_cfg = dict(type=EpochBasedTrainLoop, max_epochs=200)
 adjustments = {
-    "cifar": {"model.channels": 512},
+    "imagenet": {"model.queue_from": 0.15},  # 15 of 100 epochs
+    "cifar": {"model.channels": 512, "model.queue_from": 0.03},  # 15 of 500 epochs
     "resized-crop and large": {  # sides in pixels, areas as fractions of the image
         "train_dataloader.dataset.pipeline.0.size": [224] * 2 + [96] * 6,
         "train_dataloader.dataset.pipeline.0.crop.scale": [(0.14, 1.0)] * 2 + [(0.05, 0.14)] * 6,

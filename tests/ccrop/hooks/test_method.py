@@ -16,8 +16,8 @@ class Told(nn.Module):
         self.weight = nn.Parameter(torch.ones(1))
         self.epochs, self.steps = [], []
 
-    def before_epoch(self, epoch: int) -> None:
-        self.epochs.append(epoch)
+    def before_epoch(self, epoch: int, epochs: int) -> None:
+        self.epochs.append((epoch, epochs))
 
     def after_step(self, progress: float) -> None:
         self.steps.append(progress)
@@ -31,11 +31,11 @@ def test_each_epoch_and_each_step_of_the_optimiser_but_no_batch_between(wrap, ac
     model = Told()
     wrapper = OptimWrapper(torch.optim.SGD(model.parameters(), lr=0.1), accumulative_counts=accumulative_counts)
     wrapper.initialize_count_status(model, 0, 5)
-    runner = SimpleNamespace(model=wrap(model), optim_wrapper=wrapper, epoch=3, max_iters=5)
+    runner = SimpleNamespace(model=wrap(model), optim_wrapper=wrapper, epoch=3, max_epochs=7, max_iters=5)
     hook = MethodHook()
     hook.before_train_epoch(runner)
     for runner.iter in range(5):
         wrapper.update_params(model.weight.sum())
         hook.after_train_iter(runner, runner.iter)
-    assert model.epochs == [3]
+    assert model.epochs == [(3, 7)]
     assert model.steps == progress  # the last batch makes a step however many wait

@@ -77,7 +77,7 @@ def test_every_method_trains_its_backbone_by_it(name: str):
     model = build(name, regions=dict(type=RegionPairs, heatmap=heatmap))
     boxes = torch.tensor([[0.2, 0.2, 0.4, 0.5, 1], [0.6, 0.5, 0.9, 0.8, 1]]).expand(16, 2, 5)
     scene = dict(boxes=boxes, counts=torch.full((16,), 2), transforms=[torch.eye(2, 3).expand(16, 2, 3)] * 2)
-    model.before_epoch(0)
+    model.before_epoch(0, 2)
     losses = model(two_views(), **scene)
     assert set(losses) == {"loss", "loss_heatmap"}
     losses["loss_heatmap"].backward()

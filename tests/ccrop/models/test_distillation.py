@@ -72,7 +72,7 @@ def test_what_was_compared_counts_once():
 @pytest.mark.parametrize("method", METHODS)
 def test_any_method_learns_with_it_and_its_start_stays(method: str):
     model = with_distillation(method)
-    model.before_epoch(0)
+    model.before_epoch(0, 2)
     start = copy.deepcopy(model.distillation.start.state_dict())
     optimizer = torch.optim.SGD([each for each in model.parameters() if each.requires_grad], lr=0.1)
     for step in range(3):

@@ -36,7 +36,7 @@ def test_going_down(name: str):
 @every_method
 def test_every_weight_learns_but_those_of_a_target(name: str):
     model = build(name)
-    model.before_epoch(1)
+    model.before_epoch(1, 2)
     model(two_views())["loss"].backward()
     for parameter_name, parameter in model.named_parameters():
         if parameter_name.startswith("target."):
@@ -112,7 +112,7 @@ def three_steps(model: Siamese, rank: int, world_size: int) -> dict[str, Tensor]
     optimizer = sgd(model)
     result = {}
     for step in range(3):
-        model.before_epoch(step)
+        model.before_epoch(step, 3)
         views = [view.chunk(world_size)[rank] for view in two_views(seed=step)]
         loss = model(views)["loss"]
         optimizer.zero_grad()

@@ -113,24 +113,33 @@ def test_views_of_one_size_go_through_the_backbone_together():
 
 def test_prototypes_are_of_unit_length_and_frozen_at_first():
     model = build("swav")
-    model.before_epoch(0)
+    model.before_epoch(0, 2)
     model(two_views())["loss"].backward()
     weight = model.prototypes.weight
     torch.testing.assert_close(weight.norm(dim=1), torch.ones(12))
     assert weight.grad.abs().max() == 0  # and not None, which DDP would wait for
-    model.before_epoch(1)
+    model.before_epoch(1, 2)
     model(two_views())["loss"].backward()
     assert weight.grad.abs().max() > 0
 
 
+def test_a_float_starts_the_queue_after_a_fraction_of_the_run():
+    model = build("swav", queue_from=0.15).eval()
+    model(two_views(seed=1))
+    for epochs, start in ((100, 15), (10, 2), (20, 3)):
+        for epoch in range(epochs):
+            model.before_epoch(epoch, epochs)
+            assert model.uses_queue == (epoch >= start)
+
+
 def test_queue_joins_in_the_codes_when_it_is_full():
     model = build("swav").eval()
-    model.before_epoch(1)
+    model.before_epoch(1, 2)
     assert not model.uses_queue
     model(two_views(seed=1))
-    model.before_epoch(0)
+    model.before_epoch(0, 2)
     assert not model.uses_queue
-    model.before_epoch(1)
+    model.before_epoch(1, 2)
     assert model.uses_queue
 
     prototypes = normalize(model.prototypes.weight)
