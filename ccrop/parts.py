@@ -1,12 +1,13 @@
 """Configs by name: METHOD_CROP_DATA.py, or METHOD_CROP_DATA_VARIANT.py, composed of one file each.
 
-A part is a config of its own sections, in ``methods/``, ``crops/``, ``data/`` or ``variants/`` of a folder of configs.
-Four names in it are not settings but say how it meets the others:
+A part is a config of its own sections, in ``methods/``, ``crops/``, ``data/`` or ``variants/`` of a folder of configs; its
+file's name has no underscore. Sections are merged in this order, so that a later part wins. Four names in a part are not
+settings but say how it meets the others:
 
 ``tags``
     What the conditions of other parts may call it, besides its file's name.
 ``requires``
-    Names or tags without which it makes no sense.
+    Names or tags of other parts that it goes with only.
 ``adjustments``
     Dotted settings, as on the command line, that are laid over the merged sections: those of ``"always"``, and then of
     every condition that holds, such as ``"cifar"``, ``"region or small"``, ``"single and large"``.
