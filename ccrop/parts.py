@@ -1,8 +1,8 @@
 """Configs by name: METHOD_CROP_DATA.py, or METHOD_CROP_DATA_VARIANT.py, composed of one file each.
 
-A part is a config of its own sections, in ``methods/``, ``crops/``, ``data/`` or ``variants/`` of a folder of configs; its
-file's name has no underscore. Sections are merged in this order, so that a later part wins. Four names in a part are not
-settings but say how it meets the others:
+A part is a config of its own sections, in ``methods/``, ``crops/``, ``data/`` or ``variants/`` of a folder of configs;
+its file's name has no underscore. Sections are merged in this order, so that a later part wins. Four names in a part
+are not settings but say how it meets the others:
 
 ``tags``
     What the conditions of other parts may call it, besides its file's name.
