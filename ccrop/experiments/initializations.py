@@ -5,6 +5,7 @@ import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import product
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -16,6 +17,7 @@ from ccrop.compute import fit_to_budget
 from ccrop.experiments.pretrainings import pretrained, settings_of
 from ccrop.experiments.rows import OPTIONS, Row, listed
 from ccrop.experiments.schema import Schema
+from ccrop.experiments.sources import CLUSTERS, RANDOM_LONG, check_source, is_config, named_sources
 from ccrop.experiments.steps import step
 from ccrop.hooks.checkpoint import latest_checkpoint
 from ccrop.runner import load_config
@@ -30,8 +32,6 @@ from ccrop.transfer.finetuning import (
     step_tflop,
 )
 
-RANDOM_LONG = "random_long"  # the arm that trains longer, by what a pretraining costs
-CLUSTERS = "clusters:"
 COST = ("lr", "backbone_lr", "iterations", "tflop", "pretraining_tflop", "seconds", CORE_SECONDS)
 
 
@@ -58,7 +58,7 @@ class InitializationStudy:
         detector: a detector's config.
         data_root: of a set whose train and val splits are annotated.
         work_dirs: folder of the runs, see :meth:`.Schema.folder`, of pretrainings and of searches of learning rates.
-        pretrain: ``[NAME=]SOURCE``, arms besides the random ones: a pretraining's config, which is run here once a
+        pretrain: ``[NAME=]SOURCE``, arms besides the random ones: a pretraining's config, which is run here once per
             seed on all training data without their labels; a source of weights, in which {seed} stands for the seed;
             or ``clusters:OTHER``, a detector that learns the clusters which the pretraining OTHER stored.
         imagenet: weights of the arm ``imagenet``, instead of those that the detector's config names.
@@ -101,17 +101,19 @@ class InitializationStudy:
         self.config = self.transfer.load_config(self.detector, self.data_root, self.options)
         if self.iterations is not None:
             set_iterations(self.config, self.iterations)
-        self.sources = self._named_sources()
+        self.sources = named_sources(self.pretrain, self.imagenet or self.config.get("imagenet"))
         self.arms = self._chosen_arms()
-        for seed in self.seeds:
-            for arm in self.arms:
-                self._check_source(arm, seed)
+        for arm, seed in product(self.arms, self.seeds):
+            check_source(self.sources, arm, seed, self.data_root)
+        if IMAGENET in self.transfer.references and IMAGENET not in self.sources:
+            print(
+                f"No row {IMAGENET}: name weights of the detector's backbone by --imagenet FILE, timm:NAME or "
+                "torchvision:NAME"
+            )
 
     def runs(self) -> Iterator[Row]:
-        for fraction in self.labels or self.transfer.labels:
-            for seed in self.seeds:
-                for arm in self.arms:
-                    yield dict(data=self.data, labels=f"{fraction:g}", arm=arm, seed=str(seed))
+        for fraction, seed, arm in product(self.labels or self.transfer.labels, self.seeds, self.arms):
+            yield dict(data=self.data, labels=f"{fraction:g}", arm=arm, seed=str(seed))
 
     def settings(self, run: Row) -> dict[str, Any]:
         arm = run["arm"]
@@ -150,45 +152,11 @@ class InitializationStudy:
     def _step_tflop(self) -> float:
         return step_tflop(self.config)
 
-    def _named_sources(self) -> dict[str, str]:
-        """What each arm but the random ones starts from, ImageNet's weights first; says so where there are none."""
-        named = list(map(named_source, self.pretrain))
-        imagenet = self.imagenet or self.config.get("imagenet")
-        if imagenet:
-            named.insert(0, (IMAGENET, imagenet))
-        names = [RANDOM, RANDOM_LONG, *(name for name, _ in named)]
-        if len(set(names)) < len(names):
-            raise ValueError(f"two initializations have one name, of {', '.join(names)}: give NAME=FILE")
-        if IMAGENET in self.transfer.references and IMAGENET not in names:
-            print(
-                f"No row {IMAGENET}: name weights of the detector's backbone by --imagenet FILE, timm:NAME or "
-                "torchvision:NAME"
-            )
-        return dict(named)
-
     def _chosen_arms(self) -> list[str]:
         known = [RANDOM, *([RANDOM_LONG] if self.long else []), *self.sources]
         if unknown := [arm for arm in self.only if arm not in known]:
             raise ValueError(f"--arms {' '.join(unknown)}: there is no such arm, of {', '.join(known)}")
         return [arm for arm in known if not self.only or arm in self.only]
-
-    def _check_source(self, arm: str, seed: int) -> None:
-        """Refuse, before anything is run, what an arm cannot start from.
-
-        Raises:
-            FileNotFoundError: its checkpoint does not exist.
-            ValueError: it names no pretraining.
-        """
-        source = self.sources.get(arm, RANDOM)
-        if source.startswith(CLUSTERS):
-            other = source.removeprefix(CLUSTERS)
-            if other not in self.sources:
-                raise ValueError(f"{source} is of no pretraining, of {', '.join(self.sources)}: name it in --pretrain")
-            self._check_source(other, seed)
-        elif source != RANDOM and not is_library(source) and Path(source).suffix != ".py":
-            file = source.replace("{seed}", str(seed))
-            if not Path(file).is_file():
-                raise FileNotFoundError(f"checkpoint {file} of {arm}, seed {seed}, does not exist")
 
     def _config_of(self, arm: str) -> Config:
         """The detector's config, of which the learning rate is still to be set."""
@@ -251,7 +219,7 @@ class InitializationStudy:
         source = self.sources.get(arm, RANDOM)
         if source.startswith(CLUSTERS):
             return self._detector_of_clusters(arm, source.removeprefix(CLUSTERS), seed)
-        if source == RANDOM or is_library(source) or Path(source).suffix != ".py":
+        if not is_config(source):
             return source.replace("{seed}", str(seed))
         config = load_config(source, self.data_root)
         folder = self._pretraining_folder(arm, seed)
@@ -279,21 +247,6 @@ class InitializationStudy:
 
     def _pretraining_folder(self, arm: str, seed: int) -> Path:
         return self.work_dirs / self.data / "pretraining" / f"{arm}_{seed}"
-
-
-def named_source(text: str) -> tuple[str, str]:
-    """Name and source of ``NAME=SOURCE`` or ``SOURCE``.
-
-    Without a name, a config's is its stem, a checkpoint's that of its folder, and a library's weights have the one they
-    are known by.
-    """
-    name, separator, file = text.rpartition("=")
-    if separator:
-        return name, file
-    if is_library(file):
-        return file.partition(":")[2], file
-    path = Path(file)
-    return (path.stem if path.suffix == ".py" else path.parent.name.removesuffix("_{seed}")), file
 
 
 def _joined(factors: Sequence[float]) -> str:

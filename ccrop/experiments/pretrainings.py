@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
+from itertools import product
 from pathlib import Path
 from time import perf_counter
 from typing import Any, Protocol
@@ -88,11 +89,12 @@ class PretrainingStudy:
         self.arms = {Path(path).stem + self.tag: path for path in self.configs}
         if len(self.arms) < len(self.configs):
             raise ValueError(f"two arms have one name, of {', '.join(self.configs)}: rename a config")
-        self.start = next((path for path in self.configs if path != UNTRAINED), None)
-        if self.start is None:
+        files = [path for path in self.configs if path != UNTRAINED]
+        if not files:
             raise ValueError(f"{UNTRAINED} weights are those that a run starts from: name at least one config")
-        config = load_config(self.start, self.data_root, self.options)
-        fitting = [measure for measure in self.measures if measure.fits(config)]
+        self.start = files[0]
+        first, *_ = [load_config(path, self.data_root, self.options) for path in files]
+        fitting = [measure for measure in self.measures if measure.fits(first)]
         if not fitting:
             raise ValueError(
                 f"{self.data_root} has neither annotated objects in a val split nor classes for the config's kNN"
@@ -102,17 +104,16 @@ class PretrainingStudy:
 
     def runs(self) -> Iterator[Row]:
         data = Path(self.data_root).name
-        for seed in self.seeds:
-            for arm in self.arms:
-                yield dict(data=data, arm=arm, seed=str(seed))
+        for seed, arm in product(self.seeds, self.arms):
+            yield dict(data=data, arm=arm, seed=str(seed))
 
     def settings(self, run: Row) -> dict[str, Any]:
         options = asdict(self.measured_by) | dict(self.options or {})
         if self.arms[run["arm"]] == UNTRAINED:
             return {OPTIONS: listed(options | dict(config=Path(self.start).stem))}
-        if self.epochs is not None:
-            return dict(epochs=self.epochs) | {OPTIONS: listed(options | dict(epochs=self.epochs))}
-        return {OPTIONS: listed(options | dict(tflop=self.tflop))}
+        if self.epochs is None:
+            return {OPTIONS: listed(options | dict(tflop=self.tflop))}
+        return {"epochs": self.epochs, OPTIONS: listed(options | dict(epochs=self.epochs))}
 
     def measure(self, run: Row) -> dict[str, Any]:
         path, seed = self.arms[run["arm"]], int(run["seed"])

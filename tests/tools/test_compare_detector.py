@@ -61,6 +61,12 @@ def test_rows_rates_tables_pictures_and_resuming(demo_root: Path, tmp_path: Path
     assert rows(tmp_path / "t.csv") == measured
     assert (tmp_path / "t.md").read_text() in again.stdout
 
+    (tmp_path / "t.csv").unlink()
+    restored = call(command, tmp_path)
+    assert "Iter(train)" not in restored.stdout  # neither the pretraining, nor the searches, nor the runs
+    assert rows(tmp_path / "t.csv") == measured
+    assert "held an earlier run" not in first.stdout + restored.stdout
+
     found = tmp_path / "work_dirs/transfer" / demo_root.name / "0.2"
     assert all((found / name / "detections.npz").is_file() for name in ("random_0", "random_long_0", "rcrop_0"))
     drawn = call(

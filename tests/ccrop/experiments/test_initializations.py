@@ -10,7 +10,7 @@ from mmengine.config import Config
 
 from ccrop.experiments import initializations
 from ccrop.experiments.engine import run_missing
-from ccrop.experiments.initializations import InitializationStudy, named_source
+from ccrop.experiments.initializations import InitializationStudy
 from ccrop.experiments.summary import write_summary
 from ccrop.transfer import Transfer
 
@@ -116,6 +116,8 @@ def test_without_weights_a_line_says_how_to_get_the_row(compare: Compare, capsys
         (dict(imagenet="timm:a", pretrain=["imagenet=timm:b"]), "two initializations have one name"),
         (dict(pretrain=["random=timm:b"]), "two initializations have one name"),
         (dict(pretrain=["x=clusters:y"]), "clusters:y is of no pretraining, of x: name it in --pretrain"),
+        (dict(pretrain=["x=clusters:x"]), "clusters:x is of no pretraining, of x: name it in --pretrain"),
+        (dict(pretrain=["none.py"]), "config none.py does not exist"),
         (dict(pretrain=["x=timm:y"], only=["z"]), "--arms z: there is no such arm, of random, random_long, x"),
     ],
 )
@@ -171,17 +173,3 @@ def test_a_detector_of_clusters_trains_for_what_the_pretraining_cost(compare: Co
     rows = compare(transfer=learner, only=["learned"], pretrain=["stored=a.pth", "learned=clusters:stored"], tflop=7)
     assert RUNS == [("learned_0", "random", 7), ("learned_0", "runs/set/pretraining/learned_0/iter_10.pth", 10)]
     assert rows[0]["pretraining_tflop"] == "7"
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("configs/a_b.py", ("a_b", "configs/a_b.py")),
-        ("runs/gauss_{seed}/epoch_3.pth", ("gauss", "runs/gauss_{seed}/epoch_3.pth")),
-        ("mine=runs/x/epoch_3.pth", ("mine", "runs/x/epoch_3.pth")),
-        ("timm:resnet18", ("resnet18", "timm:resnet18")),
-        ("mine=timm:resnet18", ("mine", "timm:resnet18")),
-    ],
-)
-def test_names_of_sources(text: str, expected: tuple[str, str]):
-    assert named_source(text) == expected

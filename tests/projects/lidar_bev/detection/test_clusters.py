@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from jobs import ROOT, call, script, tool
+from jobs import ROOT, call, tool
 from mmengine.config import Config
 from mmengine.registry import TRANSFORMS
 
