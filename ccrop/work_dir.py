@@ -49,8 +49,12 @@ def locked(work_dir: str | Path) -> Iterator[None]:
             lock.close()
 
 
-def set_aside(work_dir: Path) -> None:
-    """Rename the folder of an earlier run, so that nothing of it is overwritten; a lock stays with the old name."""
+def set_aside(work_dir: Path, remark: str = "--resume would have gone on with it") -> None:
+    """Rename the folder of an earlier run, so that nothing of it is overwritten; a lock stays with the old name.
+
+    Args:
+        remark: on the earlier run, for the message.
+    """
     number = 1
     while (aside := work_dir.with_name(f"{work_dir.name}.{number}")).exists():
         number += 1
@@ -58,7 +62,7 @@ def set_aside(work_dir: Path) -> None:
     if (aside / LOCK).exists():
         work_dir.mkdir()
         (aside / LOCK).rename(work_dir / LOCK)
-    print(f"{work_dir} held an earlier run, which is now {aside} (--resume would have gone on with it)")
+    print(f"{work_dir} held an earlier run, which is now {aside} ({remark})")
 
 
 def _acquire(work_dir: Path) -> IO[str]:

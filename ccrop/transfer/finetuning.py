@@ -51,6 +51,7 @@ class Transfer:
         shown: those in its tables, in [0, 1].
         examples: what labels are shares of.
         references: the initialisations to which tables give differences.
+        labels: the fractions of the labels that a comparison uses by default.
         data_name: of a data root, for tables and titles.
         line: the last line of a run, of its figures and the data's name.
         interval: ``(figure, own, other)``; the 95 % interval, low and high, of the difference of a figure between runs
@@ -66,6 +67,7 @@ class Transfer:
     fallbacks: tuple[str, ...] = ()
     examples: str = "images"
     references: tuple[str, ...] = (RANDOM,)
+    labels: tuple[float, ...] = (0.01, 0.1, 1.0)
     data_name: Callable[[Path], str] = lambda root: root.resolve().name
     line: Callable[[dict[str, float], str], str] = lambda figures, _: "  ".join(
         f"{name} {value:.2%}" for name, value in figures.items()

@@ -2,24 +2,18 @@
 
 import argparse
 import csv
-from collections.abc import Sequence
 from pathlib import Path
 
 import matplotlib
 import numpy as np
-import torch
-from mmengine.config import Config
-from mmengine.registry import DATASETS
 from torch import Tensor
 
-from ccrop.datasets.base import require_same_classes
 from ccrop.evaluation import choose_learning_rate, knn_predict, linear_probe
 from ccrop.evaluation.confusion import class_figures, confusion_matrix
 from ccrop.evaluation.linear import LEARNING_RATES
 from ccrop.evaluation.roi_knn import balanced_accuracy
-from ccrop.hooks.inference import image_features
-from ccrop.models import Siamese
-from evaluations.common import WORKERS, load, percent, print_table
+from ccrop.hooks.inference import class_features
+from evaluations.common import load, percent, print_table
 
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt
@@ -50,30 +44,6 @@ def features_of(args: argparse.Namespace) -> tuple[tuple[Tensor, Tensor], tuple[
     found = class_features(config, model, args.images, args.image_size)
     print(f"{len(found[0][1])} images of train, {len(found[1][1])} of test of {config.data_root}\n")
     return found
-
-
-def class_features(
-    config: Config, model: Siamese, images: int | None = None, image_size: Sequence[int] | None = None
-) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor], tuple[str, ...]]:
-    """Features and labels of the sets of the run's kNN, training and test images; names of the classes.
-
-    Args:
-        images: of each side; by default as many as the config says.
-        image_size: (height, width) in pixels; by default the config's.
-
-    Raises:
-        ValueError: the config has no kNN, or the sets' labels count different classes.
-    """
-    hook = config.default_hooks.get("knn")
-    if not hook:
-        raise ValueError("the config has no kNN hook, which would name the sets with classes")
-    subset = {} if images is None else dict(subset=images)
-    sets = [DATASETS.build(side | subset) for side in (hook.bank, hook.queries)]
-    require_same_classes(*sets)
-    size = tuple(image_size or hook.image_size)
-    sides = [image_features(model, dataset, size, num_workers=WORKERS) for dataset in sets]
-    number = int(torch.cat([labels for _, labels in sides]).max()) + 1
-    return *sides, sets[0].classes or tuple(map(str, range(number)))
 
 
 def report(

@@ -1,15 +1,14 @@
-"""The comparison as a user runs it."""
+"""A comparison of a detector's initializations as a user runs it: rows, rates, tables, pictures and resuming."""
 
 import csv
 import shutil
 from pathlib import Path
 
 import pytest
-from jobs import ROOT, call, script
+from jobs import ROOT, call, script, tool
 
-PROJECT = ROOT / "projects/detection_transfer"
 CONFIG = ROOT / "tests/projects/detection_transfer/configs/faster-rcnn_tiny.py"
-COMPARE, DRAW = PROJECT / "compare.py", PROJECT / "draw.py"
+DRAW = ROOT / "projects/detection_transfer/draw.py"
 NARROW = (
     *("model.backbone.base_channels=8", "model.backbone.stem_channels=8"),
     *("train_dataloader.num_workers=0", "test_dataloader.num_workers=0"),
@@ -30,8 +29,8 @@ def test_rows_rates_tables_pictures_and_resuming(demo_root: Path, tmp_path: Path
     shutil.copytree(ROOT / "configs", tmp_path / "configs")
     pretraining = tmp_path / "configs/comparison/rcrop.py"
     pretraining.write_text(pretraining.read_text() + NARROW_PRETRAINING)
-    command = script(
-        COMPARE, CONFIG, "--data-root", demo_root, "--pretrain", pretraining, "--labels", "20%", "--seeds", 0,
+    command = tool(
+        "compare.py", CONFIG, "--data-root", demo_root, "--pretrain", pretraining, "--labels", "20%", "--seeds", 0,
         "--tflop", "0.001", "--iterations", 2, "--lr-factors", 2, "--backbone-lr", 0.1, 1, "--lr-labels", "50%",
         "--csv", "t.csv", "--cfg-options", *NARROW,
     )  # fmt: skip
@@ -61,6 +60,12 @@ def test_rows_rates_tables_pictures_and_resuming(demo_root: Path, tmp_path: Path
     assert "Iter(train)" not in again.stdout
     assert rows(tmp_path / "t.csv") == measured
     assert (tmp_path / "t.md").read_text() in again.stdout
+
+    (tmp_path / "t.csv").unlink()
+    restored = call(command, tmp_path)
+    assert "Iter(train)" not in restored.stdout  # neither the pretraining, nor the searches, nor the runs
+    assert rows(tmp_path / "t.csv") == measured
+    assert "held an earlier run" not in first.stdout + restored.stdout
 
     found = tmp_path / "work_dirs/transfer" / demo_root.name / "0.2"
     assert all((found / name / "detections.npz").is_file() for name in ("random_0", "random_long_0", "rcrop_0"))

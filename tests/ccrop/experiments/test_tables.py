@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from ccrop.rows import append_row
+from ccrop.experiments.initializations import schema_of
+from ccrop.experiments.schema import Schema
+from ccrop.experiments.tables import markdown, paired_difference
 from ccrop.transfer import Transfer
-from ccrop.transfer.comparison import named_pretraining
-from ccrop.transfer.tables import columns_of, markdown, paired_difference, report
 
 TRANSFER = Transfer(
     load_config=None,
@@ -20,6 +20,7 @@ TRANSFER = Transfer(
     shown=("AP", "error"),
     references=("random", "other"),
 )
+SCHEMA = schema_of(TRANSFER)
 
 
 def row(arm: str, seed: int, goal: float | str) -> dict[str, str]:
@@ -43,7 +44,7 @@ def test_one_seed_has_no_interval():
 
 def test_table_compares_with_the_references_that_ran():
     rows = [row("random", s, 0.01) for s in (0, 1)] + [row("pre_trained", s, 0.02 + 0.01 * s) for s in (0, 1)]
-    lines = markdown(rows, "a_set", "0.1", TRANSFER).splitlines()
+    lines = markdown(rows, SCHEMA).splitlines()
     assert lines[0] == "| a set, 10% of the labels, 2 seeds, % | AP | AP over random |"
     assert lines[2] == "| random | 1.0 ± 0.0 |  |"
     assert lines[3] == "| pre trained | 2.5 ± 0.7 | +1.5 ± 6.4 |"  # 12.706 x 0.7071 / sqrt(2)
@@ -51,24 +52,25 @@ def test_table_compares_with_the_references_that_ran():
 
 def test_other_references_and_runs_without_the_goal():
     rows = [row("random", 0, 0.01), row("x", 0, 0.04), row("y", 0, "")]
-    lines = markdown(rows, "a_set", "0.1", TRANSFER, ["x"]).splitlines()
+    lines = markdown(rows, SCHEMA, ["x"]).splitlines()
     assert lines[0].endswith("| AP | AP over x |")
     assert lines[2:] == ["| random | 1.0 | -3.0 |", "| x | 4.0 |  |", "| y |  |  |"]
 
 
 def test_a_figure_has_a_column_where_a_run_has_it():
     rows = [row("random", 0, 0.01), row("x", 0, 0.04) | dict(error="0.5")]
-    lines = markdown(rows, "a_set", "0.1", TRANSFER, ["x"]).splitlines()
+    lines = markdown(rows, SCHEMA, ["x"]).splitlines()
     assert lines[0].endswith("| AP | error | AP over x |")
     assert lines[2:] == ["| random | 1.0 |  | -3.0 |", "| x | 4.0 | 50.0 |  |"]
 
 
 def test_where_nothing_counts_for_the_goal_another_figure_takes_its_place():
-    transfer = replace(TRANSFER, goal="rare", fallbacks=("none", "AP"), figures=("rare", "none", *TRANSFER.figures))
+    figures = ("rare", "none", *TRANSFER.figures)
+    schema = schema_of(replace(TRANSFER, goal="rare", fallbacks=("none", "AP"), figures=figures))
     rows = [row(arm, seed, 0.01 * seed) | dict(rare="", none="") for arm in ("random", "x") for seed in (1, 2)]
-    assert markdown(rows, "a_set", "0.1", transfer).splitlines()[0].endswith("| AP | AP over random |")
+    assert markdown(rows, schema).splitlines()[0].endswith("| AP | AP over random |")
     rows[0]["rare"] = "0.5"
-    assert markdown(rows, "a_set", "0.1", transfer).splitlines()[0].endswith("| rare over random |")
+    assert markdown(rows, schema).splitlines()[0].endswith("| rare over random |")
 
 
 def test_the_interval_over_examples_is_that_of_the_common_seeds_runs():
@@ -79,38 +81,21 @@ def test_the_interval_over_examples_is_that_of_the_common_seeds_runs():
 
     asked = []
     rows = [row("random", s, 0.01) for s in (0, 1)] + [row("x", s, 0.02) for s in (1, 2, 0)] + [row("y", 0, 0.5)]
-    transfer = replace(TRANSFER, interval=interval)
-    lines = markdown(rows, "a_set", "0.1", transfer, work_dirs=Path("w")).splitlines()
+    schema = schema_of(replace(TRANSFER, interval=interval))
+    lines = markdown(rows, schema, work_dirs=Path("w")).splitlines()
     assert [line.split(" | ")[-1] for line in lines[3:]] == ["+1.0 ± 0.0 [-1.2, +3.4] |", "+49.0 |"]
     assert asked[0] == [
         ["w/a_set/0.1/x_1", "w/a_set/0.1/x_0"],
         ["w/a_set/0.1/random_1", "w/a_set/0.1/random_0"],
     ]
-    assert "[" not in markdown(rows, "a_set", "0.1", transfer)
+    assert "[" not in markdown(rows, schema)
 
 
-def test_report_writes_tables_a_note_and_a_plot(tmp_path, capsys):
-    file = tmp_path / "x.csv"
-    columns = columns_of(TRANSFER)
-    for arm, goal in (("random", 0.01), ("other", 0.03)):
-        append_row(file, dict.fromkeys(columns, "") | row(arm, 0, goal), columns)
-    report(file, TRANSFER, (), tmp_path)
-    text = (tmp_path / "x.md").read_text()
-    assert text.strip() == capsys.readouterr().out.strip()
-    assert text.splitlines()[3] == "| other | 3.0 | +2.0 |  |"
-    assert "95 % interval over seeds (Student's t)" in text.splitlines()[-1]
-    assert (tmp_path / "x_a_set.png").stat().st_size > 5000
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("configs/a_b.py", ("a_b", "configs/a_b.py")),
-        ("runs/gauss_{seed}/epoch_3.pth", ("gauss", "runs/gauss_{seed}/epoch_3.pth")),
-        ("mine=runs/x/epoch_3.pth", ("mine", "runs/x/epoch_3.pth")),
-        ("timm:resnet18", ("resnet18", "timm:resnet18")),
-        ("mine=timm:resnet18", ("mine", "timm:resnet18")),
-    ],
-)
-def test_names_of_pretrainings(text: str, expected: tuple[str, str]):
-    assert named_pretraining(text) == expected
+def test_without_a_condition_the_header_says_how_many_seeds_the_arms_have():
+    schema = Schema(("data", "arm", "seed"), ("hit",), {"hit": "objects hit"}, lambda _: ("hit",))
+    rows = [dict(data="d", arm="a_b", seed=str(seed), hit=str(0.5 + seed / 10)) for seed in range(3)]
+    rows.append(dict(data="d", arm="c", seed="0", hit="0.25"))
+    lines = markdown(rows, schema).splitlines()
+    assert lines[0] == "| d, 1/3 seeds, % | objects hit |"
+    assert lines[2:] == ["| a b | 60.0 ± 10.0 |", "| c | 25.0 |"]
+    assert markdown(rows, schema, ["a_b"]).splitlines()[3] == "| c | 25.0 | -25.0 |"
