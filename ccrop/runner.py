@@ -1,12 +1,9 @@
 """From a config file to a runner: data root or demo set, device, precision, work_dir, checkpoint to resume from."""
 
 import copy
-import difflib
-import inspect
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from types import FunctionType
@@ -14,13 +11,14 @@ from typing import Any
 
 import torch
 from mmengine.config import Config
-from mmengine.dist import barrier, is_main_process
+from mmengine.dist import barrier, get_world_size, is_main_process
 from mmengine.logging import MMLogger
 from mmengine.model import MMDistributedDataParallel
 from mmengine.optim import AmpOptimWrapper, OptimWrapper
 from mmengine.registry import DATASETS, FUNCTIONS, MODELS
 from mmengine.runner import Runner
 from torch import nn
+from torch.utils.data import DataLoader
 
 from ccrop.backbones.replacement import replace_backbone
 from ccrop.backbones.unused import unused_weights
@@ -37,36 +35,15 @@ from ccrop.hooks.start import StartHook
 from ccrop.models import Siamese, ViewPreprocessor
 from ccrop.models.preprocessor import IMAGENET_MEAN, IMAGENET_STD
 from ccrop.optim import AutocastOptimWrapper
+from ccrop.options import check_options, check_sections
 from ccrop.settings import check_resumed, pretraining_settings
 from ccrop.views import ReferenceAugmentation
 from ccrop.work_dir import locked, set_aside
 
 DEMO_SET = dict(type=make_demo_set, root="data/demo")  # of configs that name no demo_set
+AUGMENT = ("device", "cpu")
 # what MMEngine logs in every run about its own insides
 INSIDE_MMENGINE = ("will be deprecated in future", "Hooks will be executed", "Distributed training is not used")
-
-
-class UnknownOption(ValueError):
-    """An option of the command line that no one would read."""
-
-
-@contextmanager
-def options_explained(options: Mapping[str, Any] | None) -> Iterator[None]:
-    """Around what builds from a config: a setting that a class does not take is reported as the option that set it.
-
-    Args:
-        options: dotted keys and values of the command line.
-
-    Raises:
-        UnknownOption: the last name of an option is not an argument of the class that it reaches.
-    """
-    try:
-        yield
-    except TypeError as error:
-        for option in options or {}:
-            if f"unexpected keyword argument '{option.split('.')[-1]}'" in str(error):
-                raise UnknownOption(f"the option {option} sets what does not exist: {error}") from error
-        raise
 
 
 class BriefRunner(Runner):
@@ -102,12 +79,45 @@ class BriefRunner(Runner):
                     settings[key] = f"{value.__module__}.{value.__qualname__}"
         super().dump_config()
 
+    def train(self) -> nn.Module:
+        """Train.
+
+        Raises:
+            ValueError: a batch is too small for batch normalization.
+        """
+        try:
+            return super().train()
+        except ValueError as error:
+            if "Expected more than 1 value per channel" not in str(error):
+                raise
+            loader = self.train_dataloader
+            raise ValueError(
+                f"batch normalization needs two or more values per channel, and a batch of {loader.batch_size} of "
+                f"{len(loader.dataset)} examples gives one: set train_dataloader.batch_size to 2 or more, and train on "
+                "as many examples"
+            ) from error
+
 
 class PretrainRunner(BriefRunner):
-    """A runner whose learning rate counts accumulated batches, whose log ends as it began and whose workers end."""
+    """A runner whose batch is at most the data set, whose learning rate counts accumulated batches, whose log ends as
+    it began and whose workers end.
+    """
+
+    @staticmethod
+    def build_dataloader(dataloader: dict[str, Any], *args: Any, **kwargs: Any) -> DataLoader:
+        """A loader with a batch an epoch or more: one of all that a process has, where that is not a whole one."""
+        loader = BriefRunner.build_dataloader(dataloader, *args, **kwargs)
+        if len(loader):
+            return loader
+        whole, number, unit = loader.batch_size, len(loader.sampler), loader.dataset.unit
+        MMLogger.get_current_instance().warning(
+            f"The batch size is {number}, not {whole}: each of {get_world_size()} process(es) has {number} {unit}(s)"
+        )
+        return BriefRunner.build_dataloader(dataloader | dict(batch_size=number), *args, **kwargs)
 
     def scale_lr(self, optim_wrapper: OptimWrapper, auto_scale_lr: dict[str, Any] | None = None) -> None:
         """The learning rate follows the images of a step, which are several batches where gradients accumulate."""
+        self._train_dataloader = self.train_dataloader  # the config's batch may be larger than the data set
         if auto_scale_lr is not None:
             batches = self.cfg.optim_wrapper.get("accumulative_counts", 1)
             auto_scale_lr = auto_scale_lr | dict(base_batch_size=auto_scale_lr["base_batch_size"] / batches)
@@ -161,8 +171,6 @@ def read_config(
 ) -> Config:
     """A config file, and the command line's options over it.
 
-    MMEngine's runner passes over settings that it does not know, and a misspelt option with them.
-
     Args:
         path: a config file.
         options: dotted keys and values.
@@ -170,21 +178,17 @@ def read_config(
 
     Raises:
         FileNotFoundError: there is no such config.
-        UnknownOption: an option begins with a name that neither the config nor MMEngine's runner has.
+        UnknownOption: see :func:`ccrop.options.check_options`.
+        ValueError: see :func:`ccrop.options.check_sections`.
     """
     if not Path(path).is_file():
         raise FileNotFoundError(f"config {path} does not exist; ccrop's are in configs/ and projects/*/configs/")
     config = Config.fromfile(path)
-    known = {*config, *inspect.signature(Runner).parameters}
-    for option in options or {}:
-        name = option.split(".")[0]
-        if name not in known:
-            close = difflib.get_close_matches(name, known, n=1)
-            advice = f"did you mean {close[0]}?" if close else f"it has {', '.join(sorted(config))}"
-            raise UnknownOption(f"{path} has no {name}, of the option {option}: {advice}")
     if change is not None:
         change(config)
+    check_options(path, config, options or {})
     config.merge_from_dict(options or {})
+    check_sections(path, config)
     return config
 
 
@@ -217,6 +221,8 @@ def load_config(
     config = read_config(path, options, change)
     if "augment" not in config:
         raise ValueError(f"{path} is not a pretraining config: tools/finetune.py takes detectors' configs")
+    if config.augment not in AUGMENT:
+        raise ValueError(f"augment must be one of {', '.join(AUGMENT)}, got {config.augment!r}")
     named = data_root or config.get("data_root")
     default = config.get("default_data_root")
     if named is not None:
@@ -503,9 +509,22 @@ def _set_augmentation(config: Config) -> None:
 
 
 def _set_schedule(config: Config) -> None:
-    """A learning-rate schedule without an ``end`` ends with the run."""
-    for scheduler in config.param_scheduler:
-        scheduler.setdefault("end", config.train_cfg.max_epochs)
+    """A learning-rate schedule without an ``end`` ends with the run.
+
+    Raises:
+        ValueError: the run is shorter than one epoch, or than its warm-up.
+    """
+    epochs = config.train_cfg.max_epochs
+    if epochs < 1:
+        raise ValueError(f"a run has one epoch or more, got train_cfg.max_epochs={epochs}")
+    for number, scheduler in enumerate(config.param_scheduler):
+        begin = scheduler.get("begin", 0)
+        if scheduler.get("by_epoch", True) and begin >= epochs:
+            raise ValueError(
+                f"the run has {epochs} epochs, and after {begin} of warm-up none is left for param_scheduler.{number}: "
+                f"raise train_cfg.max_epochs, or lower param_scheduler.{number}.begin and the end of the warm-up"
+            )
+        scheduler.setdefault("end", epochs)
 
 
 def _move_earlier_run(work_dir: Path) -> None:

@@ -8,8 +8,7 @@ from jobs import ROOT
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import HOOKS, MODELS
 
-from ccrop.localization import FixedBox
-from ccrop.runner import UnknownOption, load_config, options_explained, read_config
+from ccrop.runner import load_config, read_config
 
 CONFIGS = sorted(set((ROOT / "configs").glob("*.py")) - set((ROOT / "configs").glob("detector_*.py")))  # backbones
 METHODS = {
@@ -212,27 +211,6 @@ def test_options_replace_nested_values(tmp_path: Path):
 def test_a_missing_config_is_named():
     with pytest.raises(FileNotFoundError, match="nothing"):
         load_config("nothing.py")
-
-
-@pytest.mark.parametrize(
-    ("option", "advice"),
-    [
-        ("optim_wraper.optimizer.lr", "did you mean optim_wrapper?"),
-        ("zzz", "it has "),
-        ("Model.channels", "mean model"),
-    ],
-)
-def test_a_misspelt_option_is_an_error(option: str, advice: str):
-    with pytest.raises(UnknownOption, match=f"simsiam_ccrop_coco.py has no .*{option}.*") as raised:
-        read_config(ROOT / "configs/simsiam_ccrop_coco.py", {option: 1})
-    assert advice in str(raised.value)
-
-
-@pytest.mark.parametrize("options", [None, {}, {"model.bottlenec": 3, "default_hooks.knn.channels": 3}])
-def test_an_error_of_no_option_stays_as_it_is(options: dict[str, int] | None):
-    with pytest.raises(TypeError, match="'bottleneck'") as raised, options_explained(options):
-        FixedBox(bottleneck=3)
-    assert not isinstance(raised.value, UnknownOption)
 
 
 def test_an_option_may_name_what_only_the_runner_knows():

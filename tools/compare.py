@@ -17,7 +17,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from comparisons import UNTRAINED
-from mmengine.config import DictAction
+
+from ccrop.cli import OptionsAction
 
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -36,7 +37,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--objects", type=int, default=1000, help="objects of object-kNN a side (default: %(default)s)")
     parser.add_argument("--tag", default="", help="appended to the arms' names, for variants by --cfg-options")
     parser.add_argument("--work-dirs", type=Path, default=Path("work_dirs/comparison"), help="default: %(default)s")
-    parser.add_argument("--cfg-options", nargs="+", action=DictAction, metavar="K=V", help="override the configs")
+    parser.add_argument("--cfg-options", nargs="+", action=OptionsAction, metavar="K=V", help="override the configs")
     args = parser.parse_args(argv)
     args.configs_of = [path for path in args.configs if path != UNTRAINED]
     if args.configs and not (args.data_root and args.configs_of):
@@ -49,7 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     from comparisons.engine import measure_all, report
 
-    from ccrop.runner import options_explained
+    from ccrop.options import options_explained
 
     try:
         if args.configs:

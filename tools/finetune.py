@@ -16,9 +16,9 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 
-from ccrop.cli import BACKBONE_HELP, INIT_HELP
+from ccrop.cli import BACKBONE_HELP, INIT_HELP, OptionsAction
 
 if TYPE_CHECKING:
     from ccrop.transfer import Transfer
@@ -150,14 +150,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--val-interval", type=int, metavar="N", help="test every N iterations (default: after the last one alone)"
     )
-    parser.add_argument("--cfg-options", nargs="+", action=DictAction, metavar="K=V", help="override the config")
+    parser.add_argument("--cfg-options", nargs="+", action=OptionsAction, metavar="K=V", help="override the config")
     args = parser.parse_args(argv)
 
     import torch
 
     from ccrop.compat.checkpoint import UntrustedCheckpoint
     from ccrop.hooks.divergence import DivergedError
-    from ccrop.runner import options_explained
+    from ccrop.options import options_explained
 
     if args.amp == "fp16" and not torch.cuda.is_available():
         parser.error("--amp fp16 needs a GPU; bf16 runs on the CPU too")

@@ -13,9 +13,9 @@ from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 
-from ccrop.cli import BACKBONE_HELP, INIT_HELP
+from ccrop.cli import BACKBONE_HELP, INIT_HELP, OptionsAction
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -30,7 +30,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--amp", nargs="?", const="bf16", choices=("bf16", "fp16"), help="mixed precision")
     parser.add_argument("--seed", type=int)
     parser.add_argument("--launcher", choices=("none", "pytorch", "slurm", "mpi"), default="none")
-    parser.add_argument("--cfg-options", nargs="+", action=DictAction, metavar="K=V", help="override the config")
+    parser.add_argument("--cfg-options", nargs="+", action=OptionsAction, metavar="K=V", help="override the config")
     args = parser.parse_args(argv)
 
     import torch
@@ -39,7 +39,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     from ccrop.hooks.divergence import DivergedError
     from ccrop.hooks.health import CollapseError
     from ccrop.hooks.unreadable import TooManyUnreadable
-    from ccrop.runner import load_config, options_explained, pretrain
+    from ccrop.options import options_explained
+    from ccrop.runner import load_config, pretrain
 
     if args.amp == "fp16" and not torch.cuda.is_available():
         parser.error("--amp fp16 needs a GPU; bf16 runs on the CPU too")

@@ -19,14 +19,14 @@ from functools import cached_property
 from pathlib import Path
 from time import perf_counter
 
-from mmengine.config import DictAction
-
 from ccrop import runner as pretraining
 from ccrop.checkpoint import RANDOM, is_library
+from ccrop.cli import OptionsAction
 from ccrop.compat.checkpoint import UntrustedCheckpoint
 from ccrop.compute import fit_to_budget
 from ccrop.hooks.checkpoint import latest_checkpoint
 from ccrop.hooks.divergence import DivergedError
+from ccrop.options import options_explained
 from ccrop.rows import append_row, read_rows
 from ccrop.transfer.finetuning import (
     CORE_SECONDS,
@@ -272,7 +272,7 @@ def parse(argv: Sequence[str] | None, description: str, example_labels: Sequence
     parser.add_argument("--over", nargs="+", default=[], metavar="NAME", help="differences to these arms")
     parser.add_argument("--csv", type=Path, default=Path("transfer.csv"), help="default: %(default)s")
     parser.add_argument("--work-dirs", type=Path, default=Path("work_dirs/transfer"), help="default: %(default)s")
-    parser.add_argument("--cfg-options", nargs="+", action=DictAction, metavar="K=V", help="override the detector's")
+    parser.add_argument("--cfg-options", nargs="+", action=OptionsAction, metavar="K=V", help="override the detector's")
     args = parser.parse_args(argv)
     if args.config and not args.data_root:
         parser.error("runs need --data-root")
@@ -292,7 +292,7 @@ def main(
     args = parse(argv, description, labels)
     try:
         if args.config:
-            with pretraining.options_explained(args.cfg_options):
+            with options_explained(args.cfg_options):
                 Comparison(transfer, args).run()
         report(args.csv, transfer, args.over, args.work_dirs)
     except (OSError, ValueError, UntrustedCheckpoint, DivergedError) as error:

@@ -152,3 +152,8 @@ def test_autocast_refuses_what_needs_loss_scaling():
     optimizer = torch.optim.SGD(nn.Linear(1, 1).parameters(), lr=0.1)
     with pytest.raises(ValueError, match="'float16'; for fp16 use MMEngine's AmpOptimWrapper"):
         AutocastOptimWrapper(dtype="float16", optimizer=optimizer)
+
+
+def test_a_misspelt_parameterwise_setting_is_refused():
+    with pytest.raises(ValueError, match=r"takes fix_predictor_lr and decay_vectors, not fix_predictor$"):
+        PredictorGroups(dict(type="OptimWrapper", optimizer=dict(type="SGD")), dict(fix_predictor=True))

@@ -19,6 +19,7 @@ from PIL import Image
 
 from ccrop import runner
 from ccrop.compat.checkpoint import load_checkpoint
+from ccrop.runner import load_config
 from ccrop.work_dir import locked
 
 CONFIGS = ROOT / "configs"
@@ -93,9 +94,10 @@ def test_a_folder_has_no_default_place(tmp_path: Path):
         ),
         (
             "model.chanels=3",
-            "the option model.chanels sets what does not exist: "
-            "Siamese.__init__() got an unexpected keyword argument 'chanels'",
+            "the option model.chanels sets what does not exist: SimSiam takes no chanels; did you mean channels?",
         ),
+        ("augment=gpu", "augment must be one of device, cpu, got 'gpu'"),
+        ("train_cfg.max_epochs=0", "a run has one epoch or more, got train_cfg.max_epochs=0"),
     ],
 )
 def test_a_wrong_setting_is_one_line(option: str, message: str, demo_root: Path, tmp_path: Path):
@@ -104,6 +106,33 @@ def test_a_wrong_setting_is_one_line(option: str, message: str, demo_root: Path,
     assert done.returncode == 2
     assert done.stdout.splitlines()[-1] == f"train.py: {message}"
     assert "Traceback" not in done.stdout
+
+
+def test_a_run_shorter_than_its_warm_up_is_refused(demo_root: Path, tmp_path: Path):
+    arguments = ("--data-root", demo_root, "--cfg-options", "train_cfg.max_epochs=2")
+    done = call(tool("train.py", CONFIGS / "byol_rcrop_coco.py", *arguments), tmp_path)
+    assert done.returncode == 2
+    assert "the run has 2 epochs, and after 10 of warm-up none is left for param_scheduler.1" in done.stdout
+
+
+def test_fewer_images_than_a_batch_are_one_batch_whose_size_the_rate_follows(demo_root: Path, tmp_path: Path):
+    few = (*SMALL, "train_cfg.max_epochs=1", "train_dataloader.batch_size=256", "train_dataloader.dataset.subset=10")
+    done = call(tool("train.py", CONFIGS / "simsiam_rcrop_demo.py", "--data-root", demo_root, *few), tmp_path)
+    assert done.returncode == 0, done.stdout
+    assert "The batch size is 10, not 256: each of 1 process(es) has 10 image(s)" in done.stdout
+    (work,) = (tmp_path / "work_dirs").iterdir()
+    (group, *_) = load_checkpoint(work / "epoch_1.pth")["optimizer"]["param_groups"]
+    base = load_config(CONFIGS / "simsiam_rcrop_demo.py", demo_root).optim_wrapper.optimizer.lr
+    assert group["initial_lr"] == pytest.approx(base * 10 / 256)
+
+
+def test_one_image_a_batch_is_refused_in_our_own_words(demo_root: Path, tmp_path: Path):
+    arguments = ("--data-root", demo_root, *SMALL, "train_dataloader.dataset.subset=1")
+    done = call(tool("train.py", CONFIGS / "simsiam_rcrop_demo.py", *arguments), tmp_path)
+    assert done.returncode == 2
+    last = done.stdout.splitlines()[-1]
+    assert last.startswith("train.py: batch normalization needs two or more values per channel, and a batch of 1 of ")
+    assert last.endswith("set train_dataloader.batch_size to 2 or more, and train on as many examples")
 
 
 @pytest.mark.parametrize("given", [("--init", "other.pth"), ("--cfg-options", "load_from=other.pth")])
