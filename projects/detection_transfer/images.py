@@ -1,5 +1,6 @@
 """Images for a detector: read as pretraining reads them, of as many channels as the config says."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -7,8 +8,10 @@ from mmcv.transforms import BaseTransform
 from mmdet.registry import TRANSFORMS
 from mmengine.config import Config
 from numpy.typing import NDArray
+from torch import Tensor
 
 from ccrop.datasets import read_image
+from ccrop.datasets.reading import UnreadableImage
 from ccrop.runner import dicts_of, one_a_channel
 from ccrop.views.transforms import to_tensor
 
@@ -21,18 +24,33 @@ class ReadImage(BaseTransform):
 
     Args:
         channels: see :func:`ccrop.datasets.read_image`.
+
+    Attributes:
+        unreadable: a mark for each image of the data set, by its ``sample_idx``, in memory that workers share. Where
+            there are marks, a file that cannot be read gets one, and the data set takes another in its place.
     """
 
     def __init__(self, channels: int = 3) -> None:
         self.channels = channels
+        self.unreadable: Tensor | None = None
 
-    def transform(self, results: dict[str, Any]) -> dict[str, Any]:
+    def transform(self, results: dict[str, Any]) -> dict[str, Any] | None:
         """Read ``img_path``.
 
         Raises:
-            UnreadableImage: names the file and what is wrong with it.
+            UnreadableImage: names the file and what is wrong with it; where there are marks, only when all are marked.
         """
-        image = self.read(results["img_path"])
+        try:
+            image = self.read(results["img_path"])
+        except UnreadableImage as error:
+            if self.unreadable is None:
+                raise
+            self.unreadable[results["sample_idx"]] = True
+            if self.unreadable.all():
+                raise UnreadableImage(
+                    Path(error.path).parent, f"none of {len(self.unreadable)} images is readable, such as {error}"
+                ) from error
+            return None
         return results | dict(img=image, img_shape=image.shape[:2], ori_shape=image.shape[:2])
 
     def read(self, path: str) -> NDArray[np.uint8]:
