@@ -27,15 +27,17 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     import torch
 
+    from ccrop.files import written
     from ccrop.options import options_explained
 
     try:
         with options_explained(args.cfg_options), torch.no_grad():
             picture = draw(args)
+        with written(args.out) as partial:
+            picture.save(partial)
     except (OSError, ValueError) as error:
         print(f"{parser.prog}: {error}", file=sys.stderr)
         return 2
-    picture.save(args.out)
     print(args.out)
     return 0
 

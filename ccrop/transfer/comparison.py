@@ -24,6 +24,7 @@ from ccrop.checkpoint import RANDOM, is_library
 from ccrop.cli import OptionsAction
 from ccrop.compat.checkpoint import UntrustedCheckpoint
 from ccrop.compute import fit_to_budget
+from ccrop.files import write_json
 from ccrop.hooks.checkpoint import latest_checkpoint
 from ccrop.hooks.divergence import DivergedError
 from ccrop.options import options_explained
@@ -161,7 +162,7 @@ class Comparison:
                 seed,
             )
             rates = json.loads(self.rates_file.read_text()) if self.rates_file.exists() else {}
-            self.rates_file.write_text(json.dumps(rates | {key: found}, indent=1))
+            write_json(self.rates_file, rates | {key: found}, indent=1)
             return found
         return tuple(rates[key])
 

@@ -24,6 +24,7 @@ from ccrop.datasets.annotations import OBJECT
 from ccrop.datasets.base import InvalidAnnotations, say_once
 from ccrop.datasets.coco import annotations_of, find_annotations
 from ccrop.evaluation import pseudo_box_quality
+from ccrop.files import write_json
 from ccrop.hooks.checkpoint import latest_checkpoint
 from ccrop.hooks.localization import LocalizationHook
 from ccrop.pseudo import snap
@@ -97,7 +98,7 @@ def pretrain(
                         )
                         break
                 folder.mkdir(parents=True, exist_ok=True)
-                write(file, pseudo_annotations(images, sizes_of(images), found))
+                write_json(file, pseudo_annotations(images, sizes_of(images), found))
             if not (folder / "figures.json").exists():
                 own = copy.deepcopy(config)
                 use_pseudo_boxes(own, file, folder, settings.max_boxes)
@@ -211,7 +212,7 @@ def sure_boxes(run: Path, loader: dict[str, Any], images: CocoImages, min_score:
         dict(id=index, file_name=str(Path(path_of(images, index)).resolve()), width=width, height=height)
         for index, (width, height) in enumerate(sizes_of(images))
     ]
-    write(listing, dict(images=entries, annotations=[], categories=[OBJECT]))
+    write_json(listing, dict(images=entries, annotations=[], categories=[OBJECT]))
     loader = copy.deepcopy(loader)
     loader.dataset.update(
         data_root="", ann_file=str(listing), data_prefix=dict(img=""), metainfo=dict(classes=(OBJECT["name"],))
@@ -225,13 +226,6 @@ def sure_boxes(run: Path, loader: dict[str, Any], images: CocoImages, min_score:
             kept = sample.pred_instances[sample.pred_instances.scores >= min_score].cpu()
             found[sample.img_id] = torch.cat([kept.bboxes, kept.scores[:, None]], dim=1).float().numpy()
     return found
-
-
-def write(file: Path, content: dict[str, Any]) -> None:
-    """Write a JSON file that is whole or not there."""
-    part = file.with_suffix(".part")
-    part.write_text(json.dumps(content))
-    part.replace(file)
 
 
 def described(file: Path, images: CocoImages) -> str:

@@ -192,7 +192,7 @@ def test_killed_and_resumed_it_ends_as_if_never_killed(demo_root: Path, tmp_path
     time.sleep(0.05)  # into the third epoch
     process.send_signal(signal.SIGKILL)
     process.wait()
-    (killed / ".epoch_3.pth.x.partial").write_bytes(b"half a checkpoint")
+    (killed / ".partial.7.epoch_3.pth").write_bytes(b"half a checkpoint")
     assert not (killed / "epoch_4.pth").exists()
 
     resumed = run(tool("train.py", *arguments, "--work-dir", killed, "--resume", *SMALL), tmp_path)

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ccrop.datasets import CocoImages
 from ccrop.evaluation import BoxQuality, box_quality
+from ccrop.files import written
 from ccrop.hooks.localization import Localizer
 from ccrop.localization import FixedBox, MultiObject, SingleObject
 from ccrop.models import Siamese
@@ -53,7 +54,7 @@ def boxes(args: argparse.Namespace) -> None:
         rows = [[name, *(percent(q.found[measure][size].values()) for size in total)] for name, q in found.items()]
         print_table([f"{measure}, % of objects", *total], rows)
     if args.csv:
-        with args.csv.open("w", newline="") as file:
+        with written(args.csv) as partial, partial.open("w", newline="") as file:
             lines = list(long_rows(found, ks))
             writer = csv.DictWriter(file, lines[0])
             writer.writeheader()
