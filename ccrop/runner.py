@@ -20,6 +20,7 @@ from mmengine.runner import Runner
 from torch import nn
 from torch.utils.data import DataLoader
 
+from ccrop.accidents import accidents_explained
 from ccrop.backbones.replacement import replace_backbone
 from ccrop.backbones.unused import unused_weights
 from ccrop.checkpoint import Normalization, load_start, recorded, starting_weights
@@ -80,22 +81,9 @@ class BriefRunner(Runner):
         super().dump_config()
 
     def train(self) -> nn.Module:
-        """Train.
-
-        Raises:
-            ValueError: a batch is too small for batch normalization.
-        """
-        try:
+        """Train; what it raises is explained, see :func:`ccrop.accidents.accidents_explained`."""
+        with accidents_explained(self):
             return super().train()
-        except ValueError as error:
-            if "Expected more than 1 value per channel" not in str(error):
-                raise
-            loader = self.train_dataloader
-            raise ValueError(
-                f"batch normalization needs two or more values per channel, and a batch of {loader.batch_size} of "
-                f"{len(loader.dataset)} examples gives one: set train_dataloader.batch_size to 2 or more, and train on "
-                "as many examples"
-            ) from error
 
 
 class PretrainRunner(BriefRunner):

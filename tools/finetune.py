@@ -167,6 +167,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (OSError, ValueError, UntrustedCheckpoint, DivergedError) as error:
         print(f"{parser.prog}: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        return 130
     return 0
 
 
