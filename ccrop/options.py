@@ -95,6 +95,7 @@ def check_options(path: str | Path, config: Config, options: Mapping[str, Any]) 
         names = option.split(".")
         for place, name in enumerate(names):
             reached = ".".join(names[:place]) or str(path)
+            kind = _class_of(options.get(f"{reached}.type", node.get("type"))) if isinstance(node, dict) else None
             if isinstance(node, list):
                 if not name.isdecimal() or int(name) >= len(node):
                     raise UnknownOption(
@@ -103,12 +104,12 @@ def check_options(path: str | Path, config: Config, options: Mapping[str, Any]) 
                 node = node[int(name)]
             elif isinstance(node, dict):
                 if name not in node:
-                    _check_new(option, reached, name, node, options)
+                    _check_new(option, reached, name, node, kind, options)
                     if place == len(names) - 1:
-                        _check_value(option, value, _annotation(node, name), None)
+                        _check_value(option, value, _annotation(kind, name), None)
                     break
                 if place == len(names) - 1:
-                    _check_value(option, value, _annotation(node, name), node[name])
+                    _check_value(option, value, _annotation(kind, name), node[name])
                 node = node[name]
             elif node is None:
                 break
@@ -128,14 +129,15 @@ def check_sections(path: str | Path, config: Config) -> None:
                 raise ValueError(f"{path}: nothing reads {section}.{name}; {_advice(name, read)}")
 
 
-def _check_new(option: str, reached: str, name: str, node: dict[str, Any], options: Mapping[str, Any]) -> None:
+def _check_new(
+    option: str, reached: str, name: str, node: dict[str, Any], kind: type | None, options: Mapping[str, Any]
+) -> None:
     """Refuse a name that a section does not have, unless what is built from the section takes it."""
     parent = reached.split(".")[-1]
     if parent == "custom_keys" or name in BESIDE.get(parent, ()):  # custom_keys are parts of parameters' names
         return
     if parent == "default_hooks" and f"{reached}.{name}.type" in options:
         return
-    kind = _class_of(node)
     if kind is not None:
         names, is_open = _arguments(kind)
         similar = difflib.get_close_matches(name, names, n=1, cutoff=SIMILAR)
@@ -156,9 +158,8 @@ def _advice(name: str, known: Collection[str]) -> str:
     return f"did you mean {close[0]}?" if close else f"there are {', '.join(sorted(map(str, known)))}"
 
 
-def _class_of(node: dict[str, Any]) -> type | None:
-    """What is built from a section, as far as its ``type`` can be found."""
-    kind = node.get("type")
+def _class_of(kind: Any) -> type | None:
+    """The class that a section's ``type`` names, as far as it can be found."""
     if isinstance(kind, str) and "." in kind:
         try:
             kind = resolve_name(kind)
@@ -184,9 +185,8 @@ def _arguments(kind: type) -> tuple[list[str], bool]:
     return names, True
 
 
-def _annotation(node: dict[str, Any], name: str) -> Any:
-    """The annotation of an argument of the class that is built from a section; None where there is none."""
-    kind = _class_of(node)
+def _annotation(kind: type | None, name: str) -> Any:
+    """The annotation of an argument of a class; None where there is none."""
     for each in kind.__mro__ if kind else ():
         if "__init__" in vars(each) and name in inspect.signature(each.__init__).parameters:
             try:

@@ -26,9 +26,11 @@ from ccrop.backbones.unused import unused_weights
 from ccrop.checkpoint import Normalization, load_start, recorded, starting_weights
 from ccrop.compat.checkpoint import install_safe_checkpoints, load_checkpoint
 from ccrop.compat.distributed import init_distributed, with_synchronized_bn
+from ccrop.compat.safe_yaml import read_config_file
 from ccrop.compat.workers import stop_workers
 from ccrop.datasets import ImageDataset, MissingData
 from ccrop.datasets.demo import make_demo_set
+from ccrop.datasets.reading import WHITE
 from ccrop.hooks.checkpoint import checkpoint_to_resume, latest_checkpoint
 from ccrop.hooks.divergence import DivergenceHook
 from ccrop.hooks.settings import SettingsHook
@@ -171,7 +173,7 @@ def read_config(
     """
     if not Path(path).is_file():
         raise FileNotFoundError(f"config {path} does not exist; ccrop's are in configs/ and projects/*/configs/")
-    config = Config.fromfile(path)
+    config = read_config_file(path)
     if change is not None:
         change(config)
     check_options(path, config, options or {})
@@ -246,14 +248,17 @@ def load_config(
 
 
 def settle_channels(config: Config) -> None:
-    """Carry the ``channels`` of a config's images, where these are not RGB, to all that depends on them.
+    """Carry the ``channels`` of a config's images, where these are not RGB, and ``white`` to all that depends on them.
 
     Data sets of images, the preprocessor's mean and std, see :func:`one_a_channel`, and the backbone's ``in_channels``.
 
     Raises:
         ValueError: torchvision's operations (``augment='cpu'``) are asked for, which take RGB and grey images alone.
     """
-    channels = config.get("channels", 3)
+    channels, white = config.get("channels", 3), config.get("white", WHITE)
+    if white != WHITE:
+        for settings in _image_sets(config):
+            settings["white"] = white
     if channels == 3:
         return
     if channels != 1 and config.augment == "cpu":
@@ -262,11 +267,17 @@ def settle_channels(config: Config) -> None:
     preprocessor = config.model.data_preprocessor
     for name, default in (("mean", IMAGENET_MEAN), ("std", IMAGENET_STD)):
         preprocessor[name] = one_a_channel(preprocessor.get(name, default), channels)
+    for settings in _image_sets(config):
+        settings["channels"] = channels
+
+
+def _image_sets(config: Config) -> Iterator[dict[str, Any]]:
+    """The settings of all data sets of images."""
     for settings in dicts_of(config):
         kind = settings.get("type") if "data_root" in settings else None
         kind = DATASETS.get(kind) if isinstance(kind, str) else kind
         if isinstance(kind, type) and issubclass(kind, ImageDataset):
-            settings["channels"] = channels
+            yield settings
 
 
 def one_a_channel(values: Sequence[float], channels: int) -> tuple[float, ...]:

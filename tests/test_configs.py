@@ -213,6 +213,12 @@ def test_a_missing_config_is_named():
         load_config("nothing.py")
 
 
+def test_white_reaches_every_set_of_images(tmp_path: Path):
+    config = load_config(ROOT / "configs/simsiam_ccrop_coco.py", tmp_path, {"white": 4095})
+    knn = config.default_hooks.knn
+    assert [each.white for each in (config.train_dataloader.dataset, knn.bank, knn.queries)] == [4095] * 3
+
+
 def test_an_option_may_name_what_only_the_runner_knows():
     config = read_config(ROOT / "configs/simsiam_ccrop_coco.py", {"load_from": "a.pth", "train_cfg.max_epochs": 3})
     assert (config.load_from, config.train_cfg.max_epochs) == ("a.pth", 3)

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 from mmengine.config import Config
 
 from ccrop.cli import BACKBONE_HELP, INIT_HELP, OptionsAction
+from ccrop.compat.safe_yaml import read_config_file
 
 if TYPE_CHECKING:
     from ccrop.transfer import Transfer
@@ -35,7 +36,7 @@ def transfer_of(config: str | Path) -> "Transfer":
     """
     if not Path(config).is_file():
         raise FileNotFoundError(f"config {config} does not exist")
-    settings = Config.fromfile(config)
+    settings = read_config_file(config)
     if "augment" in settings:
         raise ValueError(f"{config} is not a detector's config: tools/train.py takes those of pretraining")
     return import_module(settings.get("finetuning", IMAGES)).TRANSFER

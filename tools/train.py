@@ -13,9 +13,8 @@ from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 
-from mmengine.config import Config
-
 from ccrop.cli import BACKBONE_HELP, INIT_HELP, OptionsAction
+from ccrop.compat.safe_yaml import read_config_file
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -44,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     if args.amp == "fp16" and not torch.cuda.is_available():
         parser.error("--amp fp16 needs a GPU; bf16 runs on the CPU too")
-    detector = Path(args.config).is_file() and Config.fromfile(args.config).get("pretraining")
+    detector = Path(args.config).is_file() and read_config_file(args.config).get("pretraining")
     if detector and (args.launcher != "none" or args.amp or args.resume not in (None, "auto")):
         parser.error(f"{args.config} trains a detector: in one process, and --resume takes no FILE")
     try:

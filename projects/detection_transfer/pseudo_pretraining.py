@@ -23,6 +23,7 @@ from ccrop.datasets import CocoImages, MissingData
 from ccrop.datasets.annotations import OBJECT
 from ccrop.datasets.base import InvalidAnnotations, say_once
 from ccrop.datasets.coco import annotations_of, find_annotations
+from ccrop.datasets.reading import WHITE
 from ccrop.evaluation import pseudo_box_quality
 from ccrop.files import write_json
 from ccrop.hooks.checkpoint import latest_checkpoint
@@ -78,7 +79,8 @@ def pretrain(
         raise ValueError(f"pseudo_boxes.rounds must be at least 1, got {settings.rounds}")
     work_dir = Path(work_dir or default_work_dir(config))
     seed = config.randomness.seed if seed is None else seed
-    images = CocoImages(config.train_dataloader.dataset.data_root, channels=config.get("channels", 3))
+    pixels = dict(channels=config.get("channels", 3), white=config.get("white", WHITE))
+    images = CocoImages(config.train_dataloader.dataset.data_root, **pixels)
     last = None
     with locked(work_dir):
         if not resume and any(each.name != LOCK for each in work_dir.iterdir()):
@@ -137,7 +139,7 @@ def clusters(
             ``options`` over it.
         init, backbone, seed: see :func:`ccrop.runner.load_pretrained`.
     """
-    options = dict(settings.get("options", {}), channels=images.channels)
+    options = dict(settings.get("options", {}), channels=images.channels, white=images.white)
     config, model = load_pretrained(None, settings.config, images.data_root, options, seed, init, backbone)
     hook = LocalizationHook(**{key: value for key, value in config.default_hooks.localization.items() if key != "type"})
     device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -160,7 +162,7 @@ class SnappedBoxes(Dataset):
     def __init__(self, images: CocoImages, boxes: Sequence[NDArray[np.float32]]) -> None:
         self.images = images
         self.boxes = boxes
-        self.reader = ReadImage(images.channels)
+        self.reader = ReadImage(images.channels, images.white)
 
     def __len__(self) -> int:
         return len(self.boxes)

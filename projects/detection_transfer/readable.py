@@ -12,7 +12,7 @@ from mmengine.dataset import BaseDataset
 from mmengine.registry import DATASETS
 from mmengine.runner import Runner
 
-from ccrop.datasets.reading import UnreadableImage, printable, read_image
+from ccrop.datasets.reading import WHITE, UnreadableImage, printable, read_image
 from ccrop.hooks.unreadable import TooManyUnreadable, UnreadableImagesHook
 from projects.detection_transfer.images import ReadImage
 
@@ -45,7 +45,10 @@ class MarkedImages:
 
     def why_unreadable(self, index: int) -> str:
         path = self.path(self.get_data_info(index))
-        return _fault(path, self.reader.channels) or f"{printable(path)}: unreadable when it was first tried"
+        return (
+            _fault(path, self.reader.channels, self.reader.white)
+            or f"{printable(path)}: unreadable when it was first tried"
+        )
 
 
 class UnreadableExamplesHook(UnreadableImagesHook):
@@ -95,7 +98,7 @@ def leave_out_unreadable(config: Config) -> None:
         return
     dataset = DATASETS.build(dict(settings, pipeline=[], _scope_="mmdet"))
     paths = [dataset.get_data_info(index)["img_path"] for index in range(len(dataset))]
-    faults = _faults(paths, config.get("channels", 3))
+    faults = _faults(paths, config.get("channels", 3), config.get("white", WHITE))
     if not faults:
         return
     if len(faults) > LIMIT * len(paths):
@@ -109,18 +112,18 @@ def leave_out_unreadable(config: Config) -> None:
     config.notes = [*config.get("notes", ()), *left_out]
 
 
-def _faults(paths: Sequence[str], channels: int) -> dict[int, str]:
+def _faults(paths: Sequence[str], channels: int, white: int) -> dict[int, str]:
     """What is wrong with those of the files that cannot be read, by their places."""
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:  # decoders let other threads run
-        found = list(pool.map(lambda path: _fault(path, channels), paths))
+        found = list(pool.map(lambda path: _fault(path, channels, white), paths))
     return {place: fault for place, fault in enumerate(found) if fault}
 
 
 @lru_cache(maxsize=10**6)  # a search of learning rates tests on the same images again
-def _fault(path: str, channels: int) -> str | None:
+def _fault(path: str, channels: int, white: int) -> str | None:
     """What is wrong with a file, None where it can be read."""
     try:
-        read_image(path, channels)
+        read_image(path, channels, white)
     except UnreadableImage as error:
         return str(error)
     return None

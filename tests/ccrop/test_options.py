@@ -132,6 +132,7 @@ def test_what_a_class_hands_on_is_let_through_unless_it_is_almost_a_name():
         {"default_hooks.gallery": None},
         {"optim_wrapper.accumulative_counts": 2},
         {"train_dataloader.dataset.subset": 8, "train_dataloader.dataset.pipeline.0.size": 64},
+        {"model.num_layers": 2, "model.temperature": 0.2, "model.type": "ccrop.models.SimCLR"},
         {"env_cfg.mp_cfg.mp_start_method": "spawn"},
     ],
 )

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from ccrop.datasets import CocoImages
+from ccrop.datasets.reading import WHITE
 from ccrop.evaluation import BoxQuality, box_quality
 from ccrop.files import written
 from ccrop.hooks.localization import Localizer
@@ -30,7 +31,8 @@ def boxes(args: argparse.Namespace) -> None:
     """Print Markdown tables, one row a localizer, and write them as one long table of CSV."""
     many = multi_object(args)
     config, model = load(args)
-    dataset, images = annotated_set(config.data_root, args.split, args.images, model.data_preprocessor.channels)
+    pixels = model.data_preprocessor.channels, config.get("white", WHITE)
+    dataset, images = annotated_set(config.data_root, args.split, args.images, *pixels)
     own, settings = own_localizer(config)
     image_size = tuple(args.image_size or settings["image_size"])
     objects, counts = stacked([image.boxes for image in images])
