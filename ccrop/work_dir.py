@@ -11,6 +11,8 @@ from typing import IO
 
 from mmengine.dist import broadcast_object_list, is_main_process
 
+from ccrop.files import remove_partial
+
 LOCK = ".lock"  # the file of a work_dir that a live run holds
 _held: set[IO[str]] = set()
 # a forked data worker that outlives a killed run would keep its lock
@@ -27,6 +29,8 @@ def locked(work_dir: str | Path) -> Iterator[None]:
 
     The kernel frees the lock (flock) when the process ends, however it ends, so a killed run leaves none.
 
+    Files that a killed run left half-written are removed.
+
     Raises:
         WorkDirInUse: another live run holds it; raised in every process of the job.
     """
@@ -40,6 +44,8 @@ def locked(work_dir: str | Path) -> Iterator[None]:
     if refusal[0] is not None:
         raise WorkDirInUse(refusal[0])
     try:
+        if lock is not None:
+            remove_partial(Path(work_dir))
         yield
     finally:
         if lock is not None:

@@ -30,7 +30,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from finetune import transfer_of
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
+
+from ccrop.cli import OptionsAction
 
 if TYPE_CHECKING:
     from ccrop.experiments.initializations import InitializationStudy
@@ -53,7 +55,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--work-dirs", type=Path, help="default: work_dirs/comparison; of a detector work_dirs/transfer"
     )
-    parser.add_argument("--cfg-options", nargs="+", action=DictAction, metavar="K=V", help="override the configs")
+    parser.add_argument("--cfg-options", nargs="+", action=OptionsAction, metavar="K=V", help="override the configs")
     own, foreign = add_detector(parser), add_pretrainings(parser)
     args = parser.parse_args(argv)
     if args.configs and not args.data_root:
@@ -176,10 +178,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parse(argv)
 
     from ccrop.compat.checkpoint import UntrustedCheckpoint
-    from ccrop.config import options_explained
     from ccrop.experiments.engine import run_missing
     from ccrop.experiments.summary import write_summary
     from ccrop.hooks.divergence import DivergedError
+    from ccrop.options import options_explained
 
     try:
         if args.configs:

@@ -16,9 +16,10 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 
-from ccrop.cli import BACKBONE_HELP, INIT_HELP
+from ccrop.cli import BACKBONE_HELP, INIT_HELP, OptionsAction
+from ccrop.compat.safe_yaml import read_config_file
 
 if TYPE_CHECKING:
     from ccrop.transfer import Transfer
@@ -35,7 +36,7 @@ def transfer_of(config: str | Path) -> "Transfer":
     """
     if not Path(config).is_file():
         raise FileNotFoundError(f"config {config} does not exist")
-    settings = Config.fromfile(config)
+    settings = read_config_file(config)
     if "augment" in settings:
         raise ValueError(f"{config} is not a detector's config: tools/train.py takes those of pretraining")
     return import_module(settings.get("finetuning", IMAGES)).TRANSFER
@@ -150,14 +151,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--val-interval", type=int, metavar="N", help="test every N iterations (default: after the last one alone)"
     )
-    parser.add_argument("--cfg-options", nargs="+", action=DictAction, metavar="K=V", help="override the config")
+    parser.add_argument("--cfg-options", nargs="+", action=OptionsAction, metavar="K=V", help="override the config")
     args = parser.parse_args(argv)
 
     import torch
 
     from ccrop.compat.checkpoint import UntrustedCheckpoint
-    from ccrop.config import options_explained
     from ccrop.hooks.divergence import DivergedError
+    from ccrop.options import options_explained
 
     if args.amp == "fp16" and not torch.cuda.is_available():
         parser.error("--amp fp16 needs a GPU; bf16 runs on the CPU too")
@@ -167,6 +168,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (OSError, ValueError, UntrustedCheckpoint, DivergedError) as error:
         print(f"{parser.prog}: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        return 130
     return 0
 
 

@@ -12,6 +12,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from ccrop.files import written
+
 # of one run: scalar -> epoch -> value
 Curves = dict[str, dict[int, float]]
 
@@ -55,13 +57,14 @@ def draw(runs: dict[str, Curves], scalars: Sequence[str], file: Path) -> None:
         axis.grid(alpha=0.3)
     handles = {label: line for axis in axes[0] for line, label in zip(*axis.get_legend_handles_labels(), strict=True)}
     figure.legend(handles.values(), handles, loc="outside lower center", ncols=len(handles), fontsize=9)
-    figure.savefig(file, dpi=110)
+    with written(file) as partial:
+        figure.savefig(partial, dpi=110)
     plt.close(figure)
 
 
 def write(runs: dict[str, Curves], scalars: Sequence[str], file: Path) -> None:
     """One row a run, an epoch and a scalar."""
-    with file.open("w", newline="") as handle:
+    with written(file) as partial, partial.open("w", newline="") as handle:
         writer = csv.writer(handle)
         writer.writerow(["run", "epoch", "scalar", "value"])
         for name, found in runs.items():
@@ -82,11 +85,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         known = set().union(*runs.values())
         if unknown := set(args.scalars) - known:
             raise ValueError(f"no run logged {', '.join(sorted(unknown))}; there are {', '.join(sorted(known))}")
+        draw(runs, args.scalars, args.out)
+        write(runs, args.scalars, args.out.with_suffix(".csv"))
     except (OSError, ValueError) as error:
         print(f"plot.py: {error}", file=sys.stderr)
         return 2
-    draw(runs, args.scalars, args.out)
-    write(runs, args.scalars, args.out.with_suffix(".csv"))
     return 0
 
 

@@ -9,8 +9,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from mmengine.config import DictAction
 from PIL import Image
+
+from ccrop.cli import OptionsAction
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -21,20 +22,22 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, default=Path("gallery.png"), help="default: %(default)s")
     parser.add_argument("--images", type=int, default=12, help="evenly spaced over the set (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="of the crops (default: %(default)s)")
-    parser.add_argument("--cfg-options", nargs="+", action=DictAction, metavar="K=V", help="override the config")
+    parser.add_argument("--cfg-options", nargs="+", action=OptionsAction, metavar="K=V", help="override the config")
     args = parser.parse_args(argv)
 
     import torch
 
-    from ccrop.config import options_explained
+    from ccrop.files import written
+    from ccrop.options import options_explained
 
     try:
         with options_explained(args.cfg_options), torch.no_grad():
             picture = draw(args)
+        with written(args.out) as partial:
+            picture.save(partial)
     except (OSError, ValueError) as error:
         print(f"{parser.prog}: {error}", file=sys.stderr)
         return 2
-    picture.save(args.out)
     print(args.out)
     return 0
 

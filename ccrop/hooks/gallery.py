@@ -15,6 +15,7 @@ from torch import Tensor
 from ccrop.datasets import BoxStore, ImageDataset, UnreadableImage
 from ccrop.datasets.base import NO_BOXES, spread
 from ccrop.datasets.channel_stack import as_rgb, from_array
+from ccrop.files import written
 from ccrop.hooks.contact_sheet import contact_sheet, image_panels
 from ccrop.hooks.inference import evaluating
 from ccrop.hooks.localization import LocalizationHook, Localizer
@@ -64,8 +65,8 @@ class GalleryHook(Hook):
         areas = box_areas(dataset.boxes)
         picture = contact_sheet(rows, title, self.columns, areas)
         file = Path(runner.work_dir, "gallery", f"epoch_{runner.epoch:04d}_iter_{runner.iter:06d}.png")
-        file.parent.mkdir(exist_ok=True)
-        picture.save(file)
+        with written(file) as partial:
+            picture.save(partial)
         runner.visualizer.add_image("gallery", np.asarray(picture), step=runner.epoch)
         if len(areas):
             scalars = {name: float(np.quantile(areas, share)) for name, share in AREA_QUANTILES.items()}

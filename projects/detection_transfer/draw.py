@@ -27,6 +27,7 @@ from ccrop.compat.checkpoint import UntrustedCheckpoint, load_checkpoint
 from ccrop.config import config_beside
 from ccrop.datasets.channel_stack import as_rgb
 from ccrop.datasets.reading import read_image
+from ccrop.files import written
 from ccrop.hooks.checkpoint import latest_checkpoint
 
 matplotlib.use("Agg")
@@ -152,7 +153,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             axis.set_title(f"{work_dir.name}: {text}", size=8)
     figure.suptitle("green: found   red: missed   amber: false   triangle: small", size=9)
     figure.tight_layout()
-    figure.savefig(args.out, dpi=110)
+    with written(args.out) as partial:
+        figure.savefig(partial, dpi=110)
     print(f"wrote {args.out}")
     return 0
 

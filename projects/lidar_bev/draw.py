@@ -20,6 +20,7 @@ from mmengine.registry import DATASETS, MODELS
 from ccrop.compat.checkpoint import UntrustedCheckpoint, load_checkpoint
 from ccrop.config import config_beside
 from ccrop.datasets.base import spread
+from ccrop.files import written
 from ccrop.hooks.checkpoint import latest_checkpoint
 from projects.lidar_bev.detection.detector import CenterPoint
 from projects.lidar_bev.detection.figures import Compared, compared
@@ -105,7 +106,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         loaded = {work_dir.name: load_detector(work_dir) for work_dir in args.work_dirs}
         config = next(iter(loaded.values()))[0]
         models = {name: model for name, (_, model) in loaded.items()}
-        picture(models, config.test_dataset, args.sweeps, args.score).savefig(args.out, dpi=100)
+        figure = picture(models, config.test_dataset, args.sweeps, args.score)
+        with written(args.out) as partial:
+            figure.savefig(partial, dpi=100)
     except (OSError, ValueError, UntrustedCheckpoint) as error:
         print(f"draw.py: {error}", file=sys.stderr)
         return 2

@@ -12,6 +12,7 @@ from ccrop.evaluation import choose_learning_rate, knn_predict, linear_probe
 from ccrop.evaluation.confusion import class_figures, confusion_matrix
 from ccrop.evaluation.linear import LEARNING_RATES
 from ccrop.evaluation.roi_knn import balanced_accuracy
+from ccrop.files import written
 from ccrop.hooks.inference import class_features
 from evaluations.common import load, percent, print_table
 
@@ -73,13 +74,13 @@ def report(
 def write(confusion: Tensor, classes: tuple[str, ...], title: str, path: Path) -> None:
     """Figures by class in ``PATH.csv``, the confusion in ``PATH_confusion.csv`` and ``PATH_confusion.png``."""
     figures = class_figures(confusion)
-    with path.with_suffix(".csv").open("w", newline="") as file:
+    with written(path.with_suffix(".csv")) as partial, partial.open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["class", "images", *figures._fields])
         for number, name in enumerate(classes):
             shares = ("" if each[number].isnan() else f"{each[number]:.4f}" for each in figures)
             writer.writerow([name, int(confusion[number].sum()), *shares])
-    with path.with_name(f"{path.name}_confusion.csv").open("w", newline="") as file:
+    with written(path.with_name(f"{path.name}_confusion.csv")) as partial, partial.open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["class \\ predicted", *classes])
         writer.writerows([name, *row] for name, row in zip(classes, confusion.tolist(), strict=True))
@@ -102,5 +103,6 @@ def draw(confusion: Tensor, classes: tuple[str, ...], title: str, file: Path) ->
     accuracy = confusion.diagonal().sum() / confusion.sum()
     axis.set(xlabel="predicted", ylabel="class", title=f"{title}: {accuracy:.1%}")
     figure.colorbar(picture, shrink=0.8, label="% of the class")
-    figure.savefig(file, dpi=110)
+    with written(file) as partial:
+        figure.savefig(partial, dpi=110)
     plt.close(figure)

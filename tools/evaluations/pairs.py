@@ -11,6 +11,7 @@ from torch import Tensor
 from ccrop.datasets import MissingData
 from ccrop.datasets.base import spread
 from ccrop.datasets.coco import AnnotatedImage, annotated_boxes
+from ccrop.datasets.reading import WHITE
 from ccrop.evaluation import pair_statistics
 from ccrop.localization import SingleObject
 from ccrop.views import ContrastiveCrop, MultiObjectCrop, RandomCrop
@@ -29,7 +30,8 @@ def pairs(args: argparse.Namespace) -> None:
     """Print a Markdown table, one row a crop."""
     if args.checkpoint or args.config:
         config, model = load(args)
-        dataset, images = annotated_set(config.data_root, args.split, args.images, model.data_preprocessor.channels)
+        pixels = model.data_preprocessor.channels, config.get("white", WHITE)
+        dataset, images = annotated_set(config.data_root, args.split, args.images, *pixels)
         localizer, settings = own_localizer(config)
         found, counts = look(model, dataset, localizer or SingleObject(), **settings)
         clusters = [boxes[:count].numpy() for boxes, count in zip(found, counts, strict=True)]

@@ -12,6 +12,7 @@ from mmengine.dataset import Compose
 from mmengine.registry import DefaultScope
 from PIL import Image
 
+from ccrop.config import read_config
 from ccrop.datasets import ImageFolder, UnreadableImage
 from projects.detection_transfer.images import ReadImage, settle_images
 
@@ -50,6 +51,18 @@ def test_a_file_has_the_pixels_of_pretraining(tmp_path: Path, channels: int):
     assert results["img_shape"] == results["ori_shape"] == seen.shape[:2] == ((60, 40) if channels < 5 else (40, 60))
 
 
+def test_white_of_deep_images_is_that_of_pretraining(tmp_path: Path):
+    Image.fromarray(np.linspace(0, 4095, 64).astype(np.uint16).reshape(8, 8)).save(tmp_path / "deep.png")
+    config = read_config(CONFIG, dict(white=4095))
+    settle_images(config)
+    load = config.train_dataloader.dataset.pipeline[0]
+    assert (load.type, load.white, config.test_dataloader.dataset.pipeline[0].white) == ("KeptImage", 4095, 4095)
+    seen = np.array(ImageFolder(tmp_path, white=4095)[0]["image"])
+    assert seen.max() == 255
+    found = TRANSFORMS.build(dict(load))(dict(img_path=str(tmp_path / "deep.png")))["img"]
+    assert np.array_equal(found, seen)
+
+
 def test_a_file_of_other_channels_is_named(tmp_path: Path):
     with pytest.raises(UnreadableImage, match=r"image\.npy.*\(H, W, 4\) is expected"):
         ReadImage(4)(dict(img_path=save(tmp_path, 5)))
@@ -80,10 +93,10 @@ def test_rgb_configs_change_their_reader_alone():
     before, after = Config.fromfile(CONFIG), settled(3)
     assert before.model == after.model
     readers = {
-        "train_dataloader": (dict(type="KeptImage"), dict(type="KeptImage", channels=3)),
+        "train_dataloader": (dict(type="KeptImage"), dict(type="KeptImage", channels=3, white=65535)),
         "test_dataloader": (
             dict(type="LoadImageFromFile"),
-            dict(type="projects.detection_transfer.images.ReadImage", channels=3),
+            dict(type="projects.detection_transfer.images.ReadImage", channels=3, white=65535),
         ),
     }
     for loader, reader in readers.items():
