@@ -1,0 +1,73 @@
+"""From work_dirs and tables of comparisons to a file."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from mmengine.logging import MMLogger
+
+from ccrop.report import comparison, detector, page, pretraining
+from ccrop.report.scalars import tensorboard_scalars
+
+
+def report_of(paths: Sequence[Path], runs: Path | None = None) -> str:
+    """The HTML document of runs and comparisons; curves of several pretrainings are drawn over each other first.
+
+    Args:
+        paths: work_dirs, or CSV files of comparisons.
+        runs: the folder of a comparison's work_dirs, for learning curves and pictures of what the detectors find.
+
+    Raises:
+        FileNotFoundError: there is no such folder or file, or the folder is of no run.
+        ValueError: a CSV is of no comparison.
+    """
+    kinds = [kind_of(path) for path in paths]
+    parts = []
+    pretrainings = [path for path, kind in zip(paths, kinds, strict=True) if kind is pretraining]
+    if len(pretrainings) > 1:
+        curves = {path.resolve().name: tensorboard_scalars(path, "epoch/") for path in pretrainings}
+        parts.append(page.section("Side by side", page.legend(curves), pretraining.health(curves)))
+    for path, kind in zip(paths, kinds, strict=True):
+        own = comparison.sections(path, runs) if kind is comparison else kind.sections(path)
+        title = f"<h1>{page.escape(path.resolve().name)}</h1>" if len(paths) > 1 else ""
+        parts += [title, *own]
+    title = paths[0].resolve().name if len(paths) == 1 else f"{len(paths)} runs"
+    return page.page(title, filter(None, parts))
+
+
+def kind_of(path: Path):
+    """The module that gives the sections of a path.
+
+    Raises:
+        FileNotFoundError: it does not exist, or is a folder of no run.
+    """
+    if path.is_file():
+        return comparison
+    if not path.is_dir():
+        raise FileNotFoundError(f"{path} does not exist: name a run's folder, or a comparison's CSV file")
+    if (
+        (path / "figures.json").exists()
+        or any(path.glob("round_*/boxes.json"))
+        or any(path.glob("*/vis_data/scalars.json"))
+    ):
+        return detector
+    if any(path.glob("*/vis_data/events.out.tfevents.*")):
+        return pretraining
+    raise FileNotFoundError(f"{path} holds no log of a run: name the folder that a run wrote, such as work_dirs/RUN")
+
+
+def write_report(paths: Sequence[Path], file: Path, runs: Path | None = None) -> None:
+    """Write :func:`report_of` to a file."""
+    text = report_of(paths, runs)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(text, encoding="utf-8")
+
+
+def write_after_run(work_dir: str | Path) -> None:
+    """``report.html`` in the folder of a finished run; whatever fails is a warning, because the run itself is done."""
+    file, logger = Path(work_dir, "report.html"), MMLogger.get_current_instance()
+    try:
+        write_report([Path(work_dir)], file)
+    except Exception as error:
+        logger.warning(f"No report of this run, {type(error).__name__}: {error}; its weights and log are complete")
+    else:
+        logger.info(f"Report: {file}")
