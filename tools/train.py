@@ -8,6 +8,7 @@ Example:
 """
 
 import argparse
+import shlex
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -39,7 +40,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     from ccrop.hooks.divergence import DivergedError
     from ccrop.hooks.health import CollapseError
     from ccrop.hooks.unreadable import TooManyUnreadable
-    from ccrop.runner import load_config, options_explained, pretrain
+    from ccrop.report import write_after_run
+    from ccrop.runner import default_work_dir, load_config, options_explained, pretrain
 
     if args.amp == "fp16" and not torch.cuda.is_available():
         parser.error("--amp fp16 needs a GPU; bf16 runs on the CPU too")
@@ -61,9 +63,11 @@ def main(argv: Sequence[str] | None = None) -> int:
                 )
                 return 0
             config = load_config(args.config, args.data_root, args.cfg_options, args.backbone)
+            config.command = shlex.join(["tools/train.py", *(sys.argv[1:] if argv is None else argv)])
+            work_dir = args.work_dir or default_work_dir(config)
             pretrain(
                 config,
-                args.work_dir,
+                work_dir,
                 args.launcher,
                 resume=args.resume,
                 amp=args.amp,
@@ -71,6 +75,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 init=args.init,
                 allow_changes=args.allow_changes,
             )
+            write_after_run(work_dir)
     except (OSError, ValueError, UntrustedCheckpoint, CollapseError, DivergedError, TooManyUnreadable) as error:
         print(f"{parser.prog}: {error}", file=sys.stderr)
         return 2

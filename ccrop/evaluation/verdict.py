@@ -9,22 +9,37 @@ Curves = Mapping[str, Mapping[int, float]]  # scalar -> epoch -> value
 
 
 class Healthy(NamedTuple):
-    """The healthy range of a scalar, its name for readers, and what lies behind a value outside of it."""
+    """The healthy range of a scalar, and for readers: what it is, how it is written, and what lies behind a bad one."""
 
     low: float
     high: float
-    name: str
+    text: str
     cause: str
+    percent: bool = False
 
-    def __str__(self) -> str:
-        return f"healthy from {self.low:g}" + (f" to {self.high:g}" if math.isfinite(self.high) else "")
+    def describe(self, value: float) -> str:
+        """The value in words, with the healthy range, and outside of it with the cause."""
+        low, high = (self._write(end) for end in (self.low, self.high))
+        limits = (
+            f"{low} or more" if math.isinf(self.high) else f"at most {high}" if self.low == 0 else f"{low} to {high}"
+        )
+        said = f"{self.text.format(self._write(value))} (healthy: {limits})"
+        return said if self.contains(value) else f"{said}, so {self.cause}"
+
+    def contains(self, value: float) -> bool:
+        return self.low <= value <= self.high
+
+    def _write(self, value: float) -> str:
+        return f"{100 * value:.3g} %" if self.percent else f"{value:.3g}"
 
 
 HEALTHY = {
-    "z_std": Healthy(0.5, 1.1, "z-std", "the embedding is collapsing to a point"),
-    "rank": Healthy(10, math.inf, "effective rank", "the embedding uses hardly any direction"),
-    "no_box": Healthy(0, 0.5, "fraction of images without a box", "most views are plain random crops"),
-    "whole_image": Healthy(0, 0.9, "fraction of boxes that are whole images", "the localizer does not suit the data"),
+    "z_std": Healthy(0.5, 1.1, "z-std is {}", "the embedding is collapsing to a point"),
+    "rank": Healthy(10, math.inf, "the effective rank is {}", "the embedding uses hardly any direction"),
+    "no_box": Healthy(0, 0.5, "{} of the images have no box", "most views are plain random crops", percent=True),
+    "whole_image": Healthy(
+        0, 0.9, "{} of the boxes are whole images", "the localizer does not suit the data", percent=True
+    ),
 }
 
 
@@ -68,8 +83,7 @@ def judge_run(curves: Curves) -> Verdict:
     for scalar, healthy in HEALTHY.items():
         values = _values(curves, scalar)
         if values:
-            within, text = _compare(values[-1], healthy)
-            (remarks if within else faults).append(text)
+            (remarks if healthy.contains(values[-1]) else faults).append(healthy.describe(values[-1]))
     knn = curves.get("knn", {})
     if 0 in knn and len(knn) > 1:
         before, now = knn[0], knn[max(knn)]
@@ -93,8 +107,7 @@ def judge_pairs(
     faults, remarks = [], []
     for value, healthy in ((no_box, HEALTHY["no_box"]), (whole_image, HEALTHY["whole_image"])):
         if not math.isnan(value):
-            within, text = _compare(value, healthy)
-            (remarks if within else faults).append(text)
+            (remarks if healthy.contains(value) else faults).append(healthy.describe(value))
     remarks.insert(0, f"{boxes:.1f} clusters an image")
     text = f"{common:.0%} of the pairs around clusters share one, {common_at_random:.0%} of random crops"
     if common > common_at_random:
@@ -112,9 +125,3 @@ def judge_pairs(
 def _values(curves: Curves, scalar: str) -> Sequence[float]:
     """By epoch, without what was measured before training."""
     return [value for epoch, value in sorted(curves.get(scalar, {}).items()) if epoch > 0]
-
-
-def _compare(value: float, healthy: Healthy) -> tuple[bool, str]:
-    within = healthy.low <= value <= healthy.high
-    text = f"{healthy.name} {value:.3g} ({healthy})"
-    return within, text if within else f"{text}: {healthy.cause}"

@@ -30,7 +30,7 @@ def line_chart(
     """A chart of one scalar.
 
     Args:
-        lines: name of a run -> step -> value; values that are not finite are left out.
+        lines: name of a run -> step -> value; values that are not finite are left out. A single step is no curve.
         healthy: a range that is drawn behind the lines, up to the chart's edge where an end is infinite.
         shown: values that the vertical axis shows at least, so that a healthy wobble does not look like a crash.
         percent: values are in [0, 1] and written as percents.
@@ -45,6 +45,8 @@ def line_chart(
         return ""
     every = [point for line in points.values() for point in line]
     across = padded([x for x, _ in every], 0)
+    if len({x for x, _ in every}) == 1:
+        return ""
     limits = [y for _, y in every]
     for each in (shown, healthy):
         limits += [value for value in each or () if math.isfinite(value)]
@@ -180,7 +182,8 @@ def padded(values: Sequence[float], margin: float) -> Range:
     """The range of values, wider by a fraction of itself at both ends; never empty."""
     low, high = min(values), max(values)
     if low == high:
-        return Range(low - 0.5, high + 0.5)
+        half = 0.1 * abs(low) or 0.5
+        return Range(low - half, high + half)
     return Range(low - margin * (high - low), high + margin * (high - low))
 
 

@@ -28,6 +28,7 @@ svg { display: block; width: 100%; height: auto; }
 .scroll img { min-width: 860px; }
 img { display: block; max-width: none; }
 .wide { width: 100%; height: auto; }
+figure > div:not(.scroll) .wide { max-width: 900px; }
 .legend span { margin-right: 16px; white-space: nowrap; }
 .legend i { display: inline-block; width: 12px; height: 12px; margin-right: 6px; }
 figure { margin: 12px 0; }

@@ -20,7 +20,7 @@ from ccrop.hooks.contact_sheet import area_histogram
 from ccrop.hooks.gallery import box_areas
 from ccrop.report import page
 from ccrop.report.charts import Range, bar_chart, histogram, line_chart
-from ccrop.report.objects import agreement, draw_map, find_objects, flat_map, neighbors, restored_boxes
+from ccrop.report.objects import Objects, agreement, draw_map, find_objects, flat_map, neighbors, restored_boxes
 from ccrop.report.scalars import Curves, seconds_by_epoch, tensorboard_scalars
 from ccrop.runner import config_beside, load_pretrained
 
@@ -37,7 +37,14 @@ TITLES = {
     "loss_start": "loss to the frozen start",
     "box_side": "mean side of a box, m",
 }
-SHOWN = {"z_std": Range(0, 1.15), "rank": Range(0, 20), "no_box": Range(0, 1), "whole_image": Range(0, 1)}
+FROM_0 = Range(0, 0)
+SHOWN = {
+    "z_std": Range(0, 1.15),
+    "rank": Range(0, 20),
+    "no_box": Range(0, 1),
+    "whole_image": Range(0, 1),
+    **dict.fromkeys(("clusters", "box_area", "box_side", "knn"), FROM_0),
+}
 PERCENT = ("knn", "no_box", "whole_image", "box_area")
 HEALTH = ("z_std", "rank", "loss", "knn")
 QUERIES = 8
@@ -97,7 +104,7 @@ def described(work_dir: Path, config: Config, dataset: object | None, curves: Cu
         "Data": f"{data.get('data_root', '')}" + (", the demo set" if config.on_demo_set else ""),
         "Images": f"{len(dataset):,}" if dataset is not None else "",
         "Epochs": f"{epochs} of {config.train_cfg.max_epochs}",
-        "Batch": f"{config.train_dataloader.batch_size} on each of {processes} process(es)",
+        "Batch": str(config.train_dataloader.batch_size) + (f" x {processes} processes" if processes != "1" else ""),
         "Seed": str(config.randomness.get("seed")),
         "Folder": str(work_dir),
     }
@@ -185,7 +192,7 @@ def clusters(dataset: ImageDataset) -> str:
     return page.paragraph(text) + page.charts([sizes, per_image])
 
 
-def neighbor_rows(objects) -> str:
+def neighbor_rows(objects: Objects) -> str:
     """Rows of a query and its five nearest, and how often the nearest has the query's name."""
     nearest, cosine = neighbors(objects)
     text = (
@@ -194,7 +201,10 @@ def neighbor_rows(objects) -> str:
     )
     if objects.names:
         own, chance = agreement(objects, nearest)
-        text += f" Green: the same class, red: another one. {own:.0%} of the nearest have the class of their query; chance is {chance:.0%}."
+        text += (
+            f" Green: the same class, red: another one. {own:.0%} of the nearest have the class of their query; "
+            f"chance is {chance:.0%}."
+        )
     rows = []
     for query in spread(len(objects.images), QUERIES):
         name = objects.names[query] if objects.names else f"image {int(objects.images[query])}"
@@ -245,4 +255,4 @@ def times(work_dir: Path) -> str:
         "Speed": f"{sum(speeds) / len(speeds):.1f} examples/s, mean over epochs" if speeds else "",
         "Localization": f"{sum(looks):.1f} s in {len(looks)} passes" if looks else "",
     }
-    return page.facts(rows) + page.charts([line_chart("seconds per epoch", {"": seconds})])
+    return page.facts(rows) + page.charts([line_chart("seconds per epoch", {"": seconds}, shown=FROM_0)])

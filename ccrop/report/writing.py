@@ -2,7 +2,9 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from types import ModuleType
 
+from mmengine.dist import master_only
 from mmengine.logging import MMLogger
 
 from ccrop.report import comparison, detector, page, pretraining
@@ -34,7 +36,7 @@ def report_of(paths: Sequence[Path], runs: Path | None = None) -> str:
     return page.page(title, filter(None, parts))
 
 
-def kind_of(path: Path):
+def kind_of(path: Path) -> ModuleType:
     """The module that gives the sections of a path.
 
     Raises:
@@ -62,6 +64,7 @@ def write_report(paths: Sequence[Path], file: Path, runs: Path | None = None) ->
     file.write_text(text, encoding="utf-8")
 
 
+@master_only
 def write_after_run(work_dir: str | Path) -> None:
     """``report.html`` in the folder of a finished run; whatever fails is a warning, because the run itself is done."""
     file, logger = Path(work_dir, "report.html"), MMLogger.get_current_instance()
