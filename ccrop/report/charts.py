@@ -7,7 +7,20 @@ from typing import NamedTuple
 
 WIDTH, HEIGHT = 360, 210
 LEFT, RIGHT, TOP, BOTTOM = 46, 10, 28, 30
-COLORS = ("#1f6feb", "#d1242f", "#1a7f37", "#9a6700", "#8250df", "#bc4c00", "#0a7d8c", "#57606a")
+COLORS = (
+    "#1f6feb",
+    "#d1242f",
+    "#1a7f37",
+    "#9a6700",
+    "#8250df",
+    "#bc4c00",
+    "#0a7d8c",
+    "#57606a",
+    "#bf3989",
+    "#4d7c0f",
+    "#0f172a",
+    "#eab308",
+)
 INK, FAINT, GOOD = "#1f2328", "#d0d7de", "#2da44e"
 
 
@@ -124,7 +137,7 @@ def dot_chart(title: str, groups: Mapping[str, Sequence[float]], means: Mapping[
         return ""
     ends = [mean + side * (0 if math.isnan(half) else half) for mean, half in means.values() for side in (-1, 1)]
     across = padded([*(value for values in groups.values() for value in values), *ends], 0.05)
-    left, step = 130, 24
+    left, step = 146, 24
     floor = TOP + 8 + step * len(groups)
 
     def place(value: float) -> float:
@@ -140,7 +153,7 @@ def dot_chart(title: str, groups: Mapping[str, Sequence[float]], means: Mapping[
     for number, (name, values) in enumerate(groups.items()):
         y = TOP + 8 + step * number + step / 2 - 4
         mean, half = means[name]
-        shown = name if len(name) <= 22 else name[:21] + "…"
+        shown = name if len(name) <= 23 else name[:22] + "…"
         parts.append(
             f'<text x="{left - 8}" y="{y + 4}" text-anchor="end">{escape(shown)}<title>{escape(name)}</title></text>'
         )

@@ -46,7 +46,7 @@ def sections(file: Path, runs: Path | None = None) -> list[str]:
             parts.append(page.section(f"{data}: {figures[0]} by labels", over_labels(own, figures[0], shares)))
         for share in shares:
             chosen = [row for row in own if row["labels"] == share]
-            title = f"{data}, {float(share):.3g} of the labels" if "labels" in rows[0] and share != "1" else data
+            title = data if shares == ["1"] else f"{data}, {100 * float(share):g} % of the labels"
             parts.append(page.section(title, table(chosen, figures), dots(chosen, figures)))
             if runs is not None:
                 parts.append(page.section(f"{title}: how the detectors learn", learning(chosen, runs)))
@@ -103,7 +103,7 @@ def table(rows: Rows, figures: Sequence[str]) -> str:
         cells.append("" if arm == other or math.isnan(difference[0]) else with_half(*difference, signed=True))
         lines.append([title(arm), str(len(found[shown[0]])), *cells])
     text = "In %. Mean over seeds ± half of its 95 % interval (Student's t); the difference is paired by seed."
-    header = ["", "seeds", *map(title, shown), f"{title(shown[0])} over {title(other)}"]
+    header = ["", "seeds", *shown, f"{shown[0]} over {title(other)}"]
     return page.paragraph(text) + page.table(header, lines)
 
 
@@ -113,7 +113,7 @@ def dots(rows: Rows, figures: Sequence[str]) -> str:
     for name in figures[:4]:
         groups = {title(arm): list(figures_by_seed(rows, arm, name).values()) for arm in arms_of(rows)}
         means = {arm: interval(values) for arm, values in groups.items() if values}
-        drawn.append(dot_chart(f"{title(name)}, %", groups, means))
+        drawn.append(dot_chart(f"{name}, %", groups, means))
     return page.charts(drawn)
 
 
@@ -128,8 +128,8 @@ def over_labels(rows: Rows, figure: str, shares: Sequence[str]) -> str:
                 means[math.log10(100 * float(share))] = float(np.mean(list(values.values())))
         lines[title(arm)] = means
     names = {math.log10(100 * float(share)): f"{100 * float(share):g}" for share in shares}
-    chart = line_chart(f"{title(figure)}, %", lines, "labels, % (logarithmic)", x_names=names)
-    return page.legend(lines) + page.charts([chart])
+    chart = line_chart(f"{figure}, %", lines, "labels, % (logarithmic)", x_names=names)
+    return page.line_legend(lines) + page.charts([chart])
 
 
 def folders(rows: Rows, runs: Path) -> Mapping[str, Path]:
@@ -151,7 +151,7 @@ def learning(rows: Rows, runs: Path) -> str:
     charts = [
         line_chart(name, {arm: each.get(name, {}) for arm, each in curves.items()}, "iteration") for name in names
     ]
-    return page.legend(curves) + page.charts(charts)
+    return page.line_legend(curves) + page.charts(charts)
 
 
 def findings(rows: Rows, runs: Path) -> str:
@@ -161,4 +161,5 @@ def findings(rows: Rows, runs: Path) -> str:
 
 
 def title(name: str) -> str:
+    """The name of an arm, as a reader writes it."""
     return name.replace("_", " ")

@@ -35,10 +35,10 @@ def sections(work_dir: Path) -> list[str]:
 
 def described(run: Path) -> str:
     """The command, what the log says first, and the whole config folded."""
-    (file,) = sorted(run.glob("*.py"))[:1] or [None]
-    if file is None:
+    files = sorted(run.glob("*.py"))
+    if not files:
         return ""
-    config = Config.fromfile(file)
+    config = Config.fromfile(files[0])
     rows = {
         "Command": config.get("command", ""),
         "Run": config.get("headline", ""),
@@ -74,7 +74,7 @@ def precision(runs: Mapping[str, Mapping[str, float]]) -> str:
 
 def training(runs: Mapping[str, Curves]) -> str:
     """Losses, the learning rate and figures that were tested while it trained, a line a run."""
-    tested = dict.fromkeys(name for run in runs.values() for name in run if name.startswith(("AP", "mAP")))
+    tested = dict.fromkeys(name for run in runs.values() for name in run if name.startswith(("AP", "mAP", "AR")))
     return page.charts(
         line_chart(
             name, {run: curves.get(name, {}) for run, curves in runs.items()}, "iteration", percent=name in tested
@@ -118,7 +118,4 @@ def gallery(folder: Path) -> str:
 
 def side_by_side(runs: Mapping[str, Found]) -> str:
     """Some tested images, a column a run; only images that all runs were tested on."""
-    if not runs:
-        return ""
-    rows = draw(runs, PICTURES)
-    return legend() + "".join(rows)
+    return legend() + draw(runs, PICTURES) if runs else ""

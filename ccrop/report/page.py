@@ -22,7 +22,7 @@ p { margin: 8px 0; max-width: 75ch; }
 .verdict.bad { border-color: #cf222e; background: #fdecec; }
 .verdict strong { display: block; font-size: 1.1rem; }
 .verdict ul { margin: 4px 0 0; padding-left: 20px; }
-.charts { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(320px, 100%), 1fr)); gap: 16px; }
+.charts { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(320px, 100%), 1fr)); gap: 16px; margin: 16px 0; }
 svg { display: block; width: 100%; height: auto; }
 .scroll { overflow-x: auto; }
 .scroll img { min-width: 860px; }
@@ -115,11 +115,15 @@ def fold(summary: str, content: str) -> str:
     return f"<details><summary>{escape(summary)}</summary>{content}</details>"
 
 
-def legend(names: Iterable[str] | Mapping[str, str]) -> str:
-    """Names with their colors, by default those that a chart gives its lines, in their order."""
-    given = names.items() if isinstance(names, Mapping) else zip(names, itertools.cycle(COLORS))
-    marks = (f'<span><i style="background:{color}"></i>{escape(name)}</span>' for name, color in given)
+def legend(colors: Mapping[str, str]) -> str:
+    """Names with their colors."""
+    marks = (f'<span><i style="background:{color}"></i>{escape(name)}</span>' for name, color in colors.items())
     return f'<p class="legend">{"".join(marks)}</p>'
+
+
+def line_legend(names: Iterable[str]) -> str:
+    """Names with the colors that a chart gives its lines, in their order."""
+    return legend(dict(zip(names, itertools.cycle(COLORS))))
 
 
 def data_uri(image: Image.Image, quality: int = 80) -> str:

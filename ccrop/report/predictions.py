@@ -87,8 +87,8 @@ def iou(first: NDArray[np.float64], second: NDArray[np.float64]) -> NDArray[np.f
     return common / np.where(union > 0, union, 1)
 
 
-def draw(runs: Mapping[str, Found], number: int) -> list[str]:
-    """Figures of some images with objects, evenly spaced: one picture a run, side by side where there is room."""
+def draw(runs: Mapping[str, Found], number: int) -> str:
+    """Some images with objects, evenly spaced, one picture a run, side by side where there is room."""
     first = next(iter(runs.values()))
     common = [each for each in first.images if all(each in run.images for run in runs.values())]
     with_objects = [each for each in common if (first.objects[:, 0] == each).any()]
@@ -99,9 +99,10 @@ def draw(runs: Mapping[str, Found], number: int) -> list[str]:
             image = as_rgb(read_image(first.paths[int(image_id)], first.channels))
         except (KeyError, OSError, UnreadableImage):
             continue
-        cells = [page.picture(*marked(image, run, image_id, name)) for name, run in runs.items()]
-        rows.append(page.charts(cells))
-    return rows
+        rows.append([page.picture(*marked(image, run, image_id, name)) for name, run in runs.items()])
+    if len(runs) == 1:
+        rows = [[cell for row in rows for cell in row]]
+    return "".join(map(page.charts, rows))
 
 
 def marked(image: Image.Image, run: Found, image_id: int, name: str) -> tuple[Image.Image, str]:

@@ -27,13 +27,19 @@ def report_of(paths: Sequence[Path], runs: Path | None = None) -> str:
     pretrainings = [path for path, kind in zip(paths, kinds, strict=True) if kind is pretraining]
     if len(pretrainings) > 1:
         curves = {path.resolve().name: tensorboard_scalars(path, "epoch/") for path in pretrainings}
-        parts.append(page.section("Side by side", page.legend(curves), pretraining.health(curves)))
+        parts.append(page.section("Side by side", page.line_legend(curves), pretraining.health(curves)))
     for path, kind in zip(paths, kinds, strict=True):
         own = comparison.sections(path, runs) if kind is comparison else kind.sections(path)
-        title = f"<h1>{page.escape(path.resolve().name)}</h1>" if len(paths) > 1 else ""
+        title = f"<h1>{page.escape(name_of(path))}</h1>" if len(paths) > 1 else ""
         parts += [title, *own]
-    title = paths[0].resolve().name if len(paths) == 1 else f"{len(paths)} runs"
+    title = name_of(paths[0]) if len(paths) == 1 else f"{len(paths)} runs"
     return page.page(title, filter(None, parts))
+
+
+def name_of(path: Path) -> str:
+    """A folder's name; of a CSV, which is often results.csv, its folder's too."""
+    path = path.resolve()
+    return f"{path.parent.name}/{path.name}" if path.is_file() else path.name
 
 
 def kind_of(path: Path) -> ModuleType:
