@@ -30,7 +30,7 @@ class Healthy(NamedTuple):
         return self.low <= value <= self.high
 
     def _write(self, value: float) -> str:
-        return f"{100 * value:.3g} %" if self.percent else f"{value:.3g}"
+        return f"{100 * value:.3g}%" if self.percent else f"{value:.3g}"
 
 
 HEALTHY = {
@@ -110,7 +110,7 @@ def judge_pairs(
             (remarks if healthy.contains(value) else faults).append(healthy.describe(value))
     remarks.insert(0, f"{boxes:.1f} clusters an image")
     text = f"{common:.0%} of the pairs around clusters share one, {common_at_random:.0%} of random crops"
-    if common > common_at_random:
+    if common >= common_at_random:
         remarks.append(text)
     else:
         faults.append(f"{text}: localization gains nothing")

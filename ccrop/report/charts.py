@@ -1,5 +1,6 @@
 """Line and bar charts as inline SVG, which a page of one file can hold and a phone can scale."""
 
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from html import escape
@@ -53,6 +54,7 @@ def line_chart(
         name: sorted((x, y) for x, y in line.items() if math.isfinite(x) and math.isfinite(y))
         for name, line in lines.items()
     }
+    colors = dict(zip(points, itertools.cycle(COLORS)))
     points = {name: line for name, line in points.items() if line}
     if not points:
         return ""
@@ -90,8 +92,8 @@ def line_chart(
         x, y = place(tick, up.low)
         parts.append(f'<text x="{x:.1f}" y="{y + 14:.1f}" text-anchor="middle">{escape(name)}</text>')
     parts.append(f'<text x="{WIDTH - RIGHT}" y="{HEIGHT - 3}" text-anchor="end">{escape(x_label)}</text>')
-    for number, (name, line) in enumerate(points.items()):
-        color = COLORS[number % len(COLORS)]
+    for name, line in points.items():
+        color = colors[name]
         path = " ".join(f"{x:.1f},{y:.1f}" for x, y in (place(*point) for point in line))
         parts.append(
             f'<polyline points="{path}" fill="none" stroke="{color}" stroke-width="1.8"><title>{escape(name)}</title>'
@@ -211,7 +213,7 @@ def ticks(low: float, high: float, number: int = 4) -> list[float]:
 
 def label(value: float, percent: bool = False, digits: int = 3) -> str:
     """A number of few digits, or a percentage."""
-    return f"{100 * value:.{digits}g} %" if percent else f"{value:.{digits}g}" if abs(value) < 1e5 else f"{value:.1e}"
+    return f"{100 * value:.{digits}g}%" if percent else f"{value:.{digits}g}" if abs(value) < 1e5 else f"{value:.1e}"
 
 
 def _svg(title: str, parts: Sequence[str], height: int = HEIGHT) -> str:

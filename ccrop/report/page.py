@@ -22,7 +22,8 @@ p { margin: 8px 0; max-width: 75ch; }
 .verdict.bad { border-color: #cf222e; background: #fdecec; }
 .verdict strong { display: block; font-size: 1.1rem; }
 .verdict ul { margin: 4px 0 0; padding-left: 20px; }
-.charts { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(320px, 100%), 1fr)); gap: 16px; margin: 16px 0; }
+.charts { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(320px, 100%), 1fr)); gap: 16px;
+  margin: 16px 0; }
 svg { display: block; width: 100%; height: auto; }
 .scroll { overflow-x: auto; }
 .scroll img { min-width: 860px; }

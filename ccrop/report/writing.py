@@ -5,8 +5,8 @@ from pathlib import Path
 from types import ModuleType
 
 from mmengine.dist import master_only
-from mmengine.logging import MMLogger
 
+from ccrop.evaluation.verdict import judge_run
 from ccrop.report import comparison, detector, page, pretraining
 from ccrop.report.scalars import tensorboard_scalars
 
@@ -72,11 +72,17 @@ def write_report(paths: Sequence[Path], file: Path, runs: Path | None = None) ->
 
 @master_only
 def write_after_run(work_dir: str | Path) -> None:
-    """``report.html`` in the folder of a finished run; whatever fails is a warning, because the run itself is done."""
-    file, logger = Path(work_dir, "report.html"), MMLogger.get_current_instance()
+    """Print a pretraining's verdict, and write ``report.html`` into the folder of a finished run.
+
+    Whatever fails is said in a line and no error, because the run itself is done.
+    """
+    folder = Path(work_dir)
+    file = folder / "report.html"
     try:
-        write_report([Path(work_dir)], file)
+        if kind_of(folder) is pretraining:
+            print(judge_run(tensorboard_scalars(folder, "epoch/")))
+        write_report([folder], file)
     except Exception as error:
-        logger.warning(f"No report of this run, {type(error).__name__}: {error}; its weights and log are complete")
+        print(f"No report of this run, whose weights and log are complete: {type(error).__name__}: {error}")
     else:
-        logger.info(f"Report: {file}")
+        print(f"Report: {file}")
