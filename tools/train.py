@@ -51,7 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         with options_explained(args.cfg_options):
             if detector:
-                import_module(detector).pretrain(
+                checkpoint = import_module(detector).pretrain(
                     args.config,
                     args.data_root,
                     args.cfg_options,
@@ -61,6 +61,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                     args.seed,
                     resume=args.resume is not None,
                 )
+                write_after_run(checkpoint.parents[1])
                 return 0
             config = load_config(args.config, args.data_root, args.cfg_options, args.backbone)
             config.command = shlex.join(["tools/train.py", *(sys.argv[1:] if argv is None else argv)])
