@@ -16,6 +16,8 @@ from ccrop.report.scalars import Curves, logged_lines
 SIZES = {"all": "", "small": "_S", "medium": "_M", "large": "_L", "below 16 px": "_tiny", "16 to 32 px": "_16-32"}
 CURVES = ("loss", "loss_cls", "loss_bbox", "lr")
 QUALITY = re.compile(r"(recall|precision) at IoU ([\d.]+) ([\d.]+|nan)%, small ([\d.]+|nan)%")
+VALIDATION = re.compile(r"Validation after (\d+) iterations: (.*)")
+FIGURE = re.compile(r"(\S+) ([\d.]+)%")
 PICTURES = 4
 
 
@@ -27,7 +29,9 @@ def sections(work_dir: Path) -> list[str]:
     parts = [page.section("What was trained", described(last))]
     parts.append(page.section("Pseudo-boxes, round by round", quality(rounds), *map(gallery, rounds)))
     parts.append(page.section("Average precision", precision({name: figures(run) for name, run in runs.items()})))
-    parts.append(page.section("Training", training({name: logged_lines(run) for name, run in runs.items()})))
+    parts.append(
+        page.section("Training", training({name: logged_lines(run) | validations(run) for name, run in runs.items()}))
+    )
     found = {name: each for name, run in runs.items() if (each := read_found(run)) is not None}
     parts.append(page.section("What it finds", side_by_side(found)))
     return parts
@@ -81,6 +85,20 @@ def training(runs: Mapping[str, Curves]) -> str:
         )
         for name in (*CURVES, *tested)
     )
+
+
+def validations(run: Path) -> Curves:
+    """Figures that were tested while it trained, in [0, 1], by iteration; the last ones are those of its end."""
+    found: Curves = {}
+    for file in sorted(run.glob("*/*.log")):
+        for iteration, line in VALIDATION.findall(file.read_text(errors="replace")):
+            for name, percent in FIGURE.findall(line):
+                found.setdefault(name, {})[int(iteration)] = float(percent) / 100
+    last = max((step for curve in logged_lines(run).values() for step in curve), default=0)
+    for name, value in figures(run).items():
+        if name in found and last > max(found[name]):
+            found[name][last] = value
+    return found
 
 
 def quality(rounds: list[Path]) -> str:

@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from ccrop.report.detector import precision, sections
+from ccrop.report.detector import precision, sections, validations
 
 NOTE = (
     "Round {} of 2: 1,234 pseudo-boxes of 20 of 22 images; by the annotations, which are not learned: "
@@ -31,6 +31,14 @@ def test_a_run_has_its_figures_and_its_curve(tmp_path: Path):
     assert "large" not in text
     assert "core_seconds" not in text
     assert text.count("<polyline") == 1
+
+
+def test_tests_on_the_way_are_a_curve_that_ends_with_the_run(tmp_path: Path):
+    finished(tmp_path, AP=0.5, AP_S=0.25)
+    log = "x - INFO - Validation after {} iterations: AP_S {:.2f}%  AR_S 9.00%\n"
+    (tmp_path / "1/1.log").write_text(log.format(20, 12.5) + "other\n" + log.format(60, 20))
+    assert validations(tmp_path) == {"AP_S": {20: 0.125, 60: 0.2, 100: 0.25}, "AR_S": {20: 0.09, 60: 0.09}}
+    assert "".join(sections(tmp_path)).count("<polyline") == 3
 
 
 def test_rounds_stand_below_each_other(tmp_path: Path):
