@@ -155,7 +155,7 @@ def dot_chart(title: str, groups: Mapping[str, Sequence[float]], means: Mapping[
     for number, (name, values) in enumerate(groups.items()):
         y = TOP + 8 + step * number + step / 2 - 4
         mean, half = means[name]
-        shown = name if len(name) <= 23 else name[:22] + "…"
+        shown = name if len(name) <= 20 else name[:19] + "…"
         parts.append(
             f'<text x="{left - 8}" y="{y + 4}" text-anchor="end">{escape(shown)}<title>{escape(name)}</title></text>'
         )

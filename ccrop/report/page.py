@@ -15,7 +15,7 @@ STYLE = """
 * { box-sizing: border-box; }
 body { margin: 0 auto; max-width: 1180px; padding: 0 16px 48px; color: #1f2328; background: #fff;
   font: 16px/1.5 system-ui, -apple-system, "Segoe UI", Roboto, sans-serif; }
-h1 { font-size: 1.6rem; line-height: 1.25; overflow-wrap: anywhere; margin: 24px 0 12px; }
+h1 { font-size: 1.45rem; line-height: 1.25; overflow-wrap: anywhere; margin: 24px 0 12px; }
 h2 { font-size: 1.2rem; margin: 36px 0 8px; padding-bottom: 4px; border-bottom: 1px solid #d0d7de; }
 p { margin: 8px 0; max-width: 75ch; }
 .verdict { padding: 12px 16px; border-left: 6px solid #2da44e; background: #eaf7ee; overflow-wrap: anywhere; }
@@ -26,6 +26,7 @@ p { margin: 8px 0; max-width: 75ch; }
   margin: 16px 0; }
 svg { display: block; width: 100%; height: auto; }
 .scroll { overflow-x: auto; }
+.scroll th { white-space: nowrap; }
 .scroll img { min-width: 860px; }
 img { display: block; max-width: none; }
 .wide { width: 100%; height: auto; }

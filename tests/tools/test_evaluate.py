@@ -108,7 +108,7 @@ def test_images_without_annotations_end_with_a_verdict(
     text = capsys.readouterr().out
     assert f"No annotations ({tmp_path} has no annotations of split 'train'): clusters take their place" in text
     rows = tables(text)["crop"]
-    assert next(iter(rows)) == "random crop"
+    assert "random crop" in rows
     assert float(rows["one cluster, its size"][0]) == 1  # as the crop promises
     (verdict,) = re.findall(r"^Verdict: (?:not )?healthy: (.*)", text, re.M)
     assert "1.0 clusters an image" in verdict
