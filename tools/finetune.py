@@ -10,6 +10,7 @@ Example:
 """
 
 import argparse
+import shlex
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -42,9 +43,10 @@ def transfer_of(config: str | Path) -> "Transfer":
     return import_module(settings.get("finetuning", IMAGES)).TRANSFER
 
 
-def finetuned(args: argparse.Namespace) -> str:
-    """Fine-tune as the only run in the work_dir, and give the figures in a line."""
+def finetuned(args: argparse.Namespace, command: str) -> str:
+    """Fine-tune as the only run in the work_dir, write a report, and give the figures in a line."""
     from ccrop.hooks.checkpoint import checkpoint_to_resume
+    from ccrop.report import write_after_run
     from ccrop.runner import default_work_dir, set_precision
     from ccrop.transfer import set_iterations, share_of
     from ccrop.work_dir import locked
@@ -54,6 +56,7 @@ def finetuned(args: argparse.Namespace) -> str:
     config = transfer.load_config(
         args.config, args.data_root, args.cfg_options, args.backbone, labelled=args.pseudo_boxes is None
     )
+    config.command = command
     if args.iterations is not None:
         set_iterations(config, args.iterations)
     if args.amp is not None:
@@ -64,6 +67,7 @@ def finetuned(args: argparse.Namespace) -> str:
         if args.resume is None:
             move_earlier_run(work_dir, [args.init, args.pseudo_boxes])
         figures = trained(args, transfer, config, work_dir, labels)
+    write_after_run(work_dir)
     return transfer.line(figures, transfer.data_name(Path(args.data_root or config.default_data_root)))
 
 
@@ -164,7 +168,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.error("--amp fp16 needs a GPU; bf16 runs on the CPU too")
     try:
         with options_explained(args.cfg_options):
-            print(finetuned(args))
+            print(finetuned(args, shlex.join(["tools/finetune.py", *(sys.argv[1:] if argv is None else argv)])))
     except (OSError, ValueError, UntrustedCheckpoint, DivergedError) as error:
         print(f"{parser.prog}: {error}", file=sys.stderr)
         return 2

@@ -18,27 +18,6 @@ from ccrop.files import written
 Curves = dict[str, dict[int, float]]
 
 
-def curves(work_dir: Path) -> Curves:
-    """All scalars ``epoch/*`` of a run, later parts over earlier ones.
-
-    Raises:
-        FileNotFoundError: the folder holds no TensorBoard log.
-    """
-    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-
-    files = sorted(work_dir.rglob("events.out.tfevents.*"), key=lambda file: file.stat().st_mtime)
-    if not files:
-        raise FileNotFoundError(f"{work_dir} holds no TensorBoard log of a run")
-    found: Curves = {}
-    for file in files:
-        log = EventAccumulator(str(file), size_guidance=dict(scalars=0)).Reload()
-        for tag in log.Tags()["scalars"]:
-            if tag.startswith("epoch/"):
-                steps = {event.step: event.value for event in log.Scalars(tag)}
-                found.setdefault(tag.removeprefix("epoch/"), {}).update(steps)
-    return found
-
-
 def draw(runs: dict[str, Curves], scalars: Sequence[str], file: Path) -> None:
     """One panel a scalar, one line a run that has it."""
     import matplotlib
@@ -80,8 +59,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--scalars", nargs="+", default=["loss", "z_std", "rank", "knn"], help="default: %(default)s")
     parser.add_argument("--out", type=Path, default=Path("curves.png"), help="default: %(default)s")
     args = parser.parse_args(argv)
+
+    from ccrop.report.scalars import tensorboard_scalars
+
     try:
-        runs = {work_dir.resolve().name: curves(work_dir) for work_dir in args.work_dirs}
+        runs = {work_dir.resolve().name: tensorboard_scalars(work_dir, "epoch/") for work_dir in args.work_dirs}
         known = set().union(*runs.values())
         if unknown := set(args.scalars) - known:
             raise ValueError(f"no run logged {', '.join(sorted(unknown))}; there are {', '.join(sorted(known))}")

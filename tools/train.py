@@ -12,6 +12,7 @@ A config is a file, or the name of one that is composed of parts: configs/METHOD
 """
 
 import argparse
+import shlex
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -73,7 +74,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     from ccrop.hooks.health import CollapseError
     from ccrop.hooks.unreadable import TooManyUnreadable
     from ccrop.options import options_explained
-    from ccrop.runner import pretrain
+    from ccrop.report import write_after_run
+    from ccrop.runner import default_work_dir, pretrain
 
     if args.amp == "fp16" and not torch.cuda.is_available():
         parser.error("--amp fp16 needs a GPU; bf16 runs on the CPU too")
@@ -85,7 +87,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         with options_explained(options):
             if detector:
-                import_module(detector).pretrain(
+                checkpoint = import_module(detector).pretrain(
                     args.config,
                     args.data_root,
                     options,
@@ -95,11 +97,14 @@ def main(argv: Sequence[str] | None = None) -> int:
                     args.seed,
                     resume=args.resume is not None,
                 )
+                write_after_run(checkpoint.parents[1])
                 return 0
             config = load_config(args.config, args.data_root, options, args.backbone)
+            config.command = shlex.join(["tools/train.py", *(sys.argv[1:] if argv is None else argv)])
+            work_dir = args.work_dir or default_work_dir(config)
             pretrain(
                 config,
-                args.work_dir,
+                work_dir,
                 args.launcher,
                 resume=args.resume,
                 amp=args.amp,
@@ -107,6 +112,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 init=args.init,
                 allow_changes=args.allow_changes,
             )
+            write_after_run(work_dir)
     except (OSError, ValueError, UntrustedCheckpoint, CollapseError, DivergedError, TooManyUnreadable) as error:
         print(f"{parser.prog}: {error}", file=sys.stderr)
         return 2

@@ -49,7 +49,7 @@ def draw(args: argparse.Namespace) -> Image.Image:
     from ccrop.datasets import BoxStore
     from ccrop.hooks import LocalizationHook
     from ccrop.hooks.contact_sheet import contact_sheet
-    from ccrop.hooks.gallery import box_areas, look
+    from ccrop.hooks.gallery import annotated_objects, box_areas, look
     from ccrop.hooks.localization import locate
     from ccrop.localization import SingleObject
     from ccrop.runner import load_pretrained
@@ -66,7 +66,9 @@ def draw(args: argparse.Namespace) -> Image.Image:
         dataset.boxes = BoxStore(len(dataset), hook.localizer.max_boxes, dataset.fingerprint())
         dataset.update_boxes(*locate(model, dataset, *where, hook.batch_size, keep_ratio=hook.keep_ratio))
         areas = box_areas(dataset.boxes)
-    rows = look(model, dataset, *where, range(len(dataset)), (args.seed, 0), hook.keep_ratio)
+    indices = range(len(dataset))
+    objects = annotated_objects(dataset, indices)
+    rows = look(model, dataset, *where, indices, (args.seed, 0), hook.keep_ratio, objects)
     return contact_sheet(rows, f"{config.experiment}, {args.checkpoint.name}", areas=areas)
 
 
