@@ -23,11 +23,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torchvision.ops import box_iou
 
-from ccrop.compat.checkpoint import UntrustedCheckpoint, load_checkpoint
+from ccrop.compat.checkpoint import UntrustedCheckpoint
 from ccrop.datasets.channel_stack import as_rgb
 from ccrop.datasets.reading import read_image
-from ccrop.hooks.checkpoint import latest_checkpoint
-from ccrop.runner import config_beside
+from ccrop.transfer import prediction
 
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt
@@ -61,16 +60,10 @@ def match(
     return hits, found
 
 
-def load_detector(work_dir: Path) -> tuple[Config, nn.Module]:
-    """Config and model, in eval mode, of a fine-tuning run."""
-    checkpoint = latest_checkpoint(work_dir)
-    if checkpoint is None:
-        raise FileNotFoundError(f"{work_dir} holds no checkpoint of a fine-tuning run (iter_*.pth)")
-    config = Config.fromfile(config_beside(Path(checkpoint)))
+def load_detector(detector: str | Path, config: str | Path | None = None) -> tuple[Config, nn.Module]:
+    """Config and model of mmdet's registry, see :func:`ccrop.transfer.prediction.load_detector`."""
     with DefaultScope.overwrite_default_scope("mmdet"):
-        model = MODELS.build(config.model)
-    model.load_state_dict(load_checkpoint(checkpoint)["state_dict"])
-    return config, model.eval()
+        return prediction.load_detector(detector, MODELS.build, config)
 
 
 @torch.no_grad()
