@@ -3,8 +3,8 @@
 SOURCE is a file, a folder, flat or nested, or with --split the root of a data set in the layout that the detector was
 trained on. OUT is whole or not there. It holds files of the formats that are asked for:
 
-    csv       a row a box; all formats but nuscenes name files relative to SOURCE, or to the split's folder
-    coco      of images: a COCO-format data set whose annotations have scores, which tools/finetune.py --pseudo-boxes takes
+    csv       a row a box, in pixels or meters; files are named relative to SOURCE, or to the split's folder
+    coco      of images: a COCO-format data set with scores, which tools/finetune.py --pseudo-boxes takes
     kitti     of sweeps: a label file a sweep with scores, and the calibration that says in which frame they are
     nuscenes  of sweeps: a result file of the nuScenes detection task
 
@@ -14,7 +14,8 @@ in 3D, which opens in any browser without a server.
 Example:
     python tools/predict.py work_dirs/tiles_r18 photos/ --to coco csv --min-score 0.4
     python tools/predict.py work_dirs/centerpoint_pillar_kitti data/kitti --split val --to kitti
-    python tools/predict.py work_dirs/centerpoint_pillar_kitti sweeps/ --columns x y z intensity ring --intensity-scale 255
+    python tools/predict.py work_dirs/centerpoint_pillar_kitti sweeps/ --columns x y z intensity ring \\
+        --intensity-scale 255
 """
 
 import argparse

@@ -70,8 +70,9 @@ class KeptImage(ReadImage):
 
 
 def settle_images(config: Config) -> None:
-    """Read images by :class:`ReadImage` or :class:`KeptImage`, also where the config is read again; carry their ``channels`` to all that depends on them.
+    """Read images by :class:`ReadImage` or :class:`KeptImage`, also where the config is read again in another process.
 
+    The config's ``channels`` are carried to all that depends on them.
     Where they are not RGB, mean and std of the normalisation become one number for all channels, the mean of the
     config's, and the backbone gets ``in_channels``.
     """
