@@ -95,7 +95,7 @@ def scaled(points: NDArray[np.float32], column: int, scale: float, source: str |
         likely = next((each for each in SCALES if largest <= each), largest)
         say_once(
             f"{source}: intensities reach {largest:g}, and {scale:g} is said to be the largest: set intensity_scale to "
-            f"{likely:g}, or a network sees values that it was not trained on"
+            f"{likely:g}, so that a network sees values in [0, 1]"
         )
     elif scale > 1 and 0 < largest <= 1:
         say_once(f"{source}: a sweep's intensities reach {largest:g} only, where {scale:g} is said to be the largest")

@@ -100,6 +100,16 @@ def test_landmarks_of_all_sweeps_fall_together(root):
     np.testing.assert_allclose(points[1:], np.stack([points[0]] * 2), atol=1e-4)
 
 
+def test_a_key_frame_has_its_token_and_its_place_in_the_world(root, world):
+    dataset = NuScenesSweeps(root, "v1.0-mini", num_sweeps=1)
+    for number in range(2):
+        info = dataset.get_data_info(number)
+        assert info["sample"] == f"sample{number}"
+        to_global = np.array(info["to_global"])
+        points = dataset[number]["points"][:, :3] @ to_global[:3, :3].T + to_global[:3, 3]
+        np.testing.assert_allclose(points, world, atol=1e-4)
+
+
 def test_fewer_sweeps(root):
     for number in (1, 2):
         assert len(NuScenesSweeps(root, "v1.0-mini", num_sweeps=number)[1]["points"]) == 200 * number
