@@ -55,9 +55,8 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--intensity-scale",
         type=float,
-        default=1.0,
         metavar="VALUE",
-        help="full intensity in the files of sweeps: 1, 255 or 65535 (default: 1)",
+        help="full intensity in the files of sweeps: 1, 255 or 65535 (default: as in training)",
     )
     args = parser.parse_args(argv)
     if not 0 <= args.min_score <= 1:

@@ -31,7 +31,7 @@ class Request:
         min_score: lower detections are left out.
         pictures: how many are drawn at most.
         columns: of sweeps, see :func:`projects.lidar_bev.datasets.read_sweep`; None for the detector's own.
-        intensity_scale: of sweeps, the value that stands for full intensity in the files.
+        intensity_scale: of sweeps, the value that stands for full intensity in the files; None for that of training.
     """
 
     detector: Path
@@ -42,7 +42,7 @@ class Request:
     min_score: float
     pictures: int
     columns: Sequence[str] | None = None
-    intensity_scale: float = 1.0
+    intensity_scale: float | None = None
 
 
 def checkpoint_of(detector: str | Path) -> Path:

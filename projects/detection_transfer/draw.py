@@ -16,7 +16,8 @@ import matplotlib
 import numpy as np
 import torch
 from matplotlib.axes import Axes
-from matplotlib.patches import Rectangle
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch, Rectangle
 from mmengine.config import Config
 from mmengine.registry import DATASETS, MODELS, DefaultScope
 from numpy.typing import NDArray
@@ -32,6 +33,7 @@ matplotlib.use("Agg")
 from matplotlib import pyplot as plt
 
 HIT, MISSED, FALSE = "#2ca02c", "#ff2020", "#ffb000"
+LEGEND = {"found": HIT, "missed": MISSED, "false": FALSE}
 SMALL = 32**2
 
 
@@ -133,7 +135,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"draw.py: {error}", file=sys.stderr)
         return 2
     figure, axes = plt.subplots(
-        len(indices), len(detectors), figsize=(4.2 * len(detectors), 3.7 * len(indices)), squeeze=False
+        len(indices),
+        len(detectors),
+        figsize=(4.2 * len(detectors), 3.7 * len(indices) + 0.4),
+        squeeze=False,
+        layout="constrained",
     )
     for row, index in zip(axes, indices, strict=True):
         info = dataset.get_data_info(index)
@@ -143,8 +149,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         for axis, (_, model), work_dir in zip(row, detectors, args.work_dirs, strict=True):
             text = draw(axis, image, detect(model, dataset[index], args.score), boxes, labels)
             axis.set_title(f"{work_dir.name}: {text}", size=8)
-    figure.suptitle("green: found   red: missed   amber: false   triangle: small", size=9)
-    figure.tight_layout()
+    handles = [Patch(fill=False, ec=color, label=name) for name, color in LEGEND.items()]
+    handles.append(Line2D([], [], ls="", marker="v", mec="black", mfc="none", label="small"))
+    figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), fontsize=9)
     figure.savefig(args.out, dpi=110)
     print(f"wrote {args.out}")
     return 0

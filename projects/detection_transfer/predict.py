@@ -60,7 +60,7 @@ def predict(request: Request, folder: Path) -> str:
         ValueError: not one image can be read; or what is asked for is of sweeps.
         FileNotFoundError, UntrustedCheckpoint: see :func:`ccrop.transfer.prediction.load_detector`.
     """
-    if request.columns is not None or request.intensity_scale != 1:
+    if request.columns is not None or request.intensity_scale is not None:
         raise ValueError(f"--columns and --intensity-scale are of sweeps, and {request.detector} takes images")
     if others := [name for name in request.formats if name not in FORMATS]:
         raise ValueError(f"--to {others[0]} is of sweeps, and {request.detector} takes images: {', '.join(FORMATS)}")

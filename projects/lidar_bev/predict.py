@@ -84,8 +84,10 @@ def sweeps_of(config: Config, model: CenterPoint, request: Request) -> SweepData
             raise MissingData(f"{request.source} does not exist: name a sweep, a folder, or with --split a data set")
         columns, use = chosen_columns(config, model, request.columns)
         scale = request.intensity_scale
+        if scale is None:
+            scale = config.test_dataset.get("intensity_scale", 1.0)
         return SweepFolder(request.source, columns=columns, use=use, intensity_scale=scale)
-    if request.columns is not None or request.intensity_scale != 1:
+    if request.columns is not None or request.intensity_scale is not None:
         raise ValueError(
             "--columns and --intensity-scale are of files and folders; a data set with --split has its own"
         )
@@ -96,7 +98,8 @@ def sweeps_of(config: Config, model: CenterPoint, request: Request) -> SweepData
         settings["scenes"] = nuscenes_scenes(request.source, request.split)
     else:
         settings["split"] = request.split
-        settings["in_view"] = settings.get("in_view", True)
+        if issubclass(kind, KittiSweeps):
+            settings["in_view"] = settings.get("in_view", True)
     settings.update(data_root=str(request.source), labelled=False, pipeline=[], subset=None, indices=None)
     return DATASETS.build(settings)
 
