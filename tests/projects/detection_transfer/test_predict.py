@@ -1,4 +1,4 @@
-"""Detections in images without labels, from a detector that was fine-tuned for an iteration to files and back."""
+"""Detections in images without labels, from a detector with random weights to files and back."""
 
 import csv
 import json
@@ -8,11 +8,13 @@ import numpy as np
 import predict as command
 import pytest
 import torch
-from jobs import ROOT, Once, call, tool
+from jobs import ROOT
 from mmdet.apis import DetInferencer
+from mmengine.registry import MODELS, DefaultScope
 from PIL import Image
 
 from ccrop.datasets import read_image
+from projects.detection_transfer.data import keep_annotations
 from projects.detection_transfer.draw import Detections, load_detector
 from projects.detection_transfer.finetune import load_config
 from projects.detection_transfer.predict import Found, batches, coco_file, csv_file, list_source
@@ -21,22 +23,20 @@ from projects.detection_transfer.pseudo_boxes import use_pseudo_boxes
 CONFIG = ROOT / "projects/detection_transfer/configs/tiles_r18.py"
 
 
-@pytest.fixture(scope="session")
-def detector(demo_root: Path, once: Once) -> Path:
-    """The work_dir of a fine-tuning of one iteration on the demo set."""
-
-    def train(folder: Path) -> None:
-        done = call(
-            tool(
-                "finetune.py", CONFIG, "--init", "random", "--data-root", demo_root, "--iterations", 1,
-                "--work-dir", "w", "--cfg-options", "model.backbone.base_channels=8",
-                "model.neck.in_channels=[8,16,32]", "train_dataloader.batch_size=2", "model.test_cfg.score_thr=0.0",
-            ),
-            folder,
-        )  # fmt: skip
-        assert done.returncode == 0, done.stdout
-
-    return once("tiles_detector", train) / "w"
+@pytest.fixture(scope="module")
+def detector(demo_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A work_dir as a fine-tuning leaves it, of a narrow detector with random weights."""
+    folder = tmp_path_factory.mktemp("detector")
+    narrow = {"model.backbone.base_channels": 8, "model.neck.in_channels": [8, 16, 32], "model.test_cfg.score_thr": 0.0}
+    config = load_config(CONFIG, demo_root, narrow)
+    keep_annotations(config, folder)
+    config.dump(folder / "tiles.py")
+    torch.manual_seed(0)
+    with DefaultScope.overwrite_default_scope("mmdet"):
+        model = MODELS.build(config.model)
+    meta = dict(dataset_meta=dict(config.test_dataloader.dataset.metainfo))
+    torch.save(dict(state_dict=model.state_dict(), meta=meta), folder / "iter_1.pth")
+    return folder
 
 
 @pytest.fixture
