@@ -103,7 +103,7 @@ def test_validation_and_precision(demo_root: Path, tmp_path: Path):
     assert len(re.findall(r"Validation after 2 iterations: AP_S \d", done.stdout)) == 1
     assert "Validation after 3" not in done.stdout
     checkpoint = load_checkpoint(tmp_path / "w/iter_3.pth")
-    assert "striped disc" in checkpoint["meta"]["dataset_meta"]["classes"]  # by which tools/predict.py names what it finds
+    assert "striped disc" in checkpoint["meta"]["dataset_meta"]["classes"]  # the names that tools/predict.py gives
     settings = checkpoint["finetuning"]["settings"]
     assert settings["optim_wrapper.type"] == "mmengine.optim.optimizer.optimizer_wrapper.OptimWrapper"
     command[command.index("no")] = "bf16"
