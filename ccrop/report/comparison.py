@@ -8,17 +8,18 @@ from pathlib import Path
 import numpy as np
 from scipy import stats
 
+from ccrop.experiments.rows import OPTIONS
+from ccrop.experiments.tables import paired_difference, percent_by_seed
 from ccrop.report import page
 from ccrop.report.charts import dot_chart, line_chart
 from ccrop.report.detector import CURVES, side_by_side
 from ccrop.report.predictions import read_found
 from ccrop.report.scalars import logged_lines
-from ccrop.transfer.tables import figures_by_seed, paired_difference, run_folder
 
 KEYS = ("data", "labels", "arm", "seed")
 COST = (
     *("lr", "backbone_lr", "iterations", "epochs", "tflop", "pretraining_tflop", "seconds", "core_seconds"),
-    *("loss", "z_std", "rank", "boxes"),
+    *("loss", "z_std", "rank", "boxes", OPTIONS),
 )
 REFERENCES = ("random", "untrained", "imagenet")
 COLUMNS = 8
@@ -97,9 +98,9 @@ def table(rows: Rows, figures: Sequence[str]) -> str:
     other = next((each for each in REFERENCES if each in arms), arms[0])
     lines = []
     for arm in arms:
-        found = {name: list(figures_by_seed(rows, arm, name).values()) for name in shown}
+        found = {name: list(percent_by_seed(rows, arm, name).values()) for name in shown}
         cells = [with_half(*interval(values)) if values else "" for values in found.values()]
-        difference = paired_difference(*(figures_by_seed(rows, each, shown[0]) for each in (arm, other)))
+        difference = paired_difference(*(percent_by_seed(rows, each, shown[0]) for each in (arm, other)))
         cells.append("" if arm == other or math.isnan(difference[0]) else with_half(*difference, signed=True))
         lines.append([title(arm), str(len(found[shown[0]])), *cells])
     text = "In %. Mean over seeds ± half of its 95 % interval (Student's t); the difference is paired by seed."
@@ -111,7 +112,7 @@ def dots(rows: Rows, figures: Sequence[str]) -> str:
     """A chart a figure: the seeds of each arm, and the mean with its interval."""
     drawn = []
     for name in figures[:4]:
-        groups = {title(arm): list(figures_by_seed(rows, arm, name).values()) for arm in arms_of(rows)}
+        groups = {title(arm): list(percent_by_seed(rows, arm, name).values()) for arm in arms_of(rows)}
         means = {arm: interval(values) for arm, values in groups.items() if values}
         drawn.append(dot_chart(f"{name}, %", groups, means))
     return page.charts(drawn)
@@ -123,7 +124,7 @@ def over_labels(rows: Rows, figure: str, shares: Sequence[str]) -> str:
     for arm in arms_of(rows):
         means = {}
         for share in shares:
-            values = figures_by_seed([row for row in rows if row["labels"] == share], arm, figure)
+            values = percent_by_seed([row for row in rows if row["labels"] == share], arm, figure)
             if values:
                 means[math.log10(100 * float(share))] = float(np.mean(list(values.values())))
         lines[title(arm)] = means
@@ -136,7 +137,7 @@ def folders(rows: Rows, runs: Path) -> Mapping[str, Path]:
     """The work_dir of each arm's first seed that is there."""
     found = {}
     for row in sorted(rows, key=lambda row: int(row["seed"])):
-        folder = run_folder(runs, row)
+        folder = runs / row["data"] / row["labels"] / f"{row['arm']}_{row['seed']}"
         if folder.is_dir():
             found.setdefault(title(row["arm"]), folder)
     return found

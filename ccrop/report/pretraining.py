@@ -12,6 +12,7 @@ from mmengine.registry import DATASETS
 from PIL import Image
 
 from ccrop.compat.checkpoint import load_checkpoint
+from ccrop.config import config_beside
 from ccrop.datasets import ImageDataset, MissingData
 from ccrop.datasets.base import spread
 from ccrop.evaluation.verdict import HEALTHY, Verdict, judge_run
@@ -22,7 +23,7 @@ from ccrop.report import page
 from ccrop.report.charts import Range, bar_chart, histogram, line_chart
 from ccrop.report.objects import Objects, agreement, draw_map, find_objects, flat_map, neighbors, restored_boxes
 from ccrop.report.scalars import Curves, seconds_by_epoch, tensorboard_scalars
-from ccrop.runner import config_beside, load_pretrained
+from ccrop.runner import load_pretrained
 
 TITLES = {
     "loss": "loss",

@@ -16,8 +16,11 @@ from ccrop.datasets.reading import WHITE, UnreadableImage
 from ccrop.views.transforms import to_tensor
 
 
+@TRANSFORMS.register_module("LoadImageFromFile")
 class ReadImage(BaseTransform):
-    """Stands for mmcv's ``LoadImageFromFile``, so that a file has the pixels that pretraining saw.
+    """Takes the place of mmcv's ``LoadImageFromFile`` in mmdet's scope, so that a file has the pixels of pretraining.
+
+    The name stays, because mmdet's ``DetInferencer`` looks for it in a config.
 
     Adds ``img``, ``(H, W, channels)`` uint8, three in BGR, as mmdet's configs expect them; ``img_shape`` and
     ``ori_shape``.
@@ -86,8 +89,9 @@ class KeptImage(ReadImage):
 
 
 def settle_images(config: Config) -> None:
-    """Read images by :class:`ReadImage` or :class:`KeptImage`; carry ``channels`` and ``white`` to all that depends.
+    """Read images by :class:`ReadImage` or :class:`KeptImage`, also where the config is read again in another process.
 
+    The config's ``channels`` are carried to all that depends on them.
     Where they are not RGB, mean and std of the normalisation become one number for all channels, the mean of the
     config's, and the backbone gets ``in_channels``.
     """
@@ -95,9 +99,13 @@ def settle_images(config: Config) -> None:
     for settings in dicts_of(config):
         if settings.get("type") == "LoadImageFromFile":
             settings.clear()
-            settings.update(type=f"{ReadImage.__module__}.{ReadImage.__name__}", channels=channels, white=white)
-        elif settings.get("type") == KeptImage.__name__:
-            settings.update(channels=channels, white=white)
+            settings.update(type="LoadImageFromFile")
+        if settings.get("type") in ("LoadImageFromFile", KeptImage.__name__):
+            if channels != 3:
+                settings["channels"] = channels
+            if white != WHITE:
+                settings["white"] = white
+    config.custom_imports = dict(imports=[*config.get("custom_imports", dict(imports=[]))["imports"], __name__])
     if channels == 3:
         return
     config.model.backbone.in_channels = channels

@@ -60,4 +60,5 @@ env_cfg = dict(
     dist_cfg=dict(backend="nccl"),
 )
 log_processor = dict(by_epoch=False)
+visualizer = dict(type="DetLocalVisualizer", vis_backends=[dict(type="LocalVisBackend")])  # for mmdet's DetInferencer
 randomness = dict(seed=0)
