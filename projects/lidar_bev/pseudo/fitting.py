@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from projects.lidar_bev.boxes import points_in_boxes
-from projects.lidar_bev.detection.clusters import CEILING, standing
+from projects.lidar_bev.detection.clusters import standing
 from projects.lidar_bev.grid import Grid
 from projects.lidar_bev.pseudo.rectangles import fit_rectangles
 
@@ -52,10 +52,12 @@ def fitted(clusters: NDArray, points: NDArray, grid: Grid) -> Fitted:
         clusters: ``(K, 4 or more)``, x0, y0, x1, y1 in fractions of the grid, where the points are, not moved.
         points: ``(N, 3 or more)`` in metres, the sensor at x = y = 0.
     """
-    columns = standing(clusters, points, grid)[0].astype(np.float64)
-    point, own = points_in_boxes(points, columns + np.array([0, 0, 0, 2 * MARGIN, 2 * MARGIN, 2 * CEILING, 0]))
+    margin = MARGIN / np.subtract(grid.high[:2], grid.low[:2])
+    around = clusters[:, :4] + np.concatenate([-margin, margin])
+    columns = standing(around, points, grid)[0].astype(np.float64)
+    point, own = points_in_boxes(points, columns)
     above = points[point, 2] - (columns[own, 2] - columns[own, 5] / 2)
-    chosen = (above >= CLEARANCE) & (above <= CEILING)
+    chosen = above >= CLEARANCE
     chosen &= (np.bincount(own[chosen], minlength=len(columns)) >= MIN_POINTS)[own]
     source, own = np.unique(own[chosen], return_inverse=True)
     xy, above = points[point[chosen], :2].astype(np.float64), above[chosen]
