@@ -24,11 +24,10 @@ from ccrop.datasets.annotations import OBJECT
 from ccrop.datasets.base import InvalidAnnotations, say_once
 from ccrop.datasets.coco import annotations_of, find_annotations
 from ccrop.evaluation import pseudo_box_quality
-from ccrop.hooks.checkpoint import latest_checkpoint
 from ccrop.hooks.localization import LocalizationHook
 from ccrop.pseudo import snap
+from ccrop.pseudo.rounds import BOXES, run_rounds, write
 from ccrop.runner import BriefRunner, default_work_dir, load_pretrained
-from ccrop.work_dir import LOCK, locked, set_aside
 from projects.detection_transfer.draw import load_detector
 from projects.detection_transfer.finetune import finetune, load_config
 from projects.detection_transfer.images import ReadImage
@@ -69,45 +68,31 @@ def pretrain(
         The last round's checkpoint.
 
     Raises:
-        WorkDirInUse: another run works in the work_dir.
+        ValueError, WorkDirInUse: see :func:`ccrop.pseudo.rounds.run_rounds`.
     """
     config = load_config(path, data_root, options, backbone, labelled=False)
     settings = config.pop("pseudo_boxes")
-    if settings.rounds < 1:
-        raise ValueError(f"pseudo_boxes.rounds must be at least 1, got {settings.rounds}")
-    work_dir = Path(work_dir or default_work_dir(config))
     seed = config.randomness.seed if seed is None else seed
     images = CocoImages(config.train_dataloader.dataset.data_root, channels=config.get("channels", 3))
-    last = None
-    with locked(work_dir):
-        if not resume and any(each.name != LOCK for each in work_dir.iterdir()):
-            set_aside(work_dir)
-        for number in range(settings.rounds):
-            folder = work_dir / f"round_{number}"
-            file = folder / "boxes.json"
-            if not file.exists():
-                if last is None:
-                    found = first_boxes(images, settings, Path(path).parent, init, backbone, seed)
-                else:
-                    found = sure_boxes(last, config.test_dataloader, images, settings.min_score)
-                    if not any(map(len, found)):
-                        print(
-                            f"The detector of {last} scores no box with {settings.min_score} or more, so it is the "
-                            "last: train longer, or lower pseudo_boxes.min_score"
-                        )
-                        break
-                folder.mkdir(parents=True, exist_ok=True)
-                write(file, pseudo_annotations(images, sizes_of(images), found))
-            if not (folder / "figures.json").exists():
-                own = copy.deepcopy(config)
-                use_pseudo_boxes(own, file, folder, settings.max_boxes)
-                own.notes = [*own.get("notes", ()), f"Round {number} of {settings.rounds}: {described(file, images)}"]
-                save_gallery(own, folder / "gallery.png")
-                finetune(own, init or RANDOM, folder, seed=seed, resume="auto" if resume else None)
-            last = folder
-    checkpoint = latest_checkpoint(last)
-    print(f"Done: fine-tune from it by tools/finetune.py --init {checkpoint}")
-    return Path(checkpoint)
+
+    def make(last: Path | None) -> dict[str, Any] | None:
+        if last is None:
+            found = first_boxes(images, settings, Path(path).parent, init, backbone, seed)
+        else:
+            found = sure_boxes(last, config.test_dataloader, images, settings.min_score)
+            if not any(map(len, found)):
+                return None
+        return pseudo_annotations(images, sizes_of(images), found)
+
+    def learn(number: int, folder: Path) -> None:
+        own = copy.deepcopy(config)
+        file = folder / BOXES
+        use_pseudo_boxes(own, file, folder, settings.max_boxes)
+        own.notes = [*own.get("notes", ()), f"Round {number} of {settings.rounds}: {described(file, images)}"]
+        save_gallery(own, folder / "gallery.png")
+        finetune(own, init or RANDOM, folder, seed=seed, resume="auto" if resume else None)
+
+    return run_rounds(Path(work_dir or default_work_dir(config)), settings, make, learn, resume)
 
 
 def first_boxes(
@@ -225,13 +210,6 @@ def sure_boxes(run: Path, loader: dict[str, Any], images: CocoImages, min_score:
             kept = sample.pred_instances[sample.pred_instances.scores >= min_score].cpu()
             found[sample.img_id] = torch.cat([kept.bboxes, kept.scores[:, None]], dim=1).float().numpy()
     return found
-
-
-def write(file: Path, content: dict[str, Any]) -> None:
-    """Write a JSON file that is whole or not there."""
-    part = file.with_suffix(".part")
-    part.write_text(json.dumps(content))
-    part.replace(file)
 
 
 def described(file: Path, images: CocoImages) -> str:

@@ -67,7 +67,8 @@ def use_labels(config: Config, share: float, seed: int, held_out: float = 0.0) -
         )
     settings.indices = chosen
     of_scenes = f" ({len({scenes[index] for index in chosen})} of {len(set(scenes))} scenes)"
-    return f"{len(chosen)} of {len(scenes)} labelled sweeps" + of_scenes
+    kind = "labelled sweeps" if settings.get("labelled") else "sweeps"
+    return f"{len(chosen)} of {len(scenes)} {kind}" + of_scenes
 
 
 def check_classes(dataset: SweepDataset) -> None:

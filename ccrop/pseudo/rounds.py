@@ -1,0 +1,71 @@
+"""Rounds of self-training, whatever the detector: each learns the boxes that the one before is sure of.
+
+CutLER (Wang et al., CVPR 2023, section 3.4) trains so on images, from clusters on.
+"""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from ccrop.hooks.checkpoint import latest_checkpoint
+from ccrop.work_dir import LOCK, locked, set_aside
+
+BOXES = "boxes.json"  # of a round, in its folder
+
+
+def run_rounds(
+    work_dir: Path,
+    settings: dict[str, Any],
+    make: Callable[[Path | None], dict[str, Any] | None],
+    learn: Callable[[int, Path], None],
+    resume: bool = False,
+) -> Path:
+    """Make pseudo-boxes, train a detector on them, and repeat with its own boxes.
+
+    Args:
+        work_dir: takes ``round_R/``, the folder of each round, with its ``boxes.json``.
+        settings: ``pseudo_boxes`` of the config, with ``rounds`` and ``min_score``.
+        make: of the folder of the round before, or None in the first; the content of ``boxes.json``, or None where that
+            round's detector is sure of no box.
+        learn: of a round's number and folder, trains and writes ``figures.json``, by which it is known to be finished.
+        resume: keep what an earlier run in the work_dir has finished; otherwise its folder is renamed.
+
+    Returns:
+        The last round's checkpoint.
+
+    Raises:
+        ValueError: there is no round.
+        WorkDirInUse: another run works in the work_dir.
+    """
+    if settings["rounds"] < 1:
+        raise ValueError(f"pseudo_boxes.rounds must be at least 1, got {settings['rounds']}")
+    last = None
+    with locked(work_dir):
+        if not resume and any(each.name != LOCK for each in work_dir.iterdir()):
+            set_aside(work_dir)
+        for number in range(settings["rounds"]):
+            folder = work_dir / f"round_{number}"
+            if not (folder / BOXES).exists():
+                content = make(last)
+                if content is None:
+                    print(
+                        f"The detector of {last} scores no box with {settings['min_score']} or more, so it is the "
+                        "last: train longer, or lower pseudo_boxes.min_score"
+                    )
+                    break
+                folder.mkdir(parents=True, exist_ok=True)
+                write(folder / BOXES, content)
+            if not (folder / "figures.json").exists():
+                learn(number, folder)
+            last = folder
+    checkpoint = latest_checkpoint(last)
+    print(f"Done: fine-tune from it by tools/finetune.py --init {checkpoint}")
+    return Path(checkpoint)
+
+
+def write(file: Path, content: dict[str, Any]) -> None:
+    """Write a JSON file that is whole or not there."""
+    part = file.with_suffix(".part")
+    part.write_text(json.dumps(content))
+    part.replace(file)
