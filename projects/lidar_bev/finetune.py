@@ -49,10 +49,11 @@ def load_config(
     if backbone is not None:
         raise ValueError(f"{backbone} takes images, but {path} detects in LiDAR sweeps: set model.backbone instead")
     config = read_config(path, options)
-    root = Path(data_root or config.default_data_root)
-    if not root.is_dir():
+    root = data_root or config.default_data_root
+    if root is None or not Path(root).is_dir():
         advice = f"name one by --data-root{config.get('how_to_make_data', '')}"
         raise MissingData(f"the data root {root} does not exist: {advice}")
+    root = Path(root)
     for settings in dicts_of(config):
         if "data_root" in settings:
             settings["data_root"] = str(root)

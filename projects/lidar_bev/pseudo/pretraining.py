@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from mmengine.config import Config
+from mmengine.config import Config, ConfigDict
 from mmengine.registry import DATASETS, MODELS, TASK_UTILS
 from tqdm import tqdm
 
@@ -61,6 +61,7 @@ def pretrain(
     """
     config = load_config(path, data_root, options, backbone)
     settings = config.pop("pseudo_boxes")
+    settings.localizer.grid = config.model.backbone.grid
     seed = config.randomness.seed if seed is None else seed
     labelled, reason = labelled_sweeps(config)
     if labelled is None:
@@ -97,9 +98,9 @@ def labelled_sweeps(config: Config) -> tuple[SweepDataset | None, str]:
     return DATASETS.build(settings | dict(classes=names)), ""
 
 
-def first_boxes(sweeps: SweepDataset, settings: dict[str, Any]) -> dict[str, Any]:
+def first_boxes(sweeps: SweepDataset, settings: ConfigDict) -> dict[str, Any]:
     """Clusters of each sweep by the localizer of the config, fitted: the content of a file of pseudo-boxes."""
-    localizer = TASK_UTILS.build(settings["localizer"])
+    localizer = TASK_UTILS.build(settings.localizer)
     found = {}
     for index, sample in tqdm(sweeps.readable(), "clusters", len(sweeps), leave=False, disable=None):
         boxes, counts = localizer([torch.from_numpy(sample["points"])])
@@ -131,14 +132,14 @@ def round_detector(run: Path) -> CenterPoint:
     return model.to("cuda" if torch.cuda.is_available() else "cpu")
 
 
-def described(file: Path, labelled: SweepDataset | None, reason: str, settings: dict[str, Any]) -> str:
+def described(file: Path, labelled: SweepDataset | None, reason: str, settings: ConfigDict) -> str:
     """How many boxes a file has, and how good they are where there are labels."""
     sweeps = json.loads(file.read_text())["sweeps"]
     number = sum(len(each["scores"]) for each in sweeps)
     line = f"{number:,} pseudo-boxes of {len(sweeps):,} sweeps"
     if labelled is None:
         return f"{line}; not compared with labels: {reason}"
-    grid = TASK_UTILS.build(settings["localizer"]["grid"])
+    grid = TASK_UTILS.build(settings.localizer.grid)
     pairs = ((sample, np.array(sweeps[index]["boxes"]).reshape(-1, 7)) for index, sample in labelled.readable())
     quality = pseudo_box_quality(pairs, labelled.classes, grid)
     return f"{line}; by the labels, which are not learned: {listed(quality, labelled.classes)}"

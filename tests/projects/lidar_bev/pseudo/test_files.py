@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from mmengine.config import Config
 
+from projects.lidar_bev.datasets import SweepFolder
 from projects.lidar_bev.pseudo.files import PseudoLabels, content_of, learn_file
 
 PATHS = ["a.bin", "b.bin"]
@@ -39,7 +40,7 @@ def test_the_best_boxes_of_a_sweep_as_labels(file: Path):
 def test_a_file_of_other_sweeps_is_refused(file: Path, tmp_path: Path):
     (tmp_path / "sweeps").mkdir()
     np.zeros((4, 4), np.float32).tofile(tmp_path / "sweeps/c.bin")
-    dataset = dict(type="SweepFolder", data_root=str(tmp_path / "sweeps"), pipeline=[])
+    dataset = dict(type=SweepFolder, data_root=str(tmp_path / "sweeps"), pipeline=[])
     config = Config(dict(train_dataloader=dict(dataset=dataset)))
     with pytest.raises(
         ValueError, match=r"boxes.json has the boxes of 2 other sweeps than those of .*leave out --resume"

@@ -64,12 +64,24 @@ def test_rounds_on_sweeps_without_any_label(unlabelled: Path, tmp_path: Path, ca
     assert re.search(r"Round 0 of 2: \d+ pseudo-boxes of 3 sweeps; not compared with labels: .*there is no such", log)
 
 
+def test_a_folder_of_sweeps(unlabelled: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    command = [CONFIG.replace("demo", "folder"), "--data-root", str(unlabelled), "--work-dir", str(tmp_path / "run")]
+    options = ["pseudo_boxes.rounds=1", "model.backbone.size=small", "train_dataloader.num_workers=0"]
+    options += ["train_dataloader.dataset.subset=2", "train_dataloader.batch_size=1"]
+    assert train.main([*command, "--cfg-options", *TINY, *options]) == 0
+    assert "pseudo-boxes of 2 sweeps; not compared with labels: the data set has no labels" in capsys.readouterr().out
+    assert set(json.loads((tmp_path / "run/round_0/figures.json").read_text())) == {"core_seconds"}
+    assert train.main([command[0], "--work-dir", str(tmp_path / "run")]) == 2
+    assert "the data root None does not exist: name one by --data-root" in capsys.readouterr().err
+
+
 def test_the_boxes_of_a_round_are_compared_with_labels(simulated: Path, tmp_path: Path):
     config = load_config(CONFIG, simulated, {"train_dataloader.dataset.subset": 4})
     labelled, reason = labelled_sweeps(config)
     assert reason == ""
     assert set(labelled.classes) <= {"Car", "Van", "Truck", "Pedestrian", "Cyclist"}
     settings = config.pseudo_boxes
+    settings.localizer.grid = config.model.backbone.grid
     file = tmp_path / "boxes.json"
     file.write_text(json.dumps(first_boxes(labelled, settings)))
     line = described(file, labelled, reason, settings)
