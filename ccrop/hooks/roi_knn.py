@@ -1,12 +1,10 @@
 """kNN over the regions of whole images: the cheap stand-in for what a detector gains."""
 
-import math
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from mmengine.dist import master_only
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
@@ -16,8 +14,9 @@ from tqdm import tqdm
 from ccrop.datasets import InvalidAnnotations, MissingData, UnreadableFile, UnreadableImage, read_image
 from ccrop.datasets.base import spread
 from ccrop.datasets.coco import annotated_boxes, find_split
-from ccrop.evaluation.roi_knn import background_boxes, region_features, roi_knn_recall
+from ccrop.evaluation.roi_knn import background_boxes, roi_knn_recall
 from ccrop.hooks.inference import evaluating
+from ccrop.inference import roi_features
 from ccrop.models import Siamese
 from ccrop.views.transforms import to_tensor
 
@@ -56,7 +55,6 @@ def annotated_regions(model: Siamese, root: str | Path, split: str, subset: int 
         raise MissingData(f"{root} annotates no object in split {split!r}")
     folder = Path(root, find_split(Path(root), split))
     device = next(model.parameters()).device
-    side = math.lcm(*(level.stride for level in model.backbone.levels))
     features: dict[int, list[Tensor]] = {}
     categories, areas = [], []
     for number in tqdm(spread(len(images), subset or len(images)), f"regions of {split}", leave=False, disable=None):
@@ -71,14 +69,8 @@ def annotated_regions(model: Siamese, root: str | Path, split: str, subset: int 
         categories += [*image.categories.tolist(), *[-1] * len(background)]
         areas.append((boxes[:, 2:] - boxes[:, :2]).prod(axis=1) * np.prod(image.size))
 
-        prepared = model.data_preprocessor(dict(images=pixels))["images"]
-        height, width = prepared.shape[2:]
-        padded = F.pad(prepared, (0, -width % side, 0, -height % side))
-        extent = torch.tensor([width / padded.shape[3], height / padded.shape[2]]).repeat(2)
-        placed = (torch.from_numpy(boxes).float() * extent).to(device)
-        maps = model.extract_feat(padded)
-        for stride, found in zip(model.backbone.strides, region_features(maps, placed), strict=True):
-            features.setdefault(stride, []).append(found.float())
+        for stride, found in roi_features(model, pixels, torch.from_numpy(boxes)).items():
+            features.setdefault(stride, []).append(found)
     if not areas:
         raise UnreadableFile(folder, f"none of its annotated images is readable, the last is {unreadable}")
     return Regions(

@@ -1,6 +1,7 @@
 """Pseudo-boxes: from where something is to boxes that a detector can learn, without labels."""
 
+from ccrop.pseudo.filtering import objectness
 from ccrop.pseudo.pasting import Piece, cut_pieces, paste
 from ccrop.pseudo.silhouettes import Silhouette, Snapped, silhouette, snap
 
-__all__ = ["Piece", "Silhouette", "Snapped", "cut_pieces", "paste", "silhouette", "snap"]
+__all__ = ["Piece", "Silhouette", "Snapped", "cut_pieces", "objectness", "paste", "silhouette", "snap"]

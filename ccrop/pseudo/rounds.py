@@ -16,8 +16,8 @@ BOXES = "boxes.json"  # of a round, in its folder
 
 def run_rounds(
     work_dir: Path,
-    settings: dict[str, Any],
-    make: Callable[[Path | None], dict[str, Any] | None],
+    rounds: int,
+    make: Callable[[Path | None], dict[str, Any] | str],
     learn: Callable[[int, Path], None],
     resume: bool = False,
 ) -> Path:
@@ -25,9 +25,9 @@ def run_rounds(
 
     Args:
         work_dir: takes ``round_R/``, the folder of each round, with its ``boxes.json``.
-        settings: ``pseudo_boxes`` of the config, with ``rounds`` and ``min_score``.
-        make: of the folder of the round before, or None in the first; the content of ``boxes.json``, or None where that
-            round's detector is sure of no box.
+        rounds: how many there are at most.
+        make: of the folder of the round before, or None in the first; the content of ``boxes.json``, or a line that
+            says why that round was the last, such as :func:`none_sure`.
         learn: of a round's number and folder, trains and writes ``figures.json``, by which it is known to be finished.
         resume: keep what an earlier run in the work_dir has finished; otherwise its folder is renamed.
 
@@ -38,21 +38,18 @@ def run_rounds(
         ValueError: there is no round.
         WorkDirInUse: another run works in the work_dir.
     """
-    if settings["rounds"] < 1:
-        raise ValueError(f"pseudo_boxes.rounds must be at least 1, got {settings['rounds']}")
+    if rounds < 1:
+        raise ValueError(f"pseudo_boxes.rounds must be at least 1, got {rounds}")
     last = None
     with locked(work_dir):
         if not resume and any(each.name != LOCK for each in work_dir.iterdir()):
             set_aside(work_dir)
-        for number in range(settings["rounds"]):
+        for number in range(rounds):
             folder = work_dir / f"round_{number}"
             if not (folder / BOXES).exists():
                 content = make(last)
-                if content is None:
-                    print(
-                        f"The detector of {last} scores no box with {settings['min_score']} or more, so it is the "
-                        "last: train longer, or lower pseudo_boxes.min_score"
-                    )
+                if isinstance(content, str):
+                    print(content)
                     break
                 folder.mkdir(parents=True, exist_ok=True)
                 write(folder / BOXES, content)
@@ -62,6 +59,14 @@ def run_rounds(
     checkpoint = latest_checkpoint(last)
     print(f"Done: fine-tune from it by tools/finetune.py --init {checkpoint}")
     return Path(checkpoint)
+
+
+def none_sure(last: Path, min_score: float) -> str:
+    """Why a round was the last whose detector is sure of nothing."""
+    return (
+        f"The detector of {last} scores no box with {min_score} or more, so it is the last: train longer, or lower "
+        "pseudo_boxes.min_score"
+    )
 
 
 def write(file: Path, content: dict[str, Any]) -> None:

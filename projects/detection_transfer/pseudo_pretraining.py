@@ -6,7 +6,6 @@ the detector of the round before is sure of (self-training; CutLER, Wang et al.,
 
 import copy
 import json
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,6 @@ import numpy as np
 import torch
 from mmengine.registry import DefaultScope
 from numpy.typing import NDArray
-from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
 from ccrop.checkpoint import RANDOM
@@ -24,13 +22,11 @@ from ccrop.datasets.annotations import OBJECT
 from ccrop.datasets.base import InvalidAnnotations, say_once
 from ccrop.datasets.coco import annotations_of, find_annotations
 from ccrop.evaluation import pseudo_box_quality
-from ccrop.hooks.localization import LocalizationHook
-from ccrop.pseudo import snap
-from ccrop.pseudo.rounds import BOXES, run_rounds, write
-from ccrop.runner import BriefRunner, default_work_dir, load_pretrained
+from ccrop.pseudo.rounds import BOXES, none_sure, run_rounds, write
+from ccrop.runner import BriefRunner, default_work_dir
+from projects.detection_transfer.cluster_boxes import clusters, looking, objects_alone, snapped
 from projects.detection_transfer.draw import load_detector
 from projects.detection_transfer.finetune import finetune, load_config
-from projects.detection_transfer.images import ReadImage
 from projects.detection_transfer.pseudo_boxes import (
     boxes_by_image,
     names_of,
@@ -75,13 +71,15 @@ def pretrain(
     seed = config.randomness.seed if seed is None else seed
     images = CocoImages(config.train_dataloader.dataset.data_root, channels=config.get("channels", 3))
 
-    def make(last: Path | None) -> dict[str, Any] | None:
+    def make(last: Path | None) -> dict[str, Any] | str:
         if last is None:
             found = first_boxes(images, settings, Path(path).parent, init, backbone, seed)
         else:
             found = sure_boxes(last, config.test_dataloader, images, settings.min_score)
             if not any(map(len, found)):
-                return None
+                return none_sure(last, settings.min_score)
+            if (same := agreement(found, last / BOXES, images)) >= settings.agreement:
+                return f"The detector of {last} finds the boxes that it learned ({same:.0%} agree), so it is the last"
         return pseudo_annotations(images, sizes_of(images), found)
 
     def learn(number: int, folder: Path) -> None:
@@ -92,80 +90,32 @@ def pretrain(
         save_gallery(own, folder / "gallery.png")
         finetune(own, init or RANDOM, folder, seed=seed, resume="auto" if resume else None)
 
-    return run_rounds(Path(work_dir or default_work_dir(config)), settings, make, learn, resume)
+    return run_rounds(Path(work_dir or default_work_dir(config)), settings.rounds, make, learn, resume)
 
 
 def first_boxes(
     images: CocoImages, settings: dict[str, Any], folder: Path, init: str | None, backbone: str | None, seed: int
 ) -> list[NDArray[np.floating]]:
-    """The boxes of the config's file, or clusters snapped to what stands out, as :func:`clusters` gives them.
+    """The boxes of the config's file, or snapped clusters that resemble objects.
 
     Args:
         settings: ``pseudo_boxes`` of the config.
         folder: that the clusters' config is named relative to.
-        init, backbone, seed: see :func:`clusters`.
+        init, backbone, seed: see :func:`.looking`.
+
+    Returns:
+        Of each image ``(n, 5)`` x0, y0, x1, y1 in pixels and a score.
     """
     if settings.file:
         return read_boxes(settings.file, images)
     looks = settings.clusters | dict(config=folder / settings.clusters.config)
-    return snapped(images, clusters(images, looks, init, backbone, seed))
-
-
-def clusters(
-    images: CocoImages, settings: dict[str, Any], init: str | None, backbone: str | None, seed: int
-) -> list[NDArray[np.float32]]:
-    """Clusters of each image by a backbone's features, ``(n, 5)`` x0, y0, x1, y1 in pixels and a score.
-
-    Args:
-        settings: ``config``, a pretraining's whose localizer and, without ``backbone``, whose network looks, and
-            ``options`` over it.
-        init, backbone, seed: see :func:`ccrop.runner.load_pretrained`.
-    """
-    options = dict(settings.get("options", {}), channels=images.channels)
-    config, model = load_pretrained(None, settings.config, images.data_root, options, seed, init, backbone)
-    hook = LocalizationHook(**{key: value for key, value in config.default_hooks.localization.items() if key != "type"})
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    with torch.no_grad():
-        boxes, counts = hook.find(model.to(device), images, None)
-    return [
-        own[:count].numpy() * np.array([width, height, width, height, 1], np.float32)
-        for own, count, (width, height) in zip(boxes, counts.tolist(), sizes_of(images), strict=True)
-    ]
-
-
-class SnappedBoxes(Dataset):
-    """Boxes of images, tight around what stands out within them; see :func:`ccrop.pseudo.snap`.
-
-    Args:
-        images: their files.
-        boxes: of each ``(n, 5)`` x0, y0, x1, y1 in pixels and a score.
-    """
-
-    def __init__(self, images: CocoImages, boxes: Sequence[NDArray[np.float32]]) -> None:
-        self.images = images
-        self.boxes = boxes
-        self.reader = ReadImage(images.channels)
-
-    def __len__(self) -> int:
-        return len(self.boxes)
-
-    def __getitem__(self, index: int) -> NDArray[np.float32]:
-        boxes = self.boxes[index]
-        if not len(boxes):
-            return boxes
-        found = snap(self.reader.read(path_of(self.images, index)), boxes[:, :4])
-        return np.column_stack([found.boxes, boxes[found.source, 4]])
-
-
-def snapped(images: CocoImages, boxes: Sequence[NDArray[np.float32]]) -> list[NDArray[np.float32]]:
-    """Boxes of all images, see :class:`SnappedBoxes`."""
-    workers = min(4, len(os.sched_getaffinity(0)))
-    loader = DataLoader(SnappedBoxes(images, boxes), batch_size=None, num_workers=workers, collate_fn=None)
-    return [np.asarray(each) for each in tqdm(loader, "snapping", leave=False, disable=None)]
+    model, config = looking(images, looks, init, backbone, seed)
+    found = snapped(images, clusters(model, images, config))
+    return objects_alone(model, images, found, settings.min_objectness)
 
 
 def read_boxes(file: str | Path, images: CocoImages) -> list[NDArray[np.float64]]:
-    """The boxes of a file for each image, as :func:`clusters` gives them; see :func:`.read_pseudo_boxes`."""
+    """The boxes of a file for each image, as :func:`first_boxes` gives them; see :func:`.read_pseudo_boxes`."""
     found = read_pseudo_boxes(file, images.data_root)
     if found.repaired:
         say_once(found.note(Path(file)))
@@ -184,7 +134,7 @@ def read_boxes(file: str | Path, images: CocoImages) -> list[NDArray[np.float64]
 
 @torch.no_grad()
 def sure_boxes(run: Path, loader: dict[str, Any], images: CocoImages, min_score: float) -> list[NDArray[np.float32]]:
-    """What a round's detector finds in each train image with a score of at least ``min_score``, as :func:`clusters`.
+    """What a round's detector finds in each train image with a score of at least ``min_score``, as :func:`first_boxes`.
 
     Args:
         run: folder of the round.
@@ -210,6 +160,15 @@ def sure_boxes(run: Path, loader: dict[str, Any], images: CocoImages, min_score:
             kept = sample.pred_instances[sample.pred_instances.scores >= min_score].cpu()
             found[sample.img_id] = torch.cat([kept.bboxes, kept.scores[:, None]], dim=1).float().numpy()
     return found
+
+
+def agreement(found: Sequence[NDArray[np.floating]], file: Path, images: CocoImages) -> float:
+    """F1 score of the boxes ``(n, 5)`` of each image against those of a file, which match where their IoU is 0.5."""
+    learned = boxes_by_image(json.loads(file.read_text()))
+    before = [learned.get(name, np.zeros((0, 4))) for name in names_of(images)]
+    quality = pseudo_box_quality([own[:, :4] for own in found], before)
+    recall, precision = quality["recall_0.5"], quality["precision_0.5"]
+    return 2 * recall * precision / (recall + precision) if recall > 0 else 0.0
 
 
 def described(file: Path, images: CocoImages) -> str:

@@ -17,7 +17,7 @@ from tqdm import tqdm
 from ccrop.checkpoint import RANDOM
 from ccrop.compat.checkpoint import load_checkpoint
 from ccrop.hooks.checkpoint import latest_checkpoint
-from ccrop.pseudo.rounds import BOXES, run_rounds
+from ccrop.pseudo.rounds import BOXES, none_sure, run_rounds
 from ccrop.runner import default_work_dir
 from projects.lidar_bev.boxes import num_points_in_boxes
 from projects.lidar_bev.datasets import SweepDataset
@@ -71,8 +71,10 @@ def pretrain(
         train.update(labelled=False, in_view=False)
     sweeps = DATASETS.build(dict(train, pipeline=[]))
 
-    def make(last: Path | None) -> dict[str, Any] | None:
-        return first_boxes(sweeps, settings) if last is None else sure_boxes(last, sweeps, settings.min_score)
+    def make(last: Path | None) -> dict[str, Any] | str:
+        if last is None:
+            return first_boxes(sweeps, settings)
+        return sure_boxes(last, sweeps, settings.min_score) or none_sure(last, settings.min_score)
 
     def learn(number: int, folder: Path) -> None:
         own = copy.deepcopy(config)
@@ -81,7 +83,7 @@ def pretrain(
         own.notes = [*own.get("notes", ()), line]
         finetune(own, init or RANDOM, folder, seed=seed, resume="auto" if resume else None)
 
-    return run_rounds(Path(work_dir or default_work_dir(config)), settings, make, learn, resume)
+    return run_rounds(Path(work_dir or default_work_dir(config)), settings.rounds, make, learn, resume)
 
 
 def labelled_sweeps(config: Config) -> tuple[SweepDataset | None, str]:

@@ -1,4 +1,4 @@
-"""How good are pseudo-boxes? Recall and precision of clusters before and after snapping, against the annotations.
+"""How good are pseudo-boxes? Recall and precision of clusters, snapped ones, and those that resemble objects.
 
     python projects/studies/pseudo_boxes/quality.py --data-root hit_uav
     python projects/studies/pseudo_boxes/quality.py --data-root hit_uav --backbone timm:tf_efficientnet_lite0 \\
@@ -7,7 +7,6 @@
 """
 
 import argparse
-import json
 import sys
 import time
 from collections.abc import Sequence
@@ -18,10 +17,10 @@ from mmengine.config import Config
 from numpy.typing import NDArray
 
 from ccrop.datasets import CocoImages
-from ccrop.datasets.coco import find_annotations
+from ccrop.datasets.coco import annotations_of, find_annotations
 from ccrop.evaluation import pseudo_box_quality
+from projects.detection_transfer.cluster_boxes import clusters, looking, objects_alone, snapped
 from projects.detection_transfer.pseudo_boxes import boxes_by_image, names_of
-from projects.detection_transfer.pseudo_pretraining import clusters, snapped
 
 CONFIG = "configs/detector_paste_coco.py"
 COLUMNS = [f"{name}_{iou}{size}" for name in ("recall", "precision") for iou in (0.3, 0.5) for size in ("", "_small")]
@@ -42,16 +41,22 @@ def main(argv: Sequence[str] | None = None) -> int:
     settings.clusters.config = f"configs/{settings.clusters.config}"
     images = CocoImages(args.data_root)
     start = time.process_time()
-    raw = clusters(images, settings.clusters, args.init, args.backbone, seed=0)
+    model, config = looking(images, settings.clusters, args.init, args.backbone, seed=0)
+    raw = clusters(model, images, config)
     looked = time.process_time()
-    tight = snapped(images, raw)
+    tight = [best_first(own, settings.max_boxes) for own in snapped(images, raw)]
+    rows = {"clusters": [best_first(own, settings.max_boxes) for own in raw], "snapped": tight}
+    for least in (0.7, settings.min_objectness, 0.9):
+        rows[f"snapped, objectness of at least {least}"] = objects_alone(model, images, tight, least)
     print(f"clusters {looked - start:.0f} core-seconds of this process")
-    objects = boxes_by_image(json.loads(find_annotations(Path(images.data_root), "train").read_text()))
+    root = Path(images.data_root)
+    objects = boxes_by_image(annotations_of(root, "train", find_annotations(root, "train"), agnostic=True).content)
     names = names_of(images)
     print(f"| boxes | an image | {' | '.join(COLUMNS)} |\n|{'---|' * (len(COLUMNS) + 2)}")
-    for title, found in (("clusters", raw), ("clusters, snapped", tight)):
-        given = [best_first(own, settings.max_boxes)[:, :4] for own in found]
-        quality = pseudo_box_quality(given, [objects.get(name, np.zeros((0, 4))) for name in names])
+    for title, found in rows.items():
+        quality = pseudo_box_quality(
+            [own[:, :4] for own in found], [objects.get(name, np.zeros((0, 4))) for name in names]
+        )
         print(f"| {title} | {quality['boxes']:.1f} | {' | '.join(f'{100 * quality[name]:.1f}' for name in COLUMNS)} |")
     return 0
 

@@ -14,8 +14,8 @@ from ccrop.compat.checkpoint import load_checkpoint
 from ccrop.datasets import CocoImages
 from ccrop.work_dir import WorkDirInUse, locked
 from projects.detection_transfer.pseudo_boxes import best, boxes_by_image, pseudo_annotations, read_pseudo_boxes
+from projects.detection_transfer.pseudo_pretraining import agreement, read_boxes
 from projects.detection_transfer.pseudo_pretraining import pretrain as pretrain_detector
-from projects.detection_transfer.pseudo_pretraining import read_boxes, snapped
 
 CONFIG = str(ROOT / "configs/detector_paste_coco.py")
 WRITTEN = ("iter_2.pth", "boxes.json", "figures.json")
@@ -120,16 +120,16 @@ def test_the_best_boxes_of_an_image_and_their_order(unlabelled: Path, tmp_path: 
     assert [len(each) for each in back] == [3] + [0] * 11
 
 
-def test_snapped_boxes_keep_their_scores(tmp_path: Path):
-    from PIL import Image
-
-    pixels = np.full((80, 80, 3), 90, np.uint8)
-    pixels[20:36, 30:50] = 200
-    (tmp_path / "train").mkdir()
-    Image.fromarray(pixels).save(tmp_path / "train/a.png")
-    boxes = np.array([[27, 18, 48, 40, 0.7], [60, 60, 75, 75, 0.9]], np.float32)
-    (found,) = snapped(CocoImages(tmp_path), [boxes])
-    assert found.tolist() == [[30.0, 20.0, 50.0, 36.0, pytest.approx(0.7)]]
+def test_agreement_is_the_f1_score_of_two_sets_of_boxes(unlabelled: Path, tmp_path: Path):
+    images = CocoImages(unlabelled)
+    before = [np.array([[0, 0, 10, 10, 1], [20, 20, 30, 30, 1]]), np.array([[5, 5, 25, 25, 1]])]
+    file = tmp_path / "boxes.json"
+    file.write_text(json.dumps(pseudo_annotations(images, [(64, 64)] * 12, before + [np.zeros((0, 5))] * 10)))
+    none = np.zeros((0, 5))
+    after = [np.array([[0, 0, 10, 9, 0.6]]), none, np.array([[1, 1, 9, 9, 0.9]])] + [none] * 9
+    # one of three is found again, by one of two
+    assert agreement(after, file, images) == pytest.approx(2 * (1 / 3) * (1 / 2) / (1 / 3 + 1 / 2))
+    assert agreement([none] * 12, file, images) == 0
 
 
 def times(folder: Path) -> list[int]:

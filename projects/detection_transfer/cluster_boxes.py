@@ -1,0 +1,165 @@
+"""Boxes of unlabelled images: clusters of features, snapped to what stands out, and those that resemble objects."""
+
+import os
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from mmengine.config import Config
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+from tqdm import tqdm
+
+from ccrop.datasets import CocoImages, UnreadableImage, read_image
+from ccrop.evaluation.roi_knn import background_boxes
+from ccrop.hooks.localization import LocalizationHook
+from ccrop.inference import roi_features
+from ccrop.models import Siamese
+from ccrop.pseudo import objectness, snap
+from ccrop.pseudo.filtering import NEIGHBORS
+from ccrop.runner import load_pretrained
+from ccrop.views.transforms import to_tensor
+from projects.detection_transfer.images import ReadImage
+from projects.detection_transfer.pseudo_boxes import path_of, sizes_of
+
+STRIDES = (4, 8)  # of the maps that tell small objects from background
+
+
+def looking(
+    images: CocoImages, settings: dict[str, Any], init: str | None, backbone: str | None, seed: int
+) -> tuple[Siamese, Config]:
+    """The network that looks for clusters, in eval mode on the device that there is, and its config.
+
+    Args:
+        settings: ``config``, a pretraining's whose localizer and, without ``backbone``, whose network looks, and
+            ``options`` over it.
+        init, backbone, seed: see :func:`ccrop.runner.load_pretrained`.
+    """
+    options = dict(settings.get("options", {}), channels=images.channels)
+    config, model = load_pretrained(None, settings["config"], images.data_root, options, seed, init, backbone)
+    return model.to("cuda" if torch.cuda.is_available() else "cpu"), config
+
+
+@torch.no_grad()
+def clusters(model: Siamese, images: CocoImages, config: Config) -> list[NDArray[np.float32]]:
+    """Clusters of each image, ``(n, 5)`` x0, y0, x1, y1 in pixels and a score.
+
+    Args:
+        model, config: see :func:`looking`.
+    """
+    hook = LocalizationHook(**{key: value for key, value in config.default_hooks.localization.items() if key != "type"})
+    boxes, counts = hook.find(model, images, None)
+    return [
+        own[:count].numpy() * np.array([width, height, width, height, 1], np.float32)
+        for own, count, (width, height) in zip(boxes, counts.tolist(), sizes_of(images), strict=True)
+    ]
+
+
+class SnappedBoxes(Dataset):
+    """Boxes of images, tight around what stands out within them; see :func:`ccrop.pseudo.snap`.
+
+    Args:
+        images: their files.
+        boxes: of each ``(n, 5)`` x0, y0, x1, y1 in pixels and a score.
+    """
+
+    def __init__(self, images: CocoImages, boxes: Sequence[NDArray[np.float32]]) -> None:
+        self.images = images
+        self.boxes = boxes
+        self.reader = ReadImage(images.channels)
+
+    def __len__(self) -> int:
+        return len(self.boxes)
+
+    def __getitem__(self, index: int) -> NDArray[np.float32]:
+        boxes = self.boxes[index]
+        if not len(boxes):
+            return boxes
+        found = snap(self.reader.read(path_of(self.images, index)), boxes[:, :4])
+        return np.column_stack([found.boxes, boxes[found.source, 4]])
+
+
+def snapped(images: CocoImages, boxes: Sequence[NDArray[np.float32]]) -> list[NDArray[np.float32]]:
+    """Boxes of all images, see :class:`SnappedBoxes`."""
+    return [
+        np.asarray(each) for each in tqdm(_loader(SnappedBoxes(images, boxes)), "snapping", leave=False, disable=None)
+    ]
+
+
+class PlacesOfImages(Dataset):
+    """Images, each with its boxes and as many places of the same sizes beside them.
+
+    An item is the pixels ``(1, H, W, C)`` uint8, the boxes ``(n, 4)`` and the places ``(m, 4)``, m <= n, in fractions
+    of the image; ``None`` for an image without boxes or an unreadable one.
+    """
+
+    def __init__(self, images: CocoImages, boxes: Sequence[NDArray[np.float32]]) -> None:
+        self.images = images
+        self.boxes = boxes
+
+    def __len__(self) -> int:
+        return len(self.boxes)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor, Tensor] | None:
+        boxes = self.boxes[index]
+        if not len(boxes):
+            return None
+        try:
+            pixels = to_tensor(read_image(path_of(self.images, index), self.images.channels))[None]
+        except UnreadableImage:
+            return None
+        height, width = pixels.shape[1:3]
+        own = boxes[:, :4] / np.array([width, height, width, height], np.float32)
+        places = background_boxes(own, np.random.default_rng(index))
+        return pixels, torch.from_numpy(own), torch.from_numpy(places).float()
+
+
+@torch.no_grad()
+def objects_alone(
+    model: Siamese, images: CocoImages, boxes: Sequence[NDArray[np.float32]], min_objectness: float
+) -> list[NDArray[np.float32]]:
+    """The boxes whose features resemble those of boxes of other images, see :func:`ccrop.pseudo.objectness`.
+
+    Each is compared with its 50 nearest neighbors, or as many as a tenth of all boxes.
+
+    Args:
+        model: in eval mode; its maps of strides 4 and 8 are compared, or its finest where it has neither.
+        boxes: of each image ``(n, 5)``.
+        min_objectness: in [0, 1]; 0 keeps all and looks at no image.
+    """
+    if min_objectness <= 0:
+        return list(boxes)
+    levels = [level for level, stride in enumerate(model.backbone.strides) if stride in STRIDES] or [0]
+    features, windows, sources = [], [], ([], [])
+    with model.backbone.first_levels(max(levels) + 1):
+        strides = [model.backbone.strides[level] for level in levels]
+        loader = _loader(PlacesOfImages(images, boxes))
+        for index, item in enumerate(tqdm(loader, "comparing boxes", leave=False, disable=None)):
+            if item is None:
+                continue
+            pixels, own, places = item
+            found = roi_features(model, pixels, torch.cat([own, places]))
+            joined = torch.cat([F.normalize(found[stride], dim=1) for stride in strides], dim=1)
+            for parts, kind, part in zip(
+                (features, windows), sources, joined.split([len(own), len(places)]), strict=True
+            ):
+                parts.append(part.half())
+                kind.append(torch.full((len(part),), index, device=part.device))
+    if not features:
+        return list(boxes)
+    joined = [torch.cat(parts) for parts in (features, sources[0], windows, sources[1])]
+    alike = objectness(*joined, neighbors=min(NEIGHBORS, max(1, len(joined[0]) // 10))).cpu().numpy()
+    kept, start = list(boxes), 0
+    for part in sources[0]:
+        index = int(part[0])
+        kept[index] = boxes[index][alike[start : start + len(part)] >= min_objectness]
+        start += len(part)
+    return kept
+
+
+def _loader(dataset: Dataset) -> DataLoader:
+    workers = min(4, len(os.sched_getaffinity(0)))
+    return DataLoader(dataset, batch_size=None, num_workers=workers, collate_fn=None)
