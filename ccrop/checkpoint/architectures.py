@@ -59,4 +59,3 @@ def _swin(shapes: Shapes) -> str | None:
 def _length(names: Iterable[str], pattern: str) -> int:
     """How many different numbers names have in a place."""
     return len({match[1] for name in names if (match := re.match(pattern, name))})
-

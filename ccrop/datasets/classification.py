@@ -37,9 +37,7 @@ class CIFAR10(ImageDataset):
     def load_data_list(self) -> list[dict[str, Any]]:
         root = Path(self.data_root)
         if (root / self.split).is_dir():
-            entries, self.classes = label_by_folder(
-                root / self.split, list_images(root / self.split), root / "train"
-            )
+            entries, self.classes = label_by_folder(root / self.split, list_images(root / self.split), root / "train")
             return [entry | dict(path=f"{self.split}/{entry['path']}") for entry in entries]
         if not (root / self.reader.base_folder).is_dir():
             raise MissingData(

@@ -70,9 +70,7 @@ class ObjectCrops(ImageDataset):
         labels = {category["id"]: i for i, category in enumerate(categories)}
         self.classes = tuple(category["name"] for category in categories)
         objects = [
-            dict(
-                path=str(folder / names[each["image_id"]]), box=each["bbox"], label=labels[each["category_id"]]
-            )
+            dict(path=str(folder / names[each["image_id"]]), box=each["bbox"], label=labels[each["category_id"]])
             for each in content["annotations"]
             if not each["iscrowd"] and min(each["bbox"][2:]) >= self.min_side
         ]

@@ -73,9 +73,7 @@ class MoCo(MomentumSiamese):
         temperature: float = 0.2,
         **kwargs: Any,
     ) -> None:
-        projector = partial(
-            heads.without_bn, channels=channels, out_channels=out_channels, num_layers=num_layers
-        )
+        projector = partial(heads.without_bn, channels=channels, out_channels=out_channels, num_layers=num_layers)
         super().__init__(backbone, projector, momentum, **kwargs)
         self.queue = Queue(queue_size, out_channels)
         self.temperature = temperature

@@ -24,9 +24,8 @@ from ccrop.datasets.coco import annotations_of, find_annotations
 from ccrop.datasets.reading import WHITE
 from ccrop.evaluation import pseudo_box_quality
 from ccrop.files import write_json
-from ccrop.hooks.checkpoint import latest_checkpoint
+from ccrop.pseudo.rounds import BOXES, none_sure, run_rounds
 from ccrop.runner import BriefRunner, default_work_dir
-from ccrop.work_dir import LOCK, locked, set_aside
 from projects.detection_transfer.cluster_boxes import clusters, looking, objects_alone, snapped
 from projects.detection_transfer.draw import load_detector
 from projects.detection_transfer.finetune import finetune, load_config
@@ -67,51 +66,34 @@ def pretrain(
         The last round's checkpoint.
 
     Raises:
-        WorkDirInUse: another run works in the work_dir.
+        ValueError, WorkDirInUse: see :func:`ccrop.pseudo.rounds.run_rounds`.
     """
     config = load_config(path, data_root, options, backbone, labelled=False)
     settings = config.pop("pseudo_boxes")
-    if settings.rounds < 1:
-        raise ValueError(f"pseudo_boxes.rounds must be at least 1, got {settings.rounds}")
-    work_dir = Path(work_dir or default_work_dir(config))
     seed = config.randomness.seed if seed is None else seed
     pixels = dict(channels=config.get("channels", 3), white=config.get("white", WHITE))
     images = CocoImages(config.train_dataloader.dataset.data_root, **pixels)
-    last = None
-    with locked(work_dir):
-        if not resume and any(each.name != LOCK for each in work_dir.iterdir()):
-            set_aside(work_dir)
-        for number in range(settings.rounds):
-            folder = work_dir / f"round_{number}"
-            file = folder / "boxes.json"
-            if not file.exists():
-                if last is None:
-                    found = first_boxes(images, settings, Path(path).parent, init, backbone, seed)
-                else:
-                    found = sure_boxes(last, config.test_dataloader, images, settings.min_score)
-                    if not any(map(len, found)):
-                        print(
-                            f"The detector of {last} scores no box with {settings.min_score} or more, so it is the "
-                            "last: train longer, or lower pseudo_boxes.min_score"
-                        )
-                        break
-                if last is not None and (same := agreement(found, last / "boxes.json", images)) >= settings.agreement:
-                    print(
-                        f"The detector of {last} finds the boxes that it learned ({same:.0%} agree), so it is the last"
-                    )
-                    break
-                folder.mkdir(parents=True, exist_ok=True)
-                write_json(file, pseudo_annotations(images, sizes_of(images), found))
-            if not (folder / "figures.json").exists():
-                own = copy.deepcopy(config)
-                use_pseudo_boxes(own, file, folder, settings.max_boxes)
-                own.notes = [*own.get("notes", ()), f"Round {number} of {settings.rounds}: {described(file, images)}"]
-                save_gallery(own, folder / "gallery.png")
-                finetune(own, init or RANDOM, folder, seed=seed, resume="auto" if resume else None)
-            last = folder
-    checkpoint = latest_checkpoint(last)
-    print(f"Done: fine-tune from it by tools/finetune.py --init {checkpoint}")
-    return Path(checkpoint)
+
+    def make(last: Path | None) -> dict[str, Any] | str:
+        if last is None:
+            found = first_boxes(images, settings, Path(path).parent, init, backbone, seed)
+        else:
+            found = sure_boxes(last, config.test_dataloader, images, settings.min_score)
+            if not any(map(len, found)):
+                return none_sure(last, settings.min_score)
+            if (same := agreement(found, last / BOXES, images)) >= settings.agreement:
+                return f"The detector of {last} finds the boxes that it learned ({same:.0%} agree), so it is the last"
+        return pseudo_annotations(images, sizes_of(images), found)
+
+    def learn(number: int, folder: Path) -> None:
+        own = copy.deepcopy(config)
+        file = folder / BOXES
+        use_pseudo_boxes(own, file, folder, settings.max_boxes)
+        own.notes = [*own.get("notes", ()), f"Round {number} of {settings.rounds}: {described(file, images)}"]
+        save_gallery(own, folder / "gallery.png")
+        finetune(own, init or RANDOM, folder, seed=seed, resume="auto" if resume else None)
+
+    return run_rounds(Path(work_dir or default_work_dir(config)), settings.rounds, make, learn, resume)
 
 
 def first_boxes(

@@ -49,10 +49,11 @@ def load_config(
     if backbone is not None:
         raise ValueError(f"{backbone} takes images, but {path} detects in LiDAR sweeps: set model.backbone instead")
     config = read_config(path, options)
-    root = Path(data_root or config.default_data_root)
-    if not root.is_dir():
+    root = data_root or config.default_data_root
+    if root is None or not Path(root).is_dir():
         advice = f"name one by --data-root{config.get('how_to_make_data', '')}"
         raise MissingData(f"the data root {root} does not exist: {advice}")
+    root = Path(root)
     for settings in dicts_of(config):
         if "data_root" in settings:
             settings["data_root"] = str(root)
@@ -98,7 +99,8 @@ def finetune(
         val_interval: test every so many iterations too, and log the figures; this counts for the core-seconds.
 
     Returns:
-        The figures of :mod:`projects.lidar_bev.detection.figures`, and the training's core-seconds.
+        The figures of :mod:`projects.lidar_bev.detection.figures`, and the training's core-seconds; these alone where
+        the config has no ``test_dataset``.
 
     Raises:
         ValueError: the checkpoint was trained with other settings; the message lists them. Or no object to train or to
@@ -109,16 +111,16 @@ def finetune(
     trained_on = use_labels(config, labels, seed, held_out)
     if config.train_dataloader.dataset.get("labelled"):  # not where pseudo-boxes take the labels' place
         check_classes(DATASETS.build(dict(config.train_dataloader.dataset, pipeline=[])))
-    tested = DATASETS.build(config.test_dataset)
-    if not held_out:
+    tested = None if config.test_dataset is None else DATASETS.build(config.test_dataset)
+    if tested is not None and not held_out:
         check_classes(tested)
     runner = build_runner(config, start, None, work_dir, seed, trained_on)
     model = getattr(runner.model, "module", runner.model)
-    if val_interval is not None:
+    if tested is not None and val_interval is not None:
         name = data_name(config.test_dataset.data_root)
         runner.register_hook(ValidationHook(val_interval, lambda: line(measured(model, tested), name)))
     cost = {CORE_SECONDS: train(runner)}
-    figures = cost | measured(model, tested)
+    figures = cost if tested is None else cost | measured(model, tested)
     write_figures(work_dir, figures)
     return figures
 

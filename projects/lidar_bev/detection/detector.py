@@ -60,26 +60,36 @@ class CenterPoint(BaseModel):
         points: list[Tensor],
         boxes: list[Tensor] | None = None,
         labels: list[Tensor] | None = None,
+        heading_weights: list[Tensor] | None = None,
         mode: str = "tensor",
     ) -> CenterMaps | dict[str, Tensor] | list[Detections]:
         """
         Args:
             points: N of ``(points, columns)``.
             boxes, labels: for ``mode='loss'``, see :func:`.center_targets`.
+            heading_weights: per sweep ``(M_i,)``, of pseudo-boxes, whose front and back are not known, see
+                :func:`.center_l1_loss`.
             mode: "tensor" for the head's maps, "loss", or "predict".
         """
         maps = self.head(self.backbone(points))
         if mode == "tensor":
             return maps
         if mode == "loss":
-            return self.loss(maps, boxes, labels)
+            return self.loss(maps, boxes, labels, heading_weights)
         return self.detections(maps)
 
-    def loss(self, maps: CenterMaps, boxes: list[Tensor], labels: list[Tensor]) -> dict[str, Tensor]:
+    def loss(
+        self,
+        maps: CenterMaps,
+        boxes: list[Tensor],
+        labels: list[Tensor],
+        heading_weights: list[Tensor] | None = None,
+    ) -> dict[str, Tensor]:
         """``loss_heatmap`` and ``loss_boxes``."""
         encoder = self.backbone
         targets = center_targets(boxes, labels, encoder.grid, encoder.stride, len(self.classes), self.min_radius)
-        of_boxes = center_l1_loss(maps.regression, targets.cells, targets.regression, targets.counted)
+        weights = None if heading_weights is None else torch.cat(heading_weights)
+        of_boxes = center_l1_loss(maps.regression, targets.cells, targets.regression, targets.counted, weights)
         return dict(
             loss_heatmap=gaussian_focal_loss(maps.logits, targets.heatmaps),
             loss_boxes=self.regression_weight * of_boxes,

@@ -1,18 +1,28 @@
 """The loss of a CenterPoint head's boxes, on whole batches, without a transfer to the host."""
 
+import torch
 from torch import Tensor
 
 
-def center_l1_loss(maps: Tensor, cells: Tensor, regression: Tensor, counted: Tensor) -> Tensor:
+def center_l1_loss(
+    maps: Tensor, cells: Tensor, regression: Tensor, counted: Tensor, axis_weights: Tensor | None = None
+) -> Tensor:
     """Mean over centers of the absolute differences in their cells, summed over channels.
 
     Args:
-        maps: ``(N, D, H, W)``.
+        maps: ``(N, D, H, W)``, the last two channels sine and cosine of the heading.
         cells, counted: ``(M,)``, see :class:`.CenterTargets`; centers that do not count are left out.
         regression: ``(M, D)``.
+        axis_weights: ``(M,)``, of boxes whose front and back are not known: the heading's difference is that to the
+            nearer end of its axis, times the weight. None where headings are known.
     """
-    difference = at_cells(maps, cells) - regression
-    return (difference.abs() * counted[:, None]).sum() / counted.sum().clamp(min=1)
+    values = at_cells(maps, cells)
+    difference = (values - regression).abs()
+    if axis_weights is not None:
+        to_back = (values + regression).abs()[:, -2:].sum(dim=1)
+        heading = difference[:, -2:].sum(dim=1).minimum(to_back)
+        difference = torch.cat([difference[:, :-2], (axis_weights * heading)[:, None]], dim=1)
+    return (difference * counted[:, None]).sum() / counted.sum().clamp(min=1)
 
 
 def at_cells(maps: Tensor, cells: Tensor) -> Tensor:

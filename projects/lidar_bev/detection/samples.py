@@ -18,7 +18,8 @@ from projects.lidar_bev.views import MotionRange
 class LabelledSweep:
     """Pipeline step: ``points (N, C)`` float32, ``boxes (M, 7)`` float32 and ``labels (M,)`` int64, as tensors.
 
-    Objects without a point get the label ``OTHER``: nobody could find them.
+    Objects without a point get the label ``OTHER``: nobody could find them. ``heading_weights (M,)`` of pseudo-boxes
+    are handed on.
 
     Args:
         motion: what sweep and boxes are moved by together, a :class:`.MotionRange` or the arguments of one.
@@ -31,7 +32,10 @@ class LabelledSweep:
         motion = self.motion.draw(sample["rng"])
         points, boxes = motion.points(sample["points"]), motion.boxes(sample["boxes"])
         labels = np.where(sample["num_points"] > 0, sample["labels"], OTHER)
-        return dict(points=torch.from_numpy(points), boxes=torch.from_numpy(boxes), labels=torch.from_numpy(labels))
+        found = dict(points=points, boxes=boxes, labels=labels)
+        if "heading_weights" in sample:
+            found["heading_weights"] = sample["heading_weights"]
+        return {name: torch.from_numpy(values) for name, values in found.items()}
 
 
 def use_labels(config: Config, share: float, seed: int, held_out: float = 0.0) -> str:
@@ -63,7 +67,8 @@ def use_labels(config: Config, share: float, seed: int, held_out: float = 0.0) -
         )
     settings.indices = chosen
     of_scenes = f" ({len({scenes[index] for index in chosen})} of {len(set(scenes))} scenes)"
-    return f"{len(chosen)} of {len(scenes)} labelled sweeps" + of_scenes
+    kind = "labelled sweeps" if settings.get("labelled") else "sweeps"
+    return f"{len(chosen)} of {len(scenes)} {kind}" + of_scenes
 
 
 def check_classes(dataset: SweepDataset) -> None:

@@ -21,7 +21,7 @@ from projects.lidar_bev.simulation.casting import cast
 from projects.lidar_bev.simulation.scenes import NOTHING, sample_scene
 from projects.lidar_bev.simulation.sensors import SENSORS
 
-VERSION = 1
+VERSION = 2
 SPLITS = ("train", "val")
 # KITTI's camera: its focal length and principal point, 0.27 m ahead of the LiDAR and 0.08 m below it
 CALIBRATION = Calibration(

@@ -1,5 +1,7 @@
 """The boxes' loss against its formula in plain Python."""
 
+import math
+
 import pytest
 import torch
 
@@ -14,3 +16,19 @@ def test_l1_loss_counts_centers_that_count():
     loss = center_l1_loss(maps, cells, regression, torch.tensor([True, True, False]))
     assert loss.item() == pytest.approx((1 + 2 + 3) / 2)
     assert center_l1_loss(maps, cells[:0], regression[:0], torch.zeros(0, dtype=torch.bool)).item() == 0
+
+
+def test_a_heading_without_a_front_is_compared_with_the_nearer_end_of_its_axis():
+    values = [[0.5, math.sin(0.2), math.cos(0.2)], [1.0, math.sin(3.0), math.cos(3.0)], [2.0, 0.6, 0.8]]
+    maps = torch.tensor(values).T.reshape(1, 3, 1, 3)
+    targets = [[0.0, math.sin(0.3), math.cos(0.3)], [1.5, math.sin(-0.1), math.cos(-0.1)], [2.25, -1.0, 0.0]]
+    weights = [1.0, 0.5, 0.0]
+    expected = 0.0
+    for value, target, weight in zip(values, targets, weights, strict=True):
+        ends = [sum(abs(value[i] - sign * target[i]) for i in (1, 2)) for sign in (1, -1)]
+        expected += abs(value[0] - target[0]) + weight * min(ends)
+    arguments = maps, torch.arange(3), torch.tensor(targets), torch.ones(3, dtype=torch.bool)
+    assert center_l1_loss(*arguments, torch.tensor(weights)).item() == pytest.approx(expected / 3)
+    turned = [[offset, -sine, -cosine] for offset, sine, cosine in targets]
+    again = center_l1_loss(*arguments[:2], torch.tensor(turned), arguments[3], torch.tensor(weights))
+    assert again.item() == pytest.approx(expected / 3)

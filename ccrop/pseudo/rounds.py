@@ -1,0 +1,70 @@
+"""Rounds of self-training, whatever the detector: each learns the boxes that the one before is sure of.
+
+CutLER (Wang et al., CVPR 2023, section 3.4) trains so on images, from clusters on.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from ccrop.files import write_json
+from ccrop.hooks.checkpoint import latest_checkpoint
+from ccrop.work_dir import LOCK, locked, set_aside
+
+BOXES = "boxes.json"  # of a round, in its folder
+
+
+def run_rounds(
+    work_dir: Path,
+    rounds: int,
+    make: Callable[[Path | None], dict[str, Any] | str],
+    learn: Callable[[int, Path], None],
+    resume: bool = False,
+) -> Path:
+    """Make pseudo-boxes, train a detector on them, and repeat with its own boxes.
+
+    Args:
+        work_dir: takes ``round_R/``, the folder of each round, with its ``boxes.json``.
+        rounds: how many there are at most.
+        make: of the folder of the round before, or None in the first; the content of ``boxes.json``, or a line that
+            says why that round was the last, such as :func:`none_sure`.
+        learn: of a round's number and folder, trains and writes ``figures.json``, by which it is known to be finished.
+        resume: keep what an earlier run in the work_dir has finished; otherwise its folder is renamed.
+
+    Returns:
+        The last round's checkpoint.
+
+    Raises:
+        ValueError: there is no round.
+        WorkDirInUse: another run works in the work_dir.
+    """
+    if rounds < 1:
+        raise ValueError(f"pseudo_boxes.rounds must be at least 1, got {rounds}")
+    last = None
+    with locked(work_dir):
+        if not resume and any(each.name != LOCK for each in work_dir.iterdir()):
+            set_aside(work_dir)
+        for number in range(rounds):
+            folder = work_dir / f"round_{number}"
+            if not (folder / BOXES).exists():
+                content = make(last)
+                if isinstance(content, str):
+                    print(content)
+                    break
+                folder.mkdir(parents=True, exist_ok=True)
+                write_json(folder / BOXES, content)
+            if not (folder / "figures.json").exists():
+                learn(number, folder)
+            last = folder
+    checkpoint = latest_checkpoint(last)
+    print(f"Done: fine-tune from it by tools/finetune.py --init {checkpoint}")
+    return Path(checkpoint)
+
+
+def none_sure(last: Path, min_score: float) -> str:
+    """Why a round was the last whose detector is sure of nothing."""
+    return (
+        f"The detector of {last} scores no box with {min_score} or more, so it is the last: train longer, or lower "
+        "pseudo_boxes.min_score"
+    )
+

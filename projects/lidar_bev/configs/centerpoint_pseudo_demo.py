@@ -1,0 +1,7 @@
+"""CenterPoint learns pseudo-boxes of simulated sweeps: no labels, though where there are any the log compares."""
+
+from mmengine.config import read_base
+
+with read_base():
+    from .centerpoint_pillar_demo import *
+    from ._base_.pseudo import *

@@ -1,0 +1,157 @@
+"""Pretraining of a whole CenterPoint on pseudo-boxes: from unlabeled sweeps to weights to fine-tune from.
+
+Round 0 learns clusters with a turned fit, each further round the boxes of which the detector of the one before is sure.
+"""
+
+import copy
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from mmengine.config import Config, ConfigDict
+from mmengine.registry import DATASETS, MODELS, TASK_UTILS
+from tqdm import tqdm
+
+from ccrop.checkpoint import RANDOM
+from ccrop.compat.checkpoint import load_checkpoint
+from ccrop.hooks.checkpoint import latest_checkpoint
+from ccrop.pseudo.rounds import BOXES, none_sure, run_rounds
+from ccrop.runner import default_work_dir
+from projects.lidar_bev.boxes import num_points_in_boxes
+from projects.lidar_bev.datasets import SweepDataset
+from projects.lidar_bev.detection.detector import CenterPoint
+from projects.lidar_bev.evaluation.pseudo_boxes import IOUS, pseudo_box_quality
+from projects.lidar_bev.finetune import detected, finetune, load_config
+from projects.lidar_bev.pseudo.files import content_of, learn_file, paths_of
+from projects.lidar_bev.pseudo.fitting import fitted
+
+LONG = 2.5  # metres: of a detection that long, the axis is taken as sure
+
+
+def pretrain(
+    path: str | Path,
+    data_root: str | Path | None = None,
+    options: dict[str, Any] | None = None,
+    backbone: str | None = None,
+    work_dir: str | Path | None = None,
+    init: str | None = None,
+    seed: int | None = None,
+    resume: bool = False,
+) -> Path:
+    """Make pseudo-boxes of sweeps, train a detector on them, and repeat with its own boxes.
+
+    Where the sweeps have labels, they are not learned: the log's line of each round compares its boxes with them.
+
+    Args:
+        path: a detector's config with a section ``pseudo_boxes``, such as
+            ``projects/lidar_bev/configs/centerpoint_pseudo_demo.py``.
+        data_root, options, backbone: see :func:`projects.lidar_bev.finetune.load_config`.
+        work_dir: takes ``round_R/`` with the boxes, the log and the checkpoint of each round.
+        init: what the detector starts from in every round.
+        seed: of weights and batches.
+        resume: see :func:`ccrop.pseudo.rounds.run_rounds`; an unfinished round goes on as :func:`.finetune` does.
+
+    Returns:
+        The last round's checkpoint.
+
+    Raises:
+        ValueError, WorkDirInUse: see there.
+    """
+    config = load_config(path, data_root, options, backbone)
+    settings = config.pop("pseudo_boxes")
+    settings.localizer.grid = config.model.backbone.grid
+    seed = config.randomness.seed if seed is None else seed
+    labelled, reason = labelled_sweeps(config)
+    if labelled is None:
+        config.test_dataset = None
+    train = config.train_dataloader.dataset
+    if "labelled" in train:
+        train.update(labelled=False, in_view=False)
+    sweeps = DATASETS.build(dict(train, pipeline=[]))
+
+    def make(last: Path | None) -> dict[str, Any] | str:
+        if last is None:
+            return first_boxes(sweeps, settings)
+        return sure_boxes(last, sweeps, settings.min_score) or none_sure(last, settings.min_score)
+
+    def learn(number: int, folder: Path) -> None:
+        own = copy.deepcopy(config)
+        learn_file(own, folder / BOXES, settings.max_boxes)
+        line = f"Round {number} of {settings.rounds}: {described(folder / BOXES, labelled, reason, settings)}"
+        own.notes = [*own.get("notes", ()), line]
+        finetune(own, init or RANDOM, folder, seed=seed, resume="auto" if resume else None)
+
+    return run_rounds(Path(work_dir or default_work_dir(config)), settings.rounds, make, learn, resume)
+
+
+def labelled_sweeps(config: Config) -> tuple[SweepDataset | None, str]:
+    """The sweeps that are trained on, with their labels by all the names that these have, or why there is none."""
+    train = config.train_dataloader.dataset
+    if "labelled" not in train:
+        return None, "the data set has no labels"
+    settings = dict(train, labelled=True, pipeline=[])
+    dataset = DATASETS.build(settings)
+    try:
+        names = sorted({name for index in range(len(dataset)) for name in dataset.object_names(index)})
+    except ValueError as error:
+        return None, str(error)
+    return DATASETS.build(settings | dict(classes=names)), ""
+
+
+def first_boxes(sweeps: SweepDataset, settings: ConfigDict) -> dict[str, Any]:
+    """Clusters of each sweep by the localizer of the config, fitted: the content of a file of pseudo-boxes."""
+    localizer = TASK_UTILS.build(settings.localizer)
+    found = {}
+    for index, sample in tqdm(sweeps.readable(), "clusters", len(sweeps), leave=False, disable=None):
+        boxes, counts = localizer([torch.from_numpy(sample["points"])])
+        clusters = boxes[0, : counts[0]].numpy()
+        fit = fitted(clusters, sample["points"], localizer.grid)
+        found[index] = fit.boxes, clusters[fit.source, 4], fit.heading_weights
+    return content_of(paths_of(sweeps), found)
+
+
+def sure_boxes(run: Path, sweeps: SweepDataset, min_score: float) -> dict[str, Any] | None:
+    """What a round's detector finds with a score of at least ``min_score``, as :func:`first_boxes`; None if nothing."""
+    model = round_detector(run)
+    found = {}
+    for index, sample, each in tqdm(detected(model, sweeps), "detections", len(sweeps), leave=False, disable=None):
+        kept = (each.scores >= min_score) & (num_points_in_boxes(sample["points"], each.boxes) > 0)
+        boxes = each.boxes[kept]
+        found[index] = boxes, each.scores[kept], (boxes[:, 3] >= LONG).astype(np.float32)
+    if not any(len(boxes) for boxes, *_ in found.values()):
+        return None
+    return content_of(paths_of(sweeps), found)
+
+
+def round_detector(run: Path) -> CenterPoint:
+    """The trained detector of a round's folder, where it runs fastest."""
+    checkpoint = latest_checkpoint(run)
+    (file,) = run.glob("centerpoint*.py")
+    model = MODELS.build(Config.fromfile(file).model)
+    model.load_state_dict(load_checkpoint(checkpoint)["state_dict"])
+    return model.to("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def described(file: Path, labelled: SweepDataset | None, reason: str, settings: ConfigDict) -> str:
+    """How many boxes a file has, and how good they are where there are labels."""
+    sweeps = json.loads(file.read_text())["sweeps"]
+    number = sum(len(each["scores"]) for each in sweeps)
+    line = f"{number:,} pseudo-boxes of {len(sweeps):,} sweeps"
+    if labelled is None:
+        return f"{line}; not compared with labels: {reason}"
+    grid = TASK_UTILS.build(settings.localizer.grid)
+    pairs = ((sample, np.array(sweeps[index]["boxes"]).reshape(-1, 7)) for index, sample in labelled.readable())
+    quality = pseudo_box_quality(pairs, labelled.classes, grid)
+    return f"{line}; by the labels, which are not learned: {listed(quality, labelled.classes)}"
+
+
+def listed(quality: dict[str, float], classes: tuple[str, ...]) -> str:
+    """Recall and precision in percent, in words; classes without an object are left out."""
+    parts = []
+    for iou in IOUS:
+        known = [(name, quality[f"recall_{iou}_{name}"]) for name in classes]
+        recalls = ", ".join(f"{name} {value:.1%}" for name, value in known if value == value)
+        parts.append(f"recall at BEV IoU {iou} {recalls or 'of nothing'}, precision {quality[f'precision_{iou}']:.1%}")
+    return "; ".join(parts)

@@ -1,0 +1,98 @@
+"""From unlabeled sweeps to a detector: the boxes of each round, and what the log says of them."""
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import train
+from jobs import ROOT
+
+from projects.lidar_bev.finetune import load_config
+from projects.lidar_bev.pseudo.pretraining import described, first_boxes, labelled_sweeps, listed
+
+CONFIG = str(ROOT / "projects/lidar_bev/configs/centerpoint_pseudo_demo.py")
+TINY = [
+    "model.backbone.grid.low=(-12,-12,-3)",
+    "model.backbone.grid.high=(12,12,1.8)",
+    "model.channels=8",
+    "train_cfg.max_iters=1",
+    "train_dataloader.batch_size=1",
+    "pseudo_boxes.max_boxes=8",
+]
+
+
+@pytest.fixture(scope="module")
+def unlabelled(simulated: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A fifth of the points of two sweeps, and nothing else."""
+    root = tmp_path_factory.mktemp("unlabelled")
+    (root / "training/velodyne").mkdir(parents=True)
+    (root / "ImageSets").mkdir()
+    names = [f"{number:06d}" for number in range(2)]
+    for name in names:
+        points = np.fromfile(simulated / f"training/velodyne/{name}.bin", np.float32).reshape(-1, 4)
+        points[::5].tofile(root / f"training/velodyne/{name}.bin")
+    (root / "ImageSets/train.txt").write_text("\n".join(names))
+    return root
+
+
+def pretrain(root: Path, work_dir: Path, *options: str, flags: tuple[str, ...] = ()) -> int:
+    command = [CONFIG, "--data-root", str(root), "--work-dir", str(work_dir), *flags]
+    return train.main([*command, "--cfg-options", *TINY, *options])
+
+
+def test_rounds_on_sweeps_without_any_label(unlabelled: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    work_dir = tmp_path / "run"
+    assert pretrain(unlabelled, work_dir, "pseudo_boxes.min_score=0.9") == 0
+    shown = capsys.readouterr().out
+    assert f"{work_dir}/round_0 scores no box with 0.9 or more, so it is the last" in shown
+    assert "2 of 2 sweeps" in shown
+    assert not (work_dir / "round_1").exists()
+    assert pretrain(unlabelled, work_dir, "pseudo_boxes.min_score=0.0", flags=("--resume",)) == 0
+    assert f"--init {work_dir}/round_1/iter_1.pth" in capsys.readouterr().out
+    first, second = (json.loads((work_dir / f"round_{number}/boxes.json").read_text())["sweeps"] for number in (0, 1))
+    assert [each["path"] for each in first] == [f"training/velodyne/{number:06d}.bin" for number in range(2)]
+    for sweeps in (first, second):
+        for each in sweeps:
+            assert len(each["boxes"]) == len(each["scores"]) == len(each["heading_weights"]) > 0
+    headings = np.concatenate([np.array(each["boxes"])[:, 6] for each in first])
+    assert (abs(headings) > 0.05).mean() > 0.5
+    state = torch.load(work_dir / "round_1/iter_1.pth", weights_only=False)["state_dict"]
+    assert len(state["head.heatmaps.1.bias"]) == 1
+    log = next((work_dir / "round_0").rglob("*.log")).read_text()
+    assert re.search(r"Round 0 of 2: \d+ pseudo-boxes of 2 sweeps; not compared with labels: .*there is no such", log)
+
+
+def test_a_folder_of_sweeps(unlabelled: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    command = [CONFIG.replace("demo", "folder"), "--data-root", str(unlabelled), "--work-dir", str(tmp_path / "run")]
+    options = ["pseudo_boxes.rounds=1", "model.backbone.size=small", "train_dataloader.num_workers=0"]
+    assert train.main([*command, "--cfg-options", *TINY, *options]) == 0
+    assert "pseudo-boxes of 2 sweeps; not compared with labels: the data set has no labels" in capsys.readouterr().out
+    assert set(json.loads((tmp_path / "run/round_0/figures.json").read_text())) == {"core_seconds"}
+    assert train.main([command[0], "--work-dir", str(tmp_path / "run")]) == 2
+    assert "the data root None does not exist: name one by --data-root" in capsys.readouterr().err
+
+
+def test_the_boxes_of_a_round_are_compared_with_labels(simulated: Path, tmp_path: Path):
+    config = load_config(CONFIG, simulated, {"train_dataloader.dataset.subset": 2})
+    labelled, reason = labelled_sweeps(config)
+    assert reason == ""
+    assert set(labelled.classes) <= {"Car", "Van", "Truck", "Pedestrian", "Cyclist"}
+    settings = config.pseudo_boxes
+    settings.localizer.grid = config.model.backbone.grid
+    file = tmp_path / "boxes.json"
+    file.write_text(json.dumps(first_boxes(labelled, settings)))
+    line = described(file, labelled, reason, settings)
+    recall = re.search(r"recall at BEV IoU 0.3 .*?Car ([\d.]+)%", line)
+    assert float(recall[1]) > 60
+    assert float(re.search(r"IoU 0.5 .*precision ([\d.]+)%", line)[1]) > 10
+
+
+def test_figures_in_words():
+    quality = {"recall_0.3_Car": 0.5, "recall_0.5_Car": 0.25, "precision_0.3": 0.125, "precision_0.5": float("nan")}
+    quality |= {"recall_0.3_Van": float("nan"), "recall_0.5_Van": float("nan")}
+    assert listed(quality, ("Car", "Van")) == (
+        "recall at BEV IoU 0.3 Car 50.0%, precision 12.5%; recall at BEV IoU 0.5 Car 25.0%, precision nan%"
+    )
