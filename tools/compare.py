@@ -16,8 +16,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from comparisons import UNTRAINED
 from mmengine.config import DictAction
+
+from ccrop.tools.comparisons import UNTRAINED
 
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -47,9 +48,8 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
 def main(argv: Sequence[str] | None = None) -> int:
     args = parse(argv)
 
-    from comparisons.engine import measure_all, report
-
     from ccrop.runner import options_explained
+    from ccrop.tools.comparisons.engine import measure_all, report
 
     try:
         if args.configs:

@@ -42,7 +42,7 @@ import sys
 from collections.abc import Sequence
 from pkgutil import resolve_name
 
-from evaluations.arguments import add_boxes, add_classes, add_objects, add_pairs, add_sweeps
+from ccrop.tools.evaluations.arguments import add_boxes, add_classes, add_objects, add_pairs, add_sweeps
 
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -60,7 +60,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     try:
         with torch.no_grad():
-            resolve_name(f"evaluations.{args.run}")(args)
+            resolve_name(f"ccrop.tools.evaluations.{args.run}")(args)
     except (OSError, ValueError) as error:
         print(f"evaluate.py: {error}", file=sys.stderr)
         return 2

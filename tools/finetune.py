@@ -23,7 +23,7 @@ from ccrop.cli import BACKBONE_HELP, INIT_HELP
 if TYPE_CHECKING:
     from ccrop.transfer import Transfer
 
-IMAGES = "projects.detection_transfer.finetune"  # mmdet's configs do not name what fine-tunes them
+IMAGES = "ccrop.projects.detection_transfer.finetune"  # mmdet's configs do not name what fine-tunes them
 
 
 def transfer_of(config: str | Path) -> "Transfer":

@@ -30,7 +30,7 @@ def main() -> None:
     )
     try:
         if args.lidar:
-            from projects.lidar_bev.simulation import make_demo_sweeps
+            from ccrop.projects.lidar_bev.simulation import make_demo_sweeps
 
             make_demo_sweeps(args.out, train, val, args.sensor or "HDL-64E", args.seed, args.workers)
         else:

@@ -16,9 +16,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from projects.detection_transfer.bootstrap import RESAMPLED
+from ccrop.projects.detection_transfer.bootstrap import RESAMPLED
 
-FILE = "detections.npz"  # in a run's work_dir, see projects.detection_transfer.metric.SmallObjectMetric
+FILE = "detections.npz"  # in a run's work_dir, see ccrop.projects.detection_transfer.metric.SmallObjectMetric
 SAME = ("images", "objects", "min_objects")
 
 
@@ -36,7 +36,7 @@ def paired_interval(figure: str, own: Sequence[Path], other: Sequence[Path]) -> 
     """The interval of ``own`` over ``other``, means over the runs of each.
 
     Args:
-        figure: one of :data:`projects.detection_transfer.bootstrap.RESAMPLED`.
+        figure: one of :data:`ccrop.projects.detection_transfer.bootstrap.RESAMPLED`.
         own, other: work_dirs of fine-tuning runs.
 
     Raises:

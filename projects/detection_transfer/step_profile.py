@@ -18,9 +18,9 @@ from mmengine.runner import Runner
 from torch import nn
 
 from ccrop.datasets import MissingData
+from ccrop.projects.detection_transfer.data import use_labels
+from ccrop.projects.detection_transfer.finetune import load_config
 from ccrop.transfer import share_of
-from projects.detection_transfer.data import use_labels
-from projects.detection_transfer.finetune import load_config
 
 WARM_UP = 10  # steps
 PARTS = ("data", "network", "targets and loss", "backward", "optimizer")

@@ -16,7 +16,7 @@ from pathlib import Path
 import torch
 
 from ccrop.compat.checkpoint import UntrustedCheckpoint, load_checkpoint
-from projects.lidar_bev.interop import FRAMEWORKS, export_encoder, import_encoder
+from ccrop.projects.lidar_bev.interop import FRAMEWORKS, export_encoder, import_encoder
 
 
 def main(argv: Sequence[str] | None = None) -> int:

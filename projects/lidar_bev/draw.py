@@ -20,12 +20,12 @@ from mmengine.registry import DATASETS, MODELS
 from ccrop.compat.checkpoint import UntrustedCheckpoint, load_checkpoint
 from ccrop.datasets.base import spread
 from ccrop.hooks.checkpoint import latest_checkpoint
+from ccrop.projects.lidar_bev.detection.detector import CenterPoint
+from ccrop.projects.lidar_bev.detection.figures import Compared, compared
+from ccrop.projects.lidar_bev.evaluation.center_ap import ERROR_THRESHOLD, Detections, nearest_free
+from ccrop.projects.lidar_bev.finetune import data_name, detected
+from ccrop.projects.lidar_bev.pictures import COLOURS, OTHER_COLOUR, draw_bev, draw_boxes
 from ccrop.runner import config_beside
-from projects.lidar_bev.detection.detector import CenterPoint
-from projects.lidar_bev.detection.figures import Compared, compared
-from projects.lidar_bev.evaluation.center_ap import ERROR_THRESHOLD, Detections, nearest_free
-from projects.lidar_bev.finetune import data_name, detected
-from projects.lidar_bev.pictures import COLOURS, OTHER_COLOUR, draw_bev, draw_boxes
 
 FOUND = "#ffffff"
 

@@ -8,7 +8,7 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from projects.lidar_bev.boxes import corners, footprints
+from ccrop.projects.lidar_bev.boxes import corners, footprints
 
 COLOURS = ("#ff8c1a", "#ff4d94", "#35d04f", "#f2e205", "#b07cff", "#29d0ff", "#ff5a4d", "#9be37d", "#d9a7ff", "#ffd27a")
 OTHER_COLOUR = "#bbbbbb"

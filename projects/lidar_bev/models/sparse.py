@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from projects.lidar_bev.grid import Grid, stacked
-from projects.lidar_bev.models.normalization import NORM
+from ccrop.projects.lidar_bev.grid import Grid, stacked
+from ccrop.projects.lidar_bev.models.normalization import NORM
 
 
 class SparseVoxels(nn.Module):

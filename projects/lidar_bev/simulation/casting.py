@@ -6,9 +6,9 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from projects.lidar_bev.simulation.meshes import Material
-from projects.lidar_bev.simulation.scenes import NOTHING, Scene
-from projects.lidar_bev.simulation.sensors import Sensor
+from ccrop.projects.lidar_bev.simulation.meshes import Material
+from ccrop.projects.lidar_bev.simulation.scenes import NOTHING, Scene
+from ccrop.projects.lidar_bev.simulation.sensors import Sensor
 
 if TYPE_CHECKING:
     from open3d.t.geometry import RaycastingScene

@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 from ccrop.datasets import CocoImages
 from ccrop.datasets.coco import find_annotations
 from ccrop.evaluation import pseudo_box_quality
-from projects.detection_transfer.pseudo_boxes import boxes_by_image, names_of
-from projects.detection_transfer.pseudo_pretraining import clusters, snapped
+from ccrop.projects.detection_transfer.pseudo_boxes import boxes_by_image, names_of
+from ccrop.projects.detection_transfer.pseudo_pretraining import clusters, snapped
 
 CONFIG = "configs/detector_paste_coco.py"
 COLUMNS = [f"{name}_{iou}{size}" for name in ("recall", "precision") for iou in (0.3, 0.5) for size in ("", "_small")]

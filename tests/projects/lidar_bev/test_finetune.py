@@ -16,10 +16,10 @@ from jobs import ROOT, call, environment, run, script, tool
 from ccrop import optim
 from ccrop.compat.checkpoint import load_checkpoint
 from ccrop.hooks.unreadable import TooManyUnreadable
+from ccrop.projects.lidar_bev.finetune import finetune, line, load_config
+from ccrop.projects.lidar_bev.grid import Grid
+from ccrop.projects.lidar_bev.models import PillarEncoder
 from ccrop.transfer import set_iterations
-from projects.lidar_bev.finetune import finetune, line, load_config
-from projects.lidar_bev.grid import Grid
-from projects.lidar_bev.models import PillarEncoder
 
 PROJECT = ROOT / "projects/lidar_bev"
 CONFIG = PROJECT / "configs/centerpoint_pillar_demo.py"
