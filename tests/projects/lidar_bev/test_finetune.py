@@ -119,7 +119,7 @@ def test_validation_and_mixed_precision(simulated: Path, tmp_path: Path, monkeyp
 
 def test_mmdet_is_not_imported():
     code = f"import sys; sys.argv = ['x', {str(CONFIG)!r}, '--init', 'random', '--data-root', 'nowhere']; "
-    code += f"sys.path.insert(0, {str(ROOT / 'tools')!r}); import finetune; finetune.main(sys.argv[1:]); "
+    code += "from ccrop.tools import finetune; finetune.main(); "
     code += "print([name for name in sys.modules if name.split('.')[0] in ('mmdet', 'mmcv')])"
     done = run([sys.executable, "-c", code], ROOT)
     assert "the data root nowhere does not exist" in done.stdout
