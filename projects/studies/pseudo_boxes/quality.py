@@ -6,7 +6,6 @@
 
 """
 
-import argparse
 import json
 import sys
 import time
@@ -17,6 +16,7 @@ import numpy as np
 from mmengine.config import Config
 from numpy.typing import NDArray
 
+from ccrop.cli import command, command_parser
 from ccrop.datasets import CocoImages
 from ccrop.datasets.coco import find_annotations
 from ccrop.evaluation import pseudo_box_quality
@@ -32,8 +32,9 @@ def best_first(boxes: NDArray[np.floating], number: int) -> NDArray[np.floating]
     return boxes[np.argsort(-boxes[:, 4], kind="stable")[:number]]
 
 
+@command
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command_parser(__doc__)
     parser.add_argument("--data-root", required=True, help="a COCO-format set with an annotated train split")
     parser.add_argument("--init", metavar="SOURCE", help="weights of what looks for clusters (default: none)")
     parser.add_argument("--backbone", metavar="NAME", help="network of what looks")
