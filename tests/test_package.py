@@ -22,6 +22,8 @@ import ccrop.__main__ as ccrop
 codes = [ccrop.main(arguments.split()) for arguments in sys.argv[1:]]
 loaded = {name.partition(".")[0] for name in sys.modules}
 print(ccrop.__file__, codes, sorted(loaded & {"projects", "tools", "configs", "mmdet"}))
+import projects.lidar_bev.grid  # its name in 0.1
+assert sys.modules["projects.lidar_bev.grid"] is sys.modules["ccrop.projects.lidar_bev.grid"]
 """
 
 
