@@ -16,13 +16,17 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from comparisons import UNTRAINED
 from mmengine.config import DictAction
+
+from ccrop.cli import command, command_parser, config_file
+from ccrop.tools.comparisons import UNTRAINED
 
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("configs", nargs="*", metavar="CONFIG", help=f"configs, or {UNTRAINED}; none: only report")
+    parser = command_parser(__doc__)
+    parser.add_argument(
+        "configs", type=config_file, nargs="*", metavar="CONFIG", help=f"configs, or {UNTRAINED}; none: only report"
+    )
     parser.add_argument("--data-root", help="a set with annotations or classes")
     parser.add_argument("--csv", type=Path, default=Path("comparison.csv"), help="default: %(default)s")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="default: 0 1 2")
@@ -44,21 +48,17 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     return args
 
 
+@command
 def main(argv: Sequence[str] | None = None) -> int:
     args = parse(argv)
 
-    from comparisons.engine import measure_all, report
-
     from ccrop.runner import options_explained
+    from ccrop.tools.comparisons.engine import measure_all, report
 
-    try:
-        if args.configs:
-            with options_explained(args.cfg_options):
-                measure_all(args)
-        report(args.csv)
-    except (OSError, ValueError) as error:
-        print(f"compare.py: {error}", file=sys.stderr)
-        return 2
+    if args.configs:
+        with options_explained(args.cfg_options):
+            measure_all(args)
+    report(args.csv)
     return 0
 
 

@@ -7,7 +7,6 @@ Example:
     python tools/train.py configs/detector_paste_coco.py --data-root data/coco
 """
 
-import argparse
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -15,12 +14,13 @@ from pathlib import Path
 
 from mmengine.config import Config, DictAction
 
-from ccrop.cli import BACKBONE_HELP, INIT_HELP
+from ccrop.cli import BACKBONE_HELP, INIT_HELP, command, command_parser, config_file
 
 
+@command
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("config", metavar="CONFIG", help="a file of configs/")
+    parser = command_parser(__doc__)
+    parser.add_argument("config", type=config_file, metavar="CONFIG", help="a file of configs/, or its name")
     parser.add_argument("--backbone", metavar="NAME", help=BACKBONE_HELP)
     parser.add_argument("--data-root", help="the data's folder; by default the config's, or the demo set without any")
     parser.add_argument("--work-dir", help="default: work_dirs/ and the config's name")
@@ -35,10 +35,6 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     import torch
 
-    from ccrop.compat.checkpoint import UntrustedCheckpoint
-    from ccrop.hooks.divergence import DivergedError
-    from ccrop.hooks.health import CollapseError
-    from ccrop.hooks.unreadable import TooManyUnreadable
     from ccrop.runner import load_config, options_explained, pretrain
 
     if args.amp == "fp16" and not torch.cuda.is_available():
@@ -46,34 +42,30 @@ def main(argv: Sequence[str] | None = None) -> int:
     detector = Path(args.config).is_file() and Config.fromfile(args.config).get("pretraining")
     if detector and (args.launcher != "none" or args.amp or args.resume not in (None, "auto")):
         parser.error(f"{args.config} trains a detector: in one process, and --resume takes no FILE")
-    try:
-        with options_explained(args.cfg_options):
-            if detector:
-                import_module(detector).pretrain(
-                    args.config,
-                    args.data_root,
-                    args.cfg_options,
-                    args.backbone,
-                    args.work_dir,
-                    args.init,
-                    args.seed,
-                    resume=args.resume is not None,
-                )
-                return 0
-            config = load_config(args.config, args.data_root, args.cfg_options, args.backbone)
-            pretrain(
-                config,
+    with options_explained(args.cfg_options):
+        if detector:
+            import_module(detector).pretrain(
+                args.config,
+                args.data_root,
+                args.cfg_options,
+                args.backbone,
                 args.work_dir,
-                args.launcher,
-                resume=args.resume,
-                amp=args.amp,
-                seed=args.seed,
-                init=args.init,
-                allow_changes=args.allow_changes,
+                args.init,
+                args.seed,
+                resume=args.resume is not None,
             )
-    except (OSError, ValueError, UntrustedCheckpoint, CollapseError, DivergedError, TooManyUnreadable) as error:
-        print(f"{parser.prog}: {error}", file=sys.stderr)
-        return 2
+            return 0
+        config = load_config(args.config, args.data_root, args.cfg_options, args.backbone)
+        pretrain(
+            config,
+            args.work_dir,
+            args.launcher,
+            resume=args.resume,
+            amp=args.amp,
+            seed=args.seed,
+            init=args.init,
+            allow_changes=args.allow_changes,
+        )
     return 0
 
 

@@ -12,11 +12,16 @@ from pathlib import Path
 from mmengine.config import DictAction
 from PIL import Image
 
+from ccrop.cli import command, command_parser, config_file
 
+
+@command
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command_parser(__doc__)
     parser.add_argument("checkpoint", type=Path, metavar="CHECKPOINT", help="a checkpoint of a pretraining run")
-    parser.add_argument("--config", type=Path, help="default: the one that the run left beside the checkpoint")
+    parser.add_argument(
+        "--config", type=config_file, metavar="FILE", help="default: the one that the run left beside the checkpoint"
+    )
     parser.add_argument("--data-root", help="default: that of the run")
     parser.add_argument("--out", type=Path, default=Path("gallery.png"), help="default: %(default)s")
     parser.add_argument("--images", type=int, default=12, help="evenly spaced over the set (default: %(default)s)")
@@ -28,12 +33,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     from ccrop.runner import options_explained
 
-    try:
-        with options_explained(args.cfg_options), torch.no_grad():
-            picture = draw(args)
-    except (OSError, ValueError) as error:
-        print(f"{parser.prog}: {error}", file=sys.stderr)
-        return 2
+    with options_explained(args.cfg_options), torch.no_grad():
+        picture = draw(args)
     picture.save(args.out)
     print(args.out)
     return 0

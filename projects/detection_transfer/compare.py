@@ -7,8 +7,8 @@
 
 import sys
 
+from ccrop.projects.detection_transfer.finetune import TRANSFER
 from ccrop.transfer import comparison
-from projects.detection_transfer.finetune import TRANSFER
 
 if __name__ == "__main__":
     sys.exit(comparison.main(TRANSFER, __doc__ + comparison.__doc__))

@@ -7,8 +7,8 @@
 
 import sys
 
+from ccrop.projects.lidar_bev.finetune import TRANSFER
 from ccrop.transfer import comparison
-from projects.lidar_bev.finetune import TRANSFER
 
 if __name__ == "__main__":
     sys.exit(comparison.main(TRANSFER, __doc__ + comparison.__doc__, labels=(0.05, 0.2, 1.0)))

@@ -6,7 +6,6 @@ Objects are grey, or white where they were found, and detections have the colour
 found where a detection of its class lies within 2 m, the surest first.
 """
 
-import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,15 +16,16 @@ from matplotlib.figure import Figure
 from mmengine.config import Config
 from mmengine.registry import DATASETS, MODELS
 
-from ccrop.compat.checkpoint import UntrustedCheckpoint, load_checkpoint
+from ccrop.cli import command, command_parser
+from ccrop.compat.checkpoint import load_checkpoint
 from ccrop.datasets.base import spread
 from ccrop.hooks.checkpoint import latest_checkpoint
+from ccrop.projects.lidar_bev.detection.detector import CenterPoint
+from ccrop.projects.lidar_bev.detection.figures import Compared, compared
+from ccrop.projects.lidar_bev.evaluation.center_ap import ERROR_THRESHOLD, Detections, nearest_free
+from ccrop.projects.lidar_bev.finetune import data_name, detected
+from ccrop.projects.lidar_bev.pictures import COLOURS, OTHER_COLOUR, draw_bev, draw_boxes
 from ccrop.runner import config_beside
-from projects.lidar_bev.detection.detector import CenterPoint
-from projects.lidar_bev.detection.figures import Compared, compared
-from projects.lidar_bev.evaluation.center_ap import ERROR_THRESHOLD, Detections, nearest_free
-from projects.lidar_bev.finetune import data_name, detected
-from projects.lidar_bev.pictures import COLOURS, OTHER_COLOUR, draw_bev, draw_boxes
 
 FOUND = "#ffffff"
 
@@ -94,21 +94,18 @@ def picture(detectors: dict[str, CenterPoint], dataset_config: Config, number: i
     return figure
 
 
+@command
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command_parser(__doc__)
     parser.add_argument("work_dirs", nargs="+", type=Path, metavar="WORK_DIR", help="of fine-tuning runs")
     parser.add_argument("--sweeps", type=int, default=2, help="default: %(default)s")
     parser.add_argument("--score", type=float, default=0.3, help="lowest score that is drawn (default: %(default)s)")
     parser.add_argument("--out", type=Path, default=Path("detections.png"), help="default: %(default)s")
     args = parser.parse_args(argv)
-    try:
-        loaded = {work_dir.name: load_detector(work_dir) for work_dir in args.work_dirs}
-        config = next(iter(loaded.values()))[0]
-        models = {name: model for name, (_, model) in loaded.items()}
-        picture(models, config.test_dataset, args.sweeps, args.score).savefig(args.out, dpi=100)
-    except (OSError, ValueError, UntrustedCheckpoint) as error:
-        print(f"draw.py: {error}", file=sys.stderr)
-        return 2
+    loaded = {work_dir.name: load_detector(work_dir) for work_dir in args.work_dirs}
+    config = next(iter(loaded.values()))[0]
+    models = {name: model for name, (_, model) in loaded.items()}
+    picture(models, config.test_dataset, args.sweeps, args.score).savefig(args.out, dpi=100)
     print(f"wrote {args.out}")
     return 0
 

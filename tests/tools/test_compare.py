@@ -4,10 +4,10 @@ import csv
 from pathlib import Path
 
 import pytest
-from comparisons import classes, engine, objects
 from jobs import ROOT, call, tool
 
 from ccrop.rows import append_row
+from ccrop.tools.comparisons import classes, engine, objects
 
 SMALL = (
     *("--tflop", "1e-6", "--bank", "8", "--queries", "8", "--objects", "20", "--min-queries", "1"),

@@ -5,12 +5,12 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from evaluations.classes import class_features
 from mmengine.config import Config
 
 from ccrop.evaluation import choose_learning_rate, knn_accuracy, linear_probe
 from ccrop.models import Siamese
-from comparisons.measure import Measure
+from ccrop.tools.comparisons.measure import Measure
+from ccrop.tools.evaluations.classes import class_features
 
 NEIGHBOURS = (20, 200)
 RANDOM = "rcrop"

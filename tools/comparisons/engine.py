@@ -16,8 +16,8 @@ from mmengine.config import Config
 from ccrop.compute import fit_to_budget, set_epochs, step_cost
 from ccrop.rows import append_row, mean_and_spread, read_rows
 from ccrop.runner import build_runner, load_config, load_pretrained
-from comparisons import UNTRAINED, classes, objects
-from comparisons.measure import Arms, Measure
+from ccrop.tools.comparisons import UNTRAINED, classes, objects
+from ccrop.tools.comparisons.measure import Arms, Measure
 
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt

@@ -15,7 +15,7 @@ from ccrop.evaluation.roi_knn import balanced_accuracy
 from ccrop.hooks.inference import object_features
 from ccrop.hooks.roi_knn import annotated_regions, roi_knn
 from ccrop.models import Siamese
-from comparisons.measure import Measure
+from ccrop.tools.comparisons.measure import Measure
 
 STRIDES = (8, 16, 32)
 COLUMNS = (

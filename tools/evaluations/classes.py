@@ -19,7 +19,7 @@ from ccrop.evaluation.linear import LEARNING_RATES
 from ccrop.evaluation.roi_knn import balanced_accuracy
 from ccrop.hooks.inference import image_features
 from ccrop.models import Siamese
-from evaluations.common import WORKERS, load, percent, print_table
+from ccrop.tools.evaluations.common import WORKERS, load, percent, print_table
 
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt

@@ -13,9 +13,9 @@ from ccrop.datasets.base import spread
 from ccrop.datasets.coco import AnnotatedImage, annotated_boxes
 from ccrop.evaluation import pair_statistics
 from ccrop.localization import SingleObject
+from ccrop.tools.evaluations.common import annotated_set, load, look, own_localizer, print_table, stacked
 from ccrop.views import ContrastiveCrop, MultiObjectCrop, RandomCrop
 from ccrop.views.transforms import Crop
-from evaluations.common import annotated_set, load, look, own_localizer, print_table, stacked
 
 CROPS = {
     "one box around all, alpha 0.1": ContrastiveCrop(0.1),

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import ArrayLike, NDArray
 
-from projects.lidar_bev.boxes import wrapped
-from projects.lidar_bev.simulation.meshes import Material, Mesh, merged
-from projects.lidar_bev.simulation.shapes import ROAD_USERS, pole, tree, wall
+from ccrop.projects.lidar_bev.boxes import wrapped
+from ccrop.projects.lidar_bev.simulation.meshes import Material, Mesh, merged
+from ccrop.projects.lidar_bev.simulation.shapes import ROAD_USERS, pole, tree, wall
 
 REACH = 125.0  # metres of ground to each side
 TRAFFIC_REACH = 85.0
@@ -31,7 +31,7 @@ class Scene(NamedTuple):
         owners: ``(T,)`` int64, the object of each triangle, or ``NOTHING``.
         albedos: ``(T,)`` share of light that a triangle returns.
         names: classes of the objects.
-        boxes: ``(M, 7)``, see :mod:`projects.lidar_bev.boxes`.
+        boxes: ``(M, 7)``, see :mod:`ccrop.projects.lidar_bev.boxes`.
     """
 
     mesh: Mesh

@@ -11,10 +11,10 @@ from mmengine.config import Config
 
 from ccrop.checkpoint import Normalization
 from ccrop.compat.checkpoint import load_checkpoint
+from ccrop.projects.detection_transfer.finetune import expect_in_levels, finetune, load_config
+from ccrop.projects.detection_transfer.tiles import ObjectTile
 from ccrop.runner import config_beside
 from ccrop.transfer import set_iterations
-from projects.detection_transfer.finetune import expect_in_levels, finetune, load_config
-from projects.detection_transfer.tiles import ObjectTile
 
 CONFIG = ROOT / "projects/detection_transfer/configs/tiles_r18.py"
 LITE = Normalization((127 / 255,) * 3, (128 / 255,) * 3)
@@ -97,9 +97,7 @@ def test_a_resumed_run_has_the_iteration_schedule_and_images_of_an_uninterrupted
     assert {float(state["step"]) for state in second["optimizer"]["state"].values()} == {5.0}
     before = load_checkpoint(whole / "iter_2.pth")
     assert before["finetuning"]["core_seconds"] < second["finetuning"]["core_seconds"] <= figures["core_seconds"]
-    with pytest.raises(
-        ValueError, match=r"iter_5\.pth was trained with seed 0, not 1: repeat its options"
-    ):
+    with pytest.raises(ValueError, match=r"iter_5\.pth was trained with seed 0, not 1: repeat its options"):
         finetune(config, "random", again, seed=1, resume="auto")
 
 

@@ -13,7 +13,7 @@ from mmengine.registry import DefaultScope
 from PIL import Image
 
 from ccrop.datasets import ImageFolder, UnreadableImage
-from projects.detection_transfer.images import ReadImage, settle_images
+from ccrop.projects.detection_transfer.images import ReadImage, settle_images
 
 CONFIG = ROOT / "projects/detection_transfer/configs/tiles_r18.py"
 
@@ -83,7 +83,7 @@ def test_rgb_configs_change_their_reader_alone():
         "train_dataloader": (dict(type="KeptImage"), dict(type="KeptImage", channels=3)),
         "test_dataloader": (
             dict(type="LoadImageFromFile"),
-            dict(type="projects.detection_transfer.images.ReadImage", channels=3),
+            dict(type="ccrop.projects.detection_transfer.images.ReadImage", channels=3),
         ),
     }
     for loader, reader in readers.items():

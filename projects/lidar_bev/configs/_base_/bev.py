@@ -5,8 +5,8 @@ from torch.optim import AdamW
 
 from ccrop.models import CenterHeatmapLoss, RegionPairs
 from ccrop.views import GaussianCenters
-from projects.lidar_bev.clusters import BevClusters
-from projects.lidar_bev.pretraining import (
+from ccrop.projects.lidar_bev.clusters import BevClusters
+from ccrop.projects.lidar_bev.pretraining import (
     PillarBackbone,
     SceneSweeps,
     SweepGalleryHook,

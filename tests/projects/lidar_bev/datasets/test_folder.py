@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ccrop.datasets import MissingData, UnreadableFile
-from projects.lidar_bev.datasets import SweepFolder
+from ccrop.projects.lidar_bev.datasets import SweepFolder
 
 XYZIR = ("x", "y", "z", "intensity", "ring")
 

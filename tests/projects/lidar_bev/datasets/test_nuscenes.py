@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 
 from ccrop.datasets import MissingData
-from projects.lidar_bev.boxes import num_points_in_boxes
-from projects.lidar_bev.datasets import OTHER, NuScenesSweeps, read_sweep
-from projects.lidar_bev.datasets.nuscenes import CLASSES, COLUMNS
-from projects.lidar_bev.datasets.nuscenes_tables import rotation_matrices
+from ccrop.projects.lidar_bev.boxes import num_points_in_boxes
+from ccrop.projects.lidar_bev.datasets import OTHER, NuScenesSweeps, read_sweep
+from ccrop.projects.lidar_bev.datasets.nuscenes import CLASSES, COLUMNS
+from ccrop.projects.lidar_bev.datasets.nuscenes_tables import rotation_matrices
 
 MOUNT = dict(
     token="mount", sensor_token="lidar", translation=[0.9, 0.1, 1.8], rotation=[math.sqrt(0.5), 0, 0, math.sqrt(0.5)]

@@ -5,8 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from projects.lidar_bev.datasets import KittiSweeps
-from projects.lidar_bev.simulation import make_demo_sweeps
+from ccrop.projects.lidar_bev.datasets import KittiSweeps
+from ccrop.projects.lidar_bev.simulation import make_demo_sweeps
 
 pytest.importorskip("open3d")
 

@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 
-from projects.lidar_bev.boxes import corners
-from projects.lidar_bev.evaluation.polygons import bev_intersections
-from projects.lidar_bev.simulation import sample_scene
-from projects.lidar_bev.simulation.scenes import MARGIN, NOTHING, Street
+from ccrop.projects.lidar_bev.boxes import corners
+from ccrop.projects.lidar_bev.evaluation.polygons import bev_intersections
+from ccrop.projects.lidar_bev.simulation import sample_scene
+from ccrop.projects.lidar_bev.simulation.scenes import MARGIN, NOTHING, Street
 
 
 @pytest.fixture(scope="module")
