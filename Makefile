@@ -1,7 +1,10 @@
 # make demo: install, then pretrain on the demo set    make test: install, then test
+# make demo TORCH_INDEX=cpu: with a torch without CUDA, from PyTorch's own index
 PYTHON ?= python3
 BIN := .venv/bin
 TORCH := torch==2.14.1 torchvision==0.29.1
+TORCH_INDEX ?=
+PIP_INSTALL := $(BIN)/python -m pip install -q --disable-pip-version-check
 # shared libraries of open3d and OpenCV, and the Debian packages that have them
 LIBRARIES := libusb-1.0.so.0:libusb-1.0-0 libGL.so.1:libgl1 libgthread-2.0.so.0:libglib2.0-0
 
@@ -18,8 +21,8 @@ lint: .venv/installed
 	$(BIN)/ruff check
 
 .venv/installed: setup.cfg pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))' \
-		|| { echo "ccrop needs Python 3.10 to 3.12; name one: make PYTHON=python3.11 ..."; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))' \
+		|| { echo "ccrop needs Python 3.10 to 3.13; name one: make PYTHON=python3.11 ..."; exit 1; }
 	@missing=; for pair in $(LIBRARIES); do \
 		/sbin/ldconfig -p | grep -q "$${pair%%:*}" || missing="$$missing $${pair##*:}"; done; \
 	if [ -z "$$missing" ]; then :; \
@@ -27,5 +30,6 @@ lint: .venv/installed
 	elif sudo -n true 2>/dev/null; then sudo apt-get update -qq && sudo apt-get install -y -qq $$missing; \
 	else echo "Please install these system libraries: apt-get install$$missing"; fi
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install -q --disable-pip-version-check $(TORCH) -e '.[dev,lidar]'
+	$(if $(TORCH_INDEX),$(PIP_INSTALL) $(TORCH) --index-url https://download.pytorch.org/whl/$(TORCH_INDEX))
+	$(PIP_INSTALL) $(TORCH) -e '.[dev,lidar]'
 	@touch $@

@@ -1,3 +1,7 @@
 """ContrastiveCrop for many objects: self-supervised pretraining on crops of where the objects are."""
 
+from ccrop.compat import old_names
+
 __version__ = "0.2.0"
+
+old_names.install()

@@ -1,12 +1,21 @@
-"""What the command lines of several tools say alike; imports nothing slow."""
+"""What the command lines of several tools have in common; imports nothing slow."""
 
 import argparse
-from collections.abc import Sequence
+import re
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from functools import wraps
+from pathlib import Path
 
 from mmengine.config import DictAction
 
 INIT_HELP = "weights to start from: a file, timm:NAME, torchvision:NAME, or random"
 BACKBONE_HELP = "in place of the config's: timm:NAME, torchvision:NAME or mmdet:resnetDEPTH"
+DEBUG = "--debug"
+PACKAGE = Path(__file__).parent
+
+Main = Callable[[Sequence[str] | None], int]
 
 
 class OptionsAction(DictAction):
@@ -23,3 +32,66 @@ class OptionsAction(DictAction):
             if not value.partition("=")[0] or "=" not in value:
                 parser.error(f"argument {option_string}: {value} is not of the form KEY=VALUE")
         super().__call__(parser, namespace, values, option_string)
+
+
+def command_parser(description: str) -> argparse.ArgumentParser:
+    """The parser of a command whose ``main`` is a :func:`command`, with its module's docstring as the description.
+
+    Run as ``ccrop NAME``, it gives its examples as such, and not as ``python tools/NAME.py``.
+    """
+    prog = Path(sys.argv[0]).name
+    if prog.startswith("ccrop "):
+        description = re.sub(
+            r"(?:python )?tools/(\w+)\.py", lambda found: f"ccrop {found[1].replace('_', '-')}", description
+        )
+    parser = argparse.ArgumentParser(
+        prog=prog, description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(DEBUG, action="store_true", help="end an error with its traceback")
+    return parser
+
+
+def command(main: Main) -> Main:
+    """A command's ``main`` whose errors end it with one line, or with their traceback under ``--debug``.
+
+    The exit code is 2 for what the user can put right (files, values, packages that are missing, and ccrop's own
+    errors), 1 for anything else, and 130 for Ctrl-C.
+    """
+
+    @wraps(main)
+    def guarded(argv: Sequence[str] | None = None) -> int:
+        arguments = list(sys.argv[1:] if argv is None else argv)
+        debug = DEBUG in arguments
+        try:
+            return main([each for each in arguments if each != DEBUG])
+        except KeyboardInterrupt:
+            line, code = "interrupted", 130
+        except Exception as error:
+            if debug:
+                raise
+            line, code = explained(error)
+        print(f"{Path(sys.argv[0]).name}: {line}", file=sys.stderr)
+        return code
+
+    return guarded
+
+
+def explained(error: Exception) -> tuple[str, int]:
+    """What a user reads of an error, and the exit code: an unforeseen one is given with its place."""
+    own = type(error).__module__.partition(".")[0] == PACKAGE.name
+    if own or isinstance(error, (OSError, ValueError, ImportError)):
+        return str(error), 2
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    what = " ".join(f"{type(error).__name__}: {error}".split())
+    return f"{what} ({place.filename}, line {place.lineno}); {DEBUG} shows the traceback", 1
+
+
+def config_file(name: str) -> str:
+    """The path of a config: of the file where there is one, or of ccrop's own ``configs/NAME.py``, or ``NAME``.
+
+    A name of neither is given back as it is.
+    """
+    file = name if name.endswith(".py") else f"{name}.py"
+    folders = (PACKAGE, PACKAGE / "configs", *sorted(PACKAGE.glob("projects/*/configs")))
+    candidates = (Path(name), *(folder / file for folder in folders))
+    return next((str(path) for path in candidates if path.is_file()), name)

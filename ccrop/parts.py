@@ -23,7 +23,7 @@ from typing import Any
 
 from mmengine.config import Config
 
-CONFIGS = Path(__file__).parents[1] / "configs"
+CONFIGS = Path(__file__).parent / "configs"
 RUNTIME = CONFIGS / "_base_/runtime.py"
 KINDS = {"methods": "method", "crops": "crop", "data": "data", "variants": "variant"}
 ALWAYS = "always"
@@ -122,7 +122,7 @@ def nested(settings: Mapping[str, Any]) -> dict[str, Any]:
 def _files(path: Path) -> dict[str, Path]:
     """The parts of a config's name, in the order in which they are merged."""
     names = path.stem.split("_")
-    if path.suffix != ".py" or len(names) not in (3, 4):
+    if path.suffix not in ("", ".py") or len(names) not in (3, 4):
         raise UnknownConfig(
             f"config {path} does not exist, and its name is not METHOD_CROP_DATA.py or METHOD_CROP_DATA_VARIANT.py: "
             + (_meant(path.stem, flagships(path.parent)) or "tools/train.py --list shows all")

@@ -6,7 +6,7 @@ Clusters of a backbone's features, snapped to what stands out, are the boxes, wi
 
 _base_ = ["../projects/detection_transfer/configs/tiles_r18_paste.py"]
 
-pretraining = "projects.detection_transfer.pseudo_pretraining"
+pretraining = "ccrop.projects.detection_transfer.pseudo_pretraining"
 pseudo_boxes = dict(
     clusters=dict(  # by a pretraining's network and localizer; --init and --backbone replace its weights and network
         config="comparison/region_clusters.py",

@@ -4,13 +4,13 @@ import json
 import re
 from pathlib import Path
 
-import finetune
 import numpy as np
 import pytest
 import torch
-import train
 from jobs import ROOT, TINY
 from PIL import Image
+
+from ccrop.tools import finetune, train
 
 DETECTOR = ROOT / "projects/detection_transfer/configs/tiles_r18.py"
 NARROW = (

@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-import train
 from jobs import ROOT
 from mmengine.config import Config
 
 from ccrop.compat.checkpoint import load_checkpoint
 from ccrop.datasets import MissingData
 from ccrop.parts import compose
+from ccrop.tools import train
 
 FILE_OF_CODE = re.compile(
     r"\*\*`(?P<name>[\w./-]+)`\*\*\n\n```python\n(?P<code>.*?)```\n(\n    (?P<command>[^\n]+))?", re.S

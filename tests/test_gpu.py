@@ -13,9 +13,9 @@ from ccrop.backbones import ResNet
 from ccrop.localization import MultiObject, SingleObject, feature_heatmap
 from ccrop.localization.gaussian import center_heatmaps
 from ccrop.models import RegionPairs, SimSiam, ViewPreprocessor
+from ccrop.projects.lidar_bev.grid import Grid
+from ccrop.projects.lidar_bev.models.pillars import DynamicPillars
 from ccrop.views import BetaCenters, GaussianCenters
-from projects.lidar_bev.grid import Grid
-from projects.lidar_bev.models.pillars import DynamicPillars
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 IMAGE = (224, 224)

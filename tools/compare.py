@@ -29,23 +29,27 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from finetune import transfer_of
 from mmengine.config import Config
 
-from ccrop.cli import OptionsAction
+from ccrop.cli import OptionsAction, command, command_parser, config_file
+from ccrop.tools.finetune import transfer_of
 
 if TYPE_CHECKING:
     from ccrop.experiments.initializations import InitializationStudy
     from ccrop.experiments.pretrainings import PretrainingStudy
     from ccrop.experiments.schema import Schema
 
-DETECTORS = ("projects.detection_transfer.finetune", "projects.lidar_bev.finetune")
+DETECTORS = ("ccrop.projects.detection_transfer.finetune", "ccrop.projects.lidar_bev.finetune")
 
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command_parser(__doc__)
     parser.add_argument(
-        "configs", nargs="*", metavar="CONFIG", help="of pretrainings, or untrained; or one of a detector"
+        "configs",
+        type=config_file,
+        nargs="*",
+        metavar="CONFIG",
+        help="of pretrainings, or untrained; or one of a detector",
     )
     parser.add_argument("--data-root", help="a set with annotations or classes")
     parser.add_argument("--csv", type=Path, help="default: comparison.csv; of a detector transfer.csv")
@@ -174,27 +178,22 @@ def known_schemas() -> Iterator["Schema"]:
         yield initializations.schema_of(import_module(module).TRANSFER)
 
 
+@command
 def main(argv: Sequence[str] | None = None) -> int:
     args = parse(argv)
 
-    from ccrop.compat.checkpoint import UntrustedCheckpoint
     from ccrop.experiments.engine import run_missing
     from ccrop.experiments.summary import write_summary
-    from ccrop.hooks.divergence import DivergedError
     from ccrop.options import options_explained
 
-    try:
-        if args.configs:
-            with options_explained(args.cfg_options):
-                study = study_of(args)
-                run_missing(study, args.csv)
-            schema = study.schema
-        else:
-            schema = schema_of(args.csv)
-        write_summary(args.csv, schema, args.over, args.work_dirs)
-    except (OSError, ValueError, UntrustedCheckpoint, DivergedError) as error:
-        print(f"compare.py: {error}", file=sys.stderr)
-        return 2
+    if args.configs:
+        with options_explained(args.cfg_options):
+            study = study_of(args)
+            run_missing(study, args.csv)
+        schema = study.schema
+    else:
+        schema = schema_of(args.csv)
+    write_summary(args.csv, schema, args.over, args.work_dirs)
     return 0
 
 

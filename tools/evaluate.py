@@ -42,28 +42,26 @@ import sys
 from collections.abc import Sequence
 from pkgutil import resolve_name
 
-from evaluations.arguments import add_boxes, add_classes, add_objects, add_pairs, add_sweeps
+from ccrop.cli import command, command_parser
+from ccrop.tools.evaluations.arguments import add_boxes, add_classes, add_objects, add_pairs, add_sweeps
 
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command_parser(__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for add in (add_classes, add_pairs, add_boxes, add_objects, add_sweeps):
         add(commands)
     return parser.parse_args(argv)
 
 
+@command
 def main(argv: Sequence[str] | None = None) -> int:
     args = parse(argv)
 
     import torch
 
-    try:
-        with torch.no_grad():
-            resolve_name(f"evaluations.{args.run}")(args)
-    except (OSError, ValueError) as error:
-        print(f"evaluate.py: {error}", file=sys.stderr)
-        return 2
+    with torch.no_grad():
+        resolve_name(f"ccrop.tools.evaluations.{args.run}")(args)
     return 0
 
 

@@ -1,27 +1,27 @@
 """Export the backbone of a pretraining checkpoint: tools/export.py CHECKPOINT --to mmdet OUT"""
 
-import argparse
 import sys
 from collections.abc import Sequence
 
 import ccrop.export
+from ccrop.cli import command, command_parser, config_file
 
 
+@command
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
-        description=ccrop.export.__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = command_parser(ccrop.export.__doc__)
     parser.add_argument("checkpoint", metavar="CHECKPOINT", help="a checkpoint of a pretraining run")
     parser.add_argument("--to", required=True, dest="framework", metavar="FRAMEWORK", help="one of the above")
     parser.add_argument("out", metavar="OUT", help="the file to write")
-    parser.add_argument("--config", help="of the run; default: the one that it left beside the checkpoint")
+    parser.add_argument(
+        "--config",
+        type=config_file,
+        metavar="FILE",
+        help="of the run; default: the one that it left beside the checkpoint",
+    )
     parser.add_argument("--force", action="store_true", help="replace OUT where it exists")
     args = parser.parse_args(argv)
-    try:
-        what = ccrop.export.export_backbone(args.checkpoint, args.framework, args.out, args.force, args.config)
-    except (ValueError, OSError) as error:
-        print(f"{parser.prog}: {' '.join(str(error).split())}", file=sys.stderr)
-        return 2
+    what = ccrop.export.export_backbone(args.checkpoint, args.framework, args.out, args.force, args.config)
     print(f"{args.out}: {what} for {args.framework}")
     return 0
 

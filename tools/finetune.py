@@ -19,13 +19,13 @@ from typing import TYPE_CHECKING
 
 from mmengine.config import Config
 
-from ccrop.cli import BACKBONE_HELP, INIT_HELP, OptionsAction
+from ccrop.cli import BACKBONE_HELP, INIT_HELP, OptionsAction, command, command_parser, config_file
 from ccrop.compat.safe_yaml import read_config_file
 
 if TYPE_CHECKING:
     from ccrop.transfer import Transfer
 
-IMAGES = "projects.detection_transfer.finetune"  # mmdet's configs do not name what fine-tunes them
+IMAGES = "ccrop.projects.detection_transfer.finetune"  # mmdet's configs do not name what fine-tunes them
 
 
 def transfer_of(config: str | Path) -> "Transfer":
@@ -109,9 +109,10 @@ def trained(
     )
 
 
+@command
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("config", metavar="CONFIG", help="a detector's config in projects/*/configs/")
+    parser = command_parser(__doc__)
+    parser.add_argument("config", type=config_file, metavar="CONFIG", help="a detector's config in projects/*/configs/")
     parser.add_argument("--init", required=True, metavar="SOURCE", help=INIT_HELP)
     parser.add_argument("--backbone", metavar="NAME", help=BACKBONE_HELP)
     parser.add_argument("--data-root", help="the data set; by default the config's")
@@ -160,20 +161,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     import torch
 
-    from ccrop.compat.checkpoint import UntrustedCheckpoint
-    from ccrop.hooks.divergence import DivergedError
     from ccrop.options import options_explained
 
     if args.amp == "fp16" and not torch.cuda.is_available():
         parser.error("--amp fp16 needs a GPU; bf16 runs on the CPU too")
-    try:
-        with options_explained(args.cfg_options):
-            print(finetuned(args, shlex.join(["tools/finetune.py", *(sys.argv[1:] if argv is None else argv)])))
-    except (OSError, ValueError, UntrustedCheckpoint, DivergedError) as error:
-        print(f"{parser.prog}: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        return 130
+    with options_explained(args.cfg_options):
+        print(finetuned(args, shlex.join(["tools/finetune.py", *(sys.argv[1:] if argv is None else argv)])))
     return 0
 
 

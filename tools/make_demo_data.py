@@ -5,15 +5,18 @@ Example:
     python tools/make_demo_data.py --lidar data/demo_lidar
 """
 
-import argparse
+import sys
+from collections.abc import Sequence
 from pathlib import Path
+
+from ccrop.cli import command, command_parser
 
 NUMBERS = {False: (512, 128), True: (160, 40)}  # of training and validation examples, by --lidar
 
 
-def main() -> None:
-    formatter = argparse.RawDescriptionHelpFormatter
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=formatter)
+@command
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = command_parser(__doc__)
     parser.add_argument("out", type=Path, help="folder of the set; kept if it holds the same set already")
     parser.add_argument("--lidar", action="store_true", help="LiDAR sweeps instead of images")
     parser.add_argument("--train", type=int, help="training examples (default: 512 images or 160 sweeps)")
@@ -21,27 +24,25 @@ def main() -> None:
     parser.add_argument("--sensor", help="of the sweeps: HDL-64E (default) or HDL-32E")
     parser.add_argument("--seed", type=int, default=0, help="default: %(default)s")
     parser.add_argument("--workers", type=int, help="processes (default: one a core, images at most 8)")
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     if args.sensor and not args.lidar:
         parser.error("--sensor needs --lidar")
     train, val = (
         default if given is None else given
         for given, default in zip((args.train, args.val), NUMBERS[args.lidar], strict=True)
     )
-    try:
-        if args.lidar:
-            from projects.lidar_bev.simulation import make_demo_sweeps
+    if args.lidar:
+        from ccrop.projects.lidar_bev.simulation import make_demo_sweeps
 
-            make_demo_sweeps(args.out, train, val, args.sensor or "HDL-64E", args.seed, args.workers)
-        else:
-            from ccrop.datasets.demo import make_demo_set
+        make_demo_sweeps(args.out, train, val, args.sensor or "HDL-64E", args.seed, args.workers)
+    else:
+        from ccrop.datasets.demo import make_demo_set
 
-            make_demo_set(args.out, train, val, args.seed, args.workers)
-    except (FileExistsError, ValueError) as error:
-        parser.exit(1, f"{error}\n")
+        make_demo_set(args.out, train, val, args.seed, args.workers)
     kind = "simulated sweeps" if args.lidar else "images"
     print(f"{args.out}: {train} training and {val} validation {kind}")
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -6,12 +6,12 @@ A panel a scalar of the epochs' lines, a line a run; the figures go to a CSV bes
 resumed all parts are joined.
 """
 
-import argparse
 import csv
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from ccrop.cli import command, command_parser
 from ccrop.files import written
 
 # of one run: scalar -> epoch -> value
@@ -53,8 +53,9 @@ def write(runs: dict[str, Curves], scalars: Sequence[str], file: Path) -> None:
                 )
 
 
+@command
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command_parser(__doc__)
     parser.add_argument("work_dirs", nargs="+", type=Path, metavar="WORK_DIR", help="of a run")
     parser.add_argument("--scalars", nargs="+", default=["loss", "z_std", "rank", "knn"], help="default: %(default)s")
     parser.add_argument("--out", type=Path, default=Path("curves.png"), help="default: %(default)s")
@@ -62,16 +63,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     from ccrop.report.scalars import tensorboard_scalars
 
-    try:
-        runs = {work_dir.resolve().name: tensorboard_scalars(work_dir, "epoch/") for work_dir in args.work_dirs}
-        known = set().union(*runs.values())
-        if unknown := set(args.scalars) - known:
-            raise ValueError(f"no run logged {', '.join(sorted(unknown))}; there are {', '.join(sorted(known))}")
-        draw(runs, args.scalars, args.out)
-        write(runs, args.scalars, args.out.with_suffix(".csv"))
-    except (OSError, ValueError) as error:
-        print(f"plot.py: {error}", file=sys.stderr)
-        return 2
+    runs = {work_dir.resolve().name: tensorboard_scalars(work_dir, "epoch/") for work_dir in args.work_dirs}
+    known = set().union(*runs.values())
+    if unknown := set(args.scalars) - known:
+        raise ValueError(f"no run logged {', '.join(sorted(unknown))}; there are {', '.join(sorted(known))}")
+    draw(runs, args.scalars, args.out)
+    write(runs, args.scalars, args.out.with_suffix(".csv"))
     return 0
 
 

@@ -24,12 +24,14 @@ from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 
+from ccrop.cli import command, command_parser, config_file
+
 FORMATS = ("csv", "coco", "kitti", "nuscenes")
-IMAGES = "projects.detection_transfer.finetune"  # mmdet's configs do not name what fine-tunes them
+IMAGES = "ccrop.projects.detection_transfer.finetune"  # mmdet's configs do not name what fine-tunes them
 
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command_parser(__doc__)
     parser.add_argument(
         "detector", type=Path, metavar="DETECTOR", help="the work_dir of a fine-tuning, or one of its checkpoints"
     )
@@ -45,7 +47,9 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
         "--pictures", type=int, default=12, metavar="N", help="evenly spaced over SOURCE (default: %(default)s)"
     )
     parser.add_argument("--split", help="SOURCE is a data set: the split to look at, such as val")
-    parser.add_argument("--config", type=Path, help="of the run; default: the one that it left beside the checkpoint")
+    parser.add_argument(
+        "--config", type=config_file, help="of the run; default: the one that it left beside the checkpoint"
+    )
     parser.add_argument(
         "--columns",
         nargs="+",
@@ -66,6 +70,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     return args
 
 
+@command
 def main(argv: Sequence[str] | None = None) -> int:
     args = parse(argv)
 

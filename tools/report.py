@@ -6,14 +6,16 @@ Examples:
     python tools/report.py comparison.csv --runs work_dirs/transfer
 """
 
-import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from ccrop.cli import command, command_parser
 
+
+@command
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command_parser(__doc__)
     parser.add_argument(
         "paths", nargs="+", type=Path, metavar="WORK_DIR", help="the folder of a run, or the CSV of a comparison"
     )
@@ -23,16 +25,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     args = parser.parse_args(argv)
 
-    from ccrop.compat.checkpoint import UntrustedCheckpoint
     from ccrop.report import write_report
 
     first = args.paths[0]
     out = args.out or (first / "report.html" if first.is_dir() else first.with_suffix(".html"))
-    try:
-        write_report(args.paths, out, args.runs)
-    except (OSError, ValueError, UntrustedCheckpoint) as error:
-        print(f"{parser.prog}: {error}", file=sys.stderr)
-        return 2
+    write_report(args.paths, out, args.runs)
     print(out)
     return 0
 

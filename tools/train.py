@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 
-from ccrop.cli import BACKBONE_HELP, INIT_HELP, OptionsAction
+from ccrop.cli import BACKBONE_HELP, INIT_HELP, OptionsAction, command, command_parser, config_file
 from ccrop.compat.safe_yaml import read_config_file
 
 # what everyone sets has a flag of its own
@@ -39,9 +39,12 @@ class ListConfigs(argparse.Action):
         parser.exit()
 
 
+@command
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("config", metavar="CONFIG", help="a file, or METHOD_CROP_DATA[_VARIANT].py of parts")
+    parser = command_parser(__doc__)
+    parser.add_argument(
+        "config", type=config_file, metavar="CONFIG", help="a file, or METHOD_CROP_DATA[_VARIANT].py of parts"
+    )
     parser.add_argument("--list", action=ListConfigs, nargs=0, help="show all parts and complete configs, and end")
     parser.add_argument("--backbone", metavar="NAME", help=BACKBONE_HELP)
     parser.add_argument("--data-root", help="the data's folder; by default the config's, or the demo set without any")
@@ -68,11 +71,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     import torch
 
-    from ccrop.compat.checkpoint import UntrustedCheckpoint
     from ccrop.config import load_config
-    from ccrop.hooks.divergence import DivergedError
-    from ccrop.hooks.health import CollapseError
-    from ccrop.hooks.unreadable import TooManyUnreadable
     from ccrop.options import options_explained
     from ccrop.report import write_after_run
     from ccrop.runner import default_work_dir, pretrain
@@ -84,40 +83,34 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.error(f"{args.config} counts iterations: --cfg-options train_cfg.max_iters=N")
     if detector and (args.launcher != "none" or args.amp or args.resume not in (None, "auto")):
         parser.error(f"{args.config} trains a detector: in one process, and --resume takes no FILE")
-    try:
-        with options_explained(options):
-            if detector:
-                checkpoint = import_module(detector).pretrain(
-                    args.config,
-                    args.data_root,
-                    options,
-                    args.backbone,
-                    args.work_dir,
-                    args.init,
-                    args.seed,
-                    resume=args.resume is not None,
-                )
-                write_after_run(checkpoint.parents[1])
-                return 0
-            config = load_config(args.config, args.data_root, options, args.backbone)
-            config.command = shlex.join(["tools/train.py", *(sys.argv[1:] if argv is None else argv)])
-            work_dir = args.work_dir or default_work_dir(config)
-            pretrain(
-                config,
-                work_dir,
-                args.launcher,
-                resume=args.resume,
-                amp=args.amp,
-                seed=args.seed,
-                init=args.init,
-                allow_changes=args.allow_changes,
+    with options_explained(options):
+        if detector:
+            checkpoint = import_module(detector).pretrain(
+                args.config,
+                args.data_root,
+                options,
+                args.backbone,
+                args.work_dir,
+                args.init,
+                args.seed,
+                resume=args.resume is not None,
             )
-            write_after_run(work_dir)
-    except (OSError, ValueError, UntrustedCheckpoint, CollapseError, DivergedError, TooManyUnreadable) as error:
-        print(f"{parser.prog}: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        return 130
+            write_after_run(checkpoint.parents[1])
+            return 0
+        config = load_config(args.config, args.data_root, options, args.backbone)
+        config.command = shlex.join(["tools/train.py", *(sys.argv[1:] if argv is None else argv)])
+        work_dir = args.work_dir or default_work_dir(config)
+        pretrain(
+            config,
+            work_dir,
+            args.launcher,
+            resume=args.resume,
+            amp=args.amp,
+            seed=args.seed,
+            init=args.init,
+            allow_changes=args.allow_changes,
+        )
+        write_after_run(work_dir)
     return 0
 
 

@@ -11,13 +11,14 @@ from pathlib import Path
 
 from PIL import Image
 
-from ccrop.cli import OptionsAction
+from ccrop.cli import OptionsAction, command, command_parser, config_file
 
 
+@command
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command_parser(__doc__)
     parser.add_argument("checkpoint", type=Path, metavar="CHECKPOINT", help="a checkpoint of a pretraining run")
-    parser.add_argument("--config", type=Path, help="default: the one that the run left beside the checkpoint")
+    parser.add_argument("--config", type=config_file, help="default: the one that the run left beside the checkpoint")
     parser.add_argument("--data-root", help="default: that of the run")
     parser.add_argument("--out", type=Path, default=Path("gallery.png"), help="default: %(default)s")
     parser.add_argument("--images", type=int, default=12, help="evenly spaced over the set (default: %(default)s)")
@@ -30,14 +31,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     from ccrop.files import written
     from ccrop.options import options_explained
 
-    try:
-        with options_explained(args.cfg_options), torch.no_grad():
-            picture = draw(args)
-        with written(args.out) as partial:
-            picture.save(partial)
-    except (OSError, ValueError) as error:
-        print(f"{parser.prog}: {error}", file=sys.stderr)
-        return 2
+    with options_explained(args.cfg_options), torch.no_grad():
+        picture = draw(args)
+    with written(args.out) as partial:
+        picture.save(partial)
     print(args.out)
     return 0
 

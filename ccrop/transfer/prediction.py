@@ -30,7 +30,7 @@ class Request:
         formats: of the files that are written.
         min_score: lower detections are left out.
         pictures: how many are drawn at most.
-        columns: of sweeps, see :func:`projects.lidar_bev.datasets.read_sweep`; None for the detector's own.
+        columns: of sweeps, see :func:`ccrop.projects.lidar_bev.datasets.read_sweep`; None for the detector's own.
         intensity_scale: of sweeps, the value that stands for full intensity in the files; None for that of training.
     """
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pycocotools.cocoeval import COCOeval
 
-from projects.detection_transfer.average_precision import AREAS, counted, object_counts
+from ccrop.projects.detection_transfer.average_precision import AREAS, counted, object_counts
 
 RESAMPLES = 1000
 RESAMPLED = ("AP_S_counted", "AP50_S_counted")
@@ -38,7 +38,7 @@ def outcomes_of(evaluation: COCOeval, category: int, size: str) -> Outcomes:
     """The outcomes of an evaluation.
 
     Args:
-        evaluation: of :func:`projects.detection_transfer.average_precision.evaluate`.
+        evaluation: of :func:`ccrop.projects.detection_transfer.average_precision.evaluate`.
         category: its place among the evaluation's categories; it has objects of the size.
         size: one of :data:`.AREAS`.
     """
@@ -95,8 +95,8 @@ def resampled_figures(
     that count are those of the images as they are.
 
     Args:
-        evaluation: of :func:`projects.detection_transfer.average_precision.evaluate`.
-        min_objects: see :func:`projects.detection_transfer.average_precision.average_precision`.
+        evaluation: of :func:`ccrop.projects.detection_transfer.average_precision.evaluate`.
+        min_objects: see :func:`ccrop.projects.detection_transfer.average_precision.average_precision`.
         seed: draws the images.
     """
     number = len(evaluation.params.imgIds)

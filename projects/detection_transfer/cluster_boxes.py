@@ -18,12 +18,12 @@ from ccrop.evaluation.roi_knn import background_boxes
 from ccrop.hooks.localization import LocalizationHook
 from ccrop.inference import roi_features
 from ccrop.models import Siamese
+from ccrop.projects.detection_transfer.images import ReadImage
+from ccrop.projects.detection_transfer.pseudo_boxes import path_of, sizes_of
 from ccrop.pseudo import objectness, snap
 from ccrop.pseudo.filtering import NEIGHBORS
 from ccrop.runner import load_pretrained
 from ccrop.views.transforms import to_tensor
-from projects.detection_transfer.images import ReadImage
-from projects.detection_transfer.pseudo_boxes import path_of, sizes_of
 
 STRIDES = (4, 8)  # of the maps that tell small objects from background
 

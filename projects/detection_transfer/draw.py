@@ -6,7 +6,6 @@ A hit is a detection of the right category with an IoU of at least 0.5, each obj
 Small objects (below 32 x 32 px) have a triangle above them, filled where they were found.
 """
 
-import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,7 +23,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torchvision.ops import box_iou
 
-from ccrop.compat.checkpoint import UntrustedCheckpoint
+from ccrop.cli import command, command_parser
 from ccrop.datasets.channel_stack import as_rgb
 from ccrop.datasets.reading import read_image
 from ccrop.files import written
@@ -120,21 +119,18 @@ def _area(box: Sequence[float]) -> float:
     return (box[2] - box[0]) * (box[3] - box[1])
 
 
+@command
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command_parser(__doc__)
     parser.add_argument("work_dirs", nargs="+", type=Path, metavar="WORK_DIR", help="of fine-tuning runs")
     parser.add_argument("--images", type=int, default=4, help="default: %(default)s")
     parser.add_argument("--score", type=float, default=0.3, help="lowest score that is drawn (default: %(default)s)")
     parser.add_argument("--out", type=Path, default=Path("detections.png"), help="default: %(default)s")
     args = parser.parse_args(argv)
-    try:
-        detectors = [load_detector(work_dir) for work_dir in args.work_dirs]
-        with DefaultScope.overwrite_default_scope("mmdet"):
-            dataset = DATASETS.build(detectors[0][0].test_dataloader.dataset)
-            indices = chosen_images(dataset, args.images)
-    except (OSError, ValueError, UntrustedCheckpoint) as error:
-        print(f"draw.py: {error}", file=sys.stderr)
-        return 2
+    detectors = [load_detector(work_dir) for work_dir in args.work_dirs]
+    with DefaultScope.overwrite_default_scope("mmdet"):
+        dataset = DATASETS.build(detectors[0][0].test_dataloader.dataset)
+        indices = chosen_images(dataset, args.images)
     figure, axes = plt.subplots(
         len(indices),
         len(detectors),

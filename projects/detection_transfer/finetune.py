@@ -16,13 +16,13 @@ from ccrop.compat.mmdet_positions import keep_positions
 from ccrop.config import dicts_of, per_channel, read_config
 from ccrop.datasets import MissingData
 from ccrop.hooks.validation import ValidationHook
+from ccrop.projects.detection_transfer.data import keep_annotations, settle_coco, settle_unlabelled, use_labels
+from ccrop.projects.detection_transfer.fitting import check_strides, fit_neck, replace_backbone
+from ccrop.projects.detection_transfer.images import settle_images
+from ccrop.projects.detection_transfer.interval import FILE, image_interval
+from ccrop.projects.detection_transfer.pseudo_boxes import use_pseudo_boxes
+from ccrop.projects.detection_transfer.readable import UnreadableExamplesHook, leave_out_unreadable
 from ccrop.transfer import CORE_SECONDS, IMAGENET, Transfer, build_runner, start_of, train, write_figures
-from projects.detection_transfer.data import keep_annotations, settle_coco, settle_unlabelled, use_labels
-from projects.detection_transfer.fitting import check_strides, fit_neck, replace_backbone
-from projects.detection_transfer.images import settle_images
-from projects.detection_transfer.interval import FILE, image_interval
-from projects.detection_transfer.pseudo_boxes import use_pseudo_boxes
-from projects.detection_transfer.readable import UnreadableExamplesHook, leave_out_unreadable
 
 SHOWN = ("AP_S_counted", "AP50_S_counted", "AP_S", "AP_tiny_counted", "AP_16-32_counted", "AP", "AP50")
 
@@ -40,15 +40,15 @@ def load_config(
         path: a file of ``projects/detection_transfer/configs/``, or any other of mmdet's kind.
         data_root: of the data set; by default the config's ``default_data_root``.
         options: dotted keys and values over those of the config.
-        backbone: takes the place of the config's, see :func:`projects.detection_transfer.fitting.replace_backbone`.
+        backbone: takes the place of the config's, see :func:`.fitting.replace_backbone`.
         labelled: the set's annotations are needed; otherwise something else takes the place of the train split's, and
             a set without those of the val split is not tested on.
 
     Raises:
         MissingData: the data are not there.
         FileNotFoundError, UnknownOption: see :func:`ccrop.config.read_config`.
-        InvalidAnnotations: see :mod:`projects.detection_transfer.data`.
-        ValueError: see :mod:`projects.detection_transfer.fitting`.
+        InvalidAnnotations: see :mod:`ccrop.projects.detection_transfer.data`.
+        ValueError: see :mod:`ccrop.projects.detection_transfer.fitting`.
     """
     keep_positions()
     config = read_config(path, options, None if backbone is None else partial(replace_backbone, name=backbone))
@@ -90,7 +90,7 @@ def finetune(
         init: ``'random'``, or a source as in :func:`ccrop.checkpoint.read_weights`; of a detector's checkpoint neck and
             heads are taken too, as far as they fit.
         work_dir: takes the log, the last checkpoint, ``figures.json``, annotation files that had to be repaired and, of
-            the val split, ``detections.npz``, see :class:`projects.detection_transfer.metric.SmallObjectMetric`.
+            the val split, ``detections.npz``, see :class:`ccrop.projects.detection_transfer.metric.SmallObjectMetric`.
         labels: share of the labelled images, see :func:`ccrop.transfer.drawn_share`.
         seed: draws the images, the weights and the batches.
         held_out: part of these images that is tested on in place of the val split.
@@ -101,7 +101,7 @@ def finetune(
         val_interval: test every so many iterations too, and log the figures; this counts for the core-seconds.
 
     Returns:
-        The figures of :class:`projects.detection_transfer.metric.SmallObjectMetric`, in [0, 1], and the training's
+        The figures of :class:`.metric.SmallObjectMetric`, in [0, 1], and the training's
         core-seconds.
 
     Raises:

@@ -7,7 +7,6 @@ Each side is a fine-tuning run or several of them, whose mean is compared. The i
 same ones for every run (paired bootstrap); the seeds stay. Figures are of the categories with enough small objects.
 """
 
-import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,9 +15,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from projects.detection_transfer.bootstrap import RESAMPLED
+from ccrop.cli import command, command_parser
+from ccrop.projects.detection_transfer.bootstrap import RESAMPLED
 
-FILE = "detections.npz"  # in a run's work_dir, see projects.detection_transfer.metric.SmallObjectMetric
+FILE = "detections.npz"  # in a run's work_dir, see ccrop.projects.detection_transfer.metric.SmallObjectMetric
 SAME = ("images", "objects", "min_objects")
 
 
@@ -36,7 +36,7 @@ def paired_interval(figure: str, own: Sequence[Path], other: Sequence[Path]) -> 
     """The interval of ``own`` over ``other``, means over the runs of each.
 
     Args:
-        figure: one of :data:`projects.detection_transfer.bootstrap.RESAMPLED`.
+        figure: one of :data:`ccrop.projects.detection_transfer.bootstrap.RESAMPLED`.
         own, other: work_dirs of fine-tuning runs.
 
     Raises:
@@ -72,16 +72,13 @@ def _read(folder: Path) -> dict[str, NDArray]:
         return {name: content[name] for name in (*SAME, *RESAMPLED)}
 
 
+@command
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command_parser(__doc__)
     parser.add_argument("work_dirs", nargs="+", type=Path, metavar="WORK_DIR", help="of the detector, one a seed")
     parser.add_argument("--over", nargs="+", type=Path, required=True, metavar="WORK_DIR", help="of the other one")
     args = parser.parse_args(argv)
-    try:
-        found = {name: paired_interval(name, args.work_dirs, args.over) for name in RESAMPLED}
-    except (OSError, ValueError) as error:
-        print(f"interval.py: {error}", file=sys.stderr)
-        return 2
+    found = {name: paired_interval(name, args.work_dirs, args.over) for name in RESAMPLED}
     print("| % | own | other | difference | 95 % over images |\n| --- | --- | --- | --- | --- |")
     for name, each in found.items():
         own, other, difference, low, high = (100 * value for value in each)

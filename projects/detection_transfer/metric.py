@@ -14,14 +14,14 @@ from mmengine.logging import MMLogger
 from numpy.typing import NDArray
 
 from ccrop.files import written
-from projects.detection_transfer.average_precision import (
+from ccrop.projects.detection_transfer.average_precision import (
     MIN_OBJECTS,
     average_precision,
     describe_counts,
     evaluate,
     object_counts,
 )
-from projects.detection_transfer.bootstrap import resampled_figures
+from ccrop.projects.detection_transfer.bootstrap import resampled_figures
 
 
 @METRICS.register_module()
@@ -31,7 +31,7 @@ class SmallObjectMetric(CocoMetric):
     Args:
         ann_file: COCO-format annotations; by default the objects that the data set's samples carry as ``instances``.
         min_objects: of a size, which a category needs to count for the figures ``*_counted``.
-        keep: file (.npz) for what :mod:`projects.detection_transfer.interval` compares detectors by: ``images (I,)``,
+        keep: file (.npz) for what :mod:`.interval` compares detectors by: ``images (I,)``,
             their ids; ``objects (G, 8)``, image id, x, y, width, height, area, category id and whether it is a crowd;
             ``found (M, 7)``, see :func:`detections`; ``min_objects``; and :func:`.resampled_figures`.
         kwargs: see :class:`mmdet.evaluation.CocoMetric`.

@@ -5,8 +5,8 @@ from mmcv.transforms import BaseTransform
 from mmdet.registry import TRANSFORMS
 from mmdet.structures.bbox import BaseBoxes
 
+from ccrop.projects.detection_transfer.randomness import OwnRandomness
 from ccrop.pseudo import Piece, cut_pieces, paste
-from projects.detection_transfer.randomness import OwnRandomness
 
 
 @TRANSFORMS.register_module()

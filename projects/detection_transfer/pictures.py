@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from PIL import Image, ImageDraw, ImageFont
 
-from projects.detection_transfer.draw import Detections
+from ccrop.projects.detection_transfer.draw import Detections
 
 COLORS = (
     *("#ffd400", "#00d5ff", "#ff5fd2", "#6dff5a", "#ff8a1f", "#9d8cff", "#ff4b4b", "#00e5a8", "#d8b58a", "#c3f73a"),

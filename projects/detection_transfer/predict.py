@@ -25,9 +25,9 @@ from ccrop.datasets.channel_stack import as_rgb
 from ccrop.datasets.coco import find_split
 from ccrop.datasets.listing import list_images
 from ccrop.datasets.reading import ARRAY_SUFFIX, IMAGE_SUFFIXES, printable
+from ccrop.projects.detection_transfer.draw import Detections, load_detector
+from ccrop.projects.detection_transfer.pictures import picture
 from ccrop.transfer.prediction import Request, count_left_out, flat_name
-from projects.detection_transfer.draw import Detections, load_detector
-from projects.detection_transfer.pictures import picture
 
 COLUMNS = ("file", "category", "score", "x0", "y0", "x1", "y1")
 

@@ -21,8 +21,8 @@ from ccrop.datasets.base import InvalidAnnotations
 from ccrop.datasets.coco import annotations_of, find_split
 from ccrop.datasets.reading import printable
 from ccrop.files import write_json
+from ccrop.projects.detection_transfer.data import labelled, name_categories
 from ccrop.transfer import stored_clusters
-from projects.detection_transfer.data import labelled, name_categories
 
 MAX_BOXES = 16  # of an image, where the source has more
 
@@ -34,7 +34,7 @@ def use_pseudo_boxes(config: Config, source: str | Path, folder: str | Path, max
     ``pseudo_boxes_{train,val}.json`` in the folder.
 
     Args:
-        config: of a COCO-format set, see :func:`projects.detection_transfer.finetune.load_config`.
+        config: of a COCO-format set, see :func:`ccrop.projects.detection_transfer.finetune.load_config`.
         source: a file of pseudo-boxes (.json), or the checkpoint of a pretraining on the same train images that looked
             for clusters.
         folder: is made where there is none.

@@ -24,12 +24,10 @@ from ccrop.datasets.coco import annotations_of, find_annotations
 from ccrop.datasets.reading import WHITE
 from ccrop.evaluation import pseudo_box_quality
 from ccrop.files import write_json
-from ccrop.pseudo.rounds import BOXES, none_sure, run_rounds
-from ccrop.runner import BriefRunner, default_work_dir
-from projects.detection_transfer.cluster_boxes import clusters, looking, objects_alone, snapped
-from projects.detection_transfer.draw import load_detector
-from projects.detection_transfer.finetune import finetune, load_config
-from projects.detection_transfer.pseudo_boxes import (
+from ccrop.projects.detection_transfer.cluster_boxes import clusters, looking, objects_alone, snapped
+from ccrop.projects.detection_transfer.draw import load_detector
+from ccrop.projects.detection_transfer.finetune import finetune, load_config
+from ccrop.projects.detection_transfer.pseudo_boxes import (
     boxes_by_image,
     names_of,
     path_of,
@@ -38,7 +36,9 @@ from projects.detection_transfer.pseudo_boxes import (
     sizes_of,
     use_pseudo_boxes,
 )
-from projects.detection_transfer.pseudo_gallery import save_gallery
+from ccrop.projects.detection_transfer.pseudo_gallery import save_gallery
+from ccrop.pseudo.rounds import BOXES, none_sure, run_rounds
+from ccrop.runner import BriefRunner, default_work_dir
 
 
 def pretrain(
@@ -55,7 +55,7 @@ def pretrain(
 
     Args:
         path: a detector's config with a section ``pseudo_boxes``, such as ``configs/detector_paste_coco.py``.
-        data_root, options, backbone: see :func:`projects.detection_transfer.finetune.load_config`.
+        data_root, options, backbone: see :func:`ccrop.projects.detection_transfer.finetune.load_config`.
         work_dir: takes ``round_R/`` with the boxes, a picture, the log and the checkpoint of each round.
         init: what the detector starts from in every round; its backbone also looks for clusters.
         seed: of weights and batches.

@@ -14,7 +14,7 @@ from mmengine.runner import Runner
 
 from ccrop.datasets.reading import WHITE, UnreadableImage, printable, read_image
 from ccrop.hooks.unreadable import TooManyUnreadable, UnreadableImagesHook
-from projects.detection_transfer.images import ReadImage
+from ccrop.projects.detection_transfer.images import ReadImage
 
 LIMIT = 0.01  # share of the tested images that may be unreadable
 

@@ -3,7 +3,6 @@
 python projects/detection_transfer/step_profile.py projects/detection_transfer/configs/tiles_r18.py --data-root ROOT
 """
 
-import argparse
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -17,11 +16,10 @@ from mmengine.registry import MODELS, DefaultScope
 from mmengine.runner import Runner
 from torch import nn
 
-from ccrop.cli import OptionsAction
-from ccrop.datasets import MissingData
+from ccrop.cli import OptionsAction, command, command_parser
+from ccrop.projects.detection_transfer.data import use_labels
+from ccrop.projects.detection_transfer.finetune import load_config
 from ccrop.transfer import share_of
-from projects.detection_transfer.data import use_labels
-from projects.detection_transfer.finetune import load_config
 
 WARM_UP = 10  # steps
 PARTS = ("data", "network", "targets and loss", "backward", "optimizer")
@@ -88,8 +86,9 @@ def profile(config: Config, steps: int) -> tuple[list[dict[str, float]], float]:
     return found[WARM_UP:], pixels / len(found)
 
 
+@command
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command_parser(__doc__)
     parser.add_argument("configs", nargs="+", metavar="CONFIG", help="of detectors")
     parser.add_argument("--data-root", help="the data set; by default each config's")
     parser.add_argument("--labels", type=share_of, default=1.0, metavar="SHARE", help="of the images (default: 100%%)")
@@ -99,17 +98,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     clock = "GPU" if torch.cuda.is_available() else f"CPU, {torch.get_num_threads()} threads"
     print(f"| median ms a step, {clock} | megapixels | {' | '.join(PARTS)} | all |")
     print(f"|{'---|' * (len(PARTS) + 3)}")
-    try:
-        for path in args.configs:
-            config = load_config(path, args.data_root, args.cfg_options)
-            use_labels(config, args.labels, seed=0)
-            found, pixels = profile(config, args.steps)
-            parts = [median(each[name] for each in found) for name in PARTS]
-            total = median(sum(each.values()) for each in found)
-            print(f"| {config.experiment} | {pixels:.2f} | {' | '.join(f'{each:.0f}' for each in [*parts, total])} |")
-    except (MissingData, OSError, ValueError) as error:
-        print(f"step_profile.py: {error}", file=sys.stderr)
-        return 2
+    for path in args.configs:
+        config = load_config(path, args.data_root, args.cfg_options)
+        use_labels(config, args.labels, seed=0)
+        found, pixels = profile(config, args.steps)
+        parts = [median(each[name] for each in found) for name in PARTS]
+        total = median(sum(each.values()) for each in found)
+        print(f"| {config.experiment} | {pixels:.2f} | {' | '.join(f'{each:.0f}' for each in [*parts, total])} |")
     return 0
 
 

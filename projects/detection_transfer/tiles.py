@@ -13,7 +13,7 @@ from mmengine.registry import FUNCTIONS
 from mmengine.structures import InstanceData
 from numpy.typing import NDArray
 
-from projects.detection_transfer.randomness import OwnRandomness
+from ccrop.projects.detection_transfer.randomness import OwnRandomness
 
 
 @TRANSFORMS.register_module()

@@ -8,8 +8,8 @@ from mmengine.registry import TASK_UTILS
 from torch import Tensor
 
 from ccrop.localization import MultiObject
-from projects.lidar_bev.grid import Grid
-from projects.lidar_bev.heatmap import cells_above_ground, geometric_heatmap, learnt_heatmap, smoothed, walls
+from ccrop.projects.lidar_bev.grid import Grid
+from ccrop.projects.lidar_bev.heatmap import cells_above_ground, geometric_heatmap, learnt_heatmap, smoothed, walls
 
 LONG = 1.5  # metres: vehicles, not people
 CANDIDATES = 256  # boxes at least from which K are taken

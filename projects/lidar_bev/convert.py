@@ -8,20 +8,21 @@ With --into, the result is a whole checkpoint of the other side, in which whatev
 replaced. In mmdetection3d, exported pillars need legacy=False in the voxel encoder.
 """
 
-import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 
-from ccrop.compat.checkpoint import UntrustedCheckpoint, load_checkpoint
+from ccrop.cli import command, command_parser
+from ccrop.compat.checkpoint import load_checkpoint
 from ccrop.files import written
-from projects.lidar_bev.interop import FRAMEWORKS, export_encoder, import_encoder
+from ccrop.projects.lidar_bev.interop import FRAMEWORKS, export_encoder, import_encoder
 
 
+@command
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command_parser(__doc__)
     parser.add_argument("direction", choices=("export", "import"))
     parser.add_argument("framework", choices=FRAMEWORKS)
     parser.add_argument("checkpoint", metavar="CHECKPOINT")
@@ -36,22 +37,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--force", action="store_true", help="replace OUT where it exists")
     args = parser.parse_args(argv)
-    try:
-        if args.out.exists() and not args.force:
-            raise FileExistsError(f"{args.out} exists; --force replaces it")
-        checkpoint = load_checkpoint(args.checkpoint)
-        into = load_checkpoint(args.into) if args.into else None
-        if args.direction == "export":
-            content, report = export_encoder(checkpoint, args.framework, into, args.conv_for_no_stride)
-        else:
-            content, report = import_encoder(
-                checkpoint, args.framework, into, args.z_middle, args.legacy, args.conv_for_no_stride
-            )
-        with written(args.out) as partial:
-            torch.save(content, partial)
-    except (OSError, ValueError, UntrustedCheckpoint) as error:
-        print(f"{parser.prog}: {error}", file=sys.stderr)
-        return 2
+    if args.out.exists() and not args.force:
+        raise FileExistsError(f"{args.out} exists; --force replaces it")
+    checkpoint = load_checkpoint(args.checkpoint)
+    into = load_checkpoint(args.into) if args.into else None
+    if args.direction == "export":
+        content, report = export_encoder(checkpoint, args.framework, into, args.conv_for_no_stride)
+    else:
+        content, report = import_encoder(
+            checkpoint, args.framework, into, args.z_middle, args.legacy, args.conv_for_no_stride
+        )
+    with written(args.out) as partial:
+        torch.save(content, partial)
     print(f"{args.out}: {report}")
     return 0
 

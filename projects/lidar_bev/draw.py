@@ -6,7 +6,6 @@ An object is found where a detection of its class lies within 2 m, the surest fi
 asked for, such as vans, are drawn too: neither they nor detections in their boxes count.
 """
 
-import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,17 +17,17 @@ from mmengine.config import Config
 from mmengine.registry import DATASETS, MODELS
 from numpy.typing import NDArray
 
-from ccrop.compat.checkpoint import UntrustedCheckpoint
+from ccrop.cli import command, command_parser
 from ccrop.datasets.base import spread
 from ccrop.files import written
+from ccrop.projects.lidar_bev.datasets import OTHER
+from ccrop.projects.lidar_bev.detection.detector import CenterPoint
+from ccrop.projects.lidar_bev.detection.figures import Compared, compared
+from ccrop.projects.lidar_bev.evaluation.center_ap import ERROR_THRESHOLD, nearest_free
+from ccrop.projects.lidar_bev.finetune import data_name, detected
+from ccrop.projects.lidar_bev.pictures import OTHER_COLOUR, draw_bev, draw_boxes, draw_texts, legend_of
+from ccrop.projects.lidar_bev.predict import sure
 from ccrop.transfer.prediction import load_detector
-from projects.lidar_bev.datasets import OTHER
-from projects.lidar_bev.detection.detector import CenterPoint
-from projects.lidar_bev.detection.figures import Compared, compared
-from projects.lidar_bev.evaluation.center_ap import ERROR_THRESHOLD, nearest_free
-from projects.lidar_bev.finetune import data_name, detected
-from projects.lidar_bev.pictures import OTHER_COLOUR, draw_bev, draw_boxes, draw_texts, legend_of
-from projects.lidar_bev.predict import sure
 
 FOUND, HIT, MISSED, FALSE = "#ffffff", "#35d04f", "#ff4b4b", "#ffb000"
 LEGEND = {
@@ -108,23 +107,20 @@ def picture(detectors: dict[str, CenterPoint], dataset_config: Config, number: i
     return figure
 
 
+@command
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command_parser(__doc__)
     parser.add_argument("work_dirs", nargs="+", type=Path, metavar="WORK_DIR", help="of fine-tuning runs")
     parser.add_argument("--sweeps", type=int, default=2, help="default: %(default)s")
     parser.add_argument("--score", type=float, default=0.3, help="lowest score that is drawn (default: %(default)s)")
     parser.add_argument("--out", type=Path, default=Path("detections.png"), help="default: %(default)s")
     args = parser.parse_args(argv)
-    try:
-        loaded = {work_dir.name: load_detector(work_dir, MODELS.build) for work_dir in args.work_dirs}
-        config = next(iter(loaded.values()))[0]
-        models = {name: model for name, (_, model) in loaded.items()}
-        figure = picture(models, config.test_dataset, args.sweeps, args.score)
-        with written(args.out) as partial:
-            figure.savefig(partial, dpi=100)
-    except (OSError, ValueError, UntrustedCheckpoint) as error:
-        print(f"draw.py: {error}", file=sys.stderr)
-        return 2
+    loaded = {work_dir.name: load_detector(work_dir, MODELS.build) for work_dir in args.work_dirs}
+    config = next(iter(loaded.values()))[0]
+    models = {name: model for name, (_, model) in loaded.items()}
+    figure = picture(models, config.test_dataset, args.sweeps, args.score)
+    with written(args.out) as partial:
+        figure.savefig(partial, dpi=100)
     print(f"wrote {args.out}")
     return 0
 

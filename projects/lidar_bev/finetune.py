@@ -14,13 +14,13 @@ from ccrop.config import dicts_of, read_config
 from ccrop.datasets import MissingData
 from ccrop.datasets.generated import RECIPE
 from ccrop.hooks.validation import ValidationHook
+from ccrop.projects.lidar_bev.datasets import SweepDataset
+from ccrop.projects.lidar_bev.detection.clusters import use_pseudo_boxes
+from ccrop.projects.lidar_bev.detection.detector import CenterPoint
+from ccrop.projects.lidar_bev.detection.figures import center_figures, compared, has_kitti_labels, kitti_figures
+from ccrop.projects.lidar_bev.detection.samples import check_classes, use_labels
+from ccrop.projects.lidar_bev.evaluation.center_ap import Detections
 from ccrop.transfer import CORE_SECONDS, Transfer, build_runner, start_of, train, write_figures
-from projects.lidar_bev.datasets import SweepDataset
-from projects.lidar_bev.detection.clusters import use_pseudo_boxes
-from projects.lidar_bev.detection.detector import CenterPoint
-from projects.lidar_bev.detection.figures import center_figures, compared, has_kitti_labels, kitti_figures
-from projects.lidar_bev.detection.samples import check_classes, use_labels
-from projects.lidar_bev.evaluation.center_ap import Detections
 
 ERRORS = {"translation": "m", "scale": "", "heading": "rad"}
 
@@ -90,7 +90,7 @@ def finetune(
         config: of :func:`load_config`; it stays as it is.
         init: ``'random'``, or a file with an encoder, see :func:`ccrop.checkpoint.read_weights`.
         work_dir: takes the log, the last checkpoint and ``figures.json``.
-        labels: share of the labelled sweeps, see :func:`projects.lidar_bev.detection.samples.use_labels`.
+        labels: share of the labelled sweeps, see :func:`ccrop.projects.lidar_bev.detection.samples.use_labels`.
         seed: draws the scenes, the weights and the batches.
         held_out: part of these sweeps that is tested on in place of the val split.
         resume: go on from this checkpoint, or from the newest of the work_dir where it is ``'auto'`` and there is one.
@@ -99,7 +99,7 @@ def finetune(
         val_interval: test every so many iterations too, and log the figures; this counts for the core-seconds.
 
     Returns:
-        The figures of :mod:`projects.lidar_bev.detection.figures`, and the training's core-seconds; these alone where
+        The figures of :mod:`ccrop.projects.lidar_bev.detection.figures`, and the training's core-seconds; these alone where
         the config has no ``test_dataset``.
 
     Raises:

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ccrop.localization import peak_regions
-from projects.lidar_bev.grid import Grid, stacked
+from ccrop.projects.lidar_bev.grid import Grid, stacked
 
 RING = 4.0  # metres of range over which responses are averaged
 

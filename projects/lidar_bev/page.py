@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from projects.lidar_bev.evaluation.center_ap import Detections
-from projects.lidar_bev.pictures import colour_of
+from ccrop.projects.lidar_bev.evaluation.center_ap import Detections
+from ccrop.projects.lidar_bev.pictures import colour_of
 
 TEMPLATE = Path(__file__).with_name("page.html")
 REACH = 320.0  # meters that centimeters in int16 reach

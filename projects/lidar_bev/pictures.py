@@ -9,7 +9,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
-from projects.lidar_bev.boxes import corners, footprints
+from ccrop.projects.lidar_bev.boxes import corners, footprints
+from ccrop.projects.lidar_bev.extras import extra
 
 COLOURS = ("#ff8c1a", "#ff4d94", "#35d04f", "#f2e205", "#b07cff", "#29d0ff", "#ff5a4d", "#9be37d", "#d9a7ff", "#ffd27a")
 OTHER_COLOUR = "#bbbbbb"
@@ -153,8 +154,7 @@ def show_window(points: NDArray, boxes: NDArray | None = None) -> None:
     Args:
         points, boxes: as :func:`draw_bev`.
     """
-    import open3d
-
+    open3d = extra("open3d", "a window of points")
     cloud = open3d.geometry.PointCloud(open3d.utility.Vector3dVector(points[:, :3].astype(np.float64)))
     shapes = [cloud]
     if boxes is not None:

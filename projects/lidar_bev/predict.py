@@ -16,17 +16,17 @@ from tqdm import tqdm
 from ccrop.datasets import MissingData
 from ccrop.datasets.base import spread
 from ccrop.datasets.reading import printable
+from ccrop.projects.lidar_bev.datasets import KittiSweeps, NuScenesSweeps, SweepDataset, SweepFolder
+from ccrop.projects.lidar_bev.datasets.kitti import image_size
+from ccrop.projects.lidar_bev.datasets.kitti_format import read_calibration
+from ccrop.projects.lidar_bev.datasets.reading import XYZI
+from ccrop.projects.lidar_bev.detection.detector import CenterPoint
+from ccrop.projects.lidar_bev.evaluation.center_ap import Detections
+from ccrop.projects.lidar_bev.finetune import detected
+from ccrop.projects.lidar_bev.page import page
+from ccrop.projects.lidar_bev.pictures import colour_of, draw_bev, draw_texts, legend_of
+from ccrop.projects.lidar_bev.prediction_files import FORMATS, Found
 from ccrop.transfer.prediction import Request, flat_name, load_detector
-from projects.lidar_bev.datasets import KittiSweeps, NuScenesSweeps, SweepDataset, SweepFolder
-from projects.lidar_bev.datasets.kitti import image_size
-from projects.lidar_bev.datasets.kitti_format import read_calibration
-from projects.lidar_bev.datasets.reading import XYZI
-from projects.lidar_bev.detection.detector import CenterPoint
-from projects.lidar_bev.evaluation.center_ap import Detections
-from projects.lidar_bev.finetune import detected
-from projects.lidar_bev.page import page
-from projects.lidar_bev.pictures import colour_of, draw_bev, draw_texts, legend_of
-from projects.lidar_bev.prediction_files import FORMATS, Found
 
 
 def predict(request: Request, folder: Path) -> str:

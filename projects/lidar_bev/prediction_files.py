@@ -11,9 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ccrop.datasets.reading import printable
-from ccrop.transfer.prediction import flat_name
-from projects.lidar_bev.boxes import wrapped
-from projects.lidar_bev.datasets.kitti_format import (
+from ccrop.projects.lidar_bev.boxes import wrapped
+from ccrop.projects.lidar_bev.datasets.kitti_format import (
     IMAGE_SIZE,
     Calibration,
     Objects,
@@ -21,8 +20,9 @@ from projects.lidar_bev.datasets.kitti_format import (
     write_calibration,
     write_objects,
 )
-from projects.lidar_bev.datasets.nuscenes import CLASSES
-from projects.lidar_bev.evaluation.center_ap import Detections
+from ccrop.projects.lidar_bev.datasets.nuscenes import CLASSES
+from ccrop.projects.lidar_bev.evaluation.center_ap import Detections
+from ccrop.transfer.prediction import flat_name
 
 COLUMNS = ("file", "class", "score", "x", "y", "z", "dx", "dy", "dz", "heading")
 # a camera at the sensor that looks ahead, with x right, y down, z ahead and a focal length of one

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from projects.lidar_bev.boxes import wrapped
-from projects.lidar_bev.grid import Grid
+from ccrop.projects.lidar_bev.boxes import wrapped
+from ccrop.projects.lidar_bev.grid import Grid
 
 
 class Motion(NamedTuple):

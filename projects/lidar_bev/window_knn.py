@@ -7,10 +7,10 @@ from torch import Tensor
 from ccrop.evaluation import knn_predict
 from ccrop.evaluation.roi_knn import balanced_accuracy, region_features
 from ccrop.models import Siamese
-from projects.lidar_bev.clusters import BevClusters
-from projects.lidar_bev.datasets import SweepDataset
-from projects.lidar_bev.pretraining.annotated import bounds
-from projects.lidar_bev.proposals import centers_of
+from ccrop.projects.lidar_bev.clusters import BevClusters
+from ccrop.projects.lidar_bev.datasets import SweepDataset
+from ccrop.projects.lidar_bev.pretraining.annotated import bounds
+from ccrop.projects.lidar_bev.proposals import centers_of
 
 MIN_POINTS = 10
 APART = 3.0  # metres from all objects, of a cluster that is background

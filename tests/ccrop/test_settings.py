@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 import torch
-import train
 from jobs import ROOT
 
 from ccrop.compat.checkpoint import load_checkpoint
 from ccrop.settings import check_resumed, flat
+from ccrop.tools import train
 
 SMALL = [
     "model.backbone.base_channels=8",

@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 import torch
 import torchvision
-from evaluations import common, pairs
 from jobs import ROOT, call, tool
 from PIL import Image
 
 from ccrop.compat.checkpoint import load_checkpoint
 from ccrop.runner import load_pretrained
+from ccrop.tools.evaluations import common, pairs
 
 CONFIG = ROOT / "configs/simsiam_single_demo.py"
 LIMITS = {"small": (0, 1024), "medium": (1024, 9216), "large": (9216, np.inf), "all": (0, np.inf)}

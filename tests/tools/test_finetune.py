@@ -5,13 +5,12 @@ import os
 import re
 from pathlib import Path
 
-import finetune
 import pytest
 import torch
-import train
 from jobs import ROOT, call, run, tool
 
 from ccrop.compat.checkpoint import load_checkpoint
+from ccrop.tools import finetune, train
 from ccrop.work_dir import locked
 
 CONFIG = ROOT / "tests/projects/detection_transfer/configs/faster-rcnn_tiny.py"

@@ -3,10 +3,11 @@
 import csv
 from pathlib import Path
 
-import plot
 import pytest
 from PIL import Image
 from torch.utils.tensorboard import SummaryWriter
+
+from ccrop.tools import plot
 
 
 def log(folder: Path, scalar: str, values: dict[int, float]) -> None:

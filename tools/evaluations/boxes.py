@@ -15,7 +15,7 @@ from ccrop.files import written
 from ccrop.hooks.localization import Localizer
 from ccrop.localization import FixedBox, MultiObject, SingleObject
 from ccrop.models import Siamese
-from evaluations.common import (
+from ccrop.tools.evaluations.common import (
     annotated_set,
     give_all_levels,
     load,

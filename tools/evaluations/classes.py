@@ -14,7 +14,7 @@ from ccrop.evaluation.linear import LEARNING_RATES
 from ccrop.evaluation.roi_knn import balanced_accuracy
 from ccrop.files import written
 from ccrop.hooks.inference import class_features
-from evaluations.common import load, percent, print_table
+from ccrop.tools.evaluations.common import load, percent, print_table
 
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt

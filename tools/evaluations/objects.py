@@ -7,7 +7,7 @@ from ccrop.evaluation.pairs import SIZES
 from ccrop.evaluation.roi_knn import balanced_accuracy
 from ccrop.hooks.inference import object_features
 from ccrop.hooks.roi_knn import annotated_regions, roi_knn
-from evaluations.common import give_all_levels, load, percent, print_table
+from ccrop.tools.evaluations.common import give_all_levels, load, percent, print_table
 
 
 def object_knn(args: argparse.Namespace) -> None:

@@ -18,9 +18,9 @@ from ccrop.evaluation import judge_pairs, pair_statistics, partners_found
 from ccrop.hooks.localization import describe
 from ccrop.localization import SingleObject
 from ccrop.models import Siamese
+from ccrop.tools.evaluations.common import annotated_set, load, look, own_localizer, print_table, stacked
 from ccrop.views import ContrastiveCrop, MultiObjectCrop, RandomCrop
 from ccrop.views.transforms import Crop
-from evaluations.common import annotated_set, load, look, own_localizer, print_table, stacked
 
 CROPS = {
     "one box around all, alpha 0.1": ContrastiveCrop(0.1),

@@ -4,13 +4,13 @@ import argparse
 
 from mmengine.registry import TASK_UTILS
 
-from evaluations.common import WORKERS, load, percent, print_table
+from ccrop.tools.evaluations.common import WORKERS, load, percent, print_table
 
 
 def centers(args: argparse.Namespace) -> None:
     """Print Markdown tables, one row a heatmap."""
-    from projects.lidar_bev.evaluation.proposals import MIN_POINTS
-    from projects.lidar_bev.proposals import evaluate, tables
+    from ccrop.projects.lidar_bev.evaluation.proposals import MIN_POINTS
+    from ccrop.projects.lidar_bev.proposals import evaluate, tables
 
     config, model = load(args)
     shares = args.learnt or ([0.0, 0.25, 0.5, 1.0] if args.checkpoint else [0.0])
@@ -24,8 +24,8 @@ def centers(args: argparse.Namespace) -> None:
 
 def sweep_knn(args: argparse.Namespace) -> None:
     """Print a Markdown table, one column a class."""
-    from projects.lidar_bev.proposals import labelled_sweeps
-    from projects.lidar_bev.window_knn import labelled_windows, window_knn
+    from ccrop.projects.lidar_bev.proposals import labelled_sweeps
+    from ccrop.projects.lidar_bev.window_knn import labelled_windows, window_knn
 
     config, model = load(args)
     localizer = TASK_UTILS.build(config.default_hooks.localization.localizer)

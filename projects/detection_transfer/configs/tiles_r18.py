@@ -64,9 +64,9 @@ auto_scale_lr = dict(base_batch_size=32)
 custom_imports = dict(
     imports=[
         "ccrop.optim",
-        "projects.detection_transfer.images",
-        "projects.detection_transfer.metric",
-        "projects.detection_transfer.models",
-        "projects.detection_transfer.tiles",
+        "ccrop.projects.detection_transfer.images",
+        "ccrop.projects.detection_transfer.metric",
+        "ccrop.projects.detection_transfer.models",
+        "ccrop.projects.detection_transfer.tiles",
     ]
 )

@@ -1,7 +1,7 @@
 """Parts of detectors that mmdet does not have, registered with it."""
 
-from projects.detection_transfer.models.dense_head import DenseHead
-from projects.detection_transfer.models.neck import TopDownNeck
-from projects.detection_transfer.models.tiled import TiledDetector
+from ccrop.projects.detection_transfer.models.dense_head import DenseHead
+from ccrop.projects.detection_transfer.models.neck import TopDownNeck
+from ccrop.projects.detection_transfer.models.tiled import TiledDetector
 
 __all__ = ["DenseHead", "TiledDetector", "TopDownNeck"]

@@ -8,7 +8,7 @@ from mmdet.registry import MODELS
 from mmdet.structures import SampleList
 from torch import Tensor
 
-from projects.detection_transfer.models.dense_head import Candidates
+from ccrop.projects.detection_transfer.models.dense_head import Candidates
 
 
 @MODELS.register_module()

@@ -9,7 +9,7 @@ from mmengine.config import read_base
 with read_base():
     from ._base_.centerpoint import *
 
-from projects.lidar_bev.datasets import CustomSweeps
+from ccrop.projects.lidar_bev.datasets import CustomSweeps
 
 default_data_root = "data/custom"
 grid.update(low=(-51.2, -51.2, -3), high=(51.2, 51.2, 1.8), cell=0.2)

@@ -5,7 +5,7 @@ Columns, z of the grid and the pattern of files are set as in ``simsiam_ccrop_be
 
 from mmengine.config import read_base
 
-from projects.lidar_bev.datasets import SweepFolder
+from ccrop.projects.lidar_bev.datasets import SweepFolder
 
 with read_base():
     from .centerpoint_pseudo_kitti import *

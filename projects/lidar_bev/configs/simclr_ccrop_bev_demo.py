@@ -3,7 +3,7 @@
 from mmengine.config import read_base
 
 from ccrop.models import SimCLR
-from projects.lidar_bev.simulation import make_demo_sweeps
+from ccrop.projects.lidar_bev.simulation import make_demo_sweeps
 
 with read_base():
     from ._base_.demo import *

@@ -7,8 +7,8 @@ all files are sweeps, ``train_dataloader.dataset.pattern`` says which are, such 
 
 from mmengine.config import read_base
 
-from projects.lidar_bev.datasets import SweepFolder
-from projects.lidar_bev.grid import Grid
+from ccrop.projects.lidar_bev.datasets import SweepFolder
+from ccrop.projects.lidar_bev.grid import Grid
 
 with read_base():
     from ._base_.bev import *

@@ -2,9 +2,9 @@
 
 from mmengine.config import read_base
 
-from projects.lidar_bev.datasets import KittiSweeps
-from projects.lidar_bev.grid import Grid
-from projects.lidar_bev.views import MotionRange
+from ccrop.projects.lidar_bev.datasets import KittiSweeps
+from ccrop.projects.lidar_bev.grid import Grid
+from ccrop.projects.lidar_bev.views import MotionRange
 
 with read_base():
     from ._base_.bev import *

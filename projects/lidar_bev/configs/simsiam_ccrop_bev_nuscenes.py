@@ -2,8 +2,8 @@
 
 from mmengine.config import read_base
 
-from projects.lidar_bev.datasets import NuScenesSweeps
-from projects.lidar_bev.grid import Grid
+from ccrop.projects.lidar_bev.datasets import NuScenesSweeps
+from ccrop.projects.lidar_bev.grid import Grid
 
 with read_base():
     from ._base_.bev import *

@@ -9,8 +9,8 @@ import torch
 from mmengine.logging import MMLogger
 
 from ccrop.datasets import LocatedDataset, MissingData, UnreadableFile
-from projects.lidar_bev.boxes import num_points_in_boxes
-from projects.lidar_bev.datasets.reading import UnreadableSweep, finite
+from ccrop.projects.lidar_bev.boxes import num_points_in_boxes
+from ccrop.projects.lidar_bev.datasets.reading import UnreadableSweep, finite
 
 OTHER = -1
 ANY = "object"  # as the one class: all that is labelled
@@ -21,7 +21,7 @@ class SweepDataset(LocatedDataset):
 
     A sample is ``dict(points, index, rng)``: ``points (N, C)`` float32 with x, y, z in metres in the LiDAR frame first,
     the sweep's number, and its own random generator. Labelled sweeps add ``boxes (M, 7)`` float32 (see
-    :mod:`projects.lidar_bev.boxes`), ``labels (M,)`` int64, which are positions in ``classes`` or ``OTHER`` for
+    :mod:`ccrop.projects.lidar_bev.boxes`), ``labels (M,)`` int64, which are positions in ``classes`` or ``OTHER`` for
     objects of any other class, and ``num_points (M,)`` int64, how many points each box holds: none is left out here.
     Where a hook has found boxes in the sweeps, ``clusters (K, 5)`` are those, see :class:`ccrop.datasets.BoxStore`.
     Points with a value that is not finite are left out and counted in :attr:`not_finite`; a sweep that has no point

@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ccrop.datasets import MissingData
-from projects.lidar_bev.datasets.base import class_labels
-from projects.lidar_bev.datasets.folder import SweepFolder, list_sweeps
-from projects.lidar_bev.datasets.reading import read_text
+from ccrop.projects.lidar_bev.datasets.base import class_labels
+from ccrop.projects.lidar_bev.datasets.folder import SweepFolder, list_sweeps
+from ccrop.projects.lidar_bev.datasets.reading import read_text
 
 LAYOUT = """\
     {root}/points/NAME.pcd                     (or .bin, .npy, .ply)

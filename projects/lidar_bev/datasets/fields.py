@@ -11,6 +11,8 @@ from typing import BinaryIO, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ccrop.projects.lidar_bev.extras import extra
+
 PLY_TYPES = dict(char="i1", uchar="u1", short="i2", ushort="u2", int="i4", uint="u4", float="f4", double="f8")
 PLY_TYPES |= dict(int8="i1", uint8="u1", int16="i2", uint16="u2", int32="i4", uint32="u4", float32="f4", float64="f8")
 PLY_ORDERS = dict(ascii="=", binary_little_endian="<", binary_big_endian=">")
@@ -186,10 +188,7 @@ def _check_compressed(file: BinaryIO, expected: int) -> None:
 
 
 def _read_by_open3d(path: Path) -> dict[str, NDArray]:
-    try:
-        import open3d
-    except ImportError as error:
-        raise ImportError(f"{path}: reading compressed {path.suffix} files needs Open3D: pip install open3d") from error
+    open3d = extra("open3d", f"{path}: reading compressed {path.suffix} files")
     with open3d.utility.VerbosityContextManager(open3d.utility.VerbosityLevel.Error):
         cloud = open3d.t.io.read_point_cloud(str(path))
     fields = {name: value.numpy() for name, value in cloud.point.items()}

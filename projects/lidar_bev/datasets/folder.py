@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from ccrop.datasets import MissingData
 from ccrop.datasets.base import say_once, spread
-from projects.lidar_bev.datasets.base import SweepDataset
-from projects.lidar_bev.datasets.reading import SWEEP_SUFFIXES, XYZ, XYZI, read_sweep
+from ccrop.projects.lidar_bev.datasets.base import SweepDataset
+from ccrop.projects.lidar_bev.datasets.reading import SWEEP_SUFFIXES, XYZ, XYZI, read_sweep
 
 LOOKED_AT = 200  # files whose sizes are compared
 SMALL = 1 / 3  # of the largest file of its kind; sweeps of one sensor differ less

@@ -8,9 +8,15 @@ import numpy as np
 
 from ccrop import datasets
 from ccrop.datasets import MissingData
-from projects.lidar_bev.datasets.base import SweepDataset, class_labels
-from projects.lidar_bev.datasets.kitti_format import IMAGE_SIZE, in_image, read_calibration, read_names, read_objects
-from projects.lidar_bev.datasets.reading import UnreadableSweep, read_sweep, read_text
+from ccrop.projects.lidar_bev.datasets.base import SweepDataset, class_labels
+from ccrop.projects.lidar_bev.datasets.kitti_format import (
+    IMAGE_SIZE,
+    in_image,
+    read_calibration,
+    read_names,
+    read_objects,
+)
+from ccrop.projects.lidar_bev.datasets.reading import UnreadableSweep, read_sweep, read_text
 
 LAYOUT = """\
     {root}/training/velodyne/000000.bin        (or velodyne_reduced)

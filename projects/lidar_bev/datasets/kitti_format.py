@@ -12,8 +12,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from projects.lidar_bev.boxes import corners, wrapped
-from projects.lidar_bev.datasets.reading import read_text
+from ccrop.projects.lidar_bev.boxes import corners, wrapped
+from ccrop.projects.lidar_bev.datasets.reading import read_text
 
 IMAGE_SIZE = (1242, 375)  # width and height of most KITTI images
 NUM_FIELDS = 15  # of a label's line; results have a score too
@@ -57,7 +57,7 @@ class Objects(NamedTuple):
 
     Attributes:
         names: their classes.
-        boxes: ``(M, 7)`` float64 in the LiDAR frame, see :mod:`projects.lidar_bev.boxes`.
+        boxes: ``(M, 7)`` float64 in the LiDAR frame, see :mod:`ccrop.projects.lidar_bev.boxes`.
         image_boxes: ``(M, 4)`` left, top, right, bottom in pixels.
         truncated: ``(M,)`` share out of the image, in [0, 1]; -1 where unknown.
         occluded: ``(M,)`` int64, 0 fully visible, 1 partly occluded, 2 largely occluded, 3 or -1 unknown.

@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from ccrop.datasets import MissingData
 from ccrop.datasets.base import spread
-from projects.lidar_bev.datasets.base import SweepDataset, class_labels
-from projects.lidar_bev.datasets.nuscenes_tables import key_frames
-from projects.lidar_bev.datasets.reading import read_sweep, read_text
+from ccrop.projects.lidar_bev.datasets.base import SweepDataset, class_labels
+from ccrop.projects.lidar_bev.datasets.nuscenes_tables import key_frames
+from ccrop.projects.lidar_bev.datasets.reading import read_sweep, read_text
 
 LAYOUT = """\
     {root}/v1.0-trainval/*.json                (or v1.0-mini: sample, sample_data, calibrated_sensor, ego_pose, ...)

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ccrop.datasets import MissingData
-from projects.lidar_bev.boxes import wrapped
-from projects.lidar_bev.datasets.reading import read_text
+from ccrop.projects.lidar_bev.boxes import wrapped
+from ccrop.projects.lidar_bev.datasets.reading import read_text
 
 CHANNEL = "LIDAR_TOP"
 MICROSECONDS = 1e-6

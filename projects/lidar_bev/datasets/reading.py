@@ -11,7 +11,7 @@ from mmengine.logging import MMLogger
 from numpy.typing import NDArray
 
 from ccrop.datasets.reading import UnreadableFile
-from projects.lidar_bev.datasets.fields import Malformed, read_pcd, read_ply
+from ccrop.projects.lidar_bev.datasets.fields import Malformed, read_pcd, read_ply
 
 SWEEP_SUFFIXES = (".bin", ".npy", ".pcd", ".ply")
 XYZ = ("x", "y", "z")

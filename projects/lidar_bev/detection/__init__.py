@@ -1,6 +1,6 @@
 """CenterPoint on bird's-eye-view maps: targets, losses, decoding, the detector, and what it is measured by."""
 
-from projects.lidar_bev.detection.detector import CenterPoint
-from projects.lidar_bev.detection.samples import LabelledSweep
+from ccrop.projects.lidar_bev.detection.detector import CenterPoint
+from ccrop.projects.lidar_bev.detection.samples import LabelledSweep
 
 __all__ = ["CenterPoint", "LabelledSweep"]

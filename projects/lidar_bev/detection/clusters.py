@@ -14,10 +14,10 @@ from mmengine.runner import Runner
 from numpy.typing import NDArray
 
 from ccrop.config import config_beside
+from ccrop.projects.lidar_bev.boxes import points_in_boxes
+from ccrop.projects.lidar_bev.datasets.base import ANY
+from ccrop.projects.lidar_bev.grid import Grid
 from ccrop.transfer import stored_clusters
-from projects.lidar_bev.boxes import points_in_boxes
-from projects.lidar_bev.datasets.base import ANY
-from projects.lidar_bev.grid import Grid
 
 DISTANCE = 1.0  # metres between two detections at least: people who walk together are one cluster anyway
 CEILING = 4.0  # metres above a cluster's lowest point; what hangs higher is of something else
@@ -94,7 +94,7 @@ def use_pseudo_boxes(config: Config, source: str | Path, folder: str | Path, max
     """Train on the clusters of a pretraining checkpoint, and test where objects are, whatever their class.
 
     Args:
-        config: see :func:`projects.lidar_bev.finetune.load_config`.
+        config: see :func:`ccrop.projects.lidar_bev.finetune.load_config`.
         source: the checkpoint of a pretraining on the same sweeps; its config lies beside it.
         folder: nothing is written to it.
         max_boxes: a sweep; those with the best scores.

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from projects.lidar_bev.detection.targets import decoded
-from projects.lidar_bev.grid import Grid
+from ccrop.projects.lidar_bev.detection.targets import decoded
+from ccrop.projects.lidar_bev.grid import Grid
 
 
 class Found(NamedTuple):

@@ -9,18 +9,18 @@ from mmengine.registry import MODELS, TASK_UTILS
 from torch import Tensor, nn
 
 from ccrop.models import gaussian_focal_loss
-from projects.lidar_bev.detection.decoding import decode
-from projects.lidar_bev.detection.head import CenterHead, CenterMaps
-from projects.lidar_bev.detection.losses import center_l1_loss
-from projects.lidar_bev.detection.targets import center_targets
-from projects.lidar_bev.evaluation.center_ap import Detections
+from ccrop.projects.lidar_bev.detection.decoding import decode
+from ccrop.projects.lidar_bev.detection.head import CenterHead, CenterMaps
+from ccrop.projects.lidar_bev.detection.losses import center_l1_loss
+from ccrop.projects.lidar_bev.detection.targets import center_targets
+from ccrop.projects.lidar_bev.evaluation.center_ap import Detections
 
 
 class CenterPoint(BaseModel):
     """Sweeps to boxes (Yin et al., CVPR 2021, the first stage).
 
     Args:
-        backbone: an encoder of :mod:`projects.lidar_bev.models`, or the config of one, with that of its grid.
+        backbone: an encoder of :mod:`ccrop.projects.lidar_bev.models`, or the config of one, with that of its grid.
         classes: names of what is detected.
         distances: per class, how far apart two detections are at least, in metres.
         channels: of the head.

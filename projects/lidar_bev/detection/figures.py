@@ -9,11 +9,11 @@ import numpy as np
 from mmengine.logging import MMLogger
 from numpy.typing import NDArray
 
-from projects.lidar_bev.boxes import num_points_in_boxes, points_in_boxes
-from projects.lidar_bev.datasets import OTHER, SweepDataset
-from projects.lidar_bev.datasets.kitti import KittiSweeps, image_size
-from projects.lidar_bev.datasets.kitti_format import Objects, boxes_in_image, read_calibration, read_objects
-from projects.lidar_bev.evaluation.center_ap import (
+from ccrop.projects.lidar_bev.boxes import num_points_in_boxes, points_in_boxes
+from ccrop.projects.lidar_bev.datasets import OTHER, SweepDataset
+from ccrop.projects.lidar_bev.datasets.kitti import KittiSweeps, image_size
+from ccrop.projects.lidar_bev.datasets.kitti_format import Objects, boxes_in_image, read_calibration, read_objects
+from ccrop.projects.lidar_bev.evaluation.center_ap import (
     THRESHOLDS,
     CenterMetrics,
     Detections,
@@ -22,8 +22,8 @@ from projects.lidar_bev.evaluation.center_ap import (
     within_points,
     within_range,
 )
-from projects.lidar_bev.evaluation.kitti_ap import DIFFICULTIES, MIN_IOU, NUM_RECALLS, kitti_ap, num_counted
-from projects.lidar_bev.grid import Grid
+from ccrop.projects.lidar_bev.evaluation.kitti_ap import DIFFICULTIES, MIN_IOU, NUM_RECALLS, kitti_ap, num_counted
+from ccrop.projects.lidar_bev.grid import Grid
 
 RANGES = (0.0, 15.0, 30.0, np.inf)  # metres from the sensor
 POINTS = (1, 10, 100, np.iinfo(np.int64).max)  # in an object's box

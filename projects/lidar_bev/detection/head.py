@@ -5,7 +5,7 @@ from typing import NamedTuple
 from torch import Tensor, nn
 
 from ccrop.models.center_heatmap import PRIOR
-from projects.lidar_bev.detection.targets import CHANNELS
+from ccrop.projects.lidar_bev.detection.targets import CHANNELS
 
 
 class CenterMaps(NamedTuple):

@@ -9,10 +9,10 @@ from mmengine.config import Config
 from mmengine.logging import MMLogger
 from mmengine.registry import DATASETS
 
+from ccrop.projects.lidar_bev.datasets import OTHER, SweepDataset
+from ccrop.projects.lidar_bev.datasets.base import ANY
+from ccrop.projects.lidar_bev.views import MotionRange
 from ccrop.transfer import drawn_share
-from projects.lidar_bev.datasets import OTHER, SweepDataset
-from projects.lidar_bev.datasets.base import ANY
-from projects.lidar_bev.views import MotionRange
 
 
 class LabelledSweep:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ccrop.localization.gaussian import center_heatmaps, gaussian_radius
-from projects.lidar_bev.grid import Grid, stacked
+from ccrop.projects.lidar_bev.grid import Grid, stacked
 
 CHANNELS = 8
 SMALLEST_SIDE = 1e-2  # metres
@@ -38,7 +38,7 @@ def center_targets(
     """The targets of a batch, all sweeps and boxes at once.
 
     Args:
-        boxes: per sweep ``(M_i, 7)``, see :mod:`projects.lidar_bev.boxes`.
+        boxes: per sweep ``(M_i, 7)``, see :mod:`ccrop.projects.lidar_bev.boxes`.
         labels: per sweep ``(M_i,)`` int64; negative ones are no class of the detector and leave no target.
         grid: of the encoder.
         stride: of its map.

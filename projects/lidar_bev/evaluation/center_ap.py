@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from projects.lidar_bev.boxes import wrapped
+from ccrop.projects.lidar_bev.boxes import wrapped
 
 THRESHOLDS = (0.5, 1.0, 2.0, 4.0)  # metres
 ERROR_THRESHOLD = 2.0  # at which the errors of true positives are taken
@@ -22,7 +22,7 @@ class Truth(NamedTuple):
     """The objects of a sweep.
 
     Attributes:
-        boxes: ``(M, 7)``, see :mod:`projects.lidar_bev.boxes`.
+        boxes: ``(M, 7)``, see :mod:`ccrop.projects.lidar_bev.boxes`.
         labels: ``(M,)`` int64.
         counted: ``(M,)`` bool, whether finding the object counts; None for all. See :func:`center_metrics`.
     """

@@ -9,8 +9,8 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from projects.lidar_bev.datasets.kitti_format import Objects
-from projects.lidar_bev.evaluation.polygons import bev_ious, ious_3d
+from ccrop.projects.lidar_bev.datasets.kitti_format import Objects
+from ccrop.projects.lidar_bev.evaluation.polygons import bev_ious, ious_3d
 
 MIN_IOU = {"Car": 0.7, "Pedestrian": 0.5, "Cyclist": 0.5}
 NEIGHBOURS = {"Car": "Van", "Pedestrian": "Person_sitting"}

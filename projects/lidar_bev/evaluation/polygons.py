@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from projects.lidar_bev.boxes import footprints
+from ccrop.projects.lidar_bev.boxes import footprints
 
 
 def bev_intersections(boxes: NDArray, others: NDArray) -> NDArray[np.float64]:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from projects.lidar_bev.evaluation.center_ap import nearest_free
+from ccrop.projects.lidar_bev.evaluation.center_ap import nearest_free
 
 DISTANCES = (1.0, 2.0)  # metres
 MIN_POINTS = 20

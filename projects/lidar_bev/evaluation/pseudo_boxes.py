@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from projects.lidar_bev.boxes import num_points_in_boxes
-from projects.lidar_bev.evaluation.polygons import bev_ious
-from projects.lidar_bev.evaluation.proposals import MIN_POINTS
-from projects.lidar_bev.grid import Grid
+from ccrop.projects.lidar_bev.boxes import num_points_in_boxes
+from ccrop.projects.lidar_bev.evaluation.polygons import bev_ious
+from ccrop.projects.lidar_bev.evaluation.proposals import MIN_POINTS
+from ccrop.projects.lidar_bev.grid import Grid
 
 IOUS = (0.3, 0.5)
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from projects.lidar_bev.models.normalization import NORM
+from ccrop.projects.lidar_bev.models.normalization import NORM
 
 
 def _norm(channels: int) -> nn.BatchNorm2d:

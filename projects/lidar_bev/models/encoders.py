@@ -4,10 +4,10 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from projects.lidar_bev.grid import Grid
-from projects.lidar_bev.models.backbone import BevBackbone
-from projects.lidar_bev.models.pillars import DynamicPillars
-from projects.lidar_bev.models.sparse import SparseVoxels
+from ccrop.projects.lidar_bev.grid import Grid
+from ccrop.projects.lidar_bev.models.backbone import BevBackbone
+from ccrop.projects.lidar_bev.models.pillars import DynamicPillars
+from ccrop.projects.lidar_bev.models.sparse import SparseVoxels
 
 KITTI_GRID = Grid(low=(0, -39.68, -3), high=(69.12, 39.68, 1), cell=0.16)
 NUSCENES_GRID = Grid(low=(-51.2, -51.2, -5), high=(51.2, 51.2, 3), cell=0.2)

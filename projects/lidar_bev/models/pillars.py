@@ -7,8 +7,8 @@ caps, hence nothing is drawn at random and nothing padded.
 import torch
 from torch import Tensor, nn
 
-from projects.lidar_bev.grid import Grid, stacked
-from projects.lidar_bev.models.normalization import NORM
+from ccrop.projects.lidar_bev.grid import Grid, stacked
+from ccrop.projects.lidar_bev.models.normalization import NORM
 
 
 class DynamicPillars(nn.Module):

@@ -5,8 +5,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from projects.lidar_bev.grid import Grid, stacked
-from projects.lidar_bev.models.normalization import NORM
+from ccrop.projects.lidar_bev.extras import extra
+from ccrop.projects.lidar_bev.grid import Grid, stacked
+from ccrop.projects.lidar_bev.models.normalization import NORM
 
 
 class SparseVoxels(nn.Module):
@@ -114,14 +115,7 @@ class SparseVoxels(nn.Module):
 
 
 def _spconv():
-    try:
-        import spconv.pytorch as spconv
-    except ImportError as error:
-        raise ImportError(
-            "the sparse encoder needs spconv, which runs on the CPU too: pip install spconv-cu120 (Python 3.12: "
-            "spconv-cu126)"
-        ) from error
-    return spconv
+    return extra("spconv.pytorch", "the sparse encoder, unlike the pillar encoder,")
 
 
 def _native():

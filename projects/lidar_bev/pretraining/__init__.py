@@ -1,10 +1,10 @@
 """Pretraining on sweeps without labels: ccrop's methods on windows of bird's-eye maps."""
 
-from projects.lidar_bev.pretraining.annotated import AnnotatedSweepsHook
-from projects.lidar_bev.pretraining.backbones import PillarBackbone, SparseBackbone
-from projects.lidar_bev.pretraining.gallery import SweepGalleryHook
-from projects.lidar_bev.pretraining.localization import SweepLocalizationHook
-from projects.lidar_bev.pretraining.views import RandomBoxes, SceneSweeps, WholeSweep, collate_sweeps
+from ccrop.projects.lidar_bev.pretraining.annotated import AnnotatedSweepsHook
+from ccrop.projects.lidar_bev.pretraining.backbones import PillarBackbone, SparseBackbone
+from ccrop.projects.lidar_bev.pretraining.gallery import SweepGalleryHook
+from ccrop.projects.lidar_bev.pretraining.localization import SweepLocalizationHook
+from ccrop.projects.lidar_bev.pretraining.views import RandomBoxes, SceneSweeps, WholeSweep, collate_sweeps
 
 __all__ = [
     "AnnotatedSweepsHook",

@@ -10,8 +10,8 @@ from mmengine.runner import Runner
 from numpy.typing import NDArray
 
 from ccrop.datasets import BoxStore
-from projects.lidar_bev.boxes import footprints
-from projects.lidar_bev.grid import Grid
+from ccrop.projects.lidar_bev.boxes import footprints
+from ccrop.projects.lidar_bev.grid import Grid
 
 
 class AnnotatedSweepsHook(Hook):

@@ -6,7 +6,7 @@ from mmengine.registry import TASK_UTILS
 from torch import Tensor
 
 from ccrop.backbones.contract import Level, LevelChoice
-from projects.lidar_bev.models import PillarEncoder, SparseEncoder
+from ccrop.projects.lidar_bev.models import PillarEncoder, SparseEncoder
 
 
 class OneLevel(LevelChoice):

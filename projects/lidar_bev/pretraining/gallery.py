@@ -22,12 +22,12 @@ from ccrop.files import written
 from ccrop.hooks.inference import evaluating
 from ccrop.localization import center_heatmaps, gaussian_radius
 from ccrop.models import Siamese
-from projects.lidar_bev.clusters import BevClusters
-from projects.lidar_bev.datasets import SweepDataset
-from projects.lidar_bev.grid import Grid
-from projects.lidar_bev.pictures import BACKGROUND, COLOURS, draw_bev
-from projects.lidar_bev.pretraining.localization import SweepLocalizationHook
-from projects.lidar_bev.pretraining.views import collate_sweeps
+from ccrop.projects.lidar_bev.clusters import BevClusters
+from ccrop.projects.lidar_bev.datasets import SweepDataset
+from ccrop.projects.lidar_bev.grid import Grid
+from ccrop.projects.lidar_bev.pictures import BACKGROUND, COLOURS, draw_bev
+from ccrop.projects.lidar_bev.pretraining.localization import SweepLocalizationHook
+from ccrop.projects.lidar_bev.pretraining.views import collate_sweeps
 
 BOX_COLOUR = "#ffdc00"
 FAINT = "#8c8c96"

@@ -14,8 +14,8 @@ from ccrop.datasets import BoxStore, LocatedDataset, ShardedBatches
 from ccrop.hooks import LocalizationHook
 from ccrop.hooks.localization import gathered
 from ccrop.models import Siamese
-from projects.lidar_bev.clusters import BevClusters
-from projects.lidar_bev.pretraining.views import WholeSweep, collate_sweeps
+from ccrop.projects.lidar_bev.clusters import BevClusters
+from ccrop.projects.lidar_bev.pretraining.views import WholeSweep, collate_sweeps
 
 
 class SweepLocalizationHook(LocalizationHook):

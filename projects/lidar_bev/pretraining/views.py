@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from torch.utils.data import default_collate
 
 from ccrop.datasets.base import NO_BOXES
-from projects.lidar_bev.grid import Grid
-from projects.lidar_bev.views import SweepViews
+from ccrop.projects.lidar_bev.grid import Grid
+from ccrop.projects.lidar_bev.views import SweepViews
 
 PLACE = 1.0  # side in metres of the cells from which places are drawn
 

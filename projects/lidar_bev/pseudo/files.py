@@ -1,7 +1,7 @@
 """Pseudo-boxes of sweeps in a JSON file, and a detector's config that learns them in place of labels.
 
 The file has a list ``sweeps``, each with its ``path``, as the data set lists it, and of each box ``boxes`` (see
-:mod:`projects.lidar_bev.boxes`), ``scores`` and ``heading_weights``: 1 where the axis of the box is sure, else 0.
+:mod:`ccrop.projects.lidar_bev.boxes`), ``scores`` and ``heading_weights``: 1 where the axis of the box is sure, else 0.
 """
 
 import json
@@ -14,9 +14,9 @@ from mmengine.config import Config
 from mmengine.registry import DATASETS
 from numpy.typing import NDArray
 
-from projects.lidar_bev.boxes import num_points_in_boxes
-from projects.lidar_bev.datasets.base import ANY, SweepDataset
-from projects.lidar_bev.detection.clusters import DISTANCE
+from ccrop.projects.lidar_bev.boxes import num_points_in_boxes
+from ccrop.projects.lidar_bev.datasets.base import ANY, SweepDataset
+from ccrop.projects.lidar_bev.detection.clusters import DISTANCE
 
 
 def paths_of(dataset: SweepDataset) -> list[str]:
@@ -71,7 +71,7 @@ def learn_file(config: Config, file: Path, max_boxes: int) -> None:
     """Train on the pseudo-boxes of a file, and test where objects are, whatever their class, if anything is tested.
 
     Args:
-        config: see :func:`projects.lidar_bev.finetune.load_config`.
+        config: see :func:`ccrop.projects.lidar_bev.finetune.load_config`.
         file, max_boxes: see :class:`PseudoLabels`.
 
     Raises:

@@ -11,10 +11,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from projects.lidar_bev.boxes import points_in_boxes
-from projects.lidar_bev.detection.clusters import standing
-from projects.lidar_bev.grid import Grid
-from projects.lidar_bev.pseudo.rectangles import fit_rectangles
+from ccrop.projects.lidar_bev.boxes import points_in_boxes
+from ccrop.projects.lidar_bev.detection.clusters import standing
+from ccrop.projects.lidar_bev.grid import Grid
+from ccrop.projects.lidar_bev.pseudo.rectangles import fit_rectangles
 
 MARGIN = 0.4  # metres around a cluster, whose cells are those near its peak
 CLEARANCE = 0.25  # metres above a cluster's lowest point: lower ones may be ground

@@ -17,15 +17,15 @@ from tqdm import tqdm
 from ccrop.checkpoint import RANDOM
 from ccrop.compat.checkpoint import load_checkpoint
 from ccrop.hooks.checkpoint import latest_checkpoint
+from ccrop.projects.lidar_bev.boxes import num_points_in_boxes
+from ccrop.projects.lidar_bev.datasets import SweepDataset
+from ccrop.projects.lidar_bev.detection.detector import CenterPoint
+from ccrop.projects.lidar_bev.evaluation.pseudo_boxes import IOUS, pseudo_box_quality
+from ccrop.projects.lidar_bev.finetune import detected, finetune, load_config
+from ccrop.projects.lidar_bev.pseudo.files import content_of, learn_file, paths_of
+from ccrop.projects.lidar_bev.pseudo.fitting import fitted
 from ccrop.pseudo.rounds import BOXES, none_sure, run_rounds
 from ccrop.runner import default_work_dir
-from projects.lidar_bev.boxes import num_points_in_boxes
-from projects.lidar_bev.datasets import SweepDataset
-from projects.lidar_bev.detection.detector import CenterPoint
-from projects.lidar_bev.evaluation.pseudo_boxes import IOUS, pseudo_box_quality
-from projects.lidar_bev.finetune import detected, finetune, load_config
-from projects.lidar_bev.pseudo.files import content_of, learn_file, paths_of
-from projects.lidar_bev.pseudo.fitting import fitted
 
 LONG = 2.5  # metres: of a detection that long, the axis is taken as sure
 
@@ -47,7 +47,7 @@ def pretrain(
     Args:
         path: a detector's config with a section ``pseudo_boxes``, such as
             ``projects/lidar_bev/configs/centerpoint_pseudo_demo.py``.
-        data_root, options, backbone: see :func:`projects.lidar_bev.finetune.load_config`.
+        data_root, options, backbone: see :func:`ccrop.projects.lidar_bev.finetune.load_config`.
         work_dir: takes ``round_R/`` with the boxes, the log and the checkpoint of each round.
         init: what the detector starts from in every round.
         seed: of weights and batches.

@@ -1,8 +1,8 @@
 """Simulated LiDAR sweeps of streets, by casting rays."""
 
-from projects.lidar_bev.simulation.casting import Sweep, cast
-from projects.lidar_bev.simulation.demo import make_demo_sweeps
-from projects.lidar_bev.simulation.scenes import Scene, sample_scene
-from projects.lidar_bev.simulation.sensors import SENSORS, Sensor
+from ccrop.projects.lidar_bev.simulation.casting import Sweep, cast
+from ccrop.projects.lidar_bev.simulation.demo import make_demo_sweeps
+from ccrop.projects.lidar_bev.simulation.scenes import Scene, sample_scene
+from ccrop.projects.lidar_bev.simulation.sensors import SENSORS, Sensor
 
 __all__ = ["SENSORS", "Scene", "Sensor", "Sweep", "cast", "make_demo_sweeps", "sample_scene"]

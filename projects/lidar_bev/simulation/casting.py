@@ -6,9 +6,10 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from projects.lidar_bev.simulation.meshes import Material
-from projects.lidar_bev.simulation.scenes import NOTHING, Scene
-from projects.lidar_bev.simulation.sensors import Sensor
+from ccrop.projects.lidar_bev.extras import extra
+from ccrop.projects.lidar_bev.simulation.meshes import Material
+from ccrop.projects.lidar_bev.simulation.scenes import NOTHING, Scene
+from ccrop.projects.lidar_bev.simulation.sensors import Sensor
 
 if TYPE_CHECKING:
     from open3d.t.geometry import RaycastingScene
@@ -117,8 +118,7 @@ def _steepness(scene: Scene) -> tuple[float, float]:
 
 def _scene_of(scene: Scene, chosen: NDArray[np.bool_] | slice = slice(None)) -> "RaycastingScene":
     """Open3D's scene of the chosen triangles; a triangle's number is its number among the chosen."""
-    import open3d
-
+    open3d = extra("open3d", "simulating sweeps")
     casting = open3d.t.geometry.RaycastingScene(nthreads=1)
     casting.add_triangles(scene.mesh.vertices.astype(np.float32), scene.mesh.triangles[chosen].astype(np.uint32))
     return casting

@@ -10,16 +10,16 @@ from typing import Any
 import numpy as np
 
 from ccrop.datasets.generated import generate
-from projects.lidar_bev.datasets.kitti_format import (
+from ccrop.projects.lidar_bev.datasets.kitti_format import (
     Calibration,
     Objects,
     boxes_in_image,
     write_calibration,
     write_objects,
 )
-from projects.lidar_bev.simulation.casting import cast
-from projects.lidar_bev.simulation.scenes import NOTHING, sample_scene
-from projects.lidar_bev.simulation.sensors import SENSORS
+from ccrop.projects.lidar_bev.simulation.casting import cast
+from ccrop.projects.lidar_bev.simulation.scenes import NOTHING, sample_scene
+from ccrop.projects.lidar_bev.simulation.sensors import SENSORS
 
 VERSION = 2
 SPLITS = ("train", "val")

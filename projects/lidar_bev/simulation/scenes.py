@@ -6,11 +6,11 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from projects.lidar_bev.boxes import footprints
-from projects.lidar_bev.simulation.meshes import Material, Mesh, merged
-from projects.lidar_bev.simulation.shapes import ROAD_USERS, pole, tree, wall
-from projects.lidar_bev.simulation.streets import CROSSING_HALF_WIDTH, REACH, Street
-from projects.lidar_bev.simulation.traffic import spaced, traffic
+from ccrop.projects.lidar_bev.boxes import footprints
+from ccrop.projects.lidar_bev.simulation.meshes import Material, Mesh, merged
+from ccrop.projects.lidar_bev.simulation.shapes import ROAD_USERS, pole, tree, wall
+from ccrop.projects.lidar_bev.simulation.streets import CROSSING_HALF_WIDTH, REACH, Street
+from ccrop.projects.lidar_bev.simulation.traffic import spaced, traffic
 
 # of a box around what it holds, in metres: annotators leave some, and ranges are noisy
 MARGIN = 0.04
@@ -28,7 +28,7 @@ class Scene(NamedTuple):
         owners: ``(T,)`` int64, the object of each triangle, or ``NOTHING``.
         albedos: ``(T,)`` share of light that a triangle returns.
         names: classes of the objects.
-        boxes: ``(M, 7)``, see :mod:`projects.lidar_bev.boxes`.
+        boxes: ``(M, 7)``, see :mod:`ccrop.projects.lidar_bev.boxes`.
     """
 
     mesh: Mesh

@@ -6,7 +6,17 @@ from typing import NamedTuple
 import numpy as np
 from numpy.random import Generator
 
-from projects.lidar_bev.simulation.meshes import Material, Mesh, box, capsule, ellipsoid, frustum, merged, ring, tube
+from ccrop.projects.lidar_bev.simulation.meshes import (
+    Material,
+    Mesh,
+    box,
+    capsule,
+    ellipsoid,
+    frustum,
+    merged,
+    ring,
+    tube,
+)
 
 
 class Shape(NamedTuple):

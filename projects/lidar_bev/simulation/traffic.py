@@ -6,9 +6,9 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from projects.lidar_bev.boxes import wrapped
-from projects.lidar_bev.evaluation.polygons import bev_intersections
-from projects.lidar_bev.simulation.streets import Line, Street
+from ccrop.projects.lidar_bev.boxes import wrapped
+from ccrop.projects.lidar_bev.evaluation.polygons import bev_intersections
+from ccrop.projects.lidar_bev.simulation.streets import Line, Street
 
 TRAFFIC_REACH = 85.0
 TRUCK_DISTANCE = 18.0

@@ -3,7 +3,6 @@
 python projects/studies/finetuning_recipe/curve.py rows/*.csv --out curves
 """
 
-import argparse
 import csv
 import re
 import sys
@@ -15,6 +14,7 @@ from typing import NamedTuple
 import matplotlib
 import numpy as np
 
+from ccrop.cli import command, command_parser
 from ccrop.experiments.tables import mean_and_spread
 
 matplotlib.use("Agg")
@@ -85,8 +85,9 @@ def plot(found: dict[tuple[str, str], list[Point]], data: str, file: Path) -> No
     plt.close(figure)
 
 
+@command
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command_parser(__doc__)
     parser.add_argument("csv", nargs="+", type=Path, help="of tools/compare.py")
     parser.add_argument("--out", type=Path, required=True, help="begin of the files' names: OUT.md and OUT_DATA.png")
     args = parser.parse_args(argv)

@@ -5,7 +5,6 @@ python projects/studies/lidar_pseudo_boxes/quality.py --data-root data/kitti
 
 """
 
-import argparse
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -14,12 +13,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from projects.lidar_bev.clusters import BevClusters
-from projects.lidar_bev.datasets import KittiSweeps
-from projects.lidar_bev.detection.clusters import standing
-from projects.lidar_bev.evaluation.polygons import bev_ious
-from projects.lidar_bev.grid import Grid
-from projects.lidar_bev.pseudo.fitting import fitted
+from ccrop.cli import command, command_parser
+from ccrop.projects.lidar_bev.clusters import BevClusters
+from ccrop.projects.lidar_bev.datasets import KittiSweeps
+from ccrop.projects.lidar_bev.detection.clusters import standing
+from ccrop.projects.lidar_bev.evaluation.polygons import bev_ious
+from ccrop.projects.lidar_bev.grid import Grid
+from ccrop.projects.lidar_bev.pseudo.fitting import fitted
 
 CLASSES = ("Car", "Van", "Truck", "Pedestrian", "Cyclist")
 GRID = Grid(low=(-48, -48, -3), high=(48, 48, 1.8), cell=0.375)  # of simsiam_ccrop_bev_demo.py
@@ -75,8 +75,9 @@ def measured(dataset: KittiSweeps, method: Callable[..., Boxes], localizer: BevC
     return np.concatenate(rows), seconds
 
 
+@command
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command_parser(__doc__)
     parser.add_argument("--data-root", required=True, help="labeled sweeps in KITTI's layout")
     parser.add_argument("--labels", default="label_2", help="folder of the labels (default: %(default)s)")
     parser.add_argument("--number", type=int, help="so many sweeps, evenly spaced (default: all)")

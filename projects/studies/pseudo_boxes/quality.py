@@ -6,7 +6,6 @@
 
 """
 
-import argparse
 import sys
 import time
 from collections.abc import Sequence
@@ -16,11 +15,12 @@ import numpy as np
 from mmengine.config import Config
 from numpy.typing import NDArray
 
+from ccrop.cli import command, command_parser
 from ccrop.datasets import CocoImages
 from ccrop.datasets.coco import annotations_of, find_annotations
 from ccrop.evaluation import pseudo_box_quality
-from projects.detection_transfer.cluster_boxes import clusters, looking, objects_alone, snapped
-from projects.detection_transfer.pseudo_boxes import boxes_by_image, names_of
+from ccrop.projects.detection_transfer.cluster_boxes import clusters, looking, objects_alone, snapped
+from ccrop.projects.detection_transfer.pseudo_boxes import boxes_by_image, names_of
 
 CONFIG = "configs/detector_paste_coco.py"
 COLUMNS = [f"{name}_{iou}{size}" for name in ("recall", "precision") for iou in (0.3, 0.5) for size in ("", "_small")]
@@ -31,8 +31,9 @@ def best_first(boxes: NDArray[np.floating], number: int) -> NDArray[np.floating]
     return boxes[np.argsort(-boxes[:, 4], kind="stable")[:number]]
 
 
+@command
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command_parser(__doc__)
     parser.add_argument("--data-root", required=True, help="a COCO-format set with an annotated train split")
     parser.add_argument("--init", metavar="SOURCE", help="weights of what looks for clusters (default: none)")
     parser.add_argument("--backbone", metavar="NAME", help="network of what looks")

@@ -4,14 +4,13 @@ import math
 from pathlib import Path
 from types import SimpleNamespace
 
-import finetune
 import pytest
 import torch
-import train
 from jobs import ROOT
 from torch import nn
 
 from ccrop.hooks import DivergedError, DivergenceHook
+from ccrop.tools import finetune, train
 
 
 def network(**changed: float) -> nn.Sequential:

@@ -4,7 +4,7 @@ import hand_made
 import numpy as np
 import pytest
 
-from projects.detection_transfer.average_precision import (
+from ccrop.projects.detection_transfer.average_precision import (
     AREAS,
     SUFFIXES,
     average_precision,

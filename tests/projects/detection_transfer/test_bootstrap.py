@@ -4,8 +4,8 @@ import hand_made
 import numpy as np
 import pytest
 
-from projects.detection_transfer.average_precision import AREAS, average_precision, evaluate
-from projects.detection_transfer.bootstrap import outcomes_of, resampled_figures, resampled_precision
+from ccrop.projects.detection_transfer.average_precision import AREAS, average_precision, evaluate
+from ccrop.projects.detection_transfer.bootstrap import outcomes_of, resampled_figures, resampled_precision
 
 NAMES = {1: "car", 2: "van"}
 IMAGES = range(1, 13)

@@ -9,7 +9,7 @@ from jobs import ROOT
 from PIL import Image
 
 from ccrop.datasets import CocoImages
-from projects.detection_transfer.cluster_boxes import looking, objects_alone, snapped
+from ccrop.projects.detection_transfer.cluster_boxes import looking, objects_alone, snapped
 
 LOOKS = dict(config=str(ROOT / "configs/comparison/region_clusters.py"), options={"model.backbone.base_channels": 16})
 

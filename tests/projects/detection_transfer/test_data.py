@@ -11,9 +11,9 @@ from mmengine.registry import DATASETS
 from PIL import Image
 
 from ccrop.datasets import MissingData
+from ccrop.projects.detection_transfer.data import use_labels
+from ccrop.projects.detection_transfer.finetune import finetune, load_config
 from ccrop.transfer import drawn_share, set_iterations
-from projects.detection_transfer.data import use_labels
-from projects.detection_transfer.finetune import finetune, load_config
 
 CONFIG = ROOT / "tests/projects/detection_transfer/configs/faster-rcnn_tiny.py"
 CONFIGS = ROOT / "projects/detection_transfer/configs"

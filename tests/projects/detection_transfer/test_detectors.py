@@ -16,7 +16,7 @@ from mmengine.registry import DefaultScope
 from mmengine.structures import InstanceData
 
 from ccrop.compat.mmdet_positions import keep_positions
-from projects.detection_transfer.finetune import without_sync_bn
+from ccrop.projects.detection_transfer.finetune import without_sync_bn
 
 keep_positions()
 

@@ -12,9 +12,9 @@ from mmengine.config import Config
 from ccrop.checkpoint import Normalization
 from ccrop.compat.checkpoint import load_checkpoint
 from ccrop.config import config_beside
+from ccrop.projects.detection_transfer.finetune import expect_in_levels, finetune, load_config
+from ccrop.projects.detection_transfer.tiles import ObjectTile
 from ccrop.transfer import set_iterations
-from projects.detection_transfer.finetune import expect_in_levels, finetune, load_config
-from projects.detection_transfer.tiles import ObjectTile
 
 CONFIG = ROOT / "projects/detection_transfer/configs/tiles_r18.py"
 LITE = Normalization((127 / 255,) * 3, (128 / 255,) * 3)

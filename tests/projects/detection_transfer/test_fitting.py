@@ -14,8 +14,8 @@ from mmengine.registry import DefaultScope
 from mmengine.structures import InstanceData
 from torch import nn
 
-from projects.detection_transfer.finetune import load_config, trained_parts
-from projects.detection_transfer.fitting import check_strides, head_strides
+from ccrop.projects.detection_transfer.finetune import load_config, trained_parts
+from ccrop.projects.detection_transfer.fitting import check_strides, head_strides
 
 FASTER_RCNN = ROOT / "projects/detection_transfer/configs/faster-rcnn_r18_fpn_small.py"
 FCOS = Path(__file__).parent / "configs/fcos_tiny.py"

@@ -14,7 +14,7 @@ from PIL import Image
 
 from ccrop.config import read_config
 from ccrop.datasets import ImageFolder, UnreadableImage
-from projects.detection_transfer.images import ReadImage, settle_images
+from ccrop.projects.detection_transfer.images import ReadImage, settle_images
 
 CONFIG = ROOT / "projects/detection_transfer/configs/tiles_r18.py"
 
@@ -106,4 +106,4 @@ def test_a_config_of_others_reads_by_us_when_it_is_read_again(tmp_path: Path):
     config.dump(tmp_path / "config.py")
     again = Config.fromfile(tmp_path / "config.py")
     assert again.test_pipeline == [dict(type="LoadImageFromFile")]
-    assert again.custom_imports == dict(imports=["projects.detection_transfer.images"])
+    assert again.custom_imports == dict(imports=["ccrop.projects.detection_transfer.images"])

@@ -8,8 +8,8 @@ import pytest
 from mmdet.evaluation import CocoMetric
 from mmengine.logging import MMLogger
 
-from projects.detection_transfer.average_precision import average_precision, evaluate
-from projects.detection_transfer.metric import SmallObjectMetric, detections
+from ccrop.projects.detection_transfer.average_precision import average_precision, evaluate
+from ccrop.projects.detection_transfer.metric import SmallObjectMetric, detections
 
 NAMES = {4: "car", 2: "van"}
 

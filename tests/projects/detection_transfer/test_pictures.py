@@ -4,8 +4,8 @@ import numpy as np
 import torch
 from PIL import Image, ImageColor
 
-from projects.detection_transfer.draw import Detections
-from projects.detection_transfer.pictures import COLORS, FONT_SIZE, picture
+from ccrop.projects.detection_transfer.draw import Detections
+from ccrop.projects.detection_transfer.pictures import COLORS, FONT_SIZE, picture
 
 
 def pixels(image: Image.Image, color: str) -> np.ndarray:

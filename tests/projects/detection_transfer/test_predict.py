@@ -14,11 +14,11 @@ from mmengine.registry import MODELS, DefaultScope
 from PIL import Image
 
 from ccrop.datasets import read_image
-from projects.detection_transfer.data import keep_annotations
-from projects.detection_transfer.draw import Detections, load_detector
-from projects.detection_transfer.finetune import load_config
-from projects.detection_transfer.predict import Found, batches, coco_file, csv_file, list_source
-from projects.detection_transfer.pseudo_boxes import use_pseudo_boxes
+from ccrop.projects.detection_transfer.data import keep_annotations
+from ccrop.projects.detection_transfer.draw import Detections, load_detector
+from ccrop.projects.detection_transfer.finetune import load_config
+from ccrop.projects.detection_transfer.predict import Found, batches, coco_file, csv_file, list_source
+from ccrop.projects.detection_transfer.pseudo_boxes import use_pseudo_boxes
 
 CONFIG = ROOT / "projects/detection_transfer/configs/tiles_r18.py"
 

@@ -11,8 +11,13 @@ from jobs import ROOT, call, tool
 from pycocotools.coco import COCO
 
 from ccrop.datasets import CocoImages, InvalidAnnotations
-from projects.detection_transfer.finetune import finetune, load_config
-from projects.detection_transfer.pseudo_boxes import best, cluster_annotations, read_pseudo_boxes, use_pseudo_boxes
+from ccrop.projects.detection_transfer.finetune import finetune, load_config
+from ccrop.projects.detection_transfer.pseudo_boxes import (
+    best,
+    cluster_annotations,
+    read_pseudo_boxes,
+    use_pseudo_boxes,
+)
 
 CONFIG = ROOT / "projects/detection_transfer/configs/tiles_r18.py"
 NARROW = {

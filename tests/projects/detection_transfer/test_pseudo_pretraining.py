@@ -7,15 +7,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-import train
 from jobs import ROOT
 
 from ccrop.compat.checkpoint import load_checkpoint
 from ccrop.datasets import CocoImages
+from ccrop.projects.detection_transfer.pseudo_boxes import best, boxes_by_image, pseudo_annotations, read_pseudo_boxes
+from ccrop.projects.detection_transfer.pseudo_pretraining import agreement, read_boxes
+from ccrop.projects.detection_transfer.pseudo_pretraining import pretrain as pretrain_detector
+from ccrop.tools import train
 from ccrop.work_dir import WorkDirInUse, locked
-from projects.detection_transfer.pseudo_boxes import best, boxes_by_image, pseudo_annotations, read_pseudo_boxes
-from projects.detection_transfer.pseudo_pretraining import agreement, read_boxes
-from projects.detection_transfer.pseudo_pretraining import pretrain as pretrain_detector
 
 CONFIG = str(ROOT / "configs/detector_paste_coco.py")
 WRITTEN = ("iter_2.pth", "boxes.json", "figures.json")

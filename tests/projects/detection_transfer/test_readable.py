@@ -13,8 +13,8 @@ from PIL import Image
 from torch.utils.data import DataLoader
 
 from ccrop.hooks.unreadable import TooManyUnreadable
-from projects.detection_transfer.images import ReadImage
-from projects.detection_transfer.readable import UnreadableExamplesHook, leave_out_unreadable
+from ccrop.projects.detection_transfer.images import ReadImage
+from ccrop.projects.detection_transfer.readable import UnreadableExamplesHook, leave_out_unreadable
 
 TOTAL = 120
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from jobs import ROOT
 
-from projects.detection_transfer import step_profile
+from ccrop.projects.detection_transfer import step_profile
 
 
 def test_the_parts_of_a_step_add_up(demo_root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture):

@@ -6,7 +6,7 @@ import pytest
 from jobs import Once
 from mmengine.logging import MMLogger
 
-from projects.lidar_bev.simulation import make_demo_sweeps
+from ccrop.projects.lidar_bev.simulation import make_demo_sweeps
 
 LIDAR_DATA = Path(__file__).parents[4] / "shared" / "data" / "lidar"
 

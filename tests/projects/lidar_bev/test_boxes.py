@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from projects.lidar_bev.boxes import corners, footprints, num_points_in_boxes, points_in_boxes, wrapped
+from ccrop.projects.lidar_bev.boxes import corners, footprints, num_points_in_boxes, points_in_boxes, wrapped
 
 
 def random_boxes(rng, number, reach=20):

@@ -4,14 +4,14 @@ import numpy as np
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
-from projects.lidar_bev.datasets import OTHER
-from projects.lidar_bev.detection.detector import CenterPoint
-from projects.lidar_bev.detection.figures import compared
-from projects.lidar_bev.draw import FALSE, FOUND, HIT, MISSED, draw, matched
-from projects.lidar_bev.evaluation.center_ap import Detections
-from projects.lidar_bev.grid import Grid
-from projects.lidar_bev.models import PillarEncoder
-from projects.lidar_bev.pictures import OTHER_COLOUR
+from ccrop.projects.lidar_bev.datasets import OTHER
+from ccrop.projects.lidar_bev.detection.detector import CenterPoint
+from ccrop.projects.lidar_bev.detection.figures import compared
+from ccrop.projects.lidar_bev.draw import FALSE, FOUND, HIT, MISSED, draw, matched
+from ccrop.projects.lidar_bev.evaluation.center_ap import Detections
+from ccrop.projects.lidar_bev.grid import Grid
+from ccrop.projects.lidar_bev.models import PillarEncoder
+from ccrop.projects.lidar_bev.pictures import OTHER_COLOUR
 
 GRID = Grid(low=(-12, -12, -3), high=(12, 12, 1.8), cell=0.375)
 

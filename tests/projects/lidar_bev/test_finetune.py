@@ -16,10 +16,10 @@ from jobs import ROOT, call, environment, run, script, tool
 from ccrop import optim
 from ccrop.compat.checkpoint import load_checkpoint
 from ccrop.hooks.unreadable import TooManyUnreadable
+from ccrop.projects.lidar_bev.finetune import finetune, line, load_config
+from ccrop.projects.lidar_bev.grid import Grid
+from ccrop.projects.lidar_bev.models import PillarEncoder
 from ccrop.transfer import set_iterations
-from projects.lidar_bev.finetune import finetune, line, load_config
-from projects.lidar_bev.grid import Grid
-from projects.lidar_bev.models import PillarEncoder
 
 PROJECT = ROOT / "projects/lidar_bev"
 CONFIG = PROJECT / "configs/centerpoint_pillar_demo.py"
@@ -119,7 +119,7 @@ def test_validation_and_mixed_precision(simulated: Path, tmp_path: Path, monkeyp
 
 def test_mmdet_is_not_imported():
     code = f"import sys; sys.argv = ['x', {str(CONFIG)!r}, '--init', 'random', '--data-root', 'nowhere']; "
-    code += f"sys.path.insert(0, {str(ROOT / 'tools')!r}); import finetune; finetune.main(sys.argv[1:]); "
+    code += "from ccrop.tools import finetune; finetune.main(); "
     code += "print([name for name in sys.modules if name.split('.')[0] in ('mmdet', 'mmcv')])"
     done = run([sys.executable, "-c", code], ROOT)
     assert "the data root nowhere does not exist" in done.stdout

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from projects.lidar_bev.grid import Grid, stacked
+from ccrop.projects.lidar_bev.grid import Grid, stacked
 
 GRID = Grid(low=(0, -4, -3), high=(8, 4, 1), cell=0.5)
 

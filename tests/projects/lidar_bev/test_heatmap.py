@@ -8,8 +8,8 @@ import pytest
 import torch
 from scipy import ndimage
 
-from projects.lidar_bev.grid import Grid
-from projects.lidar_bev.heatmap import (
+from ccrop.projects.lidar_bev.grid import Grid
+from ccrop.projects.lidar_bev.heatmap import (
     RING,
     Cells,
     cells_above_ground,

@@ -5,9 +5,9 @@ import torch
 from jobs import call, script
 from torch import nn
 
-from projects.lidar_bev.grid import Grid
-from projects.lidar_bev.interop import export_encoder, import_encoder
-from projects.lidar_bev.models import PillarEncoder, SparseEncoder
+from ccrop.projects.lidar_bev.grid import Grid
+from ccrop.projects.lidar_bev.interop import export_encoder, import_encoder
+from ccrop.projects.lidar_bev.models import PillarEncoder, SparseEncoder
 
 GRID = Grid(low=(-8, -8, -3), high=(8, 8, 1), cell=0.5)
 

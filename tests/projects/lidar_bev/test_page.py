@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from PIL import Image, ImageColor
 
-from projects.lidar_bev.evaluation.center_ap import Detections
-from projects.lidar_bev.page import page
-from projects.lidar_bev.pictures import COLOURS
+from ccrop.projects.lidar_bev.evaluation.center_ap import Detections
+from ccrop.projects.lidar_bev.page import page
+from ccrop.projects.lidar_bev.pictures import COLOURS
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 POINTS = np.array([[10.0, 2, -1, 0.5], [-3.014, 0, 0.5, 0], [500, 0, 0, 0]], np.float32)

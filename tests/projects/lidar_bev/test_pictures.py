@@ -7,8 +7,8 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from PIL import Image
 
-from projects.lidar_bev.boxes import corners
-from projects.lidar_bev.pictures import COLOURS, OTHER_COLOUR, draw_around, draw_bev, sweep_picture
+from ccrop.projects.lidar_bev.boxes import corners
+from ccrop.projects.lidar_bev.pictures import COLOURS, OTHER_COLOUR, draw_around, draw_bev, sweep_picture
 
 # a car ahead that drives to the left, and a pedestrian to the left
 BOXES = np.array([[10.0, 0, -1, 4, 2, 1.5, math.pi / 2], [0, 20, -1, 0.8, 0.6, 1.8, 0]])

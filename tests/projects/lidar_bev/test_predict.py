@@ -13,10 +13,10 @@ from jobs import ROOT
 from mmengine.config import Config
 from mmengine.registry import MODELS
 
+from ccrop.projects.lidar_bev.datasets import read_sweep
+from ccrop.projects.lidar_bev.datasets.kitti_format import read_calibration, read_objects
+from ccrop.projects.lidar_bev.predict import chosen_columns, nuscenes_scenes
 from ccrop.transfer.prediction import load_detector
-from projects.lidar_bev.datasets import read_sweep
-from projects.lidar_bev.datasets.kitti_format import read_calibration, read_objects
-from projects.lidar_bev.predict import chosen_columns, nuscenes_scenes
 
 CONFIG = ROOT / "projects/lidar_bev/configs/centerpoint_pillar_demo.py"
 LEAST = 0.15  # about half of the detector's scores are higher

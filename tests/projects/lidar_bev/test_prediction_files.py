@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from projects.lidar_bev.datasets.kitti_format import read_calibration, read_objects
-from projects.lidar_bev.evaluation.center_ap import Detections
-from projects.lidar_bev.prediction_files import Found, csv_file, kitti_files, nuscenes_file
+from ccrop.projects.lidar_bev.datasets.kitti_format import read_calibration, read_objects
+from ccrop.projects.lidar_bev.evaluation.center_ap import Detections
+from ccrop.projects.lidar_bev.prediction_files import Found, csv_file, kitti_files, nuscenes_file
 
 BOX = [10.0, 2, -1, 4, 2, 1.5, 0.3]
 CAMERA_AHEAD = """P2: 700 0 600 0 0 700 180 0 0 0 1 0

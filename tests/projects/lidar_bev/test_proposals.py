@@ -9,14 +9,14 @@ import torch
 from mmengine.config import ConfigDict
 
 from ccrop.models import SimSiam
-from projects.lidar_bev.clusters import BevClusters
-from projects.lidar_bev.datasets import KittiSweeps, SweepFolder
-from projects.lidar_bev.datasets.kitti_format import Calibration, write_calibration
-from projects.lidar_bev.evaluation.proposals import Found
-from projects.lidar_bev.grid import Grid
-from projects.lidar_bev.pretraining import PillarBackbone
-from projects.lidar_bev.proposals import centers_of, evaluate, labelled_sweeps, tables
-from projects.lidar_bev.window_knn import window_knn
+from ccrop.projects.lidar_bev.clusters import BevClusters
+from ccrop.projects.lidar_bev.datasets import KittiSweeps, SweepFolder
+from ccrop.projects.lidar_bev.datasets.kitti_format import Calibration, write_calibration
+from ccrop.projects.lidar_bev.evaluation.proposals import Found
+from ccrop.projects.lidar_bev.grid import Grid
+from ccrop.projects.lidar_bev.pretraining import PillarBackbone
+from ccrop.projects.lidar_bev.proposals import centers_of, evaluate, labelled_sweeps, tables
+from ccrop.projects.lidar_bev.window_knn import window_knn
 
 
 def config(**settings) -> SimpleNamespace:

@@ -5,10 +5,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from ccrop.views.regions import transformed
-from projects.lidar_bev.boxes import corners, num_points_in_boxes
-from projects.lidar_bev.grid import Grid
-from projects.lidar_bev.views import (
+from ccrop.projects.lidar_bev.boxes import corners, num_points_in_boxes
+from ccrop.projects.lidar_bev.grid import Grid
+from ccrop.projects.lidar_bev.views import (
     Motion,
     MotionRange,
     SweepViews,
@@ -20,6 +19,7 @@ from projects.lidar_bev.views import (
     to_cells,
     to_fractions,
 )
+from ccrop.views.regions import transformed
 
 GRID = Grid(low=(-16, -24, -3), high=(16, 24, 1), cell=0.5)
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from projects.studies.finetuning_recipe.curve import curves, main, table
+from ccrop.projects.studies.finetuning_recipe.curve import curves, main, table
 
 HEADER = "data,labels,arm,seed,iterations,core_seconds,AP_S_counted,AP50_S_counted,AP_S,AP\n"
 

@@ -8,8 +8,8 @@ from torch.optim import AdamW
 from ccrop.models import CenterHeatmapLoss, RegionPairs, SimSiam
 from ccrop.optim import CosineLR, PredictorGroups
 from ccrop.views import GaussianCenters
-from projects.lidar_bev.clusters import BevClusters
-from projects.lidar_bev.pretraining import (
+from ccrop.projects.lidar_bev.clusters import BevClusters
+from ccrop.projects.lidar_bev.pretraining import (
     PillarBackbone,
     SceneSweeps,
     SweepGalleryHook,

@@ -8,12 +8,12 @@ from torch.optim import AdamW
 
 from ccrop.datasets import InfiniteSeededSampler
 from ccrop.hooks import ReproducibleHook, UnreadableImagesHook, WholeCheckpointHook
-from projects.lidar_bev.datasets import KittiSweeps
-from projects.lidar_bev.detection import CenterPoint, LabelledSweep
-from projects.lidar_bev.grid import Grid
-from projects.lidar_bev.models import PillarEncoder
+from ccrop.projects.lidar_bev.datasets import KittiSweeps
+from ccrop.projects.lidar_bev.detection import CenterPoint, LabelledSweep
+from ccrop.projects.lidar_bev.grid import Grid
+from ccrop.projects.lidar_bev.models import PillarEncoder
 
-finetuning = "projects.lidar_bev.finetune"
+finetuning = "ccrop.projects.lidar_bev.finetune"
 default_scope = "mmengine"
 
 classes = ("Car", "Pedestrian", "Cyclist")

@@ -1,8 +1,8 @@
 """A CenterPoint config becomes one that learns pseudo-boxes: clusters with a turned fit, then its own boxes."""
 
-from projects.lidar_bev.clusters import BevClusters
+from ccrop.projects.lidar_bev.clusters import BevClusters
 
-pretraining = "projects.lidar_bev.pseudo.pretraining"
+pretraining = "ccrop.projects.lidar_bev.pseudo.pretraining"
 pseudo_boxes = dict(
     # on the encoder's grid; clusters where the points are, since the fit grows boxes away from the sensor
     localizer=dict(type=BevClusters, max_boxes=64, behind=0, min_side=0.375),

@@ -2,7 +2,7 @@
 
 from mmengine.config import read_base
 
-from projects.lidar_bev.pretraining import AnnotatedSweepsHook
+from ccrop.projects.lidar_bev.pretraining import AnnotatedSweepsHook
 
 with read_base():
     from .clusters import *

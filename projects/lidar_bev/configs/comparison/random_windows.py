@@ -2,7 +2,7 @@
 
 from mmengine.config import read_base
 
-from projects.lidar_bev.pretraining import RandomBoxes
+from ccrop.projects.lidar_bev.pretraining import RandomBoxes
 
 with read_base():
     from .clusters import *

@@ -8,7 +8,7 @@ import torch
 from mmdet.structures import DetDataSample
 from mmengine.structures import InstanceData
 
-from projects.detection_transfer.models.dense_head import (
+from ccrop.projects.detection_transfer.models.dense_head import (
     Candidates,
     DenseHead,
     assign,

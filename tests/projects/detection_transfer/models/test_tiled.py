@@ -7,9 +7,9 @@ import torch
 from mmdet.structures import DetDataSample
 from torch import Tensor, nn
 
-from projects.detection_transfer.models import TiledDetector, TopDownNeck
-from projects.detection_transfer.models.dense_head import Candidates, DenseHead
-from projects.detection_transfer.models.tiled import spans, touches
+from ccrop.projects.detection_transfer.models import TiledDetector, TopDownNeck
+from ccrop.projects.detection_transfer.models.dense_head import Candidates, DenseHead
+from ccrop.projects.detection_transfer.models.tiled import spans, touches
 
 TEST = dict(nms_pre=50, score_thr=0.05, iou_threshold=0.5, max_per_img=10, tile=32, overlap=8)
 

@@ -10,8 +10,8 @@ from jobs import ROOT
 from mmengine.registry import DATASETS, MODELS
 
 from ccrop.datasets import MissingData
-from projects.lidar_bev.datasets import OTHER, CustomSweeps
-from projects.lidar_bev.finetune import load_config
+from ccrop.projects.lidar_bev.datasets import OTHER, CustomSweeps
+from ccrop.projects.lidar_bev.finetune import load_config
 
 CAR = "10 2 -1 4 2 1.5 0.3 Car"
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from ccrop.datasets import MissingData, UnreadableFile
-from projects.lidar_bev.datasets import SweepFolder
-from projects.lidar_bev.datasets import folder as folders
+from ccrop.projects.lidar_bev.datasets import SweepFolder
+from ccrop.projects.lidar_bev.datasets import folder as folders
 
 XYZIR = ("x", "y", "z", "intensity", "ring")
 

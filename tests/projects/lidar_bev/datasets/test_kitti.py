@@ -3,9 +3,9 @@ import pytest
 from PIL import Image
 
 from ccrop.datasets import MissingData
-from projects.lidar_bev.boxes import num_points_in_boxes
-from projects.lidar_bev.datasets import OTHER, KittiSweeps, UnreadableSweep
-from projects.lidar_bev.datasets.kitti_format import (
+from ccrop.projects.lidar_bev.boxes import num_points_in_boxes
+from ccrop.projects.lidar_bev.datasets import OTHER, KittiSweeps, UnreadableSweep
+from ccrop.projects.lidar_bev.datasets.kitti_format import (
     Calibration,
     Objects,
     boxes_in_image,

@@ -3,8 +3,8 @@ import math
 import numpy as np
 import pytest
 
-from projects.lidar_bev.boxes import corners
-from projects.lidar_bev.datasets.kitti_format import (
+from ccrop.projects.lidar_bev.boxes import corners
+from ccrop.projects.lidar_bev.datasets.kitti_format import (
     Calibration,
     Objects,
     boxes_in_image,

@@ -7,13 +7,13 @@ import pytest
 from mmengine.config import Config
 
 from ccrop.datasets import MissingData
+from ccrop.projects.lidar_bev.boxes import num_points_in_boxes
+from ccrop.projects.lidar_bev.datasets import OTHER, NuScenesSweeps, read_sweep
+from ccrop.projects.lidar_bev.datasets.nuscenes import CLASSES, COLUMNS
+from ccrop.projects.lidar_bev.datasets.nuscenes_tables import rotation_matrices
+from ccrop.projects.lidar_bev.evaluation.center_ap import Detections
+from ccrop.projects.lidar_bev.predict import found_in, sweeps_of
 from ccrop.transfer.prediction import Request
-from projects.lidar_bev.boxes import num_points_in_boxes
-from projects.lidar_bev.datasets import OTHER, NuScenesSweeps, read_sweep
-from projects.lidar_bev.datasets.nuscenes import CLASSES, COLUMNS
-from projects.lidar_bev.datasets.nuscenes_tables import rotation_matrices
-from projects.lidar_bev.evaluation.center_ap import Detections
-from projects.lidar_bev.predict import found_in, sweeps_of
 
 MOUNT = dict(
     token="mount", sensor_token="lidar", translation=[0.9, 0.1, 1.8], rotation=[math.sqrt(0.5), 0, 0, math.sqrt(0.5)]
@@ -117,7 +117,7 @@ def test_a_key_frame_has_its_token_and_its_place_in_the_world(root, world):
 
 @pytest.mark.parametrize(("split", "number"), [("all", 2), ("mini", 0)])
 def test_detections_in_a_split_name_their_key_frames(root, split, number):
-    settings = dict(type="projects.lidar_bev.datasets.NuScenesSweeps", version="v1.0-mini", labelled=True)
+    settings = dict(type="ccrop.projects.lidar_bev.datasets.NuScenesSweeps", version="v1.0-mini", labelled=True)
     config = Config(dict(test_dataset=settings | dict(data_root="elsewhere", pipeline=[])))
     (root / "mini.txt").write_text("scene-0002")  # without key frames
     request = Request(Path("run"), None, root, split, ("nuscenes",), 0.3, 0)

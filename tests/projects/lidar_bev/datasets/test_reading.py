@@ -5,7 +5,7 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from projects.lidar_bev.datasets import UnreadableSweep, read_sweep
+from ccrop.projects.lidar_bev.datasets import UnreadableSweep, read_sweep
 
 XYZIR = ("x", "y", "z", "intensity", "ring")
 

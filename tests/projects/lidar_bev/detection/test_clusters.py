@@ -11,10 +11,10 @@ from jobs import ROOT, call, tool
 from mmengine.config import Config
 from mmengine.registry import TRANSFORMS
 
-from projects.lidar_bev.datasets import KittiSweeps
-from projects.lidar_bev.detection.clusters import CEILING, THINNEST, ClusterBoxes, standing
-from projects.lidar_bev.grid import Grid
-from projects.lidar_bev.models import PillarEncoder
+from ccrop.projects.lidar_bev.datasets import KittiSweeps
+from ccrop.projects.lidar_bev.detection.clusters import CEILING, THINNEST, ClusterBoxes, standing
+from ccrop.projects.lidar_bev.grid import Grid
+from ccrop.projects.lidar_bev.models import PillarEncoder
 
 CONFIG = ROOT / "projects/lidar_bev/configs/centerpoint_pillar_demo.py"
 GRID = Grid(low=(-10, -20, -3), high=(30, 20, 2), cell=0.5)
@@ -70,7 +70,7 @@ def clusters(simulated: Path, tmp_path_factory) -> Path:
     encoder = PillarEncoder(Grid(low=(-12, -12, -3), high=(12, 12, 1.8), cell=0.375), 4, "small").state_dict()
     weights = {f"backbone.{name}": tensor for name, tensor in encoder.items()}
     torch.save(dict(meta={}, state_dict=weights, boxes=state), folder / "epoch_1.pth")
-    grid = "grid = dict(type='projects.lidar_bev.grid.Grid', low=(-48, -48, -3), high=(48, 48, 1.8), cell=0.375)"
+    grid = "grid = dict(type='ccrop.projects.lidar_bev.grid.Grid', low=(-48, -48, -3), high=(48, 48, 1.8), cell=0.375)"
     (folder / "clusters.py").write_text(f"{grid}\ndefault_hooks = dict(localization=dict(localizer=dict(grid=grid)))\n")
     return folder / "epoch_1.pth"
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from projects.lidar_bev.detection.decoding import decode, peaks, unsuppressed
-from projects.lidar_bev.detection.targets import CHANNELS, center_targets
-from projects.lidar_bev.grid import Grid
+from ccrop.projects.lidar_bev.detection.decoding import decode, peaks, unsuppressed
+from ccrop.projects.lidar_bev.detection.targets import CHANNELS, center_targets
+from ccrop.projects.lidar_bev.grid import Grid
 
 GRID = Grid(low=(-8, -12, -3), high=(8, 12, 1), cell=0.5)
 STRIDE = 2

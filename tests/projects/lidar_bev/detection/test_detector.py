@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from projects.lidar_bev.detection import CenterPoint, LabelledSweep
-from projects.lidar_bev.evaluation.center_ap import Truth, center_metrics
-from projects.lidar_bev.grid import Grid
-from projects.lidar_bev.models import PillarEncoder
+from ccrop.projects.lidar_bev.detection import CenterPoint, LabelledSweep
+from ccrop.projects.lidar_bev.evaluation.center_ap import Truth, center_metrics
+from ccrop.projects.lidar_bev.grid import Grid
+from ccrop.projects.lidar_bev.models import PillarEncoder
 
 GRID = Grid(low=(-8, -8, -3), high=(8, 8, 1), cell=0.5)
 CLASSES = ("Car", "Pedestrian")

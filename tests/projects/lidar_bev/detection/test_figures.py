@@ -5,11 +5,11 @@ import math
 import numpy as np
 import pytest
 
-from projects.lidar_bev.datasets import KittiSweeps
-from projects.lidar_bev.datasets.kitti_format import Calibration, write_calibration
-from projects.lidar_bev.detection.figures import center_figures, compared, has_kitti_labels, kitti_figures
-from projects.lidar_bev.evaluation.center_ap import Detections
-from projects.lidar_bev.grid import Grid
+from ccrop.projects.lidar_bev.datasets import KittiSweeps
+from ccrop.projects.lidar_bev.datasets.kitti_format import Calibration, write_calibration
+from ccrop.projects.lidar_bev.detection.figures import center_figures, compared, has_kitti_labels, kitti_figures
+from ccrop.projects.lidar_bev.evaluation.center_ap import Detections
+from ccrop.projects.lidar_bev.grid import Grid
 
 GRID = Grid(low=(-40, -40, -3), high=(40, 40, 1), cell=0.5)
 CLASSES = ("Car", "Pedestrian")

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from projects.lidar_bev.detection.losses import at_cells, center_l1_loss
+from ccrop.projects.lidar_bev.detection.losses import at_cells, center_l1_loss
 
 
 def test_l1_loss_counts_centers_that_count():

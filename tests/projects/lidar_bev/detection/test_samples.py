@@ -7,11 +7,11 @@ from jobs import ROOT
 from mmengine.registry import DATASETS
 
 from ccrop.datasets import MissingData
-from projects.lidar_bev.datasets import KittiSweeps
-from projects.lidar_bev.datasets.base import ANY
-from projects.lidar_bev.datasets.kitti import read_drives
-from projects.lidar_bev.detection.samples import check_classes, use_labels
-from projects.lidar_bev.finetune import data_name, finetune, load_config
+from ccrop.projects.lidar_bev.datasets import KittiSweeps
+from ccrop.projects.lidar_bev.datasets.base import ANY
+from ccrop.projects.lidar_bev.datasets.kitti import read_drives
+from ccrop.projects.lidar_bev.detection.samples import check_classes, use_labels
+from ccrop.projects.lidar_bev.finetune import data_name, finetune, load_config
 
 CONFIGS = ROOT / "projects/lidar_bev/configs"
 

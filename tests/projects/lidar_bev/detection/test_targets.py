@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from ccrop.localization.gaussian import gaussian_radius
-from projects.lidar_bev.boxes import wrapped
-from projects.lidar_bev.detection.targets import center_targets, decoded
-from projects.lidar_bev.grid import Grid
+from ccrop.projects.lidar_bev.boxes import wrapped
+from ccrop.projects.lidar_bev.detection.targets import center_targets, decoded
+from ccrop.projects.lidar_bev.grid import Grid
 
 GRID = Grid(low=(-8, -12, -3), high=(8, 12, 1), cell=0.5)  # 48 rows, 32 columns
 STRIDE = 2

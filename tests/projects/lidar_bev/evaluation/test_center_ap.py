@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from projects.lidar_bev.evaluation.center_ap import (
+from ccrop.projects.lidar_bev.evaluation.center_ap import (
     THRESHOLDS,
     Detections,
     Truth,

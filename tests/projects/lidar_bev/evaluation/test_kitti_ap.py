@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from projects.lidar_bev.datasets.kitti_format import Objects, read_calibration, read_objects
-from projects.lidar_bev.evaluation.kitti_ap import Frame, ap_r40, kitti_ap, num_counted, recall_thresholds
+from ccrop.projects.lidar_bev.datasets.kitti_format import Objects, read_calibration, read_objects
+from ccrop.projects.lidar_bev.evaluation.kitti_ap import Frame, ap_r40, kitti_ap, num_counted, recall_thresholds
 
 
 def objects(*places, names=None, scores=None, height=50.0, occluded=0, truncated=0.0, shift=0.0):

@@ -3,8 +3,8 @@ import math
 import numpy as np
 import pytest
 
-from projects.lidar_bev.boxes import points_in_boxes
-from projects.lidar_bev.evaluation.polygons import bev_intersections, bev_ious, convex_intersections, ious_3d
+from ccrop.projects.lidar_bev.boxes import points_in_boxes
+from ccrop.projects.lidar_bev.evaluation.polygons import bev_intersections, bev_ious, convex_intersections, ious_3d
 
 
 def box(x, y, dx, dy, heading=0.0, z=0.0, dz=1.0):

@@ -1,9 +1,9 @@
 import pytest
 import torch
 
-from projects.lidar_bev.grid import Grid
-from projects.lidar_bev.models import KITTI_GRID, NUSCENES_GRID, SMALL_GRID, PillarEncoder, SparseEncoder
-from projects.lidar_bev.models.backbone import BevBackbone
+from ccrop.projects.lidar_bev.grid import Grid
+from ccrop.projects.lidar_bev.models import KITTI_GRID, NUSCENES_GRID, SMALL_GRID, PillarEncoder, SparseEncoder
+from ccrop.projects.lidar_bev.models.backbone import BevBackbone
 
 GRID = Grid(low=(-4, -8, -3), high=(4, 8, 1), cell=0.25)  # 64 rows, 32 columns
 

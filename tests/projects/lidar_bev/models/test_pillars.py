@@ -5,9 +5,9 @@ from functools import partial
 import pytest
 import torch
 
-from projects.lidar_bev.grid import Grid
-from projects.lidar_bev.models import KITTI_GRID
-from projects.lidar_bev.models.pillars import DynamicPillars
+from ccrop.projects.lidar_bev.grid import Grid
+from ccrop.projects.lidar_bev.models import KITTI_GRID
+from ccrop.projects.lidar_bev.models.pillars import DynamicPillars
 
 GRID = Grid(low=(0, -2, -3), high=(4, 2, 1), cell=0.5)
 

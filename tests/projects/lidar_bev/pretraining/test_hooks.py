@@ -14,12 +14,11 @@ from mmengine.logging import MessageHub
 from ccrop.datasets import BoxStore
 from ccrop.evaluation import embedding_std
 from ccrop.models import RegionPairs, SimSiam
-from ccrop.views import GaussianCenters
-from projects.lidar_bev.clusters import BevClusters
-from projects.lidar_bev.datasets import KittiSweeps, SweepFolder
-from projects.lidar_bev.grid import Grid
-from projects.lidar_bev.models import PillarEncoder
-from projects.lidar_bev.pretraining import (
+from ccrop.projects.lidar_bev.clusters import BevClusters
+from ccrop.projects.lidar_bev.datasets import KittiSweeps, SweepFolder
+from ccrop.projects.lidar_bev.grid import Grid
+from ccrop.projects.lidar_bev.models import PillarEncoder
+from ccrop.projects.lidar_bev.pretraining import (
     AnnotatedSweepsHook,
     PillarBackbone,
     SceneSweeps,
@@ -28,9 +27,10 @@ from projects.lidar_bev.pretraining import (
     SweepLocalizationHook,
     collate_sweeps,
 )
-from projects.lidar_bev.pretraining.annotated import bounds
-from projects.lidar_bev.pretraining.gallery import gaussian_centers, pixels
-from projects.lidar_bev.pretraining.localization import locate_sweeps
+from ccrop.projects.lidar_bev.pretraining.annotated import bounds
+from ccrop.projects.lidar_bev.pretraining.gallery import gaussian_centers, pixels
+from ccrop.projects.lidar_bev.pretraining.localization import locate_sweeps
+from ccrop.views import GaussianCenters
 
 GRID = dict(type=Grid, low=(-24, -24, -3), high=(24, 24, 1), cell=0.75)
 PLAIN = Grid(GRID["low"], GRID["high"], GRID["cell"])

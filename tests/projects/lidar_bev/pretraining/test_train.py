@@ -14,8 +14,8 @@ from mmengine.registry import HOOKS, MODELS
 
 from ccrop.compat.checkpoint import load_checkpoint
 from ccrop.config import load_config
-from projects.lidar_bev.grid import Grid
-from projects.lidar_bev.models import PillarEncoder
+from ccrop.projects.lidar_bev.grid import Grid
+from ccrop.projects.lidar_bev.models import PillarEncoder
 
 CONFIGS = ROOT / "projects/lidar_bev/configs"
 SMALL = (

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from mmengine.config import Config
 
-from projects.lidar_bev.datasets import SweepFolder
-from projects.lidar_bev.pseudo.files import PseudoLabels, content_of, learn_file
+from ccrop.projects.lidar_bev.datasets import SweepFolder
+from ccrop.projects.lidar_bev.pseudo.files import PseudoLabels, content_of, learn_file
 
 PATHS = ["a.bin", "b.bin"]
 

@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 
-from projects.lidar_bev.boxes import footprints, points_in_boxes
-from projects.lidar_bev.evaluation.polygons import bev_ious
-from projects.lidar_bev.grid import Grid
-from projects.lidar_bev.pseudo.fitting import (
+from ccrop.projects.lidar_bev.boxes import footprints, points_in_boxes
+from ccrop.projects.lidar_bev.evaluation.polygons import bev_ious
+from ccrop.projects.lidar_bev.grid import Grid
+from ccrop.projects.lidar_bev.pseudo.fitting import (
     CAR,
     CYCLIST,
     PERSON,

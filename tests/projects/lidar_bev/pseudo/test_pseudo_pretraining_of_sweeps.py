@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-import train
 from jobs import ROOT
 
-from projects.lidar_bev.finetune import load_config
-from projects.lidar_bev.pseudo.pretraining import described, first_boxes, labelled_sweeps, listed
+from ccrop.projects.lidar_bev.finetune import load_config
+from ccrop.projects.lidar_bev.pseudo.pretraining import described, first_boxes, labelled_sweeps, listed
+from ccrop.tools import train
 
 CONFIG = str(ROOT / "projects/lidar_bev/configs/centerpoint_pseudo_demo.py")
 TINY = [

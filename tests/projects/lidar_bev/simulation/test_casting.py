@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from projects.lidar_bev.simulation import Scene, Sensor, cast
-from projects.lidar_bev.simulation.casting import LOST, PASSED, WEAK
-from projects.lidar_bev.simulation.meshes import Material, box, merged
+from ccrop.projects.lidar_bev.simulation import Scene, Sensor, cast
+from ccrop.projects.lidar_bev.simulation.casting import LOST, PASSED, WEAK
+from ccrop.projects.lidar_bev.simulation.meshes import Material, box, merged
 
 pytest.importorskip("open3d")
 

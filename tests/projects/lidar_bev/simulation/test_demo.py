@@ -5,10 +5,10 @@ import json
 import numpy as np
 import pytest
 
-from projects.lidar_bev.boxes import wrapped
-from projects.lidar_bev.datasets import KittiSweeps
-from projects.lidar_bev.simulation import make_demo_sweeps
-from projects.lidar_bev.simulation.streets import Street
+from ccrop.projects.lidar_bev.boxes import wrapped
+from ccrop.projects.lidar_bev.datasets import KittiSweeps
+from ccrop.projects.lidar_bev.simulation import make_demo_sweeps
+from ccrop.projects.lidar_bev.simulation.streets import Street
 
 pytest.importorskip("open3d")
 

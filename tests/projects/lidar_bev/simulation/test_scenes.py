@@ -1,11 +1,11 @@
 import numpy as np
 import pytest
 
-from projects.lidar_bev.boxes import corners, footprints
-from projects.lidar_bev.evaluation.polygons import bev_intersections
-from projects.lidar_bev.simulation import sample_scene
-from projects.lidar_bev.simulation.scenes import MARGIN, NOTHING
-from projects.lidar_bev.simulation.streets import Street
+from ccrop.projects.lidar_bev.boxes import corners, footprints
+from ccrop.projects.lidar_bev.evaluation.polygons import bev_intersections
+from ccrop.projects.lidar_bev.simulation import sample_scene
+from ccrop.projects.lidar_bev.simulation.scenes import MARGIN, NOTHING
+from ccrop.projects.lidar_bev.simulation.streets import Street
 
 
 @pytest.fixture(scope="module")

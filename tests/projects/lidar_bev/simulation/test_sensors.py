@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from projects.lidar_bev.simulation import SENSORS
+from ccrop.projects.lidar_bev.simulation import SENSORS
 
 
 @pytest.mark.parametrize(("name", "beams", "rays"), [("HDL-64E", 64, 135_552), ("HDL-32E", 32, 34_688)])

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from projects.lidar_bev.simulation.meshes import Material, box, capsule, ellipsoid, frustum, merged, ring, tube
-from projects.lidar_bev.simulation.shapes import ROAD_USERS, pole, tree
+from ccrop.projects.lidar_bev.simulation.meshes import Material, box, capsule, ellipsoid, frustum, merged, ring, tube
+from ccrop.projects.lidar_bev.simulation.shapes import ROAD_USERS, pole, tree
 
 
 def volume(mesh):

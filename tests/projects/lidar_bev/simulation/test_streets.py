@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from projects.lidar_bev.boxes import wrapped
-from projects.lidar_bev.simulation.streets import BEND_RADIUS, MAX_BEND, Line, Street
-from projects.lidar_bev.simulation.traffic import Place, apart, traffic
+from ccrop.projects.lidar_bev.boxes import wrapped
+from ccrop.projects.lidar_bev.simulation.streets import BEND_RADIUS, MAX_BEND, Line, Street
+from ccrop.projects.lidar_bev.simulation.traffic import Place, apart, traffic
 
 
 def test_a_straight_line():

@@ -1,0 +1,48 @@
+"""``ccrop COMMAND``, which ``python tools/COMMAND.py`` is in a checkout. Imports nothing slow."""
+
+import ast
+import difflib
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from pathlib import Path
+
+from ccrop import __version__
+
+TOOLS = Path(__file__).parent / "tools"
+
+
+def commands() -> dict[str, Path]:
+    """The commands by name, and the file of each."""
+    return {file.stem.replace("_", "-"): file for file in sorted(TOOLS.glob("*.py"))}
+
+
+def usage() -> str:
+    """The commands, with the first sentence that each says of itself."""
+    lines = ["usage: ccrop COMMAND ...", ""]
+    for name, file in commands().items():
+        text = ast.get_docstring(ast.parse(file.read_text()))
+        lines.append(f"  {name:<16}{text.split(':')[0].partition('. ')[0].splitlines()[0]}")
+    return "\n".join(lines)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    name, *arguments = (sys.argv[1:] if argv is None else argv) or ["--help"]
+    known = commands()
+    if name in ("-h", "--help"):
+        print(usage())
+        return 0
+    if name == "--version":
+        print(f"ccrop {__version__}")
+        return 0
+    if name not in known:
+        close = difflib.get_close_matches(name, known, n=1)
+        advice = f"did you mean {close[0]}?" if close else "ccrop --help lists them"
+        print(f"ccrop: there is no command {name}; {advice}", file=sys.stderr)
+        return 2
+    sys.argv = [f"ccrop {name}", *arguments]  # what argparse calls the program
+    return import_module(f"ccrop.tools.{known[name].stem}").main()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,41 @@
+"""Configs that runs of 0.1 left name modules ``projects.X``, which are ``ccrop.projects.X`` since 0.2."""
+
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec, PathFinder
+from types import ModuleType
+
+PARENT = "projects"
+MOVED = (f"{PARENT}.detection_transfer", f"{PARENT}.lidar_bev")
+
+
+class OldNames(MetaPathFinder, Loader):
+    """Gives the module of the new name for an old one, so that no class exists twice.
+
+    Any other package called ``projects`` stays as it is, except for submodules of these two names.
+    """
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        if fullname == PARENT:
+            return PathFinder.find_spec(fullname, path, target) or ModuleSpec(fullname, self)
+        if any(f"{fullname}.".startswith(f"{moved}.") for moved in MOVED):
+            return ModuleSpec(fullname, self)
+        return None
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType:
+        module = import_module(f"ccrop.{spec.name}")
+        spec.loader_state = module.__spec__  # Python is about to replace it
+        return module
+
+    def exec_module(self, module: ModuleType) -> None:
+        module.__spec__ = module.__spec__.loader_state
+
+
+def install() -> None:
+    """Let old names be imported in this process."""
+    if not any(isinstance(finder, OldNames) for finder in sys.meta_path):
+        sys.meta_path.insert(0, OldNames())

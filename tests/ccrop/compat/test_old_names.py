@@ -1,0 +1,32 @@
+"""Names of 0.1: an old config builds the classes of today."""
+
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+from mmengine.config import Config
+from mmengine.registry import TASK_UTILS
+
+from ccrop.projects.lidar_bev import grid
+from ccrop.projects.lidar_bev.grid import Grid
+
+
+def test_an_old_name_is_the_same_module():
+    assert import_module("projects.lidar_bev.grid") is grid
+    assert grid.__name__ == grid.__spec__.name == "ccrop.projects.lidar_bev.grid"
+    assert import_module("projects.detection_transfer") is import_module("ccrop.projects.detection_transfer")
+
+
+def test_an_old_config_builds_classes_of_today(tmp_path: Path):
+    file = tmp_path / "old.py"
+    file.write_text(
+        "custom_imports = dict(imports=['projects.lidar_bev.grid'])\n"
+        "grid = dict(type='projects.lidar_bev.grid.Grid', low=(-48, -48, -3), high=(48, 48, 1.8), cell=0.375)\n"
+    )
+    assert type(TASK_UTILS.build(Config.fromfile(file).grid)) is Grid
+
+
+@pytest.mark.parametrize("name", ["projects.lidar_bev_of_others", "projects.lidar_bev.nothing"])
+def test_other_names_are_not_taken(name: str):
+    with pytest.raises(ModuleNotFoundError):
+        import_module(name)

@@ -1,0 +1,125 @@
+"""The door of all commands: errors in a line, configs by name, and ``ccrop COMMAND``."""
+
+from pathlib import Path
+
+import pytest
+from jobs import ROOT
+
+from ccrop import __version__
+from ccrop.__main__ import main
+from ccrop.cli import command, command_parser, config_file
+from ccrop.compat.checkpoint import UntrustedCheckpoint
+
+
+@pytest.fixture(autouse=True)
+def tool_name(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("sys.argv", ["/somewhere/tools/train.py"])
+
+
+def raising(error: BaseException):
+    @command
+    def raise_it(argv):
+        raise error
+
+    return raise_it
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        FileNotFoundError("a.jpg does not exist"),
+        ValueError("a.jpg does not exist"),
+        ImportError("a.jpg does not exist"),
+        UntrustedCheckpoint("a.jpg does not exist"),
+    ],
+)
+def test_a_foreseen_error_is_its_message(error: Exception, capsys: pytest.CaptureFixture):
+    assert raising(error)([]) == 2
+    assert capsys.readouterr() == ("", "train.py: a.jpg does not exist\n")
+
+
+def test_an_unforeseen_error_is_a_line_with_its_place(capsys: pytest.CaptureFixture):
+    assert raising(RuntimeError("size mismatch:\n  3 and 4"))([]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"train.py: RuntimeError: size mismatch: 3 and 4 ({__file__}, line ")
+    assert line.endswith("--debug shows the traceback")
+
+
+def test_an_interruption_is_a_line(capsys: pytest.CaptureFixture):
+    assert raising(KeyboardInterrupt())([]) == 130
+    assert capsys.readouterr().err == "train.py: interrupted\n"
+
+
+def test_debug_leaves_the_traceback_and_is_no_argument():
+    seen = []
+
+    @command
+    def fail(argv):
+        seen.extend(argv)
+        raise ValueError("wrong")
+
+    with pytest.raises(ValueError, match="wrong"):
+        fail(["one", "--debug", "--two"])
+    assert seen == ["one", "--two"]
+
+
+def test_a_command_reads_the_command_line(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("sys.argv", ["train.py", "a", "b"])
+    assert command(len)() == 2
+
+
+@pytest.mark.parametrize(
+    ("program", "example"),
+    [("/tools/make_demo_data.py", "python tools/make_demo_data.py DIR"), ("ccrop x", "ccrop make-demo-data DIR")],
+)
+def test_examples_name_the_command_as_it_was_called(program: str, example: str, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("sys.argv", [program])
+    help_text = command_parser("Make.\n\n    python tools/make_demo_data.py DIR").format_help()
+    assert f"\n    {example}\n" in help_text
+    assert "--debug" in help_text
+
+
+@pytest.mark.parametrize(
+    ("name", "file"),
+    [
+        ("configs/simsiam_ccrop_coco.py", "configs/simsiam_ccrop_coco.py"),
+        ("simsiam_ccrop_coco.py", "configs/simsiam_ccrop_coco.py"),
+        ("simsiam_ccrop_coco", "configs/simsiam_ccrop_coco.py"),
+        ("tiles_r18", "projects/detection_transfer/configs/tiles_r18.py"),
+        ("projects/lidar_bev/configs/simsiam_ccrop_bev_folder.py",) * 2,
+    ],
+)
+def test_own_configs_have_names(name: str, file: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    assert Path(config_file(name)).samefile(ROOT / file)
+
+
+def test_a_file_comes_before_a_name_and_a_name_of_nothing_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    Path("tiles_r18.py").touch()
+    assert config_file("tiles_r18.py") == "tiles_r18.py"
+    assert config_file("configs/nothing.py") == "configs/nothing.py"
+    assert config_file("untrained") == "untrained"
+
+
+def test_ccrop_lists_the_tools(capsys: pytest.CaptureFixture):
+    assert main(["--help"]) == 0
+    listed = [line.split()[0] for line in capsys.readouterr().out.splitlines() if line.startswith("  ")]
+    assert listed == sorted(file.stem.replace("_", "-") for file in (ROOT / "tools").glob("*.py"))
+
+
+def test_ccrop_says_its_version(capsys: pytest.CaptureFixture):
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"ccrop {__version__}\n"
+
+
+def test_ccrop_runs_a_tool(capsys: pytest.CaptureFixture):
+    assert main(["plot", "nowhere"]) == 2
+    assert capsys.readouterr().err == "ccrop plot: nowhere holds no TensorBoard log of a run\n"
+
+
+def test_a_misspelt_command_is_a_line(capsys: pytest.CaptureFixture):
+    assert main(["trian"]) == 2
+    assert capsys.readouterr().err == "ccrop: there is no command trian; did you mean train?\n"
+    assert main(["xyz"]) == 2
+    assert capsys.readouterr().err == "ccrop: there is no command xyz; ccrop --help lists them\n"
