@@ -22,7 +22,7 @@ def step_cost(config: Config) -> tuple[int, float]:
 
 
 def fit_to_budget(config: Config, tflop: float) -> float:
-    """Give a run the whole epochs that come nearest to a budget, one at least, and a checkpoint at its end.
+    """Give a run the whole epochs that come nearest to a budget, one at least.
 
     Args:
         tflop: 10^12 floating-point operations of training; localisation does not count.
@@ -31,14 +31,8 @@ def fit_to_budget(config: Config, tflop: float) -> float:
         What the run will cost, in the same unit.
     """
     steps, cost = step_cost(config)
-    set_epochs(config, max(1, round(tflop / cost / steps)))
+    config.train_cfg.max_epochs = max(1, round(tflop / cost / steps))
     return config.train_cfg.max_epochs * steps * cost
-
-
-def set_epochs(config: Config, epochs: int) -> None:
-    """Give a run so many epochs, and a checkpoint at its end."""
-    config.train_cfg.max_epochs = epochs
-    config.default_hooks.checkpoint.interval = epochs
 
 
 def core_seconds() -> float:

@@ -1,56 +1,31 @@
 """Reading a config: the file or the parts of its name, the command line's options, what it trains on."""
 
-import difflib
-import inspect
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
 from mmengine.registry import DATASETS
-from mmengine.runner import Runner
 
 from ccrop.backbones.replacement import replace_backbone
 from ccrop.checkpoint import Normalization
+from ccrop.compat.safe_yaml import read_config_file
 from ccrop.datasets import ImageDataset, MissingData
 from ccrop.datasets.demo import make_demo_set
+from ccrop.datasets.reading import WHITE
 from ccrop.models.preprocessor import IMAGENET_MEAN, IMAGENET_STD
+from ccrop.options import check_options, check_sections
 from ccrop.parts import compose
 
 DEMO_SET = dict(type=make_demo_set, root="data/demo")  # of configs that name no demo_set
-
-
-class UnknownOption(ValueError):
-    """An option of the command line that no one would read."""
-
-
-@contextmanager
-def options_explained(options: Mapping[str, Any] | None) -> Iterator[None]:
-    """Around what builds from a config: a setting that a class does not take is reported as the option that set it.
-
-    Args:
-        options: dotted keys and values of the command line.
-
-    Raises:
-        UnknownOption: the last name of an option is not an argument of the class that it reaches.
-    """
-    try:
-        yield
-    except TypeError as error:
-        for option in options or {}:
-            if f"unexpected keyword argument '{option.split('.')[-1]}'" in str(error):
-                raise UnknownOption(f"the option {option} sets what does not exist: {error}") from error
-        raise
+AUGMENT = ("device", "cpu")
 
 
 def read_config(
     path: str | Path, options: dict[str, Any] | None = None, change: Callable[[Config], None] | None = None
 ) -> Config:
     """A config file, and the command line's options over it.
-
-    MMEngine's runner passes over settings that it does not know, and a misspelt option with them.
 
     Args:
         path: a config file, or the name of one that is composed, see :func:`ccrop.parts.compose`.
@@ -59,19 +34,14 @@ def read_config(
 
     Raises:
         UnknownConfig, ValueError: there is no such file, and none can be composed.
-        UnknownOption: an option begins with a name that neither the config nor MMEngine's runner has.
+        UnknownOption: see :func:`ccrop.options.check_options`.
     """
-    config = Config.fromfile(path) if Path(path).is_file() else compose(path)
-    known = {*config, *inspect.signature(Runner).parameters}
-    for option in options or {}:
-        name = option.split(".")[0]
-        if name not in known:
-            close = difflib.get_close_matches(name, known, n=1)
-            advice = f"did you mean {close[0]}?" if close else f"it has {', '.join(sorted(config))}"
-            raise UnknownOption(f"{path} has no {name}, of the option {option}: {advice}")
+    config = read_config_file(path) if Path(path).is_file() else compose(path)
     if change is not None:
         change(config)
+    check_options(path, config, options or {})
     config.merge_from_dict(options or {})
+    check_sections(path, config)
     return config
 
 
@@ -104,6 +74,8 @@ def load_config(
     config = read_config(path, options, change)
     if "augment" not in config:
         raise ValueError(f"{path} is not a pretraining config: tools/finetune.py takes detectors' configs")
+    if config.augment not in AUGMENT:
+        raise ValueError(f"augment must be one of {', '.join(AUGMENT)}, got {config.augment!r}")
     named = data_root or config.get("data_root")
     default = config.get("default_data_root")
     if named is not None:
@@ -139,14 +111,17 @@ def load_config(
 
 
 def settle_channels(config: Config) -> None:
-    """Carry the ``channels`` of a config's images, where these are not RGB, to all that depends on them.
+    """Carry the ``channels`` of a config's images, where these are not RGB, and ``white`` to all that depends on them.
 
     Data sets of images, the preprocessor's mean and std, see :func:`one_a_channel`, and the backbone's ``in_channels``.
 
     Raises:
         ValueError: torchvision's operations (``augment='cpu'``) are asked for, which take RGB and grey images alone.
     """
-    channels = config.get("channels", 3)
+    channels, white = config.get("channels", 3), config.get("white", WHITE)
+    if white != WHITE:
+        for settings in _image_sets(config):
+            settings["white"] = white
     if channels == 3:
         return
     if channels != 1 and config.augment == "cpu":
@@ -155,11 +130,17 @@ def settle_channels(config: Config) -> None:
     preprocessor = config.model.data_preprocessor
     for name, default in (("mean", IMAGENET_MEAN), ("std", IMAGENET_STD)):
         preprocessor[name] = one_a_channel(preprocessor.get(name, default), channels)
+    for settings in _image_sets(config):
+        settings["channels"] = channels
+
+
+def _image_sets(config: Config) -> Iterator[dict[str, Any]]:
+    """The settings of all data sets of images."""
     for settings in dicts_of(config):
         kind = settings.get("type") if "data_root" in settings else None
         kind = DATASETS.get(kind) if isinstance(kind, str) else kind
         if isinstance(kind, type) and issubclass(kind, ImageDataset):
-            settings["channels"] = channels
+            yield settings
 
 
 def one_a_channel(values: Sequence[float], channels: int) -> tuple[float, ...]:

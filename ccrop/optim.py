@@ -11,6 +11,8 @@ from mmengine.optim import CosineAnnealingLR, OptimWrapper
 from mmengine.registry import OPTIM_WRAPPERS, OPTIMIZERS
 from torch import nn
 
+PARAMWISE = ("fix_predictor_lr", "decay_vectors")
+
 
 class PredictorGroups:
     """Optimiser wrapper constructor: parameters that are treated alike form a group.
@@ -21,12 +23,19 @@ class PredictorGroups:
             (SimSiam, Chen & He, CVPR 2021, section 4.2), if the schedule is :class:`CosineLR`. ``decay_vectors``, true
             by default: biases and BN's weights get weight decay; without it timm's Lars does not adapt their rate
             either (SimCLR, Chen et al., ICML 2020, and BYOL, Grill et al., NeurIPS 2020).
+
+    Raises:
+        ValueError: ``paramwise_cfg`` has another name.
     """
 
     def __init__(self, optim_wrapper_cfg: dict[str, Any], paramwise_cfg: dict[str, Any] | None = None) -> None:
         self.wrapper = dict(optim_wrapper_cfg)
         self.optimizer = dict(self.wrapper.pop("optimizer"))
         settings = paramwise_cfg or {}
+        if unknown := set(settings) - set(PARAMWISE):
+            raise ValueError(
+                f"optim_wrapper.paramwise_cfg takes {' and '.join(PARAMWISE)}, not {', '.join(sorted(unknown))}"
+            )
         self.fix_predictor_lr = settings.get("fix_predictor_lr", True)
         self.decay_vectors = settings.get("decay_vectors", True)
 

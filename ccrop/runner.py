@@ -9,14 +9,16 @@ from typing import Any
 
 import torch
 from mmengine.config import Config
-from mmengine.dist import barrier, is_main_process
+from mmengine.dist import barrier, get_world_size, is_main_process
 from mmengine.logging import MMLogger
 from mmengine.model import MMDistributedDataParallel
 from mmengine.optim import AmpOptimWrapper, OptimWrapper
 from mmengine.registry import FUNCTIONS, MODELS
 from mmengine.runner import Runner
 from torch import nn
+from torch.utils.data import DataLoader
 
+from ccrop.accidents import accidents_explained
 from ccrop.backbones.unused import unused_weights
 from ccrop.checkpoint import Normalization, load_start, recorded, starting_weights
 from ccrop.compat.checkpoint import install_safe_checkpoints, load_checkpoint
@@ -71,12 +73,32 @@ class BriefRunner(Runner):
                     settings[key] = f"{value.__module__}.{value.__qualname__}"
         super().dump_config()
 
+    def train(self) -> nn.Module:
+        """Train; what it raises is explained, see :func:`ccrop.accidents.accidents_explained`."""
+        with accidents_explained(self):
+            return super().train()
+
 
 class PretrainRunner(BriefRunner):
-    """A runner whose learning rate counts accumulated batches, whose log ends as it began and whose workers end."""
+    """A runner whose batch is at most the data set, whose learning rate counts accumulated batches, whose log ends as
+    it began and whose workers end.
+    """
+
+    @staticmethod
+    def build_dataloader(dataloader: dict[str, Any], *args: Any, **kwargs: Any) -> DataLoader:
+        """A loader with a batch an epoch or more: one of all that a process has, where that is not a whole one."""
+        loader = BriefRunner.build_dataloader(dataloader, *args, **kwargs)
+        if len(loader):
+            return loader
+        whole, number, unit = loader.batch_size, len(loader.sampler), loader.dataset.unit
+        MMLogger.get_current_instance().warning(
+            f"The batch size is {number}, not {whole}: each of {get_world_size()} process(es) has {number} {unit}(s)"
+        )
+        return BriefRunner.build_dataloader(dataloader | dict(batch_size=number), *args, **kwargs)
 
     def scale_lr(self, optim_wrapper: OptimWrapper, auto_scale_lr: dict[str, Any] | None = None) -> None:
         """The learning rate follows the images of a step, which are several batches where gradients accumulate."""
+        self._train_dataloader = self.train_dataloader  # the config's batch may be larger than the data set
         if auto_scale_lr is not None:
             batches = self.cfg.optim_wrapper.get("accumulative_counts", 1)
             auto_scale_lr = auto_scale_lr | dict(base_batch_size=auto_scale_lr["base_batch_size"] / batches)

@@ -21,16 +21,20 @@ def differences(before: dict[str, str], now: dict[str, str]) -> list[str]:
     return [name for name in {**before, **now} if before.get(name) != now.get(name)]
 
 
+def training_settings(config: Config) -> dict[str, str]:
+    """Of any training, by dotted names: model without its preprocessor, optimizer, precision and schedule."""
+    model = {name: value for name, value in config.model.items() if name != "data_preprocessor"}
+    return dict(flat(dict(model=model, optim_wrapper=config.optim_wrapper, param_scheduler=config.param_scheduler)))
+
+
 def pretraining_settings(config: Config) -> dict[str, str]:
     """Of a pretraining, by dotted names: model, optimizer, precision, schedule, batch, processes, epochs and seed."""
-    model = {name: value for name, value in config.model.items() if name != "data_preprocessor"}
-    sections = dict(model=model, optim_wrapper=config.optim_wrapper, param_scheduler=config.param_scheduler)
     return dict(
         seed=str(config.randomness.seed),
         epochs=str(config.train_cfg.max_epochs),
         batch_size=str(config.train_dataloader.batch_size),
         processes=str(get_world_size()),
-    ) | dict(flat(sections))
+    ) | training_settings(config)
 
 
 def check_resumed(checkpoint: str, before: dict[str, str], now: dict[str, str], changes_allowed: bool) -> bool:

@@ -11,6 +11,8 @@ from typing import IO
 
 from mmengine.dist import broadcast_object_list, is_main_process
 
+from ccrop.files import remove_partial
+
 LOCK = ".lock"  # the file of a work_dir that a live run holds
 _held: set[IO[str]] = set()
 # a forked data worker that outlives a killed run would keep its lock
@@ -27,6 +29,8 @@ def locked(work_dir: str | Path) -> Iterator[None]:
 
     The kernel frees the lock (flock) when the process ends, however it ends, so a killed run leaves none.
 
+    Files that a killed run left half-written are removed.
+
     Raises:
         WorkDirInUse: another live run holds it; raised in every process of the job.
     """
@@ -40,6 +44,8 @@ def locked(work_dir: str | Path) -> Iterator[None]:
     if refusal[0] is not None:
         raise WorkDirInUse(refusal[0])
     try:
+        if lock is not None:
+            remove_partial(Path(work_dir))
         yield
     finally:
         if lock is not None:
@@ -49,8 +55,12 @@ def locked(work_dir: str | Path) -> Iterator[None]:
             lock.close()
 
 
-def set_aside(work_dir: Path) -> None:
-    """Rename the folder of an earlier run, so that nothing of it is overwritten; a lock stays with the old name."""
+def set_aside(work_dir: Path, remark: str = "--resume would have gone on with it") -> None:
+    """Rename the folder of an earlier run, so that nothing of it is overwritten; a lock stays with the old name.
+
+    Args:
+        remark: on the earlier run, for the message.
+    """
     number = 1
     while (aside := work_dir.with_name(f"{work_dir.name}.{number}")).exists():
         number += 1
@@ -58,7 +68,7 @@ def set_aside(work_dir: Path) -> None:
     if (aside / LOCK).exists():
         work_dir.mkdir()
         (aside / LOCK).rename(work_dir / LOCK)
-    print(f"{work_dir} held an earlier run, which is now {aside} (--resume would have gone on with it)")
+    print(f"{work_dir} held an earlier run, which is now {aside} ({remark})")
 
 
 def _acquire(work_dir: Path) -> IO[str]:

@@ -14,8 +14,7 @@ from mmengine.optim import build_optim_wrapper
 from mmengine.registry import HOOKS, MODELS, PARAM_SCHEDULERS
 
 from ccrop import parts
-from ccrop.config import UnknownOption, load_config, options_explained, read_config
-from ccrop.localization import FixedBox
+from ccrop.config import load_config, read_config
 from ccrop.optim import fit_schedule
 
 CONFIGS = ROOT / "configs"
@@ -324,25 +323,10 @@ def test_a_composed_config_can_be_read_again_where_it_is_dumped(tmp_path: Path):
     assert read_config(tmp_path / "dumped.py").to_dict() == config.to_dict()
 
 
-@pytest.mark.parametrize(
-    ("option", "advice"),
-    [
-        ("optim_wraper.optimizer.lr", "did you mean optim_wrapper?"),
-        ("zzz", "it has "),
-        ("Model.channels", "mean model"),
-    ],
-)
-def test_a_misspelt_option_is_an_error(option: str, advice: str):
-    with pytest.raises(UnknownOption, match=f"simsiam_ccrop_coco.py has no .*{option}.*") as raised:
-        read_config(CONFIGS / "simsiam_ccrop_coco.py", {option: 1})
-    assert advice in str(raised.value)
-
-
-@pytest.mark.parametrize("options", [None, {}, {"model.bottlenec": 3, "default_hooks.knn.channels": 3}])
-def test_an_error_of_no_option_stays_as_it_is(options: dict[str, int] | None):
-    with pytest.raises(TypeError, match="'bottleneck'") as raised, options_explained(options):
-        FixedBox(bottleneck=3)
-    assert not isinstance(raised.value, UnknownOption)
+def test_white_reaches_every_set_of_images(tmp_path: Path):
+    config = load_config(ROOT / "configs/simsiam_ccrop_coco.py", tmp_path, {"white": 4095})
+    knn = config.default_hooks.knn
+    assert [each.white for each in (config.train_dataloader.dataset, knn.bank, knn.queries)] == [4095] * 3
 
 
 def test_an_option_may_name_what_only_the_runner_knows():

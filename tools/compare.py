@@ -1,62 +1,198 @@
-"""Compare pretrainings at equal compute, without a detector: configs x seeds, one CSV row a run.
+"""Compare pretrainings, or what they are worth to a detector: arms x seeds, a CSV row per run, tables and plots.
 
     python tools/compare.py configs/comparison/*.py --data-root data/coco --csv comparison.csv
     python tools/compare.py configs/byol_{rcrop,single}_cifar10.py --data-root data/cifar10 --epochs 30 --csv m.csv
+    python tools/compare.py projects/detection_transfer/configs/tiles_r18.py --data-root data/demo \\
+        --pretrain configs/comparison/{rcrop,single,region_clusters}.py --labels 10% 100%
+    python tools/compare.py projects/lidar_bev/configs/centerpoint_pillar_demo.py --data-root data/demo_lidar \\
+        --pretrain projects/lidar_bev/configs/simsiam_ccrop_bev_demo.py
     python tools/compare.py --csv comparison.csv
 
-Every run gets the whole epochs that come nearest to the budget of training FLOPs, localisation not counted, or
---epochs, and is then measured. Annotated images: RoI-kNN and object-kNN of the val split, and how the run's boxes find
-the objects of the train split. Images with classes: kNN and linear classification. A run whose row is there is not
-repeated, so an interrupted comparison goes on where it stopped. ``untrained`` in place of a config gives the weights
-that the runs start from. Every call ends with a Markdown table and a plot beside the CSV.
+Pretrainings: every run gets the whole epochs that come nearest to the budget of training FLOPs, localization not
+counted, or --epochs, and is then measured. Annotated images: RoI-kNN and object-kNN of the val split, and how the run's
+boxes find the objects of the train split. Images with classes: kNN and a linear probe. ``untrained`` in place of a
+config gives the weights that the runs start from.
+
+A detector's config: initializations x fractions of the labels x seeds. ``random`` starts from nothing, ``random_long``
+trains longer, by what the pretraining cost, and every arm of --pretrain is pretrained here, or named. Every
+initialization gets its own learning rate, by the goal on held-out labeled data.
+
+A run whose row is there is not repeated. An interrupted comparison goes on where it stopped; what an earlier one left
+with other settings is moved aside. Several processes may share a CSV and the work_dirs. Every call ends with a Markdown
+table and a plot beside the CSV; without a config, it does nothing else.
 """
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from importlib import import_module
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from comparisons import UNTRAINED
-from mmengine.config import DictAction
+from finetune import transfer_of
+from mmengine.config import Config
+
+from ccrop.cli import OptionsAction
+
+if TYPE_CHECKING:
+    from ccrop.experiments.initializations import InitializationStudy
+    from ccrop.experiments.pretrainings import PretrainingStudy
+    from ccrop.experiments.schema import Schema
+
+DETECTORS = ("projects.detection_transfer.finetune", "projects.lidar_bev.finetune")
 
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("configs", nargs="*", metavar="CONFIG", help=f"configs, or {UNTRAINED}; none: only report")
-    parser.add_argument("--data-root", help="a set with annotations or classes")
-    parser.add_argument("--csv", type=Path, default=Path("comparison.csv"), help="default: %(default)s")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="default: 0 1 2")
-    parser.add_argument("--tflop", type=float, default=5, help="10^12 operations a run (default: %(default)s)")
-    parser.add_argument("--epochs", type=int, help="of every run, instead of a budget")
-    parser.add_argument("--bank", type=int, default=300, help="train images of RoI-kNN (default: %(default)s)")
-    parser.add_argument("--queries", type=int, default=500, help="val images of RoI-kNN (default: %(default)s)")
     parser.add_argument(
-        "--min-queries", type=int, default=50, help="RoI-kNN leaves rarer categories out (default: %(default)s)"
+        "configs", nargs="*", metavar="CONFIG", help="of pretrainings, or untrained; or one of a detector"
     )
-    parser.add_argument("--objects", type=int, default=1000, help="objects of object-kNN a side (default: %(default)s)")
-    parser.add_argument("--tag", default="", help="appended to the arms' names, for variants by --cfg-options")
-    parser.add_argument("--work-dirs", type=Path, default=Path("work_dirs/comparison"), help="default: %(default)s")
-    parser.add_argument("--cfg-options", nargs="+", action=DictAction, metavar="K=V", help="override the configs")
+    parser.add_argument("--data-root", help="a set with annotations or classes")
+    parser.add_argument("--csv", type=Path, help="default: comparison.csv; of a detector transfer.csv")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="default: 0 1 2")
+    parser.add_argument("--tflop", type=float, default=5, help="10^12 operations a pretraining (default: %(default)s)")
+    parser.add_argument("--over", nargs="+", default=[], metavar="NAME", help="differences to these arms")
+    parser.add_argument(
+        "--work-dirs", type=Path, help="default: work_dirs/comparison; of a detector work_dirs/transfer"
+    )
+    parser.add_argument("--cfg-options", nargs="+", action=OptionsAction, metavar="K=V", help="override the configs")
+    own, foreign = add_detector(parser), add_pretrainings(parser)
     args = parser.parse_args(argv)
-    args.configs_of = [path for path in args.configs if path != UNTRAINED]
-    if args.configs and not (args.data_root and args.configs_of):
-        parser.error("runs need --data-root and at least one config")
+    if args.configs and not args.data_root:
+        parser.error("runs need --data-root")
+    args.detector = next(filter(is_detector, args.configs), None)
+    if args.detector is None:
+        own, foreign = foreign, own
+    elif len(args.configs) > 1:
+        parser.error(
+            f"{args.detector} is a detector's config, which is compared alone: name pretrainings by --pretrain"
+        )
+    for action in foreign:
+        if args.configs and getattr(args, action.dest) != action.default:
+            kind = "pretrainings" if args.detector else "a detector's config"
+            parser.error(f"{action.option_strings[0]} is for {kind}, not for {args.configs[0]}")
+    name = "transfer" if args.detector else "comparison"
+    args.csv = args.csv or Path(f"{name}.csv")
+    args.work_dirs = args.work_dirs or Path("work_dirs", name)
     return args
+
+
+def add_pretrainings(parser: argparse.ArgumentParser) -> list[argparse.Action]:
+    """Options of comparisons of pretrainings."""
+    add = parser.add_argument_group("pretrainings").add_argument
+    return [
+        add("--epochs", type=int, help="of every run, instead of a budget"),
+        add("--tag", default="", help="appended to the arms' names, for variants by --cfg-options"),
+        add("--bank", type=int, default=300, help="train images of RoI-kNN (default: %(default)s)"),
+        add("--queries", type=int, default=500, help="val images of RoI-kNN (default: %(default)s)"),
+        add("--min-queries", type=int, default=50, help="RoI-kNN leaves rarer categories out (default: %(default)s)"),
+        add("--objects", type=int, default=1000, help="objects of object-kNN a side (default: %(default)s)"),
+    ]
+
+
+def add_detector(parser: argparse.ArgumentParser) -> list[argparse.Action]:
+    """Options of comparisons of a detector's initializations."""
+    add = parser.add_argument_group("a detector").add_argument
+    pretrain = "pretraining configs or what --init takes: [NAME=]FILE, NAME=timm:NAME, or NAME=clusters:OTHER"
+    return [
+        add("--pretrain", nargs="+", default=[], metavar="FILE", help=pretrain),
+        add("--imagenet", metavar="INIT", help="FILE, timm:NAME or torchvision:NAME: weights of the arm imagenet"),
+        add(
+            "--labels", nargs="+", default=[], metavar="SHARE", help="default: 1%% 10%% 100%%; of sweeps 5%% 20%% 100%%"
+        ),
+        add("--iterations", type=int, help="of fine-tuning; by default the config's"),
+        add("--arms", nargs="+", default=[], metavar="NAME", help="run these alone (default: all)"),
+        add("--no-long", action="store_true", help="leave out random_long"),
+        add("--lr-factors", type=float, nargs="+", help="of the config's rate (default: 0.5 1 2)"),
+        add("--backbone-lr", type=float, nargs="+", default=[1.0], help="parts of it (default: 1)"),
+        add("--lr-labels", default="10%", metavar="SHARE", help="that rates are searched with (default: 10%%)"),
+    ]
+
+
+def is_detector(config: str) -> bool:
+    """Whether a config file is of a detector, and not of a pretraining."""
+    return Path(config).is_file() and "augment" not in Config.fromfile(config)
+
+
+def study_of(args: argparse.Namespace) -> "PretrainingStudy | InitializationStudy":
+    """The study that the command line asks for."""
+    common = dict(data_root=args.data_root, work_dirs=args.work_dirs, seeds=args.seeds, tflop=args.tflop)
+    common |= dict(options=args.cfg_options)
+    if args.detector is None:
+        from ccrop.experiments.class_measure import ClassMeasure
+        from ccrop.experiments.object_measure import ObjectMeasure
+        from ccrop.experiments.pretrainings import PretrainingStudy
+
+        measures = (ObjectMeasure(args.bank, args.queries, args.min_queries, args.objects), ClassMeasure())
+        return PretrainingStudy(args.configs, measures=measures, epochs=args.epochs, tag=args.tag, **common)
+
+    from ccrop.experiments.initializations import InitializationStudy
+    from ccrop.transfer import LR_FACTORS, share_of
+
+    return InitializationStudy(
+        transfer_of(args.detector),
+        args.detector,
+        pretrain=args.pretrain,
+        imagenet=args.imagenet,
+        labels=list(map(share_of, args.labels)),
+        iterations=args.iterations,
+        only=args.arms,
+        long=not args.no_long,
+        lr_factors=args.lr_factors or LR_FACTORS,
+        backbone_factors=args.backbone_lr,
+        lr_labels=share_of(args.lr_labels),
+        **common,
+    )
+
+
+def schema_of(file: Path) -> "Schema":
+    """The schema of the rows of earlier runs.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: no comparison writes its columns.
+    """
+    from ccrop.experiments.rows import header_of, same_columns
+
+    if not file.is_file():
+        raise FileNotFoundError(f"{file} does not exist: name configs to compare")
+    header = header_of(file)
+    for schema in known_schemas():
+        if same_columns(header, schema.header):
+            return schema
+    raise ValueError(f"{file} has other columns than a comparison writes")
+
+
+def known_schemas() -> Iterator["Schema"]:
+    """Those of all measures, and of all detectors, which take longer to import."""
+    from ccrop.experiments import initializations
+    from ccrop.experiments.class_measure import ClassMeasure
+    from ccrop.experiments.object_measure import ObjectMeasure
+
+    yield from (ObjectMeasure.schema, ClassMeasure.schema)
+    for module in DETECTORS:
+        yield initializations.schema_of(import_module(module).TRANSFER)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     args = parse(argv)
 
-    from comparisons.engine import measure_all, report
-
-    from ccrop.config import options_explained
+    from ccrop.compat.checkpoint import UntrustedCheckpoint
+    from ccrop.experiments.engine import run_missing
+    from ccrop.experiments.summary import write_summary
+    from ccrop.hooks.divergence import DivergedError
+    from ccrop.options import options_explained
 
     try:
         if args.configs:
             with options_explained(args.cfg_options):
-                measure_all(args)
-        report(args.csv)
-    except (OSError, ValueError) as error:
+                study = study_of(args)
+                run_missing(study, args.csv)
+            schema = study.schema
+        else:
+            schema = schema_of(args.csv)
+        write_summary(args.csv, schema, args.over, args.work_dirs)
+    except (OSError, ValueError, UntrustedCheckpoint, DivergedError) as error:
         print(f"compare.py: {error}", file=sys.stderr)
         return 2
     return 0

@@ -10,15 +10,17 @@ Example:
 """
 
 import argparse
+import shlex
 import sys
 from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 
-from ccrop.cli import BACKBONE_HELP, INIT_HELP
+from ccrop.cli import BACKBONE_HELP, INIT_HELP, OptionsAction
+from ccrop.compat.safe_yaml import read_config_file
 
 if TYPE_CHECKING:
     from ccrop.transfer import Transfer
@@ -35,15 +37,16 @@ def transfer_of(config: str | Path) -> "Transfer":
     """
     if not Path(config).is_file():
         raise FileNotFoundError(f"config {config} does not exist")
-    settings = Config.fromfile(config)
+    settings = read_config_file(config)
     if "augment" in settings:
         raise ValueError(f"{config} is not a detector's config: tools/train.py takes those of pretraining")
     return import_module(settings.get("finetuning", IMAGES)).TRANSFER
 
 
-def finetuned(args: argparse.Namespace) -> str:
-    """Fine-tune as the only run in the work_dir, and give the figures in a line."""
+def finetuned(args: argparse.Namespace, command: str) -> str:
+    """Fine-tune as the only run in the work_dir, write a report, and give the figures in a line."""
     from ccrop.hooks.checkpoint import checkpoint_to_resume
+    from ccrop.report import write_after_run
     from ccrop.runner import default_work_dir, set_precision
     from ccrop.transfer import set_iterations, share_of
     from ccrop.work_dir import locked
@@ -53,6 +56,7 @@ def finetuned(args: argparse.Namespace) -> str:
     config = transfer.load_config(
         args.config, args.data_root, args.cfg_options, args.backbone, labelled=args.pseudo_boxes is None
     )
+    config.command = command
     if args.iterations is not None:
         set_iterations(config, args.iterations)
     if args.amp is not None:
@@ -63,6 +67,7 @@ def finetuned(args: argparse.Namespace) -> str:
         if args.resume is None:
             move_earlier_run(work_dir, [args.init, args.pseudo_boxes])
         figures = trained(args, transfer, config, work_dir, labels)
+    write_after_run(work_dir)
     return transfer.line(figures, transfer.data_name(Path(args.data_root or config.default_data_root)))
 
 
@@ -150,23 +155,25 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--val-interval", type=int, metavar="N", help="test every N iterations (default: after the last one alone)"
     )
-    parser.add_argument("--cfg-options", nargs="+", action=DictAction, metavar="K=V", help="override the config")
+    parser.add_argument("--cfg-options", nargs="+", action=OptionsAction, metavar="K=V", help="override the config")
     args = parser.parse_args(argv)
 
     import torch
 
     from ccrop.compat.checkpoint import UntrustedCheckpoint
-    from ccrop.config import options_explained
     from ccrop.hooks.divergence import DivergedError
+    from ccrop.options import options_explained
 
     if args.amp == "fp16" and not torch.cuda.is_available():
         parser.error("--amp fp16 needs a GPU; bf16 runs on the CPU too")
     try:
         with options_explained(args.cfg_options):
-            print(finetuned(args))
+            print(finetuned(args, shlex.join(["tools/finetune.py", *(sys.argv[1:] if argv is None else argv)])))
     except (OSError, ValueError, UntrustedCheckpoint, DivergedError) as error:
         print(f"{parser.prog}: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        return 130
     return 0
 
 

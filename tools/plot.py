@@ -12,29 +12,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from ccrop.files import written
+
 # of one run: scalar -> epoch -> value
 Curves = dict[str, dict[int, float]]
-
-
-def curves(work_dir: Path) -> Curves:
-    """All scalars ``epoch/*`` of a run, later parts over earlier ones.
-
-    Raises:
-        FileNotFoundError: the folder holds no TensorBoard log.
-    """
-    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-
-    files = sorted(work_dir.rglob("events.out.tfevents.*"), key=lambda file: file.stat().st_mtime)
-    if not files:
-        raise FileNotFoundError(f"{work_dir} holds no TensorBoard log of a run")
-    found: Curves = {}
-    for file in files:
-        log = EventAccumulator(str(file), size_guidance=dict(scalars=0)).Reload()
-        for tag in log.Tags()["scalars"]:
-            if tag.startswith("epoch/"):
-                steps = {event.step: event.value for event in log.Scalars(tag)}
-                found.setdefault(tag.removeprefix("epoch/"), {}).update(steps)
-    return found
 
 
 def draw(runs: dict[str, Curves], scalars: Sequence[str], file: Path) -> None:
@@ -55,13 +36,14 @@ def draw(runs: dict[str, Curves], scalars: Sequence[str], file: Path) -> None:
         axis.grid(alpha=0.3)
     handles = {label: line for axis in axes[0] for line, label in zip(*axis.get_legend_handles_labels(), strict=True)}
     figure.legend(handles.values(), handles, loc="outside lower center", ncols=len(handles), fontsize=9)
-    figure.savefig(file, dpi=110)
+    with written(file) as partial:
+        figure.savefig(partial, dpi=110)
     plt.close(figure)
 
 
 def write(runs: dict[str, Curves], scalars: Sequence[str], file: Path) -> None:
     """One row a run, an epoch and a scalar."""
-    with file.open("w", newline="") as handle:
+    with written(file) as partial, partial.open("w", newline="") as handle:
         writer = csv.writer(handle)
         writer.writerow(["run", "epoch", "scalar", "value"])
         for name, found in runs.items():
@@ -77,16 +59,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--scalars", nargs="+", default=["loss", "z_std", "rank", "knn"], help="default: %(default)s")
     parser.add_argument("--out", type=Path, default=Path("curves.png"), help="default: %(default)s")
     args = parser.parse_args(argv)
+
+    from ccrop.report.scalars import tensorboard_scalars
+
     try:
-        runs = {work_dir.resolve().name: curves(work_dir) for work_dir in args.work_dirs}
+        runs = {work_dir.resolve().name: tensorboard_scalars(work_dir, "epoch/") for work_dir in args.work_dirs}
         known = set().union(*runs.values())
         if unknown := set(args.scalars) - known:
             raise ValueError(f"no run logged {', '.join(sorted(unknown))}; there are {', '.join(sorted(known))}")
+        draw(runs, args.scalars, args.out)
+        write(runs, args.scalars, args.out.with_suffix(".csv"))
     except (OSError, ValueError) as error:
         print(f"plot.py: {error}", file=sys.stderr)
         return 2
-    draw(runs, args.scalars, args.out)
-    write(runs, args.scalars, args.out.with_suffix(".csv"))
     return 0
 
 

@@ -12,14 +12,14 @@ A config is a file, or the name of one that is composed of parts: configs/METHOD
 """
 
 import argparse
+import shlex
 import sys
 from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 
-from mmengine.config import Config, DictAction
-
-from ccrop.cli import BACKBONE_HELP, INIT_HELP
+from ccrop.cli import BACKBONE_HELP, INIT_HELP, OptionsAction
+from ccrop.compat.safe_yaml import read_config_file
 
 # what everyone sets has a flag of its own
 SETTINGS = {
@@ -55,7 +55,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--amp", nargs="?", const="bf16", choices=("bf16", "fp16"), help="mixed precision")
     parser.add_argument("--seed", type=int)
     parser.add_argument("--launcher", choices=("none", "pytorch", "slurm", "mpi"), default="none")
-    parser.add_argument("--cfg-options", nargs="+", action=DictAction, metavar="K=V", help="override the config")
+    parser.add_argument("--cfg-options", nargs="+", action=OptionsAction, metavar="K=V", help="override the config")
     args = parser.parse_args(argv)
 
     options = dict(args.cfg_options or {})
@@ -69,15 +69,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     import torch
 
     from ccrop.compat.checkpoint import UntrustedCheckpoint
-    from ccrop.config import load_config, options_explained
+    from ccrop.config import load_config
     from ccrop.hooks.divergence import DivergedError
     from ccrop.hooks.health import CollapseError
     from ccrop.hooks.unreadable import TooManyUnreadable
-    from ccrop.runner import pretrain
+    from ccrop.options import options_explained
+    from ccrop.report import write_after_run
+    from ccrop.runner import default_work_dir, pretrain
 
     if args.amp == "fp16" and not torch.cuda.is_available():
         parser.error("--amp fp16 needs a GPU; bf16 runs on the CPU too")
-    detector = Path(args.config).is_file() and Config.fromfile(args.config).get("pretraining")
+    detector = Path(args.config).is_file() and read_config_file(args.config).get("pretraining")
     if detector and args.epochs is not None:
         parser.error(f"{args.config} counts iterations: --cfg-options train_cfg.max_iters=N")
     if detector and (args.launcher != "none" or args.amp or args.resume not in (None, "auto")):
@@ -85,7 +87,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         with options_explained(options):
             if detector:
-                import_module(detector).pretrain(
+                checkpoint = import_module(detector).pretrain(
                     args.config,
                     args.data_root,
                     options,
@@ -95,11 +97,14 @@ def main(argv: Sequence[str] | None = None) -> int:
                     args.seed,
                     resume=args.resume is not None,
                 )
+                write_after_run(checkpoint.parents[1])
                 return 0
             config = load_config(args.config, args.data_root, options, args.backbone)
+            config.command = shlex.join(["tools/train.py", *(sys.argv[1:] if argv is None else argv)])
+            work_dir = args.work_dir or default_work_dir(config)
             pretrain(
                 config,
-                args.work_dir,
+                work_dir,
                 args.launcher,
                 resume=args.resume,
                 amp=args.amp,
@@ -107,9 +112,12 @@ def main(argv: Sequence[str] | None = None) -> int:
                 init=args.init,
                 allow_changes=args.allow_changes,
             )
+            write_after_run(work_dir)
     except (OSError, ValueError, UntrustedCheckpoint, CollapseError, DivergedError, TooManyUnreadable) as error:
         print(f"{parser.prog}: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        return 130
     return 0
 
 

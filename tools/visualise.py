@@ -9,8 +9,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from mmengine.config import DictAction
 from PIL import Image
+
+from ccrop.cli import OptionsAction
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -21,20 +22,22 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, default=Path("gallery.png"), help="default: %(default)s")
     parser.add_argument("--images", type=int, default=12, help="evenly spaced over the set (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="of the crops (default: %(default)s)")
-    parser.add_argument("--cfg-options", nargs="+", action=DictAction, metavar="K=V", help="override the config")
+    parser.add_argument("--cfg-options", nargs="+", action=OptionsAction, metavar="K=V", help="override the config")
     args = parser.parse_args(argv)
 
     import torch
 
-    from ccrop.config import options_explained
+    from ccrop.files import written
+    from ccrop.options import options_explained
 
     try:
         with options_explained(args.cfg_options), torch.no_grad():
             picture = draw(args)
+        with written(args.out) as partial:
+            picture.save(partial)
     except (OSError, ValueError) as error:
         print(f"{parser.prog}: {error}", file=sys.stderr)
         return 2
-    picture.save(args.out)
     print(args.out)
     return 0
 
@@ -46,7 +49,7 @@ def draw(args: argparse.Namespace) -> Image.Image:
     from ccrop.datasets import BoxStore
     from ccrop.hooks import LocalizationHook
     from ccrop.hooks.contact_sheet import contact_sheet
-    from ccrop.hooks.gallery import box_areas, look
+    from ccrop.hooks.gallery import annotated_objects, box_areas, look
     from ccrop.hooks.localization import locate
     from ccrop.localization import SingleObject
     from ccrop.runner import load_pretrained
@@ -63,7 +66,9 @@ def draw(args: argparse.Namespace) -> Image.Image:
         dataset.boxes = BoxStore(len(dataset), hook.localizer.max_boxes, dataset.fingerprint())
         dataset.update_boxes(*locate(model, dataset, *where, hook.batch_size, keep_ratio=hook.keep_ratio))
         areas = box_areas(dataset.boxes)
-    rows = look(model, dataset, *where, range(len(dataset)), (args.seed, 0), hook.keep_ratio)
+    indices = range(len(dataset))
+    objects = annotated_objects(dataset, indices)
+    rows = look(model, dataset, *where, indices, (args.seed, 0), hook.keep_ratio, objects)
     return contact_sheet(rows, f"{config.experiment}, {args.checkpoint.name}", areas=areas)
 
 

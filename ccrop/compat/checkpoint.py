@@ -5,9 +5,7 @@ in place. :func:`install_safe_checkpoints` replaces both ends for MMEngine and f
 """
 
 import argparse
-import errno
 import os
-import shutil
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
@@ -18,6 +16,10 @@ import torch
 from mmengine.fileio import LocalBackend, register_backend
 from mmengine.logging import HistoryBuffer
 from mmengine.runner import CheckpointLoader
+
+from ccrop.files import write_bytes
+
+RESUME = "go on with --resume"
 
 
 class UntrustedCheckpoint(ValueError):
@@ -52,9 +54,11 @@ def load_checkpoint(path: str | os.PathLike, map_location: Any = "cpu") -> dict[
 
     Raises:
         FileNotFoundError: there is no such file.
+        IsADirectoryError: it is a folder.
         UntrustedCheckpoint: it holds other objects, or is no whole checkpoint; nothing of it was run.
     """
     path = Path(path).expanduser()
+    refuse_folder(path)
     if not path.is_file():
         raise FileNotFoundError(f"checkpoint {path} does not exist")
     try:
@@ -73,34 +77,25 @@ def load_checkpoint(path: str | os.PathLike, map_location: Any = "cpu") -> dict[
         ) from error
 
 
+def refuse_folder(path: Path) -> None:
+    """Refuse a folder in the place of a checkpoint.
+
+    Raises:
+        IsADirectoryError: names the checkpoint in it that was written last.
+    """
+    if path.is_dir():
+        newest = max(path.glob("*.pth"), key=lambda file: file.stat().st_mtime, default=path / "epoch_1.pth")
+        raise IsADirectoryError(f"{path} is a folder: name a checkpoint, such as {newest}")
+
+
 class AtomicLocalBackend(LocalBackend):
-    """Files are written beside their place and renamed into it, so a kill leaves the old file or the new one."""
+    """Files are written by :func:`ccrop.files.write_bytes`, so a kill leaves the old file or the new one."""
 
     def put(self, obj: bytes, filepath: str | Path) -> None:
-        self._write(bytes(obj), Path(filepath))
+        write_bytes(filepath, bytes(obj), RESUME)
 
     def put_text(self, obj: str, filepath: str | Path, encoding: str = "utf-8") -> None:
-        self._write(obj.encode(encoding), Path(filepath))
-
-    def _write(self, content: bytes, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-        try:
-            with partial.open("wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            partial.replace(path)
-        except BaseException as error:
-            partial.unlink(missing_ok=True)
-            if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-                free = shutil.disk_usage(path.parent).free
-                raise OSError(
-                    error.errno,
-                    f"no room for {path}: {len(content) / 1e6:.0f} MB to write, {free / 1e6:.0f} MB free. Earlier "
-                    "checkpoints are whole; make room and go on with --resume",
-                ) from error
-            raise
+        write_bytes(filepath, obj.encode(encoding), RESUME)
 
 
 def load_from_local(filename: str, map_location: Any = None) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from ccrop.datasets.box_store import BoxStore, InvalidBoxes
 from ccrop.datasets.channel_stack import AnyImage
-from ccrop.datasets.reading import ARRAY_SUFFIX, IMAGE_SUFFIXES, UnreadableFile, printable, read_image
+from ccrop.datasets.reading import ARRAY_SUFFIX, IMAGE_SUFFIXES, WHITE, UnreadableFile, printable, read_image
 
 NO_BOXES = np.zeros((0, 5), dtype=np.float32)
 
@@ -168,6 +168,7 @@ class ImageDataset(LocatedDataset):
     Args:
         channels: of the images: 3 gives PIL images in RGB, 1 in grey (L), and any other number is taken as it is in
             the files, see :func:`ccrop.datasets.read_image`.
+        white: level of white in grey images of 16 bits and more.
         kwargs: see :class:`LocatedDataset`.
 
     Raises:
@@ -180,10 +181,11 @@ class ImageDataset(LocatedDataset):
     unit = "image"
     classes: tuple[str, ...] = ()
 
-    def __init__(self, data_root: str | Path, channels: int = 3, **kwargs: Any) -> None:
-        if channels < 1:
-            raise ValueError(f"channels must be a positive number, got {channels}")
+    def __init__(self, data_root: str | Path, channels: int = 3, white: int = WHITE, **kwargs: Any) -> None:
+        if channels < 1 or white < 1:
+            raise ValueError(f"channels and white must be positive numbers, got {channels} and {white}")
         self.channels = channels
+        self.white = white
         super().__init__(data_root, **kwargs)
         if channels not in (1, 3):  # any file can be read as grey or RGB; of others the first one tells
             self.read(self.get_data_info(0))
@@ -209,7 +211,7 @@ class ImageDataset(LocatedDataset):
         Raises:
             UnreadableImage: names the file and what is wrong with it.
         """
-        return read_image(self.path(info), self.channels)
+        return read_image(self.path(info), self.channels, self.white)
 
 
 def spread(total: int, number: int) -> list[int]:

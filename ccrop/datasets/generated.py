@@ -1,16 +1,24 @@
 """Data sets that are generated: whole or not at all, and never over anything else."""
 
+import fcntl
 import json
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from glob import escape
 from pathlib import Path
+from shutil import rmtree
 from tempfile import TemporaryDirectory
 from typing import Any
 
 RECIPE = "demo.json"  # what a generated set was made from
+DRAFT = ".partial-"  # in the name of the folder that a set is made in
 
 
 def generate(root: str | Path, recipe: dict[str, Any], files: str, fill: Callable[[Path], None]) -> None:
     """Make a data set in ``root``, which appears when it is complete; one made by the same recipe is kept.
+
+    Where two processes make the same set, one waits for the other. What a killed one left is removed.
 
     Args:
         recipe: all that the set depends on, with ``num_train`` and ``num_val``.
@@ -24,12 +32,29 @@ def generate(root: str | Path, recipe: dict[str, Any], files: str, fill: Callabl
     if _is_complete(root, recipe, files):
         return
     root.parent.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(prefix=f"{root.name}.partial-", dir=root.parent) as work:
-        draft = Path(work) / root.name
-        draft.mkdir()
-        fill(draft)
-        (draft / RECIPE).write_text(json.dumps(recipe))
-        draft.replace(root)
+    with _alone(root.parent):
+        if _is_complete(root, recipe, files):
+            return
+        for left in root.parent.glob(f"{escape(root.name)}{DRAFT}*"):
+            rmtree(left, ignore_errors=True)
+        with TemporaryDirectory(prefix=f"{root.name}{DRAFT}", dir=root.parent) as work:
+            draft = Path(work) / root.name
+            draft.mkdir()
+            fill(draft)
+            (draft / RECIPE).write_text(json.dumps(recipe))
+            draft.replace(root)
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Wait until no other process makes a set in a folder; the kernel frees the lock of one that is killed."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        with suppress(OSError):  # of file systems without locks of folders
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
 
 
 def _is_complete(root: Path, recipe: dict[str, Any], files: str) -> bool:

@@ -10,7 +10,9 @@ from contextlib import contextmanager
 from functools import cache
 
 import numpy as np
+from mmengine.logging import MMLogger
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+from torch.utils.data import get_worker_info
 
 from ccrop.datasets.channel_stack import AnyImage, ChannelStack, from_array
 
@@ -25,6 +27,8 @@ IMAGE_SUFFIXES = tuple(
     if Image.registered_extensions().get(suffix) in FORMATS  # some builds of Pillow lack AVIF
 )
 ARRAY_SUFFIX = ".npy"
+WHITE = 65535  # level of white in grey images of 16 bits and more
+DARK = WHITE // 8  # where no level is above, white is most likely another one
 MAX_PIXELS = 100_000_000  # of an image; RGB takes 3 bytes a pixel in every worker, and decoding some more
 
 
@@ -59,14 +63,14 @@ class UnreadableImage(UnreadableFile):
     """An image file that cannot be read."""
 
 
-def read_image(path: str | os.PathLike, channels: int = 3) -> AnyImage:
+def read_image(path: str | os.PathLike, channels: int = 3, white: int = WHITE) -> AnyImage:
     """The image at `path`, turned upright by its EXIF orientation: RGB, or as many channels as asked for.
 
-    An animation gives its first frame; transparent pixels are laid over white; 16-bit grey levels are scaled
-    by their range, 65535 to 255; colour profiles are ignored. A truncated file is refused, not half decoded, and so is
-    an image of more than :data:`MAX_PIXELS` or of a format that is not among :data:`FORMATS`, whatever its name.
-    One channel is the luma (ITU-R BT.601). Two channels, four and more are taken as they are, from an image that has
-    as many or from a `.npy` file of ``(H, W, channels)`` uint8, which can also hold one or three.
+    An animation gives its first frame; transparent pixels are laid over white; grey levels of 16 and 32 bits are
+    scaled from 0 and `white` to 0 and 255; colour profiles are ignored. A truncated file is refused, not half decoded,
+    and so is an image of more than :data:`MAX_PIXELS` or of a format that is not among :data:`FORMATS`, whatever its
+    name. One channel is the luma (ITU-R BT.601). Two channels, four and more are taken as they are, from an
+    image that has as many or from a `.npy` file of ``(H, W, channels)`` uint8, which can also hold one or three.
 
     Raises:
         UnreadableImage: with the file and the reason.
@@ -76,7 +80,7 @@ def read_image(path: str | os.PathLike, channels: int = 3) -> AnyImage:
             return from_array(_checked(_mapped(path), channels))
     with _opened(path) as image:
         image.load()
-        return to_channels(_upright(image), channels)
+        return to_channels(_upright(image), channels, white)
 
 
 def image_size(path: str | os.PathLike) -> tuple[int, int]:
@@ -182,16 +186,16 @@ def _upright(image: Image.Image) -> Image.Image:
         return image
 
 
-def to_channels(image: Image.Image, channels: int) -> AnyImage:
+def to_channels(image: Image.Image, channels: int, white: int = WHITE) -> AnyImage:
     """An image of any mode with so many channels, see :func:`read_image`.
 
     Raises:
         ValueError: it has another number of channels, or grey levels of unknown range.
     """
     if channels == 3:
-        return _to_rgb(image)
+        return _to_rgb(image, white)
     if channels == 1:
-        return _to_rgb(image).convert("L")
+        return _to_rgb(image, white).convert("L")
     if len(image.getbands()) != channels:
         raise _Unsuited(
             f"it has {len(image.getbands())} bands ({image.mode}), and {channels} are expected: set channels to what "
@@ -200,7 +204,7 @@ def to_channels(image: Image.Image, channels: int) -> AnyImage:
     return ChannelStack(image.split())
 
 
-def _to_rgb(image: Image.Image) -> Image.Image:
+def _to_rgb(image: Image.Image, white: int) -> Image.Image:
     if image.has_transparency_data:
         colours = image.convert("RGBA")
         white = Image.new("RGBA", image.size, "white")
@@ -211,10 +215,27 @@ def _to_rgb(image: Image.Image) -> Image.Image:
         raise _Unsuited("its pixels are floating-point numbers of unknown range: save it with 8 or 16 bits")
     if image.mode.startswith("I"):
         levels = np.asarray(image).astype(np.int64)
-        if levels.min() < 0 or levels.max() > 65535:
-            raise _Unsuited("its grey levels exceed 16 bits: save it with 8 or 16 bits")
-        return Image.fromarray(((levels * 255 + 32767) // 65535).astype(np.uint8)).convert("RGB")
+        lowest, highest = int(levels.min()), int(levels.max())
+        if lowest < 0 or highest > white:
+            raise _Unsuited(
+                f"its grey levels are {lowest} to {highest}, not within 0 to {white}: save it with 8 or 16 bits, or "
+                "set white to the highest level"
+            )
+        if white == WHITE and 0 < highest <= DARK:
+            _say_dark()
+        return Image.fromarray(((levels * 255 + white // 2) // white).astype(np.uint8)).convert("RGB")
     return image.convert("RGB")
+
+
+@cache
+def _say_dark() -> None:
+    """Warn once that images are nearly black; of a loader's workers only the first does."""
+    worker = get_worker_info()
+    if worker is None or worker.id == 0:
+        MMLogger.get_current_instance().warning(
+            f"Some grey images of 16 bits or more have no level above {DARK}, and white is {WHITE}: they are nearly "
+            "black. If their sensor gives fewer bits, set white to its highest level: 4095 for 12 bits, 255 for 8"
+        )
 
 
 class _Unsuited(ValueError):

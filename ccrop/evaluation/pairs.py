@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from ccrop.views import rectangles
@@ -45,3 +46,18 @@ def pair_statistics(views: Tensor, objects: Tensor, counts: Tensor, visible: flo
     iou = rectangles.iou(views[:, 0], views[:, 1])
     by_size = {name: share[common & (area >= low) & (area < high)].mean().item() for name, (low, high) in SIZES.items()}
     return PairStatistics(common.any(dim=1).double().mean().item(), iou.mean().item(), by_size)
+
+
+def partners_found(first: Tensor, second: Tensor) -> float:
+    """Fraction of views whose nearest neighbor among the other views of all pairs is their partner.
+
+    Features are centered at their mean and compared by cosine. Chance is 1 / N, and so is a collapsed network.
+
+    Args:
+        first, second: ``(N, C)``, features of the two views of N pairs.
+    """
+    mean = torch.cat([first, second]).mean(dim=0)
+    similarity = F.normalize(first - mean, dim=1) @ F.normalize(second - mean, dim=1).T
+    partner = torch.arange(len(first), device=first.device)
+    found = [similarity.argmax(dim=dim) == partner for dim in (0, 1)]
+    return torch.cat(found).double().mean().item()

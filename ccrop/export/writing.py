@@ -1,16 +1,18 @@
 """A backbone written to a file in the form that a framework loads: complete, or not at all."""
 
-import os
+import io
 import pickle
 from pathlib import Path
 from typing import Any
 
+import safetensors.torch
 import torch
 
 from ccrop.checkpoint import read_weights
 from ccrop.checkpoint.resnet import ResNet
 from ccrop.export.frameworks import FRAMEWORKS
 from ccrop.export.libraries import is_wrapped, network_of, to_framework
+from ccrop.files import write_bytes
 
 
 def export_backbone(
@@ -42,6 +44,10 @@ def export_backbone(
         raise ValueError(f"unknown framework {framework!r}; known are {', '.join(FRAMEWORKS)}")
     if framework == "detectron2" and out.suffix != ".pkl":
         raise ValueError(f"detectron2 takes a file for a pickle by its ending .pkl, which {out} lacks")
+    if framework != "detectron2" and out.suffix == ".pkl":
+        raise ValueError(f"{framework} takes no pickle: give {out} another ending, such as .pth")
+    if framework == "mmdet" and out.suffix == ".safetensors":
+        raise ValueError(f"mmdet does not load safetensors: give {out} another ending, such as .pth")
     _check_destination(checkpoint_path, out, force)
     state_dict = read_weights(checkpoint_path).backbone
     if is_wrapped(state_dict):
@@ -50,7 +56,7 @@ def export_backbone(
     else:
         resnet = ResNet.from_state_dict(state_dict)
         content, what = FRAMEWORKS[framework](resnet, state_dict), f"ResNet-{resnet.depth}"
-    _write(content, out, pickled=framework == "detectron2")
+    write_bytes(out, _bytes(content, out.suffix))
     return what
 
 
@@ -65,11 +71,10 @@ def _check_destination(checkpoint_path: Path, out: Path, force: bool) -> None:
         raise FileExistsError(f"{out} exists; --force replaces it")
 
 
-def _write(content: Any, out: Path, pickled: bool) -> None:
-    temporary = out.with_name(f".{out.name}.{os.getpid()}.tmp")
-    try:
-        with open(temporary, "wb") as file:
-            pickle.dump(content, file) if pickled else torch.save(content, file)
-        temporary.replace(out)
-    finally:
-        temporary.unlink(missing_ok=True)
+def _bytes(content: dict[str, Any], suffix: str) -> bytes:
+    """A file's content: safetensors or a pickle where its suffix says so, else as torch.save writes it."""
+    if suffix == ".safetensors":
+        return safetensors.torch.save({name: tensor.contiguous() for name, tensor in content.items()})
+    buffer = io.BytesIO()
+    pickle.dump(content, buffer) if suffix == ".pkl" else torch.save(content, buffer)
+    return buffer.getvalue()

@@ -8,6 +8,8 @@ from mmengine.dist import is_main_process
 from mmengine.hooks import CheckpointHook
 from mmengine.runner import Runner
 
+from ccrop.compat.checkpoint import refuse_folder
+
 
 class WholeCheckpointHook(CheckpointHook):
     """MMEngine's hook, but old checkpoints go only after the new one is on disk.
@@ -64,9 +66,12 @@ def checkpoint_to_resume(work_dir: str | Path, resume: str | None) -> str | None
 
     Raises:
         FileNotFoundError: there is no such file.
+        IsADirectoryError: it is a folder.
     """
     if resume == "auto":
         return latest_checkpoint(work_dir)
+    if resume is not None:
+        refuse_folder(Path(resume))
     if resume is not None and not Path(resume).is_file():
         raise FileNotFoundError(f"checkpoint {resume} does not exist")
     return resume

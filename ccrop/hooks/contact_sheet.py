@@ -12,11 +12,13 @@ from ccrop.views import rectangles
 
 BOX_COLOUR = (255, 220, 0)
 VIEW_COLOURS = ((0, 220, 255), (255, 60, 220))
+HIT_COLOUR, MISSED_COLOUR = (70, 235, 90), (255, 70, 60)
 BACKGROUND = (24, 24, 28)
 FAINT = (150, 150, 158)
 PANEL_HEIGHT = 176
 GAP = 6
-HEADER = 48
+HEADER = 72
+MAX_BOXES = 8  # drawn on a picture
 CHART_HEIGHT = 150
 AREA_EDGES = np.logspace(-4, 0, 41)
 
@@ -46,16 +48,20 @@ def image_panels(
     boxes: NDArray[np.floating],
     views: NDArray[np.integer],
     shown: Sequence[NDArray[np.uint8]],
+    objects: NDArray[np.floating] | None = None,
 ) -> list[Image.Image]:
     """Image with views and boxes, heatmap with boxes and their scores, and every view as the model is fed it.
 
-    The box that all views show, see :func:`shown_box`, has a thick outline.
+    The box that all views show, see :func:`shown_box`, has a thick outline. At most :data:`MAX_BOXES` are drawn, that
+    one and those with the best scores. Annotated objects are green where the center of any box lies on them and red
+    where none does, and the image says how many were hit.
 
     Args:
         heatmap: ``(h, w)`` in [0, 1], of the image without padding.
         boxes: ``(K, 5)`` x0, y0, x1, y1 in fractions of the image, and a score.
         views: ``(V, 4)`` left, top, right, bottom in pixels of the image.
         shown: V views ``(H, W, 3)``.
+        objects: ``(M, 4)`` x0, y0, x1, y1 in fractions of the image; None where the set has no annotations.
     """
     import matplotlib  # takes half a second, which only runs that draw should wait for
 
@@ -68,7 +74,12 @@ def image_panels(
     corners = views * np.array([marked.width / image.width, marked.height / image.height] * 2)
     chosen = shown_box(torch.from_numpy(pixels), torch.from_numpy(corners))
     on_image, on_heat = ImageDraw.Draw(marked, "RGBA"), ImageDraw.Draw(heat, "RGBA")
-    for box in pixels:
+    drawn = best_boxes(boxes[:, 4], chosen)
+    if objects is not None:
+        hits = hit_objects(boxes, objects)
+        for box, hit in zip(objects * np.array([*marked.size, *marked.size]), hits, strict=True):
+            on_image.rectangle(_corners(box), outline=HIT_COLOUR if hit else MISSED_COLOUR)
+    for box in pixels[drawn]:
         on_image.rectangle(_corners(box), outline=(*BOX_COLOUR, 255 if len(boxes) == 1 else 130))
         on_heat.rectangle(_corners(box), outline="white")
     for view, colour in zip(corners, _view_colours(views), strict=True):
@@ -76,8 +87,10 @@ def image_panels(
     if chosen is not None:
         for pen in (on_image, on_heat):
             pen.rectangle(_corners(pixels[chosen]), outline=BOX_COLOUR, width=3)
-    for box, score in zip(pixels[::-1], boxes[::-1, 4], strict=True):
-        _write_score(on_heat, box, score)
+    for number in reversed(drawn):
+        _write(on_heat, pixels[number, :2], f"{boxes[number, 4]:.2f}")
+    if objects is not None and len(objects):
+        _write(on_image, np.array([0, marked.height]), f"{hits.sum()} of {len(hits)} objects hit")
 
     panels = [marked, heat]
     for view, colour in zip(shown, _view_colours(views), strict=True):
@@ -85,6 +98,20 @@ def image_panels(
         ImageDraw.Draw(panel).rectangle((0, 0, panel.width - 1, panel.height - 1), outline=colour, width=2)
         panels.append(panel)
     return panels
+
+
+def best_boxes(scores: NDArray[np.floating], chosen: int | None) -> list[int]:
+    """Indices of at most :data:`MAX_BOXES` boxes, best score first; ``chosen`` is always among them."""
+    best = np.argsort(-scores, kind="stable").tolist()
+    if chosen in best[MAX_BOXES:]:
+        best.insert(MAX_BOXES - 1, chosen)
+    return best[:MAX_BOXES]
+
+
+def hit_objects(boxes: NDArray[np.floating], objects: NDArray[np.floating]) -> NDArray[np.bool_]:
+    """On which objects ``(M, 4)`` lies the center of any box ``(K, 4 or more)``, both in the same unit."""
+    centers = (boxes[:, None, :2] + boxes[:, None, 2:4]) / 2
+    return ((centers >= objects[:, :2]) & (centers <= objects[:, 2:])).all(axis=2).any(axis=0)
 
 
 def contact_sheet(
@@ -102,7 +129,8 @@ def contact_sheet(
     height = HEADER + lines * (PANEL_HEIGHT + GAP)
     chart = 0 if areas is None else CHART_HEIGHT
     sheet = Image.new("RGB", (cell_width * columns - 2 * GAP, height + chart), BACKGROUND)
-    _write_header(sheet, title, len(rows[0]) - 2)
+    starts = [number * cell_width + GAP for number in range(min(columns, len(rows)))]
+    _write_header(sheet, title, widths, starts)
     for number, row in enumerate(rows):
         x = (number % columns) * cell_width + GAP
         y = HEADER + (number // columns) * (PANEL_HEIGHT + GAP)
@@ -162,26 +190,37 @@ def _corners(box: NDArray[np.floating]) -> tuple[float, float, float, float]:
     return left, top, max(left, right - 1), max(top, bottom - 1)
 
 
-def _write_score(pen: ImageDraw.ImageDraw, box: NDArray[np.floating], score: float) -> None:
-    """Above the box, or in it where there is no room above; always whole."""
-    font = ImageFont.load_default(10)
-    text = f"{score:.2f}"
-    width = pen.textlength(text, font=font) + 2
-    left = max(0, min(box[0], pen.im.size[0] - 1 - width))
-    top = box[1] - 11 if box[1] >= 11 else box[1] + 1
-    pen.rectangle((left, top, left + width, top + 10), fill=(0, 0, 0, 150))
-    pen.text((left + 1, top - 1), text, fill="white", font=font)
+def _write(pen: ImageDraw.ImageDraw, corner: NDArray[np.floating], text: str) -> None:
+    """Above a box's upper left corner, or in the box where there is no room above; always whole."""
+    font, height = ImageFont.load_default(12), 14
+    width = pen.textlength(text, font=font) + 4
+    left = max(0, min(corner[0], pen.im.size[0] - 1 - width))
+    top = corner[1] - height if corner[1] >= height else corner[1] + 1
+    pen.rectangle((left, top, left + width, top + height - 1), fill=(0, 0, 0, 190))
+    pen.text((left + 2, top - 1), text, fill="white", font=font)
 
 
-def _write_header(sheet: Image.Image, title: str, num_views: int) -> None:
-    pen = ImageDraw.Draw(sheet)
+def _write_header(sheet: Image.Image, title: str, widths: Sequence[int], starts: Sequence[int]) -> None:
+    """The title, what the colors mean, and over each column what it shows."""
+    pen, font, x = ImageDraw.Draw(sheet), ImageFont.load_default(12), GAP
     pen.text((GAP, 5), title, fill="white", font=ImageFont.load_default(16))
-    font, x = ImageFont.load_default(12), GAP
-    texts = [("boxes, thick where all views show it", BOX_COLOUR), ("with scores", "white")]
-    texts += [(f"view {i + 1}", colour) for i, colour in enumerate(_view_colours(range(num_views)))]
+    num_views = len(widths) - 2
+    texts = [
+        (f"the best {MAX_BOXES} boxes, thick where all views show it", BOX_COLOUR),
+        *((f"view {i + 1}", colour) for i, colour in enumerate(_view_colours(range(num_views)))),
+        ("object hit by a box's center", HIT_COLOUR),
+        ("object missed", MISSED_COLOUR),
+    ]
     for text, colour in texts:
-        pen.text((x, 28), text, fill=colour, font=font)
-        x += pen.textlength(text, font=font) + 18
+        pen.rectangle((x, 32, x + 9, 41), outline=colour, width=2)
+        pen.text((x + 14, 29), text, fill=colour, font=font)
+        x += pen.textlength(text, font=font) + 34
+    headings = ["image, boxes, views", "heatmap, scores", *(f"view {i + 1}" for i in range(num_views))]
+    for start in starts:
+        x = start
+        for heading, width in zip(headings, widths, strict=True):
+            pen.text((x + width / 2, HEADER - 5), heading, fill="white", font=ImageFont.load_default(13), anchor="ms")
+            x += width + GAP
 
 
 def _percent(share: float) -> str:

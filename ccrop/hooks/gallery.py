@@ -1,6 +1,6 @@
 """Pictures of what a run saw: image, heatmap, boxes and the two views of a pair."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +12,11 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from ccrop.datasets import BoxStore, ImageDataset, UnreadableImage
+from ccrop.datasets import BoxStore, CocoImages, ImageDataset, InvalidAnnotations, MissingData, UnreadableImage
 from ccrop.datasets.base import NO_BOXES, spread
 from ccrop.datasets.channel_stack import as_rgb, from_array
+from ccrop.datasets.coco import annotated_boxes, find_split
+from ccrop.files import written
 from ccrop.hooks.contact_sheet import contact_sheet, image_panels
 from ccrop.hooks.inference import evaluating
 from ccrop.hooks.localization import LocalizationHook, Localizer
@@ -41,6 +43,12 @@ class GalleryHook(Hook):
     def __init__(self, num_images: int = 12, columns: int = 2) -> None:
         self.num_images = num_images
         self.columns = columns
+        self._objects: dict[int, NDArray[np.float64]] | None = None
+
+    @master_only
+    def before_train(self, runner: Runner) -> None:
+        dataset = runner.train_dataloader.dataset
+        self._objects = annotated_objects(dataset, spread(len(dataset), self.num_images))
 
     @master_only
     def after_localization(self, runner: Runner) -> None:
@@ -57,6 +65,7 @@ class GalleryHook(Hook):
                 indices,
                 draw,
                 localization.keep_ratio,
+                self._objects,
             )
         if not rows:
             return
@@ -64,8 +73,8 @@ class GalleryHook(Hook):
         areas = box_areas(dataset.boxes)
         picture = contact_sheet(rows, title, self.columns, areas)
         file = Path(runner.work_dir, "gallery", f"epoch_{runner.epoch:04d}_iter_{runner.iter:06d}.png")
-        file.parent.mkdir(exist_ok=True)
-        picture.save(file)
+        with written(file) as partial:
+            picture.save(partial)
         runner.visualizer.add_image("gallery", np.asarray(picture), step=runner.epoch)
         if len(areas):
             scalars = {name: float(np.quantile(areas, share)) for name, share in AREA_QUANTILES.items()}
@@ -81,6 +90,7 @@ def look(
     indices: Sequence[int],
     draw: tuple[int, int] = (0, 0),
     keep_ratio: bool = False,
+    objects: Mapping[int, NDArray[np.float64]] | None = None,
 ) -> list[list[Image.Image]]:
     """The panels of some images: image with boxes and crops, heatmap, and every view as the model is fed it.
 
@@ -92,6 +102,7 @@ def look(
         image_size: (height, width) in pixels at which the model looks at whole images.
         draw: (seed, epoch), which decide the crops.
         keep_ratio: the model looks at images with their aspect ratio, see :class:`ccrop.views.WholeImage`.
+        objects: annotated boxes ``(M, 4)`` of the images, see :func:`annotated_objects`.
     """
     whole = WholeImage(image_size, keep_ratio)
     rows = []
@@ -111,8 +122,22 @@ def look(
         views = [np.asarray(as_rgb(from_array(model.data_preprocessor.to_uint8(view)[0].numpy()))) for view in fed]
         boxes = NO_BOXES if dataset.boxes is None else dataset.boxes[index]
         heatmap = image_heatmap(heatmap, image_size, valid)[0].cpu().numpy()
-        rows.append(image_panels(as_rgb(image), heatmap, boxes, sample["rectangles"].numpy(), views))
+        own = objects.get(index) if objects is not None else None
+        rows.append(image_panels(as_rgb(image), heatmap, boxes, sample["rectangles"].numpy(), views, own))
     return rows
+
+
+def annotated_objects(dataset: ImageDataset, indices: Sequence[int]) -> dict[int, NDArray[np.float64]] | None:
+    """Annotated boxes ``(M, 4)`` of some images in fractions of each; None where there are no usable annotations."""
+    if not isinstance(dataset, CocoImages):
+        return None
+    try:
+        known = {image.file_name: image.boxes for image in annotated_boxes(dataset.data_root, dataset.split)}
+    except (MissingData, InvalidAnnotations):
+        return None
+    folder = Path(dataset.data_root, find_split(Path(dataset.data_root), dataset.split))
+    names = {index: dataset.path(dataset.get_data_info(index)) for index in indices}
+    return {index: known[name] for index, path in names.items() if (name := str(path.relative_to(folder))) in known}
 
 
 def image_heatmap(heatmap: Tensor, image_size: tuple[int, int], valid: Tensor | None) -> Tensor:

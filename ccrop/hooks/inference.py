@@ -1,16 +1,19 @@
 """Running a model over whole images in the middle of training."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
+from mmengine.config import Config
 from mmengine.model import is_model_wrapper
+from mmengine.registry import DATASETS
 from mmengine.runner import Runner
 from torch import Tensor
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from ccrop.datasets import ImageDataset, MissingData, ObjectCrops, ShardedBatches
+from ccrop.datasets.base import require_same_classes
 from ccrop.models import Siamese
 from ccrop.views import WholeImage
 
@@ -66,6 +69,30 @@ def image_features(
         features.append(model.pooled(images).float())
         labels.append(batch["label"].to(images.device))
     return torch.cat(features), torch.cat(labels)
+
+
+def class_features(
+    config: Config, model: Siamese, images: int | None = None, image_size: Sequence[int] | None = None
+) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor], tuple[str, ...]]:
+    """Features and labels of the sets of a run's kNN, training and test images; names of the classes.
+
+    Args:
+        images: of each side; by default as many as the config says.
+        image_size: (height, width) in pixels; by default the config's.
+
+    Raises:
+        ValueError: the config has no kNN, or the sets' labels count different classes.
+    """
+    hook = config.default_hooks.get("knn")
+    if not hook:
+        raise ValueError("the config has no kNN hook, which would name the sets with classes")
+    subset = {} if images is None else dict(subset=images)
+    sets = [DATASETS.build(side | subset) for side in (hook.bank, hook.queries)]
+    require_same_classes(*sets)
+    size = tuple(image_size or hook.image_size)
+    sides = [image_features(model, dataset, size) for dataset in sets]
+    number = int(torch.cat([labels for _, labels in sides]).max()) + 1
+    return *sides, sets[0].classes or tuple(map(str, range(number)))
 
 
 def object_features(

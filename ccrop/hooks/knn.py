@@ -69,6 +69,7 @@ class KNNHook(Hook):
             return
         if runner.epoch == 0:
             accuracy = self._evaluate(runner)
+            runner.visualizer.add_scalar("epoch/knn", accuracy, step=0)
             sizes = " and ".join(f"{len(labels)}" for _, labels in self._data)
             runner.logger.info(f"kNN accuracy before training: {accuracy:.2%} (bank and queries of {sizes} images)")
 

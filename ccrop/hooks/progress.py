@@ -33,16 +33,18 @@ class ProgressHook(Hook):
 
     Args:
         interval: iterations between looks at the loss, for the bar and for the backends' curves ``train/*``.
+        seconds: between lines of the log within an epoch, where there is no terminal to show a bar on.
     """
 
     priority = "LOW"
 
-    def __init__(self, interval: int = 10) -> None:
+    def __init__(self, interval: int = 10, seconds: float = 60.0) -> None:
         self.interval = interval
+        self.seconds = seconds
         self._bar: tqdm | None = None
         self._seen: dict[str, int] = {}
         self._losses: dict[str, Any] = {}
-        self._started = 0.0
+        self._started = self._said = 0.0
         self._first_epoch = 0
         self._run_started = 0.0
 
@@ -52,7 +54,7 @@ class ProgressHook(Hook):
 
     def before_train_epoch(self, runner: Runner) -> None:
         self._losses = {}
-        self._started = time.perf_counter()
+        self._started = self._said = time.perf_counter()
         self._seen = {name: len(buffer.data[0]) for name, buffer in runner.message_hub.log_scalars.items()}
         self._bar = tqdm(
             total=len(runner.train_dataloader),
@@ -72,6 +74,14 @@ class ProgressHook(Hook):
             scalars["train/lr"] = runner.optim_wrapper.get_lr()["lr"][0]
             runner.visualizer.add_scalars(scalars, step=runner.iter + 1)
             self._bar.set_postfix_str(f"loss {scalars['train/loss']:+.3f}")
+        now = time.perf_counter()
+        if self._bar.disable and is_main_process() and now - self._said >= self.seconds:
+            self._said, done, total = now, batch_idx + 1, len(runner.train_dataloader)
+            left = timedelta(seconds=round((now - self._started) / done * (total - done)))
+            runner.logger.info(
+                f"epoch {runner.epoch + 1}/{runner.max_epochs}, iteration {done}/{total}  "
+                f"loss {float(outputs['loss']):+.4f}  {left} to the epoch's end"
+            )
 
     @master_only
     def after_train_epoch(self, runner: Runner) -> None:

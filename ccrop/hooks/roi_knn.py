@@ -112,7 +112,8 @@ class RoIKNNHook(Hook):
 
     Where there are none, or none that can be used, it says so once and rests.
 
-    Leaves ``epoch/roi_sN`` and ``epoch/roi_sN_small`` for each stride N.
+    Leaves ``epoch/roi_sN`` and ``epoch/roi_sN_small`` for each stride N, and gives the visualiser's backends
+    ``roi/sN_SIZE`` for each size.
 
     Args:
         data_root: of a COCO-format set.
@@ -139,14 +140,14 @@ class RoIKNNHook(Hook):
     @master_only
     def before_train(self, runner: Runner) -> None:
         if runner.epoch == 0:
-            self._evaluate(runner)
+            self._evaluate(runner, finished=0)
 
     @master_only
     def after_train_epoch(self, runner: Runner) -> None:
         if self.every_n_epochs(runner, self.interval) or self.is_last_train_epoch(runner):
-            self._evaluate(runner)
+            self._evaluate(runner, finished=runner.epoch + 1)
 
-    def _evaluate(self, runner: Runner) -> None:
+    def _evaluate(self, runner: Runner, finished: int) -> None:
         if self._rests:
             return
         try:
@@ -164,3 +165,5 @@ class RoIKNNHook(Hook):
         for stride, accuracy in found.items():
             runner.message_hub.update_scalar(f"epoch/roi_s{stride}", accuracy["all"])
             runner.message_hub.update_scalar(f"epoch/roi_s{stride}_small", accuracy["small"])
+            by_size = {f"roi/s{stride}_{size}": value for size, value in accuracy.items() if value == value}
+            runner.visualizer.add_scalars(by_size, step=finished)

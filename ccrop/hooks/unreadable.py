@@ -44,7 +44,7 @@ class UnreadableImagesHook(Hook):
 
     def _look(self, runner: Runner) -> None:
         """Share the marks between ranks, warn of new ones. Collective: every rank must call it."""
-        dataset = runner.train_dataloader.dataset
+        dataset = self.marked(runner)
         marks = dataset.unreadable.to(torch.uint8)
         all_reduce(marks, "max")
         dataset.unreadable.copy_(marks)
@@ -57,3 +57,7 @@ class UnreadableImagesHook(Hook):
                 f"{len(self._reported)} of {len(dataset)} {dataset.unit}s are unreadable, more than {self.limit:.0%}: "
                 f"repair or remove them, or raise the UnreadableImagesHook's limit.\n{files}"
             )
+
+    def marked(self, runner: Runner) -> Any:
+        """What has marks of the unreadable, see :class:`ccrop.datasets.LocatedDataset`."""
+        return runner.train_dataloader.dataset

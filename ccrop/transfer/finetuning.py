@@ -1,7 +1,6 @@
 """Fine-tuning, as far as it does not depend on the detector: runner, schedule, learning rate and cost."""
 
 import copy
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import product
@@ -9,7 +8,6 @@ from pathlib import Path
 
 import torch
 from mmengine.config import Config
-from mmengine.fileio import put_text
 from mmengine.logging import MMLogger
 from mmengine.registry import MODELS, OPTIM_WRAPPERS, DefaultScope
 from torch.utils.flop_counter import FlopCounterMode
@@ -17,6 +15,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from ccrop.checkpoint import RANDOM, Normalization
 from ccrop.compat.checkpoint import install_safe_checkpoints
 from ccrop.compat.workers import stop_workers
+from ccrop.files import write_json
 from ccrop.hooks.divergence import DivergenceHook
 from ccrop.hooks.finetuning import FinetuningHook
 from ccrop.hooks.start import StartHook
@@ -51,6 +50,7 @@ class Transfer:
         shown: those in its tables, in [0, 1].
         examples: what labels are shares of.
         references: the initialisations to which tables give differences.
+        labels: the fractions of the labels that a comparison uses by default.
         data_name: of a data root, for tables and titles.
         line: the last line of a run, of its figures and the data's name.
         interval: ``(figure, own, other)``; the 95 % interval, low and high, of the difference of a figure between runs
@@ -66,6 +66,7 @@ class Transfer:
     fallbacks: tuple[str, ...] = ()
     examples: str = "images"
     references: tuple[str, ...] = (RANDOM,)
+    labels: tuple[float, ...] = (0.01, 0.1, 1.0)
     data_name: Callable[[Path], str] = lambda root: root.resolve().name
     line: Callable[[dict[str, float], str], str] = lambda figures, _: "  ".join(
         f"{name} {value:.2%}" for name, value in figures.items()
@@ -168,7 +169,7 @@ def train(runner: BriefRunner) -> float:
 
 def write_figures(work_dir: str | Path, figures: dict[str, float]) -> None:
     """Write ``figures.json``, by which a finished run is known."""
-    put_text(json.dumps(figures, indent=1), str(Path(work_dir, "figures.json")))
+    write_json(Path(work_dir, "figures.json"), figures, indent=1)
 
 
 def set_learning_rate(config: Config, lr: float, backbone: float = 1.0) -> None:

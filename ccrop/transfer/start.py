@@ -8,7 +8,7 @@ from mmengine.config import Config
 from ccrop.checkpoint import Normalization, Weights, starting_weights
 from ccrop.compat.checkpoint import load_checkpoint
 from ccrop.hooks.checkpoint import checkpoint_to_resume
-from ccrop.settings import differences, flat
+from ccrop.settings import differences, training_settings
 
 NOTES = "finetuning"  # in a checkpoint: how its detector is trained
 PIXELS = ("mean", "std", "bgr_to_rgb")  # what a preprocessor does to an image's levels
@@ -74,15 +74,13 @@ def notes_on(config: Config, trained_on: str) -> dict[str, Any]:
 
 def settings_of(config: Config, trained_on: str) -> dict[str, str]:
     """What must not change when a run goes on, by dotted names: model, optimizer, schedule, examples and seed."""
-    model = {name: value for name, value in config.model.items() if name != "data_preprocessor"}
-    sections = dict(model=model, optim_wrapper=config.optim_wrapper, param_scheduler=config.param_scheduler)
     return dict(
         init=config.init,
         seed=str(config.randomness.seed),
         examples=trained_on,
         iterations=str(config.train_cfg.max_iters),
         batch_size=str(config.train_dataloader.batch_size),
-    ) | dict(flat(sections))
+    ) | training_settings(config)
 
 
 def check_settings(start: Start, settings: dict[str, str]) -> None:

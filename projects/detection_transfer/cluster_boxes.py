@@ -38,7 +38,7 @@ def looking(
             ``options`` over it.
         init, backbone, seed: see :func:`ccrop.runner.load_pretrained`.
     """
-    options = dict(settings.get("options", {}), channels=images.channels)
+    options = dict(settings.get("options", {}), channels=images.channels, white=images.white)
     config, model = load_pretrained(None, settings["config"], images.data_root, options, seed, init, backbone)
     return model.to("cuda" if torch.cuda.is_available() else "cpu"), config
 
@@ -69,7 +69,7 @@ class SnappedBoxes(Dataset):
     def __init__(self, images: CocoImages, boxes: Sequence[NDArray[np.float32]]) -> None:
         self.images = images
         self.boxes = boxes
-        self.reader = ReadImage(images.channels)
+        self.reader = ReadImage(images.channels, images.white)
 
     def __len__(self) -> int:
         return len(self.boxes)
@@ -108,7 +108,7 @@ class PlacesOfImages(Dataset):
         if not len(boxes):
             return None
         try:
-            pixels = to_tensor(read_image(path_of(self.images, index), self.images.channels))[None]
+            pixels = to_tensor(read_image(path_of(self.images, index), self.images.channels, self.images.white))[None]
         except UnreadableImage:
             return None
         height, width = pixels.shape[1:3]

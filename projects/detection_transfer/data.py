@@ -1,8 +1,6 @@
 """What a detector is trained and tested on: a COCO-format set, its categories, and a share of its labelled images."""
 
 import json
-import os
-import shutil
 import tempfile
 from collections.abc import Sequence
 from functools import cache
@@ -17,6 +15,7 @@ from ccrop.datasets import MissingData
 from ccrop.datasets.annotations import OBJECT, Annotations
 from ccrop.datasets.base import InvalidAnnotations
 from ccrop.datasets.coco import annotations_of, find_annotations, find_split
+from ccrop.files import write_bytes
 from ccrop.transfer import drawn_share
 
 
@@ -94,9 +93,7 @@ def keep_annotations(config: Config, work_dir: str | Path) -> None:
             continue
         if file not in places:
             places[file] = Path(work_dir, f"repaired_{file.name}").resolve()
-            places[file].parent.mkdir(parents=True, exist_ok=True)
-            part = shutil.copy(file, places[file].with_suffix(f".part{os.getpid()}"))
-            os.replace(part, places[file])
+            write_bytes(places[file], file.read_bytes())
         settings["ann_file"] = str(places[file])
 
 

@@ -16,23 +16,25 @@ import matplotlib
 import numpy as np
 import torch
 from matplotlib.axes import Axes
-from matplotlib.patches import Rectangle
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch, Rectangle
 from mmengine.config import Config
 from mmengine.registry import DATASETS, MODELS, DefaultScope
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torchvision.ops import box_iou
 
-from ccrop.compat.checkpoint import UntrustedCheckpoint, load_checkpoint
-from ccrop.config import config_beside
+from ccrop.compat.checkpoint import UntrustedCheckpoint
 from ccrop.datasets.channel_stack import as_rgb
 from ccrop.datasets.reading import read_image
-from ccrop.hooks.checkpoint import latest_checkpoint
+from ccrop.files import written
+from ccrop.transfer import prediction
 
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt
 
 HIT, MISSED, FALSE = "#2ca02c", "#ff2020", "#ffb000"
+LEGEND = {"found": HIT, "missed": MISSED, "false": FALSE}
 SMALL = 32**2
 
 
@@ -61,16 +63,10 @@ def match(
     return hits, found
 
 
-def load_detector(work_dir: Path) -> tuple[Config, nn.Module]:
-    """Config and model, in eval mode, of a fine-tuning run."""
-    checkpoint = latest_checkpoint(work_dir)
-    if checkpoint is None:
-        raise FileNotFoundError(f"{work_dir} holds no checkpoint of a fine-tuning run (iter_*.pth)")
-    config = Config.fromfile(config_beside(Path(checkpoint)))
+def load_detector(detector: str | Path, config: str | Path | None = None) -> tuple[Config, nn.Module]:
+    """Config and model of mmdet's registry, see :func:`ccrop.transfer.prediction.load_detector`."""
     with DefaultScope.overwrite_default_scope("mmdet"):
-        model = MODELS.build(config.model)
-    model.load_state_dict(load_checkpoint(checkpoint)["state_dict"])
-    return config, model.eval()
+        return prediction.load_detector(detector, MODELS.build, config)
 
 
 @torch.no_grad()
@@ -140,7 +136,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"draw.py: {error}", file=sys.stderr)
         return 2
     figure, axes = plt.subplots(
-        len(indices), len(detectors), figsize=(4.2 * len(detectors), 3.7 * len(indices)), squeeze=False
+        len(indices),
+        len(detectors),
+        figsize=(4.2 * len(detectors), 3.7 * len(indices) + 0.4),
+        squeeze=False,
+        layout="constrained",
     )
     for row, index in zip(axes, indices, strict=True):
         info = dataset.get_data_info(index)
@@ -150,9 +150,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         for axis, (_, model), work_dir in zip(row, detectors, args.work_dirs, strict=True):
             text = draw(axis, image, detect(model, dataset[index], args.score), boxes, labels)
             axis.set_title(f"{work_dir.name}: {text}", size=8)
-    figure.suptitle("green: found   red: missed   amber: false   triangle: small", size=9)
-    figure.tight_layout()
-    figure.savefig(args.out, dpi=110)
+    handles = [Patch(fill=False, ec=color, label=name) for name, color in LEGEND.items()]
+    handles.append(Line2D([], [], ls="", marker="v", mec="black", mfc="none", label="small"))
+    figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), fontsize=9)
+    with written(args.out) as partial:
+        figure.savefig(partial, dpi=110)
     print(f"wrote {args.out}")
     return 0
 

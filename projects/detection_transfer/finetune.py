@@ -22,6 +22,7 @@ from projects.detection_transfer.fitting import check_strides, fit_neck, replace
 from projects.detection_transfer.images import settle_images
 from projects.detection_transfer.interval import FILE, image_interval
 from projects.detection_transfer.pseudo_boxes import use_pseudo_boxes
+from projects.detection_transfer.readable import UnreadableExamplesHook, leave_out_unreadable
 
 SHOWN = ("AP_S_counted", "AP50_S_counted", "AP_S", "AP_tiny_counted", "AP_16-32_counted", "AP", "AP50")
 
@@ -105,7 +106,7 @@ def finetune(
 
     Raises:
         ValueError: the checkpoint was trained with other settings; the message lists them. Or there is nothing to
-            validate on.
+            validate on, or more than 1 % of the images are unreadable (``TooManyUnreadable``).
     """
     config = copy.deepcopy(config)
     keep_annotations(config, work_dir)
@@ -115,12 +116,15 @@ def finetune(
     tests = config.test_evaluator is not None
     if not tests:
         config.test_dataloader = config.test_cfg = None
-    elif config.test_evaluator.type == "SmallObjectMetric" and not held_out:
-        config.test_evaluator.keep = str(Path(work_dir, FILE))
+    else:
+        leave_out_unreadable(config)
+        if config.test_evaluator.type == "SmallObjectMetric" and not held_out:
+            config.test_evaluator.keep = str(Path(work_dir, FILE))
     trained_on = f"{'{} of {}'.format(*used) if used else 'all'} labelled images"
     runner = build_runner(config, start, normalization, work_dir, seed, trained_on)
     detector = runner.model.module if is_model_wrapper(runner.model) else runner.model
     check_strides(detector)
+    runner.register_hook(UnreadableExamplesHook())
     runner.logger.info(trained_parts(detector.backbone))
     if val_interval is not None:
         if not tests:

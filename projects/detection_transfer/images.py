@@ -1,5 +1,6 @@
 """Images for a detector: read as pretraining reads them, of as many channels as the config says."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -7,37 +8,58 @@ from mmcv.transforms import BaseTransform
 from mmdet.registry import TRANSFORMS
 from mmengine.config import Config
 from numpy.typing import NDArray
+from torch import Tensor
 
 from ccrop.config import dicts_of, one_a_channel
 from ccrop.datasets import read_image
+from ccrop.datasets.reading import WHITE, UnreadableImage
 from ccrop.views.transforms import to_tensor
 
 
+@TRANSFORMS.register_module("LoadImageFromFile")
 class ReadImage(BaseTransform):
-    """Stands for mmcv's ``LoadImageFromFile``, so that a file has the pixels that pretraining saw.
+    """Takes the place of mmcv's ``LoadImageFromFile`` in mmdet's scope, so that a file has the pixels of pretraining.
+
+    The name stays, because mmdet's ``DetInferencer`` looks for it in a config.
 
     Adds ``img``, ``(H, W, channels)`` uint8, three in BGR, as mmdet's configs expect them; ``img_shape`` and
     ``ori_shape``.
 
     Args:
-        channels: see :func:`ccrop.datasets.read_image`.
+        channels, white: see :func:`ccrop.datasets.read_image`.
+
+    Attributes:
+        unreadable: a mark for each image of the data set, by its ``sample_idx``, in memory that workers share. Where
+            there are marks, a file that cannot be read gets one, and the data set takes another in its place.
     """
 
-    def __init__(self, channels: int = 3) -> None:
+    def __init__(self, channels: int = 3, white: int = WHITE) -> None:
         self.channels = channels
+        self.white = white
+        self.unreadable: Tensor | None = None
 
-    def transform(self, results: dict[str, Any]) -> dict[str, Any]:
+    def transform(self, results: dict[str, Any]) -> dict[str, Any] | None:
         """Read ``img_path``.
 
         Raises:
-            UnreadableImage: names the file and what is wrong with it.
+            UnreadableImage: names the file and what is wrong with it; where there are marks, only when all are marked.
         """
-        image = self.read(results["img_path"])
+        try:
+            image = self.read(results["img_path"])
+        except UnreadableImage as error:
+            if self.unreadable is None:
+                raise
+            self.unreadable[results["sample_idx"]] = True
+            if self.unreadable.all():
+                raise UnreadableImage(
+                    Path(error.path).parent, f"none of {len(self.unreadable)} images is readable, such as {error}"
+                ) from error
+            return None
         return results | dict(img=image, img_shape=image.shape[:2], ori_shape=image.shape[:2])
 
     def read(self, path: str) -> NDArray[np.uint8]:
         """The pixels of a file."""
-        image = to_tensor(read_image(path, self.channels)).numpy()
+        image = to_tensor(read_image(path, self.channels, self.white)).numpy()
         return np.ascontiguousarray(image[..., ::-1]) if self.channels == 3 else image
 
 
@@ -47,11 +69,11 @@ class KeptImage(ReadImage):
 
     Args:
         megabytes: what each process keeps at most; images beyond it are read each time.
-        channels: see :class:`ReadImage`.
+        channels, white: see :class:`ReadImage`.
     """
 
-    def __init__(self, megabytes: int = 2000, channels: int = 3) -> None:
-        super().__init__(channels)
+    def __init__(self, megabytes: int = 2000, channels: int = 3, white: int = WHITE) -> None:
+        super().__init__(channels, white)
         self.room = megabytes * 10**6
         self.kept: dict[str, NDArray[np.uint8]] = {}
 
@@ -67,18 +89,23 @@ class KeptImage(ReadImage):
 
 
 def settle_images(config: Config) -> None:
-    """Read images by :class:`ReadImage` or :class:`KeptImage`; carry their ``channels`` to all that depends on them.
+    """Read images by :class:`ReadImage` or :class:`KeptImage`, also where the config is read again in another process.
 
+    The config's ``channels`` are carried to all that depends on them.
     Where they are not RGB, mean and std of the normalisation become one number for all channels, the mean of the
     config's, and the backbone gets ``in_channels``.
     """
-    channels = config.get("channels", 3)
+    channels, white = config.get("channels", 3), config.get("white", WHITE)
     for settings in dicts_of(config):
         if settings.get("type") == "LoadImageFromFile":
             settings.clear()
-            settings.update(type=f"{ReadImage.__module__}.{ReadImage.__name__}", channels=channels)
-        elif settings.get("type") == KeptImage.__name__:
-            settings["channels"] = channels
+            settings.update(type="LoadImageFromFile")
+        if settings.get("type") in ("LoadImageFromFile", KeptImage.__name__):
+            if channels != 3:
+                settings["channels"] = channels
+            if white != WHITE:
+                settings["white"] = white
+    config.custom_imports = dict(imports=[*config.get("custom_imports", dict(imports=[]))["imports"], __name__])
     if channels == 3:
         return
     config.model.backbone.in_channels = channels

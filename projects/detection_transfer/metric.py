@@ -13,6 +13,7 @@ from mmdet.registry import METRICS
 from mmengine.logging import MMLogger
 from numpy.typing import NDArray
 
+from ccrop.files import written
 from projects.detection_transfer.average_precision import (
     MIN_OBJECTS,
     average_precision,
@@ -61,7 +62,9 @@ class SmallObjectMetric(CocoMetric):
         if self.keep is not None:
             images = np.array(evaluation.params.imgIds)
             content = dict(images=images, objects=annotated(truth, images), found=found, min_objects=self.min_objects)
-            np.savez_compressed(self.keep, **content, **resampled_figures(evaluation, self.min_objects))
+            figures = resampled_figures(evaluation, self.min_objects)
+            with written(self.keep) as partial:
+                np.savez_compressed(partial, **content, **figures)
         return average_precision(evaluation, self.min_objects)
 
 

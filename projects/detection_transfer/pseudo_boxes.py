@@ -7,7 +7,6 @@ A file of pseudo-boxes is a COCO-format annotation file of the train split with 
 ``score``. Those of any other method can be used alike.
 """
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from ccrop.datasets.annotations import OBJECT, Annotations
 from ccrop.datasets.base import InvalidAnnotations
 from ccrop.datasets.coco import annotations_of, find_split
 from ccrop.datasets.reading import printable
+from ccrop.files import write_json
 from ccrop.transfer import stored_clusters
 from projects.detection_transfer.data import labelled, name_categories
 
@@ -57,12 +57,12 @@ def use_pseudo_boxes(config: Config, source: str | Path, folder: str | Path, max
             config.notes = [*config.get("notes", ()), found.note(Path(source))]
     else:
         content = cluster_annotations(root, source, config.get("channels", 3))
-    files["train"].write_text(json.dumps(best(content, max_boxes)))
+    write_json(files["train"], best(content, max_boxes))
     train.update(ann_file=str(files["train"]))
     name_categories(config, (OBJECT["name"],))
     if config.test_evaluator is not None:
         annotated = annotations_of(root, "val", Path(test.data_root, test.ann_file), agnostic=True)
-        files["val"].write_text(json.dumps(annotated.content))
+        write_json(files["val"], annotated.content)
         test.update(ann_file=str(files["val"]))
         config.test_evaluator.ann_file = str(files["val"])
     config.headline += f", pseudo-boxes of {source} in place of labels"

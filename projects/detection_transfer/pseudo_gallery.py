@@ -14,6 +14,8 @@ from torch import Tensor
 from torchvision.transforms.functional import to_pil_image
 from torchvision.utils import draw_bounding_boxes, make_grid
 
+from ccrop.files import written
+
 NUMBER = 12  # of images, and of samples of the training pipeline
 SIDE = 320  # pixels of a panel
 COLOR = "#ffdc00"
@@ -36,7 +38,8 @@ def save_gallery(config: Config, file: str | Path) -> None:
         dataset = DATASETS.build(dict(settings, pipeline=pipeline, _scope_="mmdet"))
         places = np.linspace(0, len(dataset) - 1, min(NUMBER, len(dataset))).round().astype(int)
         panels += [panel(dataset[place], config.get("channels", 3)) for place in places]
-    to_pil_image(make_grid(panels, nrow=6, padding=4, pad_value=24)).save(file)
+    with written(file) as partial:
+        to_pil_image(make_grid(panels, nrow=6, padding=4, pad_value=24)).save(partial)
 
 
 def panel(sample: dict[str, Any], channels: int) -> Tensor:

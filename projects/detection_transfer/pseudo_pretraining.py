@@ -21,7 +21,9 @@ from ccrop.datasets import CocoImages, MissingData
 from ccrop.datasets.annotations import OBJECT
 from ccrop.datasets.base import InvalidAnnotations, say_once
 from ccrop.datasets.coco import annotations_of, find_annotations
+from ccrop.datasets.reading import WHITE
 from ccrop.evaluation import pseudo_box_quality
+from ccrop.files import write_json
 from ccrop.hooks.checkpoint import latest_checkpoint
 from ccrop.runner import BriefRunner, default_work_dir
 from ccrop.work_dir import LOCK, locked, set_aside
@@ -73,7 +75,8 @@ def pretrain(
         raise ValueError(f"pseudo_boxes.rounds must be at least 1, got {settings.rounds}")
     work_dir = Path(work_dir or default_work_dir(config))
     seed = config.randomness.seed if seed is None else seed
-    images = CocoImages(config.train_dataloader.dataset.data_root, channels=config.get("channels", 3))
+    pixels = dict(channels=config.get("channels", 3), white=config.get("white", WHITE))
+    images = CocoImages(config.train_dataloader.dataset.data_root, **pixels)
     last = None
     with locked(work_dir):
         if not resume and any(each.name != LOCK for each in work_dir.iterdir()):
@@ -98,7 +101,7 @@ def pretrain(
                     )
                     break
                 folder.mkdir(parents=True, exist_ok=True)
-                write(file, pseudo_annotations(images, sizes_of(images), found))
+                write_json(file, pseudo_annotations(images, sizes_of(images), found))
             if not (folder / "figures.json").exists():
                 own = copy.deepcopy(config)
                 use_pseudo_boxes(own, file, folder, settings.max_boxes)
@@ -164,7 +167,7 @@ def sure_boxes(run: Path, loader: dict[str, Any], images: CocoImages, min_score:
         dict(id=index, file_name=str(Path(path_of(images, index)).resolve()), width=width, height=height)
         for index, (width, height) in enumerate(sizes_of(images))
     ]
-    write(listing, dict(images=entries, annotations=[], categories=[OBJECT]))
+    write_json(listing, dict(images=entries, annotations=[], categories=[OBJECT]))
     loader = copy.deepcopy(loader)
     loader.dataset.update(
         data_root="", ann_file=str(listing), data_prefix=dict(img=""), metainfo=dict(classes=(OBJECT["name"],))
@@ -187,13 +190,6 @@ def agreement(found: Sequence[NDArray[np.floating]], file: Path, images: CocoIma
     quality = pseudo_box_quality([own[:, :4] for own in found], before)
     recall, precision = quality["recall_0.5"], quality["precision_0.5"]
     return 2 * recall * precision / (recall + precision) if recall > 0 else 0.0
-
-
-def write(file: Path, content: dict[str, Any]) -> None:
-    """Write a JSON file that is whole or not there."""
-    part = file.with_suffix(".part")
-    part.write_text(json.dumps(content))
-    part.replace(file)
 
 
 def described(file: Path, images: CocoImages) -> str:

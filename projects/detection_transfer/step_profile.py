@@ -11,12 +11,13 @@ from statistics import median
 from time import perf_counter, process_time
 
 import torch
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import MODELS, DefaultScope
 from mmengine.runner import Runner
 from torch import nn
 
+from ccrop.cli import OptionsAction
 from ccrop.datasets import MissingData
 from ccrop.transfer import share_of
 from projects.detection_transfer.data import use_labels
@@ -93,7 +94,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--data-root", help="the data set; by default each config's")
     parser.add_argument("--labels", type=share_of, default=1.0, metavar="SHARE", help="of the images (default: 100%%)")
     parser.add_argument("--steps", type=int, default=20, help="that count (default: %(default)s)")
-    parser.add_argument("--cfg-options", nargs="+", action=DictAction, metavar="K=V", help="override the configs")
+    parser.add_argument("--cfg-options", nargs="+", action=OptionsAction, metavar="K=V", help="override the configs")
     args = parser.parse_args(argv)
     clock = "GPU" if torch.cuda.is_available() else f"CPU, {torch.get_num_threads()} threads"
     print(f"| median ms a step, {clock} | megapixels | {' | '.join(PARTS)} | all |")

@@ -16,6 +16,7 @@ from pathlib import Path
 import torch
 
 from ccrop.compat.checkpoint import UntrustedCheckpoint, load_checkpoint
+from ccrop.files import written
 from projects.lidar_bev.interop import FRAMEWORKS, export_encoder, import_encoder
 
 
@@ -46,7 +47,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             content, report = import_encoder(
                 checkpoint, args.framework, into, args.z_middle, args.legacy, args.conv_for_no_stride
             )
-        torch.save(content, args.out)
+        with written(args.out) as partial:
+            torch.save(content, partial)
     except (OSError, ValueError, UntrustedCheckpoint) as error:
         print(f"{parser.prog}: {error}", file=sys.stderr)
         return 2

@@ -2,8 +2,8 @@
 
     python projects/lidar_bev/draw.py work_dirs/transfer/simulated_demo_lidar/0.05/{random,random_long}_0
 
-Objects are grey, or white where they were found, and detections have the colours of their classes. An object is
-found where a detection of its class lies within 2 m, the surest first.
+An object is found where a detection of its class lies within 2 m, the surest first. Objects of classes that were not
+asked for, such as vans, are drawn too: neither they nor detections in their boxes count.
 """
 
 import argparse
@@ -16,80 +16,94 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from mmengine.config import Config
 from mmengine.registry import DATASETS, MODELS
+from numpy.typing import NDArray
 
-from ccrop.compat.checkpoint import UntrustedCheckpoint, load_checkpoint
-from ccrop.config import config_beside
+from ccrop.compat.checkpoint import UntrustedCheckpoint
 from ccrop.datasets.base import spread
-from ccrop.hooks.checkpoint import latest_checkpoint
+from ccrop.files import written
+from ccrop.transfer.prediction import load_detector
+from projects.lidar_bev.datasets import OTHER
 from projects.lidar_bev.detection.detector import CenterPoint
 from projects.lidar_bev.detection.figures import Compared, compared
-from projects.lidar_bev.evaluation.center_ap import ERROR_THRESHOLD, Detections, nearest_free
+from projects.lidar_bev.evaluation.center_ap import ERROR_THRESHOLD, nearest_free
 from projects.lidar_bev.finetune import data_name, detected
-from projects.lidar_bev.pictures import COLOURS, OTHER_COLOUR, draw_bev, draw_boxes
+from projects.lidar_bev.pictures import OTHER_COLOUR, draw_bev, draw_boxes, draw_texts, legend_of
+from projects.lidar_bev.predict import sure
 
-FOUND = "#ffffff"
-
-
-def load_detector(work_dir: Path) -> tuple[Config, CenterPoint]:
-    """Config and model, in eval mode, of a fine-tuning run.
-
-    Raises:
-        FileNotFoundError: the folder holds no checkpoint, or not exactly one config.
-    """
-    checkpoint = latest_checkpoint(work_dir)
-    if checkpoint is None:
-        raise FileNotFoundError(f"{work_dir} holds no checkpoint of a fine-tuning run (iter_*.pth)")
-    config = Config.fromfile(config_beside(Path(checkpoint)))
-    model = MODELS.build(config.model)
-    model.load_state_dict(load_checkpoint(checkpoint)["state_dict"])
-    return config, model.eval()
+FOUND, HIT, MISSED, FALSE = "#ffffff", "#35d04f", "#ff4b4b", "#ffb000"
+LEGEND = {
+    "found object": FOUND,
+    "its detection": HIT,
+    "missed object (dashed)": MISSED,
+    "false detection": FALSE,
+    "object of another class, and detections in it": OTHER_COLOUR,
+}
 
 
-def above(found: Detections, score: float) -> Detections:
-    """The detections that are as sure as ``score``."""
-    sure = found.scores >= score
-    return Detections(found.boxes[sure], found.scores[sure], found.labels[sure])
-
-
-def objects_found(sweep: Compared) -> np.ndarray:
-    """Which objects ``(M,)`` have a detection of their class within 2 m."""
-    hit = np.zeros(len(sweep.truth.boxes), dtype=bool)
+def matched(sweep: Compared) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Which detections ``(D,)`` lie within 2 m of an object of their class, and which objects ``(M,)`` they find."""
+    hits, found = np.zeros(len(sweep.found.boxes), bool), np.zeros(len(sweep.truth.boxes), bool)
     for label in np.unique(sweep.found.labels):
-        own = np.flatnonzero(sweep.truth.labels == label)
-        chosen = sweep.found.boxes[sweep.found.labels == label]
-        partner = nearest_free(chosen[:, :2], sweep.truth.boxes[own, :2], ERROR_THRESHOLD)
-        hit[own[partner[partner >= 0]]] = True
-    return hit
+        own, chosen = np.flatnonzero(sweep.truth.labels == label), np.flatnonzero(sweep.found.labels == label)
+        partner = nearest_free(sweep.found.boxes[chosen, :2], sweep.truth.boxes[own, :2], ERROR_THRESHOLD)
+        hits[chosen[partner >= 0]] = True
+        found[own[partner[partner >= 0]]] = True
+    return hits, found
 
 
-def draw(axes: Axes, points: np.ndarray, sweep: Compared, model: CenterPoint) -> str:
-    """Draw a sweep; gives the count of objects that were found, and of detections."""
+def draw(axes: Axes, points: NDArray, sweep: Compared, names: Sequence[str], model: CenterPoint) -> str:
+    """Draw a sweep; gives the count of objects that were found, and of false detections.
+
+    Args:
+        names: classes of the objects ``(M,)``.
+    """
     low, high = model.backbone.grid.low, model.backbone.grid.high
-    extent = (low[0], low[1], high[0], high[1])
-    shown = sweep.truth.counted & (sweep.truth.labels >= 0)
-    boxes, hit = sweep.truth.boxes[shown], objects_found(sweep)[shown]
-    draw_bev(axes, points, extent=extent)
-    draw_boxes(axes, boxes, np.where(hit, FOUND, OTHER_COLOUR))
-    draw_boxes(axes, sweep.found.boxes, np.array(COLOURS)[sweep.found.labels])
-    return f"{hit.sum()} of {len(hit)} found, {len(sweep.found.boxes)} detections"
+    draw_bev(axes, points, extent=(low[0], low[1], high[0], high[1]))
+    hits, found = matched(sweep)
+    asked = sweep.truth.counted & (sweep.truth.labels != OTHER)
+    missed, others = asked & ~found, sweep.truth.counted & (sweep.truth.labels == OTHER)
+    false = ~hits & sweep.found.counted
+    draw_boxes(axes, sweep.truth.boxes[others], OTHER_COLOUR)
+    draw_boxes(axes, sweep.found.boxes[~hits & ~false], OTHER_COLOUR)
+    draw_boxes(axes, sweep.truth.boxes[asked & found], FOUND)
+    draw_boxes(axes, sweep.found.boxes[hits], HIT)
+    draw_boxes(axes, sweep.found.boxes[false], FALSE)
+    draw_boxes(axes, sweep.truth.boxes[missed], MISSED, "dashed")
+    rated = [f"{model.classes[label]} {score:.2f}" for label, score in zip(*sweep.found[2:0:-1], strict=True)]
+    texts = [
+        *((box, names[i], MISSED) for i, box in enumerate(sweep.truth.boxes) if missed[i]),
+        *((box, names[i], OTHER_COLOUR) for i, box in enumerate(sweep.truth.boxes) if others[i]),
+        *((box, rated[i], HIT if hits[i] else FALSE) for i, box in enumerate(sweep.found.boxes) if hits[i] or false[i]),
+    ]
+    if texts:
+        boxes, words, colours = zip(*texts, strict=True)
+        draw_texts(axes, np.stack(boxes), words, colours)
+    return f"{(asked & found).sum()} of {asked.sum()} found, {false.sum()} false"
 
 
 def picture(detectors: dict[str, CenterPoint], dataset_config: Config, number: int, score: float) -> Figure:
     """Sweeps evenly spread over the data set."""
     dataset = DATASETS.build(dataset_config)
     chosen = DATASETS.build(dataset_config | dict(indices=spread(len(dataset), number)))
-    size = (6 * len(detectors), 6.2 * len(chosen))
+    size = (6 * len(detectors), 6.2 * len(chosen) + 0.8)
     figure = Figure(figsize=size, layout="constrained")
     for column, (name, model) in enumerate(detectors.items()):
-        for row, sample, found in detected(model, chosen):
+        for row, sample, every in detected(model, chosen):
             axes = figure.add_subplot(len(chosen), len(detectors), row * len(detectors) + column + 1)
-            text = draw(axes, sample["points"], compared(sample, above(found, score), model.backbone.grid), model)
+            sweep = compared(sample, sure(every, score), model.backbone.grid)
+            text = draw(axes, sample["points"], sweep, chosen.object_names(row), model)
             axes.set_title(f"{name}: {text}", size=9)
-    classes = next(iter(detectors.values())).classes
-    legend = dict(zip(classes, COLOURS, strict=False)) | {"found object": FOUND, "missed object": OTHER_COLOUR}
-    for name, colour in legend.items():
-        figure.axes[0].plot([], [], color=colour, label=name)
-    figure.axes[0].legend(loc="upper right", fontsize=7, facecolor="#444444", labelcolor="white")
+    handles = legend_of(LEGEND)
+    for handle in handles:
+        handle.set_linestyle("dashed" if handle.get_color() == MISSED else "solid")
+    figure.legend(
+        handles=handles,
+        loc="outside lower center",
+        ncols=3 if len(detectors) > 1 else 2,
+        fontsize=8,
+        facecolor="#444444",
+        labelcolor="white",
+    )
     figure.suptitle(f"{data_name(dataset.data_root).replace('_', ' ')}: detections above {score:g}")
     return figure
 
@@ -102,10 +116,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, default=Path("detections.png"), help="default: %(default)s")
     args = parser.parse_args(argv)
     try:
-        loaded = {work_dir.name: load_detector(work_dir) for work_dir in args.work_dirs}
+        loaded = {work_dir.name: load_detector(work_dir, MODELS.build) for work_dir in args.work_dirs}
         config = next(iter(loaded.values()))[0]
         models = {name: model for name, (_, model) in loaded.items()}
-        picture(models, config.test_dataset, args.sweeps, args.score).savefig(args.out, dpi=100)
+        figure = picture(models, config.test_dataset, args.sweeps, args.score)
+        with written(args.out) as partial:
+            figure.savefig(partial, dpi=100)
     except (OSError, ValueError, UntrustedCheckpoint) as error:
         print(f"draw.py: {error}", file=sys.stderr)
         return 2

@@ -166,6 +166,7 @@ TRANSFER = Transfer(
     shown=("mAP", *CLASSES, *BINS),
     examples="sweeps",
     references=(RANDOM, "random_long"),
+    labels=(0.05, 0.2, 1.0),
     data_name=data_name,
     line=line,
 )

@@ -6,6 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
 from projects.lidar_bev.boxes import corners, footprints
@@ -44,14 +45,32 @@ def draw_bev(
     axes.set(xlim=(y1, y0), ylim=(x0, x1), aspect="equal", xlabel="y (m)", ylabel="x (m)")
 
 
-def draw_boxes(axes: Axes, boxes: NDArray, colours: NDArray[np.str_] | str) -> None:
-    """Boxes ``(M, 7)`` into a picture of :func:`draw_bev`, in one colour or one each."""
+def draw_boxes(axes: Axes, boxes: NDArray, colours: NDArray[np.str_] | str, style: str = "solid") -> None:
+    """Boxes ``(M, 7)`` into a picture of :func:`draw_bev`, in one colour or one each.
+
+    Args:
+        style: of the lines, matplotlib's.
+    """
     ground = footprints(boxes)
     middle, ahead = boxes[:, :2], ground[:, [0, 3]].mean(axis=1)
     outlines = np.concatenate([ground, ground[:, :1]], axis=1)
     headings = np.stack([middle, middle + 1.4 * (ahead - middle)], axis=1)
-    axes.add_collection(LineCollection(outlines[..., ::-1], colors=colours, linewidths=1.0))
+    axes.add_collection(LineCollection(outlines[..., ::-1], colors=colours, linewidths=1.0, linestyles=style))
     axes.add_collection(LineCollection(headings[..., ::-1], colors=colours, linewidths=1.0))
+
+
+def draw_texts(axes: Axes, boxes: NDArray, texts: Sequence[str], colours: Sequence[str]) -> None:
+    """A text above each of the boxes ``(M, 7)`` of :func:`draw_boxes`; of those that would overlap the first one."""
+    across, along = (abs(np.diff(limits())[0]) for limits in (axes.get_xlim, axes.get_ylim))
+    letter, line = 0.011 * across, 0.022 * along  # metres that they take in a picture of 9 inches
+    taken: list[tuple[float, float, float]] = []
+    for box, text, colour in zip(boxes, texts, colours, strict=True):
+        x, y, half = footprints(box[None])[0, :, 0].max() + line / 3, box[1], letter * len(text) / 2
+        if any(abs(x - above) < line and abs(y - left) < half + other for above, left, other in taken):
+            continue
+        taken.append((x, y, half))
+        ground = dict(facecolor=BACKGROUND, alpha=0.7, linewidth=0, pad=0.8)
+        axes.text(y, x, text, color=colour, size=7, ha="center", va="bottom", clip_on=True, bbox=ground)
 
 
 def draw_around(
@@ -117,10 +136,15 @@ def sweep_picture(
     if boxes is not None and labels is not None:
         for label in np.unique(labels):
             name = classes[label] if 0 <= label < len(classes) else "other"
-            above.plot([], [], color=_colour(label), label=f"{name} ({(labels == label).sum()})")
+            above.plot([], [], color=colour_of(label), label=f"{name} ({(labels == label).sum()})")
         if len(labels):
             above.legend(loc="upper right", fontsize=8)
     return figure
+
+
+def legend_of(entries: dict[str, str]) -> list[Line2D]:
+    """Handles of a legend, of names and colours, where no axes have them."""
+    return [Line2D([], [], color=colour, label=name) for name, colour in entries.items()]
 
 
 def show_window(points: NDArray, boxes: NDArray | None = None) -> None:
@@ -148,9 +172,10 @@ def _angles(points: NDArray) -> NDArray[np.float64]:
     return np.degrees(np.stack([np.arctan2(y, x), np.arctan2(z, np.hypot(x, y))], axis=1))
 
 
-def _colour(label: int) -> str:
+def colour_of(label: int) -> str:
+    """Of the boxes of a label; negative ones are grey."""
     return COLOURS[label % len(COLOURS)] if label >= 0 else OTHER_COLOUR
 
 
 def _colours(number: int, labels: NDArray | None) -> NDArray[np.str_]:
-    return np.array([_colour(int(label)) for label in (np.zeros(number, int) if labels is None else labels)])
+    return np.array([colour_of(int(label)) for label in (np.zeros(number, int) if labels is None else labels)])

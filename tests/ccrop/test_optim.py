@@ -167,3 +167,8 @@ def test_lengths_of_a_schedule_are_fractions_of_the_run():
     assert fit_schedule([steps], 5)[0]["milestones"] == [3, 4, 190]
     assert fit_schedule([dict(begin=3, end=7)], 50) == [dict(begin=3, end=7)], "whole numbers are epochs"
     assert warmup == dict(type="LinearLR", end=0.05)
+
+
+def test_a_misspelt_parameterwise_setting_is_refused():
+    with pytest.raises(ValueError, match=r"takes fix_predictor_lr and decay_vectors, not fix_predictor$"):
+        PredictorGroups(dict(type="OptimWrapper", optimizer=dict(type="SGD")), dict(fix_predictor=True))

@@ -35,6 +35,13 @@ def test_a_run_that_fails_frees_its_folder(tmp_path: Path):
     assert not list(tmp_path.iterdir())
 
 
+def test_what_a_killed_run_left_half_written_is_removed(tmp_path: Path):
+    (tmp_path / ".partial.7.epoch_3.pth").touch()
+    (tmp_path / "epoch_2.pth").touch()
+    with locked(tmp_path):
+        assert sorted(path.name for path in tmp_path.iterdir()) == [LOCK, "epoch_2.pth"]
+
+
 def test_a_killed_run_frees_its_folder_though_its_worker_lives_on(tmp_path: Path):
     reader, writer = os.pipe()
     owner = os.fork()

@@ -1,13 +1,14 @@
-"""The comparison as a user runs it: rows, resuming, tables and a plot."""
+"""Comparisons of pretrainings as a user runs them: rows, resuming, tables and a plot."""
 
 import csv
 from pathlib import Path
 
 import pytest
-from comparisons import classes, engine, objects
 from jobs import ROOT, call, tool
 
-from ccrop.rows import append_row
+from ccrop.experiments.class_measure import SHOWN
+
+DETECTOR = ROOT / "tests/projects/detection_transfer/configs/faster-rcnn_tiny.py"
 
 SMALL = (
     *("--tflop", "1e-6", "--bank", "8", "--queries", "8", "--objects", "20", "--min-queries", "1"),
@@ -48,6 +49,15 @@ def test_one_row_a_run_resumable_with_tables_and_a_plot(demo_root: Path, tmp_pat
     assert 0 < float(trained[1]["hit_small"]) <= 1
     assert trained[1]["roi_s32_all"] == ""  # the region arms have no stride 32
 
+    run = tmp_path / "work_dirs/comparison" / demo_root.name / "region_clusters_0"
+    lines = (tmp_path / "c.csv").read_text().splitlines(keepends=True)
+    (tmp_path / "c.csv").write_text("".join(lines[:2]))
+    (run / "step.json").write_text((run / "step.json").read_text().partition(' "result"')[0].rstrip(" ,\n") + "}")
+    (tested,) = compared(demo_root, tmp_path, "region_clusters")
+    assert "epoch 1/1" not in tested.stdout  # it was trained, but not measured
+    assert rows(tmp_path) == [trained[0], trained[1] | dict(seconds="")]
+    trained = rows(tmp_path)
+
     (again,) = compared(demo_root, tmp_path, "untrained")
     assert again.returncode == 0, again.stdout
     assert "epoch 1/1" not in again.stdout  # rcrop's row is there
@@ -62,23 +72,18 @@ def test_one_row_a_run_resumable_with_tables_and_a_plot(demo_root: Path, tmp_pat
     assert (tmp_path / f"c_{data}.png").stat().st_size > 10_000
 
 
-def test_the_report_has_mean_and_spread_over_seeds(tmp_path: Path):
-    columns = engine.columns_of(objects.MEASURE)
-    for seed, share in enumerate((0.5, 0.6, 0.7)):
-        append_row(tmp_path / "x.csv", dict(data="d", arm="a_b", seed=seed, roi_s8_small=share), columns)
-    append_row(tmp_path / "x.csv", dict(data="d", arm="c", seed=0, roi_s8_small=0.25), columns)
-    engine.report(tmp_path / "x.csv")
-    lines = (tmp_path / "x.md").read_text().splitlines()
-    assert lines[2].startswith("| a b | 60.0 ± 10.0 |")
-    assert lines[3].startswith("| c | 25.0 |")
-
-
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["configs/x.py"], "runs need --data-root"),
         (["untrained", "--data-root", "."], "at least one config"),
         (["nothing.py", "--data-root", "."], "config nothing.py does not exist"),
+        (["a/x.py", "b/x.py", "--data-root", "."], "two arms have one name, of a/x.py, b/x.py"),
+        ([DETECTOR, "x.py", "--data-root", "."], "is a detector's config, which is compared alone"),
+        ([DETECTOR, "--data-root", ".", "--bank", "9"], "--bank is for pretrainings, not for "),
+        (["x.py", "--data-root", ".", "--labels", "5%"], "--labels is for a detector's config, not for x.py"),
+        ([DETECTOR, "--data-root", ".", "--labels", "5x"], "share of labels must be above 0 and at most 100%"),
+        (["--csv", "none.csv"], "none.csv does not exist: name configs to compare"),
     ],
 )
 def test_bad_arguments_are_named(arguments: list[str], message: str, tmp_path: Path):
@@ -107,31 +112,8 @@ def test_images_with_classes_are_measured_by_knn_and_linear(colours: Path, tmp_p
     first, second = rows(tmp_path)
     assert (first["arm"], first["epochs"], first["boxes"]) == ("simsiam_rcrop_cifar10", "2", "")
     assert (second["arm"], second["boxes"]) == ("simsiam_single_cifar10", "1.0")
-    assert all(0 < float(row[name]) <= 1 for row in (first, second) for name in classes.MEASURE.columns)
+    assert all(0 < float(row[name]) <= 1 for row in (first, second) for name in SHOWN)
     gained = 100 * (float(second["linear"]) - float(first["linear"]))
     assert "single over rcrop, points, mean of 1: " in done.stdout
     assert f"linear {gained:+.2f}" in done.stdout
     assert (tmp_path / f"c_{colours.name}.png").stat().st_size > 5000
-
-
-def test_gains_are_of_seeds_that_both_have_in_the_mean_over_methods():
-    figures = {
-        ("a_rcrop_cifar10", "0"): 0.50,
-        ("a_rcrop_cifar10", "1"): 0.70,
-        ("a_ccrop_cifar10_k0.1", "1"): 0.80,
-        ("b_rcrop_cifar10", "0"): 0.40,
-        ("b_rcrop_cifar10", "1"): 0.40,
-        ("b_ccrop_cifar10_k0.1", "0"): 0.41,
-        ("b_ccrop_cifar10_k0.1", "1"): 0.43,
-        ("b_ccrop_cifar10", "0"): 0.30,
-        ("b_ccrop_cifar100", "0"): 0.90,
-        ("b_simccrop_cifar10", "0"): 0.90,
-    }
-    columns = classes.MEASURE.columns
-    table = [dict(arm=arm, seed=seed) | dict.fromkeys(columns, str(value)) for (arm, seed), value in figures.items()]
-    assert classes.gains(table).splitlines() == [
-        "- ccrop_k0.1 over rcrop, points, mean of 2: kNN, k 20 +6.00, kNN, k 200 +6.00, linear +6.00",
-        "- ccrop over rcrop, points, mean of 1: kNN, k 20 -10.00, kNN, k 200 -10.00, linear -10.00",
-        "- simccrop over rcrop, points, mean of 1: kNN, k 20 +50.00, kNN, k 200 +50.00, linear +50.00",
-    ]
-    assert classes.gains(table[:2]) == ""

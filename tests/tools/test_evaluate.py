@@ -99,6 +99,22 @@ def test_pairs_around_a_checkpoints_boxes_stand_beside_those_around_objects(
     assert float(beside["one cluster, its size"][0]) < float(beside["one object, its size"][0])
 
 
+def test_images_without_annotations_end_with_a_verdict(
+    evaluate: ModuleType, pretrained: Path, demo_root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    (tmp_path / "train2017").symlink_to(demo_root / "train2017")
+    arguments = ["--data-root", str(tmp_path), "--images", "8", "--draws", "2"]
+    assert evaluate.main(["pairs", str(pretrained), *arguments]) == 0
+    text = capsys.readouterr().out
+    assert f"No annotations ({tmp_path} has no annotations of split 'train'): clusters take their place" in text
+    rows = tables(text)["crop"]
+    assert "random crop" in rows
+    assert float(rows["one cluster, its size"][0]) == 1  # as the crop promises
+    (verdict,) = re.findall(r"^Verdict: (?:not )?healthy: (.*)", text, re.M)
+    assert "1.0 clusters an image" in verdict
+    assert "find their partner among 8 (chance 12.5%)" in verdict
+
+
 def test_pairs_of_some_images(evaluate: ModuleType, demo_root: Path, capsys: pytest.CaptureFixture[str]):
     assert evaluate.main(["pairs", "--data-root", str(demo_root), "--draws", "1", "--images", "5"]) == 0
     assert "5 annotated images" in capsys.readouterr().out
@@ -411,7 +427,8 @@ def test_what_is_missing_is_named(
     (tmp_path / "images/val").mkdir(parents=True)
     assert "gone.pth does not exist" in refusal(tmp_path / "gone.pth")
     assert "nowhere does not exist" in refusal(pretrained, "--data-root", tmp_path / "nowhere")
-    assert "annotations/instances_" in refusal(pretrained, "--data-root", tmp_path)
+    expected = "no image found in" if command == "pairs" else "annotations/instances_"  # pairs can do without
+    assert expected in refusal(pretrained, "--data-root", tmp_path)
     assert "name a" in refusal()
 
 

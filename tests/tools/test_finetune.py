@@ -102,7 +102,9 @@ def test_validation_and_precision(demo_root: Path, tmp_path: Path):
     assert done.returncode == 0, done.stdout
     assert len(re.findall(r"Validation after 2 iterations: AP_S \d", done.stdout)) == 1
     assert "Validation after 3" not in done.stdout
-    settings = load_checkpoint(tmp_path / "w/iter_3.pth")["finetuning"]["settings"]
+    checkpoint = load_checkpoint(tmp_path / "w/iter_3.pth")
+    assert "striped disc" in checkpoint["meta"]["dataset_meta"]["classes"]  # the names that tools/predict.py gives
+    settings = checkpoint["finetuning"]["settings"]
     assert settings["optim_wrapper.type"] == "mmengine.optim.optimizer.optimizer_wrapper.OptimWrapper"
     command[command.index("no")] = "bf16"
     refused = call([*command[:2], "--resume", "w/iter_3.pth", *command[2:]], tmp_path)

@@ -19,7 +19,7 @@ from PIL import Image
 
 from ccrop import runner
 from ccrop.compat.checkpoint import load_checkpoint
-from ccrop.config import read_config
+from ccrop.config import load_config, read_config
 from ccrop.work_dir import locked
 
 CONFIGS = ROOT / "configs"
@@ -94,9 +94,10 @@ def test_a_folder_has_no_default_place(tmp_path: Path):
         ),
         (
             "model.chanels=3",
-            "the option model.chanels sets what does not exist: "
-            "Siamese.__init__() got an unexpected keyword argument 'chanels'",
+            "the option model.chanels sets what does not exist: SimSiam takes no chanels; did you mean channels?",
         ),
+        ("augment=gpu", "augment must be one of device, cpu, got 'gpu'"),
+        ("train_cfg.max_epochs=0", "a run has one epoch or more, got train_cfg.max_epochs=0"),
     ],
 )
 def test_a_wrong_setting_is_one_line(option: str, message: str, demo_root: Path, tmp_path: Path):
@@ -141,6 +142,26 @@ def test_the_list_of_configs_needs_no_config(capsys: pytest.CaptureFixture[str])
         train.main(["--list"])
     assert ended.value.code == 0
     assert "  simsiam_ccrop_coco " in capsys.readouterr().out
+
+
+def test_fewer_images_than_a_batch_are_one_batch_whose_size_the_rate_follows(demo_root: Path, tmp_path: Path):
+    few = (*SMALL, "train_cfg.max_epochs=1", "train_dataloader.batch_size=256", "train_dataloader.dataset.subset=10")
+    done = call(tool("train.py", CONFIGS / "simsiam_rcrop_demo.py", "--data-root", demo_root, *few), tmp_path)
+    assert done.returncode == 0, done.stdout
+    assert "The batch size is 10, not 256: each of 1 process(es) has 10 image(s)" in done.stdout
+    (work,) = (tmp_path / "work_dirs").iterdir()
+    (group, *_) = load_checkpoint(work / "epoch_1.pth")["optimizer"]["param_groups"]
+    base = load_config(CONFIGS / "simsiam_rcrop_demo.py", demo_root).optim_wrapper.optimizer.lr
+    assert group["initial_lr"] == pytest.approx(base * 10 / 256)
+
+
+def test_one_image_a_batch_is_refused_in_our_own_words(demo_root: Path, tmp_path: Path):
+    arguments = ("--data-root", demo_root, *SMALL, "train_dataloader.dataset.subset=1")
+    done = call(tool("train.py", CONFIGS / "simsiam_rcrop_demo.py", *arguments), tmp_path)
+    assert done.returncode == 2
+    last = done.stdout.splitlines()[-1]
+    assert last.startswith("train.py: batch normalization needs two or more values per channel, and a batch of 1 of ")
+    assert last.endswith("set train_dataloader.batch_size to 2 or more, and train on as many examples")
 
 
 @pytest.mark.parametrize("given", [("--init", "other.pth"), ("--cfg-options", "load_from=other.pth")])
@@ -200,7 +221,7 @@ def test_killed_and_resumed_it_ends_as_if_never_killed(demo_root: Path, tmp_path
     time.sleep(0.05)  # into the third epoch
     process.send_signal(signal.SIGKILL)
     process.wait()
-    (killed / ".epoch_3.pth.x.partial").write_bytes(b"half a checkpoint")
+    (killed / ".partial.7.epoch_3.pth").write_bytes(b"half a checkpoint")
     assert not (killed / "epoch_4.pth").exists()
 
     resumed = run(tool("train.py", *arguments, "--work-dir", killed, "--resume", *SMALL), tmp_path)

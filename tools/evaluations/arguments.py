@@ -3,9 +3,7 @@
 import argparse
 from pathlib import Path
 
-from mmengine.config import DictAction
-
-from ccrop.cli import BACKBONE_HELP, INIT_HELP
+from ccrop.cli import BACKBONE_HELP, INIT_HELP, OptionsAction
 
 
 def add_model(command: argparse.ArgumentParser) -> None:
@@ -60,7 +58,7 @@ def add_boxes(commands: argparse._SubParsersAction) -> None:
         nargs="+",
         help="of MultiObject, from the finest: 0 to 3 have strides 4, 8, 16, 32 in most networks; default: the last",
     )
-    command.add_argument("--multi-object", nargs="+", action=DictAction, metavar="K=V", help="its other arguments")
+    command.add_argument("--multi-object", nargs="+", action=OptionsAction, metavar="K=V", help="its other arguments")
     command.add_argument("--csv", type=Path, metavar="FILE", help="write all figures to FILE")
     command.set_defaults(run="boxes:boxes")
 
@@ -87,7 +85,7 @@ def add_sweeps(commands: argparse._SubParsersAction) -> None:
     command.add_argument("--classes", nargs="+", help="by which recall is split; default: the data set's")
     command.add_argument("--sweeps", type=int, help="so many, evenly spaced; default: all")
     command.add_argument("--learnt", type=float, nargs="+", metavar="SHARE", help="of the learnt heatmap, 0 to 1")
-    command.add_argument("--localizer", nargs="+", action=DictAction, metavar="K=V", help="its other arguments")
+    command.add_argument("--localizer", nargs="+", action=OptionsAction, metavar="K=V", help="its other arguments")
     command.set_defaults(run="sweeps:centers")
 
     command = commands.add_parser("window-knn", help="kNN accuracy on labelled objects of LiDAR sweeps")

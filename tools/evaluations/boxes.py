@@ -9,7 +9,9 @@ import torch
 from torch import Tensor
 
 from ccrop.datasets import CocoImages
+from ccrop.datasets.reading import WHITE
 from ccrop.evaluation import BoxQuality, box_quality
+from ccrop.files import written
 from ccrop.hooks.localization import Localizer
 from ccrop.localization import FixedBox, MultiObject, SingleObject
 from ccrop.models import Siamese
@@ -29,7 +31,8 @@ def boxes(args: argparse.Namespace) -> None:
     """Print Markdown tables, one row a localizer, and write them as one long table of CSV."""
     many = multi_object(args)
     config, model = load(args)
-    dataset, images = annotated_set(config.data_root, args.split, args.images, model.data_preprocessor.channels)
+    pixels = model.data_preprocessor.channels, config.get("white", WHITE)
+    dataset, images = annotated_set(config.data_root, args.split, args.images, *pixels)
     own, settings = own_localizer(config)
     image_size = tuple(args.image_size or settings["image_size"])
     objects, counts = stacked([image.boxes for image in images])
@@ -53,7 +56,7 @@ def boxes(args: argparse.Namespace) -> None:
         rows = [[name, *(percent(q.found[measure][size].values()) for size in total)] for name, q in found.items()]
         print_table([f"{measure}, % of objects", *total], rows)
     if args.csv:
-        with args.csv.open("w", newline="") as file:
+        with written(args.csv) as partial, partial.open("w", newline="") as file:
             lines = list(long_rows(found, ks))
             writer = csv.DictWriter(file, lines[0])
             writer.writeheader()

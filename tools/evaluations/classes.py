@@ -2,24 +2,19 @@
 
 import argparse
 import csv
-from collections.abc import Sequence
 from pathlib import Path
 
 import matplotlib
 import numpy as np
-import torch
-from mmengine.config import Config
-from mmengine.registry import DATASETS
 from torch import Tensor
 
-from ccrop.datasets.base import require_same_classes
 from ccrop.evaluation import choose_learning_rate, knn_predict, linear_probe
 from ccrop.evaluation.confusion import class_figures, confusion_matrix
 from ccrop.evaluation.linear import LEARNING_RATES
 from ccrop.evaluation.roi_knn import balanced_accuracy
-from ccrop.hooks.inference import image_features
-from ccrop.models import Siamese
-from evaluations.common import WORKERS, load, percent, print_table
+from ccrop.files import written
+from ccrop.hooks.inference import class_features
+from evaluations.common import load, percent, print_table
 
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt
@@ -52,30 +47,6 @@ def features_of(args: argparse.Namespace) -> tuple[tuple[Tensor, Tensor], tuple[
     return found
 
 
-def class_features(
-    config: Config, model: Siamese, images: int | None = None, image_size: Sequence[int] | None = None
-) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor], tuple[str, ...]]:
-    """Features and labels of the sets of the run's kNN, training and test images; names of the classes.
-
-    Args:
-        images: of each side; by default as many as the config says.
-        image_size: (height, width) in pixels; by default the config's.
-
-    Raises:
-        ValueError: the config has no kNN, or the sets' labels count different classes.
-    """
-    hook = config.default_hooks.get("knn")
-    if not hook:
-        raise ValueError("the config has no kNN hook, which would name the sets with classes")
-    subset = {} if images is None else dict(subset=images)
-    sets = [DATASETS.build(side | subset) for side in (hook.bank, hook.queries)]
-    require_same_classes(*sets)
-    size = tuple(image_size or hook.image_size)
-    sides = [image_features(model, dataset, size, num_workers=WORKERS) for dataset in sets]
-    number = int(torch.cat([labels for _, labels in sides]).max()) + 1
-    return *sides, sets[0].classes or tuple(map(str, range(number)))
-
-
 def report(
     title: str,
     found: dict[str, Tensor],
@@ -103,13 +74,13 @@ def report(
 def write(confusion: Tensor, classes: tuple[str, ...], title: str, path: Path) -> None:
     """Figures by class in ``PATH.csv``, the confusion in ``PATH_confusion.csv`` and ``PATH_confusion.png``."""
     figures = class_figures(confusion)
-    with path.with_suffix(".csv").open("w", newline="") as file:
+    with written(path.with_suffix(".csv")) as partial, partial.open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["class", "images", *figures._fields])
         for number, name in enumerate(classes):
             shares = ("" if each[number].isnan() else f"{each[number]:.4f}" for each in figures)
             writer.writerow([name, int(confusion[number].sum()), *shares])
-    with path.with_name(f"{path.name}_confusion.csv").open("w", newline="") as file:
+    with written(path.with_name(f"{path.name}_confusion.csv")) as partial, partial.open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["class \\ predicted", *classes])
         writer.writerows([name, *row] for name, row in zip(classes, confusion.tolist(), strict=True))
@@ -132,5 +103,6 @@ def draw(confusion: Tensor, classes: tuple[str, ...], title: str, file: Path) ->
     accuracy = confusion.diagonal().sum() / confusion.sum()
     axis.set(xlabel="predicted", ylabel="class", title=f"{title}: {accuracy:.1%}")
     figure.colorbar(picture, shrink=0.8, label="% of the class")
-    figure.savefig(file, dpi=110)
+    with written(file) as partial:
+        figure.savefig(partial, dpi=110)
     plt.close(figure)

@@ -16,6 +16,7 @@ from torch.nn.utils.rnn import pad_sequence
 from ccrop.datasets import CocoImages, MissingData
 from ccrop.datasets.base import spread
 from ccrop.datasets.coco import AnnotatedImage, annotated_boxes, find_split
+from ccrop.datasets.reading import WHITE
 from ccrop.hooks.localization import Localizer, locate
 from ccrop.models import Siamese
 from ccrop.runner import load_pretrained
@@ -54,7 +55,7 @@ def own_localizer(config: Config) -> tuple[Localizer | None, dict[str, Any]]:
 
 
 def annotated_set(
-    root: str, split: str, number: int | None, channels: int = 3
+    root: str, split: str, number: int | None, channels: int = 3, white: int = WHITE
 ) -> tuple[CocoImages, list[AnnotatedImage]]:
     """Images of a split that are on disk and in the annotations, evenly spaced, and what is annotated, alike in order.
 
@@ -63,7 +64,7 @@ def annotated_set(
     """
     folder = find_split(Path(root), split)
     known = {str(folder / image.file_name): image for image in annotated_boxes(root, split)}
-    dataset = CocoImages(root, split, channels=channels)
+    dataset = CocoImages(root, split, channels=channels, white=white)
     paths = [dataset.get_data_info(index)["path"] for index in range(len(dataset))]
     both = [index for index, path in enumerate(paths) if path in known]
     if not both:

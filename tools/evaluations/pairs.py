@@ -5,14 +5,19 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+from mmengine.config import Config
+from mmengine.registry import DATASETS
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ccrop.datasets import MissingData
+from ccrop.datasets import BoxStore, ImageDataset, MissingData
 from ccrop.datasets.base import spread
 from ccrop.datasets.coco import AnnotatedImage, annotated_boxes
-from ccrop.evaluation import pair_statistics
+from ccrop.datasets.reading import WHITE
+from ccrop.evaluation import judge_pairs, pair_statistics, partners_found
+from ccrop.hooks.localization import describe
 from ccrop.localization import SingleObject
+from ccrop.models import Siamese
 from ccrop.views import ContrastiveCrop, MultiObjectCrop, RandomCrop
 from ccrop.views.transforms import Crop
 from evaluations.common import annotated_set, load, look, own_localizer, print_table, stacked
@@ -23,13 +28,19 @@ CROPS = {
     "one object, its size": MultiObjectCrop(scene_prob=0),
     "one object, its size, 20 % scenes": MultiObjectCrop(),
 }
+VIEWS = 128  # pairs among which partners are looked for
 
 
 def pairs(args: argparse.Namespace) -> None:
-    """Print a Markdown table, one row a crop."""
+    """Print a Markdown table, one row a crop; of a checkpoint's images without annotations, a verdict too."""
     if args.checkpoint or args.config:
         config, model = load(args)
-        dataset, images = annotated_set(config.data_root, args.split, args.images, model.data_preprocessor.channels)
+        pixels = model.data_preprocessor.channels, config.get("white", WHITE)
+        try:
+            dataset, images = annotated_set(config.data_root, args.split, args.images, *pixels)
+        except MissingData as error:
+            pairs_of_clusters(args, config, model, str(error).split("; expected layout")[0])
+            return
         localizer, settings = own_localizer(config)
         found, counts = look(model, dataset, localizer or SingleObject(), **settings)
         clusters = [boxes[:count].numpy() for boxes, count in zip(found, counts, strict=True)]
@@ -48,17 +59,95 @@ def pairs(args: argparse.Namespace) -> None:
     objects = [np.column_stack([image.boxes, np.ones(len(image.boxes))]).astype(np.float32) for image in images]
     crops = {"random crop": (RandomCrop(), objects)} | {name: (crop, objects) for name, crop in CROPS.items()}
     if clusters is not None:
-        for name, crop in CROPS.items():
-            name = name.replace("around all", "around all clusters").replace("object", "cluster")
-            crops[name] = (crop, [clusters[number] for number in some])
+        crops |= {name: (crop, [clusters[number] for number in some]) for name, crop in cluster_crops().items()}
     pixels, counts = stacked([image.boxes * np.tile(image.size[::-1], 2) for image in images])
+    print_statistics(args, images, crops, pixels, counts, "object")
+
+
+def pairs_of_clusters(args: argparse.Namespace, config: Config, model: Siamese, why: str) -> None:
+    """The clusters take the place of annotated objects, and a verdict says whether they and the features are healthy.
+
+    Raises:
+        ValueError: the run is not of images, or none of them has a cluster.
+    """
+    settings = config.train_dataloader.dataset
+    if "split" in settings:
+        settings.split = args.split
+    dataset = DATASETS.build(settings)
+    if not isinstance(dataset, ImageDataset):
+        raise ValueError(f"pairs are of images, and {config.experiment} is of {dataset.unit}s")
+    dataset = dataset.get_subset(spread(len(dataset), args.images or len(dataset)))
+    localizer, looks = own_localizer(config)
+    boxes, counts = look(model, dataset, localizer or SingleObject(), **looks)
+    dataset.boxes = BoxStore(len(dataset), boxes.shape[1], dataset.fingerprint())
+    dataset.update_boxes(boxes, counts)
+    images, clusters = [], []
+    for index in range(len(dataset)):
+        if counts[index]:
+            picture = dataset.read(dataset.get_data_info(index))
+            images.append(
+                AnnotatedImage("", (picture.height, picture.width), boxes[index, : counts[index], :4].numpy(), None)
+            )
+            clusters.append(dataset.boxes[index])
+    if not images:
+        raise ValueError(f"none of {len(dataset)} images has a cluster: pairs are plain random crops")
+    print(f"No annotations ({why}): clusters take their place\n")
+    print(f"{len(images)} of {len(dataset)} images with clusters, {args.draws} pairs each, seed {args.seed}\n")
+    pixels, numbers = stacked([image.boxes * np.tile(image.size[::-1], 2) for image in images])
+    crops = {name: (crop, clusters) for name, crop in {"random crop": RandomCrop(), **cluster_crops()}.items()}
+    common = print_statistics(args, images, crops, pixels, numbers, "cluster")
+    described = describe(dataset.boxes, looks["image_size"])
+    views = [dataset[args.seed, 0, index]["views"][:2] for index in spread(len(dataset), VIEWS)]
+    verdict = judge_pairs(
+        described["clusters"],
+        described["no_box"],
+        described["whole_image"],
+        common["one cluster, its size"],
+        common["random crop"],
+        partners_found(*(view_features(model, [pair[side] for pair in views]) for side in (0, 1))),
+        len(views),
+    )
+    print(f"\n{verdict}")
+
+
+def cluster_crops() -> dict[str, Crop]:
+    """:data:`CROPS` around clusters, by their names."""
+    return {
+        name.replace("around all", "around all clusters").replace("object", "cluster"): crop
+        for name, crop in CROPS.items()
+    }
+
+
+def view_features(model: Siamese, views: Sequence[Tensor]) -> Tensor:
+    """Pooled features ``(N, C)`` of views ``(H, W, channels)`` uint8, which are not augmented."""
+    batches = torch.stack(list(views)).split(32)
+    return torch.cat([model.pooled(model.data_preprocessor(dict(images=batch))["images"]).float() for batch in batches])
+
+
+def print_statistics(
+    args: argparse.Namespace,
+    images: Sequence[AnnotatedImage],
+    crops: dict[str, tuple[Crop, Sequence[NDArray[np.float32]]]],
+    pixels: Tensor,
+    counts: Tensor,
+    unit: str,
+) -> dict[str, float]:
+    """Print a row a crop, and give the fraction of pairs that share an object, or a cluster, by crop.
+
+    Args:
+        crops: by name, each with the boxes ``(K, 5)`` of every image that it is drawn around.
+        pixels, counts: what pairs may share, ``(N, M, 4)`` in pixels and ``(N,)``.
+        unit: what that is.
+    """
     repeated = [each.repeat_interleave(args.draws, dim=0) for each in (pixels, counts)]
-    rows = []
+    rows, common = [], {}
     for name, (crop, boxes) in crops.items():
         statistics = pair_statistics(drawn_views(images, boxes, crop, args.draws, args.seed), *repeated)
-        shares = [f"{share:.2%}" for share in statistics.view_share.values()]
+        common[name] = statistics.common
+        shares = ["–" if share != share else f"{share:.2%}" for share in statistics.view_share.values()]
         rows.append([name, f"{statistics.common:.3f}", f"{statistics.iou:.3f}", *shares])
-    print_table(["crop", "common object", "IoU of views", "its share of a view: small", "medium", "large"], rows)
+    print_table(["crop", f"common {unit}", "IoU of views", "its share of a view: small", "medium", "large"], rows)
+    return common
 
 
 def drawn_views(

@@ -5,16 +5,20 @@ from collections.abc import Sequence
 from pathlib import Path, PurePath
 from typing import Any
 
+import numpy as np
 from mmengine.logging import MMLogger
+from numpy.typing import NDArray
 
 from ccrop.datasets import MissingData
-from ccrop.datasets.base import spread
+from ccrop.datasets.base import say_once, spread
 from projects.lidar_bev.datasets.base import SweepDataset
 from projects.lidar_bev.datasets.reading import SWEEP_SUFFIXES, XYZ, XYZI, read_sweep
 
 LOOKED_AT = 200  # files whose sizes are compared
 SMALL = 1 / 3  # of the largest file of its kind; sweeps of one sensor differ less
 FEW = 0.05  # share of small files that is no reason for a warning
+INTENSITY = "intensity"
+SCALES = (1.0, 255.0, 65535.0)  # full intensity as drivers write it
 LAYOUT = "    {root}/**/*.bin, *.npy, *.pcd, *.ply         (nested folders too)"
 
 
@@ -22,11 +26,12 @@ class SweepFolder(SweepDataset):
     """All sweeps below a folder.
 
     Args:
-        data_root: see ``LAYOUT``.
+        data_root: see ``LAYOUT``; or one file.
         columns: names of the values of a point in the files, see :func:`.read_sweep`; x, y and z among them.
         use: those of them that a sample has, x, y and z first. Default: all, in the order of ``columns``.
         pattern: only files whose path ends so, as :meth:`pathlib.PurePath.match` has it: ``velodyne/*.bin`` leaves out
             the reduced copies and the crops of objects that other tools put beside KITTI's sweeps.
+        intensity_scale: what stands for full intensity in the files, 1, 255 or 65535; samples have it in [0, 1].
     """
 
     layout = LAYOUT
@@ -37,9 +42,13 @@ class SweepFolder(SweepDataset):
         columns: Sequence[str] = XYZI,
         use: Sequence[str] | None = None,
         pattern: str | None = None,
+        intensity_scale: float = 1.0,
         **kwargs: Any,
     ) -> None:
+        if intensity_scale <= 0:
+            raise ValueError(f"intensity_scale must be positive, got {intensity_scale}")
         self.pattern = pattern
+        self.intensity_scale = intensity_scale
         self.columns = tuple(columns)
         self.use = tuple(columns if use is None else use)
         if len(set(self.columns)) < len(self.columns):
@@ -50,6 +59,8 @@ class SweepFolder(SweepDataset):
 
     def load_data_list(self) -> list[dict[str, Any]]:
         root = Path(self.data_root)
+        if root.is_file():
+            return [dict(path="")]
         if not root.is_dir():
             raise MissingData(f"{root} is no folder; expected layout:\n{self.layout.format(root=root)}")
         paths = list_sweeps(root)
@@ -61,10 +72,38 @@ class SweepFolder(SweepDataset):
         return [dict(path=path) for path in paths]
 
     def read(self, info: dict[str, Any]) -> dict[str, Any]:
-        points = read_sweep(Path(self.data_root, info["path"]), self.columns)
+        points = read_sweep(self.path(info), self.columns)
+        if INTENSITY in self.columns:
+            points = scaled(points, self.columns.index(INTENSITY), self.intensity_scale, self.data_root)
         if self.use != self.columns:
             points = points[:, [self.columns.index(name) for name in self.use]]
         return dict(points=points)
+
+
+def scaled(points: NDArray[np.float32], column: int, scale: float, source: str | Path) -> NDArray[np.float32]:
+    """Points ``(N, C)`` with their intensity divided by what stands for full intensity.
+
+    One warning says where the values do not look as if they had that scale.
+
+    Args:
+        column: of the intensity.
+        source: for the warning.
+    """
+    values = points[:, column]
+    largest = float(np.max(values, initial=0, where=np.isfinite(values)))
+    if largest > scale:
+        likely = next((each for each in SCALES if largest <= each), largest)
+        say_once(
+            f"{source}: intensities reach {largest:g}, and {scale:g} is said to be the largest: set intensity_scale to "
+            f"{likely:g}, so that a network sees values in [0, 1]"
+        )
+    elif scale > 1 and 0 < largest <= 1:
+        say_once(f"{source}: a sweep's intensities reach {largest:g} only, where {scale:g} is said to be the largest")
+    if scale == 1:
+        return points
+    points = points.copy()
+    points[:, column] /= scale
+    return points
 
 
 def list_sweeps(root: str | Path) -> list[str]:

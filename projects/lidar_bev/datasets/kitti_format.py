@@ -203,8 +203,9 @@ def write_objects(path: str | Path, objects: Objects, calibration: Calibration, 
     alpha = wrapped(camera_boxes[:, 6] - np.arctan2(camera_boxes[:, 3], camera_boxes[:, 5]))
     lines = []
     for i, name in enumerate(objects.names):
-        numbers = [alpha[i], *objects.image_boxes[i], *camera_boxes[i], *([objects.scores[i]] if scores else [])]
-        lines.append(f"{name} {objects.truncated[i]:.2f} {objects.occluded[i]:d} {_numbers(numbers, '.2f')}\n")
+        numbers = [alpha[i], *objects.image_boxes[i], *camera_boxes[i]]
+        score = f" {objects.scores[i]:.4f}" if scores else ""
+        lines.append(f"{name} {objects.truncated[i]:.2f} {objects.occluded[i]:d} {_numbers(numbers, '.2f')}{score}\n")
     Path(path).write_text("".join(lines))
 
 

@@ -26,7 +26,8 @@ def key_frames(tables: Path, scenes: Sequence[str] | None, num_sweeps: int, anno
         annotated: read boxes too.
 
     Returns:
-        A dict per key frame with its ``scene`` and ``sweeps``, from the key frame back in time: each a ``path``,
+        A dict per key frame with its ``scene``, its ``sample`` (the token), ``to_global (4, 4)`` from its LiDAR frame,
+        and ``sweeps``, from the key frame back in time: each a ``path``,
         ``to_key_frame (4, 4)`` from its LiDAR frame to the key frame's, and ``seconds_before``. If ``annotated``,
         ``boxes (M, 7)`` in the key frame's LiDAR frame and ``categories (M,)`` too. Arrays are lists of floats.
 
@@ -61,6 +62,7 @@ def key_frames(tables: Path, scenes: Sequence[str] | None, num_sweeps: int, anno
                 scene=scene,
                 sample=key["sample_token"],
                 from_global=from_global,
+                to_global=to_global[key["token"]].tolist(),
                 sweeps=[
                     dict(
                         path=row["filename"],
@@ -74,7 +76,7 @@ def key_frames(tables: Path, scenes: Sequence[str] | None, num_sweeps: int, anno
     if annotated:
         _annotate(frames, tables)
     for frame in frames:
-        del frame["from_global"], frame["sample"]
+        del frame["from_global"]
     return sorted(frames, key=lambda frame: frame["scene"])
 
 

@@ -18,6 +18,7 @@ from PIL import Image
 
 from ccrop.datasets import UnreadableFile
 from ccrop.datasets.base import spread
+from ccrop.files import written
 from ccrop.hooks.inference import evaluating
 from ccrop.localization import center_heatmaps, gaussian_radius
 from ccrop.models import Siamese
@@ -58,9 +59,9 @@ class SweepGalleryHook(Hook):
         with evaluating(runner) as model:
             figure = gallery(model, dataset, hook.localizer, learnt, indices, (runner.seed, runner.epoch), title)
         file = Path(runner.work_dir, "gallery", f"epoch_{runner.epoch:04d}.png")
-        file.parent.mkdir(exist_ok=True)
         picture = pixels(figure)
-        Image.fromarray(picture).save(file)
+        with written(file) as partial:
+            Image.fromarray(picture).save(partial)
         runner.visualizer.add_image("gallery", picture, step=runner.epoch)
         runner.logger.info(f"Gallery: {file}")
 

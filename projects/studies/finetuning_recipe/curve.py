@@ -15,7 +15,7 @@ from typing import NamedTuple
 import matplotlib
 import numpy as np
 
-from ccrop.rows import mean_and_spread
+from ccrop.experiments.tables import mean_and_spread
 
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt
@@ -87,7 +87,7 @@ def plot(found: dict[tuple[str, str], list[Point]], data: str, file: Path) -> No
 
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("csv", nargs="+", type=Path, help="of projects/detection_transfer/compare.py")
+    parser.add_argument("csv", nargs="+", type=Path, help="of tools/compare.py")
     parser.add_argument("--out", type=Path, required=True, help="begin of the files' names: OUT.md and OUT_DATA.png")
     args = parser.parse_args(argv)
     found = curves(args.csv)

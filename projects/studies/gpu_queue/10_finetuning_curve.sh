@@ -10,7 +10,7 @@ configs=projects/detection_transfer/configs
 export OMP_NUM_THREADS=1 PYTHON=${PYTHON:-python3} PYTHONPATH=$PWD data out configs
 
 measure() { # CONFIG ITERATIONS SEED: a CSV of one row, so that runs side by side do not meet
-  "$PYTHON" projects/detection_transfer/compare.py "$configs/$1.py" --data-root "$data/hit_uav" --labels 10% --seeds "$3" \
+  "$PYTHON" tools/compare.py "$configs/$1.py" --data-root "$data/hit_uav" --labels 10% --seeds "$3" \
     --iterations "$2" --no-long --lr-factors 1 --csv "$out/$1-seed$3_$2.csv" --work-dirs "$out/work_dirs/$1_$2" \
     --cfg-options train_dataloader.num_workers=0 train_dataloader.persistent_workers=False > "$out/$1-seed$3_$2.log" 2>&1
 }

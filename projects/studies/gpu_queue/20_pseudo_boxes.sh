@@ -27,7 +27,7 @@ tune() { # NAME SEED LABELS ITERATIONS: a row; starts from NAME's detector as so
     init=(--pretrain "$1=$out/checkpoints/$1$2.pth")
   fi
   local run=$1_$3_$4_$2
-  "$PYTHON" projects/detection_transfer/compare.py "$detector" --data-root "$data" --labels "$3" --seeds "$2" --iterations "$(steps "$4")" \
+  "$PYTHON" tools/compare.py "$detector" --data-root "$data" --labels "$3" --seeds "$2" --iterations "$(steps "$4")" \
     --no-long --lr-factors 1 "${init[@]}" --arms "$1" --tflop 50 --csv "$out/$run.csv" --work-dirs "$out/work_dirs/$1_$4"
 }
 run() {

@@ -19,6 +19,7 @@ from mmengine.fileio.backends import registry_utils
 from mmengine.logging import HistoryBuffer, MessageHub
 from mmengine.runner import CheckpointLoader, save_checkpoint
 
+from ccrop.compat import checkpoint
 from ccrop.compat.checkpoint import (
     AtomicLocalBackend,
     UntrustedCheckpoint,
@@ -159,9 +160,8 @@ def test_message_hub_survives(tmp_path, installed):
 
 
 def test_missing_file_is_named(tmp_path):
-    for path in (tmp_path / "none.pth", tmp_path):
-        with pytest.raises(FileNotFoundError, match=f"checkpoint {path} does not exist"):
-            load_checkpoint(path)
+    with pytest.raises(FileNotFoundError, match=f"checkpoint {tmp_path}/none.pth does not exist"):
+        load_checkpoint(tmp_path / "none.pth")
 
 
 @pytest.mark.parametrize("new_format", [True, False])
@@ -306,7 +306,15 @@ def test_kill_leaves_a_whole_checkpoint(tmp_path):
 
 def test_files_of_mmengine_are_written_the_same_way(tmp_path, installed, monkeypatch):
     written = []
-    monkeypatch.setattr(AtomicLocalBackend, "_write", lambda self, content, path: written.append(path.name))
+    monkeypatch.setattr(checkpoint, "write_bytes", lambda path, content, advice: written.append(Path(path).name))
     save_checkpoint(dict(weight=torch.ones(2)), str(tmp_path / "epoch_1.pth"))
     assert written == ["epoch_1.pth"]
     assert issubclass(AtomicLocalBackend, backends.LocalBackend)
+
+
+def test_a_folder_is_no_checkpoint(tmp_path):
+    for number in (1, 2):
+        torch.save(dict(weight=torch.ones(2)), tmp_path / f"epoch_{number}.pth")
+        os.utime(tmp_path / f"epoch_{number}.pth", (number, number))
+    with pytest.raises(IsADirectoryError, match=r"is a folder: name a checkpoint, such as .*/epoch_2\.pth"):
+        load_checkpoint(tmp_path)

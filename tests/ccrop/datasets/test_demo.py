@@ -1,4 +1,6 @@
 import json
+import threading
+import time
 
 import numpy as np
 import pytest
@@ -145,6 +147,32 @@ def test_interrupted_drawing_leaves_nothing_that_looks_complete(tmp_path, monkey
     make_demo_set(tmp_path / "set", num_train=2, num_val=1)
     annotations = json.loads((tmp_path / "set" / "annotations" / "instances_val2017.json").read_text())
     assert len(annotations["images"]) == 1
+
+
+def test_of_two_processes_one_waits_and_finds_the_set(tmp_path, monkeypatch):
+    root, drawn = tmp_path / "demo", []
+
+    def slow(folder, recipe, workers, fill=demo._fill):
+        drawn.append(folder)
+        time.sleep(0.2)
+        fill(folder, recipe, workers)
+
+    monkeypatch.setattr(demo, "_fill", slow)
+    threads = [threading.Thread(target=make_demo_set, args=(root, 2, 1, 0, 1)) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(drawn) == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["demo"]
+    assert len(list(root.glob("*2017/*.jpg"))) == 3
+
+
+def test_what_a_killed_process_left_is_removed(tmp_path):
+    (tmp_path / "demo.partial-x1" / "demo").mkdir(parents=True)
+    (tmp_path / "demo2.partial-x1").mkdir()  # of another set
+    make_demo_set(tmp_path / "demo", 1, 1, workers=1)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["demo", "demo2.partial-x1"]
 
 
 def test_other_folder_is_refused_and_kept(tmp_path):

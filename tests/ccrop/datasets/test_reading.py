@@ -1,6 +1,8 @@
 import os
 import pickle
 import warnings
+from functools import cache
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -83,6 +85,34 @@ def test_16_bit_levels_are_rounded_to_the_nearest(tmp_path):
     levels = np.arange(0, 65536, 16, dtype=np.uint16).reshape(64, 64)
     image = read_image(saved(tmp_path, Image.fromarray(levels), "ramp.png"))
     assert (np.asarray(image)[..., 1] == np.round(levels / 257)).all()
+
+
+@pytest.mark.parametrize(("kind", "white"), [(np.uint16, 4095), (np.int32, 255), (np.uint16, 1000)])
+def test_levels_up_to_another_white_are_scaled_by_it(tmp_path, kind, white):
+    levels = np.linspace(0, white, 64).astype(kind).reshape(8, 8)
+    file = saved(tmp_path, Image.fromarray(levels), "ramp.tif")
+    expected = [int(255 * int(level) / white + 0.5) for level in levels.ravel()]
+    for channels in (1, 3):
+        assert np.asarray(read_image(file, channels, white)).reshape(64, -1)[:, 0].tolist() == expected
+
+
+def test_levels_above_white_are_refused(tmp_path):
+    file = saved(tmp_path, Image.fromarray(np.full((4, 4), 5000, np.uint16)), "bright.png")
+    with pytest.raises(UnreadableImage, match=r"its grey levels are 5000 to 5000, not within 0 to 4095: .* set white"):
+        read_image(file, white=4095)
+
+
+def test_images_that_are_nearly_black_are_warned_of_once(tmp_path, monkeypatch):
+    said = []
+    logger = SimpleNamespace(get_current_instance=lambda: SimpleNamespace(warning=said.append))
+    monkeypatch.setattr(reading, "MMLogger", logger)
+    monkeypatch.setattr(reading, "_say_dark", cache(reading._say_dark.__wrapped__))
+    for name, level in (("black", 0), ("bright", 9000), ("dark", 4095), ("darker", 255)):
+        file = saved(tmp_path, Image.fromarray(np.full((4, 4), level, np.uint16)), f"{name}.png")
+        read_image(file)
+        assert len(said) == (name in ("dark", "darker"))
+    assert "no level above 8191, and white is 65535: they are nearly black" in said[0]
+    assert "4095 for 12 bits, 255 for 8" in said[0]
 
 
 def test_16_bit_pgm_is_scaled(tmp_path):

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from ccrop.evaluation import pair_statistics
+from ccrop.evaluation import pair_statistics, partners_found
 
 
 def test_by_hand():
@@ -45,3 +45,13 @@ def test_how_much_must_be_seen(visible: float):
     objects = torch.tensor([[[0.0, 0, 100, 50]]]).expand(100, 1, 4)
     found = pair_statistics(views, objects, torch.ones(100), visible)
     assert found.common == pytest.approx((widths >= 100 * visible).double().mean().item())
+
+
+def test_partners_are_found_among_all_views():
+    angles = torch.tensor([0.0, 1.5, 3.0, 4.5])
+    first = torch.stack([angles.cos(), angles.sin()], dim=1)
+    assert partners_found(first, 3 * first) == 1  # lengths do not count
+    assert partners_found(first, first[[1, 0, 2, 3]]) == 0.5
+    assert partners_found(first, first.roll(1, dims=0)) == 0
+    constant = torch.ones(8, 4)
+    assert partners_found(constant, constant) == pytest.approx(1 / 8)  # a collapsed network

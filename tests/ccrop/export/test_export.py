@@ -49,6 +49,13 @@ def test_detectron2_needs_the_ending(checkpoint, tmp_path):
         export_backbone(checkpoint, "detectron2", tmp_path / "out.pth")
 
 
+@pytest.mark.parametrize(("framework", "ending"), [("mmdet", "safetensors"), ("mmdet", "pkl"), ("timm", "pkl")])
+def test_a_file_that_its_framework_would_take_for_another_kind_is_refused(checkpoint, tmp_path, framework, ending):
+    with pytest.raises(ValueError, match=rf"give .*out\.{ending} another ending, such as \.pth"):
+        export_backbone(checkpoint, framework, tmp_path / f"out.{ending}")
+    assert not (tmp_path / f"out.{ending}").exists()
+
+
 def test_unknown_framework(checkpoint, tmp_path):
     with pytest.raises(ValueError, match="caffe"):
         export_backbone(checkpoint, "caffe", tmp_path / "out.pth")

@@ -157,7 +157,7 @@ def test_what_is_resumed(tmp_path, monkeypatch, resume: str | None, found: str |
 def test_latest_is_a_whole_checkpoint_of_an_epoch_or_iteration(tmp_path):
     assert latest_checkpoint(tmp_path) is None
     assert latest_checkpoint(tmp_path / "none") is None
-    for name in (".epoch_3.pth.77.partial", "epoch_4.pth.partial", "last_healthy.pth", "epoch_x.pth", "my_epoch_8.pth"):
+    for name in (".partial.77.epoch_3.pth", "epoch_4.pth.partial", "last_healthy.pth", "epoch_x.pth", "my_epoch_8.pth"):
         put(tmp_path, name, 2000)
     assert latest_checkpoint(tmp_path) is None
     put(tmp_path, "epoch_2.pth", 1000)

@@ -11,11 +11,15 @@ from ccrop.hooks.contact_sheet import (
     CHART_HEIGHT,
     GAP,
     HEADER,
+    HIT_COLOUR,
+    MISSED_COLOUR,
     PANEL_HEIGHT,
     VIEW_COLOURS,
     area_chart,
     area_histogram,
+    best_boxes,
     contact_sheet,
+    hit_objects,
     image_panels,
     shown_box,
 )
@@ -103,6 +107,58 @@ def test_the_box_that_both_views_show_has_a_thick_outline_on_both_pictures():
     assert not (np.asarray(marked) == BOX_COLOUR).all(axis=2).any()
 
 
+@pytest.mark.parametrize(
+    ("chosen", "expected"),
+    [
+        (None, [9, 1, 2, 3, 4, 5, 6, 7]),
+        (2, [9, 1, 2, 3, 4, 5, 6, 7]),
+        (0, [9, 1, 2, 3, 4, 5, 6, 0]),
+        (8, [9, 1, 2, 3, 4, 5, 6, 8]),
+    ],
+)
+def test_the_best_eight_boxes_are_drawn_and_the_one_that_all_views_show(chosen, expected):
+    scores = np.array([0.05, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1, 0.9])
+    assert best_boxes(scores, chosen) == expected
+    assert best_boxes(scores[:0], None) == []
+
+
+def test_of_many_boxes_eight_are_drawn():
+    image = Image.new("RGB", (2 * PANEL_HEIGHT, PANEL_HEIGHT))
+    left = np.arange(20) / 20
+    boxes = np.stack([left, 0 * left + 0.5, left + 0.02, 0 * left + 0.9, 1 - left], axis=1)
+    corner, fed = np.array([[0, 0, 2, 2]]), [np.zeros((8, 8, 3), np.uint8)]
+    marked, heat, *_ = image_panels(image, np.zeros((1, 1), np.float32), boxes, corner, fed)
+    row = np.asarray(heat)[round(0.8 * PANEL_HEIGHT)]
+    edges = np.flatnonzero((row == 255).all(axis=1))
+    assert len(edges) == 16  # left and right
+    assert edges.max() < 0.4 * 2 * PANEL_HEIGHT
+    assert (np.asarray(marked)[round(0.8 * PANEL_HEIGHT)].max(axis=1) > 0).sum() == 16
+
+
+def test_objects_are_hit_by_the_center_of_any_box():
+    boxes = np.array([[0.0, 0.0, 0.2, 0.2, 1], [0.5, 0.5, 0.9, 0.9, 0.1]])  # centers at 0.1 and 0.7
+    objects = np.array([[0.05, 0.05, 0.15, 0.15], [0.6, 0.6, 0.65, 0.65], [0, 0, 1, 1], [0.1, 0.1, 0.3, 0.3]])
+    assert hit_objects(boxes, objects).tolist() == [True, False, True, True]
+    assert hit_objects(NO_BOXES, objects).tolist() == [False] * 4
+    assert hit_objects(boxes, objects[:0]).tolist() == []
+
+
+def test_hit_and_missed_objects_have_their_colors_and_are_counted():
+    image = Image.new("RGB", (2 * PANEL_HEIGHT, PANEL_HEIGHT))
+    boxes = np.array([[0.1, 0.1, 0.2, 0.2, 1.0]])
+    objects = np.array([[0.1, 0.05, 0.3, 0.3], [0.6, 0.5, 0.8, 0.9]])
+    marked, *_ = image_panels(image, np.zeros((1, 1), np.float32), boxes, NO_VIEWS, [], objects)
+    pixels = np.asarray(marked)
+    row = round(0.7 * PANEL_HEIGHT)
+    assert tuple(pixels[row, round(0.6 * 2 * PANEL_HEIGHT)]) == MISSED_COLOUR
+    assert tuple(pixels[round(0.27 * PANEL_HEIGHT), round(0.1 * 2 * PANEL_HEIGHT)]) == HIT_COLOUR
+    without, *_ = image_panels(image, np.zeros((1, 1), np.float32), boxes, NO_VIEWS, [])
+    none, *_ = image_panels(image, np.zeros((1, 1), np.float32), boxes, NO_VIEWS, [], objects[:0])
+    assert none.tobytes() == without.tobytes()
+    assert (pixels[-14:, :100] == 255).all(axis=2).any()  # the count stands in the lower left corner
+    assert not (np.asarray(without)[-14:, :100] == 255).all(axis=2).any()
+
+
 def test_the_only_box_is_as_bright_as_its_colour():
     image = Image.new("RGB", (PANEL_HEIGHT, PANEL_HEIGHT))
     marked, *_ = image_panels(image, np.zeros((1, 1), np.float32), np.array([[0, 0, 0, 0, 1.0]]), NO_VIEWS, [])
@@ -121,7 +177,7 @@ def test_scores_are_written_at_their_boxes(left, top):
     assert (heats[1] == heats[2]).all()
     row, column = changed.min(axis=0)
     assert abs(row - (0 if top == 0 else PANEL_HEIGHT // 2 - 8)) < 8
-    assert abs(column - min(left * PANEL_HEIGHT, PANEL_HEIGHT - 24)) < 12
+    assert abs(column - min(left * PANEL_HEIGHT, PANEL_HEIGHT - 30)) < 16  # from the first digit that changed
     assert changed.max(axis=0)[1] <= PANEL_HEIGHT - 3
 
 

@@ -1,5 +1,6 @@
 """What is looked at for the pictures, and where they go."""
 
+import json
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -10,10 +11,10 @@ from mmengine.logging import MMLogger
 from PIL import Image
 from torch import Tensor, nn
 
-from ccrop.datasets import BoxStore, ImageFolder
+from ccrop.datasets import BoxStore, CocoImages, ImageFolder
 from ccrop.hooks import GalleryHook, LocalizationHook
 from ccrop.hooks.contact_sheet import PANEL_HEIGHT
-from ccrop.hooks.gallery import box_areas, image_heatmap, look
+from ccrop.hooks.gallery import annotated_objects, box_areas, image_heatmap, look
 from ccrop.localization import FixedBox, MultiObject, SingleObject
 from ccrop.models import ViewPreprocessor
 from ccrop.views import CropViews, RandomCrop
@@ -123,6 +124,22 @@ def test_unreadable_images_are_left_out(tmp_path: Path):
     (tmp_path / "1.png").write_bytes(b"not an image")
     dataset = ImageFolder(tmp_path, pipeline=[CROP])
     assert len(look(Bright().eval(), dataset, SingleObject(), (64, 64), [0, 1])) == 1
+
+
+def test_annotated_objects_are_those_of_the_images_that_are_looked_at(tmp_path: Path):
+    (tmp_path / "train").mkdir()
+    for number in range(3):
+        Image.new("RGB", (100, 50)).save(tmp_path / f"train/{number}.png")
+    assert annotated_objects(CocoImages(tmp_path), [0]) is None
+    assert annotated_objects(ImageFolder(tmp_path / "train"), [0]) is None
+    images = [dict(id=number, file_name=f"{number}.png", width=100, height=50) for number in (1, 2)]
+    boxes = [dict(id=1, image_id=2, category_id=1, iscrowd=0, bbox=[10, 10, 20, 30], area=600)]
+    content = dict(images=images, annotations=boxes, categories=[dict(id=1, name="cup")])
+    (tmp_path / "annotations").mkdir()
+    (tmp_path / "annotations/instances_train.json").write_text(json.dumps(content))
+    found = annotated_objects(CocoImages(tmp_path), [0, 2])  # the first is in no annotation
+    assert set(found) == {2}
+    np.testing.assert_allclose(found[2], [[0.1, 0.2, 0.3, 0.8]])
 
 
 def test_areas_are_of_the_boxes_in_use():

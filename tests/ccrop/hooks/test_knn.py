@@ -2,6 +2,7 @@
 
 from pathlib import Path
 from types import SimpleNamespace
+from unittest.mock import Mock
 
 import pytest
 import torch
@@ -44,6 +45,7 @@ def runner(tmp_path: Path) -> SimpleNamespace:
         max_epochs=3,
         logger=MMLogger.get_instance(tmp_path.name),
         message_hub=MessageHub.get_instance(tmp_path.name),
+        visualizer=Mock(),
     )
 
 
@@ -66,6 +68,7 @@ def test_it_is_the_share_of_queries_near_their_class(tmp_path: Path, runner: Sim
     runner.model.train()
     knn.before_train(runner)
     assert accuracies(runner) == [0.75]
+    runner.visualizer.add_scalar.assert_called_once_with("epoch/knn", 0.75, step=0)
     assert runner.model.training  # as before
     knn.after_train_epoch(runner)  # the first epoch is not due
     assert len(accuracies(runner)) == 1

@@ -18,7 +18,9 @@ class Loader(SimpleNamespace):
         return 2
 
 
-def line_of(folder: Path, caplog, losses: tuple[str, ...] = ("loss",), **scalars: float) -> str:
+def line_of(
+    folder: Path, caplog, losses: tuple[str, ...] = ("loss",), hook: ProgressHook | None = None, **scalars: float
+) -> str:
     hub = MessageHub.get_instance(f"progress-{folder}")
     runner = SimpleNamespace(
         train_dataloader=Loader(),
@@ -30,7 +32,8 @@ def line_of(folder: Path, caplog, losses: tuple[str, ...] = ("loss",), **scalars
         max_epochs=8,
         iter=4,
     )
-    hook = ProgressHook()
+    hook = hook or ProgressHook()
+    caplog.set_level(logging.INFO)
     hub.update_scalar("epoch/stale", 1.0)
     hook.before_train(runner)
     hook.before_train_epoch(runner)
@@ -38,7 +41,6 @@ def line_of(folder: Path, caplog, losses: tuple[str, ...] = ("loss",), **scalars
         hook.after_train_iter(runner, iteration, outputs={name: torch.tensor(-0.25 * iteration) for name in losses})
     for name, value in scalars.items():
         hub.update_scalar(f"epoch/{name}", value)
-    caplog.set_level(logging.INFO)
     hook.after_train_epoch(runner)
     return caplog.messages[-1]
 
@@ -55,3 +57,15 @@ def test_an_epoch_without_any_box(tmp_path, caplog):
 
 def test_every_loss_has_its_own_mean(tmp_path, caplog):
     assert "  loss -0.1250  heatmap -0.125  " in line_of(tmp_path, caplog, losses=("loss", "loss_heatmap"))
+
+
+def test_without_a_terminal_a_line_is_logged_within_the_epoch(tmp_path, caplog):
+    line_of(tmp_path, caplog, hook=ProgressHook(seconds=0.0))
+    first, second, _ = caplog.messages
+    assert first.startswith("epoch 3/8, iteration 1/2  loss -0.0000  0:00:0")
+    assert second == "epoch 3/8, iteration 2/2  loss -0.2500  0:00:00 to the epoch's end"
+
+
+def test_a_line_is_logged_at_most_every_so_many_seconds(tmp_path, caplog):
+    line_of(tmp_path, caplog, hook=ProgressHook(seconds=1000.0))
+    assert len(caplog.messages) == 1

@@ -5,6 +5,7 @@ import math
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -151,6 +152,7 @@ def runner(tmp_path: Path) -> SimpleNamespace:
         max_epochs=3,
         logger=MMLogger.get_instance(tmp_path.name),
         message_hub=MessageHub.get_instance(tmp_path.name),
+        visualizer=Mock(),
     )
 
 
@@ -162,6 +164,9 @@ def test_the_hook_leaves_scalars_before_training_at_the_interval_and_at_the_end(
     scalars = runner.message_hub.log_scalars
     assert len(scalars["epoch/roi_s8"].data[0]) == 3  # before, after epoch 2 and after epoch 3
     assert scalars["epoch/roi_s8_small"].current() > 0.9
+    calls = runner.visualizer.add_scalars.call_args_list
+    assert [call.kwargs["step"] for call in calls if "roi/s8_small" in call.args[0]] == [0, 2, 3]
+    assert calls[0].args[0]["roi/s8_small"] == scalars["epoch/roi_s8_small"].data[0][0]
     assert {name for name in scalars if "roi" in name} == {
         f"epoch/roi_s{stride}{size}" for stride in (8, 16) for size in ("", "_small")
     }

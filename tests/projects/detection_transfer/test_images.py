@@ -12,6 +12,7 @@ from mmengine.dataset import Compose
 from mmengine.registry import DefaultScope
 from PIL import Image
 
+from ccrop.config import read_config
 from ccrop.datasets import ImageFolder, UnreadableImage
 from projects.detection_transfer.images import ReadImage, settle_images
 
@@ -50,6 +51,18 @@ def test_a_file_has_the_pixels_of_pretraining(tmp_path: Path, channels: int):
     assert results["img_shape"] == results["ori_shape"] == seen.shape[:2] == ((60, 40) if channels < 5 else (40, 60))
 
 
+def test_white_of_deep_images_is_that_of_pretraining(tmp_path: Path):
+    Image.fromarray(np.linspace(0, 4095, 64).astype(np.uint16).reshape(8, 8)).save(tmp_path / "deep.png")
+    config = read_config(CONFIG, dict(white=4095))
+    settle_images(config)
+    load = config.train_dataloader.dataset.pipeline[0]
+    assert (load.type, load.white, config.test_dataloader.dataset.pipeline[0].white) == ("KeptImage", 4095, 4095)
+    seen = np.array(ImageFolder(tmp_path, white=4095)[0]["image"])
+    assert seen.max() == 255
+    found = TRANSFORMS.build(dict(load))(dict(img_path=str(tmp_path / "deep.png")))["img"]
+    assert np.array_equal(found, seen)
+
+
 def test_a_file_of_other_channels_is_named(tmp_path: Path):
     with pytest.raises(UnreadableImage, match=r"image\.npy.*\(H, W, 4\) is expected"):
         ReadImage(4)(dict(img_path=save(tmp_path, 5)))
@@ -76,17 +89,21 @@ def test_the_test_pipeline_gives_the_detector_its_channels(tmp_path: Path, chann
     assert model.backbone.conv1.in_channels == channels
 
 
-def test_rgb_configs_change_their_reader_alone():
+def test_rgb_configs_keep_their_pipelines_and_read_by_us():
     before, after = Config.fromfile(CONFIG), settled(3)
     assert before.model == after.model
-    readers = {
-        "train_dataloader": (dict(type="KeptImage"), dict(type="KeptImage", channels=3)),
-        "test_dataloader": (
-            dict(type="LoadImageFromFile"),
-            dict(type="projects.detection_transfer.images.ReadImage", channels=3),
-        ),
-    }
-    for loader, reader in readers.items():
-        old, new = (config[loader].dataset.pipeline for config in (before, after))
-        assert (old[0], new[0]) == reader
-        assert old[1:] == new[1:]
+    for loader in ("train_dataloader", "test_dataloader"):
+        assert before[loader].dataset.pipeline == after[loader].dataset.pipeline
+    with DefaultScope.overwrite_default_scope("mmdet"):
+        reader = TRANSFORMS.build(after.test_dataloader.dataset.pipeline[0])
+    assert type(reader) is ReadImage
+    assert reader.channels == 3
+
+
+def test_a_config_of_others_reads_by_us_when_it_is_read_again(tmp_path: Path):
+    config = Config(dict(test_pipeline=[dict(type="LoadImageFromFile", backend_args=None)]))
+    settle_images(config)
+    config.dump(tmp_path / "config.py")
+    again = Config.fromfile(tmp_path / "config.py")
+    assert again.test_pipeline == [dict(type="LoadImageFromFile")]
+    assert again.custom_imports == dict(imports=["projects.detection_transfer.images"])

@@ -23,7 +23,7 @@ from projects.lidar_bev.models import PillarEncoder
 
 PROJECT = ROOT / "projects/lidar_bev"
 CONFIG = PROJECT / "configs/centerpoint_pillar_demo.py"
-COMPARE, DRAW = PROJECT / "compare.py", PROJECT / "draw.py"
+DRAW = PROJECT / "draw.py"
 GRID = Grid(low=(-12, -12, -3), high=(12, 12, 1.8), cell=0.375)
 SMALL = (
     *("--cfg-options", "model.backbone.grid.low=(-12,-12,-3)", "model.backbone.grid.high=(12,12,1.8)"),
@@ -203,8 +203,8 @@ def test_the_last_line_has_units_and_only_what_was_measured():
 
 
 def test_comparison_with_a_checkpoint_goes_on_where_it_stopped(simulated: Path, pretrained: Path, tmp_path: Path):
-    command = script(
-        COMPARE, CONFIG, "--data-root", simulated, "--pretrain", f"windows={pretrained}", "--labels", "5%",
+    command = tool(
+        "compare.py", CONFIG, "--data-root", simulated, "--pretrain", f"windows={pretrained}", "--labels", "5%",
         "--seeds", 0, "--tflop", "0.02", "--iterations", 2, "--lr-factors", 1, "--csv", "t.csv", *SMALL,
     )  # fmt: skip
     first = call(command, tmp_path)

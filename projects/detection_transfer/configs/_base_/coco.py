@@ -3,6 +3,7 @@
 default_scope = "mmdet"
 default_data_root = "data/coco"
 channels = 3  # of the images
+white = 65535  # its level in grey images of 16 bits and more: 4095 where their sensor gives 12
 
 train_pipeline = [
     dict(type="LoadImageFromFile"),
@@ -59,4 +60,5 @@ env_cfg = dict(
     dist_cfg=dict(backend="nccl"),
 )
 log_processor = dict(by_epoch=False)
+visualizer = dict(type="DetLocalVisualizer", vis_backends=[dict(type="LocalVisBackend")])  # for mmdet's DetInferencer
 randomness = dict(seed=0)

@@ -5,6 +5,7 @@ import pytest
 
 from ccrop.datasets import MissingData, UnreadableFile
 from projects.lidar_bev.datasets import SweepFolder
+from projects.lidar_bev.datasets import folder as folders
 
 XYZIR = ("x", "y", "z", "intensity", "ring")
 
@@ -156,7 +157,7 @@ def test_five_columns_are_said_in_one_line(tmp_path):
 
 
 def test_one_bad_sweep_of_any_kind_ends_nothing(tmp_path, warned):
-    rows = np.arange(1, 41).reshape(10, 4)
+    rows = np.arange(1, 41).reshape(10, 4) / 40
     for number in range(4):
         write(tmp_path / f"{number}.bin", rows)
     (tmp_path / "4.ply").write_bytes(
@@ -205,3 +206,35 @@ def test_real_sweeps(lidar_data):
         assert points[:, 3].min() >= 0
         assert points[:, 3].max() <= 1
     assert dataset.not_finite.sum() == 0
+
+
+def test_a_file_is_a_set_of_one(root):
+    dataset = SweepFolder(root / "drive/2.bin")
+    assert len(dataset) == 1
+    assert dataset[0]["points"].tolist() == [[3, 3, 3, 3]] * 5
+
+
+@pytest.mark.parametrize(
+    ("largest", "scale", "warning"),
+    [
+        (0.9, 1, None),
+        (1, 1, None),
+        (200, 255, None),
+        (40, 1, "intensities reach 40, and 1 is said to be the largest: set intensity_scale to 255, so that"),
+        (40000, 255, "intensities reach 40000, and 255 is said to be the largest: set intensity_scale to 65535, so"),
+        (0.9, 255, "a sweep's intensities reach 0.9 only, where 255 is said to be the largest"),
+    ],
+)
+def test_intensities_are_scaled_and_checked(tmp_path, monkeypatch, largest, scale, warning):
+    said = []
+    monkeypatch.setattr(folders, "say_once", said.append)
+    write(tmp_path / "1.bin", [[1, 2, 3, largest], [4, 5, 6, largest / 4], [7, 8, 9, np.nan]])
+    points = SweepFolder(tmp_path, intensity_scale=scale)[0]["points"]
+    np.testing.assert_allclose(points, [[1, 2, 3, largest / scale], [4, 5, 6, largest / 4 / scale]], rtol=1e-6)
+    assert len(said) == (warning is not None)
+    assert warning is None or said[0].startswith(f"{tmp_path}: {warning}")
+
+
+def test_an_intensity_scale_is_positive(root):
+    with pytest.raises(ValueError, match="intensity_scale must be positive, got 0"):
+        SweepFolder(root, intensity_scale=0)

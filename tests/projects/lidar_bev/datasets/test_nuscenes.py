@@ -1,14 +1,19 @@
 import json
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
+from mmengine.config import Config
 
 from ccrop.datasets import MissingData
+from ccrop.transfer.prediction import Request
 from projects.lidar_bev.boxes import num_points_in_boxes
 from projects.lidar_bev.datasets import OTHER, NuScenesSweeps, read_sweep
 from projects.lidar_bev.datasets.nuscenes import CLASSES, COLUMNS
 from projects.lidar_bev.datasets.nuscenes_tables import rotation_matrices
+from projects.lidar_bev.evaluation.center_ap import Detections
+from projects.lidar_bev.predict import found_in, sweeps_of
 
 MOUNT = dict(
     token="mount", sensor_token="lidar", translation=[0.9, 0.1, 1.8], rotation=[math.sqrt(0.5), 0, 0, math.sqrt(0.5)]
@@ -98,6 +103,34 @@ def test_landmarks_of_all_sweeps_fall_together(root):
     """What stands still in the world stands still in the key frame."""
     points = NuScenesSweeps(root, "v1.0-mini")[1]["points"][:, :3].reshape(3, 200, 3)
     np.testing.assert_allclose(points[1:], np.stack([points[0]] * 2), atol=1e-4)
+
+
+def test_a_key_frame_has_its_token_and_its_place_in_the_world(root, world):
+    dataset = NuScenesSweeps(root, "v1.0-mini", num_sweeps=1)
+    for number in range(2):
+        info = dataset.get_data_info(number)
+        assert info["sample"] == f"sample{number}"
+        to_global = np.array(info["to_global"])
+        points = dataset[number]["points"][:, :3] @ to_global[:3, :3].T + to_global[:3, 3]
+        np.testing.assert_allclose(points, world, atol=1e-4)
+
+
+@pytest.mark.parametrize(("split", "number"), [("all", 2), ("mini", 0)])
+def test_detections_in_a_split_name_their_key_frames(root, split, number):
+    settings = dict(type="projects.lidar_bev.datasets.NuScenesSweeps", version="v1.0-mini", labelled=True)
+    config = Config(dict(test_dataset=settings | dict(data_root="elsewhere", pipeline=[])))
+    (root / "mini.txt").write_text("scene-0002")  # without key frames
+    request = Request(Path("run"), None, root, split, ("nuscenes",), 0.3, 0)
+    if not number:
+        with pytest.raises(MissingData, match="no sweep found"):
+            sweeps_of(config, None, request)
+        return
+    dataset = sweeps_of(config, None, request)
+    assert (len(dataset), dataset.labelled) == (number, False)
+    found = found_in(dataset, 1, Detections(np.zeros((0, 7)), np.zeros(0), np.zeros(0, int)))
+    assert (found.sample, found.name) == ("sample1", "sweeps/2.pcd.bin")
+    pose = matrix(dict(translation=[1004, 498, 0.1], rotation=turn(0.6)))
+    np.testing.assert_allclose(found.to_global, pose @ matrix(MOUNT), atol=1e-9)
 
 
 def test_fewer_sweeps(root):

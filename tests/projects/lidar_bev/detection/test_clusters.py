@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from jobs import ROOT, call, script, tool
+from jobs import ROOT, call, tool
 from mmengine.config import Config
 from mmengine.registry import TRANSFORMS
 
@@ -104,8 +104,8 @@ def test_a_detector_of_clusters_hands_all_but_its_classifier_to_one_of_classes(
 
 
 def test_a_comparison_makes_such_detectors_itself(simulated: Path, clusters: Path, tmp_path: Path):
-    command = script(
-        *("projects/lidar_bev/compare.py", CONFIG, "--data-root", simulated, "--no-long"),
+    command = tool(
+        *("compare.py", CONFIG, "--data-root", simulated, "--no-long"),
         *("--labels", "5%", "--seeds", "0", "--tflop", "0.0026", "--iterations", "1", "--lr-factors", "1"),
         *("--csv", "t.csv", "--pretrain", f"stored={clusters}", "learnt=clusters:stored"),
     )

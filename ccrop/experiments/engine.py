@@ -1,0 +1,89 @@
+"""Runs of a comparison that have no row yet: each is done once, whatever interrupts it and whoever works beside it."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+from ccrop.experiments.rows import OPTIONS, Row, append_row, read_rows
+from ccrop.experiments.schema import Schema
+from ccrop.work_dir import WorkDirInUse
+
+
+class Study(Protocol):
+    """What a comparison asks: which runs there are, and what each one measures.
+
+    Attributes:
+        schema: of its rows.
+    """
+
+    schema: Schema
+
+    def runs(self) -> Iterable[Row]:
+        """The runs in their order, each as the columns of the schema's key."""
+
+    def settings(self, run: Row) -> Mapping[str, Any]:
+        """The columns of a run's row that are known beforehand: its budget, and :data:`.rows.OPTIONS`."""
+
+    def measure(self, run: Row) -> Mapping[str, Any]:
+        """The other columns of its row, as far as they were measured."""
+
+
+def run_missing(study: Study, file: Path) -> None:
+    """Append a row for every run that has none. A run in which another process works is left to that process.
+
+    Raises:
+        ValueError: the file has other columns, or holds a run with another budget or other options.
+    """
+    rows = read_rows(file, study.schema.header)
+    if rows and OPTIONS not in rows[0]:
+        print(f"{file} does not say with which options its rows were run: they count whatever those were")
+    pending = [run for run in study.runs() if not _has_row(study, run, file)]
+    while pending:
+        busy = []
+        for run in pending:
+            try:
+                _complete(study, run, file)
+            except WorkDirInUse as error:
+                busy.append((run, error))
+        if len(busy) == len(pending):
+            for run, error in busy:
+                print(f"No row yet of {_name(run)}: {error}")
+            return
+        pending = [run for run, _ in busy]
+
+
+def _complete(study: Study, run: Row, file: Path) -> None:
+    if _has_row(study, run, file):  # by now, of another process
+        return
+    row = {**run, **study.settings(run), **study.measure(run)}
+    append_row(file, row, study.schema.header, study.schema.key)
+
+
+def _has_row(study: Study, run: Row, file: Path) -> bool:
+    """Whether a run is in the file, with the settings that are asked for.
+
+    Raises:
+        ValueError: with others.
+    """
+    for row in read_rows(file, study.schema.header):
+        if all(row[name] == value for name, value in run.items()):
+            for name, value in study.settings(run).items():
+                if name in row and not _same(row[name], value):
+                    raise ValueError(
+                        f"{file} holds {_name(run)} with {name} {row[name]}, not {value}: name another --csv and other "
+                        "--work-dirs"
+                    )
+            return True
+    return False
+
+
+def _name(run: Row) -> str:
+    return f"{run['arm']} of seed {run['seed']}"
+
+
+def _same(text: str, value: Any) -> bool:
+    """Whether a field of a CSV is a value, however its number is written."""
+    try:
+        return float(text) == float(value)
+    except ValueError:
+        return text == str(value)

@@ -1,0 +1,98 @@
+"""CSV files with a row per run, from which an interrupted comparison goes on."""
+
+import csv
+import fcntl
+import os
+from collections.abc import Mapping, Sequence
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+OPTIONS = "options"  # the last column: what else a row's metrics depend on; files of version 0.1 lack it
+Row = dict[str, str]
+
+
+def listed(options: Mapping[str, Any]) -> str:
+    """Options as they stand in a row: ``NAME=VALUE`` by name."""
+    texts = {name: f"{value:g}" if isinstance(value, float) else value for name, value in options.items()}
+    return " ".join(f"{name}={text}" for name, text in sorted(texts.items()))
+
+
+def same_columns(header: Sequence[str], columns: Sequence[str]) -> bool:
+    """Whether a file's header names the columns, of which it may lack :data:`OPTIONS`."""
+    return tuple(header) in (tuple(columns), tuple(name for name in columns if name != OPTIONS))
+
+
+def header_of(file: Path) -> tuple[str, ...]:
+    """The names of a file's columns; none where it is empty."""
+    with file.open(newline="") as handle:
+        return tuple(next(csv.reader(handle), ()))
+
+
+def read_rows(file: Path, columns: Sequence[str]) -> list[Row]:
+    """Rows of earlier runs; none where there is no file.
+
+    A last row without its line end was cut off while it was written, and does not count.
+
+    Args:
+        columns: of the file, which may lack :data:`OPTIONS`.
+
+    Raises:
+        ValueError: the file has other columns, or a row with too few or too many fields.
+    """
+    header, rows = _parsed(file, _complete_lines(file.read_bytes()) if file.exists() else b"", columns)
+    return [dict(zip(header, row, strict=True)) for row in rows]
+
+
+def append_row(file: Path, row: Mapping[str, Any], columns: Sequence[str], key: Sequence[str]) -> bool:
+    """Add a row, and above the first one the columns' names; safe where several comparisons write to one file.
+
+    A row that was cut off while it was written is removed. The columns of an existing file stay as they are.
+
+    Args:
+        key: columns that identify a run.
+
+    Returns:
+        Whether the row was added: False where the file holds one with the same key.
+
+    Raises:
+        ValueError: see :func:`read_rows`.
+    """
+    with file.open("ab+") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)  # until the file is closed
+        handle.seek(0)
+        content = _complete_lines(handle.read())
+        header, rows = _parsed(file, content, columns)
+        own = [str(row[name]) for name in key]
+        if any([each[header.index(name)] for name in key] == own for each in rows):
+            return False
+        handle.truncate(len(content))
+        text = StringIO(newline="")
+        writer = csv.DictWriter(text, header, extrasaction="ignore")
+        if not content:
+            writer.writeheader()
+        writer.writerow(row)
+        handle.write(text.getvalue().encode())
+        handle.flush()
+        os.fsync(handle.fileno())
+    return True
+
+
+def _complete_lines(content: bytes) -> bytes:
+    return content[: content.rfind(b"\n") + 1]
+
+
+def _parsed(file: Path, content: bytes, columns: Sequence[str]) -> tuple[Sequence[str], list[list[str]]]:
+    """Header and fields of complete lines; the columns and no row where there are none."""
+    if not content:
+        return columns, []
+    header, *rows = csv.reader(StringIO(content.decode(), newline=""))
+    if not same_columns(header, columns):
+        raise ValueError(f"{file} has other columns than this comparison writes: name another --csv")
+    for number, row in enumerate(rows, start=2):
+        if len(row) != len(header):
+            raise ValueError(
+                f"{file}, row {number}: {len(row)} fields instead of {len(header)}; remove the row, and the next call "
+                "adds it again"
+            )
+    return header, rows

@@ -1,0 +1,70 @@
+"""What the arms of a comparison of initializations start from."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from ccrop.checkpoint import RANDOM, is_library
+from ccrop.config import load_config
+from ccrop.transfer.finetuning import IMAGENET
+
+RANDOM_LONG = "random_long"  # the arm that trains longer, by what a pretraining costs
+CLUSTERS = "clusters:"
+
+
+def named_sources(pretrain: Sequence[str], imagenet: str | None) -> dict[str, str]:
+    """What each arm but the random ones starts from, ImageNet's weights first.
+
+    Args:
+        pretrain: see :func:`named_source`.
+        imagenet: weights of the arm ``imagenet``, where there is one.
+
+    Raises:
+        ValueError: two arms have one name.
+    """
+    named = [(IMAGENET, imagenet)] if imagenet else []
+    named += map(named_source, pretrain)
+    names = [RANDOM, RANDOM_LONG, *(name for name, _ in named)]
+    if len(set(names)) < len(names):
+        raise ValueError(f"two initializations have one name, of {', '.join(names)}: give NAME=FILE")
+    return dict(named)
+
+
+def named_source(text: str) -> tuple[str, str]:
+    """Name and source of ``NAME=SOURCE`` or ``SOURCE``.
+
+    Without a name, a config's is its stem, a checkpoint's that of its folder, and a library's weights have the one they
+    are known by.
+    """
+    name, separator, file = text.rpartition("=")
+    if separator:
+        return name, file
+    if is_library(file):
+        return file.partition(":")[2], file
+    path = Path(file)
+    return (path.stem if is_config(file) else path.parent.name.removesuffix("_{seed}")), file
+
+
+def is_config(source: str) -> bool:
+    """Whether a source is a pretraining that is still to be run."""
+    return Path(source).suffix == ".py"
+
+
+def check_source(sources: Mapping[str, str], arm: str, seed: int, data_root: str) -> None:
+    """Refuse, before anything is run, what an arm cannot start from.
+
+    Raises:
+        FileNotFoundError: its config or its checkpoint does not exist.
+        ccrop.datasets.MissingData, ValueError: see :func:`ccrop.runner.load_config`; or it names no pretraining.
+    """
+    source = sources.get(arm, RANDOM)
+    if source.startswith(CLUSTERS):
+        other = source.removeprefix(CLUSTERS)
+        if sources.get(other, CLUSTERS).startswith(CLUSTERS):
+            raise ValueError(f"{source} is of no pretraining, of {', '.join(sources)}: name it in --pretrain")
+        check_source(sources, other, seed, data_root)
+    elif is_config(source):
+        load_config(source, data_root)
+    elif source != RANDOM and not is_library(source):
+        file = source.replace("{seed}", str(seed))
+        if not Path(file).is_file():
+            raise FileNotFoundError(f"checkpoint {file} of {arm}, seed {seed}, does not exist")

@@ -1,0 +1,45 @@
+"""What a comparison's CSV says: tables in Markdown, and a plot per data set, beside it."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from ccrop.experiments.plots import plot
+from ccrop.experiments.rows import read_rows
+from ccrop.experiments.schema import Schema
+from ccrop.experiments.tables import Rows, markdown
+
+SPREAD = "Mean ± standard deviation over seeds."
+DIFFERENCES = (
+    " Differences: ± half of the 95 % interval over seeds (Student's t), and in brackets the 95 % interval over the "
+    "choice of tested examples (paired bootstrap), where their work_dirs are there."
+)
+
+
+def write_summary(file: Path, schema: Schema, references: Sequence[str] = (), work_dirs: Path | None = None) -> None:
+    """Print and write the tables of a CSV, and draw a plot for each data set.
+
+    Args:
+        references, work_dirs: see :func:`.tables.markdown`.
+
+    Raises:
+        ValueError: see :func:`.rows.read_rows`.
+    """
+    rows, parts = read_rows(file, schema.header), []
+    if absent := set(references) - {row["arm"] for row in rows}:
+        print(f"No differences to {', '.join(sorted(absent))}: {file} has no such row")
+    for data in dict.fromkeys(row["data"] for row in rows):
+        of_data = [row for row in rows if row["data"] == data]
+        for chosen in _by_condition(of_data, schema):
+            parts += filter(None, (markdown(chosen, schema, references, work_dirs), schema.note(chosen)))
+        plot(of_data, schema, file.with_name(f"{file.stem}_{data}.png"))
+    parts.append(SPREAD + (DIFFERENCES if references or schema.references else ""))
+    text = "\n\n".join(parts) + "\n"
+    file.with_suffix(".md").write_text(text)
+    print(text)
+
+
+def _by_condition(rows: Rows, schema: Schema) -> list[Rows]:
+    if schema.condition is None:
+        return [rows]
+    conditions = sorted({row[schema.condition] for row in rows}, key=float)
+    return [[row for row in rows if row[schema.condition] == condition] for condition in conditions]

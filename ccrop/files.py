@@ -1,0 +1,65 @@
+"""Files that are whole or not there: written beside their place and renamed into it."""
+
+import errno
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+PARTIAL = ".partial."  # before the name of a file that is being written
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+@contextmanager
+def written(path: str | Path, needed: int | None = None, advice: str = "run the command again") -> Iterator[Path]:
+    """The name to write a file under, with the same suffix; when that is done, it is renamed to ``path``.
+
+    After an error, or a kill, ``path`` is what it was before.
+
+    Args:
+        needed: bytes that are to be written, where that is known.
+        advice: what to do once there is room.
+
+    Raises:
+        OSError: the disk is full; says what was to be written, how much it takes and how much is free.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f"{PARTIAL}{os.getpid()}.{path.name}")
+    try:
+        yield partial
+        with partial.open("rb") as file:
+            os.fsync(file.fileno())
+        partial.replace(path)
+    except BaseException as error:
+        present = partial.stat().st_size if partial.exists() else 0
+        partial.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.errno in FULL:
+            takes = f"more than {present / 1e6:.0f}" if needed is None else f"{needed / 1e6:.0f}"
+            free = shutil.disk_usage(path.parent).free / 1e6
+            raise OSError(
+                error.errno,
+                f"no room for {path}: {takes} MB to write, {free:.0f} MB free. Files written earlier are whole; "
+                f"make room and {advice}",
+            ) from error
+        raise
+
+
+def write_bytes(path: str | Path, content: bytes, advice: str = "run the command again") -> None:
+    """Write a file, see :func:`written`."""
+    with written(path, len(content), advice) as partial:
+        partial.write_bytes(content)
+
+
+def write_json(path: str | Path, content: Any, indent: int | None = None) -> None:
+    """Write a JSON file, see :func:`written`."""
+    write_bytes(path, json.dumps(content, indent=indent).encode())
+
+
+def remove_partial(folder: Path) -> None:
+    """Remove what killed processes left half-written below a folder in which none works now."""
+    for file in folder.rglob(f"{PARTIAL}*"):
+        file.unlink(missing_ok=True)

@@ -1,0 +1,244 @@
+"""Options of the command line over a config: each sets what something reads, to a value of the kind that it takes.
+
+MMEngine lays an option over the config whatever its name is, and many sections of a config are read by name alone, so
+that a misspelt name in them is passed over.
+"""
+
+import difflib
+import inspect
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from pkgutil import resolve_name
+from types import NoneType, UnionType
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+from mmengine.config import Config
+from mmengine.registry import (
+    DATA_SAMPLERS,
+    DATASETS,
+    HOOKS,
+    LOOPS,
+    METRICS,
+    MODELS,
+    OPTIM_WRAPPERS,
+    OPTIMIZERS,
+    PARAM_SCHEDULERS,
+    TRANSFORMS,
+    Registry,
+)
+from mmengine.runner import Runner
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+REGISTRIES: tuple[Registry, ...] = (
+    *(DATA_SAMPLERS, DATASETS, HOOKS, LOOPS, METRICS, MODELS),
+    *(OPTIM_WRAPPERS, OPTIMIZERS, PARAM_SCHEDULERS, TRANSFORMS),
+)
+LOADER = {*inspect.signature(DataLoader).parameters, "num_batch_per_epoch"}
+# what MMEngine reads of sections that have no type
+READ = dict(
+    auto_scale_lr={"enable", "base_batch_size"},
+    env_cfg={"cudnn_benchmark", "mp_cfg", "dist_cfg", "resource_limit"},
+    randomness=set(inspect.signature(Runner.set_randomness).parameters) - {"self"},
+    train_dataloader=LOADER,
+    val_dataloader=LOADER,
+    test_dataloader=LOADER,
+)
+BESIDE = dict(optim_wrapper={"constructor", "paramwise_cfg"})  # and what it takes out of a section with a type
+SIMILAR = 0.8  # of names, as difflib rates them, one of which is taken for the other misspelt
+
+
+class UnknownOption(ValueError):
+    """An option of the command line that nothing reads, or whose value is of another kind than what it sets."""
+
+
+@contextmanager
+def options_explained(options: Mapping[str, Any] | None) -> Iterator[None]:
+    """Around what builds from a config: a setting that a class does not take is reported as the option that set it.
+
+    Args:
+        options: dotted keys and values of the command line.
+
+    Raises:
+        UnknownOption: the last name of an option is not an argument of the class that it reaches, or a type that an
+            option names does not exist.
+    """
+    try:
+        yield
+    except TypeError as error:
+        for option in options or {}:
+            if f"unexpected keyword argument '{option.split('.')[-1]}'" in str(error):
+                raise UnknownOption(f"the option {option} sets what does not exist: {error}") from error
+        raise
+    except KeyError as error:
+        for option, value in (options or {}).items():
+            if str(error.args[0]).startswith(f"{value} is not in the "):
+                raise UnknownOption(f"the option {option} names the type {value}, which does not exist") from error
+        raise
+
+
+def check_options(path: str | Path, config: Config, options: Mapping[str, Any]) -> None:
+    """Refuse options that nothing would read, and values of another kind than what they replace.
+
+    Args:
+        path: of the config, for messages.
+        config: its settings, before the options are laid over them.
+        options: dotted keys and values.
+
+    Raises:
+        UnknownOption: names the option, what is wrong with it, and what the config has in its place.
+    """
+    for option, value in options.items():
+        node: Any = config._cfg_dict
+        names = option.split(".")
+        for place, name in enumerate(names):
+            reached = ".".join(names[:place]) or str(path)
+            kind = _class_of(options.get(f"{reached}.type", node.get("type"))) if isinstance(node, dict) else None
+            if isinstance(node, list):
+                if not name.isdecimal() or int(name) >= len(node):
+                    raise UnknownOption(
+                        f"the option {option}: {reached} is a list of {len(node)}, counted from 0, and has no {name}"
+                    )
+                node = node[int(name)]
+            elif isinstance(node, dict):
+                if name not in node:
+                    _check_new(option, reached, name, node, kind, options)
+                    if place == len(names) - 1:
+                        _check_value(option, value, _annotation(kind, name), None)
+                    break
+                if place == len(names) - 1:
+                    _check_value(option, value, _annotation(kind, name), node[name])
+                node = node[name]
+            elif node is None:
+                break
+            else:
+                raise UnknownOption(f"the option {option}: {reached} is {node!r}, which has no {name}")
+
+
+def check_sections(path: str | Path, config: Config) -> None:
+    """Refuse names in sections of which MMEngine reads some and passes over the others.
+
+    Raises:
+        ValueError: names the section and the name.
+    """
+    for section, read in READ.items():
+        for name in config.get(section) or {}:
+            if name not in read:
+                raise ValueError(f"{path}: nothing reads {section}.{name}; {_advice(name, read)}")
+
+
+def _check_new(
+    option: str, reached: str, name: str, node: dict[str, Any], kind: type | None, options: Mapping[str, Any]
+) -> None:
+    """Refuse a name that a section does not have, unless what is built from the section takes it."""
+    parent = reached.split(".")[-1]
+    if parent == "custom_keys" or name in BESIDE.get(parent, ()):  # custom_keys are parts of parameters' names
+        return
+    if parent == "default_hooks" and f"{reached}.{name}.type" in options:
+        return
+    if kind is not None:
+        names, is_open = _arguments(kind)
+        similar = difflib.get_close_matches(name, names, n=1, cutoff=SIMILAR)
+        if name in names or (is_open and not similar):
+            return
+        raise UnknownOption(
+            f"the option {option} sets what does not exist: {kind.__name__} takes no {name}; {_advice(name, names)}"
+        )
+    if "type" in node or name in READ.get(parent, ()):
+        return
+    if "." not in option and name in inspect.signature(Runner).parameters:
+        return
+    raise UnknownOption(f"the option {option} sets what nothing reads: {reached} has no {name}; {_advice(name, node)}")
+
+
+def _advice(name: str, known: Collection[str]) -> str:
+    close = difflib.get_close_matches(name, [str(each) for each in known], n=1)
+    return f"did you mean {close[0]}?" if close else f"there are {', '.join(sorted(map(str, known)))}"
+
+
+def _class_of(kind: Any) -> type | None:
+    """The class that a section's ``type`` names, as far as it can be found."""
+    if isinstance(kind, str) and "." in kind:
+        try:
+            kind = resolve_name(kind)
+        except (ImportError, AttributeError, ValueError):
+            return None
+    elif isinstance(kind, str):
+        kind = next(filter(None, (registry.get(kind) for registry in REGISTRIES)), None)
+    return kind if isinstance(kind, type) else None
+
+
+def _arguments(kind: type) -> tuple[list[str], bool]:
+    """The names that a class can be built with, and whether it also hands on names that are not known here."""
+    names: list[str] = ["type"]
+    for each in kind.__mro__:
+        if "__init__" not in vars(each) or each is object:
+            continue
+        parameters = inspect.signature(each.__init__).parameters.values()
+        names += [
+            p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY) and p.name != "self"
+        ]
+        if not any(p.kind is p.VAR_KEYWORD for p in parameters):
+            return names, False
+    return names, True
+
+
+def _annotation(kind: type | None, name: str) -> Any:
+    """The annotation of an argument of a class; None where there is none."""
+    for each in kind.__mro__ if kind else ():
+        if "__init__" in vars(each) and name in inspect.signature(each.__init__).parameters:
+            try:
+                return get_type_hints(each.__init__).get(name)
+            except (NameError, TypeError):  # of what is imported for type checkers alone
+                return None
+    return None
+
+
+def _check_value(option: str, value: Any, annotation: Any, before: Any) -> None:
+    """Refuse a value that an annotation, or else the value before it, shows to be of a wrong kind."""
+    if value is None:
+        return
+    if isinstance(before, dict):
+        if not isinstance(value, dict):
+            raise UnknownOption(f"the option {option} is a group of settings: name one of {', '.join(before)} in it")
+        return
+    if annotation is not None:
+        fits, expected = _fits(value, annotation), getattr(annotation, "__name__", str(annotation))
+    elif isinstance(before, bool):
+        fits, expected = isinstance(value, bool), "True or False"
+    elif isinstance(before, int | float):
+        fits, expected = isinstance(value, int | float) and not isinstance(value, bool), "a number"
+    else:
+        return
+    if not fits:
+        comma = " (decimals take a point)" if isinstance(value, list | tuple) else ""
+        instead = "" if before is None else f" such as {before!r}"
+        raise UnknownOption(f"the option {option} takes {_in_words(expected)}{instead}, not {value!r}{comma}")
+
+
+def _in_words(expected: str) -> str:
+    words = dict(int="a whole number", float="a number", bool="True or False")
+    return words.get(expected, re.sub(r"\b(\w+\.)+", "", expected))
+
+
+def _fits(value: Any, annotation: Any) -> bool:
+    """Whether a value of the command line is of an annotated kind; True where that cannot be told."""
+    origin, inner = get_origin(annotation), get_args(annotation)
+    if origin in (Union, UnionType):
+        return any(_fits(value, each) for each in inner)
+    if origin is Literal:
+        return value in inner
+    kind = origin or annotation
+    if kind is bool:
+        return isinstance(value, bool)
+    if kind is int:
+        return isinstance(value, int) and not isinstance(value, bool)
+    if kind is float:
+        return isinstance(value, int | float) and not isinstance(value, bool)
+    if kind in (NoneType, Tensor):  # neither can be written on a command line
+        return False
+    if kind in (list, tuple) or (isinstance(kind, type) and issubclass(kind, Sequence) and kind is not str):
+        return isinstance(value, list | tuple)
+    return not isinstance(value, list | tuple) if kind is str else True

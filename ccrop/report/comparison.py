@@ -1,0 +1,166 @@
+"""The sections of a comparison's CSV: tables with intervals, seeds as dots, curves over labels, what arms find."""
+
+import csv
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from scipy import stats
+
+from ccrop.experiments.rows import OPTIONS
+from ccrop.experiments.tables import paired_difference, percent_by_seed
+from ccrop.report import page
+from ccrop.report.charts import dot_chart, line_chart
+from ccrop.report.detector import CURVES, side_by_side
+from ccrop.report.predictions import read_found
+from ccrop.report.scalars import logged_lines
+
+KEYS = ("data", "labels", "arm", "seed")
+COST = (
+    *("lr", "backbone_lr", "iterations", "epochs", "tflop", "pretraining_tflop", "seconds", "core_seconds"),
+    *("loss", "z_std", "rank", "boxes", OPTIONS),
+)
+REFERENCES = ("random", "untrained", "imagenet")
+COLUMNS = 8
+Rows = list[dict[str, str]]
+
+
+def sections(file: Path, runs: Path | None = None) -> list[str]:
+    """All sections of a comparison.
+
+    Args:
+        runs: the folder of its work_dirs; without it there are no learning curves and no pictures.
+
+    Raises:
+        ValueError: the CSV has no columns ``arm`` and ``seed``, or no figures.
+    """
+    rows = read(file)
+    figures = figures_of(rows)
+    if not figures:
+        raise ValueError(f"{file} has no figure in [0, 1] besides what a run cost: nothing to compare")
+    parts = []
+    for data in dict.fromkeys(row["data"] for row in rows):
+        own = [row for row in rows if row["data"] == data]
+        shares = sorted({row["labels"] for row in own}, key=float)
+        if len(shares) > 1:
+            parts.append(page.section(f"{data}: {figures[0]} by labels", over_labels(own, figures[0], shares)))
+        for share in shares:
+            chosen = [row for row in own if row["labels"] == share]
+            title = data if shares == ["1"] else f"{data}, {100 * float(share):g} % of the labels"
+            parts.append(page.section(title, table(chosen, figures), dots(chosen, figures)))
+            if runs is not None:
+                parts.append(page.section(f"{title}: how the detectors learn", learning(chosen, runs)))
+                parts.append(page.section(f"{title}: what they find", findings(chosen, runs)))
+    return parts
+
+
+def read(file: Path) -> Rows:
+    """Rows of a comparison; those without a share of labels have all of them.
+
+    Raises:
+        ValueError: it has no columns ``arm`` and ``seed``, or no row.
+    """
+    with file.open(newline="") as handle:
+        rows = list(csv.DictReader(handle))
+    if not rows or not {"arm", "seed"} <= rows[0].keys():
+        raise ValueError(f"{file} is not the CSV of a comparison: it has no rows with the columns arm and seed")
+    return [dict(labels="1", data="") | row for row in rows]
+
+
+def figures_of(rows: Rows) -> list[str]:
+    """The columns that are measures: all their values are fractions, and they are neither key nor cost."""
+    names = [name for name in rows[0] if name not in KEYS + COST]
+    values = {name: [float(row[name]) for row in rows if row[name]] for name in names}
+    return [name for name, each in values.items() if each and all(0 <= value <= 1 for value in each)]
+
+
+def arms_of(rows: Rows) -> list[str]:
+    return list(dict.fromkeys(row["arm"] for row in rows))
+
+
+def interval(values: Sequence[float]) -> tuple[float, float]:
+    """Mean and half of its 95 % interval over seeds (Student's t); nan where there is one seed."""
+    if len(values) < 2:
+        return float(np.mean(values)), math.nan
+    half = stats.t.ppf(0.975, len(values) - 1) * np.std(values, ddof=1) / math.sqrt(len(values))
+    return float(np.mean(values)), float(half)
+
+
+def with_half(mean: float, half: float, signed: bool = False) -> str:
+    """``mean ± half``, or the mean alone."""
+    return (f"{mean:+.1f}" if signed else f"{mean:.1f}") + ("" if math.isnan(half) else f" ± {half:.1f}")
+
+
+def table(rows: Rows, figures: Sequence[str]) -> str:
+    """One row an arm: mean ± half of the 95 % interval, and the first figure's difference to a reference arm."""
+    arms, shown = arms_of(rows), list(figures[:COLUMNS])
+    other = next((each for each in REFERENCES if each in arms), arms[0])
+    lines = []
+    for arm in arms:
+        found = {name: list(percent_by_seed(rows, arm, name).values()) for name in shown}
+        cells = [with_half(*interval(values)) if values else "" for values in found.values()]
+        difference = paired_difference(*(percent_by_seed(rows, each, shown[0]) for each in (arm, other)))
+        cells.append("" if arm == other or math.isnan(difference[0]) else with_half(*difference, signed=True))
+        lines.append([title(arm), str(len(found[shown[0]])), *cells])
+    text = "In %. Mean over seeds ± half of its 95 % interval (Student's t); the difference is paired by seed."
+    header = ["", "seeds", *shown, f"{shown[0]} over {title(other)}"]
+    return page.paragraph(text) + page.table(header, lines)
+
+
+def dots(rows: Rows, figures: Sequence[str]) -> str:
+    """A chart a figure: the seeds of each arm, and the mean with its interval."""
+    drawn = []
+    for name in figures[:4]:
+        groups = {title(arm): list(percent_by_seed(rows, arm, name).values()) for arm in arms_of(rows)}
+        means = {arm: interval(values) for arm, values in groups.items() if values}
+        drawn.append(dot_chart(f"{name}, %", groups, means))
+    return page.charts(drawn)
+
+
+def over_labels(rows: Rows, figure: str, shares: Sequence[str]) -> str:
+    """The mean of a figure over the share of the labels, a line an arm."""
+    lines = {}
+    for arm in arms_of(rows):
+        means = {}
+        for share in shares:
+            values = percent_by_seed([row for row in rows if row["labels"] == share], arm, figure)
+            if values:
+                means[math.log10(100 * float(share))] = float(np.mean(list(values.values())))
+        lines[title(arm)] = means
+    names = {math.log10(100 * float(share)): f"{100 * float(share):g}" for share in shares}
+    chart = line_chart(f"{figure}, %", lines, "labels, % (logarithmic)", x_names=names)
+    return page.line_legend(lines) + page.charts([chart])
+
+
+def folders(rows: Rows, runs: Path) -> Mapping[str, Path]:
+    """The work_dir of each arm's first seed that is there."""
+    found = {}
+    for row in sorted(rows, key=lambda row: int(row["seed"])):
+        folder = runs / row["data"] / row["labels"] / f"{row['arm']}_{row['seed']}"
+        if folder.is_dir():
+            found.setdefault(title(row["arm"]), folder)
+    return found
+
+
+def learning(rows: Rows, runs: Path) -> str:
+    """Losses over iterations, a line an arm."""
+    curves = {arm: logged_lines(folder) for arm, folder in folders(rows, runs).items()}
+    names = [name for name in CURVES if any(name in each for each in curves.values())]
+    if not names:
+        return ""
+    charts = [
+        line_chart(name, {arm: each.get(name, {}) for arm, each in curves.items()}, "iteration") for name in names
+    ]
+    return page.line_legend(curves) + page.charts(charts)
+
+
+def findings(rows: Rows, runs: Path) -> str:
+    """Pictures of what the arms find."""
+    found = {arm: each for arm, folder in folders(rows, runs).items() if (each := read_found(folder)) is not None}
+    return side_by_side(found)
+
+
+def title(name: str) -> str:
+    """The name of an arm, as a reader writes it."""
+    return name.replace("_", " ")

@@ -1,0 +1,139 @@
+"""The sections of a detector's run: figures by size, learning curves, rounds of pseudo-boxes, what it finds."""
+
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from mmengine.config import Config
+from PIL import Image
+
+from ccrop.report import page
+from ccrop.report.charts import bar_chart, line_chart
+from ccrop.report.predictions import Found, draw, legend, read_found
+from ccrop.report.scalars import Curves, logged_lines
+
+SIZES = {"all": "", "small": "_S", "medium": "_M", "large": "_L", "below 16 px": "_tiny", "16 to 32 px": "_16-32"}
+CURVES = ("loss", "loss_cls", "loss_bbox", "lr")
+QUALITY = re.compile(r"(recall|precision) at IoU ([\d.]+) ([\d.]+|nan)%, small ([\d.]+|nan)%")
+VALIDATION = re.compile(r"Validation after (\d+) iterations: (.*)")
+FIGURE = re.compile(r"(\S+) ([\d.]+)%")
+PICTURES = 4
+
+
+def sections(work_dir: Path) -> list[str]:
+    """All sections of a fine-tuning, or of the rounds of a pretraining on pseudo-boxes."""
+    rounds = sorted(work_dir.glob("round_*"), key=lambda folder: int(folder.name.removeprefix("round_")))
+    runs = {folder.name: folder for folder in rounds} or {work_dir.name: work_dir}
+    last = list(runs.values())[-1]
+    parts = [page.section("What was trained", described(last))]
+    parts.append(page.section("Pseudo-boxes, round by round", quality(rounds), *map(gallery, rounds)))
+    parts.append(page.section("Average precision", precision({name: figures(run) for name, run in runs.items()})))
+    parts.append(
+        page.section("Training", training({name: logged_lines(run) | validations(run) for name, run in runs.items()}))
+    )
+    found = {name: each for name, run in runs.items() if (each := read_found(run)) is not None}
+    parts.append(page.section("What it finds", side_by_side(found)))
+    return parts
+
+
+def described(run: Path) -> str:
+    """The command, what the log says first, and the whole config folded."""
+    files = sorted(run.glob("*.py"))
+    if not files:
+        return ""
+    config = Config.fromfile(files[0])
+    rows = {
+        "Command": config.get("command", ""),
+        "Run": config.get("headline", ""),
+        "Iterations": str(config.train_cfg.get("max_iters", "")),
+        "Batch": str(config.train_dataloader.get("batch_size", "")),
+        "Seed": str(config.get("randomness", {}).get("seed", "")),
+        "Folder": str(run),
+    }
+    return page.facts(rows) + page.folded("The whole config", config.pretty_text)
+
+
+def figures(run: Path) -> Mapping[str, float]:
+    """What a run measured when it ended; nothing of an unfinished one."""
+    file = run / "figures.json"
+    return json.loads(file.read_text()) if file.exists() else {}
+
+
+def precision(runs: Mapping[str, Mapping[str, float]]) -> str:
+    """AP by size as bars, and every figure of every run in a table; figures without objects are left out."""
+    names = [name for name in dict.fromkeys(each for run in runs.values() for each in run) if name != "core_seconds"]
+    names = [name for name in names if any(run.get(name, float("nan")) == run.get(name) for run in runs.values())]
+    if not names:
+        return ""
+    drawn = []
+    for name, run in runs.items():
+        known = {size: run[f"AP{suffix}"] for size, suffix in SIZES.items() if f"AP{suffix}" in run}
+        bars = known or {key: value for key, value in run.items() if key in names and 0 <= value <= 1}
+        drawn.append(bar_chart(f"{name}: AP by size" if known else name, bars, percent=True))
+    rows = [[name, *(f"{100 * run.get(name, float('nan')):.1f}" for run in runs.values())] for name in names]
+    note = "Sizes are COCO's; figures that end in _counted are of the categories with enough objects of that size."
+    return page.charts(drawn) + page.fold("All figures, %", page.paragraph(note) + page.table(["", *runs], rows))
+
+
+def training(runs: Mapping[str, Curves]) -> str:
+    """Losses, the learning rate and figures that were tested while it trained, a line a run."""
+    tested = dict.fromkeys(name for run in runs.values() for name in run if name.startswith(("AP", "mAP", "AR")))
+    return page.charts(
+        line_chart(
+            name, {run: curves.get(name, {}) for run, curves in runs.items()}, "iteration", percent=name in tested
+        )
+        for name in (*CURVES, *tested)
+    )
+
+
+def validations(run: Path) -> Curves:
+    """Figures that were tested while it trained, in [0, 1], by iteration; the last ones are those of its end."""
+    found: Curves = {}
+    for file in sorted(run.glob("*/*.log")):
+        for iteration, line in VALIDATION.findall(file.read_text(errors="replace")):
+            for name, percent in FIGURE.findall(line):
+                found.setdefault(name, {})[int(iteration)] = float(percent) / 100
+    last = max((step for curve in logged_lines(run).values() for step in curve), default=0)
+    for name, value in figures(run).items():
+        if name in found and last > max(found[name]):
+            found[name][last] = value
+    return found
+
+
+def quality(rounds: list[Path]) -> str:
+    """Recall and precision of the boxes that each round learned, where the images are annotated."""
+    rows = []
+    for folder in rounds:
+        text = "\n".join(file.read_text(errors="replace") for file in sorted(folder.glob("*/*.log")))
+        number = re.search(r"([\d,]+) pseudo-boxes of ([\d,]+) of ([\d,]+) images", text)
+        if number is None:
+            continue
+        found = {(kind, iou): (all_, small) for kind, iou, all_, small in QUALITY.findall(text)}
+        cells = [
+            "{} / {}".format(*found[kind, iou]) if (kind, iou) in found else "–"
+            for kind in ("recall", "precision")
+            for iou in ("0.3", "0.5")
+        ]
+        rows.append([folder.name.replace("_", " "), f"{number[1]} of {number[2]} images", *cells])
+    if not rows:
+        return ""
+    header = ["", "boxes", *(f"{kind} at IoU {iou}" for kind in ("recall", "precision") for iou in ("0.3", "0.5"))]
+    text = "Recall and precision in %, of all / of small objects, by annotations that are not learned."
+    return page.paragraph(text) + page.table(header, rows)
+
+
+def gallery(folder: Path) -> str:
+    """The picture of a round's boxes."""
+    file = folder / "gallery.png"
+    if not file.exists():
+        return ""
+    with Image.open(file) as image:
+        image = image.convert("RGB")
+    image.thumbnail((1400, 2400))
+    return page.picture(image, f"Pseudo-boxes of {folder.name.replace('_', ' ')}.", scrolls=True)
+
+
+def side_by_side(runs: Mapping[str, Found]) -> str:
+    """Some tested images, a column a run; only images that all runs were tested on."""
+    return legend() + draw(runs, PICTURES) if runs else ""

@@ -1,0 +1,133 @@
+"""What detectors find on some images of the val split, side by side, from the detections that their runs kept."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from mmengine.config import Config
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
+
+from ccrop.datasets import UnreadableImage, read_image
+from ccrop.datasets.base import spread
+from ccrop.datasets.channel_stack import as_rgb
+from ccrop.report import page
+
+HIT, MISSED, FALSE = "#2ca02c", "#ff2020", "#ffb000"
+MIN_SCORE = 0.3  # of a detection that is drawn
+MIN_IOU = 0.5
+SIDE = 560  # of a drawn image in pixels, at most
+
+
+class Found(NamedTuple):
+    """Of one run.
+
+    Attributes:
+        images: ids of the tested images.
+        objects: ``(G, 8)`` image id, x, y, width, height, area, category id, crowd or not.
+        found: ``(M, 7)`` image id, x, y, width, height, score, category id.
+        paths: of the images by id.
+        channels: of the images.
+    """
+
+    images: NDArray
+    objects: NDArray[np.float64]
+    found: NDArray[np.float64]
+    paths: Mapping[int, Path]
+    channels: int
+
+
+def read_found(run: Path) -> Found | None:
+    """The detections that a fine-tuning kept; None where it kept none, or its images cannot be named."""
+    file, configs = run / "detections.npz", sorted(run.glob("*.py"))
+    if not file.exists() or not configs:
+        return None
+    config = Config.fromfile(configs[0])
+    data = (config.get("test_dataloader") or {}).get("dataset", {})
+    if "ann_file" not in data:
+        return None
+    root = Path(data.get("data_root") or "")
+    annotations = root / data.ann_file
+    if not annotations.exists():
+        return None
+    folder = root / (data.get("data_prefix") or {}).get("img", "")
+    paths = {each["id"]: folder / each["file_name"] for each in json.loads(annotations.read_text())["images"]}
+    with np.load(file) as content:
+        kept = [content[name] for name in ("images", "objects", "found")]
+    return Found(*kept, paths, config.get("channels", 3))
+
+
+def match(found: NDArray[np.float64], objects: NDArray[np.float64]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Which detections ``(M,)`` hit and which objects ``(G,)`` were found, each once, best score first.
+
+    A hit is a detection of the object's category with an IoU of at least 0.5.
+
+    Args:
+        found, objects: of one image, rows as :class:`Found` has them.
+    """
+    hits, seen = np.zeros(len(found), bool), np.zeros(len(objects), bool)
+    if not len(objects):
+        return hits, seen
+    overlap = iou(found[:, 1:5], objects[:, 1:5]) * (found[:, 6, None] == objects[:, 6])
+    for number in np.argsort(-found[:, 5], kind="stable"):
+        free = np.where(seen, 0, overlap[number])
+        if free.max() >= MIN_IOU:
+            hits[number] = seen[free.argmax()] = True
+    return hits, seen
+
+
+def iou(first: NDArray[np.float64], second: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Intersection over union ``(M, G)`` of boxes x, y, width, height."""
+    low = np.maximum(first[:, None, :2], second[:, :2])
+    high = np.minimum(first[:, None, :2] + first[:, None, 2:], second[:, :2] + second[:, 2:])
+    common = (high - low).clip(0).prod(axis=-1)
+    union = first[:, None, 2:].prod(axis=-1) + second[:, 2:].prod(axis=-1) - common
+    return common / np.where(union > 0, union, 1)
+
+
+def draw(runs: Mapping[str, Found], number: int) -> str:
+    """Some images with objects, evenly spaced, one picture a run, side by side where there is room."""
+    first = next(iter(runs.values()))
+    common = [each for each in first.images if all(each in run.images for run in runs.values())]
+    with_objects = [each for each in common if (first.objects[:, 0] == each).any()]
+    rows = []
+    for place in spread(len(with_objects), number) if with_objects else ():
+        image_id = with_objects[place]
+        try:
+            image = as_rgb(read_image(first.paths[int(image_id)], first.channels))
+        except (KeyError, OSError, UnreadableImage):
+            continue
+        rows.append([page.picture(*marked(image, run, image_id, name)) for name, run in runs.items()])
+    if len(runs) == 1:
+        rows = [[cell for row in rows for cell in row]]
+    return "".join(map(page.charts, rows))
+
+
+def marked(image: Image.Image, run: Found, image_id: int, name: str) -> tuple[Image.Image, str]:
+    """An image with what a run found on it, and the counts in words."""
+    objects = run.objects[(run.objects[:, 0] == image_id) & (run.objects[:, 7] == 0)]
+    found = run.found[(run.found[:, 0] == image_id) & (run.found[:, 5] >= MIN_SCORE)]
+    hits, seen = match(found, objects)
+    scale = SIDE / max(image.size)
+    picture = image.resize((round(image.width * scale), round(image.height * scale)), Image.Resampling.BILINEAR)
+    pen = ImageDraw.Draw(picture)
+    for box, color in (
+        *((box, FALSE) for box in found[~hits, 1:5]),
+        *((box, MISSED) for box in objects[~seen, 1:5]),
+        *((box, HIT) for box in found[hits, 1:5]),
+    ):
+        x, y, width, height = box * scale
+        pen.rectangle((x, y, x + max(width, 1), y + max(height, 1)), outline=color, width=2)
+    small = objects[:, 5] < 32**2
+    text = (
+        f"{name}: {seen.sum()} of {len(seen)} found, {seen[small].sum()} of {small.sum()} small, {(~hits).sum()} false"
+    )
+    return picture, text
+
+
+def legend() -> str:
+    """What the colors mean."""
+    colors = ((HIT, "found"), (MISSED, "missed"), (FALSE, f"false, with a score of at least {MIN_SCORE:g}"))
+    return page.legend({text: color for color, text in colors})

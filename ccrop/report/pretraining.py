@@ -1,0 +1,259 @@
+"""The sections of a pretraining: what was trained on what, health, pictures, clusters, neighbors."""
+
+import math
+import re
+from collections.abc import Mapping
+from datetime import timedelta
+from pathlib import Path
+
+import torch
+from mmengine.config import Config
+from mmengine.registry import DATASETS
+from PIL import Image
+
+from ccrop.compat.checkpoint import load_checkpoint
+from ccrop.config import config_beside
+from ccrop.datasets import ImageDataset, MissingData
+from ccrop.datasets.base import spread
+from ccrop.evaluation.verdict import HEALTHY, Verdict, judge_run
+from ccrop.hooks.checkpoint import latest_checkpoint
+from ccrop.hooks.contact_sheet import area_histogram
+from ccrop.hooks.gallery import box_areas
+from ccrop.report import page
+from ccrop.report.charts import Range, bar_chart, histogram, line_chart
+from ccrop.report.objects import Objects, agreement, draw_map, find_objects, flat_map, neighbors, restored_boxes
+from ccrop.report.scalars import Curves, seconds_by_epoch, tensorboard_scalars
+from ccrop.runner import load_pretrained
+
+TITLES = {
+    "loss": "loss",
+    "z_std": "z-std",
+    "rank": "effective rank of z",
+    "knn": "kNN accuracy",
+    "clusters": "boxes per image",
+    "no_box": "images without a box",
+    "box_area": "mean area of a box, of the image",
+    "whole_image": "boxes that are whole images",
+    "loss_heatmap": "loss of the heatmap",
+    "loss_start": "loss to the frozen start",
+    "box_side": "mean side of a box, m",
+}
+FROM_0 = Range(0, 0)
+SHOWN = {
+    "z_std": Range(0, 1.15),
+    "rank": Range(0, 20),
+    "no_box": Range(0, 1),
+    "whole_image": Range(0, 1),
+    **dict.fromkeys(("clusters", "box_area", "box_side", "knn"), FROM_0),
+}
+PERCENT = ("knn", "no_box", "whole_image", "box_area")
+HEALTH = ("z_std", "rank", "loss", "knn")
+QUERIES = 8
+GALLERY_WIDTH = 1500
+
+
+def sections(work_dir: Path) -> list[str]:
+    """All sections of one run; those that nothing is there for are left out."""
+    curves = tensorboard_scalars(work_dir, "epoch/")
+    config = Config.fromfile(config_beside(work_dir / "any"))
+    checkpoint = latest_checkpoint(work_dir)
+    parts = [verdict(judge_run(curves))]
+    dataset, note = data_of(config)
+    parts.append(page.section("What was trained", described(work_dir, config, dataset, curves)))
+    parts.append(page.section("Health", HEALTH_TEXT, health({work_dir.name: curves})))
+    parts.append(page.section("What the run saw", gallery(work_dir)))
+    if checkpoint is not None and isinstance(dataset, ImageDataset):
+        parts += of_images(Path(checkpoint), config, dataset)
+    elif note:
+        parts.append(page.section("Objects", page.paragraph(note)))
+    parts.append(page.section("RoI-kNN by size", region_knn(tensorboard_scalars(work_dir, "roi/"))))
+    parts.append(page.section("Time", times(work_dir)))
+    return parts
+
+
+HEALTH_TEXT = page.paragraph(
+    "The green band is the healthy range: z-std near 1 and an effective rank well above 2 mean no collapse. "
+    "The axes include it, so that small wobbles look small."
+)
+
+
+def verdict(found: Verdict) -> str:
+    """The verdict and its reasons, faults first."""
+    reasons = "".join(f"<li>{page.escape(each)}</li>" for each in found.faults + found.remarks)
+    word, kind = ("Healthy", "") if found.healthy else ("Not healthy", " bad")
+    return f'<div class="verdict{kind}"><strong>{word}</strong><ul>{reasons}</ul></div>'
+
+
+def data_of(config: Config) -> tuple[object | None, str]:
+    """The training set of a run, or None and why it cannot be looked at."""
+    try:
+        return DATASETS.build(config.train_dataloader.dataset), ""
+    except (MissingData, OSError) as error:
+        return None, f"The images cannot be looked at: {str(error).splitlines()[0]}"
+
+
+def described(work_dir: Path, config: Config, dataset: object | None, curves: Curves) -> str:
+    """Command, model, data and schedule, and the whole config folded."""
+    data = config.train_dataloader.dataset
+    epochs = max(curves.get("loss", {0: 0}))
+    processes = settings_of(work_dir).get("processes", "1")
+    rows = {
+        "Command": config.get("command", ""),
+        "Config": config.experiment,
+        "Method": f"{name_of(config.model.type)} on {name_of(config.model.get('backbone', {}).get('type', ''))}",
+        "Start": config.get("init", "") or "random",
+        "Data": f"{data.get('data_root', '')}" + (", the demo set" if config.on_demo_set else ""),
+        "Images": f"{len(dataset):,}" if dataset is not None else "",
+        "Epochs": f"{epochs} of {config.train_cfg.max_epochs}",
+        "Batch": str(config.train_dataloader.batch_size) + (f" x {processes} processes" if processes != "1" else ""),
+        "Seed": str(config.randomness.get("seed")),
+        "Folder": str(work_dir),
+    }
+    return page.facts(rows) + page.folded("The whole config", config.pretty_text)
+
+
+def settings_of(work_dir: Path) -> Mapping[str, str]:
+    checkpoint = latest_checkpoint(work_dir)
+    return load_checkpoint(checkpoint).get("settings", {}) if checkpoint else {}
+
+
+def name_of(kind: object) -> str:
+    """The last part of a class's name."""
+    return kind.rsplit(".", 1)[-1] if isinstance(kind, str) else getattr(kind, "__name__", str(kind))
+
+
+def health(runs: Mapping[str, Curves]) -> str:
+    """A chart a scalar, a line a run; the scalars that tell of health first."""
+    every = dict.fromkeys([*HEALTH, *TITLES, *(name for curves in runs.values() for name in curves)])
+    return page.charts(
+        line_chart(
+            TITLES.get(name, name.replace("_", " ")),
+            {run: curves.get(name, {}) for run, curves in runs.items()},
+            healthy=Range(*HEALTHY[name][:2]) if name in HEALTHY else None,
+            shown=SHOWN.get(name),
+            percent=name in PERCENT or name.startswith("roi_"),
+        )
+        for name in every
+        if name != "unreadable"
+    )
+
+
+def gallery(work_dir: Path) -> str:
+    """The first and the newest picture of a run."""
+    files = sorted((work_dir / "gallery").glob("*.png"))
+    drawn = []
+    for file in dict.fromkeys([files[-1], files[0]]) if files else ():
+        with Image.open(file) as image:
+            image = image.convert("RGB")
+        if image.width > GALLERY_WIDTH:
+            image = image.resize((GALLERY_WIDTH, round(image.height * GALLERY_WIDTH / image.width)))
+        epoch = re.search(r"epoch_(\d+)", file.name)
+        drawn.append(page.picture(image, f"Before epoch {int(epoch[1]) + 1}." if epoch else file.name, scrolls=True))
+    return "".join(drawn)
+
+
+def of_images(checkpoint: Path, config: Config, dataset: ImageDataset) -> list[str]:
+    """Clusters, neighbors and the map, of the newest checkpoint."""
+    state = load_checkpoint(checkpoint)
+    parts = []
+    if "boxes" in state:
+        restored_boxes(dataset, state["boxes"])
+        parts.append(page.section("Clusters", clusters(dataset)))
+    settings = config.default_hooks.get("localization") or {}
+    _, model = load_pretrained(checkpoint, data_root=dataset.data_root)
+    model = model.to("cuda" if torch.cuda.is_available() else "cpu")
+    size = tuple(settings.get("image_size", (224, 224)))
+    objects = find_objects(model, dataset, size, settings.get("keep_ratio", False))
+    if objects is not None:
+        parts.append(page.section("Nearest neighbors", neighbor_rows(objects)))
+        places, method = flat_map(objects.features)
+        caption = (
+            f"{len(objects.images)} {objects.kind} by {method} of their features. Alike things should lie together."
+        )
+        parts.append(page.section("Map of the embedding", page.picture(draw_map(objects, places), caption)))
+    return parts
+
+
+def clusters(dataset: ImageDataset) -> str:
+    """How many boxes an image has, and how large they are."""
+    areas, counts = box_areas(dataset.boxes), dataset.boxes.counts
+    if not len(areas):
+        return page.paragraph("No cluster was found: all views were plain random crops.")
+    sizes = histogram(
+        "area of a box, of the image (logarithmic)",
+        area_histogram(areas).tolist(),
+        ["0.01 %", "0.1 %", "1 %", "10 %", "100 %"],
+    )
+    numbers = torch.bincount(counts, minlength=dataset.boxes.max_boxes + 1).tolist()
+    per_image = histogram("boxes per image", numbers, ["0", str(dataset.boxes.max_boxes)])
+    text = (
+        f"{len(areas):,} boxes in {len(counts):,} images, {counts.double().mean():.1f} per image; "
+        f"{(counts == 0).double().mean():.1%} of the images have none."
+    )
+    return page.paragraph(text) + page.charts([sizes, per_image])
+
+
+def neighbor_rows(objects: Objects) -> str:
+    """Rows of a query and its five nearest, and how often the nearest has the query's name."""
+    nearest, cosine = neighbors(objects)
+    text = (
+        f"Left: one of {len(objects.images)} {objects.kind}; right: the five nearest in other images, by the cosine of "
+        "their features."
+    )
+    if objects.names:
+        own, chance = agreement(objects, nearest)
+        text += (
+            f" Green: the same class, red: another one. {own:.0%} of the nearest have the class of their query; "
+            f"chance is {chance:.0%}."
+        )
+    rows = []
+    for query in spread(len(objects.images), QUERIES):
+        name = objects.names[query] if objects.names else f"image {int(objects.images[query])}"
+        cells = [page.thumbnail(objects.thumbnails[query], "query", name)]
+        for other, value in zip(nearest[query].tolist(), cosine[query].tolist(), strict=True):
+            if not math.isfinite(value):
+                continue
+            kind, said = "", f"cosine {value:.2f}"
+            if objects.names:
+                kind = "same" if objects.names[other] == objects.names[query] else "other"
+                said = f"{objects.names[other]}, {said}"
+            cells.append(page.thumbnail(objects.thumbnails[other], kind, said))
+        rows.append(f'<div class="thumbs">{"".join(cells)}</div>')
+    return page.paragraph(text) + "".join(rows)
+
+
+def region_knn(curves: Curves) -> str:
+    """Balanced accuracy by stride and size at the end, and before training where that was measured."""
+    strides = sorted({name.split("_")[0] for name in curves}, key=lambda name: int(name[1:]))
+    sizes = ("all", "small", "medium", "large")
+    rows, bars = [], {}
+    for stride in strides:
+        cells = []
+        for size in sizes:
+            values = [value for _, value in sorted(curves.get(f"{stride}_{size}", {}).items()) if math.isfinite(value)]
+            cells.append(f"{100 * values[0]:.1f} → {100 * values[-1]:.1f}" if len(values) > 1 else "–")
+            if values:
+                bars[f"stride {stride[1:]}, {size}"] = values[-1]
+        rows.append([f"stride {stride[1:]}", *cells])
+    if not rows:
+        return ""
+    text = "Balanced accuracy over categories and background, %, before training → now; sizes are COCO's."
+    return page.paragraph(text) + page.table(["", *sizes], rows) + page.charts([bar_chart("now", bars, percent=True)])
+
+
+def times(work_dir: Path) -> str:
+    """Seconds an epoch, and what the log says of speed and localization."""
+    seconds = seconds_by_epoch(work_dir)
+    text = "\n".join(file.read_text(errors="replace") for file in sorted(work_dir.glob("*/*.log")))
+    speeds = [float(each) for each in re.findall(r"([\d.]+) \w+s/s  ETA", text)]
+    looks = [float(each) for each in re.findall(r"Localised \d+ \w+ in ([\d.]+) s", text)]
+    machine = re.search(r"torch [^,]+, ([^;]*?), seed", text)
+    rows = {
+        "Machine": machine[1] if machine else "",
+        "Training": str(timedelta(seconds=round(sum(seconds.values())))) + f" from epoch 1 to {max(seconds)}"
+        if seconds
+        else "",
+        "Speed": f"{sum(speeds) / len(speeds):.1f} examples/s, mean over epochs" if speeds else "",
+        "Localization": f"{sum(looks):.1f} s in {len(looks)} passes" if looks else "",
+    }
+    return page.facts(rows) + page.charts([line_chart("seconds per epoch", {"": seconds}, shown=FROM_0)])

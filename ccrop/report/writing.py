@@ -1,0 +1,88 @@
+"""From work_dirs and tables of comparisons to a file."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from types import ModuleType
+
+from mmengine.dist import master_only
+
+from ccrop.evaluation.verdict import judge_run
+from ccrop.report import comparison, detector, page, pretraining
+from ccrop.report.scalars import tensorboard_scalars
+
+
+def report_of(paths: Sequence[Path], runs: Path | None = None) -> str:
+    """The HTML document of runs and comparisons; curves of several pretrainings are drawn over each other first.
+
+    Args:
+        paths: work_dirs, or CSV files of comparisons.
+        runs: the folder of a comparison's work_dirs, for learning curves and pictures of what the detectors find.
+
+    Raises:
+        FileNotFoundError: there is no such folder or file, or the folder is of no run.
+        ValueError: a CSV is of no comparison.
+    """
+    kinds = [kind_of(path) for path in paths]
+    parts = []
+    pretrainings = [path for path, kind in zip(paths, kinds, strict=True) if kind is pretraining]
+    if len(pretrainings) > 1:
+        curves = {path.resolve().name: tensorboard_scalars(path, "epoch/") for path in pretrainings}
+        parts.append(page.section("Side by side", page.line_legend(curves), pretraining.health(curves)))
+    for path, kind in zip(paths, kinds, strict=True):
+        own = comparison.sections(path, runs) if kind is comparison else kind.sections(path)
+        title = f"<h1>{page.escape(name_of(path))}</h1>" if len(paths) > 1 else ""
+        parts += [title, *own]
+    title = name_of(paths[0]) if len(paths) == 1 else f"{len(paths)} runs"
+    return page.page(title, filter(None, parts))
+
+
+def name_of(path: Path) -> str:
+    """A folder's name; of a CSV, which is often results.csv, its folder's too."""
+    path = path.resolve()
+    return f"{path.parent.name}/{path.name}" if path.is_file() else path.name
+
+
+def kind_of(path: Path) -> ModuleType:
+    """The module that gives the sections of a path.
+
+    Raises:
+        FileNotFoundError: it does not exist, or is a folder of no run.
+    """
+    if path.is_file():
+        return comparison
+    if not path.is_dir():
+        raise FileNotFoundError(f"{path} does not exist: name a run's folder, or a comparison's CSV file")
+    if (
+        (path / "figures.json").exists()
+        or any(path.glob("round_*/boxes.json"))
+        or any(path.glob("*/vis_data/scalars.json"))
+    ):
+        return detector
+    if any(path.glob("*/vis_data/events.out.tfevents.*")):
+        return pretraining
+    raise FileNotFoundError(f"{path} holds no log of a run: name the folder that a run wrote, such as work_dirs/RUN")
+
+
+def write_report(paths: Sequence[Path], file: Path, runs: Path | None = None) -> None:
+    """Write :func:`report_of` to a file."""
+    text = report_of(paths, runs)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(text, encoding="utf-8")
+
+
+@master_only
+def write_after_run(work_dir: str | Path) -> None:
+    """Print a pretraining's verdict, and write ``report.html`` into the folder of a finished run.
+
+    Whatever fails is said in a line and no error, because the run itself is done.
+    """
+    folder = Path(work_dir)
+    file = folder / "report.html"
+    try:
+        if kind_of(folder) is pretraining:
+            print(judge_run(tensorboard_scalars(folder, "epoch/")))
+        write_report([folder], file)
+    except Exception as error:
+        print(f"No report of this run, whose weights and log are complete: {type(error).__name__}: {error}")
+    else:
+        print(f"Report: {file}")

@@ -1,0 +1,152 @@
+"""Detections on data without labels, as far as they do not depend on the detector."""
+
+import os
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from mmengine.config import Config
+from mmengine.logging import MMLogger
+from torch import nn
+
+from ccrop.compat.checkpoint import load_checkpoint
+from ccrop.config import config_beside
+from ccrop.hooks.checkpoint import latest_checkpoint
+
+UNSAFE = set('/\\:*?"<>|')  # in names of files, on one system or another
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is asked of a detector.
+
+    Attributes:
+        detector: work_dir of a fine-tuning, or one of its checkpoints.
+        config: of the run; None for the one beside the checkpoint.
+        source: a file, a folder, or with ``split`` the root of a data set.
+        split: of the data set; None where the source is none.
+        formats: of the files that are written.
+        min_score: lower detections are left out.
+        pictures: how many are drawn at most.
+        columns: of sweeps, see :func:`projects.lidar_bev.datasets.read_sweep`; None for the detector's own.
+        intensity_scale: of sweeps, the value that stands for full intensity in the files; None for that of training.
+    """
+
+    detector: Path
+    config: Path | None
+    source: Path
+    split: str | None
+    formats: Sequence[str]
+    min_score: float
+    pictures: int
+    columns: Sequence[str] | None = None
+    intensity_scale: float | None = None
+
+
+def checkpoint_of(detector: str | Path) -> Path:
+    """The newest checkpoint of a work_dir, or the checkpoint itself.
+
+    Raises:
+        FileNotFoundError: there is none.
+    """
+    detector = Path(detector)
+    if not detector.is_dir():
+        if not detector.is_file():
+            raise FileNotFoundError(f"{detector} does not exist: name a fine-tuning's work_dir, or a checkpoint of it")
+        return detector
+    checkpoint = latest_checkpoint(detector)
+    if checkpoint is None:
+        raise FileNotFoundError(f"{detector} holds no checkpoint of a fine-tuning run (iter_*.pth)")
+    return Path(checkpoint)
+
+
+def detector_config(detector: str | Path, config: str | Path | None = None) -> Config:
+    """The config of a fine-tuned detector.
+
+    Args:
+        detector: work_dir, or one of its checkpoints.
+        config: by default the one beside the checkpoint.
+
+    Raises:
+        FileNotFoundError: there is no such checkpoint or config.
+        ValueError: it is of a pretraining.
+    """
+    file = Path(config) if config is not None else config_beside(checkpoint_of(detector))
+    if not file.is_file():
+        raise FileNotFoundError(f"config {file} does not exist")
+    settings = Config.fromfile(file)
+    if "augment" in settings:
+        raise ValueError(
+            f"{detector} is a pretraining, which detects nothing: fine-tune a detector from it by tools/finetune.py "
+            "--init"
+        )
+    return settings
+
+
+def load_detector(
+    detector: str | Path, build: Callable[[Config], nn.Module], config: str | Path | None = None
+) -> tuple[Config, nn.Module]:
+    """Config and model, in eval mode, of a fine-tuning.
+
+    Args:
+        detector: work_dir, or one of its checkpoints.
+        build: the model from its section of the config.
+        config: by default the one beside the checkpoint.
+
+    Returns:
+        The model has the names of what it detects as ``dataset_meta["classes"]``, where the checkpoint has them.
+
+    Raises:
+        FileNotFoundError, ValueError: see :func:`detector_config`; or the checkpoint is of another model.
+        UntrustedCheckpoint: see :func:`ccrop.compat.checkpoint.load_checkpoint`.
+    """
+    settings = detector_config(detector, config)
+    checkpoint = checkpoint_of(detector)
+    content = load_checkpoint(checkpoint)
+    model = build(settings.model)
+    try:
+        model.load_state_dict(content["state_dict"])
+    except (KeyError, RuntimeError) as error:
+        raise ValueError(f"{checkpoint} is no checkpoint of a run with its config: name that by --config") from error
+    model.dataset_meta = content.get("meta", {}).get("dataset_meta", {})
+    return settings, model.eval()
+
+
+@contextmanager
+def new_folder(out: str | Path) -> Iterator[Path]:
+    """A folder to write to, which gets its name when all is written: it is whole or not there.
+
+    Raises:
+        FileExistsError: there is something of that name.
+    """
+    out = Path(out)
+    if out.exists():
+        raise FileExistsError(f"{out} exists: name another --out, or remove it")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    partial = out.with_name(f".{out.name}.{os.getpid()}.partial")
+    partial.mkdir()
+    try:
+        yield partial
+        partial.rename(out)
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
+
+
+def flat_name(name: str | Path) -> str:
+    """A path relative to the source as the name of one file, without its suffix."""
+    return "".join("_" if letter in UNSAFE else letter for letter in str(Path(name).with_suffix("")))
+
+
+def count_left_out(source: str | Path, unit: str, reasons: Sequence[str], total: int) -> None:
+    """Log how many files could not be read.
+
+    Raises:
+        ValueError: it is all of them.
+    """
+    if total and len(reasons) == total:
+        raise ValueError(f"{source}: none of {total} {unit}s can be read; the first: {reasons[0]}")
+    if reasons:
+        MMLogger.get_current_instance().warning(f"{source}: {len(reasons)} of {total} {unit}s were left out")

@@ -1,0 +1,105 @@
+"""A picture of an image with detections: boxes, names and scores, and beside the image what the colors mean."""
+
+from collections.abc import Iterator, Sequence
+
+from PIL import Image, ImageDraw, ImageFont
+
+from projects.detection_transfer.draw import Detections
+
+COLORS = (
+    *("#ffd400", "#00d5ff", "#ff5fd2", "#6dff5a", "#ff8a1f", "#9d8cff", "#ff4b4b", "#00e5a8", "#d8b58a", "#c3f73a"),
+)
+BACKGROUND = "#18181c"
+SIDE = 1280  # pixels of the longer side
+MOST_ENLARGED = 4
+FONT_SIZE = 14
+GAP = 8
+Rectangle = tuple[float, float, float, float]
+
+
+def picture(image: Image.Image, detections: Detections, classes: Sequence[str]) -> Image.Image:
+    """The image, enlarged or reduced, with all boxes; the surest get their scores as far as there is room for them.
+
+    A line below the image has the categories with their colors and numbers.
+
+    Args:
+        image: RGB.
+        detections: the surest first, boxes in pixels of the image.
+        classes: names of the labels.
+    """
+    scale = min(SIDE / max(image.size), MOST_ENLARGED)
+    size = tuple(max(1, round(scale * side)) for side in image.size)
+    labels = detections.labels.tolist()
+    legend = _legend([(classes[label], labels.count(label), _color(label)) for label in sorted(set(labels))], size[0])
+    canvas = Image.new("RGB", (size[0], size[1] + legend.height), BACKGROUND)
+    canvas.paste(image.resize(size, Image.Resampling.BICUBIC))
+    canvas.paste(legend, (0, size[1]))
+    pen = ImageDraw.Draw(canvas)
+    boxes = [tuple(scale * value for value in box) for box in detections.boxes.tolist()]
+    for box, label in zip(boxes[::-1], labels[::-1], strict=True):
+        pen.rectangle(box, outline=_color(label), width=2)
+    taken: list[Rectangle] = []
+    for box, score, label in zip(boxes, detections.scores.tolist(), labels, strict=True):
+        texts = [f"{score:.2f}"] if len(classes) == 1 else [f"{classes[label]} {score:.2f}", f"{score:.2f}"]
+        _write(pen, box, texts, _color(label), size, taken, [each for each in boxes if each is not box])
+    return canvas
+
+
+def _write(
+    pen: ImageDraw.ImageDraw,
+    box: Rectangle,
+    texts: Sequence[str],
+    color: str,
+    size: tuple[int, int],
+    taken: list[Rectangle],
+    others: Sequence[Rectangle],
+) -> None:
+    """Write the first text that finds a place beside its box, off earlier texts and other boxes; none if none does."""
+    font = ImageFont.load_default(FONT_SIZE)
+    for text in texts:
+        width, height = pen.textlength(text, font=font) + 4, FONT_SIZE + 3
+        for left, top in _places(box, width, height):
+            place = (left, top, left + width, top + height)
+            inside = left >= 0 and top >= 0 and place[2] <= size[0] and place[3] <= size[1]
+            if inside and not any(_overlap(place, each) for each in (*taken, *others)):
+                taken.append(place)
+                pen.rectangle(place, fill=color)
+                pen.text((left + 2, top), text, fill="black", font=font)
+                return
+
+
+def _places(box: Rectangle, width: float, height: float) -> Iterator[tuple[float, float]]:
+    """Left upper corners of a text of a size: above, below, inside above where there is room, right and left."""
+    x0, y0, x1, y1 = box
+    yield x0, y0 - height
+    yield x0, y1
+    if x1 - x0 > 2 * width and y1 - y0 > 3 * height:
+        yield x0, y0
+    yield x1, y0
+    yield x0 - width, y0
+
+
+def _overlap(one: Rectangle, other: Rectangle) -> bool:
+    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
+
+
+def _legend(entries: Sequence[tuple[str, int, str]], width: int) -> Image.Image:
+    """Names, numbers and colors in lines of a width; "nothing found" where there is none."""
+    font = ImageFont.load_default(FONT_SIZE)
+    pen = ImageDraw.Draw(Image.new("RGB", (1, 1)))
+    x, y, placed = GAP, GAP, []
+    for name, number, color in entries or [("nothing found", 0, "#bbbbbb")]:
+        text = f"{name} ({number})" if number else name
+        length = pen.textlength(text, font=font)
+        if x > GAP and x + length > width - GAP:
+            x, y = GAP, y + FONT_SIZE + GAP
+        placed.append((x, y, text, color))
+        x += length + 2 * GAP
+    strip = Image.new("RGB", (width, y + FONT_SIZE + GAP), BACKGROUND)
+    for left, top, text, color in placed:
+        ImageDraw.Draw(strip).text((left, top), text, fill=color, font=font)
+    return strip
+
+
+def _color(label: int) -> str:
+    return COLORS[label % len(COLORS)]

@@ -1,0 +1,129 @@
+"""Images of a detector that cannot be read: left out and counted, and the run stops where they are too many."""
+
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
+from typing import Any
+
+import torch
+from mmengine.config import Config
+from mmengine.dataset import BaseDataset
+from mmengine.registry import DATASETS
+from mmengine.runner import Runner
+
+from ccrop.datasets.reading import WHITE, UnreadableImage, printable, read_image
+from ccrop.hooks.unreadable import TooManyUnreadable, UnreadableImagesHook
+from projects.detection_transfer.images import ReadImage
+
+LIMIT = 0.01  # share of the tested images that may be unreadable
+
+
+class MarkedImages:
+    """The marks of an mmdet data set's images, with as much of a :class:`ccrop.datasets.LocatedDataset` as hooks use.
+
+    Args:
+        dataset: without its wrappers.
+        reader: of its pipeline; gets the marks.
+    """
+
+    unit = "image"
+
+    def __init__(self, dataset: BaseDataset, reader: ReadImage) -> None:
+        self.dataset = dataset
+        self.reader = reader
+        self.unreadable = reader.unreadable = torch.zeros(len(dataset), dtype=torch.bool).share_memory_()
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def get_data_info(self, index: int) -> dict[str, Any]:
+        return self.dataset.get_data_info(index)
+
+    def path(self, info: dict[str, Any]) -> str:
+        return info["img_path"]
+
+    def why_unreadable(self, index: int) -> str:
+        path = self.path(self.get_data_info(index))
+        return (
+            _fault(path, self.reader.channels, self.reader.white)
+            or f"{printable(path)}: unreadable when it was first tried"
+        )
+
+
+class UnreadableExamplesHook(UnreadableImagesHook):
+    """:class:`UnreadableImagesHook` for a data set of mmdet, which draws another image for one that is unreadable."""
+
+    def before_train(self, runner: Runner) -> None:
+        self._marked = [
+            MarkedImages(dataset, step)
+            for dataset in _inner(runner.train_dataloader.dataset)
+            for step in dataset.pipeline.transforms
+            if isinstance(step, ReadImage)
+        ]
+        self._seen = [set() for _ in self._marked]
+
+    def _look(self, runner: Runner) -> None:
+        for number, marked in enumerate(self._marked):
+            self._current, self._reported = marked, self._seen[number]
+            super()._look(runner)
+        self._reported = set().union(*self._seen)
+
+    def marked(self, runner: Runner) -> MarkedImages:
+        return self._current
+
+
+def _inner(dataset: Any) -> Iterator[BaseDataset]:
+    """A data set, or those within its wrappers (ConcatDataset, RepeatDataset, MultiImageMixDataset)."""
+    if hasattr(dataset, "datasets"):
+        for each in dataset.datasets:
+            yield from _inner(each)
+    elif hasattr(dataset, "dataset"):
+        yield from _inner(dataset.dataset)
+    else:
+        yield dataset
+
+
+def leave_out_unreadable(config: Config) -> None:
+    """Leave out the images of the test data set that cannot be read, before anything is trained.
+
+    The config's ``notes`` name them. A test has no other image to take in the place of one, and that it fails should
+    not be found out after the training.
+
+    Raises:
+        TooManyUnreadable: they are more than :data:`LIMIT` of them.
+    """
+    settings = config.test_dataloader.dataset
+    if settings.type != "CocoDataset":
+        return
+    dataset = DATASETS.build(dict(settings, pipeline=[], _scope_="mmdet"))
+    paths = [dataset.get_data_info(index)["img_path"] for index in range(len(dataset))]
+    faults = _faults(paths, config.get("channels", 3), config.get("white", WHITE))
+    if not faults:
+        return
+    if len(faults) > LIMIT * len(paths):
+        raise TooManyUnreadable(
+            f"{len(faults)} of {len(paths)} images to test on are unreadable, more than {LIMIT:.0%}: repair or remove "
+            "them.\n" + "\n".join(faults.values())
+        )
+    used = settings.get("indices") or range(len(paths))
+    settings["indices"] = [used[place] for place in range(len(paths)) if place not in faults]
+    left_out = [f"not tested on, since it is unreadable: {fault}" for fault in faults.values()]
+    config.notes = [*config.get("notes", ()), *left_out]
+
+
+def _faults(paths: Sequence[str], channels: int, white: int) -> dict[int, str]:
+    """What is wrong with those of the files that cannot be read, by their places."""
+    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:  # decoders let other threads run
+        found = list(pool.map(lambda path: _fault(path, channels, white), paths))
+    return {place: fault for place, fault in enumerate(found) if fault}
+
+
+@lru_cache(maxsize=10**6)  # a search of learning rates tests on the same images again
+def _fault(path: str, channels: int, white: int) -> str | None:
+    """What is wrong with a file, None where it can be read."""
+    try:
+        read_image(path, channels, white)
+    except UnreadableImage as error:
+        return str(error)
+    return None

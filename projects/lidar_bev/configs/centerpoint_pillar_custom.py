@@ -1,0 +1,25 @@
+"""CenterPoint on own sweeps with labels in OpenPCDet's custom layout, all around the sensor.
+
+Set ``classes`` of the model and of both data sets, the model's ``distances``, the columns of your files, and the grid:
+z from below the ground to above the tallest object.
+"""
+
+from mmengine.config import read_base
+
+with read_base():
+    from ._base_.centerpoint import *
+
+from projects.lidar_bev.datasets import CustomSweeps
+
+default_data_root = "data/custom"
+grid.update(low=(-51.2, -51.2, -3), high=(51.2, 51.2, 1.8), cell=0.2)
+model.backbone.update(grid=grid, size="nuscenes")
+files = dict(columns=("x", "y", "z", "intensity"), use=None, intensity_scale=1.0)
+train_dataloader.dataset.update(type=CustomSweeps, **files)
+train_dataloader.dataset.pipeline[0].motion.update(mirror_x=0.5)
+test_dataset.update(type=CustomSweeps, **files)
+train_cfg.update(max_iters=20000, val_interval=20001)
+param_scheduler = [
+    dict(type=LinearLR, start_factor=0.05, by_epoch=False, begin=0, end=500),
+    dict(type=CosineAnnealingLR, by_epoch=False, begin=500, end=20000, eta_min_ratio=0.01),
+]

@@ -1,0 +1,109 @@
+"""Own labelled sweeps, in the layout of OpenPCDet's custom data set: points, a text file of boxes for each, splits."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ccrop.datasets import MissingData
+from projects.lidar_bev.datasets.base import class_labels
+from projects.lidar_bev.datasets.folder import SweepFolder, list_sweeps
+from projects.lidar_bev.datasets.reading import read_text
+
+LAYOUT = """\
+    {root}/points/NAME.pcd                     (or .bin, .npy, .ply)
+    {root}/labels/NAME.txt                     (a line a box: x y z dx dy dz heading class; no line: no object)
+    {root}/ImageSets/train.txt, val.txt        (names of a split's sweeps; without a split: all there are)"""
+
+
+class CustomSweeps(SweepFolder):
+    """Sweeps with labels in the LiDAR frame, all around the sensor; no calibration is needed.
+
+    Args:
+        data_root: see ``LAYOUT``.
+        split: name of a file in ``ImageSets``, or None for all sweeps.
+        labelled: read labels too.
+        classes: names whose positions are the labels.
+        kwargs: columns of the files and what their intensities mean, see :class:`.SweepFolder`.
+    """
+
+    layout = LAYOUT
+
+    def __init__(
+        self,
+        data_root: str | Path,
+        split: str | None = None,
+        labelled: bool = False,
+        classes: Sequence[str] = (),
+        **kwargs: Any,
+    ) -> None:
+        self.split = split
+        self.labelled = labelled
+        self.classes = tuple(classes)
+        super().__init__(data_root, **kwargs)
+
+    def load_data_list(self) -> list[dict[str, Any]]:
+        root = Path(self.data_root)
+        if not (root / "points").is_dir():
+            raise MissingData(f"{root / 'points'} is no folder; expected layout:\n{LAYOUT.format(root=root)}")
+        found: dict[str, str] = {}
+        for path in list_sweeps(root / "points"):
+            name = str(Path(path).with_suffix(""))
+            if name in found:
+                raise ValueError(f"{root / 'points'} has {found[name]} and {path}, two sweeps of one name: remove one")
+            found[name] = path
+        names = sorted(found) if self.split is None else self._names_of_split()
+        missing = [name for name in names if name not in found]
+        if missing:
+            raise MissingData(
+                f"{root / 'points'} lacks {len(missing)} of the {len(names)} sweeps of split {self.split!r}, first "
+                f"{missing[0]}: add them, or take them out of the split's file"
+            )
+        return [dict(name=name, path=f"points/{found[name]}") for name in names]
+
+    def _names_of_split(self) -> list[str]:
+        file = Path(self.data_root, "ImageSets", f"{self.split}.txt")
+        if not file.is_file():
+            raise MissingData(f"{file} is no file; expected layout:\n{LAYOUT.format(root=self.data_root)}")
+        return [line.strip() for line in read_text(file).splitlines() if line.strip()]
+
+    def object_names(self, index: int) -> list[str]:
+        return read_boxes(self._labels(self.get_data_info(index)))[0]
+
+    def read(self, info: dict[str, Any]) -> dict[str, Any]:
+        sample = super().read(info)
+        if self.labelled:
+            names, boxes = read_boxes(self._labels(info))
+            sample |= dict(boxes=boxes.astype(np.float32), labels=class_labels(names, self.classes))
+        return sample
+
+    def _labels(self, info: dict[str, Any]) -> Path:
+        return Path(self.data_root, "labels", f"{info['name']}.txt")
+
+
+def read_boxes(path: Path) -> tuple[list[str], NDArray[np.float64]]:
+    """Classes, and boxes ``(M, 7)`` of a label file; an empty one has no object. A class may be of several words.
+
+    Raises:
+        ValueError: the file is missing, or a line is no box; names the file and the line.
+    """
+    if not path.is_file():
+        raise ValueError(f"{path}: there is no such label file: add it, empty where the sweep shows no object")
+    names, rows = [], []
+    for number, line in enumerate(read_text(path).splitlines(), 1):
+        *values, name = line.split(maxsplit=7) or [""]
+        if not values and not name:
+            continue
+        try:
+            box = [float(value) for value in values]
+        except ValueError:
+            box = []
+        if len(box) != 7 or not np.isfinite(box).all() or min(box[3:6]) <= 0:
+            raise ValueError(
+                f"{path}, line {number}: expected x y z dx dy dz heading class, with sizes above 0, got {line!r}"
+            )
+        names.append(name.strip())
+        rows.append(box)
+    return names, np.array(rows, dtype=np.float64).reshape(-1, 7)

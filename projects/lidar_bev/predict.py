@@ -1,0 +1,183 @@
+"""Detections in LiDAR sweeps without labels: a file, a folder, or a split of a set as the detector was trained on."""
+
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+from mmengine.config import Config
+from mmengine.registry import DATASETS, MODELS
+from tqdm import tqdm
+
+from ccrop.datasets import MissingData
+from ccrop.datasets.base import spread
+from ccrop.datasets.reading import printable
+from ccrop.transfer.prediction import Request, flat_name, load_detector
+from projects.lidar_bev.datasets import KittiSweeps, NuScenesSweeps, SweepDataset, SweepFolder
+from projects.lidar_bev.datasets.kitti import image_size
+from projects.lidar_bev.datasets.kitti_format import read_calibration
+from projects.lidar_bev.datasets.reading import XYZI
+from projects.lidar_bev.detection.detector import CenterPoint
+from projects.lidar_bev.evaluation.center_ap import Detections
+from projects.lidar_bev.finetune import detected
+from projects.lidar_bev.page import page
+from projects.lidar_bev.pictures import colour_of, draw_bev, draw_texts, legend_of
+from projects.lidar_bev.prediction_files import FORMATS, Found
+
+
+def predict(request: Request, folder: Path) -> str:
+    """Write what a detector finds, and say in a line how much that is.
+
+    Args:
+        folder: takes the files.
+
+    Raises:
+        MissingData: there is no sweep.
+        ValueError: not one sweep can be read; the columns are not those that the detector takes; or what is asked for
+            is of images.
+        FileNotFoundError, UntrustedCheckpoint: see :func:`ccrop.transfer.prediction.load_detector`.
+    """
+    if others := [name for name in request.formats if name not in FORMATS]:
+        raise ValueError(f"--to {others[0]} is of images, and {request.detector} takes sweeps: {', '.join(FORMATS)}")
+    config, model = load_detector(request.detector, MODELS.build, request.config)
+    model.to("cuda" if torch.cuda.is_available() else "cpu")
+    dataset = sweeps_of(config, model, request)
+    drawn = set(spread(len(dataset), request.pictures)) if request.pictures else set()
+    counts: Counter[str] = Counter()
+    with ExitStack() as stack:
+        add_to = [stack.enter_context(FORMATS[name](folder, model.classes)) for name in request.formats]
+        if drawn:
+            (folder / "pictures").mkdir()
+            title = f"Detections in {request.source.resolve().name}"
+            show = stack.enter_context(page(folder / "sweeps.html", title, model.classes, request.min_score))
+        for index, sample, every in tqdm(detected(model, dataset), "sweeps", len(dataset), leave=False, disable=None):
+            found = found_in(dataset, index, sure(every, request.min_score))
+            for add in add_to:
+                add(found)
+            counts.update(sweeps=1, boxes=len(found.detections.scores))
+            if index in drawn:
+                name = printable(found.name)
+                figure = picture(sample, found.detections, model, name)
+                figure.savefig(folder / "pictures" / f"{index:06d}_{flat_name(found.name)}.png", dpi=100)
+                show(name, sample["points"], found.detections)
+    if not counts["sweeps"]:
+        raise ValueError(f"{request.source}: none of {len(dataset)} sweeps can be read; the log says why")
+    return (
+        f"{counts['boxes']:,} boxes with a score of {request.min_score:g} or more in {counts['sweeps']:,} of "
+        f"{len(dataset):,} sweeps"
+    )
+
+
+def sweeps_of(config: Config, model: CenterPoint, request: Request) -> SweepDataset:
+    """The unlabelled sweeps that are asked for, with the columns that the detector takes.
+
+    Raises:
+        MissingData: there is no such file, folder or split.
+        ValueError: the columns do not fit, or there are columns to a data set that knows its own.
+    """
+    if request.split is None:
+        if not request.source.exists():
+            raise MissingData(f"{request.source} does not exist: name a sweep, a folder, or with --split a data set")
+        columns, use = chosen_columns(config, model, request.columns)
+        scale = request.intensity_scale
+        if scale is None:
+            scale = config.test_dataset.get("intensity_scale", 1.0)
+        return SweepFolder(request.source, columns=columns, use=use, intensity_scale=scale)
+    if request.columns is not None or request.intensity_scale is not None:
+        raise ValueError(
+            "--columns and --intensity-scale are of files and folders; a data set with --split has its own"
+        )
+    settings = config.test_dataset.copy()
+    kind = settings["type"]
+    kind = DATASETS.get(kind) if isinstance(kind, str) else kind
+    if issubclass(kind, NuScenesSweeps):
+        settings["scenes"] = nuscenes_scenes(request.source, request.split)
+    else:
+        settings["split"] = request.split
+        if issubclass(kind, KittiSweeps):
+            settings["in_view"] = settings.get("in_view", True)
+    settings.update(data_root=str(request.source), labelled=False, pipeline=[], subset=None, indices=None)
+    return DATASETS.build(settings)
+
+
+def chosen_columns(config: Config, model: CenterPoint, given: Sequence[str] | None) -> tuple[list[str], list[str]]:
+    """The columns of the files, and those of them that the detector takes.
+
+    Args:
+        given: names of the columns; None for those that the detector was trained on.
+
+    Raises:
+        ValueError: those of the detector are not among the given ones, which are not as many either.
+    """
+    settings = config.test_dataset
+    number = config.model.backbone.columns
+    own = list(settings.get("use") or settings.get("columns") or XYZI)[:number]
+    if given is None:
+        if len(own) < number:
+            raise ValueError(f"{number} values of a point are taken, and files have {', '.join(own)}: use --split")
+        return own, own
+    given = list(given)
+    if set(own) <= set(given) and len(own) == number:
+        return given, own
+    if len(given) == number:
+        return given, given
+    raise ValueError(
+        f"the detector takes {', '.join(own)}, and --columns names {', '.join(given)}: call the columns that stand for "
+        f"them so, or name {number} columns that take their places"
+    )
+
+
+def nuscenes_scenes(root: Path, split: str) -> str | None:
+    """The file with the names of a split's scenes, ``SPLIT.txt`` in the root; None for ``all``.
+
+    Raises:
+        MissingData: there is no such file.
+    """
+    if split == "all":
+        return None
+    if not (root / f"{split}.txt").is_file():
+        raise MissingData(
+            f"{root / f'{split}.txt'} is no file; expected the name of a scene on each line (or --split all)"
+        )
+    return str(root / f"{split}.txt")
+
+
+def sure(found: Detections, min_score: float) -> Detections:
+    """The detections that are as sure as ``min_score``."""
+    kept = found.scores >= min_score
+    return Detections(found.boxes[kept], found.scores[kept], found.labels[kept])
+
+
+def found_in(dataset: SweepDataset, index: int, found: Detections) -> Found:
+    """The detections in a sweep, with what its data set says of the frame."""
+    info: dict[str, Any] = dataset.get_data_info(index)
+    if isinstance(dataset, KittiSweeps):
+        base = Path(dataset.data_root, dataset.folder)
+        file = base / "calib" / f"{info['name']}.txt"
+        if file.is_file():
+            size = image_size(base / "image_2" / f"{info['name']}.png")
+            return Found(f"{info['name']}.bin", found, read_calibration(file), size)
+        return Found(f"{info['name']}.bin", found)
+    if isinstance(dataset, NuScenesSweeps):
+        return Found(info["path"], found, sample=info["sample"], to_global=np.array(info["to_global"]))
+    return Found(info["path"] or Path(dataset.data_root).name, found)
+
+
+def picture(sample: dict[str, Any], found: Detections, model: CenterPoint, name: str) -> Figure:
+    """A sweep from above with its boxes, their classes and scores; the legend stands beside it."""
+    low, high = model.backbone.grid.low, model.backbone.grid.high
+    figure = Figure(figsize=(11.5, 1 + 9 * (high[0] - low[0]) / (high[1] - low[1])), layout="constrained")
+    axes = figure.subplots()
+    draw_bev(axes, sample["points"], found.boxes, found.labels, (low[0], low[1], high[0], high[1]))
+    texts = [f"{model.classes[label]} {score:.2f}" for label, score in zip(found.labels, found.scores, strict=True)]
+    draw_texts(axes, found.boxes, texts, [colour_of(label) for label in found.labels])
+    axes.set_title(name)
+    entries = {
+        f"{each} ({(found.labels == label).sum()})": colour_of(label) for label, each in enumerate(model.classes)
+    }
+    figure.legend(handles=legend_of(entries), loc="outside right upper", fontsize=8)
+    return figure

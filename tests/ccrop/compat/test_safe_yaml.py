@@ -1,0 +1,32 @@
+"""YAML configs."""
+
+from pathlib import Path
+
+import pytest
+
+from ccrop.compat.safe_yaml import read_config_file
+from ccrop.config import read_config
+
+
+@pytest.mark.parametrize("suffix", ["yaml", "yml"])
+def test_tags_of_python_objects_are_refused_and_nothing_runs(tmp_path: Path, suffix: str):
+    made = tmp_path / "made"
+    file = tmp_path / f"config.{suffix}"
+    file.write_text(f"model: !!python/object/apply:os.mkdir [{made}]\n")
+    with pytest.raises(ValueError, match="tags of Python objects are refused"):
+        read_config(file)
+    assert not made.exists()
+
+
+def test_a_base_in_yaml_is_read_in_the_same_way(tmp_path: Path):
+    made = tmp_path / "made"
+    (tmp_path / "base.yaml").write_text(f"model: !!python/object/apply:os.mkdir [{made}]\n")
+    (tmp_path / "config.py").write_text("_base_ = ['base.yaml']\n")
+    with pytest.raises(ValueError, match="tags of Python objects are refused"):
+        read_config_file(tmp_path / "config.py")
+    assert not made.exists()
+
+
+def test_plain_values_are_read(tmp_path: Path):
+    (tmp_path / "config.yaml").write_text("model: {depth: 18, name: [a, 2.5]}\n")
+    assert read_config_file(tmp_path / "config.yaml").model == dict(depth=18, name=["a", 2.5])

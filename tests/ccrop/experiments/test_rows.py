@@ -1,0 +1,104 @@
+"""Rows of a comparison survive kills and neighbors, and no run has two."""
+
+import csv
+import multiprocessing
+from pathlib import Path
+
+import pytest
+
+from ccrop.experiments.rows import OPTIONS, append_row, listed, read_rows, same_columns
+
+COLUMNS = ("arm", "seed", "metric")
+KEY = ("arm", "seed")
+
+
+def row(seed: int, arm: str = 'a, "quoted"') -> dict[str, str]:
+    return dict(arm=arm, seed=str(seed), metric=f"0.{seed}25")
+
+
+def test_what_is_written_is_read(tmp_path: Path):
+    file = tmp_path / "x.csv"
+    assert read_rows(file, COLUMNS) == []
+    for seed in range(3):
+        append_row(file, row(seed), COLUMNS, KEY)
+    assert read_rows(file, COLUMNS) == [row(seed) for seed in range(3)]
+    with file.open(newline="") as handle:
+        assert list(csv.DictReader(handle)) == [row(seed) for seed in range(3)]
+
+
+def test_wherever_a_write_is_cut_off_no_torn_row_counts_and_the_next_is_whole(tmp_path: Path):
+    file = tmp_path / "x.csv"
+    for seed in range(3):
+        append_row(file, row(seed), COLUMNS, KEY)
+    content = file.read_bytes()
+    ends = [place + 1 for place, byte in enumerate(content) if byte == ord("\n")]
+    for cut in range(len(content)):
+        file.write_bytes(content[:cut])
+        whole = max(0, sum(end <= cut for end in ends) - 1)  # the first line is the header
+        if cut >= ends[0]:
+            assert read_rows(file, COLUMNS) == [row(seed) for seed in range(whole)]
+        append_row(file, row(7), COLUMNS, KEY)
+        assert read_rows(file, COLUMNS) == [*(row(seed) for seed in range(whole)), row(7)]
+
+
+def test_a_file_of_which_only_a_part_of_the_header_is_there_is_empty(tmp_path: Path):
+    file = tmp_path / "x.csv"
+    for content in (b"", b"arm,se"):
+        file.write_bytes(content)
+        assert read_rows(file, COLUMNS) == []
+
+
+def test_other_columns_and_damaged_rows_are_named(tmp_path: Path):
+    file = tmp_path / "x.csv"
+    append_row(file, row(0), COLUMNS, KEY)
+    with pytest.raises(ValueError, match=r"x\.csv has other columns than this comparison writes"):
+        read_rows(file, ("arm", "seed"))
+    with file.open("a") as handle:
+        handle.write("b,1\n")
+    with pytest.raises(ValueError, match=r"x\.csv, row 3: 2 fields instead of 3; remove the row"):
+        read_rows(file, COLUMNS)
+
+
+def _write(file: Path, arm: str) -> None:
+    for seed in range(50):
+        append_row(file, row(seed, arm), COLUMNS, KEY)
+
+
+def test_two_comparisons_share_a_file(tmp_path: Path):
+    file = tmp_path / "x.csv"
+    context = multiprocessing.get_context("fork")
+    writers = [context.Process(target=_write, args=(file, arm)) for arm in "ab"]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join()
+    found = read_rows(file, COLUMNS)
+    for arm in "ab":
+        assert [each for each in found if each["arm"] == arm] == [row(seed, arm) for seed in range(50)]
+
+
+def test_a_run_gets_one_row(tmp_path: Path):
+    file = tmp_path / "x.csv"
+    assert append_row(file, row(1) | dict(metric="0.1"), COLUMNS, KEY)
+    assert not append_row(file, dict(arm=row(1)["arm"], seed=1, metric=0.2), COLUMNS, KEY)
+    assert append_row(file, row(1, "b"), COLUMNS, KEY)
+    assert [each["metric"] for each in read_rows(file, COLUMNS)] == ["0.1", "0.125"]
+
+
+def test_a_file_without_options_keeps_its_columns(tmp_path: Path):
+    old, new = tmp_path / "old.csv", tmp_path / "new.csv"
+    append_row(old, row(0), COLUMNS, KEY)
+    for file in (old, new):
+        append_row(file, row(1) | {OPTIONS: "a=1"}, (*COLUMNS, OPTIONS), KEY)
+    assert read_rows(old, (*COLUMNS, OPTIONS)) == [row(0), row(1)]
+    assert read_rows(new, (*COLUMNS, OPTIONS)) == [row(1) | {OPTIONS: "a=1"}]
+    with pytest.raises(ValueError, match="other columns"):
+        read_rows(new, COLUMNS)
+    assert same_columns(COLUMNS, (*COLUMNS, OPTIONS))
+    assert not same_columns((*COLUMNS, OPTIONS), COLUMNS)
+    assert not same_columns(COLUMNS[1:], COLUMNS)
+
+
+def test_options_are_listed_by_name_however_a_number_was_written():
+    assert listed(dict(tflop=5.0, alpha=0.6, crop="a b")) == listed(dict(crop="a b", alpha=0.6, tflop=5))
+    assert listed(dict(b=1e-6, a=(1, 2))) == "a=(1, 2) b=1e-06"

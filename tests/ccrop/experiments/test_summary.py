@@ -1,0 +1,50 @@
+"""Tables, a note and plots beside a CSV."""
+
+from pathlib import Path
+
+import pytest
+
+from ccrop.experiments.initializations import schema_of
+from ccrop.experiments.object_measure import ObjectMeasure
+from ccrop.experiments.rows import append_row
+from ccrop.experiments.schema import Schema
+from ccrop.experiments.summary import write_summary
+from ccrop.transfer import Transfer
+
+DETECTOR = schema_of(Transfer(None, None, None, "AP", ("AP",), ("AP",), references=("random", "other")))
+
+
+def add(file: Path, schema: Schema, **row: object) -> None:
+    append_row(file, dict.fromkeys(schema.header, "") | row, schema.header, schema.key)
+
+
+def test_of_a_detector_a_table_for_each_fraction_of_the_labels(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    file = tmp_path / "x.csv"
+    for labels in ("0.1", "0.02"):
+        for arm, goal in (("random", 0.01), ("other", 0.03)):
+            add(file, DETECTOR, data="a_set", labels=labels, arm=arm, seed=0, AP=goal)
+    write_summary(file, DETECTOR)
+    text = (tmp_path / "x.md").read_text()
+    assert text.strip() == capsys.readouterr().out.strip()
+    assert text.splitlines()[0].startswith("| a set, 2% of the labels, 1 seed, % | AP | AP over random |")
+    assert text.splitlines()[3] == "| other | 3.0 | +2.0 |  |"
+    assert text.count("10% of the labels") == 1
+    assert "95 % interval over seeds (Student's t)" in text.splitlines()[-1]
+    assert (tmp_path / "x_a_set.png").stat().st_size > 5000
+
+
+def test_of_pretrainings_mean_and_spread_over_seeds(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    file, schema = tmp_path / "x.csv", ObjectMeasure.schema
+    for seed, fraction in enumerate((0.5, 0.6, 0.7)):
+        add(file, schema, data="d", arm="a_b", seed=seed, roi_s8_small=fraction)
+    add(file, schema, data="d", arm="c", seed=0, roi_s8_small=0.25)
+    add(file, schema, data="e", arm="c", seed=0, roi_s8_small=0.75)
+    write_summary(file, schema, ["a_b", "z"])
+    lines = (tmp_path / "x.md").read_text().splitlines()
+    assert lines[0] == "| d, 1/3 seeds, % | RoI-kNN at stride 8, small | RoI-kNN at stride 8, small over a b |"
+    assert lines[2:4] == ["| a b | 60.0 ± 10.0 |  |", "| c | 25.0 | -25.0 |"]
+    assert lines[5] == "| e, 1 seed, % | RoI-kNN at stride 8, small |"
+    assert f"No differences to z: {file} has no such row" in capsys.readouterr().out
+    assert all((tmp_path / f"x_{data}.png").stat().st_size > 5000 for data in "de")
+    write_summary(file, schema)
+    assert (tmp_path / "x.md").read_text().splitlines()[-1] == "Mean ± standard deviation over seeds."

@@ -1,0 +1,74 @@
+"""Tables of comparisons are those of their rows."""
+
+import math
+import re
+from pathlib import Path
+
+import pytest
+
+from ccrop.report.comparison import figures_of, interval, read, sections
+
+ROWS = """data,labels,arm,seed,lr,seconds,AP_S,AP,translation
+drones,0.1,random,0,0.1,60,0.10,0.2,1.5
+drones,0.1,random,1,0.1,60,0.14,0.2,1.5
+drones,0.1,own_arm,0,0.1,60,0.20,0.3,1.5
+drones,0.1,own_arm,1,0.1,60,0.26,,1.5
+drones,1,own_arm,0,0.1,60,0.50,0.6,1.5
+"""
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    file = tmp_path / "comparison.csv"
+    file.write_text(ROWS)
+    return file
+
+
+def cells(html: str) -> list[list[str]]:
+    rows = re.findall(r"<tr>(.*?)</tr>", html)
+    return [re.findall(r"<t[dh][^>]*>(.*?)</t[dh]>", row) for row in rows]
+
+
+def test_means_have_intervals_and_differences_are_paired(file: Path):
+    tenth = next(part for part in sections(file) if "drones, 10 % of the labels" in part)
+    header, random, own = cells(tenth)
+    assert header == ["", "seeds", "AP_S", "AP", "AP_S over random"]
+    # half of the interval of two values: t(0.975, 1) = 12.706 times half of their distance
+    assert random == ["random", "2", f"12.0 ± {12.706 * 2:.1f}", "20.0 ± 0.0", ""]
+    assert own == ["own arm", "2", f"23.0 ± {12.706 * 3:.1f}", "30.0", f"+11.0 ± {12.706 * 1:.1f}"]
+
+
+def test_shares_of_the_labels_make_a_curve(file: Path):
+    first = sections(file)[0]
+    assert "AP_S by labels" in first
+    assert first.count("<polyline") == 2
+
+
+def test_measures_are_fractions_that_are_no_cost(file: Path):
+    assert figures_of(read(file)) == ["AP_S", "AP"]
+
+
+def test_one_seed_has_no_interval():
+    mean, half = interval([0.5])
+    assert mean == 0.5
+    assert math.isnan(half)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a,b\n1,2\n", "is not the CSV of a comparison"),
+        ("", "is not the CSV of a comparison"),
+        ("arm,seed,seconds\nrandom,0,60\n", "has no figure"),
+    ],
+)
+def test_other_tables_are_refused(file: Path, text: str, message: str):
+    file.write_text(text)
+    with pytest.raises(ValueError, match=message):
+        sections(file)
+
+
+def test_a_comparison_of_pretrainings_has_no_labels(file: Path):
+    file.write_text("arm,seed,knn\nrcrop,0,0.2\nccrop,0,0.3\n")
+    (part,) = sections(file)
+    assert cells(part)[1:] == [["rcrop", "1", "20.0", ""], ["ccrop", "1", "30.0", "+10.0"]]

@@ -1,0 +1,57 @@
+"""Figures of a detector's run, and the rounds of a pretraining on pseudo-boxes."""
+
+import json
+from pathlib import Path
+
+from ccrop.report.detector import precision, sections, validations
+
+NOTE = (
+    "Round {} of 2: 1,234 pseudo-boxes of 20 of 22 images; by the annotations, which are not learned: "
+    "recall at IoU 0.3 30.5%, small 20.0%; recall at IoU 0.5 10.0%, small nan%; "
+    "precision at IoU 0.3 40.0%, small 41.0%; precision at IoU 0.5 15.0%, small 16.0%"
+)
+
+
+def finished(folder: Path, **figures: float) -> None:
+    log = folder / "1/vis_data"
+    log.mkdir(parents=True)
+    (folder / "figures.json").write_text(json.dumps(figures))
+    config = "headline = 'tiles on drones'\ntrain_cfg = dict(max_iters=800)\ntrain_dataloader = dict(batch_size=32)\n"
+    (folder / "tiles.py").write_text(config)
+    lines = [dict(loss=2.0 / step, step=step) for step in (1, 50, 100)]
+    (log / "scalars.json").write_text("\n".join(map(json.dumps, lines)))
+
+
+def test_a_run_has_its_figures_and_its_curve(tmp_path: Path):
+    finished(tmp_path, core_seconds=9.0, AP=0.125, AP_S=0.0625, AP_L=float("nan"))
+    text = "".join(sections(tmp_path))
+    assert "tiles on drones" in text
+    assert ">12.5%<" in text
+    assert ">6.25%<" in text
+    assert "large" not in text
+    assert "core_seconds" not in text
+    assert text.count("<polyline") == 1
+
+
+def test_tests_on_the_way_are_a_curve_that_ends_with_the_run(tmp_path: Path):
+    finished(tmp_path, AP=0.5, AP_S=0.25)
+    log = "x - INFO - Validation after {} iterations: AP_S {:.2f}%  AR_S 9.00%\n"
+    (tmp_path / "1/1.log").write_text(log.format(20, 12.5) + "other\n" + log.format(60, 20))
+    assert validations(tmp_path) == {"AP_S": {20: 0.125, 60: 0.2, 100: 0.25}, "AR_S": {20: 0.09, 60: 0.09}}
+    assert "".join(sections(tmp_path)).count("<polyline") == 3
+
+
+def test_rounds_stand_below_each_other(tmp_path: Path):
+    for number in (0, 1):
+        folder = tmp_path / f"round_{number}"
+        finished(folder, AP=0.1)
+        (folder / "1/log.log").write_text(NOTE.format(number))
+    text = "".join(sections(tmp_path))
+    assert text.count("1,234 of 20 images") == 2
+    for cell in ("30.5 / 20.0", "10.0 / nan", "40.0 / 41.0", "15.0 / 16.0"):
+        assert text.count(cell) == 2
+    assert text.count("<polyline") == 2
+
+
+def test_an_unfinished_run_has_no_figures():
+    assert precision({"run": {}}) == ""

@@ -1,0 +1,60 @@
+"""What ends a training."""
+
+import logging
+import os
+import signal
+from types import SimpleNamespace
+
+import pytest
+from torch.utils.data import DataLoader, Dataset
+
+from ccrop.accidents import accidents_explained
+
+
+class Numbers(Dataset):
+    """Eight numbers, of which the fifth meets with an accident."""
+
+    def __init__(self, accident: str) -> None:
+        self.accident = accident
+
+    def __len__(self) -> int:
+        return 8
+
+    def __getitem__(self, index: int) -> int:
+        if index == 5 and self.accident == "kill":
+            os.kill(os.getpid(), signal.SIGKILL)
+        return index // (index != 5)
+
+
+def trained(accident: str) -> None:
+    loader = DataLoader(Numbers(accident), batch_size=2, num_workers=1)
+    runner = SimpleNamespace(train_dataloader=loader, iter=3, logger=logging.getLogger("accidents"))
+    with accidents_explained(runner):
+        if accident == "batch":
+            raise ValueError("Expected more than 1 value per channel when training, got input size [1, 8]")
+        if accident == "interrupt":
+            raise KeyboardInterrupt
+        if accident == "other":
+            raise ValueError("something else")
+        list(loader)
+
+
+@pytest.mark.parametrize(
+    ("accident", "kind", "line"),
+    [
+        ("kill", ChildProcessError, r"a data-loading worker ended .*num_workers or batch_size, and go on .* --resume"),
+        ("division", ValueError, r"a data-loading worker failed: ZeroDivisionError: .* by zero$"),
+        ("batch", ValueError, r"and a batch of 2 of 8 examples gives one: set train_dataloader\.batch_size to 2 or mo"),
+        ("other", ValueError, r"^something else$"),
+    ],
+)
+def test_one_line_says_what_to_do(accident: str, kind: type[Exception], line: str):
+    with pytest.raises(kind, match=line) as raised:
+        trained(accident)
+    assert "\n" not in str(raised.value)
+
+
+def test_an_interrupt_is_logged_and_goes_on(caplog: pytest.LogCaptureFixture):
+    with pytest.raises(KeyboardInterrupt):
+        trained("interrupt")
+    assert caplog.messages == ["Interrupted after 3 iterations: go on with the same command and --resume"]

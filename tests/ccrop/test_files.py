@@ -1,0 +1,79 @@
+"""Files that are whole or not there."""
+
+import json
+import os
+import resource
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ccrop.files import PARTIAL, remove_partial, write_bytes, write_json, written
+
+
+@pytest.fixture
+def little_room() -> Iterator[None]:
+    """Files of more than 100,000 bytes cannot be written."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_a_file_appears_when_it_is_complete(tmp_path: Path):
+    file = tmp_path / "new" / "a.txt"
+    with written(file) as partial:
+        partial.write_text("half")
+        assert not file.exists()
+        assert partial.parent == file.parent
+        assert partial.suffix == ".txt"
+    assert file.read_text() == "half"
+    assert os.listdir(file.parent) == ["a.txt"]
+
+
+def test_an_error_keeps_the_old_file_and_leaves_nothing_else(tmp_path: Path):
+    file = tmp_path / "a.txt"
+    file.write_text("old")
+
+    def interrupted() -> None:
+        with written(file) as partial:
+            partial.write_text("half")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert file.read_text() == "old"
+    assert os.listdir(tmp_path) == ["a.txt"]
+
+
+def test_json_is_read_back_as_it_was(tmp_path: Path):
+    content = dict(a=[1, 2.5, None], b="grün")
+    write_json(tmp_path / "a.json", content, indent=1)
+    assert json.loads((tmp_path / "a.json").read_text()) == content
+
+
+def test_a_full_disk_says_what_is_written_how_much_it_takes_and_what_to_do(tmp_path: Path, little_room: None):
+    reason = r"no room for .*/a\.bin: 3 MB to write, \d+ MB free\. .*make room and run the command again"
+    with pytest.raises(OSError, match=reason):
+        write_bytes(tmp_path / "a.bin", bytes(3_000_000))
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_full_disk_while_a_picture_is_saved_keeps_the_old_one(tmp_path: Path, little_room: None):
+    file = tmp_path / "a.png"
+    Image.new("RGB", (8, 8)).save(file)
+    noise = Image.fromarray(np.random.default_rng(0).integers(0, 256, (300, 300, 3), np.uint8))
+    with pytest.raises(OSError, match=r"no room for .*a\.png: more than 0 MB to write"), written(file) as partial:
+        noise.save(partial)
+    assert Image.open(file).size == (8, 8)
+    assert os.listdir(tmp_path) == ["a.png"]
+
+
+def test_what_killed_processes_left_is_removed(tmp_path: Path):
+    (tmp_path / "sub").mkdir()
+    for name in (f"{PARTIAL}12.epoch_3.pth", f"sub/{PARTIAL}13.b.png", "epoch_2.pth", "sub/partial.txt"):
+        (tmp_path / name).touch()
+    remove_partial(tmp_path)
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["epoch_2.pth", "partial.txt", "sub"]

@@ -1,0 +1,188 @@
+"""Options over configs: every one is read, and takes a value of its kind."""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+import pytest
+from jobs import ROOT
+from mmengine.config import Config
+
+from ccrop.cli import OptionsAction
+from ccrop.config import read_config
+from ccrop.localization import FixedBox
+from ccrop.options import UnknownOption, check_options, check_sections, options_explained
+
+PRETRAINING = ROOT / "configs/simsiam_ccrop_coco.py"
+DETECTOR = ROOT / "projects/detection_transfer/configs/faster-rcnn_r18_fpn_small.py"
+SWEEPS = ROOT / "projects/lidar_bev/configs/centerpoint_pillar_demo.py"
+
+
+class Open:
+    """Hands on what it does not know."""
+
+    def __init__(self, interval: int = 1, **kwargs: object) -> None: ...
+
+
+class Typed(Open):
+    def __init__(
+        self,
+        size: int | Sequence[int] = 3,
+        share: float = 0.5,
+        number: int = 1,
+        on: bool = True,
+        kind: Literal["a", "b"] = "a",
+        name: str | None = None,
+        free=3,
+        **kwargs: object,
+    ) -> None:
+        super().__init__(**kwargs)
+
+
+@pytest.mark.parametrize(
+    ("config", "option", "reason"),
+    [
+        (PRETRAINING, "optim_wraper.optimizer.lr", "simsiam_ccrop_coco.py has no optim_wraper; did you mean optim_wra"),
+        (PRETRAINING, "zzz", "simsiam_ccrop_coco.py has no zzz; there are "),
+        (PRETRAINING, "Model.channels", "did you mean model?"),
+        (PRETRAINING, "optim_wrapper.paramwise_cfg.fix_predictor", "did you mean fix_predictor_lr?"),
+        (PRETRAINING, "auto_scale_lr.base_batch", "did you mean base_batch_size?"),
+        (PRETRAINING, "default_hooks.helth.threshold", "default_hooks has no helth; did you mean health?"),
+        (PRETRAINING, "default_hooks.checkpoint.intervall", "takes no intervall; did you mean interval?"),
+        (PRETRAINING, "train_dataloader.dataset.pipeline.7.size", "is a list of 1, counted from 0, and has no 7"),
+        (PRETRAINING, "train_dataloader.dataset.pipeline.x.size", "is a list of 1, counted from 0, and has no x"),
+        (PRETRAINING, "train_cfg.max_epoch", "EpochBasedTrainLoop takes no max_epoch; did you mean max_epochs?"),
+        (PRETRAINING, "channels.number", "channels is 3, which has no number"),
+        (PRETRAINING, "env_cfg.cudnn", "env_cfg has no cudnn; there are "),
+        (DETECTOR, "model.test_cfg.rcnn.score_thrs", "did you mean score_thr?"),
+        (DETECTOR, "optim_wrapper.clip_grad.max_nrm", "did you mean max_norm?"),
+        (DETECTOR, "train_dataloader.batch", "did you mean batch_size?"),
+        (SWEEPS, "model.head", "CenterPoint takes no head; there are backbone, "),
+    ],
+)
+def test_what_nothing_reads_is_refused(config: Path, option: str, reason: str):
+    with pytest.raises(UnknownOption) as raised:
+        read_config(config, {option: 1})
+    assert str(raised.value).startswith(f"the option {option}")
+    assert reason in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("config", "option", "value", "kind"),
+    [
+        (PRETRAINING, "train_cfg.max_epochs", 1.5, "a whole number such as 200, not 1.5"),
+        (PRETRAINING, "optim_wrapper.optimizer.lr", [0, 5], "such as 0.05, not [0, 5] (decimals take a point)"),
+        (PRETRAINING, "optim_wrapper.optimizer.lr", "fast", "such as 0.05, not 'fast'"),
+        (PRETRAINING, "train_dataloader.batch_size", [3, 4], "a number such as 256, not [3, 4]"),
+        (PRETRAINING, "train_dataloader.num_workers", "many", "a number such as 12, not 'many'"),
+        (PRETRAINING, "channels", "three", "a number such as 3, not 'three'"),
+        (PRETRAINING, "model.backbone.out_indices", 7, "Sequence[int] | None such as (0, 1, 2, 3), not 7"),
+        (DETECTOR, "optim_wrapper.optimizer.lr", [0, 5], "(decimals take a point)"),
+        (DETECTOR, "model.test_cfg.rcnn.score_thr", "high", "a number such as 0.05, not 'high'"),
+        (DETECTOR, "auto_scale_lr.enable", "yes", "True or False such as True, not 'yes'"),
+    ],
+)
+def test_a_value_of_another_kind_is_refused(config: Path, option: str, value: object, kind: str):
+    with pytest.raises(UnknownOption) as raised:
+        read_config(config, {option: value})
+    assert str(raised.value).startswith(f"the option {option} takes ")
+    assert kind in str(raised.value)
+
+
+def test_a_group_of_settings_is_not_replaced_by_a_value():
+    with pytest.raises(UnknownOption, match="the option model is a group of settings: name one of type, "):
+        read_config(PRETRAINING, {"model": 3})
+
+
+@pytest.mark.parametrize(
+    ("name", "fitting", "others"),
+    [
+        ("size", [4, [4, 5]], [0.5, "4", True]),
+        ("share", [1, 0.25], ["1", [1], False]),
+        ("number", [4], [4.0, "4", [4], True]),
+        ("on", [True, False], [2, "no", 0.5]),
+        ("kind", ["a", "b"], ["c", 1]),
+        ("name", ["x", 2017], [["x"]]),
+        ("free", [1, 2.5], ["x", [1]]),  # no annotation: a number, as it was before
+        ("interval", [2], [0.5]),  # of the base class
+    ],
+)
+def test_annotations_say_what_a_setting_takes(name: str, fitting: list, others: list):
+    config = Config(dict(part=dict(type=Typed, free=3)))
+    for value in [*fitting, None]:
+        check_options("c.py", config, {f"part.{name}": value})
+    for value in others:
+        with pytest.raises(UnknownOption, match=f"the option part.{name} takes "):
+            check_options("c.py", config, {f"part.{name}": value})
+
+
+def test_what_a_class_hands_on_is_let_through_unless_it_is_almost_a_name():
+    config = Config(dict(part=dict(type=Open)))
+    check_options("c.py", config, {"part.something_else": 1})
+    with pytest.raises(UnknownOption, match="did you mean interval"):
+        check_options("c.py", config, {"part.intervl": 1})
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"load_from": "a.pth", "train_cfg.max_epochs": 3},
+        {"default_hooks.mine.type": "EMAHook", "default_hooks.mine.momentum": 0.1},
+        {"default_hooks.gallery": None},
+        {"optim_wrapper.accumulative_counts": 2},
+        {"train_dataloader.dataset.subset": 8, "train_dataloader.dataset.pipeline.0.size": 64},
+        {"model.num_layers": 2, "model.temperature": 0.2, "model.type": "ccrop.models.SimCLR"},
+        {"env_cfg.mp_cfg.mp_start_method": "spawn"},
+    ],
+)
+def test_what_is_read_may_be_set(options: dict[str, object]):
+    config = read_config(PRETRAINING, options)
+    for option, value in options.items():
+        node = config
+        for name in option.split("."):
+            node = node[int(name) if name.isdecimal() else name]
+        assert node == value
+
+
+def test_the_rate_of_a_part_of_a_detector_may_be_set():
+    option = "optim_wrapper.paramwise_cfg.custom_keys.backbone.lr_mult"
+    config = read_config(DETECTOR, {option: 0.1})
+    assert config.optim_wrapper.paramwise_cfg.custom_keys.backbone.lr_mult == 0.1
+
+
+def test_sections_of_a_config_file_are_checked_too():
+    check_sections("c.py", Config(dict(auto_scale_lr=dict(enable=True, base_batch_size=8))))
+    with pytest.raises(ValueError, match=r"c.py: nothing reads randomness.sed; did you mean seed\?"):
+        check_sections("c.py", Config(dict(randomness=dict(sed=3))))
+
+
+@pytest.mark.parametrize("options", [None, {}, {"model.bottlenec": 3, "default_hooks.knn.channels": 3}])
+def test_an_error_of_no_option_stays_as_it_is(options: dict[str, int] | None):
+    with pytest.raises(TypeError, match="'bottleneck'") as raised, options_explained(options):
+        FixedBox(bottleneck=3)
+    assert not isinstance(raised.value, UnknownOption)
+
+
+def test_a_type_that_does_not_exist_is_that_of_the_option():
+    with (
+        pytest.raises(UnknownOption, match=r"the option a\.type names the type NoSuch, which does not exist"),
+        options_explained({"a.type": "NoSuch"}),
+    ):
+        raise KeyError("NoSuch is not in the mmengine::model registry. Please check")
+
+
+@pytest.mark.parametrize(("text", "expected"), [("a.b=1", {"a.b": 1}), ("a=x=y", {"a": "x=y"})])
+def test_options_of_the_command_line(text: str, expected: dict[str, object]):
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--cfg-options", nargs="+", action=OptionsAction)
+    assert parser.parse_args(["--cfg-options", text]).cfg_options == expected
+
+
+@pytest.mark.parametrize("text", ["train_cfg.max_epochs", "=3"])
+def test_an_option_without_name_or_value_is_an_error_of_the_command_line(text: str, capsys: pytest.CaptureFixture):
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--cfg-options", nargs="+", action=OptionsAction)
+    with pytest.raises(SystemExit):
+        parser.parse_args(["--cfg-options", text])
+    assert f"argument --cfg-options: {text} is not of the form KEY=VALUE" in capsys.readouterr().err

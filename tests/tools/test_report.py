@@ -1,0 +1,116 @@
+"""A page of a run: complete in one file, and readable at any width."""
+
+import html
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+import report
+
+from ccrop.report import write_after_run
+
+BROWSER = next(filter(shutil.which, ("chromium", "chromium-browser", "google-chrome")), None)
+# what a page looks like from inside, at a desktop's width and a phone's
+MEASURE = """<!doctype html><body><script>
+const widths = [1240, 390], found = [];
+for (const width of widths) {
+  const frame = document.createElement("iframe");
+  frame.style.width = width + "px"; frame.style.height = "800px"; frame.style.border = "0";
+  frame.onload = () => {
+    const page = frame.contentDocument;
+    found.push({width, scroll: page.documentElement.scrollWidth,
+      broken: [...page.images].filter(each => !each.naturalWidth).length, images: page.images.length,
+      narrow: [...page.querySelectorAll("svg")].filter(each => each.getBoundingClientRect().width < 300).length,
+      headings: [...page.querySelectorAll("h2")].map(each => each.textContent)});
+    if (found.length == widths.length) document.body.innerHTML = "<pre>" + JSON.stringify(found) + "</pre>";
+  };
+  frame.srcdoc = CONTENT;
+  document.body.append(frame);
+}
+</script></body>"""
+
+
+@pytest.fixture(scope="module")
+def page(pretrained: Path) -> str:
+    """What a run left at its end."""
+    return (pretrained.parent / "report.html").read_text()
+
+
+def test_a_run_ends_with_a_page_that_needs_nothing_else(page: str):
+    assert "tools/train.py" in page  # the command
+    assert "simsiam_ccrop_demo" in page
+    assert not re.search(r'(src|href)="(?!data:)', page)
+    assert "<script" not in page
+    assert len(page) < 4e6
+
+
+def test_it_shows_health_pictures_clusters_neighbors_and_a_map(page: str):
+    headings = re.findall(r"<h2>(.*?)</h2>", page)
+    assert {"What was trained", "Clusters", "Nearest neighbors", "Map of the embedding", "Time"} <= set(headings)
+    neighbors = page[page.index("<h2>Nearest") : page.index("<h2>Map")]
+    assert neighbors.count('class="query"') == 8
+    assert neighbors.count("<img") == 8 * 6
+    assert "annotated objects" in neighbors
+    assert re.search(r"<th>Images</th><td>64</td>", page)
+
+
+@pytest.mark.skipif(BROWSER is None, reason="needs Chromium")
+def test_a_browser_shows_all_of_it_at_a_desktops_and_a_phones_width(page: str, tmp_path: Path):
+    content = json.dumps(page).replace("</", "<\\/")
+    (tmp_path / "measure.html").write_text(MEASURE.replace("CONTENT", content))
+    command = [BROWSER, "--headless", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=20000", "--dump-dom"]
+    done = subprocess.run(
+        [*command, f"--user-data-dir={tmp_path}/profile", (tmp_path / "measure.html").as_uri()],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+    found = json.loads(html.unescape(re.search(r"<pre>(.*)</pre>", done.stdout, re.S)[1]))
+    assert sorted(each["width"] for each in found) == [390, 1240]
+    for each in found:
+        assert each["scroll"] <= each["width"]  # nothing makes the page scroll sideways
+        assert each["broken"] == 0
+        assert each["images"] > 48
+        assert each["narrow"] == 0
+        assert "Map of the embedding" in each["headings"]
+
+
+def test_several_runs_are_drawn_over_each_other(pretrained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    runs = [str(tmp_path / name) for name in ("one", "other")]
+    for run in runs:
+        shutil.copytree(pretrained.parent, run, ignore=shutil.ignore_patterns("*.pth"))
+    out = tmp_path / "pages/both.html"
+    assert report.main([*runs, "--out", str(out)]) == 0
+    assert capsys.readouterr().out.strip() == str(out)
+    text = out.read_text()
+    assert "<h2>Side by side</h2>" in text
+    assert text.count("<h1>") == 3
+
+
+def test_a_run_whose_images_are_gone_still_has_its_curves(pretrained: Path, tmp_path: Path):
+    run = tmp_path / "run"
+    shutil.copytree(pretrained.parent, run)
+    (config,) = run.glob("*.py")
+    config.write_text(re.sub(r"data_root='[^']*'", "data_root='/gone'", config.read_text()))
+    assert report.main([str(run)]) == 0
+    text = (run / "report.html").read_text()
+    assert "The images cannot be looked at: /gone" in text
+    assert "<h2>Time</h2>" in text
+
+
+@pytest.mark.parametrize(
+    ("name", "message"), [("absent", "absent does not exist: name a run's folder"), (".", "holds no log of a run")]
+)
+def test_what_is_no_run_is_named(tmp_path: Path, monkeypatch, capsys, name: str, message: str):
+    monkeypatch.chdir(tmp_path)
+    assert report.main([name]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_a_report_that_fails_does_not_end_a_finished_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    write_after_run(tmp_path)
+    assert "No report of this run, whose weights and log are complete: FileNotFoundError" in capsys.readouterr().out

@@ -1,0 +1,88 @@
+"""Find objects in images or LiDAR sweeps without labels, by a fine-tuned detector: tools/predict.py DETECTOR SOURCE
+
+SOURCE is a file, a folder, flat or nested, or with --split the root of a data set in the layout that the detector was
+trained on. OUT is whole or not there. It holds files of the formats that are asked for:
+
+    csv       a row a box, in pixels or meters; files are named relative to SOURCE, or to the split's folder
+    coco      of images: a COCO-format data set with scores, which tools/finetune.py --pseudo-boxes takes
+    kitti     of sweeps: a label file a sweep with scores, and the calibration that says in which frame they are
+    nuscenes  of sweeps: a result file of the nuScenes detection task
+
+and pictures/, with boxes, names and scores; of sweeps seen from above, and sweeps.html, a page with the same sweeps
+in 3D, which opens in any browser without a server.
+
+Example:
+    python tools/predict.py work_dirs/tiles_r18 photos/ --to coco csv --min-score 0.4
+    python tools/predict.py work_dirs/centerpoint_pillar_kitti data/kitti --split val --to kitti
+    python tools/predict.py work_dirs/centerpoint_pillar_kitti sweeps/ --columns x y z intensity ring \\
+        --intensity-scale 255
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from pathlib import Path
+
+FORMATS = ("csv", "coco", "kitti", "nuscenes")
+IMAGES = "projects.detection_transfer.finetune"  # mmdet's configs do not name what fine-tunes them
+
+
+def parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        "detector", type=Path, metavar="DETECTOR", help="the work_dir of a fine-tuning, or one of its checkpoints"
+    )
+    parser.add_argument("source", type=Path, metavar="SOURCE", help="a file, a folder, or a data set's root")
+    parser.add_argument(
+        "--to", nargs="+", choices=FORMATS, default=["csv"], dest="formats", help="formats (default: csv)"
+    )
+    parser.add_argument("--out", type=Path, default=Path("predictions"), help="a new folder (default: %(default)s)")
+    parser.add_argument(
+        "--min-score", type=float, default=0.3, help="leave out detections with a lower score (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--pictures", type=int, default=12, metavar="N", help="evenly spaced over SOURCE (default: %(default)s)"
+    )
+    parser.add_argument("--split", help="SOURCE is a data set: the split to look at, such as val")
+    parser.add_argument("--config", type=Path, help="of the run; default: the one that it left beside the checkpoint")
+    parser.add_argument(
+        "--columns",
+        nargs="+",
+        metavar="NAME",
+        help="values of a point in the files of sweeps (default: those that the detector takes)",
+    )
+    parser.add_argument(
+        "--intensity-scale",
+        type=float,
+        metavar="VALUE",
+        help="full intensity in the files of sweeps: 1, 255 or 65535 (default: as in training)",
+    )
+    args = parser.parse_args(argv)
+    if not 0 <= args.min_score <= 1:
+        parser.error(f"--min-score must be in [0, 1], got {args.min_score:g}")
+    if args.pictures < 0:
+        parser.error(f"--pictures must be 0 or more, got {args.pictures}")
+    return args
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    args = parse(argv)
+
+    from ccrop.compat.checkpoint import UntrustedCheckpoint
+    from ccrop.transfer.prediction import Request, detector_config, new_folder
+
+    try:
+        request = Request(**{name: value for name, value in vars(args).items() if name != "out"})
+        project, _, _ = detector_config(args.detector, args.config).get("finetuning", IMAGES).rpartition(".")
+        with new_folder(args.out) as folder:
+            line = import_module(f"{project}.predict").predict(request, folder)
+    except (OSError, ValueError, UntrustedCheckpoint) as error:
+        print(f"predict.py: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+    print(f"{args.out}: {line}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
