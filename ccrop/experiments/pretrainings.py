@@ -72,7 +72,7 @@ class PretrainingStudy:
         options: dotted keys and values over those of the configs.
 
     Raises:
-        FileNotFoundError, ccrop.datasets.MissingData: see :func:`ccrop.runner.load_config`.
+        FileNotFoundError, ccrop.datasets.MissingData: see :func:`ccrop.config.load_config`.
         ValueError: two arms have one name, there is no config, or no measure fits the data.
     """
 

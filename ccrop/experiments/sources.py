@@ -54,7 +54,7 @@ def check_source(sources: Mapping[str, str], arm: str, seed: int, data_root: str
 
     Raises:
         FileNotFoundError: its config or its checkpoint does not exist.
-        ccrop.datasets.MissingData, ValueError: see :func:`ccrop.runner.load_config`; or it names no pretraining.
+        ccrop.datasets.MissingData, ValueError: see :func:`ccrop.config.load_config`; or it names no pretraining.
     """
     source = sources.get(arm, RANDOM)
     if source.startswith(CLUSTERS):

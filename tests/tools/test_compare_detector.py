@@ -14,7 +14,7 @@ NARROW = (
     *("train_dataloader.num_workers=0", "test_dataloader.num_workers=0"),
 )
 NARROW_PRETRAINING = """
-model.backbone.update(base_channels=8, stem_channels=8)
+model["backbone"].update(base_channels=8, stem_channels=8)
 model.update(channels=32)
 train_dataloader.update(batch_size=16)
 """

@@ -41,7 +41,7 @@ def page(pretrained: Path) -> str:
 
 def test_a_run_ends_with_a_page_that_needs_nothing_else(page: str):
     assert "tools/train.py" in page  # the command
-    assert "simsiam_ccrop_demo" in page
+    assert "simsiam_single_demo" in page
     assert not re.search(r'(src|href)="(?!data:)', page)
     assert "<script" not in page
     assert len(page) < 4e6
