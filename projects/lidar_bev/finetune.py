@@ -99,8 +99,8 @@ def finetune(
         val_interval: test every so many iterations too, and log the figures; this counts for the core-seconds.
 
     Returns:
-        The figures of :mod:`ccrop.projects.lidar_bev.detection.figures`, and the training's core-seconds; these alone where
-        the config has no ``test_dataset``.
+        The figures of :mod:`ccrop.projects.lidar_bev.detection.figures`, and the training's core-seconds; these alone
+        where the config has no ``test_dataset``.
 
     Raises:
         ValueError: the checkpoint was trained with other settings; the message lists them. Or no object to train or to
