@@ -77,7 +77,12 @@ def fit_schedule(schedulers: Sequence[Mapping[str, Any]], epochs: int) -> list[d
     Args:
         schedulers: their configs.
         epochs: the run's.
+
+    Raises:
+        ValueError: the run has no epoch.
     """
+    if epochs < 1:
+        raise ValueError(f"a run has one epoch or more, got train_cfg.max_epochs={epochs}")
 
     def epoch(length: float) -> int:
         return max(1, round(length * epochs)) if isinstance(length, float) else length
