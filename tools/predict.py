@@ -21,6 +21,7 @@ Example:
 import argparse
 import sys
 from collections.abc import Sequence
+from dataclasses import fields
 from importlib import import_module
 from pathlib import Path
 
@@ -78,7 +79,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     from ccrop.transfer.prediction import Request, detector_config, new_folder
 
     try:
-        request = Request(**{name: value for name, value in vars(args).items() if name != "out"})
+        request = Request(**{field.name: getattr(args, field.name) for field in fields(Request)})
         project, _, _ = detector_config(args.detector, args.config).get("finetuning", IMAGES).rpartition(".")
         with new_folder(args.out) as folder:
             line = import_module(f"{project}.predict").predict(request, folder)

@@ -258,5 +258,5 @@ def test_channels_are_a_setting_of_the_data(folder):
     empty.mkdir()
     with pytest.raises(MissingData, match=r"\.pgm, .*, \.npy\)"):
         ImageFolder(empty, channels=5)
-    with pytest.raises(ValueError, match="channels must be a positive number, got 0"):
+    with pytest.raises(ValueError, match="channels and white must be positive numbers, got 0 and 65535"):
         ImageFolder(folder, channels=0)

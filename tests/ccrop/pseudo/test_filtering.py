@@ -81,4 +81,4 @@ def test_a_drawn_bank_gives_nearly_the_same():
     all_of_them = objectness(objects, images, windows, images, neighbors=20)
     some = objectness(objects, images, windows, images, neighbors=20, bank=150)
     assert all_of_them.mean() > 0.95
-    assert some.mean() == pytest.approx(all_of_them.mean(), abs=0.05)
+    assert float(some.mean()) == pytest.approx(float(all_of_them.mean()), abs=0.05)

@@ -5,7 +5,6 @@ import json
 from pathlib import Path
 
 import numpy as np
-import predict as command
 import pytest
 import torch
 from jobs import ROOT
@@ -19,6 +18,7 @@ from ccrop.projects.detection_transfer.draw import Detections, load_detector
 from ccrop.projects.detection_transfer.finetune import load_config
 from ccrop.projects.detection_transfer.predict import Found, batches, coco_file, csv_file, list_source
 from ccrop.projects.detection_transfer.pseudo_boxes import use_pseudo_boxes
+from ccrop.tools import predict as command
 
 CONFIG = ROOT / "projects/detection_transfer/configs/tiles_r18.py"
 

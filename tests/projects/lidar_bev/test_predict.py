@@ -6,7 +6,6 @@ import re
 from pathlib import Path
 
 import numpy as np
-import predict as command
 import pytest
 import torch
 from jobs import ROOT
@@ -16,6 +15,7 @@ from mmengine.registry import MODELS
 from ccrop.projects.lidar_bev.datasets import read_sweep
 from ccrop.projects.lidar_bev.datasets.kitti_format import read_calibration, read_objects
 from ccrop.projects.lidar_bev.predict import chosen_columns, nuscenes_scenes
+from ccrop.tools import predict as command
 from ccrop.transfer.prediction import load_detector
 
 CONFIG = ROOT / "projects/lidar_bev/configs/centerpoint_pillar_demo.py"
