@@ -22,6 +22,7 @@ def usage() -> str:
     lines = ["usage: ccrop COMMAND ...", ""]
     for name, file in commands().items():
         text = ast.get_docstring(ast.parse(file.read_text()))
+        assert text, f"{file} needs a docstring"
         lines.append(f"  {name:<16}{text.split(':')[0].partition('. ')[0].splitlines()[0]}")
     return "\n".join(lines)
 

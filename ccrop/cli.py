@@ -4,9 +4,10 @@ import argparse
 import re
 import sys
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import wraps
 from pathlib import Path
+from typing import Protocol
 
 from mmengine.config import DictAction
 
@@ -15,7 +16,11 @@ BACKBONE_HELP = "in place of the config's: timm:NAME, torchvision:NAME or mmdet:
 DEBUG = "--debug"
 PACKAGE = Path(__file__).parent
 
-Main = Callable[[Sequence[str] | None], int]
+
+class Main(Protocol):
+    """A command: its arguments, by default those of the process, to its exit code."""
+
+    def __call__(self, argv: Sequence[str] | None = None) -> int: ...
 
 
 class OptionsAction(DictAction):

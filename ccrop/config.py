@@ -1,6 +1,6 @@
 """Reading a config: the file or the parts of its name, the command line's options, what it trains on."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ AUGMENT = ("device", "cpu")
 
 
 def read_config(
-    path: str | Path, options: dict[str, Any] | None = None, change: Callable[[Config], None] | None = None
+    path: str | Path, options: Mapping[str, Any] | None = None, change: Callable[[Config], None] | None = None
 ) -> Config:
     """A config file, and the command line's options over it.
 
@@ -48,7 +48,7 @@ def read_config(
 def load_config(
     path: str | Path,
     data_root: str | Path | None = None,
-    options: dict[str, Any] | None = None,
+    options: Mapping[str, Any] | None = None,
     backbone: str | None = None,
 ) -> Config:
     """Read a config and settle what it trains on.

@@ -40,7 +40,7 @@ class PredictorGroups:
         self.decay_vectors = settings.get("decay_vectors", True)
 
     def __call__(self, model: nn.Module) -> OptimWrapper:
-        model = model.module if is_model_wrapper(model) else model
+        model = model.get_submodule("module") if is_model_wrapper(model) else model
         groups: dict[tuple[bool, bool], dict[str, Any]] = {}
         for name, parameter in model.named_parameters():
             if not parameter.requires_grad:

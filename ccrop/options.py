@@ -174,9 +174,10 @@ def _arguments(kind: type) -> tuple[list[str], bool]:
     """The names that a class can be built with, and whether it also hands on names that are not known here."""
     names: list[str] = ["type"]
     for each in kind.__mro__:
-        if "__init__" not in vars(each) or each is object:
+        own = vars(each).get("__init__")
+        if own is None or each is object:
             continue
-        parameters = inspect.signature(each.__init__).parameters.values()
+        parameters = inspect.signature(own).parameters.values()
         names += [
             p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY) and p.name != "self"
         ]
@@ -188,9 +189,10 @@ def _arguments(kind: type) -> tuple[list[str], bool]:
 def _annotation(kind: type | None, name: str) -> Any:
     """The annotation of an argument of a class; None where there is none."""
     for each in kind.__mro__ if kind else ():
-        if "__init__" in vars(each) and name in inspect.signature(each.__init__).parameters:
+        own = vars(each).get("__init__")
+        if own is not None and name in inspect.signature(own).parameters:
             try:
-                return get_type_hints(each.__init__).get(name)
+                return get_type_hints(own).get(name)
             except (NameError, TypeError):  # of what is imported for type checkers alone
                 return None
     return None

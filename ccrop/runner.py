@@ -3,6 +3,7 @@
 import copy
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from types import FunctionType
 from typing import Any
@@ -112,7 +113,7 @@ class PretrainRunner(BriefRunner):
         if sync_bn == "torch":
             model = with_synchronized_bn(model)
             self.cfg.sync_bn = None  # done
-        if isinstance(model.data_preprocessor, ViewPreprocessor):
+        if isinstance(model, Siamese) and isinstance(model.data_preprocessor, ViewPreprocessor):
             self.cfg.find_unused_parameters = bool(unused_weights(model.backbone))
         if model_wrapper_cfg is not None:
             model_wrapper_cfg.setdefault("find_unused_parameters", self.cfg.get("find_unused_parameters", False))
@@ -151,7 +152,7 @@ def load_pretrained(
     checkpoint: str | Path | None,
     config: str | Path | None = None,
     data_root: str | Path | None = None,
-    options: dict[str, Any] | None = None,
+    options: Mapping[str, Any] | None = None,
     seed: int = 0,
     init: str | None = None,
     backbone: str | None = None,
@@ -170,12 +171,15 @@ def load_pretrained(
         UntrustedCheckpoint: see :func:`ccrop.compat.checkpoint.load_checkpoint`.
         ValueError: neither is named, the checkpoint is of another model than the config's, or weights do not fit.
     """
-    if checkpoint is None and config is None:
-        raise ValueError("name a checkpoint, or a config for the weights that a run starts from")
     if checkpoint is not None and init is not None:
         raise ValueError(f"{checkpoint} and --init {init} are both weights: name one of them")
     state = None if checkpoint is None else load_checkpoint(checkpoint)
-    config_file = Path(config) if config is not None else config_beside(Path(checkpoint))
+    if config is not None:
+        config_file = Path(config)
+    elif checkpoint is not None:
+        config_file = config_beside(Path(checkpoint))
+    else:
+        raise ValueError("name a checkpoint, or a config for the weights that a run starts from")
     settings = load_config(config_file, data_root, options, backbone)
     weights = starting_weights(settings, init) if state is None else None
     if weights is not None:
@@ -269,7 +273,7 @@ def build_runner(
     checkpoint = checkpoint_to_resume(config.work_dir, resume)
     if checkpoint is None:
         weights = starting_weights(config, init)  # before an earlier run, perhaps theirs, is moved
-        normalization = weights and weights.normalization
+        normalization = None if weights is None else weights.normalization
     else:
         content = load_checkpoint(checkpoint)
         weights, normalization = None, recorded(content)

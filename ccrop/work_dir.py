@@ -34,7 +34,8 @@ def locked(work_dir: str | Path) -> Iterator[None]:
     Raises:
         WorkDirInUse: another live run holds it; raised in every process of the job.
     """
-    lock, refusal = None, [None]
+    lock = None
+    refusal: list[str | None] = [None]
     if is_main_process():
         try:
             lock = _acquire(Path(work_dir))

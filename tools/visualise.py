@@ -55,11 +55,10 @@ def draw(args: argparse.Namespace) -> Image.Image:
     config, model = load_pretrained(args.checkpoint, args.config, args.data_root, options)
     dataset = DATASETS.build(config.train_dataloader.dataset)
     settings = config.default_hooks.get("localization")
-    hook = HOOKS.build(settings) if settings else None
-    localises = isinstance(hook, LocalizationHook)
-    hook = hook if localises else LocalizationHook(dict(type=SingleObject))
+    own = HOOKS.build(settings) if settings else None
+    hook = own if isinstance(own, LocalizationHook) else LocalizationHook(dict(type=SingleObject))
     where, areas = (hook.localizer, hook.image_size), None
-    if localises:
+    if hook is own:
         dataset.boxes = BoxStore(len(dataset), hook.localizer.max_boxes, dataset.fingerprint())
         dataset.update_boxes(*locate(model, dataset, *where, hook.batch_size, keep_ratio=hook.keep_ratio))
         areas = box_areas(dataset.boxes)

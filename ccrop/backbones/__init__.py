@@ -4,11 +4,12 @@ from importlib import import_module
 from typing import Any
 
 from ccrop.backbones.builder import BackboneLike, backbone_config, build_backbone
-from ccrop.backbones.contract import Backbone, Level
+from ccrop.backbones.contract import Backbone, BackboneModule, Level
 from ccrop.backbones.module_backbone import ModuleBackbone
 
 __all__ = [
     "Backbone",
+    "BackboneModule",
     "BackboneLike",
     "Level",
     "ModuleBackbone",

@@ -1,12 +1,12 @@
 """Backbones by their names, from their configs, or from a module."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeGuard
 
 from mmengine.registry import MODELS
 from torch import nn
 
-from ccrop.backbones.contract import Backbone, unknown_name
+from ccrop.backbones.contract import Backbone, BackboneModule, unknown_name
 from ccrop.backbones.module_backbone import ModuleBackbone
 
 CLASSES = dict(timm="TimmBackbone", torchvision="TorchvisionBackbone", mmdet="ResNet")
@@ -16,7 +16,7 @@ RESNETS = [f"resnet{depth}" for depth in (10, 18, 34, 50, 101, 152)]
 BackboneLike = str | Mapping[str, Any] | nn.Module
 
 
-def build_backbone(backbone: BackboneLike) -> Backbone:
+def build_backbone(backbone: BackboneLike) -> BackboneModule:
     """A backbone with untrained weights.
 
     Args:
@@ -34,7 +34,12 @@ def build_backbone(backbone: BackboneLike) -> Backbone:
         module = backbone
     else:
         module = MODELS.build(backbone_config(backbone) if isinstance(backbone, str) else backbone)
-    return module if isinstance(module, Backbone) else ModuleBackbone(module)
+    return module if _is_backbone(module) else ModuleBackbone(module)
+
+
+def _is_backbone(module: nn.Module) -> TypeGuard[BackboneModule]:
+    """Whether a module meets the contract, as a subclass of :class:`BackboneModule` or on its own."""
+    return isinstance(module, Backbone)
 
 
 def backbone_config(name: str, **settings: Any) -> dict[str, Any]:

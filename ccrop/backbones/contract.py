@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import NamedTuple, Protocol, runtime_checkable
 
-from torch import Tensor
+from torch import Tensor, nn
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)  # RGB in [0, 1]
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -57,9 +57,13 @@ class Backbone(Protocol):
         ...
 
 
-class LevelChoice:
-    """The part of a :class:`Backbone` that follows from its ``levels`` and ``out_indices``."""
+class BackboneModule(nn.Module):
+    """A :class:`Backbone` that is a torch module, as all are that are trained, once it has said its levels.
 
+    What follows from ``levels`` and ``out_indices`` is here; the rest is a subclass's.
+    """
+
+    in_channels: int
     levels: tuple[Level, ...]
     out_indices: tuple[int, ...]
     mean: tuple[float, ...] | None = None

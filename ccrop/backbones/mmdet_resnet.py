@@ -16,12 +16,12 @@ from ccrop.backbones.contract import (  # noqa: E402
     IMAGENET_MEAN,
     IMAGENET_STD,
     Level,
-    LevelChoice,
+    BackboneModule,
     checked_indices,
 )
 
 
-class ResNet(LevelChoice, _MMDetResNet):
+class ResNet(BackboneModule, _MMDetResNet):
     """ResNet (He et al., CVPR 2016), every part trained: mmdet's own defaults are for fine-tuning.
 
     Its levels are its stages, of strides 4, 8, 16 and 32.
@@ -40,6 +40,12 @@ class ResNet(LevelChoice, _MMDetResNet):
 
     arch_settings = _MMDetResNet.arch_settings | {10: (BasicBlock, (1, 1, 1, 1))}
     stem_stride = 4
+
+    # of mmdet's constructor
+    block: type[BasicBlock]
+    base_channels: int
+    stage_strides: tuple[int, ...]
+    res_layers: list[str]
 
     def __init__(
         self,

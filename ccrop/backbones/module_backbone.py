@@ -8,11 +8,11 @@ import torch
 from mmengine.registry import MODELS
 from torch import Tensor, nn
 
-from ccrop.backbones.contract import Level, LevelChoice, checked_indices
+from ccrop.backbones.contract import BackboneModule, Level, checked_indices
 
 
 @MODELS.register_module()
-class ModuleBackbone(LevelChoice, nn.Module):
+class ModuleBackbone(BackboneModule):
     """A module of which nothing is known but that it gives feature maps: a pass over a blank image finds out the rest.
 
     Args:

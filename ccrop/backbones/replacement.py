@@ -84,7 +84,7 @@ def normalize_as(backbone: Backbone, name: str, preprocessor: dict[str, Any]) ->
     Returns:
         A line for the log.
     """
-    if backbone.mean is None:
+    if backbone.mean is None or backbone.std is None:
         return f"Images are normalized as the config says: what weights of {name} expect is not known"
     preprocessor.update(mean=backbone.mean, std=backbone.std)
     mean, std = (", ".join(f"{value:.3f}" for value in values) for values in (backbone.mean, backbone.std))

@@ -1,13 +1,13 @@
 """Networks of timm as backbones: CNNs, hierarchical transformers, and plain ViTs, whose tokens become one map."""
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, cast
 
 import timm
 from mmengine.registry import MODELS
 from torch import Tensor, nn
 
-from ccrop.backbones.contract import FINEST_STRIDE, Level, LevelChoice, checked_indices, unknown_name
+from ccrop.backbones.contract import FINEST_STRIDE, BackboneModule, Level, checked_indices, unknown_name
 
 # how transformers are told to take images of any size
 ANY_SIZE = dict(dynamic_img_size=True, strict_img_size=False)
@@ -15,8 +15,16 @@ ANY_SIZE = dict(dynamic_img_size=True, strict_img_size=False)
 WITHOUT_NORM = ("hiera", "sam2_hiera")
 
 
+class _TimmNetwork(nn.Module):
+    """What is used of a network of timm's, which timm declares as a mere module."""
+
+    pretrained_cfg: Mapping[str, Any]
+    feature_info: Sequence[Mapping[str, Any]]
+    forward_intermediates: Callable[..., list[Tensor]]
+
+
 @MODELS.register_module()
-class TimmBackbone(LevelChoice, nn.Module):
+class TimmBackbone(BackboneModule):
     """The last map of each stride from 4 on of a network of timm's, with untrained weights.
 
     A CNN or a hierarchical transformer has most often the strides 4, 8, 16 and 32. A plain ViT has one: its tokens,
@@ -82,12 +90,13 @@ class TimmBackbone(LevelChoice, nn.Module):
         return tuple(maps)
 
 
-def _created(name: str, **settings: Any) -> tuple[nn.Module, bool]:
+def _created(name: str, **settings: Any) -> tuple[_TimmNetwork, bool]:
     """The network, and whether it was told to take images of any size, as its family can or cannot be."""
+    create = cast(Callable[..., _TimmNetwork], timm.create_model)
     for option, value in ANY_SIZE.items():
         try:
-            return timm.create_model(name, **{option: value}, **settings), True
+            return create(name, **{option: value}, **settings), True
         except TypeError as error:
             if option not in str(error):
                 raise
-    return timm.create_model(name, **settings), False
+    return create(name, **settings), False

@@ -13,7 +13,7 @@ from ccrop.backbones.contract import (
     IMAGENET_MEAN,
     IMAGENET_STD,
     Level,
-    LevelChoice,
+    BackboneModule,
     checked_indices,
     unknown_name,
 )
@@ -24,7 +24,7 @@ TRANSFORMERS = ("vit_", "swin_")
 
 
 @MODELS.register_module()
-class TorchvisionBackbone(LevelChoice, nn.Module):
+class TorchvisionBackbone(BackboneModule):
     """The last map of each stride from 4 to 32 of a classifier of torchvision's, with untrained weights.
 
     Args:
@@ -85,7 +85,7 @@ def _traced(
         raise ValueError(f"the feature maps of torchvision:{name} cannot be traced: use timm's networks") from error
     last: dict[int, fx.Node] = {}
     for node in traced.graph.nodes:
-        shape = getattr(node.meta.get("tensor_meta"), "shape", ())
+        shape: Sequence[int] = getattr(node.meta.get("tensor_meta"), "shape", ())
         if len(shape) == 4 and shape[2] == shape[3] and PROBE % shape[2] == 0:
             last[PROBE // shape[2]] = node
     last = {stride: last[stride] for stride in STRIDES if stride in last}
@@ -120,6 +120,7 @@ def _take_channels(network: nn.Module, in_channels: int) -> None:
     """Make a network's first convolution one of ``in_channels``."""
     name, first = next((name, each) for name, each in network.named_modules() if isinstance(each, nn.Conv2d))
     parent, _, child = name.rpartition(".")
-    settings = dict(kernel_size=first.kernel_size, stride=first.stride, padding=first.padding)
-    convolution = nn.Conv2d(in_channels, first.out_channels, bias=first.bias is not None, **settings)
+    geometry = (first.kernel_size, first.stride, first.padding)
+    # torch declares what a convolution keeps more widely than what it takes
+    convolution = nn.Conv2d(in_channels, first.out_channels, *geometry, bias=first.bias is not None)  # type: ignore[arg-type]
     setattr(network.get_submodule(parent), child, convolution)

@@ -2,11 +2,11 @@
 
 import torch
 
-from ccrop.backbones.contract import Backbone
+from ccrop.backbones.contract import BackboneModule
 from ccrop.backbones.module_backbone import evaluated
 
 
-def unused_weights(backbone: Backbone) -> list[str]:
+def unused_weights(backbone: BackboneModule) -> list[str]:
     """Names of the weights that none of a backbone's maps depends on, as a pass over a blank image shows.
 
     They are of stages behind the last level, or of layers between the last map and the classifier.
@@ -15,6 +15,6 @@ def unused_weights(backbone: Backbone) -> list[str]:
     size = backbone.image_size or [2 * max(level.stride for level in backbone.levels)] * 2
     blank = torch.zeros(1, backbone.in_channels, *size, device=weights[0].device)
     with evaluated(backbone), torch.enable_grad():
-        total = sum(each.float().sum() for each in backbone(blank))
+        total = torch.stack([each.float().sum() for each in backbone(blank)]).sum()
         gradients = torch.autograd.grad(total, weights, allow_unused=True)
     return [name for name, gradient in zip(names, gradients, strict=True) if gradient is None]

@@ -145,7 +145,7 @@ def _efficientnet_lite_names(state: StateDict) -> dict[str, str] | None:
     """
     if "_conv_stem.weight" not in state or any("._se_" in name for name in state):
         return None
-    prefixes = {}
+    prefixes: dict[str, str] = {}
     stage, block, channels = -1, 0, 0
     while (weight := state.get(f"_blocks.{len(prefixes)}._project_conv.weight")) is not None:
         stage, block = (stage, block + 1) if len(weight) == channels else (stage + 1, 0)

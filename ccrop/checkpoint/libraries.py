@@ -11,6 +11,7 @@ import timm
 import torch
 import torchvision
 from huggingface_hub import constants as hub
+from timm.data import resolve_model_data_config
 from torch import Tensor
 
 from ccrop.checkpoint.layouts import Normalization
@@ -36,7 +37,7 @@ def timm_weights(name: str) -> Pretrained:
             network = timm.create_model(name, pretrained=True)
     except Exception as error:  # the hub, its HTTP client and timm raise errors of their own
         raise not_available(f"timm:{name}", hub.HF_HUB_CACHE, hub.ENDPOINT) from error
-    known = network.pretrained_cfg
+    known = resolve_model_data_config(network)
     return network.state_dict(), Normalization(tuple(known["mean"]), tuple(known["std"]))
 
 

@@ -35,10 +35,10 @@ def load_start(model: nn.Module, weights: Weights) -> str:
     Raises:
         ValueError: see :func:`load_backbone`.
     """
-    tensors, channels, behind = load_backbone(model.backbone, weights)
+    tensors, channels, left_behind = load_backbone(model.get_submodule("backbone"), weights)
     heads, others = load_heads(model, weights)
     unused = dict.fromkeys(name.split(".")[0] for name in weights.others)
-    behind = [*behind, *(name for name in unused if name in NOT_HEADS or not hasattr(model, name))]
+    behind = [*left_behind, *(name for name in unused if name in NOT_HEADS or not hasattr(model, name))]
     notes = [f"backbone from {weights.source} ({weights.origin}), all {tensors} tensors of it"]
     if channels:
         notes.append(f"first convolution of {channels[1]} channels, each the sum of its {channels[0]} / {channels[1]}")

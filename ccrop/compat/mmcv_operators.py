@@ -63,7 +63,7 @@ def softnms(
     boxes, scores = _wide(boxes, scores)
     closed = boxes + boxes.new_tensor([0, 0, offset, offset])
     left, scores = torch.arange(len(boxes), device=boxes.device), scores.clone()
-    kept = []
+    kept: list[Tensor] = []
     while len(left):
         best = left[scores[left].argmax()]
         dets[len(kept), :4], dets[len(kept), 4] = boxes[best], scores[best]
@@ -168,7 +168,8 @@ def sigmoid_focal_loss_forward(
 
     `target (N,)` are classes from 0; C is background. A `weight` per class is refused: mmdet never passes one.
     """
-    output.copy_(_focal_loss(*_wide(logits), target, weight, gamma, alpha))
+    (logits,) = _wide(logits)
+    output.copy_(_focal_loss(logits, target, weight, gamma, alpha))
 
 
 def sigmoid_focal_loss_backward(

@@ -32,6 +32,7 @@ class OldNames(MetaPathFinder, Loader):
         return module
 
     def exec_module(self, module: ModuleType) -> None:
+        assert module.__spec__ is not None  # Python has just set it
         module.__spec__ = module.__spec__.loader_state
 
 

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
@@ -152,7 +152,7 @@ def _four(box: Any) -> list[float]:
 
 def _flat(boxes: NDArray[np.float64]) -> NDArray[np.bool_]:
     """``(M,)``: not finite, or without an area."""
-    return ~(np.isfinite(boxes).all(axis=1) & (boxes[:, 2:] > 0).all(axis=1))
+    return ~(np.all(np.isfinite(boxes), axis=1) & np.all(boxes[:, 2:] > 0, axis=1))
 
 
 def _limits(content: dict[str, Any]) -> NDArray[np.float64]:
@@ -167,10 +167,10 @@ def _limits(content: dict[str, Any]) -> NDArray[np.float64]:
 def _leaving(content: dict[str, Any]) -> NDArray[np.bool_]:
     """``(M,)``: boxes that leave their image by more than :data:`ROUNDING`."""
     boxes, limits = box_array(content["annotations"]), _limits(content)
-    return ((boxes[:, :2] < -ROUNDING) | (boxes[:, :2] + boxes[:, 2:] > limits + ROUNDING)).any(axis=1)
+    return np.any((boxes[:, :2] < -ROUNDING) | (boxes[:, :2] + boxes[:, 2:] > limits + ROUNDING), axis=1)
 
 
-def _is_number(value: Any) -> bool:
+def _is_number(value: Any) -> TypeGuard[float]:
     return isinstance(value, int | float) and math.isfinite(value)
 
 

@@ -147,6 +147,7 @@ class LocatedDataset(BaseDataset):
         Raises:
             ValueError: other shapes, or a box that is none; names the first such file, if it has a name.
         """
+        assert self.boxes is not None, "a hook makes the store before it finds boxes"
         try:
             self.boxes.update(boxes, counts)
         except InvalidBoxes as error:

@@ -33,7 +33,7 @@ class ChannelStack:
     def height(self) -> int:
         return self.size[1]
 
-    def crop(self, box: Sequence[int]) -> "ChannelStack":
+    def crop(self, box: tuple[int, int, int, int]) -> "ChannelStack":
         return ChannelStack([channel.crop(box) for channel in self.channels])
 
     def resize(self, size: tuple[int, int], resample: Image.Resampling) -> "ChannelStack":

@@ -71,7 +71,8 @@ def sample_layout(rng: Generator) -> tuple[list[Thing], np.ndarray, float]:
         i + 1 for thing i; and the horizon as a fraction of the height.
     """
     horizon = rng.uniform(0.2, 0.5)
-    things, labels = [], np.zeros((HEIGHT, WIDTH), np.uint8)
+    things: list[Thing] = []
+    labels = np.zeros((HEIGHT, WIDTH), np.uint8)
     while not things:
         candidates = [_sample_thing(horizon, rng) for _ in range(rng.integers(1, 13))]
         for thing in sorted(candidates, key=lambda thing: -thing.area):
@@ -120,7 +121,7 @@ def _place(thing: Thing, things: list[Thing], labels: np.ndarray, rng: Generator
             return
 
 
-def mask_polygons(mask: np.ndarray, corner: tuple[int, int] = (0, 0)) -> list[list[int]]:
+def mask_polygons(mask: np.ndarray, corner: tuple[int, int] = (0, 0)) -> list[list[float]]:
     """COCO polygons [x0, y0, x1, y1, ...] along pixel edges, which rasterise to exactly `mask` `(h, w)`.
 
     COCO has no holes: a part with one is cut in two through the hole.

@@ -259,7 +259,7 @@ def _background(horizon: float, rng: Generator) -> np.ndarray:
             cv2.circle(canvas, centre.tolist(), int(rng.uniform(4, 35)), _colour(rng).tolist(), -1)
         small = cv2.resize(canvas, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
         small = cv2.GaussianBlur(small, (0, 0), rng.uniform(2, 6))
-        canvas = cv2.resize(small, (WIDTH, HEIGHT), interpolation=cv2.INTER_CUBIC)
+        canvas[:] = cv2.resize(small, (WIDTH, HEIGHT), interpolation=cv2.INTER_CUBIC)
     across, down = rng.uniform(-0.35, 0.35, 2).tolist()
     canvas *= (1 + across * (columns / WIDTH - 0.5) + down * (rows / HEIGHT - 0.5))[..., None]
     return canvas
@@ -368,7 +368,7 @@ def _draw_clutter(canvas, light, grain, rng: Generator) -> None:
 
 def _expose(canvas: np.ndarray, rng: Generator) -> np.ndarray:
     """The image `(HEIGHT, WIDTH, 3)` uint8 of a lens and a sensor that are both a little imperfect."""
-    image = cv2.GaussianBlur(canvas, (0, 0), rng.uniform(0.2, 0.7))
+    image: np.ndarray = cv2.GaussianBlur(canvas, (0, 0), rng.uniform(0.2, 0.7))
     image *= (rng.uniform(0.85, 1.15) * rng.uniform(0.94, 1.06, 3)).astype(np.float32)
     image += rng.standard_normal(image.shape, dtype=np.float32) * np.float32(rng.uniform(0.003, 0.02))
     return np.round(np.clip(image, 0, 1) * 255).astype(np.uint8)

@@ -34,7 +34,8 @@ def _files(top: str, passed: Counter[str]) -> Iterator[str]:
 
     Adds to ``passed`` what is neither file nor folder, folders that cannot be read, and links to folders seen before.
     """
-    folders, links, seen = [""], [], set()
+    folders, seen = [""], set()
+    links: list[str] = []
     while folders or links:
         prefix = folders.pop() if folders else links.pop(links.index(min(links)))
         place = os.path.realpath(os.path.join(top, prefix))

@@ -207,8 +207,8 @@ def to_channels(image: Image.Image, channels: int, white: int = WHITE) -> AnyIma
 def _to_rgb(image: Image.Image, white: int) -> Image.Image:
     if image.has_transparency_data:
         colours = image.convert("RGBA")
-        white = Image.new("RGBA", image.size, "white")
-        return Image.alpha_composite(white, colours).convert("RGB")
+        backdrop = Image.new("RGBA", image.size, "white")
+        return Image.alpha_composite(backdrop, colours).convert("RGB")
     if image.mode == "RGB":
         return image
     if image.mode == "F":
@@ -249,6 +249,7 @@ def _reason(path: str | os.PathLike, error: Exception) -> str:
         empty = os.path.getsize(path) == 0
         return "the file is empty" if empty else f"not an image of a kind that is read ({', '.join(_openable())})"
     if isinstance(error, Image.DecompressionBombError):
+        assert Image.MAX_IMAGE_PIXELS is not None  # which the image exceeds
         return _too_large(f"more than {2 * Image.MAX_IMAGE_PIXELS / 1e6:.0f}")
     if isinstance(error, _Unsuited):
         return str(error)

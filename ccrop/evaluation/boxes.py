@@ -125,7 +125,8 @@ def pseudo_box_quality(boxes: Sequence[Tensor | NDArray], objects: Sequence[Tens
     """
     if len(boxes) != len(objects):
         raise ValueError(f"boxes are of {len(boxes)} images and objects of {len(objects)}: give both for each image")
-    sides = {"recall": ([], []), "precision": ([], [])}  # areas, best overlaps
+    # areas, best overlaps
+    sides: dict[str, tuple[list[Tensor], list[Tensor]]] = {"recall": ([], []), "precision": ([], [])}
     for pair in zip(boxes, objects, strict=True):
         given, real = (torch.as_tensor(each).double().reshape(-1, 4) for each in pair)
         overlap = torch.nn.functional.pad(rectangles.iou(real[:, None], given), (0, 1, 0, 1))  # nothing overlaps by 0

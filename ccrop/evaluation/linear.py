@@ -46,7 +46,7 @@ def linear_probe(
         for _ in range(epochs):
             for rows in torch.randperm(len(train), generator=generator).to(train.device).split(batch_size):
                 features, labels = train[rows], train_labels[rows]
-                loss = sum(F.cross_entropy(classifier(features), labels) for classifier in classifiers)
+                loss = torch.stack([F.cross_entropy(classifier(features), labels) for classifier in classifiers]).sum()
                 optimizer.zero_grad()
                 loss.backward()
                 optimizer.step()

@@ -70,7 +70,8 @@ def judge_run(curves: Curves) -> Verdict:
     Args:
         curves: of the epochs' lines, see ``docs/metrics_and_log.md``; epoch 0 is before training.
     """
-    faults, remarks = [], []
+    faults: list[str] = []
+    remarks: list[str] = []
     losses = _values(curves, "loss")
     if not losses:
         faults.append("no epoch was finished")
@@ -104,7 +105,8 @@ def judge_pairs(
         found: fraction of views whose nearest neighbor among the other views of all images is their partner.
         pairs: number of pairs among which it was looked for, so that chance is 1 / pairs.
     """
-    faults, remarks = [], []
+    faults: list[str] = []
+    remarks: list[str] = []
     for value, healthy in ((no_box, HEALTHY["no_box"]), (whole_image, HEALTHY["whole_image"])):
         if not math.isnan(value):
             (remarks if healthy.contains(value) else faults).append(healthy.describe(value))

@@ -46,8 +46,8 @@ def run_missing(study: Study, file: Path) -> None:
             except WorkDirInUse as error:
                 busy.append((run, error))
         if len(busy) == len(pending):
-            for run, error in busy:
-                print(f"No row yet of {_name(run)}: {error}")
+            for run, refusal in busy:
+                print(f"No row yet of {_name(run)}: {refusal}")
             return
         pending = [run for run, _ in busy]
 

@@ -227,7 +227,7 @@ class InitializationStudy:
         def work() -> str:
             fit_to_budget(config, self.tflop)
             pretrained(config, folder, seed)
-            return latest_checkpoint(folder)
+            return _final_checkpoint(folder)
 
         return step(folder, settings_of(config, seed) | dict(tflop=self.tflop), work)
 
@@ -241,12 +241,19 @@ class InitializationStudy:
         def work() -> str:
             self.transfer.use_pseudo_boxes(config, stored, folder)
             self.transfer.finetune(config, RANDOM, folder, seed=seed, resume="auto")
-            return latest_checkpoint(folder)
+            return _final_checkpoint(folder)
 
         return step(folder, self._step_settings(arm, config, stored) | dict(seed=seed), work)
 
     def _pretraining_folder(self, arm: str, seed: int) -> Path:
         return self.work_dirs / self.data / "pretraining" / f"{arm}_{seed}"
+
+
+def _final_checkpoint(folder: Path) -> str:
+    """Of a run that is done."""
+    checkpoint = latest_checkpoint(folder)
+    assert checkpoint is not None
+    return checkpoint
 
 
 def _joined(factors: Sequence[float]) -> str:

@@ -66,8 +66,9 @@ class ObjectMeasure:
     def of_model(self, config: Config, model: Siamese) -> dict[str, float]:
         """RoI-kNN by stride and size, and balanced accuracy of object-kNN by size."""
         root = config.train_dataloader.dataset.data_root
-        sides = [annotated_regions(model, root, *side) for side in (("train", self.bank), ("val", self.queries))]
-        recall = roi_knn(*sides, min_queries=self.min_queries)
+        known = annotated_regions(model, root, "train", self.bank)
+        asked = annotated_regions(model, root, "val", self.queries)
+        recall = roi_knn(known, asked, min_queries=self.min_queries)
         row = {f"roi_s{stride}_{size}": share for stride in recall for size, share in recall[stride].items()}
         bank, bank_labels, _ = object_features(model, root, "train", self.objects, (64, 64), 0)
         queries, labels, areas = object_features(model, root, "val", self.objects, (64, 64), 0)

@@ -43,17 +43,25 @@ def _over_condition(rows: Rows, schema: Schema) -> plt.Figure:
     """The first goal over the condition, a line per arm, a bar for a standard deviation over seeds."""
     figure, axis = plt.subplots(figsize=(8, 4.5), layout="constrained")
     arms, goal, condition = arms_of(rows), schema.goals(rows)[0], schema.condition
+    assert condition is not None
     for place, arm in enumerate(arms):
         fractions = sorted({float(row[condition]) for row in rows if row["arm"] == arm})
         values = [
             list(percent_by_seed([row for row in rows if float(row[condition]) == fraction], arm, goal).values())
             for fraction in fractions
         ]
-        spread = [np.std(each, ddof=1) if len(each) > 1 else 0 for each in values]
-        means = [np.mean(each) if each else np.nan for each in values]
+        spread = [float(np.std(each, ddof=1)) if len(each) > 1 else 0.0 for each in values]
+        means = [float(np.mean(each)) if each else np.nan for each in values]
         beside = 1.04 ** (place - (len(arms) - 1) / 2)  # so that bars do not hide each other
-        style = dict(color=f"C{place % 10}", marker="o" if place < 10 else "s", capsize=3)
-        axis.errorbar([100 * each * beside for each in fractions], means, spread, **style, label=title(arm))
+        axis.errorbar(
+            [100 * each * beside for each in fractions],
+            means,
+            spread,
+            color=f"C{place % 10}",
+            marker="o" if place < 10 else "s",
+            capsize=3,
+            label=title(arm),
+        )
     axis.set_xscale("log")
     ticks = sorted({100 * float(row[condition]) for row in rows})
     axis.set_xticks(ticks, [f"{tick:g}" for tick in ticks])

@@ -6,7 +6,7 @@ from functools import partial
 from itertools import product
 from pathlib import Path
 from time import perf_counter
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import torch
 from mmengine.config import Config
@@ -34,7 +34,10 @@ class Measure(Protocol):
         schema: of the rows, see :func:`schema_of`.
     """
 
-    schema: Schema
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+    @property
+    def schema(self) -> Schema: ...
 
     def fits(self, config: Config) -> bool:
         """Whether the config's data can be measured so."""

@@ -25,7 +25,8 @@ def write_summary(file: Path, schema: Schema, references: Sequence[str] = (), wo
     Raises:
         ValueError: see :func:`.rows.read_rows`.
     """
-    rows, parts = read_rows(file, schema.header), []
+    rows = read_rows(file, schema.header)
+    parts: list[str] = []
     if absent := set(references) - {row["arm"] for row in rows}:
         print(f"No differences to {', '.join(sorted(absent))}: {file} has no such row")
     for data in dict.fromkeys(row["data"] for row in rows):

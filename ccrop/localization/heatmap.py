@@ -61,7 +61,7 @@ def fused_heatmap(
     heatmaps = [feature_heatmap(level, valid, response) for level in levels]
     if len(heatmaps) == 1:
         return heatmaps[0]
-    size = max((tuple(heatmap.shape[1:]) for heatmap in heatmaps), key=math.prod)
+    size = max(((heatmap.shape[1], heatmap.shape[2]) for heatmap in heatmaps), key=math.prod)
     stacked = torch.stack([upsampled(heatmap, size, valid) for heatmap in heatmaps])
     mean = stacked.mean(dim=0) if fusion == "arithmetic" else stacked.prod(dim=0).pow(1 / len(levels))
     return _normalised(mean, valid)
@@ -69,8 +69,7 @@ def fused_heatmap(
 
 def upsampled(heatmap: Tensor, size: tuple[int, int], valid: Tensor | None = None) -> Tensor:
     """``(N, h, w)`` to ``(N, *size)``, bilinear with ``align_corners=False``; padding does not leak into the image."""
-    size = tuple(size)
-    if heatmap.shape[1:] == size:
+    if heatmap.shape[1:] == tuple(size):
         return heatmap
     large = F.interpolate(heatmap[:, None], size, mode="bilinear", align_corners=False)[:, 0]
     if valid is None:

@@ -1,10 +1,12 @@
 """Images that keep their aspect ratio lie on a canvas with padding: where on it, and boxes of the image itself."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
 
-def cells_inside(valid: Tensor, size: tuple[int, int]) -> Tensor:
+def cells_inside(valid: Tensor, size: Sequence[int]) -> Tensor:
     """Cells of a map whose center lies on the image, not on the padding.
 
     Args:

@@ -122,12 +122,13 @@ def _saddles(heatmap: Tensor, order: Tensor, region: Tensor, merge: float) -> tu
     cells, ordered = torch.where(swapped, cells.flip(0), cells), torch.where(swapped, ordered.flip(0), ordered)
     by_higher = ordered[1].argsort(descending=True, stable=True)
     by_lower = ordered[0][by_higher].argsort(descending=True, stable=True)
-    return cells[:, by_higher[by_lower]].unbind(0)
+    lower, higher = cells[:, by_higher[by_lower]]
+    return lower, higher
 
 
 def _neighbours(heatmap: Tensor, down: int, right: int) -> tuple[tuple[slice, ...], tuple[slice, ...]]:
     """Slices of all cells that have a neighbour at (down, right), and of these neighbours."""
     height, width = heatmap.shape[1:]
-    rows = slice(0, height - down), slice(down, height)
-    columns = slice(max(-right, 0), width - max(right, 0)), slice(max(right, 0), width - max(-right, 0))
-    return tuple((slice(None), row, column) for row, column in zip(rows, columns, strict=True))
+    cells = slice(None), slice(0, height - down), slice(max(-right, 0), width - max(right, 0))
+    neighbours = slice(None), slice(down, height), slice(max(right, 0), width - max(-right, 0))
+    return cells, neighbours

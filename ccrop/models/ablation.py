@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -14,7 +15,7 @@ PARTS = ("stop_gradient", "predictor", "predictor_training", "bn")
 def without_stop_gradient(p1: Tensor, p2: Tensor, z1: Tensor, z2: Tensor) -> Tensor:
     """Equation 4 without its stop-gradients: in [-1, 1], of predictions p and projections z, ``(N, d)`` each."""
     cosines = [F.cosine_similarity(full_precision(p), full_precision(z), dim=1).mean() for p, z in ((p1, z2), (p2, z1))]
-    return -sum(cosines) / 2
+    return -torch.stack(cosines).mean()
 
 
 class SimSiamAblation(SimSiam):
@@ -39,6 +40,7 @@ class SimSiamAblation(SimSiam):
             self.predictor.requires_grad_(False)
         else:
             for head in (self.projector, self.predictor):
+                assert isinstance(head, nn.Sequential)
                 for position, layer in enumerate(head):
                     if isinstance(layer, nn.BatchNorm1d):
                         head[position] = nn.Identity()

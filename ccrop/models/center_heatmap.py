@@ -49,9 +49,10 @@ class CenterHeatmapLoss(nn.Module):
             nn.Conv2d(in_channels[level], channels, 3, padding=1, bias=False),
             nn.BatchNorm2d(channels),
             nn.ReLU(inplace=True),
-            nn.Conv2d(channels, 1, 3, padding=1),
+            last := nn.Conv2d(channels, 1, 3, padding=1),
         )
-        nn.init.constant_(self.head[-1].bias, PRIOR)
+        assert last.bias is not None
+        nn.init.constant_(last.bias, PRIOR)
 
     def forward(self, maps: Sequence[Tensor], boxes: Tensor, counts: Tensor, transforms: Tensor) -> Tensor:
         """The weighted loss of a view.

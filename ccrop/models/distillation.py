@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ccrop.backbones import BackboneModule
 from ccrop.models.precision import full_precision
 
 
@@ -27,7 +28,7 @@ class StartDistillation(nn.Module):
         ValueError: the backbone gives no such map.
     """
 
-    def __init__(self, backbone: nn.Module, level: int = -2, weight: float = 1.0) -> None:
+    def __init__(self, backbone: BackboneModule, level: int = -2, weight: float = 1.0) -> None:
         super().__init__()
         maps = len(backbone.channels)
         if not -maps <= level < maps:
@@ -39,6 +40,7 @@ class StartDistillation(nn.Module):
         self.start = copy.deepcopy(backbone).requires_grad_(False).eval()
         self.projector = nn.Conv2d(channels, channels, 1)
         nn.init.dirac_(self.projector.weight)
+        assert self.projector.bias is not None
         nn.init.zeros_(self.projector.bias)
         self.level = level
         self.weight = weight

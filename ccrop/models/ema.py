@@ -46,7 +46,7 @@ class MomentumSiamese(Siamese):
             raise ValueError(f"momentum must lie in [0, 1], got {momentum}")
         self.projector = projector(self.in_channels)
         self.momentum = momentum
-        online = dict(backbone=self.backbone, projector=self.projector)
+        online: dict[str, nn.Module] = dict(backbone=self.backbone, projector=self.projector)
         self.target = nn.ModuleDict(copy.deepcopy(online)).requires_grad_(False)
 
     def init_weights(self) -> None:

@@ -1,7 +1,7 @@
 """uint8 batches -> normalised float batches on the model's device, with SimSiam's augmentation for views."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -121,7 +121,7 @@ class ViewPreprocessor(BaseDataPreprocessor):
 
         jittered = chosen(self.jitter_prob)
         brightness, contrast, saturation, hue = self.jitter
-        operations = [
+        operations: list[tuple[Callable[[Tensor, Tensor], Tensor], Tensor]] = [
             (photometric.adjust_brightness, uniform(max(0, 1 - brightness), 1 + brightness).where(jittered, 1)),
             (photometric.adjust_contrast, uniform(max(0, 1 - contrast), 1 + contrast).where(jittered, 1)),
         ]

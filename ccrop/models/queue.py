@@ -19,6 +19,9 @@ class Queue(nn.Module):
         pushed: vectors so far, a scalar tensor.
     """
 
+    vectors: Tensor
+    pushed: Tensor
+
     def __init__(self, size: int, channels: int) -> None:
         super().__init__()
         if size < 1:

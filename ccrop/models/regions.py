@@ -69,7 +69,7 @@ class RegionPairs(nn.Module):
         self.centers: BetaCenters | GaussianCenters = (
             BetaCenters(alpha) if centers is None else TASK_UTILS.build(centers)
         )
-        self.scale = tuple(scale)
+        self.scale = scale
         self.offset = offset
         self.min_side = min_side
         self.min_visible = min_visible

@@ -9,7 +9,7 @@ from mmengine.model import BaseModel
 from mmengine.registry import MODELS, TASK_UTILS
 from torch import Tensor
 
-from ccrop.backbones import Backbone, BackboneLike, build_backbone
+from ccrop.backbones import BackboneLike, build_backbone
 from ccrop.models.distillation import StartDistillation
 from ccrop.models.regions import RegionPairs
 
@@ -57,7 +57,7 @@ class Siamese(BaseModel):
         init_cfg: dict[str, Any] | None = None,
     ) -> None:
         super().__init__(data_preprocessor=data_preprocessor, init_cfg=init_cfg)
-        self.backbone: Backbone = build_backbone(backbone)
+        self.backbone = build_backbone(backbone)
         self.regions: RegionPairs | None = None
         self.in_channels = self.backbone.channels[-1]
         if regions is not None:
@@ -93,6 +93,7 @@ class Siamese(BaseModel):
             ``loss_start``, the means over the views that train the backbone; or the backbone's tuple of feature maps.
         """
         if mode == "loss":
+            assert views is not None
             heatmap_losses: list[Tensor] = []
             losses = self.loss(views, self._pool(transforms, boxes, counts, places, heatmap_losses))
             if heatmap_losses:
@@ -101,6 +102,7 @@ class Siamese(BaseModel):
                 losses["loss_start"] = self.distillation.loss()
             return losses
         if mode == "tensor":
+            assert images is not None
             return self.extract_feat(images)
         raise ValueError(f"mode must be 'loss' or 'tensor', got {mode!r}")
 
@@ -123,18 +125,19 @@ class Siamese(BaseModel):
         places: Tensor | None,
         heatmap_losses: list[Tensor],
     ) -> Pool:
-        if self.regions is None:
+        regions = self.regions
+        if regions is None:
             return average
-        if transforms is None:
+        if transforms is None or boxes is None or counts is None:
             raise ValueError(
                 "regions need scene views: make ccrop.views.SceneViews the first step of the data set's pipeline"
             )
-        windows, _ = self.regions.windows(boxes, counts, transforms, places)
+        windows, _ = regions.windows(boxes, counts, transforms, places)
 
         def pool(maps: Sequence[Tensor], view: int, target: bool = False) -> Tensor:
-            if self.regions.heatmap is not None and not target:
-                heatmap_losses.append(self.regions.heatmap(maps, boxes, counts, transforms[view]))
-            return self.regions.pool(maps, windows[:, view])
+            if regions.heatmap is not None and not target:
+                heatmap_losses.append(regions.heatmap(maps, boxes, counts, transforms[view]))
+            return regions.pool(maps, windows[:, view])
 
         return pool
 

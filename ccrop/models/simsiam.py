@@ -3,7 +3,7 @@
 from typing import Any
 
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from ccrop.backbones import BackboneLike
 from ccrop.models import heads
@@ -47,7 +47,7 @@ class SimSiam(Siamese):
     ) -> None:
         super().__init__(backbone, **kwargs)
         self.projector = heads.projector(self.in_channels, channels, channels, num_layers)
-        self.predictor = heads.predictor(channels, bottleneck)
+        self.predictor: nn.Module = heads.predictor(channels, bottleneck)
 
     def loss(self, views: list[Tensor], pool: Pool = average) -> dict[str, Tensor]:
         z1, z2 = (self.projector(pool(self.extract_feat(view), number)) for number, view in enumerate(views))

@@ -103,7 +103,7 @@ class SwAV(Siamese):
     def before_epoch(self, epoch: int, epochs: int) -> None:
         start = round(self.queue_from * epochs) if isinstance(self.queue_from, float) else self.queue_from
         self.prototypes_frozen = epoch < self.frozen_epochs
-        self.uses_queue = epoch >= start and self.queues[0].is_full()
+        self.uses_queue = epoch >= start and self._queue(0).is_full()
 
     def loss(self, views: list[Tensor], pool: Pool = average) -> dict[str, Tensor]:
         z = self._project(views, pool)
@@ -112,8 +112,8 @@ class SwAV(Siamese):
             prototypes = self._unit_prototypes()
             scores = [each @ prototypes.T for each in z]
             codes = [self._codes(number, scores[number], prototypes) for number in range(ASSIGNED)]
-            for queue, each in zip(self.queues, z, strict=False):
-                queue.push(each)
+            for number in range(ASSIGNED):
+                self._queue(number).push(z[number])
             return dict(loss=swav_loss(scores, codes, self.temperature))
 
     def _project(self, views: list[Tensor], pool: Pool) -> Sequence[Tensor]:
@@ -134,10 +134,16 @@ class SwAV(Siamese):
         # a gradient of zero, because DDP waits for one of every weight
         return weight.detach() + 0 * weight if self.prototypes_frozen else weight
 
+    def _queue(self, number: int) -> Queue:
+        """Of the earlier vectors of one of the views that give codes."""
+        queue = self.queues[number]
+        assert isinstance(queue, Queue)
+        return queue
+
     @torch.no_grad()
     def _codes(self, number: int, scores: Tensor, prototypes: Tensor) -> Tensor:
         """Codes ``(M, K)`` of a view, together with this rank's share of the view's queue where that is used."""
         if not self.uses_queue:
             return sinkhorn(scores, self.epsilon)
-        earlier = self.queues[number].vectors[get_rank() :: get_world_size()] @ prototypes.T
+        earlier = self._queue(number).vectors[get_rank() :: get_world_size()] @ prototypes.T
         return sinkhorn(torch.cat([earlier, scores]), self.epsilon)[-len(scores) :]

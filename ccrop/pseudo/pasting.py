@@ -32,7 +32,7 @@ class Piece(NamedTuple):
     """
 
     pixels: NDArray
-    alpha: NDArray[np.float32]
+    alpha: NDArray
     background: NDArray[np.float32]
     label: int
 
@@ -118,7 +118,7 @@ def paste(
 
 def _varied(
     piece: Piece, scale: tuple[float, float], upright: bool, rng: np.random.Generator
-) -> tuple[NDArray, NDArray[np.float32]]:
+) -> tuple[NDArray, NDArray]:
     """Pixels and alpha of a piece, resized and mirrored at random."""
     size_draw, *draws = rng.random(4).tolist()
     factor = scale[0] * (scale[1] / scale[0]) ** size_draw
@@ -126,8 +126,8 @@ def _varied(
     height, width = (max(1, round(side * factor)) for side in piece.alpha.shape)
     averages = factor < 0.5 and piece.pixels.shape[2] <= 4  # OpenCV averages four channels at most
     interpolation = cv2.INTER_AREA if averages else cv2.INTER_LINEAR
-    pixels = cv2.resize(piece.pixels, (width, height), interpolation=interpolation).reshape(height, width, -1)
-    alpha = cv2.resize(piece.alpha, (width, height), interpolation=interpolation)
+    pixels: NDArray = cv2.resize(piece.pixels, (width, height), interpolation=interpolation).reshape(height, width, -1)
+    alpha: NDArray = cv2.resize(piece.alpha, (width, height), interpolation=interpolation)
     if mirrored:
         pixels, alpha = pixels[:, ::-1], alpha[:, ::-1]
     if upended and not upright:
@@ -138,7 +138,7 @@ def _varied(
 
 
 def _free_window(
-    size: tuple[int, int], image_size: tuple[int, ...], taken: list[list[float]], rng: np.random.Generator
+    size: Sequence[int], image_size: Sequence[int], taken: list[list[float]], rng: np.random.Generator
 ) -> list[int] | None:
     """A window of (height, width) as x0, y0, x1, y1 that meets none of the taken boxes; None where no try finds one."""
     height, width = size

@@ -56,7 +56,9 @@ def run_rounds(
             if not (folder / "figures.json").exists():
                 learn(number, folder)
             last = folder
+    assert last is not None  # there are boxes for a first round
     checkpoint = latest_checkpoint(last)
+    assert checkpoint is not None  # of a round that is done
     print(f"Done: fine-tune from it by tools/finetune.py --init {checkpoint}")
     return Path(checkpoint)
 

@@ -124,7 +124,7 @@ def silhouette(image: NDArray, box: NDArray[np.floating]) -> Silhouette | None:
     along = (deviation.reshape(-1, len(axis)) @ axis).reshape(deviation.shape[:2])
     spread = 1.4826 * upper_median(np.abs((frame - background) @ axis))
     levels = 255 if image.dtype == np.uint8 else 65535
-    faintest = max(MIN_CONTRAST / 255 * levels, MIN_SPREADS * spread)
+    faintest = max(MIN_CONTRAST / 255 * levels, float(MIN_SPREADS * spread))
     room = (int(left > 0), int(top > 0), right - left - (right < width), bottom - top - (bottom < height))
     found = [_most_salient(each, inner, faintest, room) for each in (along, -along)]
     score, x, y, mask, level = max(found, key=lambda each: each.score)
@@ -148,7 +148,7 @@ NOTHING = _Region(0.0, 0, 0, np.zeros((0, 0), bool), 0.0)
 
 
 def _most_salient(
-    deviation: NDArray[np.float32],
+    deviation: NDArray[np.floating],
     inner: tuple[slice, slice],
     faintest: float,
     room: tuple[int, int, int, int],

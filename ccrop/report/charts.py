@@ -34,7 +34,7 @@ class Range(NamedTuple):
 
 def line_chart(
     title: str,
-    lines: Mapping[str, Mapping[float, float]],
+    lines: Mapping[str, Mapping[int, float] | Mapping[float, float]],
     x_label: str = "epoch",
     healthy: Range | None = None,
     shown: Range | None = None,

@@ -135,7 +135,7 @@ def over_labels(rows: Rows, figure: str, shares: Sequence[str]) -> str:
 
 def folders(rows: Rows, runs: Path) -> Mapping[str, Path]:
     """The work_dir of each arm's first seed that is there."""
-    found = {}
+    found: dict[str, Path] = {}
     for row in sorted(rows, key=lambda row: int(row["seed"])):
         folder = runs / row["data"] / row["labels"] / f"{row['arm']}_{row['seed']}"
         if folder.is_dir():

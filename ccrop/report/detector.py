@@ -128,8 +128,8 @@ def gallery(folder: Path) -> str:
     file = folder / "gallery.png"
     if not file.exists():
         return ""
-    with Image.open(file) as image:
-        image = image.convert("RGB")
+    with Image.open(file) as opened:
+        image = opened.convert("RGB")
     image.thumbnail((1400, 2400))
     return page.picture(image, f"Pseudo-boxes of {folder.name.replace('_', ' ')}.", scrolls=True)
 

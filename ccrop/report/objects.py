@@ -123,7 +123,8 @@ def boxes_of(dataset: ImageDataset, index: int, annotated: dict[str, Boxes] | No
     info = dataset.get_data_info(index)
     if annotated is not None:
         found = annotated.get(dataset.path(info).name, Boxes(NO_BOXES[:, :4], []))
-        solid = (found.boxes[:, 2:] > found.boxes[:, :2]).all(axis=1)
+        assert found.names is not None
+        solid = np.all(found.boxes[:, 2:] > found.boxes[:, :2], axis=1)
         return Boxes(found.boxes[solid], [name for name, kept in zip(found.names, solid, strict=True) if kept])
     if dataset.boxes is not None:
         return Boxes(dataset.boxes[index][:, :4], None)
@@ -159,6 +160,7 @@ def neighbors(objects: Objects, number: int = 5) -> tuple[Tensor, Tensor]:
 
 def agreement(objects: Objects, nearest: Tensor) -> tuple[float, float]:
     """Fraction of objects whose nearest neighbor has their name, and of pairs in different images that share one."""
+    assert objects.names is not None
     number = {name: place for place, name in enumerate(dict.fromkeys(objects.names))}
     labels = torch.tensor([number[name] for name in objects.names])
     same = labels[:, None] == labels

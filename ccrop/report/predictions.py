@@ -55,8 +55,8 @@ def read_found(run: Path) -> Found | None:
     folder = root / (data.get("data_prefix") or {}).get("img", "")
     paths = {each["id"]: folder / each["file_name"] for each in json.loads(annotations.read_text())["images"]}
     with np.load(file) as content:
-        kept = [content[name] for name in ("images", "objects", "found")]
-    return Found(*kept, paths, config.get("channels", 3))
+        images, objects, found = (content[name] for name in ("images", "objects", "found"))
+    return Found(images, objects, found, paths, config.get("channels", 3))
 
 
 def match(found: NDArray[np.float64], objects: NDArray[np.float64]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:

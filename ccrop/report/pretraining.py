@@ -84,7 +84,7 @@ def verdict(found: Verdict) -> str:
     return f'<div class="verdict{kind}"><strong>{word}</strong><ul>{reasons}</ul></div>'
 
 
-def data_of(config: Config) -> tuple[object | None, str]:
+def data_of(config: Config) -> tuple[Sized | None, str]:
     """The training set of a run, or None and why it cannot be looked at."""
     try:
         return DATASETS.build(config.train_dataloader.dataset), ""
@@ -92,7 +92,7 @@ def data_of(config: Config) -> tuple[object | None, str]:
         return None, f"The images cannot be looked at: {str(error).splitlines()[0]}"
 
 
-def described(work_dir: Path, config: Config, dataset: object | None, curves: Curves) -> str:
+def described(work_dir: Path, config: Config, dataset: Sized | None, curves: Curves) -> str:
     """Command, model, data and schedule, and the whole config folded."""
     data = config.train_dataloader.dataset
     epochs = max(curves.get("loss", {0: 0}))
@@ -143,8 +143,8 @@ def gallery(work_dir: Path) -> str:
     files = sorted((work_dir / "gallery").glob("*.png"))
     drawn = []
     for file in dict.fromkeys([files[-1], files[0]]) if files else ():
-        with Image.open(file) as image:
-            image = image.convert("RGB")
+        with Image.open(file) as opened:
+            image = opened.convert("RGB")
         if image.width > GALLERY_WIDTH:
             image = image.resize((GALLERY_WIDTH, round(image.height * GALLERY_WIDTH / image.width)))
         epoch = re.search(r"epoch_(\d+)", file.name)

@@ -22,7 +22,8 @@ def stored_clusters(checkpoint: str | Path, dataset: LocatedDataset, example: st
             f"{checkpoint} holds no clusters: it takes one of a pretraining with several boxes of each "
             f"{dataset.unit}, such as {example}"
         )
-    store = BoxStore(*state["boxes"].shape[:2], dataset.fingerprint())
+    number, max_boxes, _ = state["boxes"].shape
+    store = BoxStore(number, max_boxes, dataset.fingerprint())
     if len(dataset) != len(store) or state["fingerprint"] != store.fingerprint:
         raise ValueError(
             f"the clusters of {checkpoint} are of {len(store)} other {dataset.unit}s than the {len(dataset)} of "

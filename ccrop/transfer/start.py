@@ -48,7 +48,7 @@ def start_of(config: Config, init: str, work_dir: str | Path, resume: str | None
     checkpoint = checkpoint_to_resume(work_dir, resume)
     if checkpoint is None:
         weights = starting_weights(config, init)
-        return Start(weights, weights and weights.normalization)
+        return Start(weights, None if weights is None else weights.normalization)
     content = load_checkpoint(checkpoint)
     notes = content.get(NOTES)
     if notes is None:
@@ -89,7 +89,9 @@ def check_settings(start: Start, settings: dict[str, str]) -> None:
     Raises:
         ValueError: some differ; the message lists them.
     """
-    names = differences(start.settings, settings)
+    assert start.settings is not None  # of a run that goes on
+    before = start.settings
+    names = differences(before, settings)
     if names:
-        listed = "; ".join(f"{name} {start.settings.get(name)}, not {settings.get(name)}" for name in names)
+        listed = "; ".join(f"{name} {before.get(name)}, not {settings.get(name)}" for name in names)
         raise ValueError(f"{start.checkpoint} was trained with {listed}: repeat its options, or leave out --resume")

@@ -72,7 +72,7 @@ def _ring(sigma: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
 
     The mass within r is the integral of t (1 - exp(-t^2 / 2 s^2)), which is r^2 / 2 - s^2 (1 - exp(-r^2 / 2 s^2)).
     """
-    radii = np.linspace(0, 1, 1025)
+    radii = np.linspace(0, 1, 1025, dtype=np.float64)
     variance = sigma**2
     mass = radii**2 / 2 + variance * np.expm1(-(radii**2) / (2 * variance))
     return radii, mass / (0.5 + variance * math.expm1(-1 / (2 * variance)))

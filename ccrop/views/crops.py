@@ -141,8 +141,8 @@ class RandomCrop:
                 raise ValueError(f"scale must be 0 < low <= high <= 1, got {scale}")
         if not 0 < ratio[0] <= ratio[1]:
             raise ValueError(f"ratio must be 0 < low <= high, got {tuple(ratio)}")
-        self.scale = tuple(scale)
-        self.ratio = tuple(ratio)
+        self.scale = scale
+        self.ratio = ratio
 
     def __call__(
         self, rng: np.random.Generator, image_size: tuple[int, int], boxes: NDArray[np.floating], num_views: int

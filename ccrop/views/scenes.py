@@ -35,7 +35,8 @@ class ScenePair:
     ) -> NDArray[np.int64]:
         """Rectangles ``(num_views, 4)``; see :meth:`ccrop.views.RandomCrop.__call__`."""
         extent = np.array(image_size[::-1])
-        factors = np.exp(rng.uniform(*np.log(self.zoom), size=num_views))
+        low, high = np.log(self.zoom)
+        factors = np.exp(rng.uniform(low, high, size=num_views))
         sides = np.clip(np.rint(self.side * factors), 1, extent.min()).astype(np.int64)
         if len(boxes):
             box = boxes[rng.integers(len(boxes))]

@@ -5,7 +5,7 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 from torchvision.transforms import v2
 
@@ -74,7 +74,7 @@ class WholeImage:
     """
 
     def __init__(self, size: tuple[int, int], keep_ratio: bool = False) -> None:
-        self.size = tuple(size)
+        self.size = (size[0], size[1])
         self.keep_ratio = keep_ratio
 
     def __call__(self, sample: dict[str, Any]) -> dict[str, Any]:
@@ -100,7 +100,8 @@ class WholeImage:
 def fitted_size(image_size: tuple[int, int], size: tuple[int, int]) -> tuple[int, int]:
     """The largest (height, width) of an image's aspect ratio that fits into ``size``, in whole pixels, at least 1."""
     scale = min(length / side for length, side in zip(size, image_size, strict=True))
-    return tuple(max(1, round(scale * side)) for side in image_size)
+    height, width = (max(1, round(scale * side)) for side in image_size)
+    return height, width
 
 
 class ReferenceAugmentation:
@@ -130,7 +131,7 @@ class ReferenceAugmentation:
             return self.steps(view)
 
 
-def to_tensor(image: Image.Image) -> torch.Tensor:
-    """The pixels of an image, ``(H, W, channels)`` uint8."""
+def to_tensor(image: Image.Image | ArrayLike) -> torch.Tensor:
+    """The pixels of an image, PIL's or an array, ``(H, W, channels)`` uint8."""
     pixels = torch.from_numpy(np.array(image))
     return pixels[..., None] if pixels.ndim == 2 else pixels

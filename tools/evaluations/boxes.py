@@ -3,6 +3,7 @@
 import argparse
 import csv
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -75,18 +76,17 @@ def located(
     model: Siamese, dataset: CocoImages, image_size: tuple[int, int], own: Localizer | None, many: MultiObject
 ) -> Iterator[tuple[str, tuple[Tensor, Tensor]]]:
     """Names of localizers, and their ``boxes (N, K, 5)`` and ``counts (N,)``."""
-
-    settings = dict(image_size=image_size, keep_ratio=True)
+    found_by = partial(look, model, dataset, image_size=image_size, keep_ratio=True)
     if own is not None:
-        yield f"{type(own).__name__} of the config", look(model, dataset, own, **settings)
+        yield f"{type(own).__name__} of the config", found_by(own)
     give_all_levels(model)
-    yield "SingleObject", look(model, dataset, SingleObject(), **settings)
-    clusters = look(model, dataset, many, **settings)
-    yield "MultiObject", clusters
+    yield "SingleObject", found_by(SingleObject())
+    boxes, counts = found_by(many)
+    yield "MultiObject", (boxes, counts)
     # what chance gives: as many boxes, of the same sizes, where another image has its clusters
-    yield "MultiObject of another image", tuple(each.roll(len(each) // 2, dims=0) for each in clusters)
-    yield "middle", look(model, dataset, FixedBox(), **settings)
-    yield "whole image", look(model, dataset, FixedBox((0, 0, 1, 1)), **settings)
+    yield "MultiObject of another image", (boxes.roll(len(boxes) // 2, dims=0), counts.roll(len(boxes) // 2, dims=0))
+    yield "middle", found_by(FixedBox())
+    yield "whole image", found_by(FixedBox((0, 0, 1, 1)))
 
 
 def long_rows(found: dict[str, BoxQuality], ks: Sequence[int]) -> Iterator[dict[str, Any]]:

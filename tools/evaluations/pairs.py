@@ -1,7 +1,7 @@
 """pairs: what the two views of a pair have in common."""
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
@@ -28,6 +28,7 @@ CROPS = {
     "one object, its size": MultiObjectCrop(scene_prob=0),
     "one object, its size, 20 % scenes": MultiObjectCrop(),
 }
+Crops = Mapping[str, tuple[Crop, Sequence[NDArray[np.float32]]]]  # with the boxes (K, 5) of each image to draw around
 VIEWS = 128  # pairs among which partners are looked for
 
 
@@ -57,11 +58,11 @@ def pairs(args: argparse.Namespace) -> None:
     print(f"{len(images)} annotated images of {root}, {args.draws} pairs each, seed {args.seed}\n")
 
     objects = [np.column_stack([image.boxes, np.ones(len(image.boxes))]).astype(np.float32) for image in images]
-    crops = {"random crop": (RandomCrop(), objects)} | {name: (crop, objects) for name, crop in CROPS.items()}
+    crops: Crops = {"random crop": (RandomCrop(), objects)} | {name: (crop, objects) for name, crop in CROPS.items()}
     if clusters is not None:
         crops |= {name: (crop, [clusters[number] for number in some]) for name, crop in cluster_crops().items()}
-    pixels, counts = stacked([image.boxes * np.tile(image.size[::-1], 2) for image in images])
-    print_statistics(args, images, crops, pixels, counts, "object")
+    corners, counts = stacked([image.boxes * np.tile(image.size[::-1], 2) for image in images])
+    print_statistics(args, images, crops, corners, counts, "object")
 
 
 def pairs_of_clusters(args: argparse.Namespace, config: Config, model: Siamese, why: str) -> None:
@@ -85,16 +86,16 @@ def pairs_of_clusters(args: argparse.Namespace, config: Config, model: Siamese, 
     for index in range(len(dataset)):
         if counts[index]:
             picture = dataset.read(dataset.get_data_info(index))
-            images.append(
-                AnnotatedImage("", (picture.height, picture.width), boxes[index, : counts[index], :4].numpy(), None)
-            )
+            own = boxes[index, : counts[index], :4].numpy()
+            unnamed = np.zeros(len(own), np.int64)
+            images.append(AnnotatedImage("", (picture.height, picture.width), own, unnamed))
             clusters.append(dataset.boxes[index])
     if not images:
         raise ValueError(f"none of {len(dataset)} images has a cluster: pairs are plain random crops")
     print(f"No annotations ({why}): clusters take their place\n")
     print(f"{len(images)} of {len(dataset)} images with clusters, {args.draws} pairs each, seed {args.seed}\n")
     pixels, numbers = stacked([image.boxes * np.tile(image.size[::-1], 2) for image in images])
-    crops = {name: (crop, clusters) for name, crop in {"random crop": RandomCrop(), **cluster_crops()}.items()}
+    crops: Crops = {name: (crop, clusters) for name, crop in {"random crop": RandomCrop(), **cluster_crops()}.items()}
     common = print_statistics(args, images, crops, pixels, numbers, "cluster")
     described = describe(dataset.boxes, looks["image_size"])
     views = [dataset[args.seed, 0, index]["views"][:2] for index in spread(len(dataset), VIEWS)]
@@ -127,7 +128,7 @@ def view_features(model: Siamese, views: Sequence[Tensor]) -> Tensor:
 def print_statistics(
     args: argparse.Namespace,
     images: Sequence[AnnotatedImage],
-    crops: dict[str, tuple[Crop, Sequence[NDArray[np.float32]]]],
+    crops: Crops,
     pixels: Tensor,
     counts: Tensor,
     unit: str,
@@ -135,14 +136,14 @@ def print_statistics(
     """Print a row a crop, and give the fraction of pairs that share an object, or a cluster, by crop.
 
     Args:
-        crops: by name, each with the boxes ``(K, 5)`` of every image that it is drawn around.
+        crops: by name, see :data:`Crops`.
         pixels, counts: what pairs may share, ``(N, M, 4)`` in pixels and ``(N,)``.
         unit: what that is.
     """
-    repeated = [each.repeat_interleave(args.draws, dim=0) for each in (pixels, counts)]
+    pixels, counts = (each.repeat_interleave(args.draws, dim=0) for each in (pixels, counts))
     rows, common = [], {}
     for name, (crop, boxes) in crops.items():
-        statistics = pair_statistics(drawn_views(images, boxes, crop, args.draws, args.seed), *repeated)
+        statistics = pair_statistics(drawn_views(images, boxes, crop, args.draws, args.seed), pixels, counts)
         common[name] = statistics.common
         shares = ["–" if share != share else f"{share:.2%}" for share in statistics.view_share.values()]
         rows.append([name, f"{statistics.common:.3f}", f"{statistics.iou:.3f}", *shares])

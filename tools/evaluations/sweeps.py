@@ -31,7 +31,7 @@ def sweep_knn(args: argparse.Namespace) -> None:
     localizer = TASK_UTILS.build(config.default_hooks.localization.localizer)
     splits = ("train", args.bank), ("val", args.queries)
     sets = [labelled_sweeps(config, split, args.classes, number) for split, number in splits]
-    sides = [labelled_windows(model, each, localizer) for each in sets]
-    found = window_knn(*sides, sets[1].classes)
-    print(f"{len(sides[0][1])} windows of train, {len(sides[1][1])} of val of {sets[0].data_root}, k 20\n")
+    bank, queries = (labelled_windows(model, each, localizer) for each in sets)
+    found = window_knn(bank, queries, sets[1].classes)
+    print(f"{len(bank[1])} windows of train, {len(queries[1])} of val of {sets[0].data_root}, k 20\n")
     print_table(["window-kNN", *found], [["accuracy, %", *(percent([share]) for share in found.values())]])
