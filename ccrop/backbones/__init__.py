@@ -9,8 +9,8 @@ from ccrop.backbones.module_backbone import ModuleBackbone
 
 __all__ = [
     "Backbone",
-    "BackboneModule",
     "BackboneLike",
+    "BackboneModule",
     "Level",
     "ModuleBackbone",
     "ResNet",

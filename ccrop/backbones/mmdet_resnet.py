@@ -15,8 +15,8 @@ from torch import Tensor, nn  # noqa: E402
 from ccrop.backbones.contract import (  # noqa: E402
     IMAGENET_MEAN,
     IMAGENET_STD,
-    Level,
     BackboneModule,
+    Level,
     checked_indices,
 )
 

@@ -12,8 +12,8 @@ from torchvision.ops import StochasticDepth
 from ccrop.backbones.contract import (
     IMAGENET_MEAN,
     IMAGENET_STD,
-    Level,
     BackboneModule,
+    Level,
     checked_indices,
     unknown_name,
 )

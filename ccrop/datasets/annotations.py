@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypedDict
 
 from ccrop.datasets.annotated_geometry import repair_areas, repair_boxes, repair_sizes
 from ccrop.datasets.base import InvalidAnnotations
@@ -15,7 +15,16 @@ from ccrop.datasets.reading import ARRAY_SUFFIX, IMAGE_SUFFIXES, printable
 
 BYTE_ORDER_MARK = "\ufeff"
 LARGEST_ID = 2**53  # pycocotools keeps ids in float64
-OBJECT = dict(id=1, name="object")  # the one category where categories do not count
+
+
+class Category(TypedDict):
+    """Of COCO's ``categories``, as much of it as is used."""
+
+    id: int
+    name: str
+
+
+OBJECT = Category(id=1, name="object")  # the one category where categories do not count
 
 
 class Annotations(NamedTuple):

@@ -27,6 +27,7 @@ class WholeCheckpointHook(CheckpointHook):
         if keep == 0 or keep < -1:
             raise ValueError(f"keep must be a positive number of checkpoints or -1 for all, got {keep}")
         self.keep = keep
+        self.interval: float
 
     def before_train(self, runner: Runner) -> None:
         super().before_train(runner)

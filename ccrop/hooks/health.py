@@ -62,6 +62,7 @@ class HealthHook(Hook):
         z = model.embeddings
         std = embedding_std(z)
         self._stds.append(std)
+        assert outputs is not None
         outputs["z_std"] = std
         self._recent.append(z)
         if sum(map(len, self._recent[1:])) >= self.rank_samples:

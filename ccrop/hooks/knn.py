@@ -101,6 +101,6 @@ class KNNHook(Hook):
 
     def _load(self, dataset: ImageDataset) -> tuple[Tensor, Tensor]:
         """Images ``(N, H, W, channels)`` uint8 and labels ``(N,)``."""
-        loader = DataLoader(dataset, self.batch_size, num_workers=self.num_workers)
+        loader: DataLoader = DataLoader(dataset, self.batch_size, num_workers=self.num_workers)
         batches = list(tqdm(loader, "kNN images", leave=False, disable=None))
         return torch.cat([batch["images"] for batch in batches]), torch.cat([batch["label"] for batch in batches])

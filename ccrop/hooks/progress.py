@@ -66,6 +66,8 @@ class ProgressHook(Hook):
     def after_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: dict[str, Any] | None = None
     ) -> None:
+        assert outputs is not None
+        assert self._bar is not None
         for name, value in outputs.items():
             self._losses[name] = self._losses.get(name, 0.0) + value.detach()
         self._bar.update()
@@ -85,6 +87,7 @@ class ProgressHook(Hook):
 
     @master_only
     def after_train_epoch(self, runner: Runner) -> None:
+        assert self._bar is not None
         self._bar.close()
         loader, unit = runner.train_dataloader, runner.train_dataloader.dataset.unit
         seconds = time.perf_counter() - self._started

@@ -52,10 +52,12 @@ class RoIKNNHook(Hook):
     def _evaluate(self, runner: Runner, finished: int) -> None:
         if self._rests:
             return
+        root = self.data_root
+        assert root is not None  # the config's, by now
         try:
             with evaluating(runner) as model:
-                sides = [annotated_regions(model, self.data_root, split, n) for split, n in self.subsets.items()]
-            found = roi_knn(*sides, min_queries=self.min_queries)
+                bank, queries = (annotated_regions(model, root, split, n) for split, n in self.subsets.items())
+            found = roi_knn(bank, queries, min_queries=self.min_queries)
         except MissingData as error:
             self._rests = True
             runner.logger.info(f"No RoI-kNN in this run, for want of annotations: {str(error).splitlines()[0]}")

@@ -82,7 +82,7 @@ def image_panels(
     for box in pixels[drawn]:
         on_image.rectangle(_corners(box), outline=(*BOX_COLOUR, 255 if len(boxes) == 1 else 130))
         on_heat.rectangle(_corners(box), outline="white")
-    for view, colour in zip(corners, _view_colours(views), strict=True):
+    for view, colour in zip(corners, _view_colours(len(views)), strict=True):
         on_image.rectangle(_corners(view), outline=colour, width=2)
     if chosen is not None:
         for pen in (on_image, on_heat):
@@ -93,7 +93,7 @@ def image_panels(
         _write(on_image, np.array([0, marked.height]), f"{hits.sum()} of {len(hits)} objects hit")
 
     panels = [marked, heat]
-    for view, colour in zip(shown, _view_colours(views), strict=True):
+    for view, colour in zip(shown, _view_colours(len(views)), strict=True):
         panel = _fit(Image.fromarray(view))
         ImageDraw.Draw(panel).rectangle((0, 0, panel.width - 1, panel.height - 1), outline=colour, width=2)
         panels.append(panel)
@@ -111,7 +111,8 @@ def best_boxes(scores: NDArray[np.floating], chosen: int | None) -> list[int]:
 def hit_objects(boxes: NDArray[np.floating], objects: NDArray[np.floating]) -> NDArray[np.bool_]:
     """On which objects ``(M, 4)`` lies the center of any box ``(K, 4 or more)``, both in the same unit."""
     centers = (boxes[:, None, :2] + boxes[:, None, 2:4]) / 2
-    return ((centers >= objects[:, :2]) & (centers <= objects[:, 2:])).all(axis=2).any(axis=0)
+    inside = (centers >= objects[:, :2]) & (centers <= objects[:, 2:])
+    return np.any(np.all(inside, axis=2), axis=0)
 
 
 def contact_sheet(
@@ -180,8 +181,8 @@ def _fit(image: Image.Image) -> Image.Image:
     return image.resize((max(1, round(image.width * scale)), max(1, round(image.height * scale))), _BILINEAR)
 
 
-def _view_colours(views: Sequence) -> list[tuple[int, int, int]]:
-    return [VIEW_COLOURS[number % len(VIEW_COLOURS)] for number in range(len(views))]
+def _view_colours(number: int) -> list[tuple[int, int, int]]:
+    return [VIEW_COLOURS[view % len(VIEW_COLOURS)] for view in range(number)]
 
 
 def _corners(box: NDArray[np.floating]) -> tuple[float, float, float, float]:
@@ -202,12 +203,13 @@ def _write(pen: ImageDraw.ImageDraw, corner: NDArray[np.floating], text: str) ->
 
 def _write_header(sheet: Image.Image, title: str, widths: Sequence[int], starts: Sequence[int]) -> None:
     """The title, what the colors mean, and over each column what it shows."""
-    pen, font, x = ImageDraw.Draw(sheet), ImageFont.load_default(12), GAP
+    pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(12)
+    x: float = GAP
     pen.text((GAP, 5), title, fill="white", font=ImageFont.load_default(16))
     num_views = len(widths) - 2
     texts = [
         (f"the best {MAX_BOXES} boxes, thick where all views show it", BOX_COLOUR),
-        *((f"view {i + 1}", colour) for i, colour in enumerate(_view_colours(range(num_views)))),
+        *((f"view {i + 1}", colour) for i, colour in enumerate(_view_colours(num_views))),
         ("object hit by a box's center", HIT_COLOUR),
         ("object missed", MISSED_COLOUR),
     ]

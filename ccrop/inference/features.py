@@ -72,9 +72,9 @@ def class_features(
     sets = [DATASETS.build(side | subset) for side in (hook.bank, hook.queries)]
     require_same_classes(*sets)
     size = tuple(image_size or hook.image_size)
-    sides = [image_features(model, dataset, size) for dataset in sets]
-    number = int(torch.cat([labels for _, labels in sides]).max()) + 1
-    return *sides, sets[0].classes or tuple(map(str, range(number)))
+    bank, queries = (image_features(model, dataset, size) for dataset in sets)
+    number = int(torch.cat([bank[1], queries[1]]).max()) + 1
+    return bank, queries, sets[0].classes or tuple(map(str, range(number)))
 
 
 def object_features(
@@ -90,9 +90,10 @@ def object_features(
     pipeline = [dict(type=WholeImage, size=image_size)]
     dataset = ObjectCrops(root, split, subset=subset, pipeline=pipeline, channels=model.data_preprocessor.channels)
     found = []
-    loader = DataLoader(dataset, 128, num_workers=num_workers)
+    loader: DataLoader = DataLoader(dataset, 128, num_workers=num_workers)
     for batch in tqdm(loader, f"objects of {split}", leave=False, disable=None):
         sides = torch.tensor([dataset.get_data_info(int(index))["box"][2:] for index in batch["index"]])
         images = model.data_preprocessor(dict(images=batch["images"]))["images"]
         found.append((model.pooled(images).float().cpu(), batch["label"], sides.prod(dim=1)))
-    return tuple(torch.cat(parts) for parts in zip(*found, strict=True))
+    features, labels, areas = (torch.cat(parts) for parts in zip(*found, strict=True))
+    return features, labels, areas

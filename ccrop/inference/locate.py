@@ -69,6 +69,7 @@ def gathered(
     all_counts = torch.zeros(total, dtype=torch.long)
     if found:
         boxes, counts, seen = (torch.cat(parts).cpu() for parts in zip(*found, strict=True))
+        assert loader.batch_sampler is not None
         expected = torch.tensor([index for batch in loader.batch_sampler for index in batch])
         own = seen == expected  # a substitute for an unreadable image has its own turn
         all_boxes[seen[own]] = boxes.float()[own]

@@ -53,13 +53,13 @@ def look(
         batch = whole(dict(image=image, index=index))
         prepared = model.data_preprocessor(dict(images=batch["images"][None]))["images"]
         valid = batch["valid"][None].to(prepared.device) if keep_ratio else None
-        heatmap = localizer.heatmap(model.extract_feat(prepared), valid)
+        small = localizer.heatmap(model.extract_feat(prepared), valid)
         with torch.random.fork_rng():
             torch.manual_seed(index)
             fed = model.data_preprocessor(dict(views=[view[None] for view in sample["views"]]), training=True)["views"]
         views = [np.asarray(as_rgb(from_array(model.data_preprocessor.to_uint8(view)[0].numpy()))) for view in fed]
         boxes = NO_BOXES if dataset.boxes is None else dataset.boxes[index]
-        heatmap = image_heatmap(heatmap, image_size, valid)[0].cpu().numpy()
+        heatmap = image_heatmap(small, image_size, valid)[0].cpu().numpy()
         own = objects.get(index) if objects is not None else None
         rows.append(image_panels(as_rgb(image), heatmap, boxes, sample["rectangles"].numpy(), views, own))
     return rows

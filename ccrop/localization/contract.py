@@ -11,10 +11,12 @@ class Localizer(Protocol):
 
     max_boxes: int
     uses_features: bool
-    levels: tuple[int, ...]
+
+    @property
+    def levels(self) -> tuple[int, ...]: ...
 
     def __call__(
-        self, features: Sequence[Tensor], image_size: tuple[int, int], valid: Tensor | None = None
+        self, features: Tensor | Sequence[Tensor], image_size: tuple[int, int], valid: Tensor | None = None
     ) -> tuple[Tensor, Tensor]: ...
 
-    def heatmap(self, features: Sequence[Tensor], valid: Tensor | None = None) -> Tensor: ...
+    def heatmap(self, features: Tensor | Sequence[Tensor], valid: Tensor | None = None) -> Tensor: ...

@@ -17,6 +17,7 @@ class FixedBox:
 
     max_boxes = 1
     uses_features = False
+    levels = (-1,)
 
     def __init__(self, box: Sequence[float] = (0.25, 0.25, 0.75, 0.75)) -> None:
         x0, y0, x1, y1 = box

@@ -56,7 +56,7 @@ class StartDistillation(nn.Module):
         """Take a backbone's weights for the start."""
         self.start.load_state_dict(backbone.state_dict())
 
-    def compare(self, images: Tensor, maps: Sequence[Tensor]) -> None:
+    def compare(self, images: Tensor | list[Tensor], maps: Sequence[Tensor]) -> None:
         """Compare the backbone's maps ``(N, C_i, h_i, w_i)`` of images ``(N, C, H, W)`` with the start's."""
         with torch.no_grad():
             then = self.start(images)[self.level]

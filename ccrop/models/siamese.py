@@ -106,8 +106,8 @@ class Siamese(BaseModel):
             return self.extract_feat(images)
         raise ValueError(f"mode must be 'loss' or 'tensor', got {mode!r}")
 
-    def extract_feat(self, images: Tensor) -> tuple[Tensor, ...]:
-        """Feature maps ``(N, C, h, w)`` of the backbone's levels, finest first."""
+    def extract_feat(self, images: Tensor | list[Tensor]) -> tuple[Tensor, ...]:
+        """Feature maps ``(N, C, h, w)`` of the backbone's levels, finest first, of images, or of sweeps."""
         maps = self.backbone(images)
         if self.distillation is not None and self.training:
             self.distillation.compare(images, maps)

@@ -69,4 +69,3 @@ def none_sure(last: Path, min_score: float) -> str:
         f"The detector of {last} scores no box with {min_score} or more, so it is the last: train longer, or lower "
         "pseudo_boxes.min_score"
     )
-

@@ -131,14 +131,15 @@ def boxes_of(dataset: ImageDataset, index: int, annotated: dict[str, Boxes] | No
     return Boxes(WHOLE, [dataset.classes[info["label"]]] if "label" in info else None)
 
 
-def restored_boxes(dataset: ImageDataset, state: dict[str, Tensor]) -> None:
-    """Give a data set the boxes of a checkpoint.
+def restored_boxes(dataset: ImageDataset, state: dict[str, Tensor]) -> BoxStore:
+    """Give a data set the boxes of a checkpoint; these boxes.
 
     Raises:
         ValueError: they belong to other images.
     """
-    dataset.boxes = BoxStore(len(dataset), state["boxes"].shape[1], dataset.fingerprint())
-    dataset.boxes.load_state_dict(state)
+    store = dataset.boxes = BoxStore(len(dataset), state["boxes"].shape[1], dataset.fingerprint())
+    store.load_state_dict(state)
+    return store
 
 
 def cut_out(image: Image.Image, box: Sequence[float]) -> Image.Image:

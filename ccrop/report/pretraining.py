@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sized
 from datetime import timedelta
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from PIL import Image
 from ccrop.checkpoint.newest import latest_checkpoint
 from ccrop.compat.checkpoint import load_checkpoint
 from ccrop.config import config_beside
-from ccrop.datasets import ImageDataset, MissingData
+from ccrop.datasets import BoxStore, ImageDataset, MissingData
 from ccrop.datasets.base import spread
 from ccrop.evaluation.verdict import HEALTHY, Verdict, judge_run
 from ccrop.inference.contact_sheet import area_histogram
@@ -157,8 +157,7 @@ def of_images(checkpoint: Path, config: Config, dataset: ImageDataset) -> list[s
     state = load_checkpoint(checkpoint)
     parts = []
     if "boxes" in state:
-        restored_boxes(dataset, state["boxes"])
-        parts.append(page.section("Clusters", clusters(dataset)))
+        parts.append(page.section("Clusters", clusters(restored_boxes(dataset, state["boxes"]))))
     settings = config.default_hooks.get("localization") or {}
     _, model = load_pretrained(checkpoint, data_root=dataset.data_root)
     model = model.to("cuda" if torch.cuda.is_available() else "cpu")
@@ -174,9 +173,9 @@ def of_images(checkpoint: Path, config: Config, dataset: ImageDataset) -> list[s
     return parts
 
 
-def clusters(dataset: ImageDataset) -> str:
+def clusters(store: BoxStore) -> str:
     """How many boxes an image has, and how large they are."""
-    areas, counts = box_areas(dataset.boxes), dataset.boxes.counts
+    areas, counts = box_areas(store), store.counts
     if not len(areas):
         return page.paragraph("No cluster was found: all views were plain random crops.")
     sizes = histogram(
@@ -184,8 +183,8 @@ def clusters(dataset: ImageDataset) -> str:
         area_histogram(areas).tolist(),
         ["0.01 %", "0.1 %", "1 %", "10 %", "100 %"],
     )
-    numbers = torch.bincount(counts, minlength=dataset.boxes.max_boxes + 1).tolist()
-    per_image = histogram("boxes per image", numbers, ["0", str(dataset.boxes.max_boxes)])
+    numbers = torch.bincount(counts, minlength=store.max_boxes + 1).tolist()
+    per_image = histogram("boxes per image", numbers, ["0", str(store.max_boxes)])
     text = (
         f"{len(areas):,} boxes in {len(counts):,} images, {counts.double().mean():.1f} per image; "
         f"{(counts == 0).double().mean():.1%} of the images have none."

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from mmengine.config import Config
 from mmengine.logging import MMLogger
@@ -14,6 +15,8 @@ from torch import nn
 from ccrop.checkpoint.newest import latest_checkpoint
 from ccrop.compat.checkpoint import load_checkpoint
 from ccrop.config import config_beside
+
+Detector = TypeVar("Detector", bound=nn.Module)
 
 UNSAFE = set('/\\:*?"<>|')  # in names of files, on one system or another
 
@@ -86,8 +89,8 @@ def detector_config(detector: str | Path, config: str | Path | None = None) -> C
 
 
 def load_detector(
-    detector: str | Path, build: Callable[[Config], nn.Module], config: str | Path | None = None
-) -> tuple[Config, nn.Module]:
+    detector: str | Path, build: Callable[[Config], Detector], config: str | Path | None = None
+) -> tuple[Config, Detector]:
     """Config and model, in eval mode, of a fine-tuning.
 
     Args:

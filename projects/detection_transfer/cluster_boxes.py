@@ -78,7 +78,7 @@ class SnappedBoxes(Dataset):
         boxes = self.boxes[index]
         if not len(boxes):
             return boxes
-        found = snap(self.reader.read(path_of(self.images, index)), boxes[:, :4])
+        found = snap(self.reader.read(str(path_of(self.images, index))), boxes[:, :4])
         return np.column_stack([found.boxes, boxes[found.source, 4]])
 
 
@@ -130,7 +130,10 @@ def objects_alone(
     if min_objectness <= 0:
         return list(boxes)
     levels = [level for level, stride in enumerate(model.backbone.strides) if stride in STRIDES] or [0]
-    features, windows, sources = [], [], ([], [])
+    features: list[Tensor] = []  # of boxes, and the images that they are of
+    sources: list[Tensor] = []
+    others: list[Tensor] = []  # the same of background
+    other_sources: list[Tensor] = []
     with model.backbone.first_levels(max(levels) + 1):
         strides = [model.backbone.strides[level] for level in levels]
         loader = _loader(PlacesOfImages(images, boxes))
@@ -140,17 +143,18 @@ def objects_alone(
             pixels, own, places = item
             found = roi_features(model, pixels, torch.cat([own, places]))
             joined = torch.cat([F.normalize(found[stride], dim=1) for stride in strides], dim=1)
-            for parts, kind, part in zip(
-                (features, windows), sources, joined.split([len(own), len(places)]), strict=True
-            ):
-                parts.append(part.half())
-                kind.append(torch.full((len(part),), index, device=part.device))
+            of_boxes, of_places = joined.half().split([len(own), len(places)])
+            features.append(of_boxes)
+            sources.append(torch.full((len(own),), index, device=joined.device))
+            others.append(of_places)
+            other_sources.append(torch.full((len(places),), index, device=joined.device))
     if not features:
         return list(boxes)
-    joined = [torch.cat(parts) for parts in (features, sources[0], windows, sources[1])]
-    alike = objectness(*joined, neighbors=min(NEIGHBORS, max(1, len(joined[0]) // 10))).cpu().numpy()
+    known, known_in, background, background_in = map(torch.cat, (features, sources, others, other_sources))
+    neighbors = min(NEIGHBORS, max(1, len(known) // 10))
+    alike = objectness(known, known_in, background, background_in, neighbors).cpu().numpy()
     kept, start = list(boxes), 0
-    for part in sources[0]:
+    for part in sources:
         index = int(part[0])
         kept[index] = boxes[index][alike[start : start + len(part)] >= min_objectness]
         start += len(part)

@@ -5,9 +5,8 @@ import tempfile
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any
 
-from mmengine.config import Config
+from mmengine.config import Config, ConfigDict
 from mmengine.registry import DATASETS
 
 from ccrop.config import dicts_of
@@ -103,7 +102,7 @@ def _repaired() -> tempfile.TemporaryDirectory:
     return tempfile.TemporaryDirectory(prefix="ccrop-annotations-")
 
 
-def _name_files(loader: dict[str, Any], root: Path, split: str, file: Path) -> None:
+def _name_files(loader: ConfigDict, root: Path, split: str, file: Path) -> None:
     loader.dataset.update(
         data_root=str(root),
         ann_file=str(file.relative_to(root)) if file.is_relative_to(root) else str(file),

@@ -9,18 +9,19 @@ Small objects (below 32 x 32 px) have a triangle above them, filled where they w
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import matplotlib
 import numpy as np
 import torch
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
 from mmengine.config import Config
 from mmengine.registry import DATASETS, MODELS, DefaultScope
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 from torchvision.ops import box_iou
 
 from ccrop.cli import command, command_parser
@@ -31,6 +32,9 @@ from ccrop.transfer import prediction
 
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt
+
+if TYPE_CHECKING:
+    from mmdet.models import BaseDetector
 
 HIT, MISSED, FALSE = "#2ca02c", "#ff2020", "#ffb000"
 LEGEND = {"found": HIT, "missed": MISSED, "false": FALSE}
@@ -62,14 +66,14 @@ def match(
     return hits, found
 
 
-def load_detector(detector: str | Path, config: str | Path | None = None) -> tuple[Config, nn.Module]:
+def load_detector(detector: str | Path, config: str | Path | None = None) -> tuple[Config, "BaseDetector"]:
     """Config and model of mmdet's registry, see :func:`ccrop.transfer.prediction.load_detector`."""
     with DefaultScope.overwrite_default_scope("mmdet"):
         return prediction.load_detector(detector, MODELS.build, config)
 
 
 @torch.no_grad()
-def detect(model: nn.Module, sample: dict[str, Any], score: float) -> Detections:
+def detect(model: "BaseDetector", sample: dict[str, Any], score: float) -> Detections:
     """Detections of one sample of the test pipeline above a score."""
     (result,) = model.test_step(dict(inputs=[sample["inputs"]], data_samples=[sample["data_samples"]]))
     found = result.pred_instances.cpu()
@@ -146,7 +150,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         for axis, (_, model), work_dir in zip(row, detectors, args.work_dirs, strict=True):
             text = draw(axis, image, detect(model, dataset[index], args.score), boxes, labels)
             axis.set_title(f"{work_dir.name}: {text}", size=8)
-    handles = [Patch(fill=False, ec=color, label=name) for name, color in LEGEND.items()]
+    handles: list[Artist] = [Patch(fill=False, ec=color, label=name) for name, color in LEGEND.items()]
     handles.append(Line2D([], [], ls="", marker="v", mec="black", mfc="none", label="small"))
     figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), fontsize=9)
     with written(args.out) as partial:

@@ -1,7 +1,7 @@
 """mmdet's detectors around another backbone: its maps, the channels of the neck, and a check of the head's strides."""
 
 import copy
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from mmengine.config import Config
@@ -11,6 +11,9 @@ from torch import nn
 from ccrop.backbones import Backbone, backbone_config
 from ccrop.backbones.module_backbone import evaluated
 from ccrop.backbones.replacement import described, listed
+
+if TYPE_CHECKING:
+    from mmdet.models import BaseDetector
 
 
 def replace_backbone(config: Config, name: str) -> None:
@@ -55,7 +58,7 @@ def fit_neck(config: Config) -> None:
         first.in_channels = channels[-1] if isinstance(first.in_channels, int) else list(channels)
 
 
-def check_strides(detector: nn.Module) -> None:
+def check_strides(detector: "BaseDetector") -> None:
     """Refuse a detector whose head takes the maps that it gets for maps of other strides.
 
     Raises:

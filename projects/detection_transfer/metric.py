@@ -61,10 +61,10 @@ class SmallObjectMetric(CocoMetric):
         MMLogger.get_current_instance().info(describe_counts(names, object_counts(evaluation), self.min_objects))
         if self.keep is not None:
             images = np.array(evaluation.params.imgIds)
-            content = dict(images=images, objects=annotated(truth, images), found=found, min_objects=self.min_objects)
-            figures = resampled_figures(evaluation, self.min_objects)
+            objects, figures = annotated(truth, images.tolist()), resampled_figures(evaluation, self.min_objects)
+            content: dict[str, Any] = dict(images=images, objects=objects, found=found, min_objects=self.min_objects)
             with written(self.keep) as partial:
-                np.savez_compressed(partial, **content, **figures)
+                np.savez_compressed(partial, **content | figures)
         return average_precision(evaluation, self.min_objects)
 
 

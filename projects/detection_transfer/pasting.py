@@ -92,7 +92,7 @@ class PastePieces(OwnRandomness, BaseTransform):
             results["gt_bboxes_labels"],
             [pieces[index] for index in drawn],
             self.rng,
-            scale=tuple(magnified * limit for limit in self.scale),
+            scale=(magnified * self.scale[0], magnified * self.scale[1]),
             upright=self.upright,
         )
         results["img"] = image

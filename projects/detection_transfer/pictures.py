@@ -28,7 +28,7 @@ def picture(image: Image.Image, detections: Detections, classes: Sequence[str]) 
         classes: names of the labels.
     """
     scale = min(SIDE / max(image.size), MOST_ENLARGED)
-    size = tuple(max(1, round(scale * side)) for side in image.size)
+    size = (max(1, round(scale * image.width)), max(1, round(scale * image.height)))
     labels = detections.labels.tolist()
     legend = _legend([(classes[label], labels.count(label), _color(label)) for label in sorted(set(labels))], size[0])
     canvas = Image.new("RGB", (size[0], size[1] + legend.height), BACKGROUND)
@@ -87,7 +87,8 @@ def _legend(entries: Sequence[tuple[str, int, str]], width: int) -> Image.Image:
     """Names, numbers and colors in lines of a width; "nothing found" where there is none."""
     font = ImageFont.load_default(FONT_SIZE)
     pen = ImageDraw.Draw(Image.new("RGB", (1, 1)))
-    x, y, placed = GAP, GAP, []
+    x: float = GAP
+    y, placed = GAP, []
     for name, number, color in entries or [("nothing found", 0, "#bbbbbb")]:
         text = f"{name} ({number})" if number else name
         length = pen.textlength(text, font=font)

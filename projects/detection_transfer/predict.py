@@ -8,14 +8,14 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from mmengine.config import Config
 from mmengine.dataset import Compose
 from mmengine.logging import MMLogger
 from mmengine.registry import DefaultScope
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
@@ -28,6 +28,9 @@ from ccrop.datasets.reading import ARRAY_SUFFIX, IMAGE_SUFFIXES, printable
 from ccrop.projects.detection_transfer.draw import Detections, load_detector
 from ccrop.projects.detection_transfer.pictures import picture
 from ccrop.transfer.prediction import Request, count_left_out, flat_name
+
+if TYPE_CHECKING:
+    from mmdet.models import BaseDetector
 
 COLUMNS = ("file", "category", "score", "x0", "y0", "x1", "y1")
 
@@ -133,7 +136,7 @@ class Images(Dataset):
 
 @torch.no_grad()
 def detected(
-    model: nn.Module, config: Config, root: Path, names: Sequence[str], min_score: float
+    model: "BaseDetector", config: Config, root: Path, names: Sequence[str], min_score: float
 ) -> Iterator[tuple[int, Found]]:
     """Index and detections of every image that can be read; the log names the others and counts them.
 

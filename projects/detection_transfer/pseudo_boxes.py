@@ -123,7 +123,8 @@ def pseudo_annotations(
         sizes: (width, height) of each image in pixels.
         boxes: of each image ``(n, 5)`` x0, y0, x1, y1 in pixels and a score.
     """
-    listed, annotations = [], []
+    listed: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
     for index, (name, size, own) in enumerate(zip(names_of(images), sizes, boxes, strict=True)):
         if not len(own):
             continue
@@ -148,7 +149,7 @@ def boxes_by_image(content: dict[str, Any]) -> dict[str, NDArray[np.float64]]:
     return corners
 
 
-def path_of(images: CocoImages, index: int) -> str:
+def path_of(images: CocoImages, index: int) -> Path:
     """The file of an image."""
     return images.path(images.get_data_info(index))
 
@@ -161,4 +162,4 @@ def sizes_of(images: CocoImages) -> list[tuple[int, int]]:
 def names_of(images: CocoImages) -> list[str]:
     """Files of all images relative to their split's folder, as annotation files name them."""
     folder = Path(images.data_root, find_split(Path(images.data_root), images.split))
-    return [Path(path_of(images, index)).relative_to(folder).as_posix() for index in range(len(images))]
+    return [path_of(images, index).relative_to(folder).as_posix() for index in range(len(images))]

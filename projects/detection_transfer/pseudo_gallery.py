@@ -50,8 +50,8 @@ def panel(sample: dict[str, Any], channels: int) -> Tensor:
     boxes = sample["gt_bboxes"]
     boxes = boxes.tensor if hasattr(boxes, "tensor") else torch.from_numpy(boxes)
     factor = SIDE / max(picture.size)
-    size = tuple(round(factor * side) for side in picture.size)
+    width, height = (round(factor * side) for side in picture.size)
     canvas = Image.new("RGB", (SIDE, SIDE))
-    canvas.paste(picture.resize(size, Image.Resampling.BILINEAR))
+    canvas.paste(picture.resize((width, height), Image.Resampling.BILINEAR))
     pixels = torch.from_numpy(np.array(canvas)).permute(2, 0, 1)
     return draw_bounding_boxes(pixels, factor * boxes, colors=COLOR) if len(boxes) else pixels

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from mmengine.config import ConfigDict
 from mmengine.registry import DefaultScope
 from numpy.typing import NDArray
 from tqdm import tqdm
@@ -100,8 +101,8 @@ def pretrain(
 
 
 def first_boxes(
-    images: CocoImages, settings: dict[str, Any], folder: Path, init: str | None, backbone: str | None, seed: int
-) -> list[NDArray[np.floating]]:
+    images: CocoImages, settings: ConfigDict, folder: Path, init: str | None, backbone: str | None, seed: int
+) -> Sequence[NDArray[np.floating]]:
     """The boxes of the config's file, or snapped clusters that resemble objects.
 
     Args:
@@ -139,7 +140,7 @@ def read_boxes(file: str | Path, images: CocoImages) -> list[NDArray[np.float64]
 
 
 @torch.no_grad()
-def sure_boxes(run: Path, loader: dict[str, Any], images: CocoImages, min_score: float) -> list[NDArray[np.float32]]:
+def sure_boxes(run: Path, loader: ConfigDict, images: CocoImages, min_score: float) -> list[NDArray[np.float32]]:
     """What a round's detector finds in each train image with a score of at least ``min_score``, as :func:`first_boxes`.
 
     Args:
@@ -149,7 +150,7 @@ def sure_boxes(run: Path, loader: dict[str, Any], images: CocoImages, min_score:
     _, model = load_detector(run)
     listing = run / "images.json"
     entries = [
-        dict(id=index, file_name=str(Path(path_of(images, index)).resolve()), width=width, height=height)
+        dict(id=index, file_name=str(path_of(images, index).resolve()), width=width, height=height)
         for index, (width, height) in enumerate(sizes_of(images))
     ]
     write_json(listing, dict(images=entries, annotations=[], categories=[OBJECT]))

@@ -85,7 +85,7 @@ class UnreadableExamplesHook(UnreadableImagesHook):
             for step in dataset.pipeline.transforms
             if isinstance(step, ReadImage)
         ]
-        self._seen = [set() for _ in self._marked]
+        self._seen: list[set[int]] = [set() for _ in self._marked]
 
     def _look(self, runner: Runner) -> None:
         for number, marked in enumerate(self._marked):

@@ -62,7 +62,7 @@ class ObjectTile(OwnRandomness, BaseTransform):
         corners = boxes.numpy() if wrapped else boxes
         window = max(1, round(self.size / np.exp(self.rng.uniform(*np.log(self.scale)))))
         corner = self._corner(image.shape[1::-1], window, corners, results["gt_bboxes_labels"])
-        pixels = cut(image, *corner, window, self.size, self.pad_value)
+        pixels = cut(image, corner[0], corner[1], window, self.size, self.pad_value)
         placed = (corners - np.tile(corner, 2)) * (self.size / window)
         for axis, probability in enumerate(self.mirror):
             if self.rng.random() < probability:
@@ -150,7 +150,7 @@ def cut(image: NDArray[np.uint8], left: int, top: int, window: int, size: int, p
         ]
     )
     if resized.shape[:2] == (size, size):
-        return resized
+        return resized.astype(np.uint8, copy=False)
     padded = np.full((size, size, resized.shape[2]), pad_value, np.uint8)
     padded[:height, :width] = resized
     return padded

@@ -108,6 +108,7 @@ class BevClusters:
         heatmap = geometric_heatmap(cells, self.cells)
         wall = walls(heatmap, self.cells, self.wall_length, self.wall_thickness)
         if learnt:
+            assert features is not None
             heatmap = (1 - learnt) * heatmap + learnt * learnt_heatmap(features, cells, self.cells)
         heatmap = smoothed(heatmap.where(~wall, 0.0), self.sigma / self.cells.cell)
         return heatmap / heatmap.amax(dim=(1, 2), keepdim=True).clamp(min=torch.finfo(heatmap.dtype).tiny)

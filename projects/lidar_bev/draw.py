@@ -58,6 +58,8 @@ def draw(axes: Axes, points: NDArray, sweep: Compared, names: Sequence[str], mod
     """
     low, high = model.backbone.grid.low, model.backbone.grid.high
     draw_bev(axes, points, extent=(low[0], low[1], high[0], high[1]))
+    assert sweep.truth.counted is not None  # of `compared`, as the next
+    assert sweep.found.counted is not None
     hits, found = matched(sweep)
     asked = sweep.truth.counted & (sweep.truth.labels != OTHER)
     missed, others = asked & ~found, sweep.truth.counted & (sweep.truth.labels == OTHER)

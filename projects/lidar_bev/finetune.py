@@ -116,6 +116,7 @@ def finetune(
         check_classes(tested)
     runner = build_runner(config, start, None, work_dir, seed, trained_on)
     model = getattr(runner.model, "module", runner.model)
+    assert isinstance(model, CenterPoint)
     if tested is not None and val_interval is not None:
         name = data_name(config.test_dataset.data_root)
         runner.register_hook(ValidationHook(val_interval, lambda: line(measured(model, tested), name)))

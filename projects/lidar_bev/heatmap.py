@@ -17,11 +17,11 @@ class Cells(NamedTuple):
     """What stands on the ground in each cell of a batch of sweeps.
 
     Attributes:
-        count: ``(N, H, W)`` float32, points that stand above the ground.
+        points: ``(N, H, W)`` float32, how many stand above the ground.
         height: ``(N, H, W)`` metres from the ground to the highest of them, 0 where there is none.
     """
 
-    count: Tensor
+    points: Tensor
     height: Tensor
 
 
@@ -80,8 +80,8 @@ def geometric_heatmap(
         half_range: range in metres at which ``points`` points fill a cell.
         points: see there.
     """
-    distance = (ranges(grid, cells.count.device) / half_range).clamp(min=0.25)
-    occupancy = -torch.expm1(-cells.count * distance**2 / points)
+    distance = (ranges(grid, cells.points.device) / half_range).clamp(min=0.25)
+    occupancy = -torch.expm1(-cells.points * distance**2 / points)
     return (cells.height / full_height).clamp(max=1) * occupancy
 
 
@@ -102,7 +102,8 @@ def learnt_heatmap(features: Tensor, cells: Cells, grid: Grid) -> Tensor:
     total = shown.sum(dim=(2, 3), keepdim=True).clamp(min=1)
     mean = (features * shown).sum(dim=(2, 3), keepdim=True) / total
     response = (features - mean).norm(dim=1, keepdim=True) * shown
-    distance = F.adaptive_avg_pool2d(ranges(grid, features.device)[None, None], features.shape[2:])
+    height, width = features.shape[2:]
+    distance = F.adaptive_avg_pool2d(ranges(grid, features.device)[None, None], (height, width))
     usual = _ring_means(response[:, 0], shown[:, 0], distance[0, 0])
     relative = (response[:, 0] / (2 * usual).clamp(min=torch.finfo(torch.float32).tiny)).clamp(max=1)
     large = F.interpolate(relative[:, None], grid.shape, mode="bilinear", align_corners=False)[:, 0]

@@ -16,8 +16,10 @@ from torch import Tensor
 
 PREFIX = "backbone."  # of the encoder in ccrop's checkpoints
 StateDict = dict[str, Tensor]
-STAGES = ((0, "input", 0), (1, 1, 0), (2, 2, 0), (3, 2, 1), (4, 2, 2), (5, 3, 0), (6, 3, 1), (7, 3, 2))
-STAGES += ((8, 4, 0), (9, 4, 1), (10, 4, 2))
+STAGES = (
+    *((0, "input", 0), (1, 1, 0), (2, 2, 0), (3, 2, 1), (4, 2, 2), (5, 3, 0), (6, 3, 1), (7, 3, 2)),
+    *((8, 4, 0), (9, 4, 1), (10, 4, 2)),
+)
 KERNELS = ((3, 3, 3), (3, 1, 1))
 LINEAR, MEAN = "pillars.linear.weight", "pillars.norm.running_mean"
 

@@ -56,8 +56,8 @@ def draw_boxes(axes: Axes, boxes: NDArray, colours: NDArray[np.str_] | str, styl
     middle, ahead = boxes[:, :2], ground[:, [0, 3]].mean(axis=1)
     outlines = np.concatenate([ground, ground[:, :1]], axis=1)
     headings = np.stack([middle, middle + 1.4 * (ahead - middle)], axis=1)
-    axes.add_collection(LineCollection(outlines[..., ::-1], colors=colours, linewidths=1.0, linestyles=style))
-    axes.add_collection(LineCollection(headings[..., ::-1], colors=colours, linewidths=1.0))
+    axes.add_collection(LineCollection([*outlines[..., ::-1]], colors=colours, linewidths=1.0, linestyles=style))
+    axes.add_collection(LineCollection([*headings[..., ::-1]], colors=colours, linewidths=1.0))
 
 
 def draw_texts(axes: Axes, boxes: NDArray, texts: Sequence[str], colours: Sequence[str]) -> None:
@@ -93,8 +93,10 @@ def draw_around(
     inside = (view[:, 0] > azimuths[0]) & (view[:, 0] < azimuths[1])
     distance = np.linalg.norm(points[inside, :3], axis=1)
     axes.set_facecolor(BACKGROUND)
+    across, up = view[inside].T
     axes.scatter(
-        *view[inside].T,
+        across,
+        up,
         s=0.7,
         c=np.log(distance.clip(min=1)),
         cmap="turbo_r",

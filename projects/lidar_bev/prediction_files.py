@@ -97,7 +97,7 @@ def kitti_files(folder: Path, classes: Sequence[str]) -> Iterator[Add]:
         if found.calibration is None:
             calib.mkdir(exist_ok=True)
             write_calibration(calib / f"{name}.txt", AT_SENSOR)
-            edges = np.full((len(boxes), 4), float(UNKNOWN))
+            edges: NDArray[np.float64] = np.full((len(boxes), 4), float(UNKNOWN))
             objects = Objects(names, boxes, edges, unknown.astype(float), unknown, scores)
         else:
             edges, truncated = boxes_in_image(boxes, found.calibration, found.image_size)

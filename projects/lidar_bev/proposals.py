@@ -54,10 +54,11 @@ def heatmaps(
     """Names of heatmaps, and what the localizer makes of them: ``boxes (N, K, 5)`` and ``counts (N,)``."""
     for share in shares:
         name = "geometric" if share == 0 else f"{share:.0%} learnt"
-        boxes = locate_sweeps(model, dataset, localizer, share, num_workers=workers)
-        yield name, boxes
+        boxes, counts = locate_sweeps(model, dataset, localizer, share, num_workers=workers)
+        yield name, (boxes, counts)
         if share == 0:  # what chance gives
-            yield "geometric, of another sweep", tuple(each.roll(max(1, len(each) // 2), dims=0) for each in boxes)
+            half = max(1, len(boxes) // 2)
+            yield "geometric, of another sweep", (boxes.roll(half, dims=0), counts.roll(half, dims=0))
 
 
 def evaluate(
@@ -80,12 +81,12 @@ def evaluate(
     localizer = TASK_UTILS.build(dict(config.default_hooks.localization.localizer) | (options or {}))
     dataset = labelled_sweeps(config, split, classes, number)
     read = dict(dataset.readable())
-    objects = [[each[name] for each in read.values()] for name in ("boxes", "labels", "num_points")]
+    objects, labels, points = ([each[name] for each in read.values()] for name in ("boxes", "labels", "num_points"))
     area = (*localizer.grid.low[:2], *localizer.grid.high[:2])
     found = {}
     for name, (boxes, counts) in heatmaps(model, dataset, localizer, shares, workers):
         centers = centers_of(boxes, counts, area)
-        found[name] = proposal_recall([centers[index] for index in read], *objects, area)
+        found[name] = proposal_recall([centers[index] for index in read], objects, labels, points, area)
     return dataset, found
 
 

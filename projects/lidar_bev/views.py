@@ -97,7 +97,7 @@ def thinned(points: NDArray, centers: NDArray, radius: float, share: float, rng:
         radius: in metres.
         share: of the near points that go.
     """
-    near = np.zeros(len(points), dtype=bool)
+    near: NDArray[np.bool_] = np.zeros(len(points), dtype=bool)
     if len(centers):
         # the nearest of few centers: (N, K) at once would be large for many
         distance = np.full(len(points), np.inf, dtype=np.float32)

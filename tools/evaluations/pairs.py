@@ -1,7 +1,7 @@
 """pairs: what the two views of a pair have in common."""
 
 import argparse
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -28,7 +28,7 @@ CROPS = {
     "one object, its size": MultiObjectCrop(scene_prob=0),
     "one object, its size, 20 % scenes": MultiObjectCrop(),
 }
-Crops = Mapping[str, tuple[Crop, Sequence[NDArray[np.float32]]]]  # with the boxes (K, 5) of each image to draw around
+Crops = dict[str, tuple[Crop, Sequence[NDArray[np.float32]]]]  # with the boxes (K, 5) of each image to draw around
 VIEWS = 128  # pairs among which partners are looked for
 
 
@@ -58,7 +58,7 @@ def pairs(args: argparse.Namespace) -> None:
     print(f"{len(images)} annotated images of {root}, {args.draws} pairs each, seed {args.seed}\n")
 
     objects = [np.column_stack([image.boxes, np.ones(len(image.boxes))]).astype(np.float32) for image in images]
-    crops: Crops = {"random crop": (RandomCrop(), objects)} | {name: (crop, objects) for name, crop in CROPS.items()}
+    crops: Crops = {name: (crop, objects) for name, crop in {"random crop": RandomCrop(), **CROPS}.items()}
     if clusters is not None:
         crops |= {name: (crop, [clusters[number] for number in some]) for name, crop in cluster_crops().items()}
     corners, counts = stacked([image.boxes * np.tile(image.size[::-1], 2) for image in images])

@@ -96,7 +96,7 @@ class DenseHead(BaseModule):
         self.ranges = tuple(zip((0.0, *sides), (*sides, math.inf), strict=True))
         self.radius = radius
         self.loss_weights = loss_weights
-        self.test_cfg = test_cfg
+        self.test_cfg = test_cfg or {}
         channels = [in_channels, *[feat_channels] * stacked_convs]
         self.tower = nn.Sequential(
             *(ConvModule(before, after, 3, padding=1, norm_cfg=dict(type="BN")) for before, after in pairwise(channels))
@@ -104,6 +104,7 @@ class DenseHead(BaseModule):
         self.classifier = nn.Conv2d(channels[-1], num_classes, 3, padding=1)
         self.regressor = nn.Conv2d(channels[-1], 4, 3, padding=1)
         for layer, bias in ((self.classifier, math.log(PRIOR / (1 - PRIOR))), (self.regressor, 0.0)):
+            assert layer.bias is not None
             nn.init.normal_(layer.weight, std=0.01)
             nn.init.constant_(layer.bias, bias)
 

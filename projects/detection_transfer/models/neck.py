@@ -30,8 +30,7 @@ class TopDownNeck(BaseModule):
 
     def forward(self, maps: Sequence[Tensor]) -> tuple[Tensor]:
         """Levels ``(N, C_i, h_i, w_i)``, finest first, to one map ``(N, out_channels, h_0, w_0)``."""
-        lateral, *coarser = (conv(level) for conv, level in zip(self.laterals, maps, strict=True))
-        merged = coarser.pop() if coarser else None
-        for level in [*reversed(coarser), *([lateral] if merged is not None else [])]:
+        *finer, merged = (conv(level) for conv, level in zip(self.laterals, maps, strict=True))
+        for level in reversed(finer):
             merged = level + F.interpolate(merged, size=level.shape[2:], mode="nearest")
-        return (self.output(F.relu(lateral if merged is None else merged)),)
+        return (self.output(F.relu(merged)),)

@@ -138,7 +138,7 @@ def _up_to_vertices(elements: Sequence[Element]) -> tuple[Sequence[Element], Ele
 
 
 def _dtype(element: Element, order: str) -> np.dtype:
-    return np.dtype([(name, order + kind) for name, kind in element.properties])
+    return np.dtype([(name, f"{order}{kind}") for name, kind in element.properties])
 
 
 def _area(header: dict[str, list[str]]) -> int:

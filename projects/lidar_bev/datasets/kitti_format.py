@@ -74,7 +74,14 @@ class Objects(NamedTuple):
     def only(self, chosen: NDArray[np.bool_]) -> "Objects":
         """The objects that ``chosen (M,)`` marks."""
         names = [name for name, stays in zip(self.names, chosen, strict=True) if stays]
-        return Objects(names, *(values[chosen] for values in self[1:]))
+        return Objects(
+            names,
+            self.boxes[chosen],
+            self.image_boxes[chosen],
+            self.truncated[chosen],
+            self.occluded[chosen],
+            self.scores[chosen],
+        )
 
 
 def in_image(points: NDArray, calibration: Calibration, image_size: tuple[int, int] = IMAGE_SIZE) -> NDArray[np.bool_]:

@@ -73,7 +73,7 @@ class NuScenesSweeps(SweepDataset):
         if num_sweeps < 1:
             raise ValueError(f"num_sweeps must be 1 (the key frame alone) or more, got {num_sweeps}")
         self.version = version
-        self.scenes = scenes
+        self.chosen_scenes = scenes
         self.num_sweeps = num_sweeps
         self.labelled = labelled
         self.classes = tuple(classes)
@@ -84,7 +84,7 @@ class NuScenesSweeps(SweepDataset):
         tables = Path(self.data_root, self.version)
         if not tables.is_dir():
             raise MissingData(f"{tables} is no folder; expected layout:\n{LAYOUT.format(root=self.data_root)}")
-        scenes = self.scenes
+        scenes = self.chosen_scenes
         if isinstance(scenes, str | Path):
             if not Path(scenes).is_file():
                 raise MissingData(f"{scenes} is no file; expected the name of a scene on each of its lines")

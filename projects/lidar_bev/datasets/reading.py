@@ -187,11 +187,12 @@ def _read_fields(path: Path, columns: Sequence[str]) -> NDArray:
 def _stacked(fields: Mapping[str, NDArray], columns: Sequence[str]) -> NDArray:
     """``(N, len(columns))`` of the fields that are called so, in the floating-point type of the coordinates."""
     known = {name.lower(): values for name, values in fields.items()} | dict(fields)
-    chosen = [known.get(name, known.get(name.lower())) for name in columns]
-    missing = [name for name, values in zip(columns, chosen, strict=True) if values is None]
+    called = [name if name in known else name.lower() for name in columns]
+    missing = [name for name, own in zip(columns, called, strict=True) if own not in known]
     if missing:
         raise Malformed(
             f"it has no field {', '.join(missing)}, only {', '.join(fields)}: name some of these in columns"
         )
+    chosen = [known[own] for own in called]
     kind = np.result_type(np.float32, *(values for name, values in zip(columns, chosen, strict=True) if name in XYZ))
     return np.stack([values.astype(kind) for values in chosen], axis=1)

@@ -63,12 +63,12 @@ def standing(clusters: NDArray, points: NDArray, grid: Grid) -> tuple[NDArray[np
     )
     point, box = points_in_boxes(points, column)
     z = points[point, 2]
-    bottom, top = np.full(number, np.inf), np.full(number, -np.inf)
-    np.minimum.at(bottom, box, z)
-    own = z <= bottom[box] + CEILING
-    np.maximum.at(top, box[own], z[own])
+    lowest, highest = np.full(number, np.inf), np.full(number, -np.inf)
+    np.minimum.at(lowest, box, z)
+    own = z <= lowest[box] + CEILING
+    np.maximum.at(highest, box[own], z[own])
     num_points = np.bincount(box[own], minlength=number)
-    bottom, top = (np.where(num_points > 0, each, 0.0) for each in (bottom, top))
+    bottom, top = (np.where(num_points > 0, each, 0.0) for each in (lowest, highest))
     column[:, 2] = (bottom + top) / 2
     column[:, 5] = np.maximum(top - bottom, THINNEST)
     return column.astype(np.float32), num_points

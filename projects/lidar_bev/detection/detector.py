@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from mmengine.model import BaseModel
 from mmengine.registry import MODELS, TASK_UTILS
-from torch import Tensor, nn
+from torch import Tensor
 
 from ccrop.models import gaussian_focal_loss
 from ccrop.projects.lidar_bev.detection.decoding import decode
@@ -14,6 +14,7 @@ from ccrop.projects.lidar_bev.detection.head import CenterHead, CenterMaps
 from ccrop.projects.lidar_bev.detection.losses import center_l1_loss
 from ccrop.projects.lidar_bev.detection.targets import center_targets
 from ccrop.projects.lidar_bev.evaluation.center_ap import Detections
+from ccrop.projects.lidar_bev.models.encoders import Encoder
 
 
 class CenterPoint(BaseModel):
@@ -32,7 +33,7 @@ class CenterPoint(BaseModel):
 
     def __init__(
         self,
-        backbone: nn.Module | dict[str, Any],
+        backbone: Encoder | dict[str, Any],
         classes: Sequence[str],
         distances: Sequence[float],
         channels: int = 64,
@@ -45,8 +46,9 @@ class CenterPoint(BaseModel):
         if len(distances) != len(classes):
             raise ValueError(f"distances must have an entry for each of the classes {classes}, got {distances}")
         if isinstance(backbone, dict):
-            backbone = MODELS.build(backbone | dict(grid=TASK_UTILS.build(backbone["grid"])))
-        self.backbone = backbone
+            self.backbone: Encoder = MODELS.build(backbone | dict(grid=TASK_UTILS.build(backbone["grid"])))
+        else:
+            self.backbone = backbone
         self.head = CenterHead(self.backbone.out_channels, len(classes), channels)
         self.classes = tuple(classes)
         self.distances = tuple(distances)
@@ -75,6 +77,8 @@ class CenterPoint(BaseModel):
         if mode == "tensor":
             return maps
         if mode == "loss":
+            assert boxes is not None
+            assert labels is not None
             return self.loss(maps, boxes, labels, heading_weights)
         return self.detections(maps)
 

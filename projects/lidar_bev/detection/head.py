@@ -31,9 +31,11 @@ class CenterHead(nn.Module):
     def __init__(self, in_channels: int, num_classes: int, channels: int = 64) -> None:
         super().__init__()
         self.shared = _block(in_channels, channels)
-        self.heatmaps = nn.Sequential(_block(channels, channels), nn.Conv2d(channels, num_classes, 3, padding=1))
+        logits = nn.Conv2d(channels, num_classes, 3, padding=1)
+        self.heatmaps = nn.Sequential(_block(channels, channels), logits)
         self.regression = nn.Sequential(_block(channels, channels), nn.Conv2d(channels, CHANNELS, 3, padding=1))
-        nn.init.constant_(self.heatmaps[-1].bias, PRIOR)
+        assert logits.bias is not None
+        nn.init.constant_(logits.bias, PRIOR)
 
     def forward(self, maps: Tensor) -> CenterMaps:
         """

@@ -29,7 +29,7 @@ def pseudo_box_quality(
     Returns:
         ``recall_0.3_Car`` ... and ``precision_0.3`` ... in [0, 1]; NaN where there is none.
     """
-    labels, recalled, right = [np.zeros(0, np.int64)], [np.zeros(0)], [np.zeros(0)]
+    labels, recalled, covered = [np.zeros(0, np.int64)], [np.zeros(0)], [np.zeros(0)]
     for sample, boxes in pairs:
         objects = sample["boxes"].astype(np.float64)
         boxes = boxes[num_points_in_boxes(sample["points"], boxes) > 0]
@@ -38,8 +38,8 @@ def pseudo_box_quality(
         counted &= ((objects[:, :2] >= grid.low[:2]) & (objects[:, :2] < grid.high[:2])).all(axis=1)
         labels.append(sample["labels"][counted])
         recalled.append(overlap.max(axis=1)[:-1][counted])
-        right.append(overlap.max(axis=0)[:-1])
-    label, best, right = map(np.concatenate, (labels, recalled, right))
+        covered.append(overlap.max(axis=0)[:-1])
+    label, best, right = np.concatenate(labels), np.concatenate(recalled), np.concatenate(covered)
     quality = {
         f"recall_{iou}_{name}": share(best[label == place] >= iou) for iou in IOUS for place, name in enumerate(classes)
     }

@@ -73,7 +73,7 @@ def _stage(in_channels: int, channels: int, stride: int, layers: int) -> nn.Sequ
 
 def _up(in_channels: int, channels: int, stride: float) -> nn.Sequential:
     if stride >= 1:
-        convolution = nn.ConvTranspose2d(in_channels, channels, int(stride), int(stride), bias=False)
+        convolution: nn.Module = nn.ConvTranspose2d(in_channels, channels, int(stride), int(stride), bias=False)
     else:
         side = round(1 / stride)
         convolution = nn.Conv2d(in_channels, channels, side, side, bias=False)

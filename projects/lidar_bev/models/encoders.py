@@ -33,7 +33,23 @@ PILLAR_SIZES: dict[str, dict[str, Any]] = {
 PILLAR_CHANNELS = {"kitti": 64, "nuscenes": 64, "small": 32}
 
 
-class PillarEncoder(nn.Module):
+class Encoder(nn.Module):
+    """Sweeps, N of ``(points, columns)``, to a map ``(N, out_channels, H / stride, W / stride)``.
+
+    Attributes:
+        grid: which part of a sweep is seen, ``(H, W)`` cells.
+        in_channels: values of a point.
+        stride: of the map to the grid.
+        out_channels: of the map.
+    """
+
+    grid: Grid
+    in_channels: int
+    stride: int
+    out_channels: int
+
+
+class PillarEncoder(Encoder):
     """Dynamic pillars and a 2D backbone.
 
     Args:
@@ -67,7 +83,7 @@ class PillarEncoder(nn.Module):
         return self.backbone(self.pillars(sweeps))
 
 
-class SparseEncoder(nn.Module):
+class SparseEncoder(Encoder):
     """Sparse 3D convolutions and a 2D backbone: SECOND's.
 
     Args:

@@ -84,6 +84,7 @@ def gallery(
         learnt: share of the learnt heatmap.
         draw: (seed, epoch), which decide the views.
     """
+    assert dataset.boxes is not None
     rows = []
     for index in indices:
         try:
@@ -127,24 +128,26 @@ def pixels(figure: Figure) -> NDArray[np.uint8]:
 def _draw_heatmap(axes: Axes, heatmap: NDArray, centers: NDArray, extent: tuple[float, float, float, float]) -> None:
     """Ahead up and left to the left, as :func:`.draw_bev` has it; ``(H, W)`` each."""
     x0, y0, x1, y1 = extent
-    place = dict(extent=(y1, y0, x0, x1), origin="lower")
+    sides = (y1, y0, x0, x1)
     axes.set_facecolor(BACKGROUND)
-    axes.imshow(heatmap.T[:, ::-1], cmap="turbo", vmin=0, vmax=1, **place)
-    axes.contour(centers.T[:, ::-1], levels=[0.1, 0.6], colors="white", linewidths=0.7, **place)
+    axes.imshow(heatmap.T[:, ::-1], cmap="turbo", vmin=0, vmax=1, extent=sides, origin="lower")
+    axes.contour(centers.T[:, ::-1], levels=[0.1, 0.6], colors="white", linewidths=0.7, extent=sides, origin="lower")
     axes.set(xlabel="y (m)", ylabel="x (m)", title="heatmap, Gaussian centers at 0.1 and 0.6")
 
 
 def _draw_views(axes: Sequence[Axes], model: Siamese, batch: dict[str, Any], grid: Grid, seed: int) -> None:
-    windows, is_object = None, None
+    shown: tuple[NDArray, NDArray[np.bool_]] | None = None
     if model.regions is not None:
         with torch.random.fork_rng():
             torch.manual_seed(seed)
             found = model.regions.windows(batch["boxes"], batch["counts"], batch["transforms"], batch["places"])
         windows, is_object = (each[0].numpy() for each in found)
+        shown = windows, is_object
     for number, (own, view) in enumerate(zip(axes, batch["views"], strict=False)):
         draw_bev(own, view[0].numpy(), extent=(*grid.low[:2], *grid.high[:2]))
         own.set_title(f"view {number + 1}")
-        if windows is not None:
+        if shown is not None:
+            windows, is_object = shown
             colours = [COLOURS[i % len(COLOURS)] if chosen else FAINT for i, chosen in enumerate(is_object)]
             _outlines(own, _metres(windows[number], grid), colours)
             own.set_title(f"view {number + 1}: windows of {is_object.sum()} objects, {(~is_object).sum()} background")
@@ -160,4 +163,4 @@ def _outlines(axes: Axes, boxes: NDArray, colours: Sequence[str]) -> None:
     """Rectangles ``(K, 4)`` in metres, on axes of :func:`.draw_bev`."""
     x0, y0, x1, y1 = boxes.T
     lines = np.stack([np.stack([y, x], axis=-1) for x, y in ((x0, y0), (x1, y0), (x1, y1), (x0, y1), (x0, y0))], axis=1)
-    axes.add_collection(LineCollection(lines, colors=colours, linewidths=1.0))
+    axes.add_collection(LineCollection([*lines], colors=colours, linewidths=1.0))

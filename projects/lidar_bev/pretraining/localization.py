@@ -95,7 +95,7 @@ def locate_sweeps(
     Returns:
         ``boxes (N, K, 5)`` and ``counts (N,)`` on the CPU, equal on every rank. Unreadable sweeps have none.
     """
-    loader = DataLoader(
+    loader: DataLoader = DataLoader(
         dataset.with_pipeline([dict(type=WholeSweep)]),
         batch_sampler=ShardedBatches(len(dataset), batch_size),
         num_workers=num_workers,

@@ -33,6 +33,8 @@ class SceneSweeps(SweepViews):
         ValueError: mirrored views would not show the grid's sweeps.
     """
 
+    grid: Grid
+
     def __init__(self, grid: Grid, max_boxes: int, num_places: int = 256, **kwargs: Any) -> None:
         super().__init__(grid=grid, **kwargs)
         for axis, probability in enumerate((self.motion.mirror_x, self.motion.mirror_y)):

@@ -128,6 +128,7 @@ def sure_boxes(run: Path, sweeps: SweepDataset, min_score: float) -> dict[str, A
 def round_detector(run: Path) -> CenterPoint:
     """The trained detector of a round's folder, where it runs fastest."""
     checkpoint = latest_checkpoint(run)
+    assert checkpoint is not None
     (file,) = run.glob("centerpoint*.py")
     model = MODELS.build(Config.fromfile(file).model)
     model.load_state_dict(load_checkpoint(checkpoint)["state_dict"])

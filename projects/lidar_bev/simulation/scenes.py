@@ -44,7 +44,8 @@ def sample_scene(rng: Generator, sensor_height: float) -> Scene:
     The street is the first that is drawn: :meth:`.Street.sample` gives it for the same seed.
     """
     street = Street.sample(rng)
-    meshes, owners, albedos, names, boxes = [], [], [], [], []
+    meshes, owners, albedos, boxes = [], [], [], []
+    names: list[str] = []
 
     def add(mesh: Mesh, owner: int, albedo: float | NDArray) -> None:
         meshes.append(mesh.placed(0, 0, -sensor_height))
@@ -82,12 +83,12 @@ def ground_mesh(street: Street) -> Mesh:
 
     kerbs = np.array([-1, 1]) * (street.half_width + street.parking)
     inner, outer = kerbs + np.array([0.03, -0.03]), kerbs + np.array([-0.03, 0.03])
-    across = np.sort([*np.linspace(*inner, 9), *outer, -street.edge(-1), street.edge(1)])
+    across = np.sort([*np.linspace(inner[0], inner[1], 9), *outer, -street.edge(-1), street.edge(1)])
     s, t = np.meshgrid(np.arange(-REACH, REACH + 1), across, indexing="ij")
     x, y, _ = street.line.at(s, t)
     height = street.ground(x.ravel(), y.ravel()).reshape(x.shape)
     middle = _middles(x), _middles(y)
-    crossed = street.crossed(*map(np.ravel, middle)).reshape(middle[0].shape)
+    crossed = street.crossed(middle[0].ravel(), middle[1].ravel()).reshape(middle[0].shape)
     paved = (_middles(t) > kerbs[0]) & (_middles(t) < kerbs[1]) | crossed
     return merged([grass, road, _surface(x, y, height, np.where(paved, Material.ASPHALT, Material.CONCRETE))])
 

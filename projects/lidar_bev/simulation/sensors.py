@@ -18,7 +18,7 @@ class Sensor(NamedTuple):
         range_noise: standard deviation in metres.
     """
 
-    elevations: NDArray[np.float64]
+    elevations: NDArray[np.floating]
     azimuth_step: float
     height: float
     max_range: float

@@ -4,11 +4,14 @@ A road has its own frame: s along its center line, t to its left. The world's fr
 ground below the sensor at z = 0.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 from numpy.random import Generator
 from numpy.typing import ArrayLike, NDArray
+
+Floats = Sequence[float] | NDArray[np.floating]
 
 STEP = 1.0  # metres between two points of a center line
 REACH = 125.0  # metres of road to each side, and of ground around
@@ -32,21 +35,22 @@ class Line(NamedTuple):
     direction: NDArray[np.float64]
 
     @classmethod
-    def through(cls, x: float, y: float, knots: ArrayLike, directions: ArrayLike) -> "Line":
+    def through(cls, x: ArrayLike, y: ArrayLike, knots: Floats, directions: Floats) -> "Line":
         """The line that passes (x, y) at s = 0.
 
         Args:
             knots: rising values of s in metres, between which ``directions`` in radians change linearly: arcs.
         """
-        s = np.arange(-REACH, REACH + STEP, STEP)
+        s = np.arange(-REACH, REACH + STEP, STEP, dtype=np.float64)
         middle = np.interp(s[:-1] + STEP / 2, knots, directions)
         steps = STEP * np.stack([np.cos(middle), np.sin(middle)])
         path = np.concatenate([np.zeros((2, 1)), steps.cumsum(axis=1)], axis=1)
         path += np.array([[x], [y]]) - path[:, [np.searchsorted(s, 0.0)]]
-        return cls(s, *path, np.interp(s, knots, directions))
+        return cls(s, path[0], path[1], np.interp(s, knots, directions))
 
     def at(self, s: ArrayLike, t: ArrayLike = 0.0) -> tuple[NDArray, NDArray, NDArray]:
         """x and y of places of the road's frame, and the line's direction there."""
+        s, t = np.asarray(s), np.asarray(t)
         x, y, direction = (np.interp(s, self.s, each) for each in (self.x, self.y, self.direction))
         return x - t * np.sin(direction), y + t * np.cos(direction), direction
 
@@ -102,7 +106,7 @@ class Street(NamedTuple):
         )
         x, y, along = line.at(rng.choice((-1, 1)) * rng.uniform(12, 70))
         across = along + np.pi / 2 + rng.uniform(-np.pi / 6, np.pi / 6)
-        crossing = Line.through(x, y, [0], [across])
+        crossing = Line.through(x, y, [0], [float(across)])
         return cls(line, half_width, parking, rng.uniform(1.8, 5.0), rng.uniform(0.08, 0.16), crossing, waves)
 
     def edge(self, side: int) -> float:

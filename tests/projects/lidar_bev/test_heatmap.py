@@ -49,12 +49,12 @@ def test_what_stands_on_level_and_sloping_ground(slope: float):
     sweep = torch.from_numpy(np.concatenate([ground(slope), person, roof, kerb, far]))
     cells = cells_above_ground([sweep, sweep[:1]], GRID)
     row, column = cell_of(3.25, 4.25)
-    assert cells.count[0, row, column] == 20
+    assert cells.points[0, row, column] == 20
     assert cells.height[0, row, column].item() == pytest.approx(1.75, abs=0.01)
-    others = cells.count[0].clone()
+    others = cells.points[0].clone()
     others[row, column] = 0
     assert others.sum() == 0
-    assert cells.count[1].sum() == 0
+    assert cells.points[1].sum() == 0
 
 
 def test_a_car_does_not_become_ground_and_a_house_without_ground_stands_on_its_own_foot():
@@ -66,7 +66,7 @@ def test_a_car_does_not_become_ground_and_a_house_without_ground_stands_on_its_o
     inside = cells.height[0, 56:64, 32:36]
     np.testing.assert_allclose(inside.numpy(), 1.5, atol=1e-5)
     alone = cells_above_ground([torch.from_numpy(column_of_points(0.25, 0.25, -1, 1, 21))], GRID)
-    assert alone.count.sum() == 18  # all but those less than 0.3 m above the lowest
+    assert alone.points.sum() == 18  # all but those less than 0.3 m above the lowest
 
 
 def test_opening_is_the_largest_of_the_smallest():
