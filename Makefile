@@ -19,6 +19,7 @@ test: .venv/installed
 
 lint: .venv/installed
 	$(BIN)/ruff check
+	$(BIN)/python -m mypy
 
 .venv/installed: setup.cfg pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))' \

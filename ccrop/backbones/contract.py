@@ -58,9 +58,9 @@ class Backbone(Protocol):
 
 
 class BackboneModule(nn.Module):
-    """A :class:`Backbone` that is a torch module, as all are that are trained, once it has said its levels.
+    """Base of backbones: a torch module that meets :class:`Backbone`.
 
-    What follows from ``levels`` and ``out_indices`` is here; the rest is a subclass's.
+    Subclasses set ``in_channels``, ``levels`` and ``out_indices``, from which the rest follows, and give the maps.
     """
 
     in_channels: int

@@ -147,7 +147,7 @@ class LocatedDataset(BaseDataset):
         Raises:
             ValueError: other shapes, or a box that is none; names the first such file, if it has a name.
         """
-        assert self.boxes is not None, "a hook makes the store before it finds boxes"
+        assert self.boxes is not None
         try:
             self.boxes.update(boxes, counts)
         except InvalidBoxes as error:

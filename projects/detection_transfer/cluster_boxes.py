@@ -130,9 +130,9 @@ def objects_alone(
     if min_objectness <= 0:
         return list(boxes)
     levels = [level for level, stride in enumerate(model.backbone.strides) if stride in STRIDES] or [0]
-    features: list[Tensor] = []  # of boxes, and the images that they are of
-    sources: list[Tensor] = []
-    others: list[Tensor] = []  # the same of background
+    features: list[Tensor] = []
+    sources: list[Tensor] = []  # the image of each
+    others: list[Tensor] = []  # of background
     other_sources: list[Tensor] = []
     with model.backbone.first_levels(max(levels) + 1):
         strides = [model.backbone.strides[level] for level in levels]

@@ -206,6 +206,11 @@ def test_scenes_are_named_in_the_config_or_a_file(root):
         NuScenesSweeps(root, "v1.0-mini", scenes=str(root / "absent.txt"))
 
 
+@pytest.mark.parametrize("chosen", [None, ["scene-0001"]])
+def test_every_key_frame_says_of_which_scene_it_is(root, chosen):
+    assert NuScenesSweeps(root, "v1.0-mini", scenes=chosen).scenes() == ["scene-0001"] * 2
+
+
 def test_tables_that_are_missing_damaged_or_do_not_fit(root):
     with pytest.raises(MissingData, match=r"v1\.0-trainval is no folder; expected layout"):
         NuScenesSweeps(root)
