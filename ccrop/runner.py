@@ -26,7 +26,7 @@ from ccrop.checkpoint.newest import checkpoint_to_resume, latest_checkpoint
 from ccrop.compat.checkpoint import install_safe_checkpoints, load_checkpoint
 from ccrop.compat.distributed import init_distributed, with_synchronized_bn
 from ccrop.compat.workers import stop_workers
-from ccrop.config import DEMO_SET, config_beside, dicts_of, load_config, per_channel
+from ccrop.config import DEMO_SET, dicts_of, load_config, per_channel
 from ccrop.hooks.divergence import DivergenceHook
 from ccrop.hooks.settings import SettingsHook
 from ccrop.hooks.start import StartHook
@@ -161,12 +161,12 @@ def load_pretrained(
 
     Args:
         checkpoint: of the run; None for the weights that a run with ``seed`` and ``init`` starts from.
-        config: by default the one that the run left beside the checkpoint.
+        config: by default the one in the checkpoint.
         data_root, options, backbone: see :func:`ccrop.config.load_config`.
         init: see :func:`ccrop.checkpoint.starting_weights`.
 
     Raises:
-        FileNotFoundError: there is no such checkpoint, no such config, or not exactly one beside the checkpoint.
+        FileNotFoundError: there is no such checkpoint or config.
         MissingData: see :func:`ccrop.config.load_config`.
         UntrustedCheckpoint: see :func:`ccrop.compat.checkpoint.load_checkpoint`.
         ValueError: neither is named, the checkpoint is of another model than the config's, or weights do not fit.
@@ -174,12 +174,10 @@ def load_pretrained(
     if checkpoint is not None and init is not None:
         raise ValueError(f"{checkpoint} and --init {init} are both weights: name one of them")
     state = None if checkpoint is None else load_checkpoint(checkpoint)
-    if config is not None:
-        config_file = Path(config)
-    elif checkpoint is not None:
-        config_file = config_beside(Path(checkpoint))
-    else:
+    source = checkpoint if config is None else config
+    if source is None:
         raise ValueError("name a checkpoint, or a config for the weights that a run starts from")
+    config_file = Path(source)
     settings = load_config(config_file, data_root, options, backbone)
     weights = starting_weights(settings, init) if state is None else None
     if weights is not None:

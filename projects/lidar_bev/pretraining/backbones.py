@@ -1,7 +1,7 @@
 """The encoders as backbones of ccrop's methods; their weights keep the encoders' names, below ``backbone.``.
 
-Each has one level, whose stride is in cells of the grid. They are called otherwise than the encoders: they give a tuple of
-maps, as all backbones do.
+Each has one level, whose stride is in cells of the grid. As all backbones do, they give a tuple of maps, and not the map
+that the encoders give.
 """
 
 from typing import Any
