@@ -63,7 +63,7 @@ def sections(work_dir: Path) -> list[str]:
         parts.append(page.section("What was trained", described(work_dir, config, dataset, curves)))
     parts.append(page.section("Health", HEALTH_TEXT, health({work_dir.name: curves})))
     parts.append(page.section("What the run saw", gallery(work_dir)))
-    if isinstance(dataset, ImageDataset):
+    if checkpoint is not None and isinstance(dataset, ImageDataset):
         parts += of_images(Path(checkpoint), config, dataset)
     elif note:
         parts.append(page.section("Objects", page.paragraph(note)))

@@ -1,6 +1,6 @@
 """The encoders as backbones of ccrop's methods; their weights keep the encoders' names, below ``backbone.``.
 
-Each has one level, whose stride is in cells of the grid. As all backbones do, they give a tuple of maps, and not the map
+Each has one level, whose stride is in cells of the grid. As all backbones do, they give a tuple of maps, not the map
 that the encoders give.
 """
 
