@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from itertools import accumulate
 from operator import mul
+from typing import Any
 
 from ccrop.compat.mmcv_ext import install_mmcv_ext
 
@@ -53,7 +54,7 @@ class ResNet(BackboneModule, _MMDetResNet):
         in_channels: int = 3,
         num_stages: int = 4,
         out_indices: Sequence[int] | None = None,
-        **kwargs,
+        **kwargs: Any,
     ) -> None:
         if depth not in self.arch_settings:
             raise ValueError(f"depth of a ResNet must be one of {', '.join(map(str, self.arch_settings))}; got {depth}")

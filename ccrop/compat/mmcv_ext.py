@@ -12,8 +12,10 @@ import functools
 import importlib.util
 import sys
 import warnings
+from collections.abc import Callable
 from importlib.machinery import ModuleSpec
 from types import ModuleType
+from typing import Any
 
 from ccrop.compat import mmcv_operators
 
@@ -41,7 +43,7 @@ class _StandIn(ModuleType):
         super().__init__(name)
         self.__spec__ = ModuleSpec(name, loader=None)
 
-    def __getattr__(self, name: str):
+    def __getattr__(self, name: str) -> Callable:
         if name.startswith("_"):
             raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
         return mmcv_operators.TWINS.get(name) or functools.partial(mmcv_operators.missing, name)
@@ -60,7 +62,7 @@ def _drop_notices() -> None:
     print_log = mmengine.logging.print_log
 
     @functools.wraps(print_log)
-    def without_notice(msg, *args, **kwargs) -> None:
+    def without_notice(msg: object, *args: Any, **kwargs: Any) -> None:
         if not str(msg).startswith("Could not import OneDL"):
             print_log(msg, *args, **kwargs)
 

@@ -6,6 +6,7 @@ would be rounded to 0.
 """
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import torch
 import torchvision
@@ -15,7 +16,7 @@ MAXIMUM, AVERAGE = 0, 1  # mmcv's pool modes
 NAIVE, LINEAR, GAUSSIAN = 0, 1, 2  # mmcv's methods of soft NMS
 
 
-def missing(operator: str, *args, **kwargs) -> None:
+def missing(operator: str, *args: Any, **kwargs: Any) -> None:
     """Stands for every operator without a twin.
 
     Raises:

@@ -13,6 +13,8 @@ import cv2
 import numpy as np
 from numpy.random import Generator
 
+Span = tuple[float, float]  # the least and the most
+
 WIDTH, HEIGHT = 320, 240
 FINE = 3  # silhouettes are drawn this many times finer
 SHAPES = ("disc", "square", "triangle", "star", "crescent")
@@ -118,7 +120,7 @@ def _rotation(angle: float) -> np.ndarray:
     return np.array(((np.cos(angle), -np.sin(angle)), (np.sin(angle), np.cos(angle))))
 
 
-def _overlap(corner, shape) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
+def _overlap(corner: np.ndarray, shape: tuple[int, ...]) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
     (x, y), (height, width) = corner, shape
     left, right = np.clip((x, x + width), 0, WIDTH)
     top, bottom = np.clip((y, y + height), 0, HEIGHT)
@@ -128,7 +130,7 @@ def _overlap(corner, shape) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
     )
 
 
-def _colour(rng: Generator, saturation=(0.1, 0.9), value=(0.2, 0.95)) -> np.ndarray:
+def _colour(rng: Generator, saturation: Span = (0.1, 0.9), value: Span = (0.2, 0.95)) -> np.ndarray:
     hsv = rng.random(), rng.triangular(saturation[0], saturation[0], saturation[1]), rng.uniform(*value)
     return np.array(colorsys.hsv_to_rgb(*hsv), np.float32)
 
@@ -146,7 +148,9 @@ def _noise(rng: Generator, height: int, width: int, octaves: int, cell: float) -
     return total * np.float32(1.6 / np.sqrt(weight))
 
 
-def _draw_thing(canvas, thing: Thing, texture: str, light, grain, rng: Generator) -> None:
+def _draw_thing(
+    canvas: np.ndarray, thing: Thing, texture: str, light: np.ndarray, grain: np.ndarray, rng: Generator
+) -> None:
     height, width = thing.alpha.shape
     factor = min(1, 48 / np.sqrt(thing.area))
     small = cv2.resize(thing.alpha, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
@@ -191,7 +195,7 @@ def _texture(kind: str, thing: Thing, rows: np.ndarray, columns: np.ndarray, rng
     return np.clip(0.5 + edge * np.float32(period * side / 1.5), 0, 1)
 
 
-def _relief(alpha: np.ndarray, light, rng: Generator) -> np.ndarray:
+def _relief(alpha: np.ndarray, light: np.ndarray, rng: Generator) -> np.ndarray:
     """Diffuse shade and highlight `(h, w, 2)` of the silhouette, puffed up like a cushion."""
     depth = cv2.distanceTransform((alpha > 127).astype(np.uint8), cv2.DIST_L2, 5)
     thickness = max(float(depth.max()), 1)
@@ -210,7 +214,9 @@ def _relief(alpha: np.ndarray, light, rng: Generator) -> np.ndarray:
     return np.stack((ambient + (1.3 - ambient) * facing, shine), -1).astype(np.float32)
 
 
-def _drop_shadow(canvas, thing: Thing, small: np.ndarray, factor: float, light, rng: Generator) -> None:
+def _drop_shadow(
+    canvas: np.ndarray, thing: Thing, small: np.ndarray, factor: float, light: np.ndarray, rng: Generator
+) -> None:
     """Darken the canvas beside the thing; `small` is its silhouette at `factor` of the canvas's scale."""
     side = np.sqrt(thing.area)
     sigma = (0.5 + 0.06 * side) * factor
@@ -272,7 +278,7 @@ def _sky(height: np.ndarray, rng: Generator) -> np.ndarray:
     return sky + (np.float32(0.95) - sky) * clouds[..., None]
 
 
-def _draw_hills(canvas, edge: int, rng: Generator) -> None:
+def _draw_hills(canvas: np.ndarray, edge: int, rng: Generator) -> None:
     colour, air = _colour(rng, (0.1, 0.6), (0.15, 0.6)), canvas[edge].mean(0)
     rows = np.arange(HEIGHT, dtype=np.float32)[:, None]
     for distance in np.linspace(0.75, 0.25, rng.integers(0, 4)).tolist():
@@ -292,7 +298,7 @@ def _land(rng: Generator) -> np.ndarray:
     return canvas * (1 + 0.06 * _noise(rng, HEIGHT, WIDTH, 3, 6))[..., None]
 
 
-def _surface(u: np.ndarray, v: np.ndarray, detail, rng: Generator) -> np.ndarray:
+def _surface(u: np.ndarray, v: np.ndarray, detail: float | np.ndarray, rng: Generator) -> np.ndarray:
     """A material `(h, w, 3)` over surface coordinates u, v, with `detail` pixels per unit of them."""
     kind = rng.choice(("plain", "stripes", "tiles", "planks", "checks"))
     colour = _colour(rng, (0.05, 0.7), (0.25, 0.9))
@@ -331,7 +337,7 @@ def _surface(u: np.ndarray, v: np.ndarray, detail, rng: Generator) -> np.ndarray
     return (colour + (other - colour) * mix[..., None].astype(np.float32)) * bright[..., None]
 
 
-def _draw_clutter(canvas, light, grain, rng: Generator) -> None:
+def _draw_clutter(canvas: np.ndarray, light: np.ndarray, grain: np.ndarray, rng: Generator) -> None:
     """Draw lines, soft spots, rods and blobs, which belong to no class, some with the classes' textures."""
     for _ in range(rng.integers(0, 5)):
         start, end = rng.uniform((0, 0), (WIDTH, HEIGHT), (2, 2))

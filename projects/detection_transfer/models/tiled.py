@@ -1,6 +1,7 @@
 """Detection at an image's own scale, whatever its size: large images are looked at in overlapping tiles."""
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import torch
 from mmdet.models.detectors import SingleStageDetector
@@ -23,7 +24,7 @@ class TiledDetector(SingleStageDetector):
         kwargs: mmdet's; ``test_cfg`` has the head's settings, ``tile`` and ``overlap`` in pixels.
     """
 
-    def __init__(self, **kwargs) -> None:
+    def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.to(memory_format=torch.channels_last)
 

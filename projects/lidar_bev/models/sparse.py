@@ -1,6 +1,8 @@
 """Sparse 3D convolutions over voxels (SECOND, Yan et al., Sensors 2018), with spconv, on the CPU too."""
 
 from collections.abc import Sequence
+from types import ModuleType
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -114,11 +116,11 @@ class SparseVoxels(nn.Module):
         return sums / counts[:, None], torch.stack(place, dim=1).int()
 
 
-def _spconv():
+def _spconv() -> ModuleType:
     return extra("spconv.pytorch", "the sparse encoder, unlike the pillar encoder,")
 
 
-def _native():
+def _native() -> Any:
     """The algorithm that runs on CPUs as well as on GPUs."""
     _spconv()
     from spconv.core import ConvAlgo
