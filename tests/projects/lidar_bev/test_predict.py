@@ -163,7 +163,7 @@ def test_what_cannot_be_done_is_said_in_one_line(
     monkeypatch.chdir(sweeps.parent)
     assert command.main([str(detector), *options]) == 2
     last = capsys.readouterr().err.splitlines()[-1]
-    assert last.startswith(f"predict.py: {message.format(detector=detector)}")
+    assert last.partition(": ")[2].startswith(message.format(detector=detector))
     assert [file.name for file in sweeps.parent.iterdir()] == ["sweeps"]
 
 
