@@ -76,7 +76,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parse(argv)
 
     from ccrop.compat.checkpoint import UntrustedCheckpoint
-    from ccrop.transfer.prediction import Request, detector_config, new_folder
+    from ccrop.files import new_folder
+    from ccrop.transfer.prediction import Request, detector_config
 
     try:
         request = Request(**{field.name: getattr(args, field.name) for field in fields(Request)})
