@@ -21,11 +21,11 @@ from torch.utils.data import DataLoader
 from ccrop.accidents import accidents_explained
 from ccrop.backbones.unused import unused_weights
 from ccrop.checkpoint import Normalization, load_start, recorded, starting_weights
+from ccrop.checkpoint.newest import checkpoint_to_resume, latest_checkpoint
 from ccrop.compat.checkpoint import install_safe_checkpoints, load_checkpoint
 from ccrop.compat.distributed import init_distributed, with_synchronized_bn
 from ccrop.compat.workers import stop_workers
 from ccrop.config import DEMO_SET, config_beside, dicts_of, load_config, per_channel
-from ccrop.hooks.checkpoint import checkpoint_to_resume, latest_checkpoint
 from ccrop.hooks.divergence import DivergenceHook
 from ccrop.hooks.settings import SettingsHook
 from ccrop.hooks.start import StartHook

@@ -45,9 +45,9 @@ def draw(args: argparse.Namespace) -> Image.Image:
 
     from ccrop.datasets import BoxStore
     from ccrop.hooks import LocalizationHook
-    from ccrop.hooks.contact_sheet import contact_sheet
-    from ccrop.hooks.gallery import annotated_objects, box_areas, look
-    from ccrop.hooks.localization import locate
+    from ccrop.inference.contact_sheet import contact_sheet
+    from ccrop.inference.locate import locate
+    from ccrop.inference.panels import annotated_objects, box_areas, look
     from ccrop.localization import SingleObject
     from ccrop.runner import load_pretrained
 

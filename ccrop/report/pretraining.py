@@ -11,14 +11,14 @@ from mmengine.config import Config
 from mmengine.registry import DATASETS
 from PIL import Image
 
+from ccrop.checkpoint.newest import latest_checkpoint
 from ccrop.compat.checkpoint import load_checkpoint
 from ccrop.config import config_beside
 from ccrop.datasets import ImageDataset, MissingData
 from ccrop.datasets.base import spread
 from ccrop.evaluation.verdict import HEALTHY, Verdict, judge_run
-from ccrop.hooks.checkpoint import latest_checkpoint
-from ccrop.hooks.contact_sheet import area_histogram
-from ccrop.hooks.gallery import box_areas
+from ccrop.inference.contact_sheet import area_histogram
+from ccrop.inference.panels import box_areas
 from ccrop.report import page
 from ccrop.report.charts import Range, bar_chart, histogram, line_chart
 from ccrop.report.objects import Objects, agreement, draw_map, find_objects, flat_map, neighbors, restored_boxes

@@ -8,9 +8,9 @@ from mmengine.config import Config
 from mmengine.logging import MMLogger
 from torch import nn
 
+from ccrop.checkpoint.newest import latest_checkpoint
 from ccrop.compat.checkpoint import load_checkpoint
 from ccrop.config import config_beside
-from ccrop.hooks.checkpoint import latest_checkpoint
 
 UNSAFE = set('/\\:*?"<>|')  # in names of files, on one system or another
 

@@ -7,7 +7,7 @@ import numpy as np
 from jobs import call, tool
 from PIL import Image
 
-from ccrop.hooks.contact_sheet import BOX_COLOUR, CHART_HEIGHT, GAP, HEADER, PANEL_HEIGHT, VIEW_COLOURS
+from ccrop.inference.contact_sheet import BOX_COLOUR, CHART_HEIGHT, GAP, HEADER, PANEL_HEIGHT, VIEW_COLOURS
 
 
 def test_it_draws_a_checkpoint_with_nothing_but_its_path(pretrained: Path, tmp_path: Path):

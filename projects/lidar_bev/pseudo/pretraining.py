@@ -15,8 +15,8 @@ from mmengine.registry import DATASETS, MODELS, TASK_UTILS
 from tqdm import tqdm
 
 from ccrop.checkpoint import RANDOM
+from ccrop.checkpoint.newest import latest_checkpoint
 from ccrop.compat.checkpoint import load_checkpoint
-from ccrop.hooks.checkpoint import latest_checkpoint
 from ccrop.projects.lidar_bev.boxes import num_points_in_boxes
 from ccrop.projects.lidar_bev.datasets import SweepDataset
 from ccrop.projects.lidar_bev.detection.detector import CenterPoint
