@@ -5,6 +5,8 @@ import logging
 from collections.abc import Sequence
 from contextlib import redirect_stdout
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import numpy as np
 import torch
@@ -47,7 +49,7 @@ def write_onnx(backbone: Backbone, normalization: Normalization | None, out: Pat
     return difference
 
 
-def _required():
+def _required() -> ModuleType:
     """ONNX Runtime, where all that the export needs is there."""
     try:
         import onnx  # noqa: F401
@@ -87,8 +89,8 @@ def _metadata(backbone: Backbone, normalization: Normalization | None) -> dict[s
 
 
 @torch.no_grad()
-def _difference(backbone: Backbone, session, images: Tensor) -> float:
-    """Between the maps of a network and a graph, in parts of a map's largest value; infinite where shapes differ."""
+def _difference(backbone: Backbone, session: Any, images: Tensor) -> float:
+    """Between the maps of a network and of a graph, in parts of a map's largest value; infinite where shapes differ."""
     found = session.run(None, dict(images=images.numpy()))
     worst = 0.0
     for own, other in zip(backbone(images), found, strict=True):
