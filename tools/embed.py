@@ -44,7 +44,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--image-size", type=int, nargs=2, metavar=("H", "W"), help="of whole images (default: 224 224)"
     )
-    parser.add_argument("--config", type=config_file, help="default: the one that the run left beside the checkpoint")
+    parser.add_argument("--config", type=config_file, help="of the run; default: the one in the checkpoint")
     args = parser.parse_args(argv)
     if args.boxes == "annotated" and args.split is None:
         parser.error("--boxes annotated needs a COCO-format set: name the split by --split")

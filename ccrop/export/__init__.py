@@ -21,13 +21,13 @@ or from the hub once it is there. It holds any network of timm's, and plain ResN
 
 onnx: a graph of any backbone, of images (N, C, H, W) float32, normalized, of any size; its outputs are the maps,
 stride_4, stride_8, ... Mean and std are in its metadata. It is compared with the network in ONNX Runtime before it is
-written: pip install 'ccrop[export]'. It needs the config that the run left beside the checkpoint.
+written: pip install 'ccrop[export]'.
 
     maps = onnxruntime.InferenceSession("OUT.onnx").run(None, {"images": images})
 
 A backbone that is a network of timm's or torchvision's goes to its own library in these ways, under its own name, to
-huggingface if it is timm's, to onnx, and to no other framework unless it is a plain ResNet. What its name is, the
-config says that the run left beside the checkpoint.
+huggingface if it is timm's, to onnx, and to no other framework unless it is a plain ResNet. Its name stands in
+the config that the checkpoint holds.
 
 mmdet: {"state_dict": {"backbone.*": ...}}, the layout of a detector's checkpoint, so that load_from takes it
 too. A backbone of width W, not 64, needs base_channels=W.

@@ -30,14 +30,14 @@ def backbone_settings(checkpoint: str | Path, config: str | Path | None) -> Conf
     """The backbone in a run's config.
 
     Args:
-        config: by default the one that the run left beside the checkpoint.
+        config: by default the one in the checkpoint.
 
     Raises:
-        FileNotFoundError: there is not exactly one config, see :func:`ccrop.config.config_beside`.
+        ValueError: the checkpoint has no config.
     """
-    from ccrop.config import config_beside, read_config  # seconds, which the export of a ResNet does without
+    from ccrop.config import read_config  # seconds, which the export of a ResNet does without
 
-    return read_config(config or config_beside(Path(checkpoint))).model.backbone
+    return read_config(config or checkpoint).model.backbone
 
 
 def network_of(checkpoint: str | Path, config: str | Path | None) -> Network:

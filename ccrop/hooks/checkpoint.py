@@ -7,10 +7,11 @@ from mmengine.hooks import CheckpointHook
 from mmengine.runner import Runner
 
 from ccrop.checkpoint.newest import checkpoints
+from ccrop.checkpoint.recorded_config import KEY, as_data
 
 
 class WholeCheckpointHook(CheckpointHook):
-    """MMEngine's hook, but old checkpoints go only after the new one is on disk.
+    """MMEngine's hook, but old checkpoints go only after the new one is on disk, and each holds the run's config.
 
     MMEngine deletes first, so that a kill or a full disk in between can leave none. Checkpoints that are ahead of where
     a run begins are not its own: they are renamed to ``*.superseded.pth``, so that the one with the highest number is
@@ -39,6 +40,9 @@ class WholeCheckpointHook(CheckpointHook):
                 if int(number) > begins[kind]:
                     renamed = file.rename(file.with_suffix(".superseded.pth"))
                     runner.logger.info(f"{file.name} is ahead of where this run begins and is now {renamed.name}")
+
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
+        checkpoint[KEY] = as_data(runner.cfg)
 
     def _save_checkpoint_with_step(self, runner: Runner, step: int, meta: dict[str, Any]) -> None:
         super()._save_checkpoint_with_step(runner, step, meta)

@@ -19,9 +19,9 @@ NARROW = dict(depth=10, base_channels=4, stem_channels=4, in_channels=2)
 def checkpoint(tmp_path: Path) -> Path:
     torch.manual_seed(0)
     state = {f"backbone.{name}": tensor for name, tensor in ResNet(**NARROW).state_dict().items()}
-    torch.save({"state_dict": state, "normalization": dict(mean=[0.1, 0.2], std=[0.4, 0.5])}, tmp_path / "epoch_1.pth")
-    settings = "".join(f"{name}={value}, " for name, value in NARROW.items())
-    (tmp_path / "config.py").write_text(f"model = dict(backbone=dict(type='ccrop.backbones.ResNet', {settings}))\n")
+    config = dict(model=dict(backbone=dict(type="ccrop.backbones.ResNet", **NARROW)))
+    normalization = dict(mean=[0.1, 0.2], std=[0.4, 0.5])
+    torch.save(dict(state_dict=state, normalization=normalization, config=config), tmp_path / "epoch_1.pth")
     return tmp_path / "epoch_1.pth"
 
 
@@ -70,4 +70,4 @@ def test_what_is_missing_is_named(checkpoint: Path, tmp_path: Path, monkeypatch:
         export_backbone(checkpoint, "onnx", tmp_path / "out.onnx")
     (tmp_path / "config.py").write_text("model = dict(backbone=dict(type='ccrop.backbones.ResNet', depth=10))\n")
     with pytest.raises(ValueError, match="is no checkpoint of a run with its config: name that by --config"):
-        export_backbone(checkpoint, "onnx", tmp_path / "out.onnx")
+        export_backbone(checkpoint, "onnx", tmp_path / "out.onnx", config=tmp_path / "config.py")
