@@ -125,12 +125,16 @@ def _read_split(places: Sequence[Path], classes: Sequence[str], file: Path) -> L
 
 
 def _images(place: Path) -> list[Path]:
-    """The images of a folder, or those that a text file names, relative to it or to the folder above."""
+    """The images of a folder, or those that a text file names, relative to it or to a folder above.
+
+    CVAT writes ``data/`` before them.
+    """
     if place.is_dir():
         return [place / name for name in list_images(place)]
     paths = []
     for number, line in lines_of(place):
-        tries = [root / line for root in (place.parent, *place.parent.parents[:2])]
+        roots = (place.parent, *place.parent.parents[:2])
+        tries = [root / name for root in roots for name in (line, line.removeprefix("data/"))]
         path = next((each for each in tries if each.is_file()), None)
         if path is None:
             raise InvalidAnnotations(f"{place}, line {number}", f"there is no image {printable(line)}")

@@ -48,7 +48,7 @@ def test_roboflow_means_its_own_folders(tmp_path: Path):
 
 def test_lists_of_images_and_labels_beside_them(tmp_path: Path):
     draw(tmp_path / "obj/a.jpg", tmp_path / "obj/b.jpg")
-    write(tmp_path / "train.txt", "obj/a.jpg\n\n./obj/b.jpg\n")
+    write(tmp_path / "train.txt", "data/obj/a.jpg\n\n./obj/b.jpg\n")
     write(tmp_path / "data.yaml", "train: train.txt\nnames: [car]\n")
     write(tmp_path / "obj/a.txt", "0 0.5 0.5 0.5 0.5")
     (split,) = read_labeled(tmp_path).values()
