@@ -87,7 +87,7 @@ class PretrainRunner(BriefRunner):
     """
 
     @staticmethod
-    def build_dataloader(dataloader: dict[str, Any], *args: Any, **kwargs: Any) -> DataLoader:
+    def build_dataloader(dataloader: dict[str, Any], *args: Any, **kwargs: Any) -> DataLoader | ResidentBatches:
         """A loader with a batch an epoch or more: one of all that a process has, where that is not a whole one."""
         if not isinstance(dataloader, dict):
             return dataloader

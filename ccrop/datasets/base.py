@@ -134,7 +134,7 @@ class LocatedDataset(BaseDataset):
         """Where the file of an entry of the list lies."""
         return Path(self.data_root, info["path"])
 
-    def with_pipeline(self, pipeline: Sequence[dict[str, Any]]) -> "LocatedDataset":
+    def with_pipeline(self, pipeline: Sequence[dict[str, Any] | Callable]) -> "LocatedDataset":
         """The same files, boxes and unreadable marks behind other steps; nothing is copied."""
         other = copy.copy(self)
         other.pipeline = copy.copy(self.pipeline)

@@ -7,11 +7,13 @@ from typing import Any
 import numpy as np
 import torch
 from mmengine.dist import get_rank, is_main_process
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-from ccrop.datasets.base import ImageDataset, LocatedDataset
+from ccrop.datasets.base import ImageDataset
+from ccrop.datasets.samplers import SeededSampler
 from ccrop.views.crops import RandomCrop
 from ccrop.views.resampling import resized_crops
 from ccrop.views.transforms import CropViews, to_tensor
@@ -45,10 +47,13 @@ class ResidentBatches:
     """
 
     def __init__(self, loader: DataLoader, device: torch.device | str) -> None:
-        self.dataset: LocatedDataset = loader.dataset
+        self.sizes, self.crop = _views_of(loader.dataset)
+        assert isinstance(loader.dataset, ImageDataset)
+        assert isinstance(loader.sampler, SeededSampler)
+        assert loader.batch_size is not None
+        self.dataset = loader.dataset
         self.sampler, self.batch_size, self.drop_last = loader.sampler, loader.batch_size, loader.drop_last
-        self.views = _views_of(self.dataset)
-        self.images = _decoded(loader, torch.device(device))
+        self.images = _decoded(loader.dataset, loader.num_workers, torch.device(device))
 
     def __len__(self) -> int:
         number = len(self.sampler)
@@ -62,34 +67,34 @@ class ResidentBatches:
             yield self._batch(torch.tensor(indices), rng)
 
     def _batch(self, indices: Tensor, rng: np.random.Generator) -> dict[str, Any]:
-        boxes, counts = np.zeros((len(indices), 1, 5)), np.zeros(len(indices), dtype=np.int64)
+        boxes: NDArray[np.floating] = np.zeros((len(indices), 1, 5))
+        counts: NDArray[np.integer] = np.zeros(len(indices), dtype=np.int64)
         if self.dataset.boxes is not None:
             boxes, counts = self.dataset.boxes.of_batch(indices)
-        size = tuple(self.images.shape[2:])
-        rectangles = torch.from_numpy(self.views.crop.of_batch(rng, size, boxes, counts, len(self.views.sizes)))
+        height, width = self.images.shape[2:]
+        rectangles = torch.from_numpy(self.crop.of_batch(rng, (height, width), boxes, counts, len(self.sizes)))
         images = self.images[indices.to(self.images.device, non_blocking=True)]
         moved = rectangles.to(images.device, non_blocking=True)
-        views = [resized_crops(images, moved[:, view], side) for view, side in enumerate(self.views.sizes)]
+        views = [resized_crops(images, moved[:, view], side) for view, side in enumerate(self.sizes)]
         return dict(views=views, rectangles=rectangles, index=indices)
 
 
-def _views_of(dataset: Any) -> CropViews:
-    """The only step of a pipeline that can be computed on a device."""
+def _views_of(dataset: Any) -> tuple[list[int], RandomCrop]:
+    """Sides and crop of the views, the only step of a pipeline that can be computed on a device."""
     steps = dataset.pipeline.transforms if isinstance(dataset, ImageDataset) else []
     if len(steps) == 1 and isinstance(steps[0], CropViews) and isinstance(steps[0].crop, RandomCrop):
         if steps[0].augment is None:
-            return steps[0]
+            return steps[0].sizes, steps[0].crop
         raise ValueError("train_dataloader.resident has no workers that could augment: set augment='device'")
     raise ValueError(
         "train_dataloader.resident takes images and views of the crops rcrop, single and simccrop alone: set it False"
     )
 
 
-def _decoded(loader: DataLoader, device: torch.device) -> Tensor:
-    """All images of a loader's data set on the device."""
-    dataset = loader.dataset
+def _decoded(dataset: ImageDataset, num_workers: int, device: torch.device) -> Tensor:
+    """All images of a data set on the device."""
     images: Tensor | None = None
-    pixels = DataLoader(dataset.with_pipeline([Pixels()]), batch_size=None, num_workers=loader.num_workers)
+    pixels: DataLoader = DataLoader(dataset.with_pipeline([Pixels()]), batch_size=None, num_workers=num_workers)
     shown = tqdm(pixels, "decoding once", leave=False, disable=None if is_main_process() else True)
     for place, (image, index) in enumerate(shown):
         image = image.permute(2, 0, 1)
@@ -109,6 +114,7 @@ def _decoded(loader: DataLoader, device: torch.device) -> Tensor:
                 "train_dataloader.resident takes images of one size: resize them, or set it False"
             )
         images[place] = image
+    assert images is not None
     return images
 
 

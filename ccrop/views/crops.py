@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 TRIES = 10
-Scale = tuple[float, float] | Sequence[tuple[float, float]]  # for all views alike, or one pair a view
+# for all views alike, or one pair a view
+Scale = tuple[float, float] | Sequence[tuple[float, float]] | NDArray[np.floating]
 
 
 class CropNoise(NamedTuple):
