@@ -4,7 +4,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import cv2
-import numpy as np
 from numpy.typing import NDArray
 
 from ccrop.datasets.base import MissingData
@@ -47,13 +46,13 @@ def write_frames(videos: Sequence[Path], root: Path, every: int) -> int:
         (root / video.stem).mkdir(parents=True)
         for number, frame in frames(video, every):
             file = root / video.stem / f"{number:06d}.jpg"
-            file.write_bytes(cv2.imencode(".jpg", frame, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1])
+            file.write_bytes(cv2.imencode(".jpg", frame, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1].tobytes())
             total += 1
     return total
 
 
-def frames(video: Path, every: int) -> Iterator[tuple[int, NDArray[np.uint8]]]:
-    """Numbers, from 0 on, and frames ``(H, W, 3)`` in BGR of a video, turned upright as it says.
+def frames(video: Path, every: int) -> Iterator[tuple[int, NDArray]]:
+    """Numbers, from 0 on, and frames ``(H, W, 3)`` uint8 in BGR of a video, turned upright as it says.
 
     Raises:
         UnreadableFile: see :func:`write_frames`.

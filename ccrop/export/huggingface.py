@@ -40,7 +40,11 @@ def write_huggingface(
     expected = {} if normalization is None else dict(mean=normalization.mean, std=normalization.std)
     with new_folder(out) as folder:
         save_for_hf(
-            network, folder, model_config=dict(pretrained_cfg=expected), model_args=arguments, safe_serialization=True
+            network,
+            str(folder),
+            model_config=dict(pretrained_cfg=expected),
+            model_args=arguments,
+            safe_serialization=True,
         )
         config = json.loads((folder / "config.json").read_text())
         config.get("model_args", {}).pop("num_classes", None)  # transformers passes it beside model_args

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ccrop.backbones import Backbone
+from ccrop.backbones import Backbone, BackboneModule
 from ccrop.checkpoint import Normalization
 from ccrop.files import written
 
@@ -20,7 +20,7 @@ SIZES = ((128, 96), (160, 192))  # (height, width) in pixels of what is traced, 
 TOLERANCE = 1e-3  # of a map's largest value
 
 
-def write_onnx(backbone: Backbone, normalization: Normalization | None, out: Path) -> float:
+def write_onnx(backbone: BackboneModule, normalization: Normalization | None, out: Path) -> float:
     """Write all maps of a backbone, in eval mode, as the outputs ``stride_4``, ``stride_8``, ... of a graph.
 
     Its input ``images`` is ``(N, in_channels, H, W)`` float32, normalized, of any size unless the network takes one
@@ -66,7 +66,7 @@ def _exported(backbone: nn.Module, images: Tensor, names: Sequence[str], free: b
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     try:
         with redirect_stdout(io.StringIO()):
-            return torch.onnx.export(
+            program = torch.onnx.export(
                 backbone,
                 (images,),
                 input_names=["images"],
@@ -78,6 +78,8 @@ def _exported(backbone: nn.Module, images: Tensor, names: Sequence[str], free: b
     except torch.onnx.errors.OnnxExporterError as error:
         cause = " ".join(str(error.__cause__ or error).split())
         raise ValueError(f"torch cannot export {type(backbone).__name__} to ONNX: {cause[:300]}") from error
+    assert program is not None
+    return program
 
 
 def _metadata(backbone: Backbone, normalization: Normalization | None) -> dict[str, str]:

@@ -90,7 +90,7 @@ def embed_images(model: Siamese, dataset: ImageDataset, image_size: tuple[int, i
         UnreadableFile: not one image is readable.
     """
     found: dict[int, NDArray[np.float32]] = {}
-    loader = DataLoader(dataset.with_pipeline([WholeImage(image_size)]), 64, num_workers=num_workers)
+    loader: DataLoader = DataLoader(dataset.with_pipeline([WholeImage(image_size)]), 64, num_workers=num_workers)
     for batch in tqdm(loader, "images", leave=False, disable=None):
         images = model.data_preprocessor(dict(images=batch["images"]))["images"]
         vectors = model.pooled(images).float().cpu().numpy()

@@ -76,10 +76,13 @@ def _scenes(names: Sequence[str], together: str) -> list[str]:
         pattern = re.compile(together)
     except re.error as error:
         raise ValueError(f"--together {together} is no regular expression ({error})") from error
-    found = [pattern.search(name) for name in names]
-    if None in found:
-        raise ValueError(f"--together {together} finds nothing in the name {names[found.index(None)]}")
-    return [match[1] if pattern.groups else match[0] for match in found]
+    found = []
+    for name in names:
+        match = pattern.search(name)
+        if match is None:
+            raise ValueError(f"--together {together} finds nothing in the name {name}")
+        found.append(match[1] if pattern.groups else match[0])
+    return found
 
 
 def _part(labeled: LabeledSplit, numbers: Sequence[int]) -> LabeledSplit:

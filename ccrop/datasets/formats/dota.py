@@ -36,7 +36,8 @@ def read_dota(source: Path) -> dict[str, LabeledSplit]:
     """
     folders = by_split(source, split_folders(source, has_dota))
     read = {split: _read_images(folder) for split, folder in folders.items()}
-    classes = sorted({each.category for images, _ in read.values() for image in images for each in image.objects})
+    every = [each for images, _ in read.values() for image in images for each in image.objects]
+    classes = sorted({each.category for each in every if each.category is not None})
     return {
         split: as_split(folder, folder / "images", read[split][0], classes, read[split][1])
         for split, folder in folders.items()
@@ -56,9 +57,9 @@ def _read_images(folder: Path) -> tuple[list[LabeledImage], list[str]]:
         files[file.stem] = file
     images = []
     for stem, name in names.items():
-        file = files.pop(stem, None)
-        objects = [] if file is None else [_read_line(text, file, line) for line, text in _objects(file)]
-        images.append(LabeledImage(name, image_size(folder / "images" / name), file, objects))
+        labels = files.pop(stem, None)
+        objects = [] if labels is None else [_read_line(text, labels, line) for line, text in _objects(labels)]
+        images.append(LabeledImage(name, image_size(folder / "images" / name), labels, objects))
     return images, [f"{len(files)} label files without an image (left out)"] if files else []
 
 

@@ -60,7 +60,7 @@ def read_voc(source: Path) -> dict[str, LabeledSplit]:
                 )
             parts[split] = folder, images, own
     every = [each for _, _, files in parts.values() for each in files.values()]
-    classes = sorted({each.category for xml in every for each in xml.objects})
+    classes = sorted({each.category for xml in every for each in xml.objects if each.category is not None})
     from_0 = any(min(each.box[:2]) < 1 for xml in every for each in xml.objects)
     return {
         split: _as_split(folder, images, files, classes, from_0) for split, (folder, images, files) in parts.items()
@@ -94,10 +94,8 @@ def _listed(folder: Path, files: dict[str, _Xml]) -> dict[str, dict[str, _Xml]]:
 def _read_file(file: Path) -> _Xml:
     root = _parsed(file)
     size = root.find("size")
-    sides = () if size is None else [int(float(size.findtext(side) or 0)) for side in ("width", "height")]
-    return _Xml(
-        file, tuple(sides) if sides and all(sides) else None, [_object(e, file) for e in root.findall("object")]
-    )
+    width, height = (0 if size is None else int(float(size.findtext(side) or 0)) for side in ("width", "height"))
+    return _Xml(file, (width, height) if width and height else None, [_object(e, file) for e in root.findall("object")])
 
 
 def _parsed(file: Path) -> ElementTree.Element:
@@ -119,14 +117,15 @@ def _parsed(file: Path) -> ElementTree.Element:
 
 def _object(element: ElementTree.Element, file: Path) -> LabeledObject:
     """An object whose box is still its corners."""
-    line, name, box = int(element.get("line")), (element.findtext("name") or "").strip(), element.find("bndbox")
-    missing = [corner for corner in CORNERS if box is None or not box.findtext(corner)]
+    line, name, box = int(element.attrib["line"]), (element.findtext("name") or "").strip(), element.find("bndbox")
+    texts = ["" if box is None else box.findtext(corner) or "" for corner in CORNERS]
+    missing = [corner for corner, text in zip(CORNERS, texts, strict=True) if not text]
     if not name or missing:
         raise InvalidAnnotations(
             f"{file}, line {line}", f"the object has no {' and no '.join([*missing, *([] if name else ['name'])])}"
         )
-    corners = numbers_of([box.findtext(corner).strip() for corner in CORNERS], file, line)
-    return LabeledObject(tuple(corners), name, line, ignored=(element.findtext("difficult") or "").strip() == "1")
+    x0, y0, x1, y1 = numbers_of([text.strip() for text in texts], file, line)
+    return LabeledObject((x0, y0, x1, y1), name, line, ignored=(element.findtext("difficult") or "").strip() == "1")
 
 
 def _as_split(folder: Path, images: Path, files: dict[str, _Xml], classes: Sequence[str], from_0: bool) -> LabeledSplit:
