@@ -38,13 +38,11 @@ def labelled_sweeps(config: Config, split: str | None, classes: list[str] | None
         raise ValueError(f"{settings['data_root']}: a folder has no labels; name a config of KITTI or nuScenes")
     if classes:
         settings["classes"] = classes
-    if issubclass(kind, KittiSweeps):
-        if split is not None:
-            settings["split"] = split
-        if Path(settings["data_root"], settings.get("folder", "training"), ALL_AROUND).is_dir():
-            settings.update(labels=ALL_AROUND, in_view=False)
-    elif split is not None:
-        settings["scenes"] = split
+    if split is not None:
+        settings["split"] = split
+    around = Path(settings["data_root"], settings.get("folder", "training"), ALL_AROUND)
+    if issubclass(kind, KittiSweeps) and around.is_dir():
+        settings.update(labels=ALL_AROUND, in_view=False)
     return DATASETS.build(settings)
 
 

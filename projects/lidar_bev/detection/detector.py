@@ -12,7 +12,7 @@ from ccrop.models import gaussian_focal_loss
 from ccrop.projects.lidar_bev.detection.decoding import decode
 from ccrop.projects.lidar_bev.detection.head import CenterHead, CenterMaps
 from ccrop.projects.lidar_bev.detection.losses import center_l1_loss
-from ccrop.projects.lidar_bev.detection.targets import center_targets
+from ccrop.projects.lidar_bev.detection.targets import CHANNELS, center_targets
 from ccrop.projects.lidar_bev.evaluation.center_ap import Detections
 
 
@@ -23,9 +23,12 @@ class CenterPoint(BaseModel):
         backbone: an encoder of :mod:`ccrop.projects.lidar_bev.models`, or the config of one, with that of its grid.
         classes: names of what is detected.
         distances: per class, how far apart two detections are at least, in metres.
-        channels: of the head.
+        channels: of the head, for each group.
+        groups: names of the classes that share convolutions of the head; by default all do.
+        velocity: learn and find velocities too, of sweeps that several turns of the sensor are put into.
         min_radius: of the target's Gaussians, in cells of the map.
         regression_weight: of the boxes' loss beside the heatmaps'.
+        velocity_weight: of velocities in it beside other channels.
         min_score: lower detections are left out.
         top: detections a sweep, at most.
     """
@@ -36,8 +39,11 @@ class CenterPoint(BaseModel):
         classes: Sequence[str],
         distances: Sequence[float],
         channels: int = 64,
+        groups: Sequence[Sequence[str]] | None = None,
+        velocity: bool = False,
         min_radius: int = 2,
         regression_weight: float = 0.25,
+        velocity_weight: float = 0.2,
         min_score: float = 0.02,
         top: int = 200,
     ) -> None:
@@ -47,7 +53,12 @@ class CenterPoint(BaseModel):
         if isinstance(backbone, dict):
             backbone = MODELS.build(backbone | dict(grid=TASK_UTILS.build(backbone["grid"])))
         self.backbone = backbone
-        self.head = CenterHead(self.backbone.out_channels, len(classes), channels)
+        members = group_labels(classes, groups)
+        self.head = CenterHead(self.backbone.out_channels, members, channels, CHANNELS + 2 * velocity)
+        of_label = {label: group for group, own in enumerate(members) for label in own}
+        self.register_buffer("groups", torch.tensor([of_label[label] for label in sorted(of_label)]), persistent=False)
+        self.velocity = velocity
+        self.velocity_weight = velocity_weight
         self.classes = tuple(classes)
         self.distances = tuple(distances)
         self.min_radius = min_radius
@@ -61,6 +72,7 @@ class CenterPoint(BaseModel):
         boxes: list[Tensor] | None = None,
         labels: list[Tensor] | None = None,
         heading_weights: list[Tensor] | None = None,
+        velocities: list[Tensor] | None = None,
         mode: str = "tensor",
     ) -> CenterMaps | dict[str, Tensor] | list[Detections]:
         """
@@ -69,13 +81,14 @@ class CenterPoint(BaseModel):
             boxes, labels: for ``mode='loss'``, see :func:`.center_targets`.
             heading_weights: per sweep ``(M_i,)``, of pseudo-boxes, whose front and back are not known, see
                 :func:`.center_l1_loss`.
+            velocities: per sweep ``(M_i, 2)``, see :func:`.center_targets`; None where none is known.
             mode: "tensor" for the head's maps, "loss", or "predict".
         """
         maps = self.head(self.backbone(points))
         if mode == "tensor":
             return maps
         if mode == "loss":
-            return self.loss(maps, boxes, labels, heading_weights)
+            return self.loss(maps, boxes, labels, heading_weights, velocities)
         return self.detections(maps)
 
     def loss(
@@ -84,12 +97,26 @@ class CenterPoint(BaseModel):
         boxes: list[Tensor],
         labels: list[Tensor],
         heading_weights: list[Tensor] | None = None,
+        velocities: list[Tensor] | None = None,
     ) -> dict[str, Tensor]:
         """``loss_heatmap`` and ``loss_boxes``."""
-        encoder = self.backbone
-        targets = center_targets(boxes, labels, encoder.grid, encoder.stride, len(self.classes), self.min_radius)
+        grid, stride = self.backbone.grid, self.backbone.stride
+        if not self.velocity:
+            velocities = None
+        elif velocities is None:
+            velocities = [own.new_full((len(own), 2), torch.nan) for own in boxes]
+        targets = center_targets(
+            boxes, labels, grid, stride, len(self.classes), self.min_radius, self.groups, velocities
+        )
         weights = None if heading_weights is None else torch.cat(heading_weights)
-        of_boxes = center_l1_loss(maps.regression, targets.cells, targets.regression, targets.counted, weights)
+        of_boxes = center_l1_loss(
+            maps.regression.reshape(-1, targets.regression.shape[1], *maps.regression.shape[2:]),
+            targets.cells,
+            targets.regression,
+            targets.counted,
+            weights,
+            self.velocity_weight if self.velocity else 1.0,
+        )
         return dict(
             loss_heatmap=gaussian_focal_loss(maps.logits, targets.heatmaps),
             loss_boxes=self.regression_weight * of_boxes,
@@ -107,6 +134,33 @@ class CenterPoint(BaseModel):
             self.distances,
             self.min_score,
             self.top,
+            self.groups,
         )
-        boxes, scores, labels, kept = (values.cpu().numpy() for values in found)
-        return [Detections(boxes[i, own], scores[i, own], labels[i, own]) for i, own in enumerate(kept)]
+        boxes, scores, labels, kept = (values.cpu().numpy() for values in found[:4])
+        velocities = None if found.velocities is None else found.velocities.cpu().numpy()
+        return [
+            Detections(
+                boxes[i, own],
+                scores[i, own],
+                labels[i, own],
+                velocities=None if velocities is None else velocities[i, own],
+            )
+            for i, own in enumerate(kept)
+        ]
+
+
+def group_labels(classes: Sequence[str], groups: Sequence[Sequence[str]] | None) -> list[list[int]]:
+    """The labels of the classes in each group; one group of all where ``groups`` is None.
+
+    Raises:
+        ValueError: a class is in no group or in two, or a group names another class.
+    """
+    if groups is None:
+        return [list(range(len(classes)))]
+    named = [name for group in groups for name in group]
+    if sorted(named) != sorted(classes):
+        raise ValueError(
+            f"model.groups must name each of the classes {', '.join(classes)} once, got {', '.join(named)}: "
+            "set both, or groups=None"
+        )
+    return [[list(classes).index(name) for name in group] for group in groups]
