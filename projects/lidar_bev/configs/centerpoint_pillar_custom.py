@@ -7,7 +7,7 @@ z from below the ground to above the tallest object.
 from mmengine.config import read_base
 
 with read_base():
-    from ._base_.centerpoint import *
+    from .centerpoint_pillar_kitti import *
 
 from ccrop.projects.lidar_bev.datasets import CustomSweeps
 

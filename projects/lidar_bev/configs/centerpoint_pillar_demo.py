@@ -3,7 +3,7 @@
 from mmengine.config import read_base
 
 with read_base():
-    from ._base_.centerpoint import *
+    from .centerpoint_pillar_kitti import *
 
 default_data_root = "data/demo_lidar"
 how_to_make_data = ", or make it by tools/make_demo_data.py --lidar data/demo_lidar"

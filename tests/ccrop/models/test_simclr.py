@@ -73,9 +73,7 @@ def test_going_down_finds_the_pairs():
 
 def test_model_projects_pooled_features():
     torch.manual_seed(0)
-    model = SimCLR(
-        dict(type=ResNet, depth=18, base_channels=8, stem_channels=8), channels=32, out_channels=16
-    )
+    model = SimCLR(dict(type=ResNet, depth=18, base_channels=8, stem_channels=8), channels=32, out_channels=16)
     views = [torch.randn(6, 3, 32, 32) for _ in range(2)]
     loss = model(views, mode="loss")["loss"]
     assert model.embeddings.shape == (6, 16)
