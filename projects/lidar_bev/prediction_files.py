@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from ccrop.datasets.reading import printable
 from ccrop.projects.lidar_bev.datasets.kitti_format import (
+    AT_SENSOR,
     IMAGE_SIZE,
     Calibration,
     Objects,
@@ -25,8 +26,6 @@ from ccrop.projects.lidar_bev.evaluation.center_ap import Detections
 from ccrop.transfer.prediction import flat_name
 
 COLUMNS = ("file", "class", "score", "x", "y", "z", "dx", "dy", "dz", "heading")
-# a camera at the sensor that looks ahead, with x right, y down, z ahead and a focal length of one
-AT_SENSOR = Calibration(np.eye(3, 4), np.eye(3), np.array([[0.0, -1, 0, 0], [0, 0, -1, 0], [1, 0, 0, 0]]))
 UNKNOWN = -1  # truncation, occlusion and edges in an image that does not exist
 # KITTI's classes by nuScenes' definitions: a van is a car, and a bicycle has its rider
 NUSCENES_NAMES = {name: name for name in CLASSES} | {
