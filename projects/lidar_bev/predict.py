@@ -151,7 +151,7 @@ def found_in(dataset: SweepDataset, index: int, found: Detections) -> Found:
         return Found(f"{info['name']}.bin", found)
     if isinstance(dataset, NuScenesSweeps):
         return Found(info["path"], found, sample=info["sample"], to_global=np.array(info["to_global"]))
-    return Found(info["path"] or Path(dataset.data_root).name, found)
+    return Found(info.get("title") or info["path"] or Path(dataset.data_root).name, found)
 
 
 def picture(sample: dict[str, Any], found: Detections, model: CenterPoint, name: str) -> Figure:

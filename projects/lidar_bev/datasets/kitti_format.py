@@ -134,8 +134,8 @@ def read_calibration(path: str | Path) -> Calibration:
     path = Path(path)
     if not path.is_file():
         raise ValueError(
-            f"{path}: labels need the frame's calibration, and there is no such file: add it, or set calibrated=False where "
-            "labels stand in the frame of a camera at the sensor that looks ahead"
+            f"{path}: labels need the frame's calibration, and there is no such file: add it, or set calibrated=False "
+            "where labels stand in the frame of a camera at the sensor that looks ahead"
         )
     lines = [line.split(":", 1) for line in read_text(path).splitlines() if ":" in line]
     values = {name.strip(): numbers.split() for name, numbers in lines}
