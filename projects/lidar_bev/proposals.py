@@ -77,8 +77,9 @@ def evaluate(
     """
     localizer = TASK_UTILS.build(dict(config.default_hooks.localization.localizer) | (options or {}))
     dataset = labelled_sweeps(config, split, classes, number)
-    read = dict(dataset.readable())
-    objects = [[each[name] for each in read.values()] for name in ("boxes", "labels", "num_points")]
+    names = ("boxes", "labels", "num_points")
+    read = {index: [sample[name] for name in names] for index, sample in dataset.readable()}  # points are not kept
+    objects = [[each[place] for each in read.values()] for place in range(len(names))]
     area = (*localizer.grid.low[:2], *localizer.grid.high[:2])
     found = {}
     for name, (boxes, counts) in heatmaps(model, dataset, localizer, shares, workers):

@@ -1,4 +1,4 @@
-"""ONCE (Mao et al., NeurIPS Datasets and Benchmarks 2021): a million sweeps, of which some sequences are labelled."""
+"""ONCE (Mao et al., NeurIPS Datasets and Benchmarks 2021): a million sweeps, of which some sequences are labeled."""
 
 import json
 from collections.abc import Sequence

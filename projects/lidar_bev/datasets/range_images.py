@@ -30,7 +30,7 @@ def points_of(
 
     Args:
         image: ``(H, W, 4)``, distance in metres (not above 0 where nothing came back), intensity, elongation, and above
-            0 in zones that are not labelled.
+            0 in zones that are not labeled.
         poses: ``(H, W, 6)``, of the car as each pixel was seen: roll, pitch, yaw, x, y, z in the world; None for those
             of the frame.
         to_world: ``(4, 4)`` from the car's frame to the world.

@@ -17,7 +17,7 @@ from ccrop.projects.lidar_bev.extras import extra
 LAYOUT = """\
     {root}/training/lidar/SEGMENT.parquet      (or validation, testing)
     {root}/training/{{lidar_pose,lidar_calibration,vehicle_pose}}/SEGMENT.parquet
-    {root}/training/lidar_box/SEGMENT.parquet  (only labelled sweeps need it)"""
+    {root}/training/lidar_box/SEGMENT.parquet  (only labeled sweeps need it)"""
 CLASSES = ("Vehicle", "Pedestrian", "Cyclist")
 TYPES = {1: "Vehicle", 2: "Pedestrian", 3: "Sign", 4: "Cyclist"}
 TIME, LASER = "key.frame_timestamp_micros", "key.laser_name"
@@ -32,7 +32,7 @@ INCLINATION = "[LiDARCalibrationComponent].beam_inclination"
 
 class WaymoSweeps(SweepDataset):
     """Sweeps ``(N, 5)`` of all lasers, first returns: x, y, z in the car's frame, the hyperbolic tangent of the
-    intensity, which has no highest value, and elongation. Points in zones that are not labelled are left out.
+    intensity, which has no highest value, and elongation. Points in zones that are not labeled are left out.
 
     Args:
         data_root: see ``LAYOUT``.

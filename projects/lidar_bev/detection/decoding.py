@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from ccrop.projects.lidar_bev.detection.ious import rescored
 from ccrop.projects.lidar_bev.detection.targets import CHANNELS, VELOCITY, decoded
 from ccrop.projects.lidar_bev.grid import Grid
 
@@ -38,6 +39,8 @@ def decode(
     min_score: float = 0.0,
     top: int = 200,
     groups: Tensor | None = None,
+    ious: Tensor | None = None,
+    iou_power: float = 0.0,
 ) -> Found:
     """The surest peaks of all classes, as boxes.
 
@@ -50,6 +53,8 @@ def decode(
         min_score: lower peaks are left out.
         top: peaks a sweep, of all classes together, before suppression; CenterNet's K.
         groups: ``(classes,)`` int64, of which group each class is; None for one of all.
+        ious: ``(N, groups, H, W)``, see :class:`.CenterMaps`; peaks are scored by them too, see :func:`.rescored`.
+        iou_power: of the IoU in these scores.
     """
     area = heatmaps.shape[2] * heatmaps.shape[3]
     scores, index = peaks(heatmaps).flatten(1).topk(min(top, heatmaps[0].numel()), dim=1)
@@ -58,6 +63,9 @@ def decode(
     group = torch.zeros_like(labels) if groups is None else groups[labels]
     sweep = torch.arange(len(regression), device=regression.device)[:, None]
     values = regression.reshape(len(regression), number, -1, area)[sweep, group, :, cells]
+    if ious is not None:
+        scores, order = rescored(scores, ious.flatten(2)[sweep, group, cells], iou_power).sort(dim=1, descending=True)
+        labels, cells, values = labels.gather(1, order), cells.gather(1, order), values[sweep, order]
     boxes = decoded(cells, values, grid, stride)
     kept = (scores > 0) & (scores >= min_score)
     kept &= unsuppressed(boxes[..., :2], labels, kept, boxes.new_tensor(distances))

@@ -15,10 +15,12 @@ class CenterMaps(NamedTuple):
     Attributes:
         logits: ``(N, classes, H, W)`` of the heatmaps.
         regression: ``(N, groups * D, H, W)``, D channels for each group of classes, see :mod:`.targets`.
+        ious: ``(N, groups, H, W)``, 2 * IoU - 1 of the boxes with the objects; None where they are not predicted.
     """
 
     logits: Tensor
     regression: Tensor
+    ious: Tensor | None = None
 
 
 class CenterHead(nn.Module):
@@ -32,27 +34,36 @@ class CenterHead(nn.Module):
         groups: labels of the classes in each group; every label from 0 on is in one of them.
         channels: of the hidden maps, for each group.
         outputs: channels of a group's boxes, see :mod:`.targets`.
+        ious: predict how well boxes fit.
     """
 
     def __init__(
-        self, in_channels: int, groups: Sequence[Sequence[int]], channels: int = 64, outputs: int = CHANNELS
+        self,
+        in_channels: int,
+        groups: Sequence[Sequence[int]],
+        channels: int = 64,
+        outputs: int = CHANNELS,
+        ious: bool = False,
     ) -> None:
         super().__init__()
         number, most = len(groups), max(map(len, groups))
         self.shared = _block(in_channels, channels)
         self.heatmaps = _branch(channels, number, most)
         self.regression = _branch(channels, number, outputs)
+        self.ious = _branch(channels, number, 1) if ious else None
         places = {label: group * most + place for group, own in enumerate(groups) for place, label in enumerate(own)}
         self.register_buffer("places", torch.tensor([places[label] for label in sorted(places)]), persistent=False)
         nn.init.constant_(self.heatmaps[-1].bias, PRIOR)
 
     def forward(self, maps: Tensor) -> CenterMaps:
-        """
+        """Maps in float32, also under autocast: losses and decoding need more digits than bf16 has.
+
         Args:
             maps: ``(N, in_channels, H, W)``.
         """
         shared = self.shared(maps)
-        return CenterMaps(self.heatmaps(shared)[:, self.places], self.regression(shared))
+        ious = None if self.ious is None else self.ious(shared).float()
+        return CenterMaps(self.heatmaps(shared)[:, self.places].float(), self.regression(shared).float(), ious)
 
 
 def _branch(channels: int, groups: int, outputs: int) -> nn.Sequential:

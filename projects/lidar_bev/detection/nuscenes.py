@@ -67,7 +67,7 @@ def nuscenes_figures(dataset: NuScenesSweeps, indices: Sequence[int], found: Seq
     """The figures of :func:`.detection_score`.
 
     Args:
-        dataset: labelled, with all of nuScenes' classes.
+        dataset: labeled, with all of nuScenes' classes.
         indices: of the sweeps.
         found: in each of them.
     """

@@ -18,7 +18,7 @@ class ClassBalancedSampler(InfiniteSeededSampler):
     augmented differently: ``(seed, draw, index)``.
 
     Args:
-        dataset: labelled; sweeps without an object of its classes are not drawn.
+        dataset: labeled; sweeps without an object of its classes are not drawn.
         seed: of the draws.
     """
 

@@ -43,7 +43,8 @@ class DynamicPillars(nn.Module):
         if self.training and len(points) < 2:
             raise ValueError(f"{len(points)} points of the batch lie in the grid: does {self.grid} fit the data?")
         features = torch.cat([points, self.offsets(points, pillar, counts)], dim=1)
-        features = _reduced(self.norm(self.linear(features)), "max", counts).relu()
+        with torch.autocast(points.device.type, enabled=False):  # bf16 tells 50 m from 50.25 m at best
+            features = _reduced(self.norm(self.linear(features)), "max", counts).relu()
         rows, columns = self.grid.shape
         canvas = features.new_zeros(len(sweeps) * rows * columns, self.out_channels).index_copy_(0, pillar, features)
         return canvas.view(len(sweeps), rows, columns, self.out_channels).permute(0, 3, 1, 2)

@@ -110,3 +110,18 @@ def test_velocities_move_with_their_sweep():
     step = LabelledSweep(dict(angle=0.0, mirror_x=1.0, mirror_y=0.0, scale=(1.1, 1.1), shift=(3.0, 3.0, 3.0)))
     moved = step(sample | dict(rng=np.random.default_rng(0)))["velocities"].numpy()
     np.testing.assert_allclose(moved, velocities * np.float32(1.1) * [-1, 1], rtol=1e-6)
+
+
+def test_in_bf16_points_and_losses_keep_their_digits():
+    """Coordinates of 50 m have steps of 0.25 m in bf16: what comes of points is the same to the last bit."""
+    model = detector()
+    points, boxes, labels = (torch.from_numpy(each) for each in sweep_with_boxes(0))
+    expected = model.backbone.pillars([points])
+    plain = model([points], [boxes], [labels], mode="loss")
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(model.backbone.pillars([points]), expected)
+        assert {each.dtype for each in model([points])[:2]} == {torch.float32}
+        losses = model([points], [boxes], [labels], mode="loss")
+    assert {name: loss.item() for name, loss in losses.items()} == pytest.approx(
+        {name: loss.item() for name, loss in plain.items()}, rel=0.02
+    )
