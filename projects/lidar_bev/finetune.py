@@ -19,6 +19,7 @@ from ccrop.projects.lidar_bev.detection.clusters import use_pseudo_boxes
 from ccrop.projects.lidar_bev.detection.detector import CenterPoint
 from ccrop.projects.lidar_bev.detection.figures import center_figures, compared, has_kitti_labels, kitti_figures
 from ccrop.projects.lidar_bev.detection.nuscenes import has_nuscenes_score, nuscenes_figures
+from ccrop.projects.lidar_bev.detection.pasting import GroundTruthSamplingHook
 from ccrop.projects.lidar_bev.detection.samples import check_classes, use_labels
 from ccrop.projects.lidar_bev.evaluation.center_ap import Detections
 from ccrop.transfer import CORE_SECONDS, Transfer, build_runner, start_of, train, write_figures
@@ -117,6 +118,8 @@ def finetune(
     if tested is not None and not held_out:
         check_classes(tested)
     runner = build_runner(config, start, None, work_dir, seed, trained_on)
+    if config.get("ground_truth_sampling"):
+        runner.register_hook(GroundTruthSamplingHook(**config.ground_truth_sampling))
     model = getattr(runner.model, "module", runner.model)
     if tested is not None and val_interval is not None:
         name = data_name(config.test_dataset.data_root)

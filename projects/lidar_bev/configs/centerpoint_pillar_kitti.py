@@ -44,6 +44,8 @@ train_dataloader = dict(
     ),
 )
 test_dataset = dict(type=KittiSweeps, data_root=None, split="val", labelled=True, classes=classes, pipeline=[])
+# labeled objects pasted into the sweeps of others, see GroundTruthSamplingHook; None for none
+ground_truth_sampling = None
 
 # 80 epochs of the 3,712 training frames
 train_cfg = dict(type=IterBasedTrainLoop, max_iters=74240, val_interval=74241)

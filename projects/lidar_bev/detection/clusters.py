@@ -95,6 +95,7 @@ def find_objects(config: Config) -> None:
     """Detect objects of any class as one class, of sweeps that are not labelled and drawn equally often."""
     config.model.update(classes=(ANY,), distances=(DISTANCE,), groups=None)
     config.train_dataloader.sampler = dict(type=InfiniteSeededSampler, shuffle=True)
+    config.ground_truth_sampling = None
     if config.test_dataset is not None:
         config.test_dataset.classes = (ANY,)
 
