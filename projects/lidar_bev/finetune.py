@@ -118,8 +118,9 @@ def finetune(
     if tested is not None and not held_out:
         check_classes(tested)
     runner = build_runner(config, start, None, work_dir, seed, trained_on)
-    if config.get("ground_truth_sampling"):
-        runner.register_hook(GroundTruthSamplingHook(**config.ground_truth_sampling))
+    sampling = config.get("ground_truth_sampling")
+    if sampling and sampling.numbers:
+        runner.register_hook(GroundTruthSamplingHook(**sampling))
     model = getattr(runner.model, "module", runner.model)
     if tested is not None and val_interval is not None:
         name = data_name(config.test_dataset.data_root)

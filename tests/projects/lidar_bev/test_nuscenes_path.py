@@ -39,13 +39,15 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_fine_tuning_and_prediction(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture):
-    config = load_config(CONFIGS / "centerpoint_pillar_nuscenes.py", root, MINI | SMALL)
+    options = MINI | SMALL | {"ground_truth_sampling.numbers": 2, "ground_truth_sampling.angle": 3.14}
+    config = load_config(CONFIGS / "centerpoint_pillar_nuscenes.py", root, options)
     set_iterations(config, 2)
     figures = finetune(config, "random", tmp_path / "w", labels=0.5)
     assert 0 <= figures["NDS"] <= 1
     assert {"mAP", "AP_traffic_cone", "mATE", "mASE", "mAOE", "mAVE", "mAAE", "mAP_0-15m"} <= set(figures)
     log = next((tmp_path / "w").rglob("*.log")).read_text()
     assert "trained on 3 of 6 labelled sweeps (1 of 2 scenes)" in log
+    assert "Ground-truth sampling from 6 car, 0 truck, " in log
     assert "mAVE" in line(figures, "nuscenes")
 
     command = [tmp_path / "w", root, "--split", "mini_val", "--to", "nuscenes", "--min-score", 0, "--pictures", 0]
