@@ -17,7 +17,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--config",
         type=config_file,
         metavar="FILE",
-        help="of the run; default: the one that it left beside the checkpoint",
+        help="of the run; default: the one in the checkpoint",
     )
     parser.add_argument("--force", action="store_true", help="replace OUT where it exists")
     args = parser.parse_args(argv)

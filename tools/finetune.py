@@ -45,7 +45,7 @@ def transfer_of(config: str | Path) -> "Transfer":
 
 def finetuned(args: argparse.Namespace, command: str) -> str:
     """Fine-tune as the only run in the work_dir, write a report, and give the figures in a line."""
-    from ccrop.hooks.checkpoint import checkpoint_to_resume
+    from ccrop.checkpoint.newest import checkpoint_to_resume
     from ccrop.report import write_after_run
     from ccrop.runner import default_work_dir, set_precision
     from ccrop.transfer import set_iterations, share_of
@@ -77,7 +77,7 @@ def move_earlier_run(work_dir: Path, sources: Sequence[str | None]) -> None:
     Raises:
         ValueError: one of the ``sources`` of the new run is a file of the earlier one.
     """
-    from ccrop.hooks.checkpoint import latest_checkpoint
+    from ccrop.checkpoint.newest import latest_checkpoint
     from ccrop.work_dir import set_aside
 
     if not any(map(latest_checkpoint, (work_dir, *work_dir.glob("lr_*")))):

@@ -49,7 +49,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--split", help="SOURCE is a data set: the split to look at, such as val")
     parser.add_argument(
-        "--config", type=config_file, help="of the run; default: the one that it left beside the checkpoint"
+        "--config", type=config_file, help="of the run; default: the one in the checkpoint"
     )
     parser.add_argument(
         "--columns",

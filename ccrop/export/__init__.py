@@ -14,8 +14,7 @@ timm: the same.
     model = timm.create_model("resnet50", num_classes=0, checkpoint_path=OUT)
 
 A backbone that is a network of timm's or torchvision's goes to its own library in these ways, under its own name, and
-to no other framework unless it is a plain ResNet. What its name is, the config says that the run left beside the
-checkpoint.
+to no other framework unless it is a plain ResNet. Its name stands in the config that the checkpoint holds.
 
 mmdet: {"state_dict": {"backbone.*": ...}}, the layout of a detector's checkpoint, so that load_from takes it
 too. A backbone of width W, not 64, needs base_channels=W.

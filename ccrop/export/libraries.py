@@ -29,15 +29,14 @@ def network_of(checkpoint: str | Path, config: str | Path | None) -> Network:
     """The network of a run's backbone, by the run's config.
 
     Args:
-        config: by default the one that the run left beside the checkpoint.
+        config: by default the one in the checkpoint.
 
     Raises:
-        FileNotFoundError: there is not exactly one config, see :func:`ccrop.config.config_beside`.
-        ValueError: the backbone is no network of timm's or torchvision's.
+        ValueError: the checkpoint has no config, or the backbone is no network of timm's or torchvision's.
     """
-    from ccrop.config import config_beside, read_config  # seconds, which the export of a ResNet does without
+    from ccrop.config import read_config  # seconds, which the export of a ResNet does without
 
-    settings = read_config(config or config_beside(Path(checkpoint))).model.backbone
+    settings = read_config(config or checkpoint).model.backbone
     kind = settings.type if isinstance(settings.type, str) else settings.type.__name__
     library = LIBRARIES.get(kind.rpartition(".")[2])
     if library is None:

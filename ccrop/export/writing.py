@@ -29,7 +29,7 @@ def export_backbone(
         framework: a key of `FRAMEWORKS`.
         out: the file to write; it appears complete or not at all.
         force: replace `out` where it exists.
-        config: of the run, for a backbone of timm's or torchvision's; by default the one beside the checkpoint.
+        config: of the run, for a backbone of timm's or torchvision's; by default the one in the checkpoint.
 
     Returns:
         What was exported, such as `ResNet-50`.

@@ -19,10 +19,10 @@ def test_the_newest_checkpoint_of_a_work_dir_or_the_one_that_is_named(tmp_path: 
 
 
 def test_a_model_has_its_weights_and_the_names_of_what_it_detects(tmp_path: Path):
-    (tmp_path / "run.py").write_text("model = dict(width=3)")
     saved = nn.Linear(2, 3)
     meta = dict(dataset_meta=dict(classes=("a", "b")))
-    torch.save(dict(state_dict=saved.state_dict(), meta=meta), tmp_path / "iter_1.pth")
+    content = dict(state_dict=saved.state_dict(), meta=meta)
+    torch.save(content | dict(config=dict(model=dict(width=3))), tmp_path / "iter_1.pth")
     config, model = load_detector(tmp_path, lambda settings: nn.Linear(2, settings.width))
     assert torch.equal(model.weight, saved.weight)
     assert not model.training
@@ -34,7 +34,7 @@ def test_a_model_has_its_weights_and_the_names_of_what_it_detects(tmp_path: Path
         ValueError, match=r"iter_1\.pth is no checkpoint of a run with its config: name that by --config"
     ):
         load_detector(tmp_path, lambda settings: nn.Linear(2, settings.width), tmp_path / "other/o.py")
-    (tmp_path / "run.py").write_text("augment = 'cpu'")
+    torch.save(content | dict(config=dict(augment="cpu")), tmp_path / "iter_1.pth")
     with pytest.raises(ValueError, match="is a pretraining, which detects nothing"):
         load_detector(tmp_path, lambda settings: nn.Linear(2, 3))
 

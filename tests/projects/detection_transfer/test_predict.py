@@ -12,6 +12,7 @@ from mmdet.apis import DetInferencer
 from mmengine.registry import MODELS, DefaultScope
 from PIL import Image
 
+from ccrop.checkpoint.recorded_config import as_data
 from ccrop.datasets import read_image
 from ccrop.projects.detection_transfer.data import keep_annotations
 from ccrop.projects.detection_transfer.draw import Detections, load_detector
@@ -35,7 +36,7 @@ def detector(demo_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     with DefaultScope.overwrite_default_scope("mmdet"):
         model = MODELS.build(config.model)
     meta = dict(dataset_meta=dict(config.test_dataloader.dataset.metainfo))
-    torch.save(dict(state_dict=model.state_dict(), meta=meta), folder / "iter_1.pth")
+    torch.save(dict(state_dict=model.state_dict(), meta=meta, config=as_data(config)), folder / "iter_1.pth")
     return folder
 
 
