@@ -34,8 +34,8 @@ def labelled_sweeps(config: Config, split: str | None, classes: list[str] | None
     settings = dict(config.train_dataloader.dataset) | dict(pipeline=[], labelled=True, subset=number)
     kind = settings["type"]
     kind = DATASETS.get(kind) if isinstance(kind, str) else kind
-    if issubclass(kind, SweepFolder):
-        raise ValueError(f"{settings['data_root']}: a folder has no labels; name a config of KITTI or nuScenes")
+    if kind is SweepFolder:
+        raise ValueError(f"{settings['data_root']}: a folder has no labels; name a config of a data set that has some")
     if classes:
         settings["classes"] = classes
     if split is not None:
