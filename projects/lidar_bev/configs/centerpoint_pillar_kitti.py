@@ -45,7 +45,7 @@ train_dataloader = dict(
 )
 test_dataset = dict(type=KittiSweeps, data_root=None, split="val", labelled=True, classes=classes, pipeline=[])
 # how many labeled objects of each class are pasted into a sweep, see GroundTruthSamplingHook
-ground_truth_sampling = dict(numbers=0, angle=0.0)
+ground_truth_sampling = dict(numbers=10, angle=0.0)
 
 # 80 epochs of the 3,712 training frames
 train_cfg = dict(type=IterBasedTrainLoop, max_iters=74240, val_interval=74241)

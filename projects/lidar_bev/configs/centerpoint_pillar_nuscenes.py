@@ -37,6 +37,22 @@ train_dataloader.dataset = sweeps | dict(
     data_root=None, split="train", pipeline=[dict(type=LabelledSweep, motion=motion)]
 )
 test_dataset = sweeps | dict(data_root=None, split="val", pipeline=[])
+# numbers of class-balanced grouping and sampling (Zhu et al., 2019)
+ground_truth_sampling = dict(
+    numbers=dict(
+        car=2,
+        truck=3,
+        construction_vehicle=7,
+        bus=4,
+        trailer=6,
+        barrier=2,
+        motorcycle=6,
+        bicycle=6,
+        pedestrian=2,
+        traffic_cone=2,
+    ),
+    max_sweeps=2000,
+)
 
 # as many sweeps as 20 epochs of the 28,130 key frames of the training scenes
 train_cfg.update(max_iters=140000, val_interval=140001)

@@ -40,8 +40,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_fine_tuning_and_prediction(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture):
-    options = MINI | SMALL | {"ground_truth_sampling.numbers": 2, "ground_truth_sampling.angle": 3.14}
-    config = load_config(CONFIGS / "centerpoint_pillar_nuscenes.py", root, options)
+    config = load_config(CONFIGS / "centerpoint_pillar_nuscenes.py", root, MINI | SMALL)
     set_iterations(config, 2)
     figures = finetune(config, "random", tmp_path / "w", labels=0.5)
     assert 0 <= figures["NDS"] <= 1
