@@ -75,17 +75,12 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
 def main(argv: Sequence[str] | None = None) -> int:
     args = parse(argv)
 
-    from ccrop.compat.checkpoint import UntrustedCheckpoint
     from ccrop.transfer.prediction import Request, detector_config, new_folder
 
-    try:
-        request = Request(**{field.name: getattr(args, field.name) for field in fields(Request)})
-        project, _, _ = detector_config(args.detector, args.config).get("finetuning", IMAGES).rpartition(".")
-        with new_folder(args.out) as folder:
-            line = import_module(f"{project}.predict").predict(request, folder)
-    except (OSError, ValueError, UntrustedCheckpoint) as error:
-        print(f"predict.py: {' '.join(str(error).split())}", file=sys.stderr)
-        return 2
+    request = Request(**{field.name: getattr(args, field.name) for field in fields(Request)})
+    project, _, _ = detector_config(args.detector, args.config).get("finetuning", IMAGES).rpartition(".")
+    with new_folder(args.out) as folder:
+        line = import_module(f"{project}.predict").predict(request, folder)
     print(f"{args.out}: {line}")
     return 0
 

@@ -162,8 +162,8 @@ def test_what_cannot_be_done_is_said_in_one_line(
 ):
     monkeypatch.chdir(sweeps.parent)
     assert command.main([str(detector), *options]) == 2
-    last = capsys.readouterr().err.splitlines()[-1]
-    assert last.startswith(f"predict.py: {message.format(detector=detector)}")
+    error = capsys.readouterr().err
+    assert f": {message.format(detector=detector)}".rstrip() in error
     assert [file.name for file in sweeps.parent.iterdir()] == ["sweeps"]
 
 
