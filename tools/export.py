@@ -12,7 +12,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = command_parser(ccrop.export.__doc__)
     parser.add_argument("checkpoint", metavar="CHECKPOINT", help="a checkpoint of a pretraining run")
     parser.add_argument("--to", required=True, dest="framework", metavar="FRAMEWORK", help="one of the above")
-    parser.add_argument("out", metavar="OUT", help="the file to write")
+    parser.add_argument("out", metavar="OUT", help="the file to write, or the folder")
     parser.add_argument(
         "--config",
         type=config_file,

@@ -75,7 +75,8 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
 def main(argv: Sequence[str] | None = None) -> int:
     args = parse(argv)
 
-    from ccrop.transfer.prediction import Request, detector_config, new_folder
+    from ccrop.files import new_folder
+    from ccrop.transfer.prediction import Request, detector_config
 
     request = Request(**{field.name: getattr(args, field.name) for field in fields(Request)})
     project, _, _ = detector_config(args.detector, args.config).get("finetuning", IMAGES).rpartition(".")

@@ -1,9 +1,6 @@
 """Detections on data without labels, as far as they do not depend on the detector."""
 
-import os
-import shutil
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -109,27 +106,6 @@ def load_detector(
         raise ValueError(f"{checkpoint} is no checkpoint of a run with its config: name that by --config") from error
     model.dataset_meta = content.get("meta", {}).get("dataset_meta", {})
     return settings, model.eval()
-
-
-@contextmanager
-def new_folder(out: str | Path) -> Iterator[Path]:
-    """A folder to write to, which gets its name when all is written: it is whole or not there.
-
-    Raises:
-        FileExistsError: there is something of that name.
-    """
-    out = Path(out)
-    if out.exists():
-        raise FileExistsError(f"{out} exists: name another --out, or remove it")
-    out.parent.mkdir(parents=True, exist_ok=True)
-    partial = out.with_name(f".{out.name}.{os.getpid()}.partial")
-    partial.mkdir()
-    try:
-        yield partial
-        partial.rename(out)
-    except BaseException:
-        shutil.rmtree(partial, ignore_errors=True)
-        raise
 
 
 def flat_name(name: str | Path) -> str:

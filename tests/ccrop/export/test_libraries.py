@@ -64,7 +64,9 @@ def test_a_plain_resnet_goes_everywhere(tmp_path: Path):
 
 def test_what_a_framework_does_not_have_is_refused(tmp_path: Path):
     checkpoint = run_with(tmp_path, TimmBackbone("convnext_atto", **CONVNEXT), name="convnext_atto")
-    with pytest.raises(ValueError, match="mmdet cannot hold timm's convnext_atto: export it to timm"):
+    with pytest.raises(
+        ValueError, match="mmdet cannot hold timm's convnext_atto: export it to timm, huggingface or onnx"
+    ):
         export_backbone(checkpoint, "mmdet", tmp_path / "out.pth")
     content = torch.load(checkpoint)
     torch.save(dict(state_dict=content["state_dict"]), checkpoint)
