@@ -6,7 +6,7 @@ import math
 import os
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 
 import numpy as np
@@ -15,6 +15,7 @@ from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 from torch.utils.data import get_worker_info
 
 from ccrop.datasets.channel_stack import AnyImage, ChannelStack, from_array
+from ccrop.datasets.tensor_image import decoded_jpeg
 
 TURNED = (5, 6, 7, 8)  # EXIF orientations that swap width and height
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM", "JPEG2000", "TGA", "AVIF")  # EPS runs Ghostscript
@@ -63,7 +64,7 @@ class UnreadableImage(UnreadableFile):
     """An image file that cannot be read."""
 
 
-def read_image(path: str | os.PathLike, channels: int = 3, white: int = WHITE) -> AnyImage:
+def read_image(path: str | os.PathLike, channels: int = 3, white: int = WHITE, as_tensor: bool = False) -> AnyImage:
     """The image at `path`, turned upright by its EXIF orientation: RGB, or as many channels as asked for.
 
     An animation gives its first frame; transparent pixels are laid over white; grey levels of 16 and 32 bits are
@@ -72,6 +73,10 @@ def read_image(path: str | os.PathLike, channels: int = 3, white: int = WHITE) -
     name. One channel is the luma (ITU-R BT.601). Two channels, four and more are taken as they are, from an
     image that has as many or from a `.npy` file of ``(H, W, channels)`` uint8, which can also hold one or three.
 
+    Args:
+        as_tensor: RGB out of a JPEG file comes as a :class:`ccrop.datasets.tensor_image.TensorImage`, with the pixels
+            that the PIL image would have, in less time.
+
     Raises:
         UnreadableImage: with the file and the reason.
     """
@@ -79,6 +84,9 @@ def read_image(path: str | os.PathLike, channels: int = 3, white: int = WHITE) -
         with _explained(path):
             return from_array(_checked(_mapped(path), channels))
     with _opened(path) as image:
+        if as_tensor and channels == 3 and image.format == "JPEG" and image.mode in ("L", "RGB"):
+            with suppress(RuntimeError):  # Pillow says what is wrong
+                return decoded_jpeg(np.fromfile(path, np.uint8), _orientation(image))
         image.load()
         return to_channels(_upright(image), channels, white)
 
