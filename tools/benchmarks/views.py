@@ -12,27 +12,36 @@ from torch.nn import functional as F
 from torchvision import transforms
 
 from ccrop.datasets import ImageFolder
+from ccrop.datasets.packing import pack_images
 from ccrop.models import ViewPreprocessor
 from ccrop.models.preprocessor import IMAGENET_MEAN, IMAGENET_STD
 from ccrop.tools.benchmarks.common import Call, Comparison
 from ccrop.tools.benchmarks.peers import simsiam_on_pil
 from ccrop.views import CropViews, RandomCrop
 
-IMAGES, SIDE = 16, 224
+IMAGES, SIDE, PACKED = 16, 224, 384
 WIDTH, HEIGHT = 640, 480  # COCO's
 
 
 def comparisons() -> Iterator[Comparison]:
-    with TemporaryDirectory() as folder:
-        draw(Path(folder))
-        files = sorted(Path(folder).iterdir())
-        dataset = ImageFolder(folder, pipeline=[CropViews(RandomCrop(), SIDE)])
+    with TemporaryDirectory() as root:
+        folder, packed = Path(root, "files"), Path(root, "pack")
+        draw(folder)
+        pack_images(folder, packed, PACKED)
+        files = sorted(folder.iterdir())
+        dataset, mapped = (ImageFolder(each, pipeline=[CropViews(RandomCrop(), SIDE)]) for each in (folder, packed))
         preprocessor = ViewPreprocessor()
         published = partial(with_pil, files)
         whole = dict(unit="ms per image", number=IMAGES)
         yield Comparison(
             f"pair of {SIDE} px views, photometrics on a GPU",
             lambda: [dataset[index] for index in range(IMAGES)],
+            {"published PIL pipeline": published},
+            **whole,
+        )
+        yield Comparison(
+            f"the same from a pack with sides of {PACKED} px",
+            lambda: [mapped[index] for index in range(IMAGES)],
             {"published PIL pipeline": published},
             **whole,
         )
@@ -50,6 +59,7 @@ def comparisons() -> Iterator[Comparison]:
 
 def draw(folder: Path) -> None:
     """Images of COCO's size and about its bytes a file: noise of all scales."""
+    folder.mkdir()
     generator = torch.Generator().manual_seed(0)
     for number in range(IMAGES):
         pixels = torch.zeros(1, 3, HEIGHT, WIDTH)
