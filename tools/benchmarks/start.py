@@ -12,6 +12,7 @@ import ccrop
 from ccrop.datasets.demo import make_demo_set
 from ccrop.tools.benchmarks.common import Comparison
 
+DEMO = 128, 32  # images to train on and to evaluate on
 # the command, ended when a first batch has been trained on
 FIRST_ITERATION = """
 import sys
@@ -27,10 +28,10 @@ def comparisons() -> Iterator[Comparison]:
         python = partial(in_python, Path(folder))
         floor = {"import torch, torchvision": partial(python, "-c", "import torch, torchvision")}
         yield Comparison("ccrop train --help", partial(python, "-m", "ccrop", "train", "--help"), floor, "ms per start")
-        make_demo_set(Path(folder, "demo"))
+        make_demo_set(Path(folder, "demo"), *DEMO, workers=1)
         arguments = ("simsiam_region_demo", "--data-root", "demo", "--work-dir", "work")
         yield Comparison(
-            "demo, to its first iteration",
+            f"ccrop train, to the first iteration on {DEMO[0]} demo images",
             partial(python, "-c", FIRST_ITERATION, *arguments),
             floor,
             "ms per start",
