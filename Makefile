@@ -31,5 +31,5 @@ lint: .venv/installed
 	else echo "Please install these system libraries: apt-get install$$missing"; fi
 	$(PYTHON) -m venv .venv
 	$(if $(TORCH_INDEX),$(PIP_INSTALL) $(TORCH) --index-url https://download.pytorch.org/whl/$(TORCH_INDEX))
-	$(PIP_INSTALL) $(TORCH) -e '.[dev,lidar]'
+	$(PIP_INSTALL) $(TORCH) -e '.[dev,export,lidar]'
 	@touch $@

@@ -13,9 +13,9 @@ from torch.utils.flop_counter import FlopCounterMode
 def step_cost(config: Config) -> tuple[int, float]:
     """Steps an epoch, and 10^12 floating-point operations of one, forward and backward."""
     model = MODELS.build(copy.deepcopy(config.model))
-    loader = Runner.build_dataloader(
-        copy.deepcopy(config.train_dataloader) | dict(num_workers=0, persistent_workers=False)
-    )
+    settings = copy.deepcopy(config.train_dataloader) | dict(num_workers=0, persistent_workers=False)
+    settings.pop("resident", None)  # one batch is as quick from files
+    loader = Runner.build_dataloader(settings)
     batch = model.data_preprocessor(next(iter(loader)), training=True)
     with FlopCounterMode(display=False) as counter:
         model(**batch, mode="loss")["loss"].backward()

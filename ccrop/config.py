@@ -10,6 +10,7 @@ from mmengine.registry import DATASETS
 
 from ccrop.backbones.replacement import replace_backbone
 from ccrop.checkpoint import Normalization
+from ccrop.checkpoint.recorded_config import recorded_config
 from ccrop.compat.safe_yaml import read_config_file
 from ccrop.datasets import ImageDataset, MissingData
 from ccrop.datasets.demo import make_demo_set
@@ -20,6 +21,7 @@ from ccrop.parts import compose
 
 DEMO_SET = dict(type=make_demo_set, root="data/demo")  # of configs that name no demo_set
 AUGMENT = ("device", "cpu")
+CHECKPOINT = ".pth"
 
 
 def read_config(
@@ -28,15 +30,20 @@ def read_config(
     """A config file, and the command line's options over it.
 
     Args:
-        path: a config file, or the name of one that is composed, see :func:`ccrop.parts.compose`.
+        path: a config file, the name of one that is composed, see :func:`ccrop.parts.compose`, or a checkpoint, see
+            :func:`ccrop.checkpoint.recorded_config.recorded_config`.
         options: dotted keys and values.
         change: what is done to the file's settings before the options are laid over them.
 
     Raises:
         UnknownConfig, ValueError: there is no such file, and none can be composed.
         UnknownOption: see :func:`ccrop.options.check_options`.
+        UntrustedCheckpoint: see :func:`ccrop.checkpoint.recorded_config.recorded_config`.
     """
-    config = read_config_file(path) if Path(path).is_file() else compose(path)
+    if Path(path).suffix == CHECKPOINT:
+        config = recorded_config(path)
+    else:
+        config = read_config_file(path) if Path(path).is_file() else compose(path)
     if change is not None:
         change(config)
     check_options(path, config, options or {})
@@ -98,13 +105,14 @@ def load_config(
         if "data_root" in settings and settings["data_root"] in unsettled:
             settings["data_root"] = str(root)
     settle_channels(config)
-    config.experiment = path.stem.removesuffix("_demo") + "_demo" if demo else path.stem
+    name = config.experiment if path.suffix == CHECKPOINT else path.stem
+    config.experiment = name.removesuffix("_demo") + "_demo" if demo else name
     config.on_demo_set = demo
-    config.headline = f"{path.stem} on {root}"
+    config.headline = f"{name} on {root}"
     if demo:
         why = "no data root is named" + (f" and {default} does not exist" if default else "")
         config.headline = (
-            f"DEMO RUN of {path.stem}: {why}, so this trains with a short schedule on the demo set in {root}. "
+            f"DEMO RUN of {name}: {why}, so this trains with a short schedule on the demo set in {root}. "
             "Pretrain on your own data by --data-root"
         )
     return config
@@ -151,18 +159,6 @@ def one_a_channel(values: Sequence[float], channels: int) -> tuple[float, ...]:
 def per_channel(normalization: Normalization, channels: int) -> Normalization:
     """A normalization for images of so many channels, see :func:`one_a_channel`."""
     return Normalization(*(one_a_channel(values, channels) for values in normalization))
-
-
-def config_beside(checkpoint: Path) -> Path:
-    """The config that a run wrote into its work_dir.
-
-    Raises:
-        FileNotFoundError: there is none, or more than one.
-    """
-    found = sorted(checkpoint.parent.glob("*.py"))
-    if len(found) != 1:
-        raise FileNotFoundError(f"{checkpoint.parent} holds {len(found)} configs: name the one by --config")
-    return found[0]
 
 
 def dicts_of(node: Any) -> Iterator[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""Files that are whole or not there: written beside their place and renamed into it."""
+"""Files and folders that are whole or not there: written beside their place and renamed into it."""
 
 import errno
 import json
@@ -57,6 +57,27 @@ def write_bytes(path: str | Path, content: bytes, advice: str = "run the command
 def write_json(path: str | Path, content: Any, indent: int | None = None) -> None:
     """Write a JSON file, see :func:`written`."""
     write_bytes(path, json.dumps(content, indent=indent).encode())
+
+
+@contextmanager
+def new_folder(out: str | Path) -> Iterator[Path]:
+    """A folder to write to, which gets its name when all is written: it is whole or not there.
+
+    Raises:
+        FileExistsError: there is something of that name.
+    """
+    out = Path(out)
+    if out.exists():
+        raise FileExistsError(f"{out} exists: name another folder, or remove it")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    partial = out.with_name(f".{out.name}.{os.getpid()}.partial")
+    partial.mkdir()
+    try:
+        yield partial
+        partial.rename(out)
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
 
 
 def remove_partial(folder: Path) -> None:

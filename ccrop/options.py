@@ -36,7 +36,7 @@ REGISTRIES: tuple[Registry, ...] = (
     *(DATA_SAMPLERS, DATASETS, HOOKS, LOOPS, METRICS, MODELS),
     *(OPTIM_WRAPPERS, OPTIMIZERS, PARAM_SCHEDULERS, TRANSFORMS),
 )
-LOADER = {*inspect.signature(DataLoader).parameters, "num_batch_per_epoch"}
+LOADER = {*inspect.signature(DataLoader).parameters, "num_batch_per_epoch", "resident"}
 # what MMEngine reads of sections that have no type
 READ = dict(
     auto_scale_lr={"enable", "base_batch_size"},

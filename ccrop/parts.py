@@ -83,7 +83,8 @@ def compose(path: str | Path) -> Config:
         if missing:
             raise ValueError(f"{path}: {name} goes with {' and '.join(missing)} only; see tools/train.py --list")
 
-    config = Config(_sections(RUNTIME), cfg_text=f"composed of {', '.join(files)}", filename=str(path))
+    text = f"composed of {', '.join(files)}"
+    config = Config(_sections(RUNTIME), cfg_text=text, filename=str(path.with_suffix(".py")))
     adjustments = [part.pop("adjustments", {}) for part in loaded]
     for part in loaded:
         for name in ("tags", "requires", "variant"):

@@ -21,11 +21,12 @@ from torch.utils.data import DataLoader
 from ccrop.accidents import accidents_explained
 from ccrop.backbones.unused import unused_weights
 from ccrop.checkpoint import Normalization, load_start, recorded, starting_weights
+from ccrop.checkpoint.newest import checkpoint_to_resume, latest_checkpoint
 from ccrop.compat.checkpoint import install_safe_checkpoints, load_checkpoint
 from ccrop.compat.distributed import init_distributed, with_synchronized_bn
 from ccrop.compat.workers import stop_workers
-from ccrop.config import DEMO_SET, config_beside, dicts_of, load_config, per_channel
-from ccrop.hooks.checkpoint import checkpoint_to_resume, latest_checkpoint
+from ccrop.config import DEMO_SET, dicts_of, load_config, per_channel
+from ccrop.datasets.resident import ResidentBatches
 from ccrop.hooks.divergence import DivergenceHook
 from ccrop.hooks.settings import SettingsHook
 from ccrop.hooks.start import StartHook
@@ -87,18 +88,23 @@ class PretrainRunner(BriefRunner):
     @staticmethod
     def build_dataloader(dataloader: dict[str, Any], *args: Any, **kwargs: Any) -> DataLoader:
         """A loader with a batch an epoch or more: one of all that a process has, where that is not a whole one."""
+        if not isinstance(dataloader, dict):
+            return dataloader
+        dataloader = dict(dataloader)
+        resident = dataloader.pop("resident", False)
         loader = BriefRunner.build_dataloader(dataloader, *args, **kwargs)
         if len(loader):
-            return loader
+            return ResidentBatches(loader, "cuda" if torch.cuda.is_available() else "cpu") if resident else loader
         whole, number, unit = loader.batch_size, len(loader.sampler), loader.dataset.unit
         MMLogger.get_current_instance().warning(
             f"The batch size is {number}, not {whole}: each of {get_world_size()} process(es) has {number} {unit}(s)"
         )
-        return BriefRunner.build_dataloader(dataloader | dict(batch_size=number), *args, **kwargs)
+        resized = dataloader | dict(batch_size=number, resident=resident)
+        return PretrainRunner.build_dataloader(resized, *args, **kwargs)
 
     def scale_lr(self, optim_wrapper: OptimWrapper, auto_scale_lr: dict[str, Any] | None = None) -> None:
         """The learning rate follows the images of a step, which are several batches where gradients accumulate."""
-        self._train_dataloader = self.train_dataloader  # the config's batch may be larger than the data set
+        self._train_dataloader = dict(batch_size=self.train_dataloader.batch_size)  # the config's may be larger
         if auto_scale_lr is not None:
             batches = self.cfg.optim_wrapper.get("accumulative_counts", 1)
             auto_scale_lr = auto_scale_lr | dict(base_batch_size=auto_scale_lr["base_batch_size"] / batches)
@@ -160,12 +166,12 @@ def load_pretrained(
 
     Args:
         checkpoint: of the run; None for the weights that a run with ``seed`` and ``init`` starts from.
-        config: by default the one that the run left beside the checkpoint.
+        config: by default the one in the checkpoint.
         data_root, options, backbone: see :func:`ccrop.config.load_config`.
         init: see :func:`ccrop.checkpoint.starting_weights`.
 
     Raises:
-        FileNotFoundError: there is no such checkpoint, no such config, or not exactly one beside the checkpoint.
+        FileNotFoundError: there is no such checkpoint or config.
         MissingData: see :func:`ccrop.config.load_config`.
         UntrustedCheckpoint: see :func:`ccrop.compat.checkpoint.load_checkpoint`.
         ValueError: neither is named, the checkpoint is of another model than the config's, or weights do not fit.
@@ -175,7 +181,7 @@ def load_pretrained(
     if checkpoint is not None and init is not None:
         raise ValueError(f"{checkpoint} and --init {init} are both weights: name one of them")
     state = None if checkpoint is None else load_checkpoint(checkpoint)
-    config_file = Path(config) if config is not None else config_beside(Path(checkpoint))
+    config_file = Path(checkpoint if config is None else config)
     settings = load_config(config_file, data_root, options, backbone)
     weights = starting_weights(settings, init) if state is None else None
     if weights is not None:

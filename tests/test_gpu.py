@@ -16,6 +16,7 @@ from ccrop.models import RegionPairs, SimSiam, ViewPreprocessor
 from ccrop.projects.lidar_bev.grid import Grid
 from ccrop.projects.lidar_bev.models.pillars import DynamicPillars
 from ccrop.views import BetaCenters, GaussianCenters
+from ccrop.views.resampling import resized_crops
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 IMAGE = (224, 224)
@@ -132,3 +133,16 @@ def test_pillars_are_the_same():
     found.square().sum().backward()
     assert_close(found.cpu(), expected, atol=1e-4, rtol=1e-4)
     assert_close(pillars.linear.weight.grad.cpu(), gradient, atol=1e-2, rtol=1e-3)
+
+
+def test_crops_of_a_resident_set_are_cut_alike_without_waiting():
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randint(0, 256, (64, 3, 48, 64), dtype=torch.uint8, generator=generator)
+    start = torch.randint(0, 24, (64, 2), generator=generator)
+    rectangles = torch.cat([start, start + torch.randint(1, 25, (64, 2), generator=generator)], dim=1)
+    expected = resized_crops(images, rectangles, 32)
+    images, rectangles = images.cuda(), rectangles.cuda()
+    resized_crops(images, rectangles, 32)
+    with without_waiting():
+        found = resized_crops(images, rectangles, 32)
+    assert (found.cpu().int() - expected.int()).abs().max() <= 1  # sums in another order

@@ -12,12 +12,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = command_parser(ccrop.export.__doc__)
     parser.add_argument("checkpoint", metavar="CHECKPOINT", help="a checkpoint of a pretraining run")
     parser.add_argument("--to", required=True, dest="framework", metavar="FRAMEWORK", help="one of the above")
-    parser.add_argument("out", metavar="OUT", help="the file to write")
+    parser.add_argument("out", metavar="OUT", help="the file to write, or the folder")
     parser.add_argument(
         "--config",
         type=config_file,
         metavar="FILE",
-        help="of the run; default: the one that it left beside the checkpoint",
+        help="of the run; default: the one in the checkpoint",
     )
     parser.add_argument("--force", action="store_true", help="replace OUT where it exists")
     args = parser.parse_args(argv)

@@ -13,14 +13,16 @@ import argparse
 import shlex
 import sys
 from collections.abc import Sequence
+from difflib import get_close_matches
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mmengine.config import Config
 
-from ccrop.cli import BACKBONE_HELP, INIT_HELP, OptionsAction, command, command_parser, config_file
+from ccrop.cli import BACKBONE_HELP, INIT_HELP, PACKAGE, OptionsAction, command, command_parser, config_file
 from ccrop.compat.safe_yaml import read_config_file
+from ccrop.parts import parts
 
 if TYPE_CHECKING:
     from ccrop.transfer import Transfer
@@ -32,20 +34,26 @@ def transfer_of(config: str | Path) -> "Transfer":
     """What fine-tunes a config's detector: ``TRANSFER`` of the module that it names as ``finetuning``.
 
     Raises:
-        FileNotFoundError: there is no such config.
+        FileNotFoundError: there is no such config; names those of detectors that are called alike.
         ValueError: it is not of a detector.
     """
+    pretraining = ValueError(f"{config} is not a detector's config: tools/train.py takes those of pretraining")
     if not Path(config).is_file():
-        raise FileNotFoundError(f"config {config} does not exist")
+        name = Path(config).stem
+        if name.partition("_")[0] in parts("methods"):
+            raise pretraining
+        known = sorted(file.stem for file in PACKAGE.glob("projects/*/configs/*.py"))
+        alike = ", ".join(get_close_matches(name, known, n=3, cutoff=0.5))
+        raise FileNotFoundError(f"config {config} does not exist" + (f"; did you mean {alike}?" if alike else ""))
     settings = read_config_file(config)
     if "augment" in settings:
-        raise ValueError(f"{config} is not a detector's config: tools/train.py takes those of pretraining")
+        raise pretraining
     return import_module(settings.get("finetuning", IMAGES)).TRANSFER
 
 
 def finetuned(args: argparse.Namespace, command: str) -> str:
     """Fine-tune as the only run in the work_dir, write a report, and give the figures in a line."""
-    from ccrop.hooks.checkpoint import checkpoint_to_resume
+    from ccrop.checkpoint.newest import checkpoint_to_resume
     from ccrop.report import write_after_run
     from ccrop.runner import default_work_dir, set_precision
     from ccrop.transfer import set_iterations, share_of
@@ -77,7 +85,7 @@ def move_earlier_run(work_dir: Path, sources: Sequence[str | None]) -> None:
     Raises:
         ValueError: one of the ``sources`` of the new run is a file of the earlier one.
     """
-    from ccrop.hooks.checkpoint import latest_checkpoint
+    from ccrop.checkpoint.newest import latest_checkpoint
     from ccrop.work_dir import set_aside
 
     if not any(map(latest_checkpoint, (work_dir, *work_dir.glob("lr_*")))):

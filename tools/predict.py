@@ -49,7 +49,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--split", help="SOURCE is a data set: the split to look at, such as val")
     parser.add_argument(
-        "--config", type=config_file, help="of the run; default: the one that it left beside the checkpoint"
+        "--config", type=config_file, help="of the run; default: the one in the checkpoint"
     )
     parser.add_argument(
         "--columns",
@@ -75,17 +75,13 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
 def main(argv: Sequence[str] | None = None) -> int:
     args = parse(argv)
 
-    from ccrop.compat.checkpoint import UntrustedCheckpoint
-    from ccrop.transfer.prediction import Request, detector_config, new_folder
+    from ccrop.files import new_folder
+    from ccrop.transfer.prediction import Request, detector_config
 
-    try:
-        request = Request(**{field.name: getattr(args, field.name) for field in fields(Request)})
-        project, _, _ = detector_config(args.detector, args.config).get("finetuning", IMAGES).rpartition(".")
-        with new_folder(args.out) as folder:
-            line = import_module(f"{project}.predict").predict(request, folder)
-    except (OSError, ValueError, UntrustedCheckpoint) as error:
-        print(f"predict.py: {' '.join(str(error).split())}", file=sys.stderr)
-        return 2
+    request = Request(**{field.name: getattr(args, field.name) for field in fields(Request)})
+    project, _, _ = detector_config(args.detector, args.config).get("finetuning", IMAGES).rpartition(".")
+    with new_folder(args.out) as folder:
+        line = import_module(f"{project}.predict").predict(request, folder)
     print(f"{args.out}: {line}")
     return 0
 

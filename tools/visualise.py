@@ -18,7 +18,7 @@ from ccrop.cli import OptionsAction, command, command_parser, config_file
 def main(argv: Sequence[str] | None = None) -> int:
     parser = command_parser(__doc__)
     parser.add_argument("checkpoint", type=Path, metavar="CHECKPOINT", help="a checkpoint of a pretraining run")
-    parser.add_argument("--config", type=config_file, help="default: the one that the run left beside the checkpoint")
+    parser.add_argument("--config", type=config_file, help="default: the one in the checkpoint")
     parser.add_argument("--data-root", help="default: that of the run")
     parser.add_argument("--out", type=Path, default=Path("gallery.png"), help="default: %(default)s")
     parser.add_argument("--images", type=int, default=12, help="evenly spaced over the set (default: %(default)s)")
@@ -45,9 +45,9 @@ def draw(args: argparse.Namespace) -> Image.Image:
 
     from ccrop.datasets import BoxStore
     from ccrop.hooks import LocalizationHook
-    from ccrop.hooks.contact_sheet import contact_sheet
-    from ccrop.hooks.gallery import annotated_objects, box_areas, look
-    from ccrop.hooks.localization import locate
+    from ccrop.inference.contact_sheet import contact_sheet
+    from ccrop.inference.locate import locate
+    from ccrop.inference.panels import annotated_objects, box_areas, look
     from ccrop.localization import SingleObject
     from ccrop.runner import load_pretrained
 

@@ -64,7 +64,7 @@ def repair_boxes(content: dict[str, Any], file: Path) -> list[str]:
         raise InvalidAnnotations(
             file,
             f"{int(wrong.sum())} of {len(boxes)} boxes have no area, leave their image or are not four finite numbers, "
-            f"the first of annotation {annotations[first]['id']}: {annotations[first].get('bbox')} in an image of "
+            f"the first {_place(annotations[first])}: {annotations[first].get('bbox')} in an image of "
             f"{limits[first].astype(int).tolist()} pixels; a bbox is x, y, width, height in pixels: repair or remove "
             "them",
         )
@@ -83,6 +83,11 @@ def repair_boxes(content: dict[str, Any], file: Path) -> list[str]:
         "boxes of text (read as numbers)": len(texts),
     }
     return [f"{number} {kind}" for kind, number in kinds.items() if number]
+
+
+def _place(annotation: dict[str, Any]) -> str:
+    """Where an annotation is: its ``place`` in a file of another format than COCO's, or its id."""
+    return f"in {annotation['place']}" if "place" in annotation else f"of annotation {annotation['id']}"
 
 
 def repair_areas(annotations: Sequence[dict[str, Any]]) -> list[str]:

@@ -70,6 +70,15 @@ def read_annotations(
     return Annotations(content, repaired)
 
 
+def image_names(file: Path) -> list[str]:
+    """The names of a COCO-format file's images, as it has them.
+
+    Raises:
+        InvalidAnnotations: see :func:`read_annotations`.
+    """
+    return [str(image["file_name"]) for image in _parsed(file)[0]["images"]]
+
+
 def _parsed(file: Path) -> tuple[dict[str, Any], list[str]]:
     """The three lists of a file, each of dicts, and what was repaired.
 
@@ -97,6 +106,9 @@ def _parsed(file: Path) -> tuple[dict[str, Any], list[str]]:
                 each["category_id"] = OBJECT["id"]
             lists["categories"] = [OBJECT]
             repaired.append("no list of categories (all objects are of one)")
+    unnamed = [each for each in lists["images"] if isinstance(each, dict) and not each.get("file_name")]
+    for each in filter(lambda image: isinstance(image.get("coco_url"), str), unnamed):  # LVIS
+        each["file_name"] = "/".join(each["coco_url"].split("/")[-2:])
     for name, needed in (("images", ("id", "file_name")), ("annotations", ("image_id",)), ("categories", ("id",))):
         for number, entry in enumerate(lists[name]):
             absent = [key for key in needed if not isinstance(entry, dict) or entry.get(key) is None]

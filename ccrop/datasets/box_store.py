@@ -65,6 +65,10 @@ class BoxStore:
         """Boxes of one image, ``(count, 5)``."""
         return self._boxes[index, : self._counts[index]].clone().numpy()
 
+    def of_batch(self, indices: Tensor) -> tuple[NDArray[np.float32], NDArray[np.int16]]:
+        """Boxes ``(B, K, 5)`` and counts ``(B,)`` of some images ``(B,)``."""
+        return self._boxes[indices].numpy(), self._counts[indices].numpy()
+
     def update(self, boxes: Tensor, counts: Tensor) -> None:
         """Replace all boxes.
 

@@ -16,7 +16,8 @@ LAYOUT = """\
     {root}/train2017/*.jpg                            (or images/train2017, train, images/train)
     {root}/val2017/*.jpg                              (only evaluations need it)
     {root}/annotations/instances_train2017.json       (only evaluations need them)
-    {root}/annotations/instances_val2017.json"""
+    {root}/annotations/instances_val2017.json
+Sets in other layouts and formats: ccrop convert (tools/convert.py) writes them so, ccrop split divides them."""
 
 
 class CocoImages(ImageDataset):

@@ -13,7 +13,7 @@ from ccrop.evaluation import choose_learning_rate, knn_accuracy, linear_probe
 from ccrop.experiments.pretrainings import schema_of
 from ccrop.experiments.rows import Row
 from ccrop.experiments.schema import Schema
-from ccrop.hooks.inference import class_features
+from ccrop.inference.features import class_features
 from ccrop.models import Siamese
 
 NEIGHBORS = (20, 200)

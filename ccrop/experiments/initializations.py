@@ -13,6 +13,7 @@ from typing import Any
 from mmengine.config import Config
 
 from ccrop.checkpoint import RANDOM, is_library
+from ccrop.checkpoint.newest import latest_checkpoint
 from ccrop.compute import fit_to_budget
 from ccrop.config import load_config
 from ccrop.experiments.pretrainings import pretrained, settings_of
@@ -20,7 +21,6 @@ from ccrop.experiments.rows import OPTIONS, Row, listed
 from ccrop.experiments.schema import Schema
 from ccrop.experiments.sources import CLUSTERS, RANDOM_LONG, check_source, is_config, named_sources
 from ccrop.experiments.steps import step
-from ccrop.hooks.checkpoint import latest_checkpoint
 from ccrop.settings import training_settings
 from ccrop.transfer.finetuning import (
     CORE_SECONDS,

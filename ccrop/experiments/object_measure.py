@@ -15,8 +15,8 @@ from ccrop.evaluation.pairs import SIZES
 from ccrop.evaluation.roi_knn import balanced_accuracy
 from ccrop.experiments.pretrainings import schema_of
 from ccrop.experiments.schema import Schema
-from ccrop.hooks.inference import object_features
-from ccrop.hooks.roi_knn import annotated_regions, roi_knn
+from ccrop.inference.annotated_regions import annotated_regions, roi_knn
+from ccrop.inference.features import object_features
 from ccrop.models import Siamese
 
 STRIDES = (8, 16, 32)

@@ -7,6 +7,7 @@ import numpy as np
 
 from ccrop.experiments.schema import Schema
 from ccrop.experiments.tables import Rows, arms_of, percent_by_seed, title
+from ccrop.files import written
 
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt
@@ -15,7 +16,8 @@ from matplotlib import pyplot as plt
 def plot(rows: Rows, schema: Schema, file: Path) -> None:
     """Draw the goals of one data set's rows."""
     figure = _over_condition(rows, schema) if schema.condition else _side_by_side(rows, schema)
-    figure.savefig(file, dpi=110)
+    with written(file) as partial:
+        figure.savefig(partial, dpi=110)
     plt.close(figure)
 
 

@@ -11,13 +11,13 @@ from typing import Any, Protocol
 import torch
 from mmengine.config import Config
 
+from ccrop.checkpoint.newest import latest_checkpoint
 from ccrop.compute import fit_to_budget, step_cost
 from ccrop.config import load_config
 from ccrop.datasets import ImageDataset
 from ccrop.experiments.rows import OPTIONS, Row, listed
 from ccrop.experiments.schema import Schema
 from ccrop.experiments.steps import step
-from ccrop.hooks.checkpoint import latest_checkpoint
 from ccrop.models import Siamese
 from ccrop.runner import PretrainRunner, build_runner, load_pretrained
 from ccrop.settings import pretraining_settings

@@ -7,6 +7,7 @@ from ccrop.experiments.plots import plot
 from ccrop.experiments.rows import read_rows
 from ccrop.experiments.schema import Schema
 from ccrop.experiments.tables import Rows, markdown
+from ccrop.files import write_bytes
 
 SPREAD = "Mean ± standard deviation over seeds."
 DIFFERENCES = (
@@ -34,7 +35,7 @@ def write_summary(file: Path, schema: Schema, references: Sequence[str] = (), wo
         plot(of_data, schema, file.with_name(f"{file.stem}_{data}.png"))
     parts.append(SPREAD + (DIFFERENCES if references or schema.references else ""))
     text = "\n\n".join(parts) + "\n"
-    file.with_suffix(".md").write_text(text)
+    write_bytes(file.with_suffix(".md"), text.encode())
     print(text)
 
 

@@ -4,7 +4,7 @@ The heads (projector, predictor) stay behind. The weights expect what they were 
 order, normalised with ImageNet's mean (123.675, 116.28, 103.53) and std (58.395, 57.12, 57.375) on the scale
 0 to 255, unless the log of their run says otherwise, and a bottleneck that strides in its 3x3 convolution.
 
-torchvision: a state dict without the classifier.
+torchvision: a state dict without the classifier. An ending of .safetensors writes that format, for timm alike.
 
     model = torchvision.models.resnet50()
     model.load_state_dict(torch.load(OUT), strict=False)  # fc.weight and fc.bias are missing, nothing else
@@ -13,9 +13,21 @@ timm: the same.
 
     model = timm.create_model("resnet50", num_classes=0, checkpoint_path=OUT)
 
-A backbone that is a network of timm's or torchvision's goes to its own library in these ways, under its own name, and
-to no other framework unless it is a plain ResNet. What its name is, the config says that the run left beside the
-checkpoint.
+huggingface: a new folder with config.json and model.safetensors, which timm and transformers read, from this machine
+or from the hub once it is there. It holds any network of timm's, and plain ResNets.
+
+    model = timm.create_model("local-dir:OUT", pretrained=True)      # or "hf-hub:NAME/OUT"
+    model = transformers.AutoModel.from_pretrained("OUT")            # transformers runs it by timm
+
+onnx: a graph of any backbone, of images (N, C, H, W) float32, normalized, of any size; its outputs are the maps,
+stride_4, stride_8, ... Mean and std are in its metadata. It is compared with the network in ONNX Runtime before it is
+written: pip install 'ccrop[export]'.
+
+    maps = onnxruntime.InferenceSession("OUT.onnx").run(None, {"images": images})
+
+A backbone that is a network of timm's or torchvision's goes to its own library in these ways, under its own name, to
+huggingface if it is timm's, to onnx, and to no other framework unless it is a plain ResNet. Its name stands in
+the config that the checkpoint holds.
 
 mmdet: {"state_dict": {"backbone.*": ...}}, the layout of a detector's checkpoint, so that load_from takes it
 too. A backbone of width W, not 64, needs base_channels=W.
@@ -31,12 +43,23 @@ detectron2: a pickle of numpy arrays under detectron2's names. Its defaults suit
 
 Depths 18 and 34 need MODEL.RESNETS.RES2_OUT_CHANNELS 64; a backbone of width W, not 64, needs
 STEM_OUT_CHANNELS W, WIDTH_PER_GROUP W and RES2_OUT_CHANNELS 4 W.
+
+ultralytics: a ResNet for models whose first module is TorchVision; YOLO's own backbones have other layers, which no
+ResNet fits. Images come in [0, 1] there, so the first convolution normalizes them. In the YAML of a detector:
+
+    backbone: [[-1, 1, TorchVision, [512, resnet50, null, True, 2, True]],
+               [0, 1, Index, [512, 6]], [0, 1, Index, [1024, 7]], [0, 1, Index, [2048, 8]]]  # channels: 128, 256, 512
+                                                                                             # of resnet18 and 34
+    head: [[[1, 2, 3], 1, Detect, [nc]]]
+
+    model = ultralytics.YOLO("detector.yaml")
+    model.model.load_state_dict(torch.load(OUT), strict=False)                  # the head is missing, nothing else
 """
 
 from importlib import import_module
 from typing import Any
 
-__all__ = ["FRAMEWORKS", "export_backbone"]
+__all__ = ["TARGETS", "export_backbone"]
 
 
 def __getattr__(name: str) -> Any:

@@ -1,12 +1,12 @@
 """Backbones that are timm's or torchvision's own networks, under the names that those have."""
 
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from mmengine.config import ConfigDict
 from torch import Tensor
 
-from ccrop.checkpoint.resnet import BLOCKS, ResNet
-from ccrop.export.frameworks import FRAMEWORKS, StateDict
+from ccrop.checkpoint.resnet import BLOCKS
 
 PREFIX = "network."
 LIBRARIES = dict(TimmBackbone="timm", TorchvisionBackbone="torchvision")
@@ -14,10 +14,11 @@ RESNETS = {f"resnet{depth}" for depth in BLOCKS}
 
 
 class Network(NamedTuple):
-    """A network by its library and its name there."""
+    """A network by its library, its name there, and other settings of its backbone."""
 
     library: str
     name: str
+    settings: dict[str, Any]
 
 
 def is_wrapped(state_dict: dict[str, Tensor]) -> bool:
@@ -25,39 +26,34 @@ def is_wrapped(state_dict: dict[str, Tensor]) -> bool:
     return all(name.startswith(PREFIX) for name in state_dict)
 
 
-def network_of(checkpoint: str | Path, config: str | Path | None) -> Network:
-    """The network of a run's backbone, by the run's config.
+def backbone_settings(checkpoint: str | Path, config: str | Path | None) -> ConfigDict:
+    """The backbone in a run's config.
 
     Args:
-        config: by default the one that the run left beside the checkpoint.
+        config: by default the one in the checkpoint.
 
     Raises:
-        FileNotFoundError: there is not exactly one config, see :func:`ccrop.config.config_beside`.
+        ValueError: the checkpoint has no config.
+    """
+    from ccrop.config import read_config  # seconds, which the export of a ResNet does without
+
+    return read_config(config or checkpoint).model.backbone
+
+
+def network_of(checkpoint: str | Path, config: str | Path | None) -> Network:
+    """The network of a run's backbone, by the run's config, see :func:`backbone_settings`.
+
+    Raises:
         ValueError: the backbone is no network of timm's or torchvision's.
     """
-    from ccrop.config import config_beside, read_config  # seconds, which the export of a ResNet does without
-
-    settings = read_config(config or config_beside(Path(checkpoint))).model.backbone
-    kind = settings.type if isinstance(settings.type, str) else settings.type.__name__
+    settings = dict(backbone_settings(checkpoint, config))
+    kind = settings.pop("type")
+    kind = kind if isinstance(kind, str) else kind.__name__
     library = LIBRARIES.get(kind.rpartition(".")[2])
     if library is None:
         raise ValueError(
             f"{checkpoint} has a backbone of type {kind}, which no framework knows: its weights are in the state_dict "
-            f"of the checkpoint, below backbone.{PREFIX}"
+            f"of the checkpoint, below backbone.{PREFIX}; --to onnx takes any backbone"
         )
-    return Network(library, settings.name)
-
-
-def to_framework(network: Network, framework: str, state_dict: StateDict) -> dict:
-    """The content of a file for a framework: the network's own library, or any of them if it is a plain ResNet.
-
-    Raises:
-        ValueError: the framework has no such network.
-    """
-    library, name = network
-    weights = {key.removeprefix(PREFIX): tensor for key, tensor in state_dict.items()}
-    if framework == library:
-        return weights
-    if name in RESNETS:
-        return FRAMEWORKS[framework](ResNet.from_state_dict(weights), weights)
-    raise ValueError(f"{framework} cannot hold {library}'s {name}: export it to {library}")
+    settings.pop("out_indices", None)
+    return Network(library, settings.pop("name"), settings)

@@ -1,4 +1,4 @@
-"""A backbone written to a file in the form that a framework loads: complete, or not at all."""
+"""A backbone written in the form that a framework loads: complete, or not at all."""
 
 import io
 import pickle
@@ -8,11 +8,19 @@ from typing import Any
 import safetensors.torch
 import torch
 
-from ccrop.checkpoint import read_weights
+from ccrop.backbones.contract import IMAGENET_MEAN, IMAGENET_STD
+from ccrop.checkpoint import Normalization, Weights, read_weights
 from ccrop.checkpoint.resnet import ResNet
-from ccrop.export.frameworks import FRAMEWORKS
-from ccrop.export.libraries import is_wrapped, network_of, to_framework
+from ccrop.export.frameworks import FRAMEWORKS, StateDict, to_timm
+from ccrop.export.libraries import PREFIX, RESNETS, Network, backbone_settings, is_wrapped, network_of
+from ccrop.export.ultralytics import to_ultralytics
 from ccrop.files import write_bytes
+
+IMAGENET = Normalization(IMAGENET_MEAN, IMAGENET_STD)  # where a checkpoint does not say
+
+
+FILES = (*FRAMEWORKS, "ultralytics")  # targets that are a state dict
+TARGETS = (*FILES, "huggingface", "onnx")
 
 
 def export_backbone(
@@ -26,10 +34,11 @@ def export_backbone(
 
     Args:
         checkpoint_path: a file with `state_dict`, whose backbone is under `backbone.`.
-        framework: a key of `FRAMEWORKS`.
-        out: the file to write; it appears complete or not at all.
-        force: replace `out` where it exists.
-        config: of the run, for a backbone of timm's or torchvision's; by default the one beside the checkpoint.
+        framework: one of `TARGETS`.
+        out: the file to write, or for `huggingface` the folder; it appears complete or not at all.
+        force: replace `out` where it exists, unless it is a folder.
+        config: of the run, for `onnx` and a backbone of timm's or torchvision's; by default the one in the
+            checkpoint.
 
     Returns:
         What was exported, such as `ResNet-50`.
@@ -38,26 +47,93 @@ def export_backbone(
         ValueError: the checkpoint has no backbone that frameworks know, the framework cannot hold it or cannot load
             a file of this name, or the checkpoint would unpickle arbitrary objects (`UntrustedCheckpoint`).
         OSError: a file cannot be read or written, `out` exists and `force` is not set, or there is no config.
+        ImportError: the framework's export needs a package that is missing.
     """
     checkpoint_path, out = Path(checkpoint_path), Path(out)
-    if framework not in FRAMEWORKS:
-        raise ValueError(f"unknown framework {framework!r}; known are {', '.join(FRAMEWORKS)}")
+    if framework not in TARGETS:
+        raise ValueError(f"unknown framework {framework!r}; known are {', '.join(TARGETS)}")
+    _check_suffix(framework, out)
+    if framework == "huggingface":
+        if out.exists():
+            raise FileExistsError(f"{out} exists: name another folder, or remove it")
+    else:
+        _check_destination(checkpoint_path, out, force)
+    weights = read_weights(checkpoint_path)
+    if framework == "onnx":
+        return _onnx(weights, checkpoint_path, out, config)
+    network = network_of(checkpoint_path, config) if is_wrapped(weights.backbone) else None
+    if framework == "huggingface":
+        return _huggingface(weights, network, out)
+    if network is None:
+        resnet = ResNet.from_state_dict(weights.backbone)
+        content, what = _content(framework, resnet, weights.backbone, weights), f"ResNet-{resnet.depth}"
+    else:
+        content, what = _of_network(framework, network, weights), f"{network.library}'s {network.name}"
+    write_bytes(out, _bytes(content, out.suffix))
+    return what
+
+
+def _check_suffix(framework: str, out: Path) -> None:
+    """Refuse a file that its framework would take for one of another kind."""
     if framework == "detectron2" and out.suffix != ".pkl":
         raise ValueError(f"detectron2 takes a file for a pickle by its ending .pkl, which {out} lacks")
     if framework != "detectron2" and out.suffix == ".pkl":
         raise ValueError(f"{framework} takes no pickle: give {out} another ending, such as .pth")
     if framework == "mmdet" and out.suffix == ".safetensors":
         raise ValueError(f"mmdet does not load safetensors: give {out} another ending, such as .pth")
-    _check_destination(checkpoint_path, out, force)
-    state_dict = read_weights(checkpoint_path).backbone
-    if is_wrapped(state_dict):
-        network = network_of(checkpoint_path, config)
-        content, what = to_framework(network, framework, state_dict), f"{network.library}'s {network.name}"
-    else:
+    if (framework == "onnx") != (out.suffix == ".onnx"):
+        raise ValueError(f"{out}: the ending .onnx is that of files for onnx, and of no others")
+
+
+def _content(framework: str, resnet: ResNet, state_dict: StateDict, weights: Weights) -> dict[str, Any]:
+    """A ResNet's state dict as a framework of `FILES` has it."""
+    if framework == "ultralytics":
+        return to_ultralytics(resnet, state_dict, weights.normalization or IMAGENET)
+    return FRAMEWORKS[framework](resnet, state_dict)
+
+
+def _of_network(framework: str, network: Network, weights: Weights) -> dict[str, Any]:
+    """The state dict of a network of another library: for that library, or for any if it is a plain ResNet."""
+    state_dict = {name.removeprefix(PREFIX): tensor for name, tensor in weights.backbone.items()}
+    if framework == network.library:
+        return state_dict
+    if network.name not in RESNETS:
+        library, name = network.library, network.name
+        others = "onnx" if library == "torchvision" else "huggingface or onnx"
+        raise ValueError(f"{framework} cannot hold {library}'s {name}: export it to {library}, {others}")
+    return _content(framework, ResNet.from_state_dict(state_dict), state_dict, weights)
+
+
+def _huggingface(weights: Weights, network: Network | None, out: Path) -> str:
+    """Write a folder of a network that timm has."""
+    from ccrop.export.huggingface import write_huggingface  # timm takes seconds to import
+
+    state_dict = {name.removeprefix(PREFIX): tensor for name, tensor in weights.backbone.items()}
+    if network is not None and network.library == "timm":
+        name, settings = network.name, network.settings
+    elif network is None or network.name in RESNETS:
         resnet = ResNet.from_state_dict(state_dict)
-        content, what = FRAMEWORKS[framework](resnet, state_dict), f"ResNet-{resnet.depth}"
-    write_bytes(out, _bytes(content, out.suffix))
-    return what
+        name, settings, state_dict = f"resnet{resnet.depth}", {}, to_timm(resnet, state_dict)
+    else:
+        raise ValueError(f"huggingface holds networks of timm's, not torchvision's {network.name}: export it to onnx")
+    write_huggingface(name, settings, state_dict, weights.normalization, out)
+    return f"timm's {name}"
+
+
+def _onnx(weights: Weights, checkpoint: Path, out: Path, config: str | Path | None) -> str:
+    """Write the graph of any backbone that can be built from its run's config."""
+    from ccrop.backbones import build_backbone
+    from ccrop.export.onnx_graph import write_onnx
+
+    settings = backbone_settings(checkpoint, config)
+    backbone = build_backbone(settings)
+    try:
+        backbone.load_state_dict(weights.backbone)
+    except RuntimeError as error:
+        raise ValueError(f"{checkpoint} is no checkpoint of a run with its config: name that by --config") from error
+    difference = write_onnx(backbone.eval(), weights.normalization, out)
+    name = f"{type(backbone).__name__} {settings.get('name', settings.get('depth', ''))}".strip()
+    return f"{name}, within {difference:.0e} of the network in ONNX Runtime,"
 
 
 def _check_destination(checkpoint_path: Path, out: Path, force: bool) -> None:

@@ -12,6 +12,7 @@ from ccrop.hooks.method import MethodHook
 from ccrop.hooks.progress import ProgressHook
 from ccrop.hooks.reproducible import ReproducibleHook
 from ccrop.hooks.roi_knn import RoIKNNHook
+from ccrop.hooks.run_info import RunInfoHook
 from ccrop.hooks.settings import SettingsHook
 from ccrop.hooks.start import StartHook
 from ccrop.hooks.unreadable import UnreadableImagesHook
@@ -30,6 +31,7 @@ __all__ = [
     "ProgressHook",
     "ReproducibleHook",
     "RoIKNNHook",
+    "RunInfoHook",
     "SettingsHook",
     "StartHook",
     "UnreadableImagesHook",

@@ -1,18 +1,17 @@
 """Checkpoints of which the newest whole one always exists."""
 
-import re
-from pathlib import Path
 from typing import Any
 
 from mmengine.dist import is_main_process
 from mmengine.hooks import CheckpointHook
 from mmengine.runner import Runner
 
-from ccrop.compat.checkpoint import refuse_folder
+from ccrop.checkpoint.newest import checkpoints
+from ccrop.checkpoint.recorded_config import KEY, as_data
 
 
 class WholeCheckpointHook(CheckpointHook):
-    """MMEngine's hook, but old checkpoints go only after the new one is on disk.
+    """MMEngine's hook, but old checkpoints go only after the new one is on disk, and each holds the run's config.
 
     MMEngine deletes first, so that a kill or a full disk in between can leave none. Checkpoints that are ahead of where
     a run begins are not its own: they are renamed to ``*.superseded.pth``, so that the one with the highest number is
@@ -42,36 +41,11 @@ class WholeCheckpointHook(CheckpointHook):
                     renamed = file.rename(file.with_suffix(".superseded.pth"))
                     runner.logger.info(f"{file.name} is ahead of where this run begins and is now {renamed.name}")
 
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
+        checkpoint[KEY] = as_data(runner.cfg)
+
     def _save_checkpoint_with_step(self, runner: Runner, step: int, meta: dict[str, Any]) -> None:
         super()._save_checkpoint_with_step(runner, step, meta)
         if self.keep > 0 and is_main_process():
             for old in checkpoints(self.out_dir)[: -self.keep]:
                 old.unlink()
-
-
-def checkpoints(work_dir: str | Path) -> list[Path]:
-    """The epoch or iteration checkpoints of a work_dir by number; each is whole, being renamed into place."""
-    files = [file for file in Path(work_dir).glob("*.pth") if re.fullmatch(r"(epoch|iter)_\d+", file.stem)]
-    return sorted(files, key=lambda file: int(file.stem.split("_")[1]))
-
-
-def latest_checkpoint(work_dir: str | Path) -> str | None:
-    """Path of a work_dir's checkpoint with the highest number, if there is one."""
-    files = checkpoints(work_dir)
-    return str(files[-1]) if files else None
-
-
-def checkpoint_to_resume(work_dir: str | Path, resume: str | None) -> str | None:
-    """The checkpoint that ``--resume`` means: the newest of the work_dir for ``'auto'``, a named one, or None.
-
-    Raises:
-        FileNotFoundError: there is no such file.
-        IsADirectoryError: it is a folder.
-    """
-    if resume == "auto":
-        return latest_checkpoint(work_dir)
-    if resume is not None:
-        refuse_folder(Path(resume))
-    if resume is not None and not Path(resume).is_file():
-        raise FileNotFoundError(f"checkpoint {resume} does not exist")
-    return resume

@@ -7,7 +7,7 @@ from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
-from ccrop.hooks.checkpoint import latest_checkpoint
+from ccrop.checkpoint.newest import latest_checkpoint
 
 
 class DivergedError(RuntimeError):

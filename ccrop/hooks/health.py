@@ -11,8 +11,8 @@ from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from torch import Tensor
 
+from ccrop.checkpoint.newest import latest_checkpoint
 from ccrop.evaluation import effective_rank, embedding_std
-from ccrop.hooks.checkpoint import latest_checkpoint
 
 
 class CollapseError(RuntimeError):

@@ -14,7 +14,7 @@ from tqdm import tqdm
 from ccrop.datasets import ImageDataset, InvalidAnnotations, MissingData, UnreadableFile
 from ccrop.datasets.base import require_same_classes
 from ccrop.evaluation import knn_accuracy
-from ccrop.hooks.inference import evaluating
+from ccrop.inference.evaluating import evaluating
 from ccrop.views import WholeImage
 
 

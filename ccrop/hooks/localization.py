@@ -1,41 +1,21 @@
 """Every few epochs, or iterations: where are the objects, as the backbone sees them now?"""
 
-import math
 import time
 from collections.abc import Sequence
-from contextlib import nullcontext
-from typing import Any, Protocol
+from typing import Any
 
 import torch
-from mmengine.dist import all_reduce, is_main_process
 from mmengine.hooks import Hook
 from mmengine.registry import TASK_UTILS
 from mmengine.runner import Runner
 from torch import Tensor
-from torch.utils.data import DataLoader
-from tqdm import tqdm
 
-from ccrop.datasets import BoxStore, ImageDataset, LocatedDataset
-from ccrop.hooks.inference import evaluating, whole_images
+from ccrop.datasets import BoxStore, LocatedDataset
+from ccrop.inference.evaluating import evaluating
+from ccrop.inference.locate import describe, locate
 from ccrop.models import Siamese
-from ccrop.views import rectangles
 
-WHOLE = 0.98
 UNBOUND = 0.9  # fraction of whole images above which boxes bound nothing
-
-
-class Localizer(Protocol):
-    """Features of whole images -> boxes; see :class:`ccrop.localization.SingleObject`."""
-
-    max_boxes: int
-    uses_features: bool
-    levels: tuple[int, ...]
-
-    def __call__(
-        self, features: Sequence[Tensor], image_size: tuple[int, int], valid: Tensor | None = None
-    ) -> tuple[Tensor, Tensor]: ...
-
-    def heatmap(self, features: Sequence[Tensor], valid: Tensor | None = None) -> Tensor: ...
 
 
 class LocalizationHook(Hook):
@@ -200,84 +180,3 @@ class LocalizationHook(Hook):
                 f"{silent} of {len(store)} images have a constant or non-finite heatmap and got the whole image as "
                 "box: the backbone has collapsed or diverged on them"
             )
-
-
-def locate(
-    model: Siamese,
-    dataset: ImageDataset,
-    localizer: Localizer,
-    image_size: tuple[int, int],
-    batch_size: int = 64,
-    num_workers: int = 0,
-    keep_ratio: bool = False,
-) -> tuple[Tensor, Tensor]:
-    """Boxes of all images of a data set, every rank looking at its share.
-
-    Args:
-        model: in eval mode.
-        localizer: see :mod:`ccrop.localization`; the images are not read where it does not look at features.
-        image_size: (height, width) in pixels.
-        batch_size: images a batch, on which the memory depends: see :class:`LocalizationHook`.
-        keep_ratio: see :class:`ccrop.views.WholeImage`; boxes are in fractions of the image all the same.
-
-    Returns:
-        ``boxes (N, K, 5)`` and ``counts (N,)`` on the CPU, equal on every rank. Unreadable images have none.
-    """
-    if not localizer.uses_features:
-        return localizer(torch.empty(len(dataset), 1, 1, 1), image_size)
-    loader = whole_images(dataset, image_size, batch_size, num_workers, keep_ratio)
-    found = []
-    counted_from_the_first = min(localizer.levels) >= 0
-    with model.backbone.first_levels(max(localizer.levels) + 1) if counted_from_the_first else nullcontext():
-        for batch in tqdm(loader, "localising", leave=False, disable=None if is_main_process() else True):
-            images = model.data_preprocessor(dict(images=batch["images"]))["images"]
-            valid = batch["valid"].to(images.device) if keep_ratio else None
-            found.append((*localizer(model.extract_feat(images), image_size, valid), batch["index"]))
-
-    return gathered(found, loader, len(dataset), localizer.max_boxes)
-
-
-def gathered(
-    found: Sequence[tuple[Tensor, Tensor, Tensor]], loader: DataLoader, total: int, max_boxes: int
-) -> tuple[Tensor, Tensor]:
-    """What every rank found in its batches, as :func:`locate` gives it.
-
-    Args:
-        found: of each batch boxes ``(B, K, 5)``, counts ``(B,)`` and the files ``(B,)`` that were read.
-        loader: of :class:`ccrop.datasets.ShardedBatches`.
-        total: files of the data set.
-        max_boxes: K.
-    """
-    all_boxes = torch.zeros(total, max_boxes, 5)
-    all_counts = torch.zeros(total, dtype=torch.long)
-    if found:
-        boxes, counts, seen = (torch.cat(parts).cpu() for parts in zip(*found, strict=True))
-        expected = torch.tensor([index for batch in loader.batch_sampler for index in batch])
-        own = seen == expected  # a substitute for an unreadable image has its own turn
-        all_boxes[seen[own]] = boxes.float()[own]
-        all_counts[seen[own]] = counts[own]
-    all_reduce(all_boxes)
-    all_reduce(all_counts)
-    return all_boxes, all_counts
-
-
-def describe(store: BoxStore, image_size: tuple[int, int]) -> dict[str, float]:
-    """What an epoch's line says of the boxes.
-
-    Args:
-        image_size: (height, width) in pixels at which images were looked at.
-
-    Returns:
-        ``clusters``, boxes an image; ``no_box``, the share of images without one, which give plain random crops; and
-        where there is any box, ``box_area``, the boxes' mean share of the image, and ``whole_image``, the share of
-        boxes that are the whole image: at least 98 % of what a box from the first to the last pixel of ``image_size``
-        has, ends included or not. SingleObject's box of a whole letterboxed image less than 50 pixels wide or high can
-        fall short of it.
-    """
-    boxes = store.boxes[torch.arange(store.max_boxes) < store.counts[:, None]]
-    found = dict(clusters=len(boxes) / len(store), no_box=(store.counts == 0).float().mean().item())
-    if len(boxes):
-        area = rectangles.area(boxes[:, :4])
-        whole = WHOLE * math.prod(1 - 1 / side for side in image_size)
-        found |= dict(box_area=area.mean().item(), whole_image=(area > whole).float().mean().item())
-    return found

@@ -1,5 +1,6 @@
 """Feature map -> where the objects are. Pure tensor functions: torch only."""
 
+from ccrop.localization.contract import Localizer
 from ccrop.localization.fixed_box import FixedBox
 from ccrop.localization.gaussian import center_heatmaps, gaussian_radius
 from ccrop.localization.heatmap import feature_heatmap, fused_heatmap
@@ -10,6 +11,7 @@ from ccrop.localization.single_object import SingleObject
 
 __all__ = [
     "FixedBox",
+    "Localizer",
     "MultiObject",
     "SingleObject",
     "boxes_in_image",

@@ -5,6 +5,7 @@ from typing import Any
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ccrop.models.precision import full_precision
 from ccrop.models.simsiam import SimSiam
 
 PARTS = ("stop_gradient", "predictor", "predictor_training", "bn")
@@ -12,7 +13,7 @@ PARTS = ("stop_gradient", "predictor", "predictor_training", "bn")
 
 def without_stop_gradient(p1: Tensor, p2: Tensor, z1: Tensor, z2: Tensor) -> Tensor:
     """Equation 4 without its stop-gradients: in [-1, 1], of predictions p and projections z, ``(N, d)`` each."""
-    cosines = [F.cosine_similarity(p.float(), z.float(), dim=1).mean() for p, z in ((p1, z2), (p2, z1))]
+    cosines = [F.cosine_similarity(full_precision(p), full_precision(z), dim=1).mean() for p, z in ((p1, z2), (p2, z1))]
     return -sum(cosines) / 2
 
 

@@ -25,13 +25,14 @@ def byol_loss(p1: Tensor, p2: Tensor, z1: Tensor, z2: Tensor) -> Tensor:
 class BYOL(MomentumSiamese):
     """Predicts from one view what a slowly moving copy of the network says of the other.
 
-    The momentum rises from ``momentum`` to 1 by a cosine over the run.
+    The momentum goes from ``momentum`` to ``final_momentum`` by a cosine over the run.
 
     Args:
         backbone, kwargs: see :class:`ccrop.models.Siamese`.
         channels: hidden width of projector and predictor; 4096 in the paper.
         out_channels: d, width of projections and predictions; 256 in the paper.
         momentum: at the start; 0.996 in the paper for 1000 epochs, 0.99 for 300 and fewer.
+        final_momentum: at the end; 1 in the paper.
     """
 
     def __init__(
@@ -40,11 +41,13 @@ class BYOL(MomentumSiamese):
         channels: int = 4096,
         out_channels: int = 256,
         momentum: float = 0.996,
+        final_momentum: float = 1.0,
         **kwargs: Any,
     ) -> None:
         projector = partial(heads.mlp, channels=channels, out_channels=out_channels)
         super().__init__(backbone, projector, momentum, **kwargs)
         self.predictor = heads.predictor(out_channels, channels)
+        self.final_momentum = final_momentum
 
     def loss(self, views: list[Tensor], pool: Pool = average) -> dict[str, Tensor]:
         online = [self.online(view, number, pool) for number, view in enumerate(views)]
@@ -54,4 +57,4 @@ class BYOL(MomentumSiamese):
         return dict(loss=byol_loss(p1, p2, z1, z2))
 
     def after_step(self, progress: float) -> None:
-        self.follow(cosine_momentum(self.momentum, progress))
+        self.follow(cosine_momentum(self.momentum, progress, self.final_momentum))

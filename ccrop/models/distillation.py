@@ -7,6 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ccrop.models.precision import full_precision
+
 
 class StartDistillation(nn.Module):
     """Cosine loss between a map of the backbone and the same map of what it started from, beside a method's loss.
@@ -57,7 +59,7 @@ class StartDistillation(nn.Module):
         with torch.no_grad():
             then = self.start(images)[self.level]
         now = self.projector(maps[self.level])
-        self._losses.append(-F.cosine_similarity(now.float(), then.float(), dim=1).mean())
+        self._losses.append(-F.cosine_similarity(full_precision(now), full_precision(then), dim=1).mean())
 
     def loss(self) -> Tensor:
         """The weighted mean, in [-weight, weight], of all that was compared since the last call."""

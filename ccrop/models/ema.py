@@ -13,13 +13,13 @@ from ccrop.backbones import BackboneLike
 from ccrop.models.siamese import Pool, Siamese
 
 
-def cosine_momentum(base: float, progress: float) -> float:
-    """1 - (1 - base) (cos(pi progress) + 1) / 2: from ``base`` to 1 (BYOL, Grill et al., NeurIPS 2020, section 3.3).
+def cosine_momentum(base: float, progress: float, final: float = 1.0) -> float:
+    """final - (final - base) (cos(pi progress) + 1) / 2 (BYOL, Grill et al., NeurIPS 2020, section 3.3, with final 1).
 
     Args:
         progress: share of the run's iterations that lie behind, in [0, 1].
     """
-    return 1 - (1 - base) * (math.cos(math.pi * progress) + 1) / 2
+    return final - (final - base) * (math.cos(math.pi * progress) + 1) / 2
 
 
 class MomentumSiamese(Siamese):
@@ -65,7 +65,7 @@ class MomentumSiamese(Siamese):
     @torch.no_grad()
     def targets(self, view: Tensor, number: int, pool: Pool) -> Tensor:
         """The target network's projections ``(M, d)`` of view ``number``, ``(N, 3, H, W)``; no gradient."""
-        return self.target["projector"](pool(self.target["backbone"](view), number))
+        return self.target["projector"](pool(self.target["backbone"](view), number, target=True))
 
     def follow(self, momentum: float) -> None:
         """target = momentum x target + (1 - momentum) x online, for all weights."""

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from ccrop.backbones import BackboneLike
 from ccrop.models import heads
 from ccrop.models.ema import MomentumSiamese
+from ccrop.models.precision import full_precision
 from ccrop.models.queue import Queue
 from ccrop.models.siamese import Pool, average
 
@@ -23,7 +24,7 @@ def info_nce(q: Tensor, k: Tensor, negatives: Tensor, temperature: float = 0.07)
         k: keys, ``(N, d)``, row i the pair of query i; no gradient reaches them.
         negatives: ``(K, d)``, of unit length; no gradient reaches them.
     """
-    q, k = (F.normalize(vectors.float(), dim=1) for vectors in (q, k.detach()))
+    q, k = (F.normalize(full_precision(vectors), dim=1) for vectors in (q, k.detach()))
     positive = (q * k).sum(dim=1, keepdim=True)
     logits = torch.cat([positive, q @ negatives.detach().T], dim=1) / temperature
     return F.cross_entropy(logits, torch.zeros(len(q), dtype=torch.long, device=q.device))
@@ -83,7 +84,7 @@ class MoCo(MomentumSiamese):
         q = self.online(query, 0, pool)
         k = self.targets(key, 1, pool)
         loss = info_nce(q, k, self.queue.vectors, self.temperature)
-        self.queue.push(F.normalize(k.float(), dim=1))
+        self.queue.push(F.normalize(full_precision(k), dim=1))
         self.embeddings = q.detach()
         return dict(loss=loss)
 
@@ -96,7 +97,7 @@ class MoCo(MomentumSiamese):
         maps = backbone(images.contiguous(memory_format=torch.channels_last))
         if self.regions is None:
             maps = [F.adaptive_avg_pool2d(maps[-1], 1)]  # whose average is itself: less to send
-        return self.target["projector"](pool([unshuffled(level, order) for level in maps], number))
+        return self.target["projector"](pool([unshuffled(level, order) for level in maps], number, target=True))
 
     def after_step(self, progress: float) -> None:
         self.follow(self.momentum)

@@ -11,6 +11,7 @@ from torch import Tensor
 from ccrop.backbones import BackboneLike
 from ccrop.models import heads
 from ccrop.models.ema import MomentumSiamese, cosine_momentum
+from ccrop.models.precision import full_precision
 from ccrop.models.siamese import Pool, average
 
 
@@ -22,7 +23,7 @@ def batch_info_nce(q: Tensor, k: Tensor, temperature: float = 1.0) -> Tensor:
         k: keys, ``(N, d)``, row i the pair of query i; no gradient reaches them. With several processes the batch is
             that of all of them, and the mean of their losses is the loss of one.
     """
-    q, k = (F.normalize(vectors.float(), dim=1) for vectors in (q, k.detach()))
+    q, k = (F.normalize(full_precision(vectors), dim=1) for vectors in (q, k.detach()))
     logits = q @ torch.cat(all_gather(k)).T / temperature
     pair = len(q) * get_rank() + torch.arange(len(q), device=q.device)
     return 2 * temperature * F.cross_entropy(logits, pair)

@@ -1,8 +1,8 @@
 """What every Siamese method shares: a backbone, pooled features, and a loss over views."""
 
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Protocol
 
 import torch
 from mmengine.model import BaseModel
@@ -13,12 +13,22 @@ from ccrop.backbones import Backbone, BackboneLike, build_backbone
 from ccrop.models.distillation import StartDistillation
 from ccrop.models.regions import RegionPairs
 
-# a backbone's maps of one view and the view's number -> vectors (M, C), row i of every view a pair
-Pool = Callable[[Sequence[Tensor], int], Tensor]
+
+class Pool(Protocol):
+    """What the heads see of a view."""
+
+    def __call__(self, maps: Sequence[Tensor], view: int, target: bool = False) -> Tensor:
+        """Vectors ``(M, C)``, row i of every view a pair.
+
+        Args:
+            maps: a backbone's, of one view, finest first.
+            view: its number.
+            target: the backbone is a target network, which nothing trains.
+        """
 
 
-def average(maps: Sequence[Tensor], view: int = 0) -> Tensor:
-    """Global average of the coarsest map, ``(N, C)``, whichever view it is."""
+def average(maps: Sequence[Tensor], view: int = 0, target: bool = False) -> Tensor:
+    """Global average of the coarsest map, ``(N, C)``, whichever view and network it is of."""
     return maps[-1].mean(dim=(2, 3))
 
 
@@ -121,8 +131,8 @@ class Siamese(BaseModel):
             )
         windows, _ = self.regions.windows(boxes, counts, transforms, places)
 
-        def pool(maps: Sequence[Tensor], view: int) -> Tensor:
-            if self.regions.heatmap is not None and torch.is_grad_enabled():  # else it is a target's, not trained
+        def pool(maps: Sequence[Tensor], view: int, target: bool = False) -> Tensor:
+            if self.regions.heatmap is not None and not target:
                 heatmap_losses.append(self.regions.heatmap(maps, boxes, counts, transforms[view]))
             return self.regions.pool(maps, windows[:, view])
 
@@ -133,7 +143,7 @@ class Siamese(BaseModel):
         """``dict(loss=scalar)`` of the views; sets :attr:`embeddings` to z ``(M, d)``, detached, for health.
 
         Args:
-            pool: what the heads see of a view's maps.
+            pool: see :class:`Pool`.
         """
 
     def weights_changed(self) -> None:

@@ -10,6 +10,7 @@ from torch.distributed.nn.functional import all_gather
 
 from ccrop.backbones import BackboneLike
 from ccrop.models import heads
+from ccrop.models.precision import full_precision
 from ccrop.models.siamese import Pool, Siamese, average
 
 
@@ -17,11 +18,11 @@ def nt_xent(z1: Tensor, z2: Tensor, temperature: float = 0.2) -> Tensor:
     """Equation 1, averaged over both directions: each vector finds its pair among all others of the batch.
 
     Args:
-        z1, z2: ``(N, d)``, row i of one and row i of the other a pair; computed in float32. With several processes,
-            the batch is that of all of them and gradients reach every one.
+        z1, z2: ``(N, d)``, row i of one and row i of the other a pair; computed in float32 or better. With several
+            processes, the batch is that of all of them and gradients reach every one.
     """
     n = len(z1)
-    z1, z2 = (F.normalize(z.float(), dim=1) for z in (z1, z2))
+    z1, z2 = (F.normalize(full_precision(z), dim=1) for z in (z1, z2))
     own = torch.cat([z1, z2])
     first = 0
     if dist.is_initialized() and dist.get_world_size() > 1:
@@ -37,11 +38,14 @@ def nt_xent(z1: Tensor, z2: Tensor, temperature: float = 0.2) -> Tensor:
 class SimCLR(Siamese):
     """Two views attract each other, all other vectors of the batch repel.
 
+    Both views pass the network as one batch, so that BN sees them together, as in the authors' code.
+
     Args:
         backbone, kwargs: see :class:`ccrop.models.Siamese`.
         channels: hidden width of the projector.
         out_channels: d, width of z; 128 in the paper.
-        num_layers: layers of the projector, each with BN; 2 in the paper.
+        num_layers: layers of the projector; 2 in the paper.
+        head_norm: BN after each of them, as in the authors' code.
         temperature: of the softmax.
     """
 
@@ -51,14 +55,18 @@ class SimCLR(Siamese):
         channels: int = 2048,
         out_channels: int = 128,
         num_layers: int = 2,
+        head_norm: bool = True,
         temperature: float = 0.2,
         **kwargs: Any,
     ) -> None:
         super().__init__(backbone, **kwargs)
-        self.projector = heads.projector(self.in_channels, channels, out_channels, num_layers)
+        head = heads.projector if head_norm else heads.without_bn
+        self.projector = head(self.in_channels, channels, out_channels, num_layers)
         self.temperature = temperature
 
     def loss(self, views: list[Tensor], pool: Pool = average) -> dict[str, Tensor]:
-        z1, z2 = (self.projector(pool(self.extract_feat(view), number)) for number, view in enumerate(views))
+        levels = [level.chunk(2) for level in self.extract_feat(torch.cat(views))]
+        vectors = [pool(maps, number) for number, maps in enumerate(zip(*levels, strict=True))]
+        z1, z2 = self.projector(torch.cat(vectors)).chunk(2)
         self.embeddings = z1.detach()
         return dict(loss=nt_xent(z1, z2, self.temperature))

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from ccrop.backbones import BackboneLike
 from ccrop.models import heads
+from ccrop.models.precision import full_precision
 from ccrop.models.siamese import Pool, Siamese, average
 
 
@@ -16,7 +17,7 @@ def negative_cosine(p: Tensor, z: Tensor) -> Tensor:
     Args:
         p, z: ``(N, d)``; computed in float32.
     """
-    return -F.cosine_similarity(p.float(), z.detach().float(), dim=1).mean()
+    return -F.cosine_similarity(full_precision(p), full_precision(z.detach()), dim=1).mean()
 
 
 def simsiam_loss(p1: Tensor, p2: Tensor, z1: Tensor, z2: Tensor) -> Tensor:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from ccrop.backbones import BackboneLike
 from ccrop.models import heads
+from ccrop.models.precision import full_precision
 from ccrop.models.queue import Queue
 from ccrop.models.siamese import Pool, Siamese, average
 
@@ -30,7 +31,7 @@ def sinkhorn(scores: Tensor, epsilon: float = 0.05, iterations: int = 3) -> Tens
     Returns:
         ``(N, K)``, float32, rows of sum 1; no gradient.
     """
-    codes = ((scores.float() - 1) / epsilon).exp()
+    codes = ((full_precision(scores) - 1) / epsilon).exp()
     for _ in range(iterations):
         used = codes.sum(dim=0)
         all_reduce(used)
@@ -47,7 +48,7 @@ def swav_loss(scores: Sequence[Tensor], codes: Sequence[Tensor], temperature: fl
         codes: ``(N, K)`` of the first views; no gradient reaches them.
         temperature: of the softmax over the prototypes.
     """
-    predictions = [F.log_softmax(each.float() / temperature, dim=1) for each in scores]
+    predictions = [F.log_softmax(full_precision(each) / temperature, dim=1) for each in scores]
     losses = [
         -(code.detach() * prediction).sum(dim=1).mean()
         for assigned, code in enumerate(codes)
@@ -123,7 +124,7 @@ class SwAV(Siamese):
             levels = [level.chunk(len(images)) for level in self.extract_feat(torch.cat(images))]
             for maps, number in zip(zip(*levels, strict=True), numbers, strict=True):
                 vectors.append(pool(maps, number))
-        return F.normalize(self.projector(torch.cat(vectors)).float(), dim=1).chunk(len(views))
+        return F.normalize(full_precision(self.projector(torch.cat(vectors))), dim=1).chunk(len(views))
 
     def _unit_prototypes(self) -> Tensor:
         """``(K, d)`` of unit length, which the weights themselves are brought to."""

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from ccrop.checkpoint.newest import latest_checkpoint
 from ccrop.files import write_json
-from ccrop.hooks.checkpoint import latest_checkpoint
 from ccrop.work_dir import LOCK, locked, set_aside
 
 BOXES = "boxes.json"  # of a round, in its folder

@@ -5,9 +5,10 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from mmengine.config import Config
 from PIL import Image
 
+from ccrop.checkpoint.newest import latest_checkpoint
+from ccrop.checkpoint.recorded_config import recorded_config
 from ccrop.report import page
 from ccrop.report.charts import bar_chart, line_chart
 from ccrop.report.predictions import Found, draw, legend, read_found
@@ -39,10 +40,10 @@ def sections(work_dir: Path) -> list[str]:
 
 def described(run: Path) -> str:
     """The command, what the log says first, and the whole config folded."""
-    files = sorted(run.glob("*.py"))
-    if not files:
+    checkpoint = latest_checkpoint(run)
+    if checkpoint is None:
         return ""
-    config = Config.fromfile(files[0])
+    config = recorded_config(checkpoint)
     rows = {
         "Command": config.get("command", ""),
         "Run": config.get("headline", ""),

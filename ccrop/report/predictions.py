@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from mmengine.config import Config
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
+from ccrop.checkpoint.newest import latest_checkpoint
+from ccrop.checkpoint.recorded_config import recorded_config
 from ccrop.datasets import UnreadableImage, read_image
 from ccrop.datasets.base import spread
 from ccrop.datasets.channel_stack import as_rgb
@@ -41,10 +42,10 @@ class Found(NamedTuple):
 
 def read_found(run: Path) -> Found | None:
     """The detections that a fine-tuning kept; None where it kept none, or its images cannot be named."""
-    file, configs = run / "detections.npz", sorted(run.glob("*.py"))
-    if not file.exists() or not configs:
+    file, checkpoint = run / "detections.npz", latest_checkpoint(run)
+    if not file.exists() or checkpoint is None:
         return None
-    config = Config.fromfile(configs[0])
+    config = recorded_config(checkpoint)
     data = (config.get("test_dataloader") or {}).get("dataset", {})
     if "ann_file" not in data:
         return None

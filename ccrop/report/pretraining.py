@@ -11,14 +11,14 @@ from mmengine.config import Config
 from mmengine.registry import DATASETS
 from PIL import Image
 
+from ccrop.checkpoint.newest import latest_checkpoint
+from ccrop.checkpoint.recorded_config import recorded_config
 from ccrop.compat.checkpoint import load_checkpoint
-from ccrop.config import config_beside
 from ccrop.datasets import ImageDataset, MissingData
 from ccrop.datasets.base import spread
 from ccrop.evaluation.verdict import HEALTHY, Verdict, judge_run
-from ccrop.hooks.checkpoint import latest_checkpoint
-from ccrop.hooks.contact_sheet import area_histogram
-from ccrop.hooks.gallery import box_areas
+from ccrop.inference.contact_sheet import area_histogram
+from ccrop.inference.panels import box_areas
 from ccrop.report import page
 from ccrop.report.charts import Range, bar_chart, histogram, line_chart
 from ccrop.report.objects import Objects, agreement, draw_map, find_objects, flat_map, neighbors, restored_boxes
@@ -55,14 +55,15 @@ GALLERY_WIDTH = 1500
 def sections(work_dir: Path) -> list[str]:
     """All sections of one run; those that nothing is there for are left out."""
     curves = tensorboard_scalars(work_dir, "epoch/")
-    config = Config.fromfile(config_beside(work_dir / "any"))
-    checkpoint = latest_checkpoint(work_dir)
     parts = [verdict(judge_run(curves))]
-    dataset, note = data_of(config)
-    parts.append(page.section("What was trained", described(work_dir, config, dataset, curves)))
+    checkpoint, dataset, note = latest_checkpoint(work_dir), None, ""
+    if checkpoint is not None:
+        config = recorded_config(checkpoint)
+        dataset, note = data_of(config)
+        parts.append(page.section("What was trained", described(work_dir, config, dataset, curves)))
     parts.append(page.section("Health", HEALTH_TEXT, health({work_dir.name: curves})))
     parts.append(page.section("What the run saw", gallery(work_dir)))
-    if checkpoint is not None and isinstance(dataset, ImageDataset):
+    if isinstance(dataset, ImageDataset):
         parts += of_images(Path(checkpoint), config, dataset)
     elif note:
         parts.append(page.section("Objects", page.paragraph(note)))

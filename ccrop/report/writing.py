@@ -7,6 +7,7 @@ from types import ModuleType
 from mmengine.dist import master_only
 
 from ccrop.evaluation.verdict import judge_run
+from ccrop.files import write_bytes
 from ccrop.report import comparison, detector, page, pretraining
 from ccrop.report.scalars import tensorboard_scalars
 
@@ -66,8 +67,7 @@ def kind_of(path: Path) -> ModuleType:
 def write_report(paths: Sequence[Path], file: Path, runs: Path | None = None) -> None:
     """Write :func:`report_of` to a file."""
     text = report_of(paths, runs)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(text, encoding="utf-8")
+    write_bytes(file, text.encode())
 
 
 @master_only

@@ -1,9 +1,6 @@
 """Detections on data without labels, as far as they do not depend on the detector."""
 
-import os
-import shutil
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,9 +8,9 @@ from mmengine.config import Config
 from mmengine.logging import MMLogger
 from torch import nn
 
+from ccrop.checkpoint.newest import latest_checkpoint
 from ccrop.compat.checkpoint import load_checkpoint
-from ccrop.config import config_beside
-from ccrop.hooks.checkpoint import latest_checkpoint
+from ccrop.config import read_config
 
 UNSAFE = set('/\\:*?"<>|')  # in names of files, on one system or another
 
@@ -24,7 +21,7 @@ class Request:
 
     Attributes:
         detector: work_dir of a fine-tuning, or one of its checkpoints.
-        config: of the run; None for the one beside the checkpoint.
+        config: of the run; None for the one in the checkpoint.
         source: a file, a folder, or with ``split`` the root of a data set.
         split: of the data set; None where the source is none.
         formats: of the files that are written.
@@ -67,16 +64,13 @@ def detector_config(detector: str | Path, config: str | Path | None = None) -> C
 
     Args:
         detector: work_dir, or one of its checkpoints.
-        config: by default the one beside the checkpoint.
+        config: by default the one in the checkpoint.
 
     Raises:
         FileNotFoundError: there is no such checkpoint or config.
         ValueError: it is of a pretraining.
     """
-    file = Path(config) if config is not None else config_beside(checkpoint_of(detector))
-    if not file.is_file():
-        raise FileNotFoundError(f"config {file} does not exist")
-    settings = Config.fromfile(file)
+    settings = read_config(config or checkpoint_of(detector))
     if "augment" in settings:
         raise ValueError(
             f"{detector} is a pretraining, which detects nothing: fine-tune a detector from it by tools/finetune.py "
@@ -93,7 +87,7 @@ def load_detector(
     Args:
         detector: work_dir, or one of its checkpoints.
         build: the model from its section of the config.
-        config: by default the one beside the checkpoint.
+        config: by default the one in the checkpoint.
 
     Returns:
         The model has the names of what it detects as ``dataset_meta["classes"]``, where the checkpoint has them.
@@ -112,27 +106,6 @@ def load_detector(
         raise ValueError(f"{checkpoint} is no checkpoint of a run with its config: name that by --config") from error
     model.dataset_meta = content.get("meta", {}).get("dataset_meta", {})
     return settings, model.eval()
-
-
-@contextmanager
-def new_folder(out: str | Path) -> Iterator[Path]:
-    """A folder to write to, which gets its name when all is written: it is whole or not there.
-
-    Raises:
-        FileExistsError: there is something of that name.
-    """
-    out = Path(out)
-    if out.exists():
-        raise FileExistsError(f"{out} exists: name another --out, or remove it")
-    out.parent.mkdir(parents=True, exist_ok=True)
-    partial = out.with_name(f".{out.name}.{os.getpid()}.partial")
-    partial.mkdir()
-    try:
-        yield partial
-        partial.rename(out)
-    except BaseException:
-        shutil.rmtree(partial, ignore_errors=True)
-        raise
 
 
 def flat_name(name: str | Path) -> str:

@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 from mmengine.config import Config
 
 from ccrop.checkpoint import Normalization, Weights, starting_weights
+from ccrop.checkpoint.newest import checkpoint_to_resume
 from ccrop.compat.checkpoint import load_checkpoint
-from ccrop.hooks.checkpoint import checkpoint_to_resume
 from ccrop.settings import differences, training_settings
 
 NOTES = "finetuning"  # in a checkpoint: how its detector is trained
@@ -39,7 +39,7 @@ def start_of(config: Config, init: str, work_dir: str | Path, resume: str | None
 
     Args:
         init: see :func:`ccrop.checkpoint.starting_weights`; not read where a run goes on.
-        resume: see :func:`ccrop.hooks.checkpoint.checkpoint_to_resume`.
+        resume: see :func:`ccrop.checkpoint.newest.checkpoint_to_resume`.
 
     Raises:
         FileNotFoundError, UntrustedCheckpoint, ConnectionError: see there.

@@ -102,28 +102,33 @@ def contrastive_crops(
 
     Args:
         image_size: (height, width) in pixels.
-        box: x0, y0, x1, y1 in fractions of the image.
+        box: x0, y0, x1, y1 in fractions of the image, ``(4,)`` for all views or ``(V, 4)``.
 
     Returns:
         Rectangles ``(V, 4)``.
     """
     image_height, image_width = image_size
     widths, heights, fitted = crop_sizes(image_size, noise, scale, ratio)
-    left = _suppressed_start(image_width, widths, box[0], box[2], noise.center[:, 0])
-    top = _suppressed_start(image_height, heights, box[1], box[3], noise.center[:, 1])
+    x0, y0, x1, y1 = np.asarray(box, dtype=np.float64).T[:4]  # a float32 would round the products
+    left = _suppressed_start(image_width, widths, x0, x1, noise.center[:, 0])
+    top = _suppressed_start(image_height, heights, y0, y1, noise.center[:, 1])
     left = np.where(fitted, left, (image_width - widths) // 2)
     top = np.where(fitted, top, (image_height - heights) // 2)
     return np.stack([left, top, left + widths, top + heights], axis=1)
 
 
 def _suppressed_start(
-    length: int, sizes: NDArray[np.int64], low: float, high: float, position: NDArray[np.float64]
+    length: int,
+    sizes: NDArray[np.int64],
+    low: NDArray[np.float64],
+    high: NDArray[np.float64],
+    position: NDArray[np.float64],
 ) -> NDArray[np.int64]:
     """First pixel of crops of ``sizes`` along one axis, their centers between two fractions of ``length``."""
     slack = length - sizes
     half = sizes // 2
-    first = np.minimum(np.maximum(int(length * float(low)) - half, 0), slack)  # a float32 would round the product
-    last = np.minimum(np.maximum(int(length * float(high)) - half, 0), slack)
+    first = np.minimum(np.maximum((length * low).astype(np.int64) - half, 0), slack)
+    last = np.minimum(np.maximum((length * high).astype(np.int64) - half, 0), slack)
     return first + ((last - first) * position).astype(np.int64)
 
 
@@ -154,6 +159,27 @@ class RandomCrop:
         """
         return random_crops(image_size, CropNoise.draw(rng, num_views), self.scale, self.ratio)
 
+    def of_batch(
+        self,
+        rng: np.random.Generator,
+        image_size: tuple[int, int],
+        boxes: NDArray[np.floating],
+        counts: NDArray[np.integer],
+        num_views: int,
+    ) -> NDArray[np.int64]:
+        """Rectangles ``(B, num_views, 4)`` of images of one size, drawn together.
+
+        Args:
+            boxes: ``(B, K, 5)``, as those of one image.
+            counts: ``(B,)``, boxes of each.
+        """
+        noise = CropNoise.draw(rng, len(counts) * num_views)
+        return random_crops(image_size, noise, self._scales(len(counts)), self.ratio).reshape(-1, num_views, 4)
+
+    def _scales(self, images: int) -> Scale:
+        """The scale of every view of so many images."""
+        return self.scale if np.ndim(self.scale) == 1 else np.tile(self.scale, (images, 1))
+
 
 class ContrastiveCrop(RandomCrop):
     """Centers in the image's box, pushed away from its middle; without a box exactly :class:`RandomCrop`.
@@ -180,3 +206,17 @@ class ContrastiveCrop(RandomCrop):
             return super().__call__(rng, image_size, boxes, num_views)
         noise = CropNoise.draw(rng, num_views, self.alpha)
         return contrastive_crops(image_size, boxes[0], noise, self.scale, self.ratio)
+
+    def of_batch(
+        self,
+        rng: np.random.Generator,
+        image_size: tuple[int, int],
+        boxes: NDArray[np.floating],
+        counts: NDArray[np.integer],
+        num_views: int,
+    ) -> NDArray[np.int64]:
+        anywhere = super().of_batch(rng, image_size, boxes, counts, num_views)
+        noise = CropNoise.draw(rng, len(counts) * num_views, self.alpha)
+        every = np.repeat(boxes[:, 0], num_views, axis=0)
+        suppressed = contrastive_crops(image_size, every, noise, self._scales(len(counts)), self.ratio)
+        return np.where(counts[:, None, None] > 0, suppressed.reshape(-1, num_views, 4), anywhere)

@@ -1,7 +1,7 @@
 """What every pretraining run shares: loading, health, progress, checkpoints, logging."""
 
 from mmengine.dataset import default_collate
-from mmengine.hooks import DistSamplerSeedHook, IterTimerHook, ParamSchedulerHook, RuntimeInfoHook
+from mmengine.hooks import DistSamplerSeedHook, IterTimerHook, ParamSchedulerHook
 from mmengine.visualization import TensorboardVisBackend, Visualizer
 
 from ccrop.datasets import SeededSampler
@@ -11,13 +11,14 @@ from ccrop.hooks import (
     MethodHook,
     ProgressHook,
     ReproducibleHook,
+    RunInfoHook,
     UnreadableImagesHook,
     WholeCheckpointHook,
 )
 
 default_scope = "mmengine"
 default_hooks = dict(
-    runtime_info=dict(type=RuntimeInfoHook),
+    runtime_info=dict(type=RunInfoHook),
     timer=dict(type=IterTimerHook),
     sampler_seed=dict(type=DistSamplerSeedHook),
     param_scheduler=dict(type=ParamSchedulerHook),
@@ -32,6 +33,7 @@ default_hooks = dict(
 )
 
 train_dataloader = dict(
+    resident=False,  # True: decoded once, on the device, see docs/speed.md
     persistent_workers=True,
     pin_memory=True,
     drop_last=True,

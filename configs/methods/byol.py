@@ -36,7 +36,9 @@ adjustments = {
     "cifar": {  # as ContrastiveCrop's released code trains it
         "model.channels": 512,
         "model.out_channels": 128,
+        "model.backbone.zero_init_residual": False,
         "model.momentum": 0.996,
+        "model.final_momentum": 0.996,
         "optim_wrapper.paramwise_cfg.fix_predictor_lr": False,
     },
 }

@@ -29,7 +29,8 @@ param_scheduler = [dict(type=CosineLR, eta_min=0.0, by_epoch=True)]
 train_cfg = dict(type=EpochBasedTrainLoop, max_epochs=200)
 sync_bn = None  # keys are computed of shuffled images instead
 adjustments = {
-    "cifar": {"model.channels": 512},
+    "cifar": {"model.channels": 512, "model.backbone.zero_init_residual": False},
+    "imagenet": {"model.backbone.zero_init_residual": False},
     "region": {"sync_bn": "torch"},  # shuffling would send whole maps between the processes
     "small": {"model.queue_size": 1024},  # some epochs of some hundred images
 }

@@ -37,7 +37,9 @@ adjustments = {
     # ContrastiveCrop's released code, whose loss is T / 0.07 times the paper's: that factor is in the learning rate,
     # 0.5 x 0.5 / 0.07 at batch 512, and out of the weight decay, 1e-4 x 0.07 / 0.5
     "cifar": {
+        "model.backbone.zero_init_residual": False,
         "model.channels": 512,
+        "model.head_norm": False,
         "model.temperature": 0.5,
         "optim_wrapper.optimizer.lr": 0.25 * 0.5 / 0.07,
         "optim_wrapper.optimizer.weight_decay": 1e-4 * 0.07 / 0.5,

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
-from ccrop.datasets import CocoImages, UnreadableImage, read_image
+from ccrop.datasets import CocoImages, read_image
 from ccrop.evaluation.roi_knn import background_boxes
 from ccrop.hooks.localization import LocalizationHook
 from ccrop.inference import roi_features
@@ -93,7 +93,7 @@ class PlacesOfImages(Dataset):
     """Images, each with its boxes and as many places of the same sizes beside them.
 
     An item is the pixels ``(1, H, W, C)`` uint8, the boxes ``(n, 4)`` and the places ``(m, 4)``, m <= n, in fractions
-    of the image; ``None`` for an image without boxes or an unreadable one.
+    of the image; ``None`` for an image without boxes.
     """
 
     def __init__(self, images: CocoImages, boxes: Sequence[NDArray[np.float32]]) -> None:
@@ -107,10 +107,7 @@ class PlacesOfImages(Dataset):
         boxes = self.boxes[index]
         if not len(boxes):
             return None
-        try:
-            pixels = to_tensor(read_image(path_of(self.images, index), self.images.channels, self.images.white))[None]
-        except UnreadableImage:
-            return None
+        pixels = to_tensor(read_image(path_of(self.images, index), self.images.channels, self.images.white))[None]
         height, width = pixels.shape[1:3]
         own = boxes[:, :4] / np.array([width, height, width, height], np.float32)
         places = background_boxes(own, np.random.default_rng(index))

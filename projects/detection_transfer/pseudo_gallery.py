@@ -1,6 +1,7 @@
 """A picture of what a detector is taught: its boxes on whole images, and what it is fed."""
 
 import copy
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,16 +10,23 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import DATASETS
 from numpy.typing import NDArray
-from PIL import Image
-from torch import Tensor
+from PIL import Image, ImageDraw, ImageFont
 from torchvision.transforms.functional import to_pil_image
-from torchvision.utils import draw_bounding_boxes, make_grid
+from torchvision.utils import draw_bounding_boxes
 
 from ccrop.files import written
 
 NUMBER = 12  # of images, and of samples of the training pipeline
-SIDE = 320  # pixels of a panel
+COLUMNS = 6
+SIDE = 320  # pixels of a panel's longer side
+GAP = 4
+HEADING = 40
+BACKGROUND = (24, 24, 28)
 COLOR = "#ffdc00"
+HEADINGS = (
+    "Training images and the pseudo-boxes that the detector learns",
+    "Samples as it is fed them, with pieces of other images pasted in where the config says so",
+)
 
 
 def save_gallery(config: Config, file: str | Path) -> None:
@@ -33,25 +41,41 @@ def save_gallery(config: Config, file: str | Path) -> None:
     loads = 1 + max(
         place for place, step in enumerate(steps) if "Annotations" in step["type"] or "Image" in step["type"]
     )
-    panels = []
-    for pipeline in (steps[:loads], steps):
+    parts = []
+    for heading, pipeline in zip(HEADINGS, (steps[:loads], steps), strict=True):
         dataset = DATASETS.build(dict(settings, pipeline=pipeline, _scope_="mmdet"))
         places = np.linspace(0, len(dataset) - 1, min(NUMBER, len(dataset))).round().astype(int)
-        panels += [panel(dataset[place], config.get("channels", 3)) for place in places]
+        parts.append(sheet(heading, [panel(dataset[place], config.get("channels", 3)) for place in places]))
+    gallery = Image.new("RGB", (parts[0].width, sum(part.height for part in parts)), BACKGROUND)
+    gallery.paste(parts[0])
+    gallery.paste(parts[1], (0, parts[0].height))
     with written(file) as partial:
-        to_pil_image(make_grid(panels, nrow=6, padding=4, pad_value=24)).save(partial)
+        gallery.save(partial)
 
 
-def panel(sample: dict[str, Any], channels: int) -> Tensor:
-    """A sample of an mmdet pipeline with its boxes, ``(3, SIDE, SIDE)`` uint8, padded where it is not square."""
+def sheet(heading: str, panels: Sequence[Image.Image]) -> Image.Image:
+    """Panels in rows of six below a heading; a row is as high as the highest panel."""
+    height = max(each.height for each in panels) + GAP
+    rows = -(-len(panels) // COLUMNS)
+    found = Image.new("RGB", (COLUMNS * (SIDE + GAP) + GAP, HEADING + rows * height), BACKGROUND)
+    ImageDraw.Draw(found).text((GAP, 8), heading, fill="white", font=ImageFont.load_default(20))
+    for place, each in enumerate(panels):
+        row, column = divmod(place, COLUMNS)
+        found.paste(each, (GAP + column * (SIDE + GAP), HEADING + row * height))
+    return found
+
+
+def panel(sample: dict[str, Any], channels: int) -> Image.Image:
+    """A sample of an mmdet pipeline with its boxes, ``SIDE`` pixels long."""
     image: NDArray[np.uint8] = np.atleast_3d(sample["img"])
     image = image[..., ::-1] if channels == 3 else image[..., :3] if channels > 3 else image[..., :1].repeat(3, 2)
     picture = Image.fromarray(np.ascontiguousarray(image))
     boxes = sample["gt_bboxes"]
     boxes = boxes.tensor if hasattr(boxes, "tensor") else torch.from_numpy(boxes)
     factor = SIDE / max(picture.size)
-    size = tuple(round(factor * side) for side in picture.size)
-    canvas = Image.new("RGB", (SIDE, SIDE))
-    canvas.paste(picture.resize(size, Image.Resampling.BILINEAR))
-    pixels = torch.from_numpy(np.array(canvas)).permute(2, 0, 1)
-    return draw_bounding_boxes(pixels, factor * boxes, colors=COLOR) if len(boxes) else pixels
+    width, height = (round(factor * side) for side in picture.size)
+    picture = picture.resize((width, height), Image.Resampling.BILINEAR)
+    if not len(boxes):
+        return picture
+    pixels = torch.from_numpy(np.array(picture)).permute(2, 0, 1)
+    return to_pil_image(draw_bounding_boxes(pixels, factor * boxes, colors=COLOR))

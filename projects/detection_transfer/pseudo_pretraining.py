@@ -37,6 +37,7 @@ from ccrop.projects.detection_transfer.pseudo_boxes import (
     use_pseudo_boxes,
 )
 from ccrop.projects.detection_transfer.pseudo_gallery import save_gallery
+from ccrop.projects.detection_transfer.readable import ReadableImages
 from ccrop.pseudo.rounds import BOXES, none_sure, run_rounds
 from ccrop.runner import BriefRunner, default_work_dir
 
@@ -67,12 +68,14 @@ def pretrain(
 
     Raises:
         ValueError, WorkDirInUse: see :func:`ccrop.pseudo.rounds.run_rounds`.
+        TooManyUnreadable: see :class:`.ReadableImages`.
     """
     config = load_config(path, data_root, options, backbone, labelled=False)
     settings = config.pop("pseudo_boxes")
     seed = config.randomness.seed if seed is None else seed
     pixels = dict(channels=config.get("channels", 3), white=config.get("white", WHITE))
-    images = CocoImages(config.train_dataloader.dataset.data_root, **pixels)
+    images = ReadableImages(config.train_dataloader.dataset.data_root, **pixels)
+    skipped = [f"skipped {fault}" for fault in images.faults]
 
     def make(last: Path | None) -> dict[str, Any] | str:
         if last is None:
@@ -89,7 +92,7 @@ def pretrain(
         own = copy.deepcopy(config)
         file = folder / BOXES
         use_pseudo_boxes(own, file, folder, settings.max_boxes)
-        own.notes = [*own.get("notes", ()), f"Round {number} of {settings.rounds}: {described(file, images)}"]
+        own.notes = [*own.get("notes", ()), *skipped, f"Round {number} of {settings.rounds}: {described(file, images)}"]
         save_gallery(own, folder / "gallery.png")
         finetune(own, init or RANDOM, folder, seed=seed, resume="auto" if resume else None)
 

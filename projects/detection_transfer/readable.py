@@ -12,11 +12,35 @@ from mmengine.dataset import BaseDataset
 from mmengine.registry import DATASETS
 from mmengine.runner import Runner
 
+from ccrop.datasets import CocoImages
 from ccrop.datasets.reading import WHITE, UnreadableImage, printable, read_image
 from ccrop.hooks.unreadable import TooManyUnreadable, UnreadableImagesHook
 from ccrop.projects.detection_transfer.images import ReadImage
 
-LIMIT = 0.01  # share of the tested images that may be unreadable
+LIMIT = 0.01  # share of the images that may be unreadable
+
+
+class ReadableImages(CocoImages):
+    """The images of a split that can be read, all of which are tried first.
+
+    Args:
+        data_root, kwargs: see :class:`ccrop.datasets.CocoImages`.
+
+    Attributes:
+        faults: what is wrong with the others.
+
+    Raises:
+        TooManyUnreadable: they are more than :data:`LIMIT` of them.
+    """
+
+    faults: Sequence[str] = ()
+
+    def load_data_list(self) -> list[dict[str, Any]]:
+        entries = super().load_data_list()
+        paths = [str(self.path(entry)) for entry in entries]
+        faults = tolerated(_faults(paths, self.channels, self.white), len(paths), "images")
+        self.faults = tuple(faults.values())
+        return [entry for place, entry in enumerate(entries) if place not in faults]
 
 
 class MarkedImages:
@@ -99,17 +123,31 @@ def leave_out_unreadable(config: Config) -> None:
     dataset = DATASETS.build(dict(settings, pipeline=[], _scope_="mmdet"))
     paths = [dataset.get_data_info(index)["img_path"] for index in range(len(dataset))]
     faults = _faults(paths, config.get("channels", 3), config.get("white", WHITE))
-    if not faults:
+    if not tolerated(faults, len(paths), "images to test on"):
         return
-    if len(faults) > LIMIT * len(paths):
-        raise TooManyUnreadable(
-            f"{len(faults)} of {len(paths)} images to test on are unreadable, more than {LIMIT:.0%}: repair or remove "
-            "them.\n" + "\n".join(faults.values())
-        )
     used = settings.get("indices") or range(len(paths))
     settings["indices"] = [used[place] for place in range(len(paths)) if place not in faults]
     left_out = [f"not tested on, since it is unreadable: {fault}" for fault in faults.values()]
     config.notes = [*config.get("notes", ()), *left_out]
+
+
+def tolerated(faults: dict[int, str], total: int, what: str) -> dict[int, str]:
+    """What is wrong with files, as it was given.
+
+    Args:
+        faults: of the unreadable ones, by their places.
+        total: number of files.
+        what: their name in the message.
+
+    Raises:
+        TooManyUnreadable: they are more than :data:`LIMIT` of all.
+    """
+    if len(faults) > LIMIT * total:
+        raise TooManyUnreadable(
+            f"{len(faults)} of {total} {what} are unreadable, more than {LIMIT:.0%}: repair or remove them.\n"
+            + "\n".join(faults.values())
+        )
+    return faults
 
 
 def _faults(paths: Sequence[str], channels: int, white: int) -> dict[int, str]:

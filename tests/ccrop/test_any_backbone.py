@@ -7,9 +7,9 @@ import torch
 
 from ccrop.backbones import ResNet, TimmBackbone
 from ccrop.datasets import CocoImages
-from ccrop.hooks.gallery import look
-from ccrop.hooks.localization import locate
-from ccrop.hooks.roi_knn import annotated_regions
+from ccrop.inference.annotated_regions import annotated_regions
+from ccrop.inference.locate import locate
+from ccrop.inference.panels import look
 from ccrop.localization import MultiObject, SingleObject
 from ccrop.models import CenterHeatmapLoss, RegionPairs, Siamese, SimCLR, ViewPreprocessor
 from ccrop.views import CropViews, RandomCrop

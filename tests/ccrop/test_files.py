@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ccrop.files import PARTIAL, remove_partial, write_bytes, write_json, written
+from ccrop.files import PARTIAL, new_folder, remove_partial, write_bytes, write_json, written
 
 
 @pytest.fixture
@@ -77,3 +77,23 @@ def test_what_killed_processes_left_is_removed(tmp_path: Path):
         (tmp_path / name).touch()
     remove_partial(tmp_path)
     assert sorted(path.name for path in tmp_path.rglob("*")) == ["epoch_2.pth", "partial.txt", "sub"]
+
+
+def test_a_folder_is_whole_or_not_there(tmp_path: Path):
+    def write_and_stop() -> None:
+        with new_folder(tmp_path / "a/out") as folder:
+            (folder / "half").touch()
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_and_stop()
+    assert list((tmp_path / "a").iterdir()) == []
+    with new_folder(tmp_path / "a/out") as folder:
+        (folder / "file").touch()
+        assert not (tmp_path / "a/out").exists()
+    assert [path.name for path in (tmp_path / "a").rglob("*")] == ["out", "file"]
+    with (
+        pytest.raises(FileExistsError, match="out exists: name another folder, or remove it"),
+        new_folder(tmp_path / "a/out"),
+    ):
+        pass

@@ -85,6 +85,14 @@ def test_own_parts_beside_a_config_take_precedence(tmp_path: Path):
         compose("slow_single_mine.py")
 
 
+def test_a_name_is_that_of_a_python_file():
+    assert (
+        compose("simsiam_region_demo").filename
+        == compose("simsiam_region_demo.py").filename
+        == "simsiam_region_demo.py"
+    )
+
+
 def test_data_without_a_demo_or_with_a_variant_have_none():
     assert compose("byol_single_coco.py").demo == "byol_single_demo.py"
     for name in ("byol_single_folder", "byol_single_coco_r18", "byol_single_demo"):

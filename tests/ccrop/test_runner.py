@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from ccrop.backbones import TimmBackbone
 from ccrop.checkpoint import Normalization
-from ccrop.config import config_beside, load_config, one_a_channel
+from ccrop.config import load_config, one_a_channel
 from ccrop.models import SimCLR, ViewPreprocessor
 from ccrop.models.preprocessor import IMAGENET_STD
 from ccrop.optim import AutocastOptimWrapper, PredictorGroups
@@ -29,7 +29,7 @@ def test_the_config_that_a_run_leaves_is_whole_whatever_the_program_changed(demo
     config = load_config(ROOT / "configs/simsiam_single_demo.py", demo_root, {"augment": "cpu"})
     config.model_wrapper_cfg = dict(type=MMDistributedDataParallel, device_ids=None)  # as on several CPUs
     runner = build_runner(config, tmp_path, amp="bf16")
-    left = Config.fromfile(config_beside(tmp_path / "epoch_1.pth"))
+    left = Config.fromfile(next(tmp_path.glob("*.py")))
     assert left.to_dict() == runner.cfg.to_dict()
     assert OPTIM_WRAPPERS.get(left.optim_wrapper.type) is AutocastOptimWrapper
     assert OPTIM_WRAPPER_CONSTRUCTORS.get(left.optim_wrapper.constructor) is PredictorGroups

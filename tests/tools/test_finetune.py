@@ -55,6 +55,20 @@ def test_a_wrong_init_is_an_error_of_one_line(demo_root: Path, tmp_path: Path, i
     assert "Traceback" not in done.stdout
 
 
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ("simclr_region_coco_r18", "is not a detector's config: tools/train.py takes those of pretraining"),
+        ("simsiam_ccrop_coco.py", "is not a detector's config: tools/train.py takes those of pretraining"),
+        ("tile_r18", "does not exist; did you mean tiles_r18"),
+        ("xyz", "config xyz does not exist"),
+    ],
+)
+def test_a_name_that_is_no_detectors(config: str, message: str, capsys: pytest.CaptureFixture[str]):
+    assert finetune.main([config, "--init", "random"]) == 2
+    assert message in capsys.readouterr().err
+
+
 def test_an_earlier_run_is_moved_aside_and_never_where_it_would_be_lost(
     demo_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):

@@ -1,13 +1,14 @@
 """The pictures of a checkpoint as a user asks for them."""
 
-import shutil
 from pathlib import Path
 
 import numpy as np
+import torch
 from jobs import call, tool
 from PIL import Image
 
-from ccrop.hooks.contact_sheet import BOX_COLOUR, CHART_HEIGHT, GAP, HEADER, PANEL_HEIGHT, VIEW_COLOURS
+from ccrop.compat.checkpoint import load_checkpoint
+from ccrop.inference.contact_sheet import BOX_COLOUR, CHART_HEIGHT, GAP, HEADER, PANEL_HEIGHT, VIEW_COLOURS
 
 
 def test_it_draws_a_checkpoint_with_nothing_but_its_path(pretrained: Path, tmp_path: Path):
@@ -59,7 +60,8 @@ def test_other_images_can_be_looked_at(pretrained: Path, tmp_path: Path):
 
 
 def test_without_a_config_it_asks_for_one(pretrained: Path, tmp_path: Path):
-    shutil.copy(pretrained, tmp_path / "lost.pth")
+    content = load_checkpoint(pretrained)
+    torch.save(dict(state_dict=content["state_dict"]), tmp_path / "lost.pth")
     done = call(tool("visualise.py", tmp_path / "lost.pth"), tmp_path)
     assert done.returncode == 2
     assert "--config" in done.stdout

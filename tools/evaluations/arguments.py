@@ -10,7 +10,7 @@ def add_model(command: argparse.ArgumentParser) -> None:
     """The arguments that ``common.load`` reads."""
     command.add_argument("checkpoint", nargs="?", type=Path, metavar="CHECKPOINT", help="of a pretraining run")
     command.add_argument("--init", metavar="SOURCE", help=f"in place of a CHECKPOINT, with --config: {INIT_HELP}")
-    command.add_argument("--config", type=config_file, help="default: the one that the run left beside the checkpoint")
+    command.add_argument("--config", type=config_file, help="default: the one in the checkpoint")
     command.add_argument("--data-root", help="the data set's folder; default: that of the run")
     command.add_argument("--network", metavar="NAME", help=f"the backbone {BACKBONE_HELP}")
 

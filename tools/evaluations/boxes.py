@@ -12,8 +12,7 @@ from ccrop.datasets import CocoImages
 from ccrop.datasets.reading import WHITE
 from ccrop.evaluation import BoxQuality, box_quality
 from ccrop.files import written
-from ccrop.hooks.localization import Localizer
-from ccrop.localization import FixedBox, MultiObject, SingleObject
+from ccrop.localization import FixedBox, Localizer, MultiObject, SingleObject
 from ccrop.models import Siamese
 from ccrop.tools.evaluations.common import (
     annotated_set,

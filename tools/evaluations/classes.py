@@ -13,7 +13,7 @@ from ccrop.evaluation.confusion import class_figures, confusion_matrix
 from ccrop.evaluation.linear import LEARNING_RATES
 from ccrop.evaluation.roi_knn import balanced_accuracy
 from ccrop.files import written
-from ccrop.hooks.inference import class_features
+from ccrop.inference.features import class_features
 from ccrop.tools.evaluations.common import load, percent, print_table
 
 matplotlib.use("Agg")

@@ -17,7 +17,8 @@ from ccrop.datasets import CocoImages, MissingData
 from ccrop.datasets.base import spread
 from ccrop.datasets.coco import AnnotatedImage, annotated_boxes, find_split
 from ccrop.datasets.reading import WHITE
-from ccrop.hooks.localization import Localizer, locate
+from ccrop.inference.locate import locate
+from ccrop.localization import Localizer
 from ccrop.models import Siamese
 from ccrop.runner import load_pretrained
 
@@ -76,7 +77,7 @@ def annotated_set(
 def look(
     model: Siamese, dataset: CocoImages, localizer: Localizer, image_size: tuple[int, int], keep_ratio: bool
 ) -> tuple[Tensor, Tensor]:
-    """:func:`ccrop.hooks.localization.locate` in batches that need the memory of 64 images of 224 x 224 px."""
+    """:func:`ccrop.inference.locate.locate` in batches that need the memory of 64 images of 224 x 224 px."""
     batch_size = max(1, 64 * 224**2 // (image_size[0] * image_size[1]))
     return locate(model, dataset, localizer, image_size, batch_size, WORKERS, keep_ratio)
 

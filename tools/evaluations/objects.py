@@ -5,8 +5,8 @@ import argparse
 from ccrop.evaluation import knn_predict
 from ccrop.evaluation.pairs import SIZES
 from ccrop.evaluation.roi_knn import balanced_accuracy
-from ccrop.hooks.inference import object_features
-from ccrop.hooks.roi_knn import annotated_regions, roi_knn
+from ccrop.inference.annotated_regions import annotated_regions, roi_knn
+from ccrop.inference.features import object_features
 from ccrop.tools.evaluations.common import give_all_levels, load, percent, print_table
 
 

@@ -15,7 +15,7 @@ from ccrop.datasets.base import spread
 from ccrop.datasets.coco import AnnotatedImage, annotated_boxes
 from ccrop.datasets.reading import WHITE
 from ccrop.evaluation import judge_pairs, pair_statistics, partners_found
-from ccrop.hooks.localization import describe
+from ccrop.inference.locate import describe
 from ccrop.localization import SingleObject
 from ccrop.models import Siamese
 from ccrop.tools.evaluations.common import annotated_set, load, look, own_localizer, print_table, stacked

@@ -13,7 +13,7 @@ from mmengine.registry import TASK_UTILS
 from mmengine.runner import Runner
 from numpy.typing import NDArray
 
-from ccrop.config import config_beside
+from ccrop.config import read_config
 from ccrop.projects.lidar_bev.boxes import points_in_boxes
 from ccrop.projects.lidar_bev.datasets.base import ANY
 from ccrop.projects.lidar_bev.grid import Grid
@@ -95,14 +95,14 @@ def use_pseudo_boxes(config: Config, source: str | Path, folder: str | Path, max
 
     Args:
         config: see :func:`ccrop.projects.lidar_bev.finetune.load_config`.
-        source: the checkpoint of a pretraining on the same sweeps; its config lies beside it.
+        source: the checkpoint of a pretraining on the same sweeps.
         folder: nothing is written to it.
         max_boxes: a sweep; those with the best scores.
 
     Raises:
-        FileNotFoundError: there is no config beside the checkpoint.
+        ValueError: the checkpoint holds no config.
     """
-    localization = Config.fromfile(config_beside(Path(source))).default_hooks.localization
+    localization = read_config(source).default_hooks.localization
     grid = localization.get("localizer", localization).grid
     config.model.update(classes=(ANY,), distances=(DISTANCE,))
     train = config.train_dataloader.dataset

@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from ccrop.datasets import BoxStore, LocatedDataset, ShardedBatches
 from ccrop.hooks import LocalizationHook
-from ccrop.hooks.localization import gathered
+from ccrop.inference.locate import gathered
 from ccrop.models import Siamese
 from ccrop.projects.lidar_bev.clusters import BevClusters
 from ccrop.projects.lidar_bev.pretraining.views import WholeSweep, collate_sweeps

@@ -15,8 +15,9 @@ from mmengine.registry import DATASETS, MODELS, TASK_UTILS
 from tqdm import tqdm
 
 from ccrop.checkpoint import RANDOM
+from ccrop.checkpoint.newest import latest_checkpoint
+from ccrop.checkpoint.recorded_config import recorded_config
 from ccrop.compat.checkpoint import load_checkpoint
-from ccrop.hooks.checkpoint import latest_checkpoint
 from ccrop.projects.lidar_bev.boxes import num_points_in_boxes
 from ccrop.projects.lidar_bev.datasets import SweepDataset
 from ccrop.projects.lidar_bev.detection.detector import CenterPoint
@@ -128,8 +129,7 @@ def sure_boxes(run: Path, sweeps: SweepDataset, min_score: float) -> dict[str, A
 def round_detector(run: Path) -> CenterPoint:
     """The trained detector of a round's folder, where it runs fastest."""
     checkpoint = latest_checkpoint(run)
-    (file,) = run.glob("centerpoint*.py")
-    model = MODELS.build(Config.fromfile(file).model)
+    model = MODELS.build(recorded_config(checkpoint).model)
     model.load_state_dict(load_checkpoint(checkpoint)["state_dict"])
     return model.to("cuda" if torch.cuda.is_available() else "cpu")
 

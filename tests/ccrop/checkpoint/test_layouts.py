@@ -107,9 +107,11 @@ LAYOUTS = {  # content of a file, where its backbone lies, whether the classifie
         False,
     ),
     "byol-pytorch": (
-        lambda s: under("online_encoder.net.", s)
-        | under("online_encoder.projector.net.", HEAD)
-        | under("target_encoder.net.", {name: tensor + 1 for name, tensor in s.items()}),
+        lambda s: (
+            under("online_encoder.net.", s)
+            | under("online_encoder.projector.net.", HEAD)
+            | under("target_encoder.net.", {name: tensor + 1 for name, tensor in s.items()})
+        ),
         "online_encoder.net.",
         True,
     ),

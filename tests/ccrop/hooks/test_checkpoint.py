@@ -5,12 +5,8 @@ from types import SimpleNamespace
 import pytest
 from mmengine.logging import MessageHub
 
-from ccrop.hooks.checkpoint import (
-    WholeCheckpointHook,
-    checkpoint_to_resume,
-    checkpoints,
-    latest_checkpoint,
-)
+from ccrop.checkpoint.newest import checkpoint_to_resume, checkpoints, latest_checkpoint
+from ccrop.hooks.checkpoint import WholeCheckpointHook
 
 
 class Runner(SimpleNamespace):

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 
 from ccrop.datasets import BoxStore, CocoImages, ImageFolder
 from ccrop.hooks import GalleryHook, LocalizationHook
-from ccrop.hooks.contact_sheet import PANEL_HEIGHT
-from ccrop.hooks.gallery import annotated_objects, box_areas, image_heatmap, look
+from ccrop.inference.contact_sheet import PANEL_HEIGHT
+from ccrop.inference.panels import annotated_objects, box_areas, image_heatmap, look
 from ccrop.localization import FixedBox, MultiObject, SingleObject
 from ccrop.models import ViewPreprocessor
 from ccrop.views import CropViews, RandomCrop

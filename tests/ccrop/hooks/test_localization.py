@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from ccrop.backbones import ResNet
 from ccrop.datasets import BoxStore, ImageFolder
 from ccrop.hooks import LocalizationHook
-from ccrop.hooks.localization import describe, locate
+from ccrop.inference.locate import describe, locate
 from ccrop.localization import FixedBox, MultiObject, SingleObject
 from ccrop.models import SimSiam, ViewPreprocessor
 

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from ccrop.backbones import Level
 from ccrop.datasets import MissingData
 from ccrop.hooks import RoIKNNHook
-from ccrop.hooks.roi_knn import annotated_regions, roi_knn
+from ccrop.inference.annotated_regions import annotated_regions, roi_knn
 
 COLOURS = {4: (200, 40, 40), 9: (40, 200, 40)}
 

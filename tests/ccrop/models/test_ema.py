@@ -10,6 +10,7 @@ from torch import nn
 from ccrop.backbones import ResNetCIFAR
 from ccrop.models import BYOL
 from ccrop.models.ema import cosine_momentum
+from ccrop.models.siamese import average
 
 
 @pytest.mark.parametrize(
@@ -63,14 +64,13 @@ def test_target_starts_as_the_online_network_also_after_initialisation():
 def test_targets_come_from_the_target_and_have_no_gradient():
     model = build("byol").eval()
     view = torch.randn(4, 3, 16, 16)
-    pool = lambda maps, number: maps[-1].mean(dim=(2, 3))  # noqa: E731
     with torch.no_grad():
         for parameter in model.target.parameters():
             parameter.mul_(0.5)
-    found = model.targets(view, 0, pool)
+    found = model.targets(view, 0, average)
     assert not found.requires_grad
-    torch.testing.assert_close(found, model.target["projector"](pool(model.target["backbone"](view), 0)))
-    assert not torch.allclose(found, model.online(view, 0, pool))
+    torch.testing.assert_close(found, model.target["projector"](average(model.target["backbone"](view))))
+    assert not torch.allclose(found, model.online(view, 0, average))
 
 
 @pytest.mark.parametrize("momentum", [-0.1, 1.5])

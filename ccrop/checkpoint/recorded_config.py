@@ -1,0 +1,114 @@
+"""The config that a run records in its checkpoints: data, so that reading it runs no program."""
+
+import inspect
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import FunctionType
+from typing import Any
+
+from mmengine.config import Config
+from mmengine.utils import get_object_from_string, import_modules_from_strings
+
+from ccrop.compat.checkpoint import UntrustedCheckpoint, load_checkpoint
+
+KEY = "config"  # of a checkpoint
+BUILT = ("type", "constructor")  # settings that name what is built
+MODULES = ("finetuning", "pretraining")  # settings that name what is imported
+FUNCTIONS = ("collate", "make_demo")  # parts of names of functions that configs may name
+TRUSTED = (
+    "ccrop.",
+    "mmcv.",
+    "mmdet.",
+    "mmengine.",
+    "timm.optim.",
+    "torch.nn.",
+    "torch.optim.",
+    "torch.utils.data.",
+    "torchvision.transforms.",
+)
+
+
+def as_data(config: Config) -> dict[str, Any]:
+    """A config as plain values, with classes and functions by their full names.
+
+    Raises:
+        TypeError: it holds something else; names the setting.
+    """
+    return {key: _plain(value, key) for key, value in config.to_dict().items()}
+
+
+def _plain(value: Any, name: str) -> Any:
+    if isinstance(value, dict):
+        return {key: _plain(each, f"{name}.{key}") for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        kind = list if isinstance(value, list) else tuple
+        return kind(_plain(each, f"{name}.{index}") for index, each in enumerate(value))
+    if isinstance(value, type | FunctionType):
+        return f"{value.__module__}.{value.__qualname__}"
+    if isinstance(value, Path):
+        return str(value)
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    raise TypeError(f"a config holds plain values, classes and functions; {name} is {value!r}")
+
+
+def recorded_config(checkpoint: str | Path) -> Config:
+    """The config of the run that wrote a checkpoint.
+
+    Raises:
+        FileNotFoundError, UntrustedCheckpoint: see :func:`ccrop.compat.checkpoint.load_checkpoint`; or the config
+            names code of another program than ccrop and the libraries that it builds on.
+        ValueError: the checkpoint has no config.
+    """
+    content = load_checkpoint(checkpoint)
+    if not isinstance(content.get(KEY), dict):
+        raise ValueError(
+            f"checkpoint {checkpoint} holds no config, as those of ccrop before 0.2 and of other programs do not: name "
+            "the config of its run by --config"
+        )
+    config = Config(content[KEY], cfg_text=f"recorded in {checkpoint}", filename=str(checkpoint))
+    for setting, name, trusted in _named(config._cfg_dict):
+        if not trusted(name):
+            raise UntrustedCheckpoint(
+                f"checkpoint {checkpoint} was not used: its config's {setting} is {name}, which is no class of ccrop "
+                "or of a library that it builds on. If you trust it, name the config of its run by --config, which is "
+                "run as a program"
+            )
+    if config.get("custom_imports"):
+        import_modules_from_strings(**config.custom_imports)
+    return config
+
+
+def _named(node: Any, setting: str = "") -> Iterator[tuple[str, str, Callable[[str], bool]]]:
+    """What a config names of Python: the setting, the dotted name, and what tells whether it is trusted."""
+    if isinstance(node, dict):
+        for key, value in node.items():
+            inner = f"{setting}.{key}".lstrip(".")
+            if key in BUILT and isinstance(value, str) and "." in value:
+                yield inner, value, _trusted_class
+            elif key in MODULES and isinstance(value, str):
+                yield inner, value, _trusted_module
+            elif key == "custom_imports":
+                names = value["imports"]
+                yield from ((inner, name, _trusted_module) for name in ([names] if isinstance(names, str) else names))
+            else:
+                yield from _named(value, inner)
+    elif isinstance(node, list | tuple):
+        for index, value in enumerate(node):
+            yield from _named(value, f"{setting}.{index}")
+
+
+def _trusted_module(name: str) -> bool:
+    return name.startswith(TRUSTED)
+
+
+def _trusted_class(name: str) -> bool:
+    """Whether a name is that of a class of trusted libraries, or of a function that batches samples or makes a demo."""
+    if not _trusted_module(name):
+        return False
+    found = get_object_from_string(name)
+    if not _trusted_module(f"{getattr(found, '__module__', None)}."):  # a name of another library that it imports
+        return False
+    if inspect.isfunction(found):
+        return any(part in found.__name__ for part in FUNCTIONS)
+    return inspect.isclass(found)

@@ -1,0 +1,75 @@
+"""Labeled sets in the formats that people have, read as COCO's: one file a format."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from ccrop.datasets.base import InvalidAnnotations, MissingData
+from ccrop.datasets.formats.coco_json import coco_files, read_coco
+from ccrop.datasets.formats.dota import has_dota, read_dota
+from ccrop.datasets.formats.labeled import LabeledSplit
+from ccrop.datasets.formats.splits import split_folders
+from ccrop.datasets.formats.visdrone import has_visdrone, read_visdrone
+from ccrop.datasets.formats.voc import has_voc, read_voc
+from ccrop.datasets.formats.yolo import class_file, read_yolo
+
+READERS: dict[str, Callable[..., dict[str, LabeledSplit]]] = dict(
+    coco=read_coco, yolo=read_yolo, voc=read_voc, visdrone=read_visdrone, dota=read_dota
+)
+FILES = {".json": "coco", ".yaml": "yolo", ".yml": "yolo"}  # that name all labels of a set
+
+
+def read_labeled(
+    source: str | Path, kind: str | None = None, file: str | Path | None = None
+) -> dict[str, LabeledSplit]:
+    """The splits of a labeled set in any of the formats of :data:`READERS`.
+
+    Args:
+        source: its folder.
+        kind: the format; by default it is recognized.
+        file: a COCO-format file, or YOLO's data.yaml, that does not lie where its tool puts it.
+
+    Raises:
+        MissingData: there is no such folder or file.
+        InvalidAnnotations: the format is not recognized, or something in the set cannot be used; names file and line.
+    """
+    source = Path(source)
+    if not source.is_dir():
+        raise MissingData(f"{source} is no folder; expected a labeled set")
+    if file is None:
+        return READERS[kind or format_of(source)](source)
+    file = Path(file)
+    if not file.is_file():
+        raise MissingData(f"{file} does not exist")
+    known = FILES.get(file.suffix)
+    if known is None or kind not in (None, known):
+        raise InvalidAnnotations(
+            file, f"a file of labels is COCO's .json or YOLO's .yaml{f', not {kind}' if kind else ''}"
+        )
+    return READERS[known](source, file)
+
+
+def format_of(source: Path) -> str:
+    """The format of a folder by the files in it.
+
+    Raises:
+        InvalidAnnotations: it is of none, or of several.
+    """
+    signs = dict(
+        coco=lambda: bool(coco_files(source)),
+        yolo=lambda: class_file(source) is not None,
+        voc=lambda: _somewhere(source, has_voc),
+        visdrone=lambda: _somewhere(source, has_visdrone),
+        dota=lambda: _somewhere(source, has_dota),
+    )
+    found = [name for name, sign in signs.items() if sign()]
+    if len(found) != 1:
+        what = f"could be {' or '.join(found)}" if found else f"is none of {', '.join(signs)}"
+        raise InvalidAnnotations(source, f"its format {what}: name it by --format, or the label file by --ann-file")
+    return found[0]
+
+
+def _somewhere(source: Path, has: Callable[[Path], bool]) -> bool:
+    try:
+        return bool(split_folders(source, has))
+    except InvalidAnnotations:
+        return False

@@ -1,0 +1,91 @@
+"""A labeled split divided into two by its images."""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from ccrop.datasets.base import InvalidAnnotations
+from ccrop.datasets.formats.labeled import LabeledSplit
+from ccrop.datasets.stratification import stratified
+
+
+def divide_train(
+    splits: Mapping[str, LabeledSplit], share: float, seed: int, of: str | None = None, together: str | None = None
+) -> dict[str, LabeledSplit]:
+    """Splits of which one is divided into train and val; the others stay.
+
+    Args:
+        share: of its images that go to val, in (0, 1).
+        of: the split; by default the only one.
+        seed, together: see :func:`divided`.
+
+    Raises:
+        InvalidAnnotations: see :func:`divided`; there is no such split, or several and none is named; or another one is
+            train or val.
+    """
+    source = next(iter(splits.values())).source
+    known = ", ".join(splits)
+    if of is None and len(splits) > 1:
+        raise InvalidAnnotations(source, f"there are the splits {known}: name the one to divide by --of")
+    of = of or known
+    if of not in splits:
+        raise InvalidAnnotations(source, f"there is no split {of} to divide: there is {known}")
+    others = {split: each for split, each in splits.items() if split != of}
+    taken = {"train", "val"} & others.keys()
+    if taken:
+        raise InvalidAnnotations(
+            source, f"there is a split {taken.pop()} beside {of}: the set is divided already, as convert writes it"
+        )
+    train, val = divided(splits[of], share, seed, together)
+    return dict(train=train, val=val) | others
+
+
+def divided(
+    labeled: LabeledSplit, share: float, seed: int, together: str | None = None
+) -> tuple[LabeledSplit, LabeledSplit]:
+    """The rest of a split, and a share of its images in which every category has its part.
+
+    Args:
+        share: in (0, 1).
+        together: a regular expression; images in whose names it finds the same text stay together.
+
+    Raises:
+        InvalidAnnotations: the expression is none, or finds nothing in a name; or there is one image or scene alone.
+    """
+    content = labeled.annotations.content
+    images = {image["id"]: number for number, image in enumerate(content["images"])}
+    columns = {each["id"]: number for number, each in enumerate(content["categories"])}
+    classes = np.zeros((len(images), len(columns)), dtype=bool)
+    for each in content["annotations"]:
+        if not each["iscrowd"]:
+            classes[images[each["image_id"]], columns[each["category_id"]]] = True
+    names = [image["file_name"] for image in content["images"]]
+    try:
+        chosen = set(stratified(classes, share, seed, together and _scenes(names, together)))
+    except ValueError as error:
+        raise InvalidAnnotations(labeled.source, str(error)) from error
+    rest = [number for number in range(len(names)) if number not in chosen]
+    return _part(labeled, rest), _part(labeled, sorted(chosen))
+
+
+def _scenes(names: Sequence[str], together: str) -> list[str]:
+    """What a regular expression finds in each name: its first group, or all of it where it has none."""
+    try:
+        pattern = re.compile(together)
+    except re.error as error:
+        raise ValueError(f"--together {together} is no regular expression ({error})") from error
+    found = [pattern.search(name) for name in names]
+    if None in found:
+        raise ValueError(f"--together {together} finds nothing in the name {names[found.index(None)]}")
+    return [match[1] if pattern.groups else match[0] for match in found]
+
+
+def _part(labeled: LabeledSplit, numbers: Sequence[int]) -> LabeledSplit:
+    content: dict[str, list[dict[str, Any]]] = labeled.annotations.content
+    images = [content["images"][number] for number in numbers]
+    ids = {image["id"] for image in images}
+    annotations = [each for each in content["annotations"] if each["image_id"] in ids]
+    part = content | dict(images=images, annotations=annotations)
+    return labeled._replace(annotations=labeled.annotations._replace(content=part))

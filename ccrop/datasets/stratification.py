@@ -1,0 +1,63 @@
+"""Images divided into two parts that have each class in the same share, from a seed."""
+
+from collections.abc import Hashable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def stratified(
+    classes: NDArray[np.bool_], share: float, seed: int, scenes: Sequence[Hashable] | None = None
+) -> list[int]:
+    """Which examples make up a share in which every class occurs as often as its part of all.
+
+    The iterative stratification of Sechidis et al., On the Stratification of Multi-Label Data, ECML PKDD 2011: the
+    rarest class is dealt out first, each example to the part that still lacks most of it.
+
+    Args:
+        classes: ``(N, C)``, whether an example shows a class; one without any counts as of a class of its own.
+        share: in (0, 1), of the examples.
+        seed: draws the order.
+        scenes: by example; examples of a scene stay together. Default: each example is a scene of its own.
+
+    Returns:
+        Sorted indices, at least one, and not all where there are several scenes.
+
+    Raises:
+        ValueError: the share is not in (0, 1), or all examples are of one scene.
+    """
+    if not 0 < share < 1:
+        raise ValueError(f"the share must lie between 0 and 1, got {share:g}")
+    names, groups = np.unique(
+        np.array([str(each) for each in (range(len(classes)) if scenes is None else scenes)]), return_inverse=True
+    )
+    if len(names) < 2:
+        raise ValueError(f"{len(classes)} images of {len(names)} scenes cannot be divided: there must be two scenes")
+    labels = np.column_stack([classes, ~classes.any(axis=1)]).astype(int)
+    counts = np.zeros((len(names), labels.shape[1] + 1), dtype=int)  # of examples by class, and of all
+    np.add.at(counts, groups, np.column_stack([labels, np.ones(len(labels), dtype=int)]))
+    chosen = _dealt(counts, share, np.random.default_rng(seed))
+    return np.flatnonzero(chosen[groups]).tolist()
+
+
+def _dealt(counts: NDArray[np.int_], share: float, rng: np.random.Generator) -> NDArray[np.bool_]:
+    """``(G,)``: the groups that go to the share.
+
+    Args:
+        counts: ``(G, C + 1)``, examples of a group by class and, last, all.
+    """
+    order = rng.permutation(len(counts))
+    order = order[np.argsort(-counts[order, -1], kind="stable")]  # what is left to deal out at last should be small
+    lacks = np.array([[share], [1 - share]]) * counts.sum(axis=0)  # (2, C + 1): of the share, of the rest
+    part = np.full(len(counts), -1)
+    while (part < 0).any():
+        left = counts[:, :-1][part < 0].sum(axis=0)
+        rarest = np.where(left > 0, left, np.iinfo(left.dtype).max).argmin()
+        for group in order[(part[order] < 0) & (counts[order, rarest] > 0)]:
+            target = max((0, 1), key=lambda side: (lacks[side, rarest], lacks[side, -1]))
+            part[group] = target
+            lacks[target] -= counts[group]
+    for side in (0, 1):  # neither may be empty
+        if not (part == side).any():
+            part[order[counts[order, -1].argmin()]] = side
+    return part == 0

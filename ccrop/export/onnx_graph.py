@@ -1,0 +1,100 @@
+"""A backbone as an ONNX graph of images of any size, compared with the network in ONNX Runtime before it is written."""
+
+import io
+import logging
+from collections.abc import Sequence
+from contextlib import redirect_stdout
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ccrop.backbones import Backbone
+from ccrop.checkpoint import Normalization
+from ccrop.files import written
+
+SIZES = ((128, 96), (160, 192))  # (height, width) in pixels of what is traced, and of what is compared beside it
+TOLERANCE = 1e-3  # of a map's largest value
+
+
+def write_onnx(backbone: Backbone, normalization: Normalization | None, out: Path) -> float:
+    """Write all maps of a backbone, in eval mode, as the outputs ``stride_4``, ``stride_8``, ... of a graph.
+
+    Its input ``images`` is ``(N, in_channels, H, W)`` float32, normalized, of any size unless the network takes one
+    alone. The file's metadata are the strides, and mean and std of the channels on the scale 0 to 255.
+
+    Returns:
+        The largest difference between the network and the graph in ONNX Runtime, in parts of a map's largest value.
+
+    Raises:
+        ImportError: a package of the extra ``export`` is missing.
+        ValueError: the network cannot be exported, or the graph does not give the network's maps.
+    """
+    onnxruntime = _required()
+    backbone.out_indices = tuple(range(len(backbone.levels)))
+    names = [f"stride_{stride}" for stride in backbone.strides]
+    sizes = SIZES if backbone.image_size is None else (backbone.image_size,)
+    images = [torch.rand(number, backbone.in_channels, *size) for number, size in enumerate(sizes, 2)]
+    program = _exported(backbone, images[0], names, free=backbone.image_size is None)
+    program.model.metadata_props.update(_metadata(backbone, normalization))
+    with written(out) as partial:
+        program.save(partial, external_data=False)
+        session = onnxruntime.InferenceSession(partial, providers=["CPUExecutionProvider"])
+        difference = max(_difference(backbone, session, each) for each in images)
+        if not difference < TOLERANCE:
+            raise ValueError(f"the graph differs from the network by {difference:.1e} of a map's largest value")
+    return difference
+
+
+def _required() -> ModuleType:
+    """ONNX Runtime, where all that the export needs is there."""
+    try:
+        import onnx  # noqa: F401
+        import onnxruntime
+        import onnxscript  # noqa: F401
+    except ImportError as error:
+        raise ImportError(f"--to onnx needs {error.name}: pip install 'ccrop[export]'") from error
+    return onnxruntime
+
+
+def _exported(backbone: nn.Module, images: Tensor, names: Sequence[str], free: bool) -> torch.onnx.ONNXProgram:
+    any_number = torch.export.Dim.DYNAMIC
+    shapes = {0: any_number} | ({2: any_number, 3: any_number} if free else {})
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    try:
+        with redirect_stdout(io.StringIO()):
+            return torch.onnx.export(
+                backbone,
+                (images,),
+                input_names=["images"],
+                output_names=list(names),
+                dynamic_shapes=(shapes,),
+                dynamo=True,
+                verbose=False,
+            )
+    except torch.onnx.errors.OnnxExporterError as error:
+        cause = " ".join(str(error.__cause__ or error).split())
+        raise ValueError(f"torch cannot export {type(backbone).__name__} to ONNX: {cause[:300]}") from error
+
+
+def _metadata(backbone: Backbone, normalization: Normalization | None) -> dict[str, str]:
+    metadata = dict(strides=" ".join(map(str, backbone.strides)))
+    if normalization is not None:
+        for name, values in normalization._asdict().items():
+            metadata[name] = " ".join(f"{255 * value:g}" for value in values)
+    return metadata
+
+
+@torch.no_grad()
+def _difference(backbone: Backbone, session: Any, images: Tensor) -> float:
+    """Between the maps of a network and of a graph, in parts of a map's largest value; infinite where shapes differ."""
+    found = session.run(None, dict(images=images.numpy()))
+    worst = 0.0
+    for own, other in zip(backbone(images), found, strict=True):
+        if tuple(own.shape) != other.shape:
+            return np.inf
+        worst = max(worst, float(np.abs(own.numpy() - other).max() / own.abs().max().clamp(min=1e-12)))
+    return worst

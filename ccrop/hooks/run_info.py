@@ -1,0 +1,18 @@
+"""What a run's checkpoints and log know of it."""
+
+from typing import Any
+
+from mmengine.hooks import RuntimeInfoHook
+from mmengine.runner import Runner
+
+
+class RunInfoHook(RuntimeInfoHook):
+    """MMEngine's hook without the losses of every iteration, for which the host would wait for the device.
+
+    :class:`ccrop.hooks.ProgressHook` sums them on the device.
+    """
+
+    def after_train_iter(
+        self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: dict[str, Any] | None = None
+    ) -> None:
+        """Leave the losses where they are."""

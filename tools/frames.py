@@ -1,0 +1,41 @@
+"""Take frames of videos as a folder of images without labels: tools/frames.py SOURCE OUT --every 30
+
+SOURCE is a video, or a folder of them, nested or not; OUT/VIDEO/FRAME.jpg is what pretraining on folders reads. OUT is
+whole or not there.
+
+Example:
+    python tools/frames.py flight.mp4 data/flight --every 30    # one a second, of 30
+    python tools/train.py configs/simsiam_region_folder.py --data-root data/flight
+"""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from ccrop.cli import command, command_parser
+
+
+@command
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = command_parser(__doc__)
+    parser.add_argument("source", type=Path, metavar="SOURCE", help="a video, or a folder of videos")
+    parser.add_argument("out", type=Path, metavar="OUT", help="a new folder")
+    parser.add_argument(
+        "--every", type=int, default=30, metavar="N", help="keep one frame of N: neighbors look alike (default: 30)"
+    )
+    args = parser.parse_args(argv)
+    if args.every < 1:
+        parser.error(f"--every must be positive, got {args.every}")
+
+    from ccrop.datasets.video import list_videos, write_frames
+    from ccrop.files import new_folder
+
+    videos = list_videos(args.source)
+    with new_folder(args.out) as folder:
+        number = write_frames(videos, folder, args.every)
+    print(f"{args.out}: {number} frames of {len(videos)} videos")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,43 @@
+"""Divide a labeled set into train and val by its images: tools/split.py SOURCE OUT --val 20%
+
+SOURCE is in any format of tools/convert.py, and OUT is written as there: a COCO-format set with links to the images,
+whole or not there; SOURCE stays as it is. Every category has its part of both splits, as far as whole images allow, and
+the same --seed gives the same split. Images of one scene on both sides make any figure look better than it is: name
+what they have in common by --together.
+
+Example:
+    python tools/split.py downloads/labelstudio data/birds --val 20%
+    python tools/split.py data/drone data/drone_split --val 0.1 --together '^[^_]+_[0-9]+'    # time and place
+    python tools/split.py data/voc data/voc_split --of train    # its other splits stay
+"""
+
+import sys
+from collections.abc import Sequence
+
+from ccrop.cli import command, command_parser
+from ccrop.tools.convert import add_source
+
+
+@command
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = command_parser(__doc__)
+    add_source(parser)
+    parser.add_argument("--val", default="20%", metavar="SHARE", help="of the images (default: 20%%)")
+    parser.add_argument("--of", metavar="SPLIT", help="the split to divide, where there are several")
+    parser.add_argument("--together", metavar="REGEX", help="images whose names have the same match, or first group")
+    parser.add_argument("--seed", type=int, default=0, help="default: %(default)s")
+    args = parser.parse_args(argv)
+
+    from ccrop.datasets.formats import read_labeled
+    from ccrop.datasets.formats.dividing import divide_train
+    from ccrop.datasets.formats.writing import write_set
+    from ccrop.transfer.labels import share_of
+
+    share = share_of(args.val, "images")
+    splits = read_labeled(args.source, args.format, args.ann_file)
+    write_set(args.out, divide_train(splits, share, args.seed, args.of, args.together), args.copy)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
