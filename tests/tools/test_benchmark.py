@@ -50,7 +50,8 @@ def test_rounds_are_five_at_least():
     assert len(calls) == 1 + 5
 
 
-def test_the_command_prints_a_table_and_writes_rows(tmp_path: Path, capsys):
+def test_the_command_prints_a_table_and_writes_rows(tmp_path: Path, capsys, monkeypatch):
+    monkeypatch.setattr(localise, "IMAGES", 8)
     file = tmp_path / "rows.json"
     assert benchmark.main(["localise", "--seconds", "0", "--json", str(file)]) == 0
     rows = json.loads(file.read_text())
@@ -102,6 +103,7 @@ def test_mmdets_loop_draws_our_gaussians(monkeypatch):
     torch.testing.assert_close(gaussians.at_once(centers, sizes, labels, 3), drawn, atol=1e-6, rtol=0)
 
 
+@pytest.mark.timing  # spconv takes long to import
 def test_fixed_buffers_give_our_pillars_where_they_hold_all_points():
     pytest.importorskip("spconv")
     torch.manual_seed(0)
