@@ -62,7 +62,6 @@ class DynamicPillars(nn.Module):
                 raise ValueError(f"expected sweeps (points, {self.columns}), got {tuple(sweep.shape)}: adapt columns")
         points, sweep = stacked(sweeps)
         inside = self.grid.inside(points).nonzero()[:, 0]
-        # on a CPU several times as fast as points[inside]
         points, sweep = points.index_select(0, inside), sweep.index_select(0, inside)
         row, column = self.grid.cells(points)
         rows, columns = self.grid.shape
