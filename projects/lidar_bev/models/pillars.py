@@ -62,12 +62,12 @@ class DynamicPillars(nn.Module):
             if sweep.ndim != 2 or sweep.shape[1] != self.columns:
                 raise ValueError(f"expected sweeps (points, {self.columns}), got {tuple(sweep.shape)}: adapt columns")
         points, sweep = stacked(sweeps)
-        inside = self.grid.inside(points)
-        points, sweep = points[inside], sweep[inside]
+        inside = self.grid.inside(points).nonzero()[:, 0]
+        points, sweep = points.index_select(0, inside), sweep.index_select(0, inside)
         row, column = self.grid.cells(points)
         rows, columns = self.grid.shape
         cell, order = ((sweep * rows + row) * columns + column).sort(stable=True)
-        return points[order], *cell.unique_consecutive(return_counts=True)
+        return points.index_select(0, order), *cell.unique_consecutive(return_counts=True)
 
     def offsets(self, points: Tensor, pillar: Tensor, counts: Tensor) -> Tensor:
         """Offsets ``(P, 5)`` in metres: x, y, z from the mean of the pillar's points, x, y from the cell's middle.
