@@ -2,6 +2,7 @@
 
 import copy
 import os
+from time import process_time
 
 from mmengine.config import Config
 from mmengine.registry import MODELS
@@ -38,4 +39,4 @@ def fit_to_budget(config: Config, tflop: float) -> float:
 def core_seconds() -> float:
     """CPU seconds of this process so far, and of its children that have ended."""
     spent = os.times()
-    return spent.user + spent.system + spent.children_user + spent.children_system
+    return process_time() + spent.children_user + spent.children_system

@@ -73,7 +73,6 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     from ccrop.config import load_config
     from ccrop.options import options_explained
-    from ccrop.report import write_after_run
     from ccrop.runner import default_work_dir, pretrain
 
     if args.amp == "fp16" and not torch.cuda.is_available():
@@ -95,8 +94,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 args.seed,
                 resume=args.resume is not None,
             )
-            write_after_run(checkpoint.parents[1])
-            return 0
+            return report(checkpoint.parents[1])
         config = load_config(args.config, args.data_root, options, args.backbone)
         config.command = shlex.join(["tools/train.py", *(sys.argv[1:] if argv is None else argv)])
         work_dir = args.work_dir or default_work_dir(config)
@@ -110,7 +108,14 @@ def main(argv: Sequence[str] | None = None) -> int:
             init=args.init,
             allow_changes=args.allow_changes,
         )
-        write_after_run(work_dir)
+        return report(work_dir)
+
+
+def report(work_dir: str | Path) -> int:
+    """Write the page of a run that has ended."""
+    from ccrop.report import write_after_run  # takes long to import, and a run should begin
+
+    write_after_run(work_dir)
     return 0
 
 

@@ -167,8 +167,8 @@ class ImageDataset(LocatedDataset):
     generator, its boxes ``(K, 5)`` from :attr:`boxes`, and its class where the entry of the list has a ``label``.
 
     Args:
-        channels: of the images: 3 gives PIL images in RGB, 1 in grey (L), and any other number is taken as it is in
-            the files, see :func:`ccrop.datasets.read_image`.
+        channels: of the images: 3 gives images in RGB, 1 in grey (L), and any other number is taken as it is in the
+            files, see :func:`ccrop.datasets.read_image`.
         white: level of white in grey images of 16 bits and more.
         kwargs: see :class:`LocatedDataset`.
 
@@ -212,7 +212,7 @@ class ImageDataset(LocatedDataset):
         Raises:
             UnreadableImage: names the file and what is wrong with it.
         """
-        return read_image(self.path(info), self.channels, self.white)
+        return read_image(self.path(info), self.channels, self.white, as_tensor=True)
 
 
 def spread(total: int, number: int) -> list[int]:

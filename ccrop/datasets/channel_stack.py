@@ -6,6 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from ccrop.datasets.tensor_image import TensorImage
+
 
 class ChannelStack:
     """An image of any number of channels, with as much of a PIL image as data sets and views ask for.
@@ -44,7 +46,8 @@ class ChannelStack:
         return pixels if dtype is None else pixels.astype(dtype)
 
 
-AnyImage = Image.Image | ChannelStack  # RGB or L as a PIL image, other numbers of channels as a stack
+# RGB or L as a PIL image, or RGB as a tensor; other numbers of channels as a stack
+AnyImage = Image.Image | TensorImage | ChannelStack
 
 
 def from_array(pixels: NDArray[np.uint8]) -> AnyImage:
@@ -59,5 +62,7 @@ def as_rgb(image: AnyImage) -> Image.Image:
     """The image for a picture: its first three channels as red, green and blue, or the first one as grey."""
     if isinstance(image, Image.Image):
         return image.convert("RGB")
+    if isinstance(image, TensorImage):
+        return image.to_pil()
     shown = image.channels[:3] if len(image.channels) >= 3 else image.channels[:1] * 3
     return Image.merge("RGB", shown)

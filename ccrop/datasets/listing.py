@@ -5,7 +5,8 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from ccrop.datasets.base import say_once
+from ccrop.datasets.base import MissingData, say_once
+from ccrop.datasets.pack import BadPack, pack_around
 from ccrop.datasets.reading import IMAGE_SUFFIXES, printable
 
 
@@ -13,8 +14,17 @@ def list_images(root: str | Path, folder: str | Path = "", suffixes: tuple[str, 
     """Sorted paths, relative to ``root``, of all images below ``root / folder``, nested ones too, hidden ones not.
 
     Links are followed, but a folder that is reached more than once counts once. What is passed over is counted in one
-    line of the log.
+    line of the log. Of a packed set, all images are listed.
+
+    Raises:
+        MissingData: the folder is a pack that is not finished.
     """
+    try:
+        pack = pack_around(os.path.abspath(os.path.join(root, folder)))
+    except BadPack as error:
+        raise MissingData(str(error)) from error
+    if pack is not None:
+        return [os.path.join(folder, name) for name in pack.below(os.path.join(root, folder))]
     found: list[str] = []
     passed: Counter[str] = Counter()
     top, prefix = os.path.join(root, folder), os.path.join(folder, "")

@@ -6,15 +6,18 @@ import math
 import os
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 
 import numpy as np
+import torch
 from mmengine.logging import MMLogger
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 from torch.utils.data import get_worker_info
 
 from ccrop.datasets.channel_stack import AnyImage, ChannelStack, from_array
+from ccrop.datasets.pack import BadPack, NotPacked, Pack, pack_around
+from ccrop.datasets.tensor_image import TensorImage, decoded_jpeg
 
 TURNED = (5, 6, 7, 8)  # EXIF orientations that swap width and height
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM", "JPEG2000", "TGA", "AVIF")  # EPS runs Ghostscript
@@ -63,7 +66,7 @@ class UnreadableImage(UnreadableFile):
     """An image file that cannot be read."""
 
 
-def read_image(path: str | os.PathLike, channels: int = 3, white: int = WHITE) -> AnyImage:
+def read_image(path: str | os.PathLike, channels: int = 3, white: int = WHITE, as_tensor: bool = False) -> AnyImage:
     """The image at `path`, turned upright by its EXIF orientation: RGB, or as many channels as asked for.
 
     An animation gives its first frame; transparent pixels are laid over white; grey levels of 16 and 32 bits are
@@ -72,13 +75,23 @@ def read_image(path: str | os.PathLike, channels: int = 3, white: int = WHITE) -
     name. One channel is the luma (ITU-R BT.601). Two channels, four and more are taken as they are, from an
     image that has as many or from a `.npy` file of ``(H, W, channels)`` uint8, which can also hold one or three.
 
+    Args:
+        as_tensor: RGB out of a JPEG file comes as a :class:`ccrop.datasets.tensor_image.TensorImage`, with the pixels
+            that the PIL image would have, in less time.
+
     Raises:
         UnreadableImage: with the file and the reason.
     """
+    if (pack := _pack_of(path)) is not None:
+        with _explained(path):
+            return _of_pack(pack.image(path), channels, as_tensor)
     if _is_array(path):
         with _explained(path):
             return from_array(_checked(_mapped(path), channels))
     with _opened(path) as image:
+        if as_tensor and channels == 3 and image.format == "JPEG" and image.mode in ("L", "RGB"):
+            with suppress(RuntimeError):  # Pillow says what is wrong
+                return decoded_jpeg(np.fromfile(path, np.uint8), _orientation(image))
         image.load()
         return to_channels(_upright(image), channels, white)
 
@@ -89,6 +102,9 @@ def image_size(path: str | os.PathLike) -> tuple[int, int]:
     Raises:
         UnreadableImage: with the file and the reason.
     """
+    if (pack := _pack_of(path)) is not None:
+        with _explained(path):
+            return pack.size(path)
     if _is_array(path):
         with _explained(path):
             return _mapped(path).shape[1::-1]
@@ -103,10 +119,27 @@ def is_turned(path: str | os.PathLike) -> bool:
     Raises:
         UnreadableImage: with the file and the reason.
     """
-    if _is_array(path):
+    if _is_array(path) or _pack_of(path) is not None:
         return False
     with _opened(path) as image:
         return _orientation(image) in TURNED
+
+
+def _pack_of(path: str | os.PathLike) -> Pack | None:
+    """The pack that holds an image, see :mod:`ccrop.datasets.pack`."""
+    return pack_around(os.path.dirname(os.path.abspath(path)))
+
+
+def _of_pack(pixels: np.ndarray, channels: int, as_tensor: bool) -> AnyImage:
+    packed = pixels.shape[2]
+    if packed == channels == 3 and as_tensor:
+        return TensorImage(torch.from_numpy(pixels))
+    image = from_array(pixels)
+    if packed == channels:
+        return image
+    if {packed, channels} == {1, 3}:
+        return image.convert("RGB" if channels == 3 else "L")
+    raise _Unsuited(f"it was packed with {packed} channels, and {channels} are expected: pack it again with so many")
 
 
 def _is_array(path: str | os.PathLike) -> bool:
@@ -159,12 +192,12 @@ def _openable() -> tuple[str, ...]:
 
 @contextmanager
 def _explained(path: str | os.PathLike) -> Iterator[None]:
-    """Whatever goes wrong is an :class:`UnreadableImage`, but for want of memory."""
+    """Whatever goes wrong is an :class:`UnreadableImage`, but for want of memory and a pack that is damaged."""
     try:
         if os.path.exists(path) and not (os.path.isfile(path) or os.path.isdir(path)):
             raise _Unsuited("it is a pipe, a socket or a device, not a file")  # a pipe would be waited for forever
         yield
-    except MemoryError:
+    except (MemoryError, BadPack):
         raise
     except Exception as error:  # decoders raise nearly anything on damaged files
         raise UnreadableImage(path, _reason(path, error)) from error
@@ -251,6 +284,6 @@ def _reason(path: str | os.PathLike, error: Exception) -> str:
     if isinstance(error, Image.DecompressionBombError):
         assert Image.MAX_IMAGE_PIXELS is not None  # which the image exceeds
         return _too_large(f"more than {2 * Image.MAX_IMAGE_PIXELS / 1e6:.0f}")
-    if isinstance(error, _Unsuited):
+    if isinstance(error, _Unsuited | NotPacked):
         return str(error)
     return f"damaged or of an unsupported kind ({error or type(error).__name__})"

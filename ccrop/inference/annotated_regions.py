@@ -56,10 +56,11 @@ def annotated_regions(model: Siamese, root: str | Path, split: str, subset: int 
     for number in tqdm(spread(len(images), subset or len(images)), f"regions of {split}", leave=False, disable=None):
         image = images[number]
         try:
-            pixels = to_tensor(read_image(folder / image.file_name, model.data_preprocessor.channels))[None]
+            read = read_image(folder / image.file_name, model.data_preprocessor.channels, as_tensor=True)
         except UnreadableImage as error:
             unreadable = error
             continue
+        pixels = to_tensor(read)[None]
         background = background_boxes(image.boxes, np.random.default_rng(number))
         boxes = np.concatenate([image.boxes, background])
         categories += [*image.categories.tolist(), *[-1] * len(background)]

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -14,6 +15,7 @@ from ccrop.views.regions import mirrored
 
 ORDERS = 8  # of the colour operations in a batch of views
 SMALLEST_GROUP = 16  # of the views that share one
+Operation = Callable[[Tensor, Tensor], Tensor]  # images and a strength each to images
 
 
 class ViewPreprocessor(BaseDataPreprocessor):
@@ -23,8 +25,8 @@ class ViewPreprocessor(BaseDataPreprocessor):
     saturation, hue and grey, which mean nothing there. Views are augmented in training; whole images (``images``) are
     only normalised. The order of the colour operations is drawn for every eighth of a batch, of 16 views at least: a
     large batch is no more work for the host than a small one. torchvision's ColorJitter draws it for every call.
-    Strengths of views that an operation leaves out are its identity, so no view is ever selected and nothing waits for
-    the device.
+    Strengths of views that an operation leaves out are its identity, so a GPU selects no view and nothing waits for it,
+    see :func:`on_chosen`.
 
     Args:
         mean, std: of the normalisation in [0, 1], one a channel; RGB where there are three.
@@ -130,19 +132,39 @@ class ViewPreprocessor(BaseDataPreprocessor):
                 (photometric.adjust_saturation, uniform(max(0, 1 - saturation), 1 + saturation).where(jittered, 1)),
                 (photometric.adjust_hue, uniform(-hue, hue).where(jittered, 0)),
             ]
-        for index in torch.randperm(len(operations)).tolist():
-            operation, strength = operations[index]
-            images = operation(images, strength)
-
+        images = on_chosen(jittered, [operations[index] for index in torch.randperm(len(operations)).tolist()], images)
         if self.channels == 3:
-            images = photometric.adjust_saturation(images, torch.where(chosen(self.grey_prob), 0.0, 1.0))
+            grey = chosen(self.grey_prob)
+            images = on_chosen(grey, [(photometric.adjust_saturation, torch.where(grey, 0.0, 1.0))], images)
         if self.blur_prob > 0:
             radius = min(round(4 * self.blur_sigma[1]), min(images.shape[2:]) - 1)
-            sigma = uniform(*self.blur_sigma).where(chosen(self.blur_prob), 0)
-            images = photometric.gaussian_blur(images, sigma, radius)
+            sigma, blurred = uniform(*self.blur_sigma), chosen(self.blur_prob)
+            blur = partial(photometric.gaussian_blur, radius=radius)
+            images = on_chosen(blurred, [(blur, sigma.where(blurred, 0))], images)
         return images
 
     def to_uint8(self, images: Tensor) -> Tensor:
         """Undo the normalisation for pictures: ``(N, C, H, W)`` to ``(N, H, W, C)`` uint8 on the CPU."""
         pixels = (images * self.std + self.mean).clamp(0, 1).mul(255).round()
         return pixels.permute(0, 2, 3, 1).to("cpu", torch.uint8)
+
+
+def on_chosen(chosen: Tensor, operations: Sequence[tuple[Operation, Tensor]], images: Tensor) -> Tensor:
+    """Apply operations to some of the images, in place.
+
+    A CPU works on these alone. A GPU works on all, because to select would be to wait for it.
+
+    Args:
+        chosen: ``(N,)`` bool.
+        operations: with strengths ``(N,)`` that leave images as they are where they are not chosen.
+        images: ``(N, C, H, W)``.
+    """
+    if not images.is_cpu:
+        for operation, strengths in operations:
+            images = operation(images, strengths)
+    elif chosen.any():
+        own = images[chosen]
+        for operation, strengths in operations:
+            own = operation(own, strengths[chosen])
+        images[chosen] = own
+    return images

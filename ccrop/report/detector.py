@@ -70,16 +70,26 @@ def precision(runs: Mapping[str, Mapping[str, float]]) -> str:
     drawn = []
     for name, run in runs.items():
         known = {size: run[f"AP{suffix}"] for size, suffix in SIZES.items() if f"AP{suffix}" in run}
-        bars = known or {key: value for key, value in run.items() if key in names and 0 <= value <= 1}
+        bars = known or {key: value for key, value in run.items() if key in names and is_fraction(key)}
         drawn.append(bar_chart(f"{name}: AP by size" if known else name, bars, percent=True))
-    rows = [[name, *(f"{100 * run.get(name, float('nan')):.1f}" for run in runs.values())] for name in names]
+    rows = [[name, *(shown(name, run.get(name, float("nan"))) for run in runs.values())] for name in names]
     note = "Sizes are COCO's; figures that end in _counted are of the categories with enough objects of that size."
-    return page.charts(drawn) + page.fold("All figures, %", page.paragraph(note) + page.table(["", *runs], rows))
+    return page.charts(drawn) + page.fold("All metrics", page.paragraph(note) + page.table(["", *runs], rows))
+
+
+def is_fraction(name: str) -> bool:
+    """Whether a metric is a fraction, such as a precision, a recall or a score; others have units."""
+    return name.startswith(("AP", "mAP", "AR", "NDS"))
+
+
+def shown(name: str, value: float) -> str:
+    """A metric as a table has it: fractions in percent, errors in meters or radians as they are."""
+    return f"{100 * value:.1f} %" if is_fraction(name) else f"{value:.3g}"
 
 
 def training(runs: Mapping[str, Curves]) -> str:
     """Losses, the learning rate and figures that were tested while it trained, a line a run."""
-    tested = dict.fromkeys(name for run in runs.values() for name in run if name.startswith(("AP", "mAP", "AR")))
+    tested = dict.fromkeys(name for run in runs.values() for name in run if is_fraction(name))
     return page.charts(
         line_chart(
             name, {run: curves.get(name, {}) for run, curves in runs.items()}, "iteration", percent=name in tested

@@ -24,9 +24,9 @@ class Crop(Protocol):
 class CropViews:
     """Cuts the views of a pair, or more of several sizes, out of one decoded image.
 
-    Takes a sample with ``image`` (a PIL image, or a stack of them for other channels than RGB and grey), ``boxes``
-    ``(K, 5)`` and ``rng``; gives ``views``, a list of ``(size, size, channels)`` uint8 tensors, ``rectangles (V, 4)``
-    in pixels and ``index``. Resizing is bilinear with antialiasing, as RandomResizedCrop does on PIL images.
+    Takes a sample with ``image`` (a PIL image, or what is cropped and resized as one), ``boxes (K, 5)`` and ``rng``;
+    gives ``views``, a list of ``(size, size, channels)`` uint8 tensors, ``rectangles (V, 4)`` in pixels and ``index``.
+    Resizing is bilinear with antialiasing, as RandomResizedCrop does on PIL images.
 
     Args:
         crop: where the views lie.
@@ -49,6 +49,8 @@ class CropViews:
 
     def __call__(self, sample: dict[str, Any]) -> dict[str, Any]:
         image, rng = sample["image"], sample["rng"]
+        if self.augment is not None and not isinstance(image, Image.Image):
+            image = Image.fromarray(np.asarray(image))
         rectangles = self.crop(rng, (image.height, image.width), sample["boxes"], len(self.sizes))
         views = []
         for rectangle, size in zip(rectangles.tolist(), self.sizes, strict=True):

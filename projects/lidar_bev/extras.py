@@ -5,7 +5,7 @@ from types import ModuleType
 
 
 def extra(module: str, user: str) -> ModuleType:
-    """Import a module of Open3D or spconv.
+    """Import a module of Open3D, pyarrow or spconv.
 
     Args:
         user: what needs it, for the message.

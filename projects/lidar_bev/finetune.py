@@ -18,11 +18,14 @@ from ccrop.projects.lidar_bev.datasets import SweepDataset
 from ccrop.projects.lidar_bev.detection.clusters import use_pseudo_boxes
 from ccrop.projects.lidar_bev.detection.detector import CenterPoint
 from ccrop.projects.lidar_bev.detection.figures import center_figures, compared, has_kitti_labels, kitti_figures
+from ccrop.projects.lidar_bev.detection.nuscenes import has_nuscenes_score, nuscenes_figures
+from ccrop.projects.lidar_bev.detection.pasting import GroundTruthSamplingHook
 from ccrop.projects.lidar_bev.detection.samples import check_classes, use_labels
 from ccrop.projects.lidar_bev.evaluation.center_ap import Detections
 from ccrop.transfer import CORE_SECONDS, Transfer, build_runner, start_of, train, write_figures
 
 ERRORS = {"translation": "m", "scale": "", "heading": "rad"}
+NUSCENES_ERRORS = {"mATE": "m", "mASE": "", "mAOE": "rad", "mAVE": "m/s", "mAAE": ""}
 
 
 def load_config(
@@ -115,6 +118,9 @@ def finetune(
     if tested is not None and not held_out:
         check_classes(tested)
     runner = build_runner(config, start, None, work_dir, seed, trained_on)
+    sampling = config.get("ground_truth_sampling")
+    if sampling and sampling.numbers:
+        runner.register_hook(GroundTruthSamplingHook(**sampling))
     model = getattr(runner.model, "module", runner.model)
     assert isinstance(model, CenterPoint)
     if tested is not None and val_interval is not None:
@@ -127,7 +133,7 @@ def finetune(
 
 
 def measured(model: CenterPoint, dataset: SweepDataset) -> dict[str, float]:
-    """The figures of a detector on a data set, each sweep alone."""
+    """The figures of a detector on a data set, each sweep alone; of nuScenes, mAP and AP are those of its benchmark."""
     indices, found, sweeps = [], [], []
     for index, sample, each in detected(model, dataset):
         indices.append(index)
@@ -136,6 +142,8 @@ def measured(model: CenterPoint, dataset: SweepDataset) -> dict[str, float]:
     figures = center_figures(sweeps, model.classes)
     if has_kitti_labels(dataset):
         figures |= kitti_figures(dataset, indices, found)
+    if has_nuscenes_score(dataset):
+        figures |= nuscenes_figures(dataset, indices, found)
     return figures
 
 
@@ -152,8 +160,9 @@ def line(figures: dict[str, float], data: str) -> str:
     """Shares in percent, errors in their units, where objects counted; KITTI's AP of moderate objects only."""
     known = {name: value for name, value in figures.items() if value == value and name != CORE_SECONDS}
     shown = {name: value for name, value in known.items() if not name.endswith(("_easy", "_hard"))}
+    units = ERRORS | NUSCENES_ERRORS
     return f"{data}:  " + "  ".join(
-        f"{name} {value:.2f} {ERRORS[name]}".rstrip() if name in ERRORS else f"{name} {value:.1%}"
+        f"{name} {value:.2f} {units[name]}".rstrip() if name in units else f"{name} {value:.1%}"
         for name, value in shown.items()
     )
 

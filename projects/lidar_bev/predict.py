@@ -28,6 +28,8 @@ from ccrop.projects.lidar_bev.pictures import colour_of, draw_bev, draw_texts, l
 from ccrop.projects.lidar_bev.prediction_files import FORMATS, Found
 from ccrop.transfer.prediction import Request, flat_name, load_detector
 
+ALL = "all"  # in place of a split of nuScenes: every scene
+
 
 def predict(request: Request, folder: Path) -> str:
     """Write what a detector finds, and say in a line how much that is.
@@ -94,12 +96,11 @@ def sweeps_of(config: Config, model: CenterPoint, request: Request) -> SweepData
     settings = config.test_dataset.copy()
     kind = settings["type"]
     kind = DATASETS.get(kind) if isinstance(kind, str) else kind
+    settings["split"] = request.split
     if issubclass(kind, NuScenesSweeps):
-        settings["scenes"] = nuscenes_scenes(request.source, request.split)
-    else:
-        settings["split"] = request.split
-        if issubclass(kind, KittiSweeps):
-            settings["in_view"] = settings.get("in_view", True)
+        settings.update(split=None if request.split == ALL else request.split, scenes=None)
+    elif issubclass(kind, KittiSweeps):
+        settings["in_view"] = settings.get("in_view", True)
     settings.update(data_root=str(request.source), labelled=False, pipeline=[], subset=None, indices=None)
     return DATASETS.build(settings)
 
@@ -131,25 +132,11 @@ def chosen_columns(config: Config, model: CenterPoint, given: Sequence[str] | No
     )
 
 
-def nuscenes_scenes(root: Path, split: str) -> str | None:
-    """The file with the names of a split's scenes, ``SPLIT.txt`` in the root; None for ``all``.
-
-    Raises:
-        MissingData: there is no such file.
-    """
-    if split == "all":
-        return None
-    if not (root / f"{split}.txt").is_file():
-        raise MissingData(
-            f"{root / f'{split}.txt'} is no file; expected the name of a scene on each line (or --split all)"
-        )
-    return str(root / f"{split}.txt")
-
-
 def sure(found: Detections, min_score: float) -> Detections:
     """The detections that are as sure as ``min_score``."""
     kept = found.scores >= min_score
-    return Detections(found.boxes[kept], found.scores[kept], found.labels[kept])
+    velocities = None if found.velocities is None else found.velocities[kept]
+    return Detections(found.boxes[kept], found.scores[kept], found.labels[kept], velocities=velocities)
 
 
 def found_in(dataset: SweepDataset, index: int, found: Detections) -> Found:
@@ -164,7 +151,7 @@ def found_in(dataset: SweepDataset, index: int, found: Detections) -> Found:
         return Found(f"{info['name']}.bin", found)
     if isinstance(dataset, NuScenesSweeps):
         return Found(info["path"], found, sample=info["sample"], to_global=np.array(info["to_global"]))
-    return Found(info["path"] or Path(dataset.data_root).name, found)
+    return Found(info.get("title") or info["path"] or Path(dataset.data_root).name, found)
 
 
 def picture(sample: dict[str, Any], found: Detections, model: CenterPoint, name: str) -> Figure:

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ccrop.datasets.reading import printable
-from ccrop.projects.lidar_bev.boxes import wrapped
 from ccrop.projects.lidar_bev.datasets.kitti_format import (
+    AT_SENSOR,
     IMAGE_SIZE,
     Calibration,
     Objects,
@@ -21,14 +21,12 @@ from ccrop.projects.lidar_bev.datasets.kitti_format import (
     write_objects,
 )
 from ccrop.projects.lidar_bev.datasets.nuscenes import CLASSES
+from ccrop.projects.lidar_bev.detection.nuscenes import attributes, global_boxes, surest
 from ccrop.projects.lidar_bev.evaluation.center_ap import Detections
 from ccrop.transfer.prediction import flat_name
 
 COLUMNS = ("file", "class", "score", "x", "y", "z", "dx", "dy", "dz", "heading")
-# a camera at the sensor that looks ahead, with x right, y down, z ahead and a focal length of one
-AT_SENSOR = Calibration(np.eye(3, 4), np.eye(3), np.array([[0.0, -1, 0, 0], [0, 0, -1, 0], [1, 0, 0, 0]]))
 UNKNOWN = -1  # truncation, occlusion and edges in an image that does not exist
-MOST_BOXES = 500  # of a sample in nuScenes' result file
 # KITTI's classes by nuScenes' definitions: a van is a car, and a bicycle has its rider
 NUSCENES_NAMES = {name: name for name in CLASSES} | {
     "Car": "car",
@@ -112,7 +110,8 @@ def nuscenes_file(folder: Path, classes: Sequence[str]) -> Iterator[Add]:
     """``nuscenes.json``: a result file of the nuScenes detection task (Caesar et al., CVPR 2020).
 
     Of nuScenes' own sweeps, boxes are in the global frame and samples have their tokens, as the devkit asks for. Of
-    others they are in the LiDAR frame, and a sample is called as its file; ``meta`` says so. Velocities are 0.
+    others they are in the LiDAR frame, and a sample is called as its file; ``meta`` says so. Of detectors that give no
+    velocities these are 0, and there are no attributes.
 
     Raises:
         ValueError: a class is none of nuScenes'.
@@ -135,24 +134,22 @@ def nuscenes_file(folder: Path, classes: Sequence[str]) -> Iterator[Add]:
 
 
 def _rows(found: Found, token: str, classes: Sequence[str]) -> list[dict[str, object]]:
-    to_frame = np.eye(4) if found.to_global is None else found.to_global
-    boxes, scores, labels = (values[:MOST_BOXES] for values in found.detections[:3])
-    boxes = boxes.astype(np.float64)
-    middles = boxes[:, :3] @ to_frame[:3, :3].T + to_frame[:3, 3]
-    ahead = np.column_stack([np.cos(boxes[:, 6]), np.sin(boxes[:, 6]), np.zeros(len(boxes))]) @ to_frame[:3, :3].T
-    yaw = wrapped(np.arctan2(ahead[:, 1], ahead[:, 0]))
+    best = surest(found.detections)
+    boxes = global_boxes(best, np.eye(4) if found.to_global is None else found.to_global)
+    names = [NUSCENES_NAMES[classes[label]] for label in best.labels]
+    kinds = [""] * len(names) if best.velocities is None else attributes(names, boxes[:, 7:])
     return [
         dict(
             sample_token=token,
-            translation=middles[number].round(4).tolist(),
-            size=boxes[number, [4, 3, 5]].round(4).tolist(),  # width, length, height
-            rotation=[float(np.cos(yaw[number] / 2)), 0.0, 0.0, float(np.sin(yaw[number] / 2))],
-            velocity=[0.0, 0.0],
-            detection_name=NUSCENES_NAMES[classes[label]],
-            detection_score=round(float(scores[number]), 6),
-            attribute_name="",
+            translation=box[:3].round(4).tolist(),
+            size=box[[4, 3, 5]].round(4).tolist(),  # width, length, height
+            rotation=[float(np.cos(box[6] / 2)), 0.0, 0.0, float(np.sin(box[6] / 2))],
+            velocity=box[7:].round(4).tolist(),
+            detection_name=name,
+            detection_score=round(float(score), 6),
+            attribute_name=kind,
         )
-        for number, label in enumerate(labels)
+        for box, score, name, kind in zip(boxes, best.scores, names, kinds, strict=True)
     ]
 
 

@@ -34,17 +34,15 @@ def labelled_sweeps(config: Config, split: str | None, classes: list[str] | None
     settings = dict(config.train_dataloader.dataset) | dict(pipeline=[], labelled=True, subset=number)
     kind = settings["type"]
     kind = DATASETS.get(kind) if isinstance(kind, str) else kind
-    if issubclass(kind, SweepFolder):
-        raise ValueError(f"{settings['data_root']}: a folder has no labels; name a config of KITTI or nuScenes")
+    if kind is SweepFolder:
+        raise ValueError(f"{settings['data_root']}: a folder has no labels; name a config of a data set that has some")
     if classes:
         settings["classes"] = classes
-    if issubclass(kind, KittiSweeps):
-        if split is not None:
-            settings["split"] = split
-        if Path(settings["data_root"], settings.get("folder", "training"), ALL_AROUND).is_dir():
-            settings.update(labels=ALL_AROUND, in_view=False)
-    elif split is not None:
-        settings["scenes"] = split
+    if split is not None:
+        settings["split"] = split
+    around = Path(settings["data_root"], settings.get("folder", "training"), ALL_AROUND)
+    if issubclass(kind, KittiSweeps) and around.is_dir():
+        settings.update(labels=ALL_AROUND, in_view=False)
     return DATASETS.build(settings)
 
 
@@ -80,8 +78,9 @@ def evaluate(
     """
     localizer = TASK_UTILS.build(dict(config.default_hooks.localization.localizer) | (options or {}))
     dataset = labelled_sweeps(config, split, classes, number)
-    read = dict(dataset.readable())
-    objects, labels, points = ([each[name] for each in read.values()] for name in ("boxes", "labels", "num_points"))
+    names = ("boxes", "labels", "num_points")
+    read = {index: [sample[name] for name in names] for index, sample in dataset.readable()}  # points are not kept
+    objects, labels, points = ([each[place] for each in read.values()] for place in range(len(names)))
     area = (*localizer.grid.low[:2], *localizer.grid.high[:2])
     found = {}
     for name, (boxes, counts) in heatmaps(model, dataset, localizer, shares, workers):

@@ -44,6 +44,10 @@ class Motion(NamedTuple):
         moved[:, 2] = points[:, 2] * self.scale + self.shift[2]
         return moved
 
+    def vectors(self, vectors: NDArray) -> NDArray:
+        """Vectors ``(M, 2)`` along x and y, such as velocities, turned, mirrored and scaled."""
+        return (vectors @ self.transform()[:, :2].T).astype(vectors.dtype)
+
     def boxes(self, boxes: NDArray) -> NDArray:
         """Boxes ``(M, 7)`` moved."""
         heading = boxes[:, 6] + self.angle

@@ -7,7 +7,7 @@ z from below the ground to above the tallest object.
 from mmengine.config import read_base
 
 with read_base():
-    from ._base_.centerpoint import *
+    from .centerpoint_pillar_kitti import *
 
 from ccrop.projects.lidar_bev.datasets import CustomSweeps
 
@@ -18,6 +18,7 @@ files = dict(columns=("x", "y", "z", "intensity"), use=None, intensity_scale=1.0
 train_dataloader.dataset.update(type=CustomSweeps, **files)
 train_dataloader.dataset.pipeline[0].motion.update(mirror_x=0.5)
 test_dataset.update(type=CustomSweeps, **files)
+ground_truth_sampling.angle = 3.14159
 train_cfg.update(max_iters=20000, val_interval=20001)
 param_scheduler = [
     dict(type=LinearLR, start_factor=0.05, by_epoch=False, begin=0, end=500),

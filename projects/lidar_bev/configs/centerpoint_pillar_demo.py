@@ -3,7 +3,7 @@
 from mmengine.config import read_base
 
 with read_base():
-    from ._base_.centerpoint import *
+    from .centerpoint_pillar_kitti import *
 
 default_data_root = "data/demo_lidar"
 how_to_make_data = ", or make it by tools/make_demo_data.py --lidar data/demo_lidar"
@@ -16,6 +16,7 @@ train_dataloader.update(batch_size=2, num_workers=0)
 train_dataloader.dataset.update(all_around)
 train_dataloader.dataset.pipeline[0].motion.mirror_x = 0.5
 test_dataset.update(all_around)
+ground_truth_sampling = dict(numbers=dict(Car=4, Pedestrian=6, Cyclist=6), angle=3.14159)
 
 train_cfg.update(max_iters=300, val_interval=301)
 param_scheduler = [

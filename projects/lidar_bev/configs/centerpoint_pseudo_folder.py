@@ -1,6 +1,6 @@
 """CenterPoint learns pseudo-boxes of any sweeps in a folder, all around the sensor.
 
-Columns, z of the grid and the pattern of files are set as in ``simsiam_ccrop_bev_folder.py``.
+Columns, scale of intensities, z of the grid and the pattern of files are set as in ``simsiam_ccrop_bev_folder.py``.
 """
 
 from mmengine.config import read_base
@@ -18,6 +18,7 @@ train_dataloader.dataset = dict(
     type=SweepFolder,
     data_root=None,
     columns=("x", "y", "z", "intensity"),
+    intensity_scale=1.0,
     pattern=None,
     pipeline=[dict(type=LabelledSweep, motion=motion)],
 )

@@ -1,8 +1,9 @@
 """SimSiam on windows around clusters of any sweeps in a folder, all around the sensor.
 
-Name the columns of your files by ``train_dataloader.dataset.columns``, how many of them are used by
-``model.backbone.columns``, and set z of the grid so that it reaches from below the ground to 3 m above it. Where not
-all files are sweeps, ``train_dataloader.dataset.pattern`` says which are, such as "velodyne/*.bin".
+Name the columns of your files by ``train_dataloader.dataset.columns``, what stands for full intensity in them (1, 255
+or 65535) by ``train_dataloader.dataset.intensity_scale``, how many columns are used by ``model.backbone.columns``, and
+set z of the grid so that it reaches from below the ground to 3 m above it. Where not all files are sweeps,
+``train_dataloader.dataset.pattern`` says which are, such as "velodyne/*.bin".
 """
 
 from mmengine.config import read_base
@@ -15,6 +16,8 @@ with read_base():
 
 grid = dict(type=Grid, low=(-51.2, -51.2, -3), high=(51.2, 51.2, 1.8), cell=0.2)
 model.backbone.update(grid=grid, size="nuscenes")
-train_dataloader.dataset.update(type=SweepFolder, columns=("x", "y", "z", "intensity"), pattern=None)
+train_dataloader.dataset.update(
+    type=SweepFolder, columns=("x", "y", "z", "intensity"), intensity_scale=1.0, pattern=None
+)
 train_dataloader.dataset.pipeline[0].grid = grid
 default_hooks.localization.localizer.update(grid=grid, stride=2)

@@ -1,4 +1,7 @@
-"""SimSiam on windows around clusters of KITTI's full sweeps, on PointPillars' grid, ahead of the sensor."""
+"""SimSiam on windows around clusters of KITTI's full training sweeps, on PointPillars' grid, ahead of the sensor.
+
+All frames, those of val too: ``train_dataloader.dataset.split=None``.
+"""
 
 from mmengine.config import read_base
 
@@ -13,6 +16,6 @@ grid = dict(type=Grid, low=(0, -39.68, -3), high=(69.12, 39.68, 1), cell=0.16)
 default_data_root = "data/kitti"
 demo = "simsiam_ccrop_bev_demo.py"  # where there is no data
 model.backbone.grid = grid
-train_dataloader.dataset.update(type=KittiSweeps)
+train_dataloader.dataset.update(type=KittiSweeps, split="train")
 train_dataloader.dataset.pipeline[0].update(grid=grid, motion=dict(type=MotionRange, angle=0.5, mirror_x=0.0))
 default_hooks.localization.localizer.update(grid=grid, stride=2)

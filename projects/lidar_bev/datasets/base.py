@@ -1,6 +1,6 @@
 """Sweeps on disk, and what is known of each: the base of all LiDAR data sets."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ from mmengine.logging import MMLogger
 
 from ccrop.datasets import LocatedDataset, MissingData, UnreadableFile
 from ccrop.projects.lidar_bev.boxes import num_points_in_boxes
-from ccrop.projects.lidar_bev.datasets.reading import UnreadableSweep, finite
+from ccrop.projects.lidar_bev.datasets.reading import UnreadableSweep, finite, read_text
 
 OTHER = -1
 ANY = "object"  # as the one class: all that is labelled
@@ -67,10 +67,15 @@ class SweepDataset(LocatedDataset):
             sample["clusters"] = self.boxes[index]
         return sample
 
-    def readable(self) -> Iterator[tuple[int, dict[str, Any]]]:
-        """Index and :meth:`known` of every sweep that can be read; the log names the others and counts them."""
+    def readable(self, chosen: Collection[int] | None = None) -> Iterator[tuple[int, dict[str, Any]]]:
+        """Index and :meth:`known` of every sweep that can be read; the log names the others and counts them.
+
+        Args:
+            chosen: their indices; None for all.
+        """
         logger, left_out = MMLogger.get_current_instance(), 0
-        for index in range(len(self)):
+        indices = range(len(self)) if chosen is None else sorted(chosen)
+        for index in indices:
             try:
                 sample = self.known(index)
             except UnreadableFile as error:
@@ -79,7 +84,7 @@ class SweepDataset(LocatedDataset):
             else:
                 yield index, sample
         if left_out:
-            logger.warning(f"{self.data_root}: {left_out} of {len(self)} sweeps were left out")
+            logger.warning(f"{self.data_root}: {left_out} of {len(indices)} sweeps were left out")
 
     def read(self, info: dict[str, Any]) -> dict[str, Any]:
         """``points`` and, of labelled sweeps, ``boxes`` and ``labels`` of an entry of the list.
@@ -100,6 +105,34 @@ class SweepDataset(LocatedDataset):
     def scenes(self) -> list[str]:
         """Of which drive each sweep is; where that is not known, each is of its own."""
         return [self.get_data_info(index)["path"] for index in range(len(self))]
+
+
+def names_in_split(root: Path, split: str | None, found: Collection[str], where: Path, layout: str) -> list[str]:
+    """Names of the sweeps of a split: the lines of ``ImageSets/SPLIT.txt``, in their order; of all, sorted, for None.
+
+    Args:
+        found: names of the sweeps that there are.
+        where: their folder, for messages.
+        layout: see :class:`SweepDataset`.
+
+    Raises:
+        MissingData: there is no such file, or it names sweeps that there are not.
+    """
+    if split is None:
+        return sorted(found)
+    file = root / "ImageSets" / f"{split}.txt"
+    if not file.is_file():
+        raise MissingData(
+            f"{file} is no file (split=None takes all sweeps); expected layout:\n{layout.format(root=root)}"
+        )
+    names = [line.strip() for line in read_text(file).splitlines() if line.strip()]
+    missing = [name for name in names if name not in found]
+    if missing:
+        raise MissingData(
+            f"{where} lacks {len(missing)} of the {len(names)} sweeps of split {split!r}, first {missing[0]}: add "
+            "them, or take them out of the split's file"
+        )
+    return names
 
 
 def class_labels(names: Sequence[str], classes: Sequence[str]) -> np.ndarray:

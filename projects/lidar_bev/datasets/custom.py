@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ccrop.datasets import MissingData
-from ccrop.projects.lidar_bev.datasets.base import class_labels
+from ccrop.projects.lidar_bev.datasets.base import class_labels, names_in_split
 from ccrop.projects.lidar_bev.datasets.folder import SweepFolder, list_sweeps
 from ccrop.projects.lidar_bev.datasets.reading import read_text
 
@@ -54,20 +54,8 @@ class CustomSweeps(SweepFolder):
             if name in found:
                 raise ValueError(f"{root / 'points'} has {found[name]} and {path}, two sweeps of one name: remove one")
             found[name] = path
-        names = sorted(found) if self.split is None else self._names_of_split()
-        missing = [name for name in names if name not in found]
-        if missing:
-            raise MissingData(
-                f"{root / 'points'} lacks {len(missing)} of the {len(names)} sweeps of split {self.split!r}, first "
-                f"{missing[0]}: add them, or take them out of the split's file"
-            )
+        names = names_in_split(root, self.split, found, root / "points", LAYOUT)
         return [dict(name=name, path=f"points/{found[name]}") for name in names]
-
-    def _names_of_split(self) -> list[str]:
-        file = Path(self.data_root, "ImageSets", f"{self.split}.txt")
-        if not file.is_file():
-            raise MissingData(f"{file} is no file; expected layout:\n{LAYOUT.format(root=self.data_root)}")
-        return [line.strip() for line in read_text(file).splitlines() if line.strip()]
 
     def object_names(self, index: int) -> list[str]:
         return read_boxes(self._labels(self.get_data_info(index)))[0]

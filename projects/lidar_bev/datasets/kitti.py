@@ -8,15 +8,17 @@ import numpy as np
 
 from ccrop import datasets
 from ccrop.datasets import MissingData
-from ccrop.projects.lidar_bev.datasets.base import SweepDataset, class_labels
+from ccrop.projects.lidar_bev.datasets.base import SweepDataset, class_labels, names_in_split
+from ccrop.projects.lidar_bev.datasets.folder import INTENSITY, scaled
 from ccrop.projects.lidar_bev.datasets.kitti_format import (
+    AT_SENSOR,
     IMAGE_SIZE,
     in_image,
     read_calibration,
     read_names,
     read_objects,
 )
-from ccrop.projects.lidar_bev.datasets.reading import UnreadableSweep, read_sweep, read_text
+from ccrop.projects.lidar_bev.datasets.reading import XYZI, UnreadableSweep, read_sweep, read_text
 
 LAYOUT = """\
     {root}/training/velodyne/000000.bin        (or velodyne_reduced)
@@ -28,17 +30,23 @@ CLASSES = ("Car", "Pedestrian", "Cyclist")
 
 
 class KittiSweeps(SweepDataset):
-    """Sweeps ``(N, 4)``: x, y, z, intensity in [0, 1].
+    """Sweeps ``(N, 4)``: x, y, z, intensity in [0, 1]; KITTI's own, and others in its layout.
 
     Args:
         data_root: see ``LAYOUT``.
         split: name of a file in ``ImageSets``, or None for all frames of the folder.
         labelled: read labels too.
         in_view: leave out the points that the left colour camera does not see, since objects are labelled in its
-            view alone. Default: where ``labelled``.
+            view alone. Default: where ``labelled`` and ``calibrated``.
+        calibrated: False for sets without ``calib``: labels then stand in the frame of a camera at the sensor that
+            looks ahead (x right, y down, z ahead), all around.
         classes: names whose positions are the labels.
         folder: ``training`` or ``testing``.
         labels: the folder of the labels.
+        intensity_scale: what stands for full intensity in the files, see :class:`.SweepFolder`.
+
+    Raises:
+        ValueError: points are to be those in view of a camera that is not calibrated.
     """
 
     layout = LAYOUT
@@ -52,11 +60,17 @@ class KittiSweeps(SweepDataset):
         classes: Sequence[str] = CLASSES,
         folder: str = "training",
         labels: str = "label_2",
+        calibrated: bool = True,
+        intensity_scale: float = 1.0,
         **kwargs: Any,
     ) -> None:
         self.split = split
         self.labelled = labelled
-        self.in_view = labelled if in_view is None else in_view
+        self.in_view = labelled and calibrated if in_view is None else in_view
+        if self.in_view and not calibrated:
+            raise ValueError("in_view needs the frames' calibration: set calibrated=True, or in_view=False")
+        self.calibrated = calibrated
+        self.intensity_scale = intensity_scale
         self.classes = tuple(classes)
         self.folder = folder
         self.labels = labels
@@ -68,20 +82,8 @@ class KittiSweeps(SweepDataset):
         if velodyne is None:
             raise MissingData(f"{base} has no sweeps; expected layout:\n{LAYOUT.format(root=self.data_root)}")
         found = {file.stem for file in (base / velodyne).glob("*.bin")}
-        names = sorted(found) if self.split is None else self._names_of_split()
-        missing = [name for name in names if name not in found]
-        if missing:
-            raise MissingData(
-                f"{base / velodyne} lacks {len(missing)} of the {len(names)} frames of split {self.split!r}, first "
-                f"{missing[0]}.bin: add them, or take them out of the split's file"
-            )
+        names = names_in_split(Path(self.data_root), self.split, found, base / velodyne, LAYOUT)
         return [dict(name=name, path=f"{self.folder}/{velodyne}/{name}.bin") for name in names]
-
-    def _names_of_split(self) -> list[str]:
-        file = Path(self.data_root, "ImageSets", f"{self.split}.txt")
-        if not file.is_file():
-            raise MissingData(f"{file} is no file; expected layout:\n{LAYOUT.format(root=self.data_root)}")
-        return read_text(file).split()
 
     def scenes(self) -> list[str]:
         """The drive of each frame, where the development kit's mapping is there; else each frame is its own."""
@@ -95,10 +97,11 @@ class KittiSweeps(SweepDataset):
     def read(self, info: dict[str, Any]) -> dict[str, Any]:
         base = Path(self.data_root, self.folder)
         path = Path(self.data_root, info["path"])
-        sample = dict(points=read_sweep(path))
+        points = scaled(read_sweep(path), XYZI.index(INTENSITY), self.intensity_scale, self.data_root)
+        sample = dict(points=points)
         if not (self.labelled or self.in_view):
             return sample
-        calibration = read_calibration(base / "calib" / f"{info['name']}.txt")
+        calibration = read_calibration(base / "calib" / f"{info['name']}.txt") if self.calibrated else AT_SENSOR
         if self.in_view:
             size = image_size(base / "image_2" / f"{info['name']}.png")
             sample["points"] = sample["points"][in_image(sample["points"], calibration, size)]

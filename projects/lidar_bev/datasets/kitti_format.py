@@ -52,6 +52,10 @@ class Calibration(NamedTuple):
         return self.rectification @ self.velo_to_cam[:, :3], self.rectification @ self.velo_to_cam[:, 3]
 
 
+# a camera at the sensor that looks ahead, with x right, y down, z ahead and a focal length of one
+AT_SENSOR = Calibration(np.eye(3, 4), np.eye(3), np.array([[0.0, -1, 0, 0], [0, 0, -1, 0], [1, 0, 0, 0]]))
+
+
 class Objects(NamedTuple):
     """The ``M`` objects of a frame, without DontCare regions.
 
@@ -136,7 +140,10 @@ def read_calibration(path: str | Path) -> Calibration:
     """
     path = Path(path)
     if not path.is_file():
-        raise ValueError(f"{path}: labels need the frame's calibration, and there is no such file: add it")
+        raise ValueError(
+            f"{path}: labels need the frame's calibration, and there is no such file: add it, or set calibrated=False "
+            "where labels stand in the frame of a camera at the sensor that looks ahead"
+        )
     lines = [line.split(":", 1) for line in read_text(path).splitlines() if ":" in line]
     values = {name.strip(): numbers.split() for name, numbers in lines}
     matrices = []

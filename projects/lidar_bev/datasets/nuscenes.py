@@ -10,7 +10,9 @@ from numpy.typing import NDArray
 from ccrop.datasets import MissingData
 from ccrop.datasets.base import spread
 from ccrop.projects.lidar_bev.datasets.base import SweepDataset, class_labels
-from ccrop.projects.lidar_bev.datasets.nuscenes_tables import key_frames
+from ccrop.projects.lidar_bev.datasets.nuscenes_annotations import read_annotations
+from ccrop.projects.lidar_bev.datasets.nuscenes_splits import scenes_of, version_of
+from ccrop.projects.lidar_bev.datasets.nuscenes_tables import key_frames, scene_names
 from ccrop.projects.lidar_bev.datasets.reading import read_sweep, read_text
 
 LAYOUT = """\
@@ -38,18 +40,20 @@ CATEGORIES = {
     "barrier": ("movable_object.barrier",),
 }
 CLASSES = tuple(CATEGORIES)
-_CLASS_OF = {category: name for name, categories in CATEGORIES.items() for category in categories}
+CLASS_OF = {category: name for name, categories in CATEGORIES.items() for category in categories}
 
 
 class NuScenesSweeps(SweepDataset):
     """Sweeps ``(N, 5)``: x, y, z, intensity in [0, 1], and how many seconds before the key frame a point was seen.
 
     A sample is a key frame and the sweeps before it, moved into the key frame's LiDAR frame by the car's own motion.
+    Labelled samples have ``velocities (M, 2)`` float32 too, along x and y in metres a second, NaN where not known.
 
     Args:
         data_root: see ``LAYOUT``.
-        version: folder of the tables.
-        scenes: names of the scenes of a split, or the path of a text file with one on each line; None for all.
+        version: folder of the tables; by default v1.0-mini for mini_train and mini_val, else v1.0-trainval.
+        split: train, val, mini_train or mini_val, or another, see :func:`.scenes_of`; None for all scenes.
+        scenes: names of scenes, or the path of a text file with one on each line, in place of a split's.
         num_sweeps: sweeps in a sample, the key frame among them; fewer at the beginning of a scene.
         labelled: read boxes too.
         classes: names whose positions are the labels.
@@ -62,7 +66,8 @@ class NuScenesSweeps(SweepDataset):
     def __init__(
         self,
         data_root: str | Path,
-        version: str = "v1.0-trainval",
+        version: str | None = None,
+        split: str | None = None,
         scenes: Sequence[str] | str | Path | None = None,
         num_sweeps: int = 10,
         labelled: bool = False,
@@ -72,7 +77,8 @@ class NuScenesSweeps(SweepDataset):
     ) -> None:
         if num_sweeps < 1:
             raise ValueError(f"num_sweeps must be 1 (the key frame alone) or more, got {num_sweeps}")
-        self.version = version
+        self.version = version_of(split) if version is None else version
+        self.split = split
         self.chosen_scenes = scenes
         self.num_sweeps = num_sweeps
         self.labelled = labelled
@@ -84,16 +90,27 @@ class NuScenesSweeps(SweepDataset):
         tables = Path(self.data_root, self.version)
         if not tables.is_dir():
             raise MissingData(f"{tables} is no folder; expected layout:\n{LAYOUT.format(root=self.data_root)}")
-        scenes = self.chosen_scenes
-        if isinstance(scenes, str | Path):
-            if not Path(scenes).is_file():
-                raise MissingData(f"{scenes} is no file; expected the name of a scene on each of its lines")
-            scenes = read_text(Path(scenes)).split()
-        frames = key_frames(tables, scenes, self.num_sweeps, self.labelled)
+        frames = key_frames(tables, self._scene_names(tables), self.num_sweeps)
         self._check_earlier_sweeps(frames)
         for frame in frames:
             frame["path"] = frame["sweeps"][0]["path"]
+        if self.labelled:
+            annotations = read_annotations(tables, (frame["sample"] for frame in frames))
+            for frame in frames:
+                own = annotations[frame["sample"]]
+                frame["boxes"] = own.boxes(np.linalg.inv(frame["to_global"])).tolist()
+                frame["names"] = [CLASS_OF.get(category, category) for category in own.categories]
         return frames
+
+    def _scene_names(self, tables: Path) -> Sequence[str] | None:
+        chosen = self.chosen_scenes
+        if isinstance(chosen, str | Path):
+            if not Path(chosen).is_file():
+                raise MissingData(f"{chosen} is no file; expected the name of a scene on each of its lines")
+            return read_text(Path(chosen)).split()
+        if chosen is None and self.split is not None:
+            return scenes_of(self.split, Path(self.data_root), list(scene_names(tables).values()))
+        return chosen
 
     def _check_earlier_sweeps(self, frames: Sequence[dict[str, Any]]) -> None:
         """Whether the sweeps between the key frames are there, which come in archives of their own."""
@@ -109,14 +126,15 @@ class NuScenesSweeps(SweepDataset):
         return [self.get_data_info(index)["scene"] for index in range(len(self))]
 
     def object_names(self, index: int) -> list[str]:
-        return [_CLASS_OF.get(category, category) for category in self.get_data_info(index)["categories"]]
+        return self.get_data_info(index)["names"]
 
     def read(self, info: dict[str, Any]) -> dict[str, Any]:
         sample = dict(points=np.concatenate([self._read_sweep(sweep) for sweep in info["sweeps"]]))
         if self.labelled:
-            names = [_CLASS_OF.get(category, category) for category in info["categories"]]
-            sample["boxes"] = np.array(info["boxes"], dtype=np.float32).reshape(-1, 7)
-            sample["labels"] = class_labels(names, self.classes)
+            boxes = np.array(info["boxes"], dtype=np.float32).reshape(-1, 9)
+            sample |= dict(
+                boxes=boxes[:, :7], velocities=boxes[:, 7:], labels=class_labels(info["names"], self.classes)
+            )
         return sample
 
     def _read_sweep(self, sweep: dict[str, Any]) -> NDArray[np.float32]:

@@ -1,7 +1,7 @@
-"""nuScenes' JSON tables: which sweeps belong to a key frame, where they were taken, and what is annotated there."""
+"""nuScenes' JSON tables: which sweeps belong to a key frame, and where they were taken."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,59 +9,57 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ccrop.datasets import MissingData
-from ccrop.projects.lidar_bev.boxes import wrapped
 from ccrop.projects.lidar_bev.datasets.reading import read_text
 
 CHANNEL = "LIDAR_TOP"
 MICROSECONDS = 1e-6
 
 
-def key_frames(tables: Path, scenes: Sequence[str] | None, num_sweeps: int, annotated: bool) -> list[dict[str, Any]]:
+def key_frames(tables: Path, scenes: Sequence[str] | None, num_sweeps: int) -> list[dict[str, Any]]:
     """The key frames of scenes, in the order of their names and of time.
 
     Args:
         tables: folder of the JSON files.
         scenes: names, or None for all.
         num_sweeps: sweeps of each key frame, itself among them.
-        annotated: read boxes too.
 
     Returns:
         A dict per key frame with its ``scene``, its ``sample`` (the token), ``to_global (4, 4)`` from its LiDAR frame,
-        and ``sweeps``, from the key frame back in time: each a ``path``,
-        ``to_key_frame (4, 4)`` from its LiDAR frame to the key frame's, and ``seconds_before``. If ``annotated``,
-        ``boxes (M, 7)`` in the key frame's LiDAR frame and ``categories (M,)`` too. Arrays are lists of floats.
+        ``ego``, the global x and y of the car, and ``sweeps``, from the key frame back in time: each a ``path``,
+        ``to_key_frame (4, 4)`` from its LiDAR frame to the key frame's, and ``seconds_before``. Arrays are lists of
+        floats.
 
     Raises:
         MissingData: a table is missing.
         ValueError: a scene is not in the tables, or a table names what another lacks; names the files.
     """
-    sensors = {row["token"] for row in _rows(tables, "sensor") if row["channel"] == CHANNEL}
-    calibrated = _by_token(row for row in _rows(tables, "calibrated_sensor") if row["sensor_token"] in sensors)
-    sweeps = _by_token(row for row in _rows(tables, "sample_data") if row["calibrated_sensor_token"] in calibrated)
+    sensors = {row["token"] for row in read_rows(tables, "sensor") if row["channel"] == CHANNEL}
+    calibrated = by_token(row for row in read_rows(tables, "calibrated_sensor") if row["sensor_token"] in sensors)
+    sweeps = by_token(row for row in read_rows(tables, "sample_data") if row["calibrated_sensor_token"] in calibrated)
     needed = {row["ego_pose_token"] for row in sweeps.values()}
-    poses = _by_token(row for row in _rows(tables, "ego_pose") if row["token"] in needed)
+    poses = by_token(row for row in read_rows(tables, "ego_pose") if row["token"] in needed)
     to_global = {}
     for token, row in sweeps.items():
-        pose = _find(poses, row["ego_pose_token"], tables, "ego_pose")
+        pose = find(poses, row["ego_pose_token"], tables, "ego_pose")
         to_global[token] = pose_matrix(pose) @ pose_matrix(calibrated[row["calibrated_sensor_token"]])
 
     frames = []
-    wanted = _scene_names(tables, scenes)
-    samples = _by_token(_rows(tables, "sample"))
+    wanted = _chosen(scene_names(tables), scenes, tables)
+    samples = by_token(read_rows(tables, "sample"))
     keys = [row for row in sweeps.values() if row["is_key_frame"]]
     for key in sorted(keys, key=lambda row: row["timestamp"]):
-        scene = wanted.get(_find(samples, key["sample_token"], tables, "sample")["scene_token"])
+        scene = wanted.get(find(samples, key["sample_token"], tables, "sample")["scene_token"])
         if scene is None:
             continue
         from_global = np.linalg.inv(to_global[key["token"]])
         chain = [key]
         while len(chain) < num_sweeps and chain[-1]["prev"]:
-            chain.append(_find(sweeps, chain[-1]["prev"], tables, "sample_data"))
+            chain.append(find(sweeps, chain[-1]["prev"], tables, "sample_data"))
         frames.append(
             dict(
                 scene=scene,
                 sample=key["sample_token"],
-                from_global=from_global,
+                ego=poses[key["ego_pose_token"]]["translation"][:2],
                 to_global=to_global[key["token"]].tolist(),
                 sweeps=[
                     dict(
@@ -73,10 +71,6 @@ def key_frames(tables: Path, scenes: Sequence[str] | None, num_sweeps: int, anno
                 ],
             )
         )
-    if annotated:
-        _annotate(frames, tables)
-    for frame in frames:
-        del frame["from_global"]
     return sorted(frames, key=lambda frame: frame["scene"])
 
 
@@ -100,36 +94,12 @@ def rotation_matrices(quaternions: ArrayLike) -> NDArray[np.float64]:
     return np.stack([np.stack(row, axis=-1) for row in rows], axis=-2)
 
 
-def _annotate(frames: list[dict[str, Any]], tables: Path) -> None:
-    """Add ``boxes`` and ``categories`` to frames."""
-    names = {row["token"]: row["name"] for row in _rows(tables, "category")}
-    instances = {row["token"]: row["category_token"] for row in _rows(tables, "instance")}
-    of_sample: dict[str, list[dict[str, Any]]] = {frame["sample"]: [] for frame in frames}
-    for row in _rows(tables, "sample_annotation"):
-        if row["sample_token"] in of_sample:
-            of_sample[row["sample_token"]].append(row)
-    for frame in frames:
-        rows = of_sample[frame["sample"]]
-        frame["categories"] = [
-            _find(names, _find(instances, row["instance_token"], tables, "instance"), tables, "category")
-            for row in rows
-        ]
-        frame["boxes"] = _boxes(rows, frame["from_global"]).tolist()
+def scene_names(tables: Path) -> dict[str, str]:
+    """Token to name of all scenes."""
+    return {row["token"]: row["name"] for row in read_rows(tables, "scene")}
 
 
-def _boxes(rows: list[dict[str, Any]], from_global: NDArray[np.float64]) -> NDArray[np.float64]:
-    if not rows:
-        return np.zeros((0, 7))
-    middles = np.array([row["translation"] for row in rows]) @ from_global[:3, :3].T + from_global[:3, 3]
-    width, length, height = np.array([row["size"] for row in rows]).T
-    ahead = from_global[:3, :3] @ rotation_matrices([row["rotation"] for row in rows])[:, :, 0, None]
-    heading = wrapped(np.arctan2(ahead[:, 1, 0], ahead[:, 0, 0]))
-    return np.column_stack([middles, length, width, height, heading])
-
-
-def _scene_names(tables: Path, scenes: Sequence[str] | None) -> dict[str, str]:
-    """Token to name of the wanted scenes."""
-    names = {row["token"]: row["name"] for row in _rows(tables, "scene")}
+def _chosen(names: dict[str, str], scenes: Sequence[str] | None, tables: Path) -> dict[str, str]:
     unknown = sorted(set(scenes or ()) - set(names.values()))
     if unknown:
         raise ValueError(
@@ -139,7 +109,13 @@ def _scene_names(tables: Path, scenes: Sequence[str] | None) -> dict[str, str]:
     return names if scenes is None else {token: name for token, name in names.items() if name in set(scenes)}
 
 
-def _rows(tables: Path, name: str) -> list[dict[str, Any]]:
+def read_rows(tables: Path, name: str) -> list[dict[str, Any]]:
+    """The rows of a table.
+
+    Raises:
+        MissingData: there is no such table.
+        ValueError: it is damaged.
+    """
     file = tables / f"{name}.json"
     if not file.is_file():
         raise MissingData(f"{file} is no file: nuScenes' table {name!r} is needed; unpack the metadata archive again")
@@ -149,11 +125,16 @@ def _rows(tables: Path, name: str) -> list[dict[str, Any]]:
         raise ValueError(f"{file}: damaged ({error}): unpack the metadata archive again") from error
 
 
-def _by_token(rows: Any) -> dict[str, dict[str, Any]]:
+def by_token(rows: Iterable[dict[str, Any]]) -> dict[str, dict[str, Any]]:
     return {row["token"]: row for row in rows}
 
 
-def _find(rows: dict[str, Any], token: str, tables: Path, name: str) -> Any:
+def find(rows: dict[str, Any], token: str, tables: Path, name: str) -> Any:
+    """The row of a table with a token.
+
+    Raises:
+        ValueError: there is none; names the table.
+    """
     try:
         return rows[token]
     except KeyError:

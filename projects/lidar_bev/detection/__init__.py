@@ -2,5 +2,6 @@
 
 from ccrop.projects.lidar_bev.detection.detector import CenterPoint
 from ccrop.projects.lidar_bev.detection.samples import LabelledSweep
+from ccrop.projects.lidar_bev.detection.sampling import ClassBalancedSampler
 
-__all__ = ["CenterPoint", "LabelledSweep"]
+__all__ = ["CenterPoint", "ClassBalancedSampler", "LabelledSweep"]

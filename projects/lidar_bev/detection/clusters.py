@@ -14,6 +14,7 @@ from mmengine.runner import Runner
 from numpy.typing import NDArray
 
 from ccrop.config import read_config
+from ccrop.datasets import InfiniteSeededSampler
 from ccrop.projects.lidar_bev.boxes import points_in_boxes
 from ccrop.projects.lidar_bev.datasets.base import ANY
 from ccrop.projects.lidar_bev.grid import Grid
@@ -90,6 +91,15 @@ class StoredClustersHook(Hook):
         dataset.boxes = stored_clusters(self.checkpoint, dataset, example)
 
 
+def find_objects(config: Config) -> None:
+    """Detect objects of any class as one class, of sweeps that are not labelled and drawn equally often."""
+    config.model.update(classes=(ANY,), distances=(DISTANCE,), groups=None)
+    config.train_dataloader.sampler = dict(type=InfiniteSeededSampler, shuffle=True)
+    config.ground_truth_sampling = None
+    if config.test_dataset is not None:
+        config.test_dataset.classes = (ANY,)
+
+
 def use_pseudo_boxes(config: Config, source: str | Path, folder: str | Path, max_boxes: int = 64) -> None:
     """Train on the clusters of a pretraining checkpoint, and test where objects are, whatever their class.
 
@@ -104,10 +114,9 @@ def use_pseudo_boxes(config: Config, source: str | Path, folder: str | Path, max
     """
     localization = read_config(source).default_hooks.localization
     grid = localization.get("localizer", localization).grid
-    config.model.update(classes=(ANY,), distances=(DISTANCE,))
+    find_objects(config)
     train = config.train_dataloader.dataset
     train.labelled = False
     train.pipeline = [dict(type=ClusterBoxes, grid=grid, max_boxes=max_boxes), *train.pipeline]
-    config.test_dataset.classes = (ANY,)
     config.custom_hooks = [*config.get("custom_hooks", []), dict(type=StoredClustersHook, checkpoint=str(source))]
     config.headline += f", pseudo-boxes of {source} in place of labels"

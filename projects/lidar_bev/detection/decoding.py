@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ccrop.projects.lidar_bev.detection.targets import decoded
+from ccrop.projects.lidar_bev.detection.ious import rescored
+from ccrop.projects.lidar_bev.detection.targets import CHANNELS, VELOCITY, decoded
 from ccrop.projects.lidar_bev.grid import Grid
 
 
@@ -19,12 +20,14 @@ class Found(NamedTuple):
         scores: ``(N, K)`` in [0, 1].
         labels: ``(N, K)`` int64.
         kept: ``(N, K)`` bool; other places hold nothing.
+        velocities: ``(N, K, 2)`` in metres a second; None where the head has none.
     """
 
     boxes: Tensor
     scores: Tensor
     labels: Tensor
     kept: Tensor
+    velocities: Tensor | None
 
 
 def decode(
@@ -35,26 +38,39 @@ def decode(
     distances: Sequence[float],
     min_score: float = 0.0,
     top: int = 200,
+    groups: Tensor | None = None,
+    ious: Tensor | None = None,
+    iou_power: float = 0.0,
 ) -> Found:
     """The surest peaks of all classes, as boxes.
 
     Args:
         heatmaps: ``(N, classes, H, W)`` in [0, 1].
-        regression: ``(N, 8, H, W)``, see :mod:`.targets`.
+        regression: ``(N, groups * D, H, W)``, see :mod:`.targets`.
         grid: of the encoder.
         stride: of its map.
         distances: per class, how close in metres a center must be to a surer one's to be suppressed.
         min_score: lower peaks are left out.
         top: peaks a sweep, of all classes together, before suppression; CenterNet's K.
+        groups: ``(classes,)`` int64, of which group each class is; None for one of all.
+        ious: ``(N, groups, H, W)``, see :class:`.CenterMaps`; peaks are scored by them too, see :func:`.rescored`.
+        iou_power: of the IoU in these scores.
     """
     area = heatmaps.shape[2] * heatmaps.shape[3]
     scores, index = peaks(heatmaps).flatten(1).topk(min(top, heatmaps[0].numel()), dim=1)
     labels, cells = index // area, index % area
-    values = regression.flatten(2).gather(2, cells[:, None].expand(-1, regression.shape[1], -1))
-    boxes = decoded(cells, values.transpose(1, 2), grid, stride)
+    number = 1 if groups is None else int(groups.max()) + 1
+    group = torch.zeros_like(labels) if groups is None else groups[labels]
+    sweep = torch.arange(len(regression), device=regression.device)[:, None]
+    values = regression.reshape(len(regression), number, -1, area)[sweep, group, :, cells]
+    if ious is not None:
+        scores, order = rescored(scores, ious.flatten(2)[sweep, group, cells], iou_power).sort(dim=1, descending=True)
+        labels, cells, values = labels.gather(1, order), cells.gather(1, order), values[sweep, order]
+    boxes = decoded(cells, values, grid, stride)
     kept = (scores > 0) & (scores >= min_score)
     kept &= unsuppressed(boxes[..., :2], labels, kept, boxes.new_tensor(distances))
-    return Found(boxes, scores, labels, kept)
+    velocities = values[..., VELOCITY] if values.shape[-1] > CHANNELS else None
+    return Found(boxes, scores, labels, kept, velocities)
 
 
 def peaks(heatmaps: Tensor) -> Tensor:

@@ -10,9 +10,11 @@ from torch import Tensor
 
 from ccrop.models import gaussian_focal_loss
 from ccrop.projects.lidar_bev.detection.decoding import decode
+from ccrop.projects.lidar_bev.detection.flips import averaged, check_flips
 from ccrop.projects.lidar_bev.detection.head import CenterHead, CenterMaps
+from ccrop.projects.lidar_bev.detection.ious import iou_loss
 from ccrop.projects.lidar_bev.detection.losses import center_l1_loss
-from ccrop.projects.lidar_bev.detection.targets import center_targets
+from ccrop.projects.lidar_bev.detection.targets import CHANNELS, center_targets
 from ccrop.projects.lidar_bev.evaluation.center_ap import Detections
 from ccrop.projects.lidar_bev.models.encoders import Encoder
 
@@ -24,9 +26,14 @@ class CenterPoint(BaseModel):
         backbone: an encoder of :mod:`ccrop.projects.lidar_bev.models`, or the config of one, with that of its grid.
         classes: names of what is detected.
         distances: per class, how far apart two detections are at least, in metres.
-        channels: of the head.
+        channels: of the head, for each group.
+        groups: names of the classes that share convolutions of the head; by default all do.
+        flips: of "x" and "y", those along which a sweep is mirrored when it is tested, see :mod:`.flips`.
+        iou_power: weight in [0, 1) of a box's predicted IoU in its score, see :mod:`.ious`; 0 predicts none.
+        velocity: learn and find velocities too, of sweeps that several turns of the sensor are put into.
         min_radius: of the target's Gaussians, in cells of the map.
         regression_weight: of the boxes' loss beside the heatmaps'.
+        velocity_weight: of velocities in it beside other channels.
         min_score: lower detections are left out.
         top: detections a sweep, at most.
     """
@@ -37,8 +44,13 @@ class CenterPoint(BaseModel):
         classes: Sequence[str],
         distances: Sequence[float],
         channels: int = 64,
+        groups: Sequence[Sequence[str]] | None = None,
+        velocity: bool = False,
+        flips: Sequence[str] = (),
+        iou_power: float = 0.0,
         min_radius: int = 2,
         regression_weight: float = 0.25,
+        velocity_weight: float = 0.2,
         min_score: float = 0.02,
         top: int = 200,
     ) -> None:
@@ -49,7 +61,18 @@ class CenterPoint(BaseModel):
             self.backbone: Encoder = MODELS.build(backbone | dict(grid=TASK_UTILS.build(backbone["grid"])))
         else:
             self.backbone = backbone
-        self.head = CenterHead(self.backbone.out_channels, len(classes), channels)
+        check_flips(flips, self.backbone.grid)
+        if not 0 <= iou_power < 1:
+            raise ValueError(f"model.iou_power must lie in [0, 1), got {iou_power}")
+        members = group_labels(classes, groups)
+        self.head = CenterHead(self.backbone.out_channels, members, channels, CHANNELS + 2 * velocity, iou_power > 0)
+        self.num_groups = len(members)
+        self.flips = tuple(flips)
+        self.iou_power = iou_power
+        of_label = {label: group for group, own in enumerate(members) for label in own}
+        self.register_buffer("groups", torch.tensor([of_label[label] for label in sorted(of_label)]), persistent=False)
+        self.velocity = velocity
+        self.velocity_weight = velocity_weight
         self.classes = tuple(classes)
         self.distances = tuple(distances)
         self.min_radius = min_radius
@@ -63,6 +86,7 @@ class CenterPoint(BaseModel):
         boxes: list[Tensor] | None = None,
         labels: list[Tensor] | None = None,
         heading_weights: list[Tensor] | None = None,
+        velocities: list[Tensor] | None = None,
         mode: str = "tensor",
     ) -> CenterMaps | dict[str, Tensor] | list[Detections]:
         """
@@ -71,16 +95,17 @@ class CenterPoint(BaseModel):
             boxes, labels: for ``mode='loss'``, see :func:`.center_targets`.
             heading_weights: per sweep ``(M_i,)``, of pseudo-boxes, whose front and back are not known, see
                 :func:`.center_l1_loss`.
+            velocities: per sweep ``(M_i, 2)``, see :func:`.center_targets`; None where none is known.
             mode: "tensor" for the head's maps, "loss", or "predict".
         """
+        if mode == "predict":
+            return self.detections(points)
         maps = self.head(self.backbone(points))
         if mode == "tensor":
             return maps
-        if mode == "loss":
-            assert boxes is not None
-            assert labels is not None
-            return self.loss(maps, boxes, labels, heading_weights)
-        return self.detections(maps)
+        assert boxes is not None
+        assert labels is not None
+        return self.loss(maps, boxes, labels, heading_weights, velocities)
 
     def loss(
         self,
@@ -88,29 +113,83 @@ class CenterPoint(BaseModel):
         boxes: list[Tensor],
         labels: list[Tensor],
         heading_weights: list[Tensor] | None = None,
+        velocities: list[Tensor] | None = None,
     ) -> dict[str, Tensor]:
-        """``loss_heatmap`` and ``loss_boxes``."""
-        encoder = self.backbone
-        targets = center_targets(boxes, labels, encoder.grid, encoder.stride, len(self.classes), self.min_radius)
+        """``loss_heatmap`` and ``loss_boxes``, and ``loss_iou`` where it is predicted."""
+        grid, stride = self.backbone.grid, self.backbone.stride
+        if not self.velocity:
+            velocities = None
+        elif velocities is None:
+            velocities = [own.new_full((len(own), 2), torch.nan) for own in boxes]
+        targets = center_targets(
+            boxes, labels, grid, stride, len(self.classes), self.min_radius, self.groups, velocities
+        )
         weights = None if heading_weights is None else torch.cat(heading_weights)
-        of_boxes = center_l1_loss(maps.regression, targets.cells, targets.regression, targets.counted, weights)
-        return dict(
+        rows, columns = maps.logits.shape[2:]
+        regression = maps.regression.reshape(-1, targets.regression.shape[1], rows, columns)
+        of_boxes = center_l1_loss(
+            regression,
+            targets.cells,
+            targets.regression,
+            targets.counted,
+            weights,
+            self.velocity_weight if self.velocity else 1.0,
+        )
+        losses = dict(
             loss_heatmap=gaussian_focal_loss(maps.logits, targets.heatmaps),
             loss_boxes=self.regression_weight * of_boxes,
         )
+        if maps.ious is not None:
+            ious = maps.ious.reshape(-1, 1, rows, columns)
+            losses["loss_iou"] = iou_loss(ious, regression, targets, torch.cat(boxes), grid, stride)
+        return losses
 
     @torch.no_grad()
-    def detections(self, maps: CenterMaps) -> list[Detections]:
+    def detections(self, points: list[Tensor]) -> list[Detections]:
         """What was found in each sweep, the surest first, as arrays."""
         encoder = self.backbone
+        maps = averaged(self._probabilities, points, self.flips, self.num_groups)
         found = decode(
-            maps.logits.sigmoid(),
+            maps.logits,
             maps.regression,
             encoder.grid,
             encoder.stride,
             self.distances,
             self.min_score,
             self.top,
+            self.groups,
+            maps.ious,
+            self.iou_power,
         )
-        boxes, scores, labels, kept = (values.cpu().numpy() for values in found)
-        return [Detections(boxes[i, own], scores[i, own], labels[i, own]) for i, own in enumerate(kept)]
+        boxes, scores, labels, kept = (values.cpu().numpy() for values in found[:4])
+        velocities = None if found.velocities is None else found.velocities.cpu().numpy()
+        return [
+            Detections(
+                boxes[i, own],
+                scores[i, own],
+                labels[i, own],
+                velocities=None if velocities is None else velocities[i, own],
+            )
+            for i, own in enumerate(kept)
+        ]
+
+    def _probabilities(self, points: list[Tensor]) -> CenterMaps:
+        maps = self.head(self.backbone(points))
+        return maps._replace(logits=maps.logits.sigmoid())
+
+
+def group_labels(classes: Sequence[str], groups: Sequence[Sequence[str]] | None) -> list[list[int]]:
+    """The labels of the classes in each group; one group of all where ``groups`` is None.
+
+    Raises:
+        ValueError: a class is in no group or in two, or a group names another class.
+    """
+    if groups is None:
+        return [list(range(len(classes)))]
+    named = [name for group in groups for name in group]
+    if sorted(named) != sorted(classes):
+        raise ValueError(
+            f"model.groups must name each of the classes {', '.join(classes)} once, got {', '.join(named)}: "
+            "set both, or groups=None"
+        )
+    return [[list(classes).index(name) for name in group] for group in groups]

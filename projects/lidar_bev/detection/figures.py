@@ -142,7 +142,7 @@ def _warn_of_few(labels: Sequence[Objects], names: Sequence[str]) -> None:
 
 def has_kitti_labels(dataset: SweepDataset) -> bool:
     """Whether KITTI's AP can be taken: of labels in the camera's view, with boxes in the image."""
-    return isinstance(dataset, KittiSweeps) and dataset.labels == "label_2"
+    return isinstance(dataset, KittiSweeps) and dataset.labels == "label_2" and dataset.calibrated
 
 
 def _mean_ap(truths: Sequence[Truth], found: Sequence[Detections], num_classes: int) -> float:

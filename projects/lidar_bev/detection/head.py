@@ -1,7 +1,9 @@
 """CenterPoint's head: class heatmaps and, in every cell, the box of a center that might lie there."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
+import torch
 from torch import Tensor, nn
 
 from ccrop.models.center_heatmap import PRIOR
@@ -12,38 +14,61 @@ class CenterMaps(NamedTuple):
     """
     Attributes:
         logits: ``(N, classes, H, W)`` of the heatmaps.
-        regression: ``(N, 8, H, W)``, see :mod:`.targets`.
+        regression: ``(N, groups * D, H, W)``, D channels for each group of classes, see :mod:`.targets`.
+        ious: ``(N, groups, H, W)``, 2 * IoU - 1 of the boxes with the objects; None where they are not predicted.
     """
 
     logits: Tensor
     regression: Tensor
+    ious: Tensor | None = None
 
 
 class CenterHead(nn.Module):
     """A shared 3x3 convolution, then two more for the heatmaps and two for the boxes (Yin et al., CVPR 2021).
 
+    Each group of classes has convolutions of its own after the shared one, as class-balanced grouping asks for (Zhu
+    et al., 2019, section 3.3); those of all groups run as one grouped convolution.
+
     Args:
         in_channels: of the encoder's map.
-        num_classes: of the heatmaps.
-        channels: of the hidden maps.
+        groups: labels of the classes in each group; every label from 0 on is in one of them.
+        channels: of the hidden maps, for each group.
+        outputs: channels of a group's boxes, see :mod:`.targets`.
+        ious: predict how well boxes fit.
     """
 
-    def __init__(self, in_channels: int, num_classes: int, channels: int = 64) -> None:
+    def __init__(
+        self,
+        in_channels: int,
+        groups: Sequence[Sequence[int]],
+        channels: int = 64,
+        outputs: int = CHANNELS,
+        ious: bool = False,
+    ) -> None:
         super().__init__()
+        number, most = len(groups), max(map(len, groups))
         self.shared = _block(in_channels, channels)
-        logits = nn.Conv2d(channels, num_classes, 3, padding=1)
-        self.heatmaps = nn.Sequential(_block(channels, channels), logits)
-        self.regression = nn.Sequential(_block(channels, channels), nn.Conv2d(channels, CHANNELS, 3, padding=1))
-        assert logits.bias is not None
-        nn.init.constant_(logits.bias, PRIOR)
+        self.heatmaps = _branch(channels, number, most)
+        self.regression = _branch(channels, number, outputs)
+        self.ious = _branch(channels, number, 1) if ious else None
+        places = {label: group * most + place for group, own in enumerate(groups) for place, label in enumerate(own)}
+        self.register_buffer("places", torch.tensor([places[label] for label in sorted(places)]), persistent=False)
+        nn.init.constant_(self.heatmaps[-1].bias, PRIOR)
 
     def forward(self, maps: Tensor) -> CenterMaps:
-        """
+        """Maps in float32, also under autocast: losses and decoding need more digits than bf16 has.
+
         Args:
             maps: ``(N, in_channels, H, W)``.
         """
         shared = self.shared(maps)
-        return CenterMaps(self.heatmaps(shared), self.regression(shared))
+        ious = None if self.ious is None else self.ious(shared).float()
+        return CenterMaps(self.heatmaps(shared)[:, self.places].float(), self.regression(shared).float(), ious)
+
+
+def _branch(channels: int, groups: int, outputs: int) -> nn.Sequential:
+    last = nn.Conv2d(groups * channels, groups * outputs, 3, padding=1, groups=groups)
+    return nn.Sequential(_block(channels, groups * channels), last)
 
 
 def _block(in_channels: int, channels: int) -> nn.Sequential:

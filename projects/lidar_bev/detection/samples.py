@@ -19,7 +19,7 @@ class LabelledSweep:
     """Pipeline step: ``points (N, C)`` float32, ``boxes (M, 7)`` float32 and ``labels (M,)`` int64, as tensors.
 
     Objects without a point get the label ``OTHER``: nobody could find them. ``heading_weights (M,)`` of pseudo-boxes
-    are handed on.
+    are handed on, and ``velocities (M, 2)`` where there are any.
 
     Args:
         motion: what sweep and boxes are moved by together, a :class:`.MotionRange` or the arguments of one.
@@ -35,6 +35,8 @@ class LabelledSweep:
         found = dict(points=points, boxes=boxes, labels=labels)
         if "heading_weights" in sample:
             found["heading_weights"] = sample["heading_weights"]
+        if "velocities" in sample:
+            found["velocities"] = motion.vectors(sample["velocities"])
         return {name: torch.from_numpy(values) for name, values in found.items()}
 
 

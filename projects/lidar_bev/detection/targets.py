@@ -1,7 +1,8 @@
 """What a CenterPoint head learns from boxes, and how boxes come back from its maps (Yin et al., CVPR 2021, section 4).
 
 Regression maps have eight channels: offset of the center in its cell along x and y, z in metres, the logarithms of
-length, width and height in metres, sine and cosine of the heading.
+length, width and height in metres, sine and cosine of the heading; or ten, with the velocity along x and y in metres a
+second before the heading.
 """
 
 from typing import NamedTuple
@@ -13,6 +14,7 @@ from ccrop.localization.gaussian import center_heatmaps, gaussian_radius
 from ccrop.projects.lidar_bev.grid import Grid, stacked
 
 CHANNELS = 8
+VELOCITY = slice(6, 8)  # of ten channels
 SMALLEST_SIDE = 1e-2  # metres
 
 
@@ -21,8 +23,9 @@ class CenterTargets(NamedTuple):
 
     Attributes:
         heatmaps: ``(N, classes, H, W)`` float32 in [0, 1], exactly 1 in the cells of centers.
-        cells: ``(M,)`` int64, the cell of each center, counted through the batch's sweeps, rows and columns.
-        regression: ``(M, 8)`` float32, see the module.
+        cells: ``(M,)`` int64, the cell of each center, counted through the batch's sweeps, groups of classes, rows and
+            columns.
+        regression: ``(M, 8)`` or ``(M, 10)`` float32, see the module.
         counted: ``(M,)`` bool: the center lies on the grid, and the class is known.
     """
 
@@ -33,7 +36,14 @@ class CenterTargets(NamedTuple):
 
 
 def center_targets(
-    boxes: list[Tensor], labels: list[Tensor], grid: Grid, stride: int, num_classes: int, min_radius: int = 2
+    boxes: list[Tensor],
+    labels: list[Tensor],
+    grid: Grid,
+    stride: int,
+    num_classes: int,
+    min_radius: int = 2,
+    groups: Tensor | None = None,
+    velocities: list[Tensor] | None = None,
 ) -> CenterTargets:
     """The targets of a batch, all sweeps and boxes at once.
 
@@ -43,6 +53,8 @@ def center_targets(
         grid: of the encoder.
         stride: of its map.
         min_radius: of the Gaussians, in cells of the map.
+        groups: ``(num_classes,)`` int64, of which group each class is; None for one of all.
+        velocities: per sweep ``(M_i, 2)`` in metres a second, NaN where not known; None for eight channels.
     """
     rows, columns = grid.map_shape(stride)
     every, sweep = stacked(boxes)
@@ -62,10 +74,13 @@ def center_targets(
             centers - centers.floor(),
             every[:, 2:3],
             every[:, 3:6].clamp(min=SMALLEST_SIDE).log(),
+            *([] if velocities is None else [torch.cat(velocities)]),
             torch.stack([heading.sin(), heading.cos()], dim=1),
         ],
         dim=1,
     )
+    if groups is not None:
+        sweep = sweep * (groups.max() + 1) + groups[label.clamp(min=0)]
     return CenterTargets(heatmaps, (sweep * rows + row) * columns + column, regression, counted)
 
 
@@ -74,13 +89,13 @@ def decoded(cells: Tensor, regression: Tensor, grid: Grid, stride: int) -> Tenso
 
     Args:
         cells: ``(...)`` int64, row * columns + column on the map.
-        regression: ``(..., 8)``.
+        regression: ``(..., 8)`` or ``(..., 10)``.
     """
     columns = grid.map_shape(stride)[1]
     corner = torch.stack([cells % columns, cells // columns], dim=-1)
     low = regression.new_tensor(grid.low[:2])
     xy = (corner + regression[..., :2]) * (grid.cell * stride) + low
-    heading = torch.atan2(regression[..., 6], regression[..., 7])
+    heading = torch.atan2(regression[..., -2], regression[..., -1])
     return torch.cat([xy, regression[..., 2:3], regression[..., 3:6].exp(), heading[..., None]], dim=-1)
 
 

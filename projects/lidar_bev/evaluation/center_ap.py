@@ -40,12 +40,14 @@ class Detections(NamedTuple):
         scores: ``(D,)``, high for sure.
         labels: ``(D,)`` int64.
         counted: ``(D,)`` bool, whether it counts as wrong where it matches nothing; None for all.
+        velocities: ``(D, 2)`` along x and y in metres a second; None where the detector gives none.
     """
 
     boxes: NDArray
     scores: NDArray
     labels: NDArray[np.int64]
     counted: NDArray[np.bool_] | None = None
+    velocities: NDArray | None = None
 
 
 class CenterMetrics(NamedTuple):
@@ -76,8 +78,8 @@ class Matches(NamedTuple):
 
     Attributes:
         scores: ``(D,)``.
-        detections: ``(D, 7)``.
-        objects: ``(D, 7)``, the object that each matched; NaN where it matched none.
+        detections: ``(D, 7)``, or with as many columns more as the boxes have.
+        objects: the same, the object that each matched; NaN where it matched none.
         num_objects: that count.
     """
 
@@ -135,7 +137,7 @@ def match(truths: Sequence[Truth], detections: Sequence[Detections], label: int,
     for truth, counts, each, own in zip(own_truths, counted_truths, detections, chosen, strict=True):
         partner = nearest_free(each.boxes[own, :2], truth[:, :2], threshold)
         matched = partner >= 0
-        partners = np.full((len(own), 7), np.nan)
+        partners = np.full((len(own), truth.shape[1]), np.nan)
         partners[matched] = truth[partner[matched]]
         use = _counted(each)[own]
         use[matched] = counts[partner[matched]]
@@ -188,7 +190,8 @@ def mean_error(errors: NDArray, matches: Matches) -> float:
     1 where ``MIN_RECALL`` is not reached, NaN without objects.
 
     Args:
-        errors: ``(D,)``, of detections that matched; others are ignored.
+        errors: ``(D,)``, of detections that matched; others are ignored. NaN where the object has no such value: it is
+            left out of means, and where none is left the error is 1.
     """
     if not matches.num_objects:
         return float("nan")
@@ -196,7 +199,10 @@ def mean_error(errors: NDArray, matches: Matches) -> float:
     if not right.any():
         return 1.0
     recall, _ = recall_and_precision(matches)
-    running = np.cumsum(errors[right]) / np.arange(1, right.sum() + 1)
+    known = np.isfinite(errors[right])
+    if not known.any():
+        return 1.0
+    running = np.nancumsum(errors[right]) / np.cumsum(known).clip(min=1)
     score_at = np.interp(RECALLS, recall, matches.scores, right=0)
     at = np.interp(score_at[::-1], matches.scores[right][::-1], running[::-1])[::-1]
     reached = np.flatnonzero(score_at)

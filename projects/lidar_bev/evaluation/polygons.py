@@ -35,6 +35,17 @@ def ious_3d(boxes: NDArray, others: NDArray) -> NDArray[np.float64]:
     return _over_union(shared, boxes[:, 3:6].prod(axis=1), others[:, 3:6].prod(axis=1))
 
 
+def paired_ious_3d(boxes: NDArray, others: NDArray) -> NDArray[np.float64]:
+    """Intersection over union ``(M,)`` of the volumes of each of the boxes ``(M, 7)`` and the other ``(M, 7)``."""
+    boxes, others = boxes.astype(np.float64), others.astype(np.float64)
+    origin = boxes[:, None, :2]
+    areas = convex_intersections(footprints(boxes) - origin, footprints(others) - origin)
+    low, other_low = (each[:, 2] - each[:, 5] / 2 for each in (boxes, others))
+    high, other_high = (each[:, 2] + each[:, 5] / 2 for each in (boxes, others))
+    shared = areas * (np.minimum(high, other_high) - np.maximum(low, other_low)).clip(min=0)
+    return shared / (boxes[:, 3:6].prod(axis=1) + others[:, 3:6].prod(axis=1) - shared).clip(min=1e-9)
+
+
 def convex_intersections(polygons: NDArray, others: NDArray) -> NDArray[np.float64]:
     """Areas ``(P,)`` that pairs of convex polygons share.
 

@@ -91,7 +91,8 @@ class SparseVoxels(nn.Module):
         """
         features, indices = self.voxels(sweeps)
         voxels = _spconv().SparseConvTensor(features, indices, self.spatial_shape, len(sweeps))
-        dense = self.flat(self.stages(voxels)).dense()
+        with torch.autocast(features.device.type, enabled=False):  # where spconv takes fp16, whatever its type
+            dense = self.flat(self.stages(voxels)).dense()
         return dense.flatten(1, 2)
 
     def voxels(self, sweeps: list[Tensor]) -> tuple[Tensor, Tensor]:

@@ -15,8 +15,8 @@ from mmengine.registry import DATASETS
 from numpy.typing import NDArray
 
 from ccrop.projects.lidar_bev.boxes import num_points_in_boxes
-from ccrop.projects.lidar_bev.datasets.base import ANY, SweepDataset
-from ccrop.projects.lidar_bev.detection.clusters import DISTANCE
+from ccrop.projects.lidar_bev.datasets import SweepDataset
+from ccrop.projects.lidar_bev.detection.clusters import find_objects
 
 
 def paths_of(dataset: SweepDataset) -> list[str]:
@@ -84,7 +84,5 @@ def learn_file(config: Config, file: Path, max_boxes: int) -> None:
             f"{file} has the boxes of {len(listed)} other sweeps than those of {train.data_root}: leave out --resume"
         )
     train.pipeline = [dict(type=PseudoLabels, file=str(file), max_boxes=max_boxes), *train.pipeline]
-    config.model.update(classes=(ANY,), distances=(DISTANCE,))
-    if config.test_dataset is not None:
-        config.test_dataset.classes = (ANY,)
+    find_objects(config)
     config.headline += f", pseudo-boxes of {file} in place of labels"

@@ -69,7 +69,7 @@ def pretrain(
         config.test_dataset = None
     train = config.train_dataloader.dataset
     if "labelled" in train:
-        train.update(labelled=False, in_view=False)
+        train.labelled = False
     sweeps = DATASETS.build(dict(train, pipeline=[]))
 
     def make(last: Path | None) -> dict[str, Any] | str:

@@ -6,7 +6,7 @@ import pytest
 import torch
 from PIL import Image
 
-from ccrop.models import ViewPreprocessor, photometric
+from ccrop.models import ViewPreprocessor, photometric, preprocessor
 from ccrop.models.preprocessor import IMAGENET_MEAN, IMAGENET_STD
 from ccrop.views import ReferenceAugmentation
 
@@ -110,11 +110,34 @@ def test_an_eighth_of_a_batch_shares_its_order_of_colour_operations(num_views, g
         monkeypatch.setattr(photometric, name, lambda images, _, name=name: calls.append((name, len(images))) or images)
     batches = 300 // len(groups)
     for _ in range(batches):
-        ViewPreprocessor(blur_prob=0)(dict(views=[random_views(num_views, size=2)]), training=True)
+        ViewPreprocessor(jitter_prob=1, grey_prob=1, blur_prob=0)(
+            dict(views=[random_views(num_views, size=2)]), training=True
+        )
     # the fifth is the greying
     orders = [tuple(name for name, _ in calls[i : i + 4]) for i in range(0, len(calls), 5)]
     assert [size for _, size in calls[::5]] == groups * batches
     assert set(orders) == set(itertools.permutations(names))
+
+
+def test_a_cpu_works_on_chosen_views_alone_with_the_result_of_working_on_all(monkeypatch):
+    def prepared():
+        torch.manual_seed(3)
+        return ViewPreprocessor()(dict(views=[random_views(40, size=24)]), training=True)["views"][0]
+
+    def on_all(chosen, operations, images):
+        for operation, strengths in operations:
+            images = operation(images, strengths)
+        return images
+
+    found = prepared()
+    monkeypatch.setattr(preprocessor, "on_chosen", on_all)
+    torch.testing.assert_close(found, prepared(), atol=1e-5, rtol=0)
+
+
+def test_no_view_that_is_chosen_leaves_all_as_they_are():
+    images = random_views(3).permute(0, 3, 1, 2) / 255
+    none = torch.zeros(3, dtype=torch.bool)
+    assert torch.equal(preprocessor.on_chosen(none, [(photometric.adjust_hue, torch.ones(3))], images.clone()), images)
 
 
 def test_the_views_of_a_pair_differ_and_the_seed_repeats_them():

@@ -30,6 +30,7 @@ def test_a_run_has_its_figures_and_its_curve(tmp_path: Path):
     assert "tiles on drones" in text
     assert ">12.5%<" in text
     assert ">6.25%<" in text
+    assert ">12.5 %<" in text
     assert "large" not in text
     assert "core_seconds" not in text
     assert text.count("<polyline") == 1
@@ -57,3 +58,11 @@ def test_rounds_stand_below_each_other(tmp_path: Path):
 
 def test_an_unfinished_run_has_no_figures():
     assert precision({"run": {}}) == ""
+
+
+def test_errors_of_sweeps_have_units_and_are_no_percentages(tmp_path: Path):
+    finished(tmp_path, mAP=0.5, translation=0.25, heading=1.5)
+    text = "".join(sections(tmp_path))
+    assert ">50.0 %<" in text
+    assert ">0.25<" in text
+    assert ">1.5<" in text

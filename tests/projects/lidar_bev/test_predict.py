@@ -15,7 +15,7 @@ from mmengine.registry import MODELS
 from ccrop.checkpoint.recorded_config import as_data
 from ccrop.projects.lidar_bev.datasets import read_sweep
 from ccrop.projects.lidar_bev.datasets.kitti_format import read_calibration, read_objects
-from ccrop.projects.lidar_bev.predict import chosen_columns, nuscenes_scenes
+from ccrop.projects.lidar_bev.predict import chosen_columns
 from ccrop.tools import predict as command
 from ccrop.transfer.prediction import load_detector
 
@@ -177,11 +177,3 @@ def test_columns_take_the_places_of_the_detectors(detector: Path):
         ValueError, match="5 values of a point are taken, and files have x, y, z, intensity: use --split"
     ):
         chosen_columns(config, model, None)
-
-
-def test_nuscenes_splits_are_lists_of_scenes(tmp_path: Path):
-    (tmp_path / "mini_val.txt").write_text("scene-0103\n")
-    assert nuscenes_scenes(tmp_path, "mini_val") == str(tmp_path / "mini_val.txt")
-    assert nuscenes_scenes(tmp_path, "all") is None
-    with pytest.raises(FileNotFoundError, match=r"train\.txt is no file; expected the name of a scene on each line"):
-        nuscenes_scenes(tmp_path, "train")

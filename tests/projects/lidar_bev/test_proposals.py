@@ -1,5 +1,6 @@
 """What tools/evaluate.py says of sweeps, on sets made by hand."""
 
+import weakref
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -9,6 +10,7 @@ import torch
 from mmengine.config import ConfigDict
 
 from ccrop.models import SimSiam
+from ccrop.projects.lidar_bev import proposals
 from ccrop.projects.lidar_bev.clusters import BevClusters
 from ccrop.projects.lidar_bev.datasets import KittiSweeps, SweepFolder
 from ccrop.projects.lidar_bev.datasets.kitti_format import Calibration, write_calibration
@@ -92,6 +94,30 @@ def test_a_sweep_that_cannot_be_read_is_left_out_of_the_recall(tmp_path: Path, w
     assert found["geometric"].found.shape[0] == 3
     assert found["geometric"].recall()[1] == 1  # within 2 m
     assert warned[-1] == f"{tmp_path}: 1 of 4 sweeps were left out"
+
+
+def test_points_of_sweeps_are_not_kept(monkeypatch: pytest.MonkeyPatch):
+    alive: list[weakref.ref] = []
+    counts: list[int] = []
+
+    def readable():
+        for index in range(6):
+            points = np.zeros((10, 4))
+            alive.append(weakref.ref(points))
+            counts.append(sum(each() is not None for each in alive))
+            boxes = np.array([[index, 0, 0, 4, 2, 1, 0]], dtype=np.float32)
+            yield index, dict(points=points, boxes=boxes, labels=np.zeros(1, int), num_points=np.full(1, 50))
+
+    grid = dict(type=Grid, low=(-24, -24, -3), high=(24, 24, 1), cell=0.75)
+    settings = ConfigDict(
+        default_hooks=dict(localization=dict(localizer=dict(type=BevClusters, grid=grid, max_boxes=8)))
+    )
+    nothing = torch.zeros(6, 8, 5), torch.zeros(6, dtype=torch.long)
+    monkeypatch.setattr(proposals, "labelled_sweeps", lambda *_: SimpleNamespace(readable=readable))
+    monkeypatch.setattr(proposals, "heatmaps", lambda *_: [("geometric", nothing), ("50% learnt", nothing)])
+    _, found = evaluate(settings, None, [0.0, 0.5])
+    assert max(counts) <= 2
+    assert [each.distances.tolist() for each in found.values()] == [list(range(6))] * 2
 
 
 def test_neighbours_of_windows_by_hand():

@@ -6,6 +6,7 @@ from ccrop.datasets import MissingData
 from ccrop.projects.lidar_bev.boxes import num_points_in_boxes
 from ccrop.projects.lidar_bev.datasets import OTHER, KittiSweeps, UnreadableSweep
 from ccrop.projects.lidar_bev.datasets.kitti_format import (
+    AT_SENSOR,
     Calibration,
     Objects,
     boxes_in_image,
@@ -14,6 +15,7 @@ from ccrop.projects.lidar_bev.datasets.kitti_format import (
     write_calibration,
     write_objects,
 )
+from ccrop.projects.lidar_bev.detection.figures import has_kitti_labels
 
 CALIBRATION = Calibration(
     projection=np.array([[700, 0, 620, 0], [0, 700, 180, 0], [0, 0, 1.0, 0]]),
@@ -92,10 +94,10 @@ def test_reduced_sweeps_and_the_testing_folder(root):
 
 
 def test_a_split_that_is_missing_or_names_missing_frames(root):
-    with pytest.raises(MissingData, match=r"val\.txt is no file; expected layout"):
+    with pytest.raises(MissingData, match=r"val\.txt is no file \(split=None takes all sweeps\); expected layout"):
         KittiSweeps(root, split="val")
     (root / "ImageSets" / "val.txt").write_text("000001\n000007\n000008\n")
-    with pytest.raises(MissingData, match=r"lacks 2 of the 3 frames of split 'val', first 000007\.bin"):
+    with pytest.raises(MissingData, match=r"lacks 2 of the 3 sweeps of split 'val', first 000007: add"):
         KittiSweeps(root, split="val")
 
 
@@ -136,6 +138,27 @@ def test_a_sweep_of_which_the_camera_sees_nothing_is_skipped_and_counted(root):
     dataset = KittiSweeps(root, labelled=True)
     assert dataset[1]["index"] == 2
     assert dataset.unreadable.tolist() == [False, True, False]
+
+
+def test_labels_without_a_calibration_stand_around_the_sensor(root, warned):
+    """A box 10 m ahead and 3 m to the left, its bottom 2 m below the sensor, turned by 0.4: KITTI's line by hand."""
+    for file in (root / "training" / "calib").iterdir():
+        file.unlink()
+    line = f"Car -1 -1 0 -1 -1 -1 -1 1.5 2.0 4.5 -3.0 2.0 10.0 {-0.4 - np.pi / 2:.6f}\n"
+    (root / "training" / "label_2" / "000000.txt").write_text(line)
+    with pytest.raises(ValueError, match=r"000000\.txt: labels need .* or set calibrated=False where labels stand"):
+        KittiSweeps(root, labelled=True)[0]
+    dataset = KittiSweeps(root, labelled=True, calibrated=False, intensity_scale=255)
+    sample = dataset[0]
+    np.testing.assert_allclose(sample["boxes"], [[10, 3, -2 + 0.75, 4.5, 2.0, 1.5, 0.4]], atol=1e-5)
+    assert len(sample["points"]) == 5000
+    assert sample["points"][:, 3].max() <= 0.4 / 255
+    assert not has_kitti_labels(dataset)
+    objects = Objects(["Car"], BOXES[:1], np.full((1, 4), -1.0), np.zeros(1), np.zeros(1, int), np.ones(1))
+    write_objects(root / "training" / "label_2" / "000001.txt", objects, AT_SENSOR)
+    np.testing.assert_allclose(dataset[1]["boxes"], BOXES[:1], atol=0.011)
+    with pytest.raises(ValueError, match="in_view needs the frames' calibration: set calibrated=True"):
+        KittiSweeps(root, in_view=True, calibrated=False)
 
 
 @pytest.mark.parametrize(("name", "frames"), [("kitti_mini", 10), ("kitti_track0000", 77)])

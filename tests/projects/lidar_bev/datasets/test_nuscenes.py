@@ -69,11 +69,14 @@ def root(tmp_path, world):
             )
         )
     sweeps.append(dict(sweeps[0], token="image", calibrated_sensor_token="camera mount", filename="no.jpg"))
-    samples = [dict(token=f"sample{i}", scene_token="scene") for i in range(2)]
+    samples = [
+        dict(token=f"sample{i}", scene_token="scene", timestamp=1_500_000_000_000_000 + 100_000 * i) for i in range(2)
+    ]
     instances = [dict(token=name, category_token=name) for name in ("vehicle.car", "animal")]
     annotation = dict(
-        sample_token="sample1", size=[1.9, 4.5, 1.6], translation=[1010.0, 490.0, 0.9], rotation=turn(1.0)
-    )
+        sample_token="sample1", size=[1.9, 4.5, 1.6], translation=[1010.0, 490.0, 0.9], rotation=turn(1.0),
+        attribute_tokens=[], num_lidar_pts=1, num_radar_pts=0, prev="", next="",
+    )  # fmt: skip
     write_tables(
         tmp_path,
         dict(
@@ -85,7 +88,10 @@ def root(tmp_path, world):
             scene=[dict(token="scene", name="scene-0001"), dict(token="other", name="scene-0002")],
             category=[dict(token=name, name=name) for name in ("vehicle.car", "animal")],
             instance=instances,
-            sample_annotation=[dict(annotation, instance_token=each["token"]) for each in instances],
+            attribute=[],
+            sample_annotation=[
+                dict(annotation, token=each["token"], instance_token=each["token"]) for each in instances
+            ],
         ),
     )
     return tmp_path

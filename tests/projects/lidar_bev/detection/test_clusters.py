@@ -60,7 +60,7 @@ def test_the_best_clusters_are_taken_and_are_of_one_class():
 
 @pytest.fixture(scope="module")
 def clusters(simulated: Path, tmp_path_factory) -> Path:
-    """A checkpoint with four clusters a sweep, beside the config of its pretraining."""
+    """A checkpoint with four clusters a sweep, and with the config of its pretraining."""
     sweeps = KittiSweeps(simulated, split="train")
     corner = torch.linspace(0.4, 0.55, 4 * len(sweeps)).reshape(-1, 4)
     boxes = torch.stack([corner, corner, corner + 0.04, corner + 0.02, torch.ones_like(corner)], dim=2)
@@ -69,9 +69,9 @@ def clusters(simulated: Path, tmp_path_factory) -> Path:
     state = dict(boxes=boxes.half(), counts=counts.short(), fingerprint=sweeps.fingerprint())
     encoder = PillarEncoder(Grid(low=(-12, -12, -3), high=(12, 12, 1.8), cell=0.375), 4, "small").state_dict()
     weights = {f"backbone.{name}": tensor for name, tensor in encoder.items()}
-    torch.save(dict(meta={}, state_dict=weights, boxes=state), folder / "epoch_1.pth")
-    grid = "grid = dict(type='ccrop.projects.lidar_bev.grid.Grid', low=(-48, -48, -3), high=(48, 48, 1.8), cell=0.375)"
-    (folder / "clusters.py").write_text(f"{grid}\ndefault_hooks = dict(localization=dict(localizer=dict(grid=grid)))\n")
+    grid = dict(type="ccrop.projects.lidar_bev.grid.Grid", low=(-48, -48, -3), high=(48, 48, 1.8), cell=0.375)
+    config = dict(default_hooks=dict(localization=dict(localizer=dict(grid=grid))))
+    torch.save(dict(meta={}, state_dict=weights, boxes=state, config=config), folder / "epoch_1.pth")
     return folder / "epoch_1.pth"
 
 
@@ -128,9 +128,8 @@ def test_a_comparison_makes_such_detectors_itself(simulated: Path, clusters: Pat
 def test_clusters_of_other_sweeps_and_none(simulated: Path, clusters: Path, tmp_path: Path):
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
-        (tmp_path / name / "clusters.py").write_text((clusters.parent / "clusters.py").read_text())
     content = torch.load(clusters, weights_only=False)
-    torch.save(dict(state_dict={}), tmp_path / "a/epoch_1.pth")
+    torch.save(dict(state_dict={}, config=content["config"]), tmp_path / "a/epoch_1.pth")
     content["boxes"]["fingerprint"] = "0"
     torch.save(content, tmp_path / "b/epoch_1.pth")
     messages = ("a/epoch_1.pth holds no clusters: it takes one of", "are of 80 other sweeps than the 80 of")

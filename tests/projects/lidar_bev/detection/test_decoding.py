@@ -1,5 +1,7 @@
 """Peaks and suppression against plain loops, and boxes from the targets' own maps."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -81,3 +83,21 @@ def test_the_surest_peaks_of_all_classes_are_taken():
     assert found.kept.tolist() == [[True, True, True, False, False, False]]
     assert found.scores[0, :3].tolist() == pytest.approx([0.9, 0.8, 0.7])
     assert found.labels[0, :3].tolist() == [0, 1, 1]
+
+
+def test_boxes_of_groups_come_back_with_their_velocities():
+    """Two classes in one cell, in groups of their own: each has its own box."""
+    box = torch.tensor([[1.3, 2.6, -1, 4, 1.8, 1.5, 0.4], [1.4, 2.5, -0.5, 0.6, 0.7, 1.8, -3.0]])
+    labels, groups = torch.tensor([2, 0]), torch.tensor([1, 0, 0])
+    velocities = torch.tensor([[1.5, -2.0], [0.0, 0.5]])
+    targets = center_targets([box], [labels], GRID, STRIDE, 3, groups=groups, velocities=[velocities])
+    rows, columns = GRID.map_shape(STRIDE)
+    cell = math.floor(2.6 + 12) * columns + math.floor(1.3 + 8)
+    assert targets.cells.tolist() == [cell, rows * columns + cell]
+    maps = torch.zeros(2 * rows * columns, CHANNELS + 2)
+    maps[targets.cells] = targets.regression
+    regression = maps.view(1, 2, rows, columns, -1).permute(0, 1, 4, 2, 3).reshape(1, -1, rows, columns)
+    found = decode(targets.heatmaps, regression, GRID, STRIDE, (2.0, 2.0, 2.0), min_score=0.99, groups=groups)
+    order = found.labels[0, found.kept[0]].argsort(descending=True)
+    torch.testing.assert_close(found.boxes[0, found.kept[0]][order], box, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(found.velocities[0, found.kept[0]][order], velocities)

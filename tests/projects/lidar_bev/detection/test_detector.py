@@ -85,3 +85,43 @@ def test_samples_move_with_their_boxes_and_objects_without_points_are_no_class()
     torch.testing.assert_close(packed["boxes"], mirrored)
     torch.testing.assert_close(packed["points"], torch.from_numpy(points) * torch.tensor([1.0, -1, 1, 1]))
     assert packed["labels"].tolist() == [-1, 1, 0, 1, 0]
+
+
+def test_groups_have_heads_of_their_own():
+    torch.manual_seed(0)
+    encoder = PillarEncoder(GRID, 4, "small")
+    model = CenterPoint(encoder, ("a", "b", "c"), (1.0, 1.0, 1.0), 8, groups=(("c",), ("a", "b")), velocity=True)
+    maps = model([torch.from_numpy(sweep_with_boxes(0)[0])])
+    assert maps.logits.shape == (1, 3, 16, 16)
+    assert maps.regression.shape == (1, 2 * 10, 16, 16)
+    # c's heatmap and the first group's boxes alone hang on the first half of the grouped convolutions
+    for outputs, first in ((maps.logits[:, 2], True), (maps.logits[:, 0], False), (maps.regression[:, 10:], False)):
+        branch = model.head.regression if outputs.ndim == 4 else model.head.heatmaps
+        (gradient,) = torch.autograd.grad(outputs.sum(), branch[0][0].weight, retain_graph=True)
+        assert [bool(half.abs().sum() > 0) for half in gradient.chunk(2)] == [first, not first]
+    with pytest.raises(ValueError, match="must name each of the classes a, b, c once, got a, b: set both"):
+        CenterPoint(encoder, ("a", "b", "c"), (1.0, 1.0, 1.0), groups=(("a", "b"),))
+
+
+def test_velocities_move_with_their_sweep():
+    points, boxes, labels = sweep_with_boxes(2)
+    velocities = np.array([[1, 2], [0, 1], [3, 0], [np.nan, np.nan], [0, 0]], dtype=np.float32)
+    sample = dict(points=points, boxes=boxes, labels=labels, num_points=np.full(5, 60), velocities=velocities)
+    step = LabelledSweep(dict(angle=0.0, mirror_x=1.0, mirror_y=0.0, scale=(1.1, 1.1), shift=(3.0, 3.0, 3.0)))
+    moved = step(sample | dict(rng=np.random.default_rng(0)))["velocities"].numpy()
+    np.testing.assert_allclose(moved, velocities * np.float32(1.1) * [-1, 1], rtol=1e-6)
+
+
+def test_in_bf16_points_and_losses_keep_their_digits():
+    """Coordinates of 50 m have steps of 0.25 m in bf16: what comes of points is the same to the last bit."""
+    model = detector()
+    points, boxes, labels = (torch.from_numpy(each) for each in sweep_with_boxes(0))
+    expected = model.backbone.pillars([points])
+    plain = model([points], [boxes], [labels], mode="loss")
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(model.backbone.pillars([points]), expected)
+        assert {each.dtype for each in model([points])[:2]} == {torch.float32}
+        losses = model([points], [boxes], [labels], mode="loss")
+    assert {name: loss.item() for name, loss in losses.items()} == pytest.approx(
+        {name: loss.item() for name, loss in plain.items()}, rel=0.02
+    )

@@ -32,3 +32,14 @@ def test_a_heading_without_a_front_is_compared_with_the_nearer_end_of_its_axis()
     turned = [[offset, -sine, -cosine] for offset, sine, cosine in targets]
     again = center_l1_loss(*arguments[:2], torch.tensor(turned), arguments[3], torch.tensor(weights))
     assert again.item() == pytest.approx(expected / 3)
+
+
+def test_unknown_velocities_count_nothing():
+    values = torch.tensor([[0.0, 0, 0, 0, 0, 0, 2, 3, 0, 1], [0, 0, 0, 0, 0, 0, 5, 5, 0, 1]], requires_grad=True)
+    maps = values.T.reshape(1, 10, 1, 2)
+    regression = torch.tensor([[1.0, 0, 0, 0, 0, 0, 1, 1, 0, 1], [0, 0, 0, 0, 0, 0, math.nan, math.nan, 0, 1]])
+    loss = center_l1_loss(maps, torch.arange(2), regression, torch.ones(2, dtype=torch.bool), velocity_weight=0.5)
+    assert loss.item() == pytest.approx((1 + 0.5 * (1 + 2)) / 2)
+    loss.backward()
+    assert values.grad[0, 6:8].tolist() == [0.25, 0.25]
+    assert values.grad[1].tolist() == [0] * 10

@@ -4,7 +4,13 @@ import numpy as np
 import pytest
 
 from ccrop.projects.lidar_bev.boxes import points_in_boxes
-from ccrop.projects.lidar_bev.evaluation.polygons import bev_intersections, bev_ious, convex_intersections, ious_3d
+from ccrop.projects.lidar_bev.evaluation.polygons import (
+    bev_intersections,
+    bev_ious,
+    convex_intersections,
+    ious_3d,
+    paired_ious_3d,
+)
 
 
 def box(x, y, dx, dy, heading=0.0, z=0.0, dz=1.0):
@@ -81,6 +87,16 @@ def test_volumes_by_hand():
     above = np.array([box(0, 0, 4, 2, z=1.5, dz=2), box(0, 0, 4, 2, z=2, dz=2), box(2, 0, 4, 2, z=1, dz=2)])
     assert ious_3d(first, above)[0] == pytest.approx([0.25 / 1.75, 0, 0.25 / 1.75])
     assert bev_ious(first, above)[0] == pytest.approx([1, 1, 1 / 3])
+
+
+def test_pairs_are_the_diagonal_of_all():
+    rng = np.random.default_rng(5)
+    boxes, others = random_boxes(rng, 40), random_boxes(rng, 40)
+    others[20:, :3] = boxes[20:, :3] + rng.normal(0, 0.3, (20, 3))
+    found = paired_ious_3d(boxes, others)
+    np.testing.assert_allclose(found, np.diag(ious_3d(boxes, others)), atol=1e-9)
+    assert (found[20:] > 0).any()
+    assert paired_ious_3d(boxes[:0], others[:0]).shape == (0,)
 
 
 def test_polygons_of_other_shapes():

@@ -140,7 +140,7 @@ def test_every_config_builds_and_its_parts_fit(file: Path, tmp_path: Path):
 
 def test_the_arms_of_the_comparison_differ_in_one_part(tmp_path: Path):
     arms = {file.stem: load_config(file, tmp_path) for file in (CONFIGS / "comparison").glob("*.py")}
-    with_heatmap = ("clusters_heatmap", "heatmap", "random_windows_heatmap")
+    with_heatmap = ("clusters_heatmap", "random_windows_heatmap")
     assert set(arms) == {"annotated", "boxes", "clusters", "random_windows", "scene", *with_heatmap}
     whole = arms["clusters"]
     for config in arms.values():
@@ -150,11 +150,10 @@ def test_the_arms_of_the_comparison_differ_in_one_part(tmp_path: Path):
     assert arms["scene"].model.regions is None
     heatmaps = {name: arms[name].model.regions.pop("heatmap") for name in with_heatmap}
     assert {heatmap.type.__name__ for heatmap in heatmaps.values()} == {"CenterHeatmapLoss"}
-    assert [heatmap.get("weight", 1.0) for heatmap in heatmaps.values()] == [10.0, 1000.0, 10.0]
+    assert [heatmap.get("weight", 1.0) for heatmap in heatmaps.values()] == [10.0, 10.0]
     assert whole.model.regions.pop("heatmap") is None
-    for name in ("clusters_heatmap", "heatmap"):
-        assert str(arms[name].model) == str(whole.model)
-        assert str(arms[name].train_dataloader) == str(whole.train_dataloader)
+    assert str(arms["clusters_heatmap"].model) == str(whole.model)
+    assert str(arms["clusters_heatmap"].train_dataloader) == str(whole.train_dataloader)
     pipelines = (arms[name].train_dataloader.dataset.pipeline for name in ("random_windows", "random_windows_heatmap"))
     assert len({str(pipeline) for pipeline in pipelines}) == 1
     assert arms["boxes"].model.regions.centers.type.__name__ == "BetaCenters"

@@ -1,0 +1,138 @@
+"""Packed sets: images decoded and scaled once, memory-mapped, in the place of a folder of image files.
+
+A pack is a folder with ``pixels.bin``, all images one after the other as ``(H, W, C)`` uint8, ``index.npy``, where each
+lies, and ``pack.json``, how it was made, which is written last. :mod:`ccrop.datasets.packing` makes one.
+"""
+
+import json
+import os
+import zlib
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+SETTINGS, INDEX, PIXELS, JOURNAL = "pack.json", "index.npy", "pixels.bin", "journal.jsonl"
+
+
+class BadPack(ValueError):
+    """A pack that is damaged, unfinished, or of other files than its source has by now; the message says what to do."""
+
+
+class NotPacked(ValueError):
+    """An image that a pack does not hold."""
+
+
+class Pack:
+    """The images of a pack.
+
+    An image is checked when a process reads it first: its checksum, and that its source, where that is still there, is
+    the file that was packed.
+
+    Args:
+        folder: with the files above.
+
+    Attributes:
+        settings: as :func:`ccrop.datasets.packing.pack_images` wrote them.
+        names: paths relative to the folder, ``/`` between, as sorted bytes.
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = Path(folder)
+        self.settings = json.loads((self.folder / SETTINGS).read_text())
+        self._index = np.load(self.folder / INDEX, mmap_mode="r")
+        file = self.folder / PIXELS
+        # copy on write, because torch warns of arrays that cannot be written; an empty file cannot be mapped
+        self._pixels = np.memmap(file, np.uint8, "c") if file.stat().st_size else np.zeros(0, np.uint8)
+        self.names = self._index["name"]
+        self._checked = np.zeros(len(self.names), dtype=bool)
+
+    def below(self, folder: str | Path) -> list[str]:
+        """Sorted paths relative to a folder, the pack's own or one in it, of the images below it."""
+        start = os.path.relpath(folder, self.folder)
+        prefix = b"" if start == os.curdir else os.fsencode(start) + b"/"
+        return sorted(os.fsdecode(name[len(prefix) :]) for name in self.names.tolist() if name.startswith(prefix))
+
+    def size(self, path: str | Path) -> tuple[int, int]:
+        """(width, height) in pixels.
+
+        Raises:
+            NotPacked: there is no such image, or it could not be read when the set was packed.
+        """
+        entry = self._index[self._row(path)]
+        return int(entry["width"]), int(entry["height"])
+
+    def image(self, path: str | Path) -> NDArray[np.uint8]:
+        """``(H, W, C)``, mapped from the file.
+
+        Raises:
+            NotPacked: there is no such image, or it could not be read when the set was packed.
+            BadPack: its bytes are damaged, or its source is another file by now.
+        """
+        row = self._row(path)
+        entry = self._index[row]
+        shape = int(entry["height"]), int(entry["width"]), self.settings["channels"]
+        content = self._pixels[int(entry["offset"]) :][: int(np.prod(shape))]
+        if not self._checked[row]:
+            self._check(entry, content, int(np.prod(shape)))
+            self._checked[row] = True
+        return content.reshape(shape)
+
+    def stamps(self) -> dict[str, tuple[int, int]]:
+        """Bytes and time of each source file, see :func:`stamp`."""
+        numbers = zip(self._index["bytes"].tolist(), self._index["modified"].tolist(), strict=True)
+        return dict(zip(map(os.fsdecode, self.names.tolist()), numbers, strict=True))
+
+    def verify(self) -> None:
+        """Check all images; unreadable ones of the source are passed over.
+
+        Raises:
+            BadPack: names the first that is damaged, or whose source is another file by now.
+        """
+        for name in map(os.fsdecode, self.names.tolist()):
+            if name not in self.settings["unreadable"]:
+                self.image(self.folder / name)
+
+    def _row(self, path: str | Path) -> int:
+        name = os.fsencode(os.path.relpath(path, self.folder))
+        row = int(np.searchsorted(self.names, name))
+        if row == len(self.names) or self.names[row] != name:
+            raise NotPacked(f"it is not in the pack {self.folder}")
+        reason = self.settings["unreadable"].get(os.fsdecode(name))
+        if reason is not None:
+            raise NotPacked(reason)
+        return row
+
+    def _check(self, entry: np.void, content: NDArray[np.uint8], expected: int) -> None:
+        name = os.fsdecode(entry["name"])
+        again = f"remove {self.folder} and pack again"
+        if len(content) != expected or zlib.crc32(content) != entry["checksum"]:
+            raise BadPack(f"the bytes of {name} in {self.folder / PIXELS} are damaged: {again}")
+        source = Path(self.settings["source"])
+        if source.is_dir() and stamp(source / name) != (entry["bytes"], entry["modified"]):
+            raise BadPack(f"{source / name} is not the file that was packed any more: {again}")
+
+
+def stamp(file: Path) -> tuple[int, int]:
+    """Bytes of a file, and when it was modified, in nanoseconds; zeros where it is gone."""
+    try:
+        found = file.stat()
+    except OSError:
+        return 0, 0
+    return found.st_size, found.st_mtime_ns
+
+
+@cache
+def pack_around(folder: str) -> Pack | None:
+    """The pack that a folder is, or lies in; None where it is a folder as any other.
+
+    Raises:
+        BadPack: packing has not been finished.
+    """
+    for place in (Path(folder), *Path(folder).parents):
+        if (place / SETTINGS).is_file() and (place / INDEX).is_file():
+            return Pack(place)
+        if (place / JOURNAL).is_file():
+            raise BadPack(f"the pack {place} is unfinished: give the command that made it again")
+    return None

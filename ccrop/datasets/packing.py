@@ -1,0 +1,189 @@
+"""Making a pack out of a folder of images, see :mod:`ccrop.datasets.pack`."""
+
+import json
+import os
+import zlib
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+from torch.utils.data import DataLoader
+from tqdm import tqdm
+
+from ccrop.datasets.base import MissingData
+from ccrop.datasets.coco import find_split
+from ccrop.datasets.listing import list_images
+from ccrop.datasets.pack import INDEX, JOURNAL, PIXELS, SETTINGS, BadPack, Pack, stamp
+from ccrop.datasets.reading import WHITE, UnreadableImage, printable, read_image
+from ccrop.files import write_json, written
+from ccrop.work_dir import locked
+
+VERSION = 1
+FIELDS = (
+    *(("offset", "<i8"), ("height", "<i4"), ("width", "<i4")),
+    *(("checksum", "<u4"), ("bytes", "<i8"), ("modified", "<i8")),
+)
+Entry = dict[str, Any]  # name, height, width, scale, checksum, bytes, modified; the reason where it is unreadable
+
+
+def pack_images(
+    source: str | Path,
+    target: str | Path,
+    side: int | None = None,
+    channels: int = 3,
+    white: int = WHITE,
+    workers: int = 0,
+) -> Pack:
+    """Pack all images below a folder, and annotations in COCO's format, scaled with them.
+
+    Every image is written, and then noted in a journal. After a kill, the same call goes on behind the last one that
+    was noted. A pack that is finished is compared with its source and kept.
+
+    Args:
+        side: an image whose shorter side is longer is scaled to it; None keeps every size.
+        channels, white: see :func:`ccrop.datasets.read_image`.
+        workers: processes that decode; 0 for this one.
+
+    Raises:
+        MissingData: there is no image.
+        BadPack: the target is a pack of other images, settings or versions of the files.
+        WorkDirInUse: another process works on the pack.
+    """
+    source, target = Path(source).resolve(), Path(target)
+    if side is not None and side < 1:
+        raise ValueError(f"side must be a positive number of pixels, got {side}")
+    names = list_images(source) if source.is_dir() else []
+    if not names:
+        raise MissingData(f"{source} holds no image to pack")
+    settings = dict(version=VERSION, source=str(source), side=side, channels=channels, white=white)
+    with locked(target):
+        if (target / SETTINGS).is_file():
+            pack = Pack(target)
+            _require_same(target, settings, pack.settings)
+            _require_sources(target, source, names, pack.stamps())
+            return pack
+        done = _resumed(target, settings, names)
+        decode = partial(_packed, source=source, side=side, channels=channels, white=white)
+        with (target / PIXELS).open("ab") as pixels, (target / JOURNAL).open("a") as journal:
+            left = names[len(done) :]
+            images = DataLoader(left, batch_size=None, num_workers=workers, collate_fn=decode) if left else []
+            for entry, content in tqdm(images, "packed", len(names), initial=len(done), leave=False, disable=None):
+                pixels.write(content)
+                pixels.flush()
+                journal.write(json.dumps(entry) + "\n")
+                journal.flush()
+                done.append(entry)
+        _finish(source, target, settings, done)
+        return Pack(target)
+
+
+def _packed(name: str, source: Path, side: int | None, channels: int, white: int) -> tuple[Entry, bytes]:
+    """An image, scaled, and what the journal says of it."""
+    size, modified = stamp(source / name)
+    entry = dict(name=name, height=0, width=0, scale=1, checksum=0, bytes=size, modified=modified)
+    try:
+        image = read_image(source / name, channels, white)
+    except UnreadableImage as error:
+        return entry | dict(reason=error.reason), b""
+    if side is not None and min(image.size) > side:
+        entry["scale"] = side / min(image.size)
+        scaled = tuple(round(entry["scale"] * each) for each in image.size)
+        image = image.resize(scaled, Image.Resampling.BILINEAR)
+    content = np.asarray(image).tobytes()
+    return entry | dict(height=image.height, width=image.width, checksum=zlib.crc32(content)), content
+
+
+def _resumed(target: Path, settings: dict[str, Any], names: list[str]) -> list[Entry]:
+    """The entries of a journal, begun where there is none; both files end with the last image that is whole."""
+    journal, pixels = target / JOURNAL, target / PIXELS
+    if not journal.is_file():
+        pixels.write_bytes(b"")
+        journal.write_text(json.dumps(settings) + "\n")
+        return []
+    first, *lines = journal.read_text().split("\n")[:-1]  # what follows the last line break is torn
+    _require_same(target, settings, json.loads(first))
+    done, end, written_bytes = [], 0, pixels.stat().st_size
+    for line in lines:
+        entry = json.loads(line)
+        length = entry["height"] * entry["width"] * settings["channels"]
+        if end + length > written_bytes:
+            break
+        done.append(entry)
+        end += length
+    stamps = {entry["name"]: (entry["bytes"], entry["modified"]) for entry in done}
+    _require_sources(target, Path(settings["source"]), names[: len(done)], stamps)
+    os.truncate(pixels, end)
+    with written(journal) as partial_journal:
+        partial_journal.write_text("\n".join([first, *lines[: len(done)], ""]))
+    return done
+
+
+def _require_same(target: Path, asked: dict[str, Any], found: dict[str, Any]) -> None:
+    for name, value in asked.items():
+        if found.get(name) != value:
+            raise BadPack(
+                f"{target} is a pack with {name} {found.get(name)}, and {value} is asked for: name another folder, or "
+                "remove this one"
+            )
+
+
+def _require_sources(target: Path, source: Path, names: Sequence[str], stamps: dict[str, tuple[int, int]]) -> None:
+    """The packed images are these of the source, and none has changed since."""
+    apart = sorted(stamps.keys() ^ set(names))
+    if apart:
+        raise BadPack(
+            f"{source} has other images than {target} was packed of, the first is {printable(apart[0])}: remove the "
+            "pack and make it again"
+        )
+    for name in names:
+        if stamp(source / name) != stamps[name]:
+            raise BadPack(f"{printable(source / name)} has changed since it was packed: remove {target} and pack again")
+
+
+def _finish(source: Path, target: Path, settings: dict[str, Any], done: list[Entry]) -> None:
+    """Write the index, the folders and the annotations, and the settings last."""
+    names = [os.fsencode(entry["name"]) for entry in done]
+    index = np.zeros(len(done), dtype=[("name", f"S{max(map(len, names))}"), *FIELDS])
+    index["name"] = names
+    for field, _ in FIELDS[1:]:
+        index[field] = [entry[field] for entry in done]
+    lengths = index["height"].astype(np.int64) * index["width"] * settings["channels"]
+    index["offset"] = lengths.cumsum() - lengths
+    with written(target / INDEX) as partial_index, partial_index.open("wb") as file:
+        np.save(file, index[index["name"].argsort()])
+    for folder in {Path(entry["name"]).parent for entry in done}:
+        (target / folder).mkdir(parents=True, exist_ok=True)
+    scales = {entry["name"]: entry["scale"] for entry in done}
+    for file in sorted((source / "annotations").glob("instances_*.json")):
+        content = json.loads(file.read_text())
+        split = file.stem.removeprefix("instances_")
+        write_json(target / "annotations" / file.name, scaled_annotations(content, scales, find_split(source, split)))
+    unreadable = {entry["name"]: entry["reason"] for entry in done if "reason" in entry}
+    write_json(target / SETTINGS, settings | dict(unreadable=unreadable), indent=1)
+    (target / JOURNAL).unlink()
+
+
+def scaled_annotations(content: dict[str, Any], scales: dict[str, float], folder: Path) -> dict[str, Any]:
+    """Annotations in COCO's format with the sizes, boxes and areas of scaled images; masks of these are left out.
+
+    Args:
+        scales: by the path of the image.
+        folder: of the images, relative to where those paths begin.
+    """
+    by_id, images, annotations = {}, [], []
+    for image in content["images"]:
+        scale = by_id[image["id"]] = scales.get(str(folder / image["file_name"]), 1)
+        sides = {side: round(scale * image[side]) for side in ("width", "height") if side in image}
+        images.append(image | sides)
+    for each in content["annotations"]:
+        scale = by_id.get(each["image_id"], 1)
+        if scale != 1:
+            each = {key: value for key, value in each.items() if key != "segmentation"}
+            each["bbox"] = [scale * value for value in each["bbox"]]
+            if "area" in each:
+                each["area"] *= scale**2
+        annotations.append(each)
+    return content | dict(images=images, annotations=annotations)

@@ -1,0 +1,109 @@
+"""Argoverse 2's sensor data set (Wilson et al., NeurIPS Datasets and Benchmarks 2021): feather files."""
+
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ccrop.datasets import MissingData
+from ccrop.projects.lidar_bev.boxes import wrapped
+from ccrop.projects.lidar_bev.datasets.base import SweepDataset, class_labels
+from ccrop.projects.lidar_bev.datasets.nuscenes_tables import rotation_matrices
+from ccrop.projects.lidar_bev.datasets.reading import XYZI, UnreadableSweep
+from ccrop.projects.lidar_bev.extras import extra
+
+LAYOUT = """\
+    {root}/train/LOG/sensors/lidar/*.feather   (or val, test; a file a sweep, named by its time in nanoseconds)
+    {root}/train/LOG/annotations.feather       (only labeled sweeps need them)"""
+CLASSES = ("REGULAR_VEHICLE", "PEDESTRIAN", "BICYCLIST")
+BOX = ("tx_m", "ty_m", "tz_m", "length_m", "width_m", "height_m")
+ROTATION = ("qw", "qx", "qy", "qz")
+FULL = 255  # intensity
+
+
+class ArgoverseSweeps(SweepDataset):
+    """Sweeps ``(N, 4)``: x, y, z, intensity in [0, 1], in the frame of the car, whose origin is its rear axle.
+
+    Args:
+        data_root: see ``LAYOUT``.
+        split: folder of the logs: train, val or test.
+        labelled: read boxes too.
+        classes: names of categories, whose positions are the labels.
+    """
+
+    layout = LAYOUT
+
+    def __init__(
+        self,
+        data_root: str | Path,
+        split: str = "train",
+        labelled: bool = False,
+        classes: Sequence[str] = CLASSES,
+        **kwargs: Any,
+    ) -> None:
+        self.split = split
+        self.labelled = labelled
+        self.classes = tuple(classes)
+        super().__init__(data_root, **kwargs)
+
+    def load_data_list(self) -> list[dict[str, Any]]:
+        root = Path(self.data_root)
+        if not (root / self.split).is_dir():
+            raise MissingData(f"{root / self.split} is no folder; expected layout:\n{LAYOUT.format(root=root)}")
+        files = sorted((root / self.split).glob("*/sensors/lidar/*.feather"))
+        return [dict(path=str(file.relative_to(root)), log=file.parts[-4], time=int(file.stem)) for file in files]
+
+    def scenes(self) -> list[str]:
+        return [self.get_data_info(index)["log"] for index in range(len(self))]
+
+    def object_names(self, index: int) -> list[str]:
+        return self._objects(self.get_data_info(index))[0]
+
+    def read(self, info: dict[str, Any]) -> dict[str, Any]:
+        columns = _read_feather(self.path(info), XYZI)
+        points = np.stack([values.astype(np.float32) for values in columns], axis=1)
+        points[:, 3] /= FULL
+        sample = dict(points=points)
+        if self.labelled:
+            names, boxes = self._objects(info)
+            sample |= dict(boxes=boxes, labels=class_labels(names, self.classes))
+        return sample
+
+    def _objects(self, info: dict[str, Any]) -> tuple[list[str], NDArray[np.float32]]:
+        """Categories, and boxes ``(M, 7)``."""
+        times, categories, boxes = read_annotations(Path(self.data_root, self.split, info["log"]))
+        own = np.flatnonzero(times == info["time"])
+        return [categories[place] for place in own], boxes[own]
+
+
+@lru_cache(maxsize=8)
+def read_annotations(log: Path) -> tuple[NDArray[np.int64], list[str], NDArray[np.float32]]:
+    """All objects of a log: times ``(M,)`` in nanoseconds, categories, and boxes ``(M, 7)``.
+
+    Raises:
+        ValueError: the file is missing or damaged; names it.
+    """
+    file = log / "annotations.feather"
+    if not file.is_file():
+        raise ValueError(f"{file}: there is no such file: labeled sweeps need it; the test split has none")
+    try:
+        times, categories, *values = _read_feather(file, ("timestamp_ns", "category", *BOX, *ROTATION))
+    except UnreadableSweep as error:
+        raise ValueError(str(error)) from error
+    ahead = rotation_matrices(np.stack(values[6:], axis=1))[:, :, 0]
+    heading = wrapped(np.arctan2(ahead[:, 1], ahead[:, 0]))
+    return times, categories.tolist(), np.stack([*values[:6], heading], axis=1).astype(np.float32)
+
+
+def _read_feather(path: Path, columns: Sequence[str]) -> list[NDArray]:
+    feather = extra("pyarrow.feather", "reading Argoverse 2's files")
+    try:
+        table = feather.read_table(path, columns=list(columns))
+        return [table[name].to_numpy() for name in columns]
+    except (OSError, ValueError, KeyError) as error:
+        raise UnreadableSweep(
+            path, f"damaged, or without {', '.join(columns)} ({' '.join(str(error).split())})"
+        ) from error

@@ -1,0 +1,69 @@
+"""Testing on mirrored copies of a sweep, whose maps are mirrored back and averaged (Yin et al., CVPR 2021)."""
+
+from collections.abc import Callable, Sequence
+from itertools import chain, combinations
+
+import torch
+from torch import Tensor
+
+from ccrop.projects.lidar_bev.detection.head import CenterMaps
+from ccrop.projects.lidar_bev.detection.targets import CHANNELS, VELOCITY
+from ccrop.projects.lidar_bev.grid import Grid
+
+AXES = ("x", "y")
+SIDE = {"x": -1, "y": -2}  # of a map: along x run its columns
+TURNED = {"x": -1, "y": -2}  # channel that changes its sign: the cosine of the heading, or its sine
+
+
+def check_flips(flips: Sequence[str], grid: Grid) -> None:
+    """Whether mirrored sweeps still lie on the grid.
+
+    Raises:
+        ValueError: an axis is unknown, or the grid does not reach as far to both sides along it.
+    """
+    for name in flips:
+        if name not in AXES:
+            raise ValueError(f"model.flips may name x and y, got {name!r}")
+        low, high = grid.low[AXES.index(name)], grid.high[AXES.index(name)]
+        if abs(low + high) > 1e-6:
+            raise ValueError(
+                f"model.flips names {name}, but the grid reaches from {low} to {high} m along it: leave it out"
+            )
+
+
+def averaged(
+    probabilities: Callable[[list[Tensor]], CenterMaps], points: list[Tensor], flips: Sequence[str], groups: int
+) -> CenterMaps:
+    """Maps averaged over a sweep as it is and mirrored along each choice of the axes.
+
+    Args:
+        probabilities: gives the maps of sweeps ``(points, columns)``, with heatmaps in [0, 1] in place of logits.
+        points: N sweeps.
+        flips: of "x" and "y".
+        groups: of classes, each with boxes of its own.
+    """
+    choices = chain.from_iterable(combinations(flips, number) for number in range(len(flips) + 1))
+    every = [mirrored_maps(probabilities(mirrored_points(points, axes)), axes, groups) for axes in choices]
+    return CenterMaps(*(None if own[0] is None else torch.stack(own).mean(dim=0) for own in zip(*every, strict=True)))
+
+
+def mirrored_points(points: list[Tensor], axes: Sequence[str]) -> list[Tensor]:
+    """Sweeps ``(points, columns)`` whose coordinates along the axes have changed their signs."""
+    signs = torch.ones(points[0].shape[1], dtype=points[0].dtype, device=points[0].device)
+    signs[[AXES.index(name) for name in axes]] = -1
+    return [sweep * signs for sweep in points]
+
+
+def mirrored_maps(maps: CenterMaps, axes: Sequence[str], groups: int) -> CenterMaps:
+    """The maps of mirrored sweeps as those of the sweeps themselves: cells, offsets, velocities and headings."""
+    heatmaps, regression, ious = (None if each is None else each.flip([SIDE[name] for name in axes]) for each in maps)
+    width = regression.shape[1] // groups
+    signs, shift = regression.new_ones(width), regression.new_zeros(width)
+    for name in axes:
+        axis = AXES.index(name)
+        signs[axis], shift[axis] = -1, 1  # the offset in a cell
+        signs[TURNED[name]] = -1
+        if width > CHANNELS:
+            signs[VELOCITY.start + axis] = -1
+    regression = regression * signs.repeat(groups)[:, None, None] + shift.repeat(groups)[:, None, None]
+    return CenterMaps(heatmaps, regression, ious)

@@ -1,0 +1,37 @@
+"""How well a box fits, beside how sure its class is: scores that know of the IoU (Hu et al., AFDetV2, AAAI 2022)."""
+
+import torch
+from torch import Tensor
+
+from ccrop.projects.lidar_bev.detection.losses import at_cells
+from ccrop.projects.lidar_bev.detection.targets import CenterTargets, decoded
+from ccrop.projects.lidar_bev.evaluation.polygons import paired_ious_3d
+from ccrop.projects.lidar_bev.grid import Grid
+
+
+def iou_loss(
+    ious: Tensor, regression: Tensor, targets: CenterTargets, boxes: Tensor, grid: Grid, stride: int
+) -> Tensor:
+    """Mean over centers of the absolute difference of the map's value and 2 * IoU - 1 of the box that is found there.
+
+    Args:
+        ious: ``(N, 1, H, W)``, N counted through sweeps and groups of classes.
+        regression: ``(N, D, H, W)``; nothing is learned through the boxes.
+        boxes: ``(M, 7)``, the objects.
+    """
+    area = ious.shape[2] * ious.shape[3]
+    found = decoded(targets.cells % area, at_cells(regression, targets.cells).detach().float(), grid, stride)
+    overlap = paired_ious_3d(found.cpu().numpy(), boxes.cpu().numpy())
+    wanted = 2 * torch.from_numpy(overlap).to(ious) - 1
+    difference = (at_cells(ious, targets.cells)[:, 0] - wanted).abs()
+    return (difference * targets.counted).sum() / targets.counted.sum().clamp(min=1)
+
+
+def rescored(scores: Tensor, ious: Tensor, power: float) -> Tensor:
+    """Scores of classes to the power of ``1 - power``, times IoUs to the power of ``power``.
+
+    Args:
+        scores: in [0, 1].
+        ious: the map's values of the same shape, 2 * IoU - 1.
+    """
+    return scores ** (1 - power) * ((ious + 1) / 2).clamp(0, 1) ** power

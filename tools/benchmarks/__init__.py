@@ -1,0 +1,1 @@
+"""What :mod:`tools.benchmark` measures: a module a path, whose ``comparisons()`` are timed as they come."""

@@ -1,0 +1,89 @@
+"""One thing done in several ways, timed in turn in CPU time, and the rows that come of it."""
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from statistics import median, quantiles
+from typing import Any, NamedTuple
+
+from ccrop.compute import core_seconds
+from ccrop.files import written
+
+ROUNDS = 5  # at least
+NOT_INSTALLED = "not installed"
+Call = Callable[[], object]
+Row = dict[str, Any]
+
+
+class Comparison(NamedTuple):
+    """One thing, done by ccrop and in other ways.
+
+    Attributes:
+        path: what is done.
+        ours: does it.
+        theirs: do it too, by the name of what they are; None where that is not installed.
+        unit: of the figures: milliseconds of CPU time for what.
+        number: of these in a call.
+    """
+
+    path: str
+    ours: Call
+    theirs: Mapping[str, Call | None]
+    unit: str
+    number: int = 1
+
+
+def measured(comparison: Comparison, seconds: float) -> list[Row]:
+    """A row for each of the other ways.
+
+    All are called in turn, once before the clock runs and then :data:`ROUNDS` times or more, so that what else the
+    machine does meets all alike.
+
+    Args:
+        seconds: of CPU time to spend at least on the rounds.
+
+    Returns:
+        ``path``, ``against``, ``ours`` and ``theirs`` (medians, in ``unit``), ``ratio`` of these (above 1: ours is
+        faster) and ``spread``, the quartiles of the ratio over the rounds. A way that is not installed has no ratio.
+    """
+    calls = {name: call for name, call in comparison.theirs.items() if call is not None}
+    calls["ccrop"] = comparison.ours
+    for call in calls.values():
+        call()
+    taken: dict[str, list[float]] = {name: [] for name in calls}
+    while len(taken["ccrop"]) < ROUNDS or sum(map(sum, taken.values())) < seconds:
+        for name, call in calls.items():
+            start = core_seconds()
+            call()
+            taken[name].append(core_seconds() - start)
+    ours = taken.pop("ccrop")
+    scale = 1000 / comparison.number
+    rows = []
+    for name in comparison.theirs:
+        row: Row = dict(path=comparison.path, against=name, ratio=None, ours=scale * median(ours))
+        row |= dict(theirs=NOT_INSTALLED, unit=comparison.unit, spread=None)
+        if name in taken:
+            low, _, high = quantiles([there / here for here, there in zip(ours, taken[name], strict=True)])
+            row |= dict(theirs=scale * median(taken[name]), spread=[low, high])
+            row["ratio"] = row["theirs"] / row["ours"]
+        rows.append(row)
+    return rows
+
+
+def line(row: Row) -> str:
+    """The row of a Markdown table under :data:`HEADING`."""
+    if row["ratio"] is None:
+        ratio, theirs = "", row["theirs"]
+    else:
+        low, high = row["spread"]
+        ratio, theirs = f"{row['ratio']:.2f}x ({low:.2f} to {high:.2f})", f"{row['theirs']:.3g}"
+    return f"| {row['path']} | {row['against']} | {ratio} | {row['ours']:.3g} | {theirs} | {row['unit']} |"
+
+
+HEADING = "| path | against | ratio (quartiles) | ours | theirs | unit |\n|---|---|---|---|---|---|"
+
+
+def write_rows(rows: list[Row], file: str | Path) -> None:
+    """Rows as a JSON list."""
+    with written(file) as partial:
+        partial.write_text(json.dumps(rows, indent=1) + "\n")
