@@ -54,7 +54,7 @@ class Pack:
         prefix = b"" if start == os.curdir else os.fsencode(start) + b"/"
         return sorted(os.fsdecode(name[len(prefix) :]) for name in self.names.tolist() if name.startswith(prefix))
 
-    def size(self, path: str | Path) -> tuple[int, int]:
+    def size(self, path: str | os.PathLike) -> tuple[int, int]:
         """(width, height) in pixels.
 
         Raises:
@@ -63,7 +63,7 @@ class Pack:
         entry = self._index[self._row(path)]
         return int(entry["width"]), int(entry["height"])
 
-    def image(self, path: str | Path) -> NDArray[np.uint8]:
+    def image(self, path: str | os.PathLike) -> NDArray[np.uint8]:
         """``(H, W, C)``, mapped from the file.
 
         Raises:
@@ -94,7 +94,7 @@ class Pack:
             if name not in self.settings["unreadable"]:
                 self.image(self.folder / name)
 
-    def _row(self, path: str | Path) -> int:
+    def _row(self, path: str | os.PathLike) -> int:
         name = os.fsencode(os.path.relpath(path, self.folder))
         row = int(np.searchsorted(self.names, name))
         if row == len(self.names) or self.names[row] != name:
@@ -107,7 +107,7 @@ class Pack:
     def _check(self, entry: np.void, content: NDArray[np.uint8], expected: int) -> None:
         name = os.fsdecode(entry["name"])
         again = f"remove {self.folder} and pack again"
-        if len(content) != expected or zlib.crc32(content) != entry["checksum"]:
+        if len(content) != expected or zlib.crc32(content.data) != entry["checksum"]:
             raise BadPack(f"the bytes of {name} in {self.folder / PIXELS} are damaged: {again}")
         source = Path(self.settings["source"])
         if source.is_dir() and stamp(source / name) != (entry["bytes"], entry["modified"]):

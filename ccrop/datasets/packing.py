@@ -3,7 +3,7 @@
 import json
 import os
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -69,7 +69,11 @@ def pack_images(
         decode = partial(_packed, source=source, side=side, channels=channels, white=white)
         with (target / PIXELS).open("ab") as pixels, (target / JOURNAL).open("a") as journal:
             left = names[len(done) :]
-            images = DataLoader(left, batch_size=None, num_workers=workers, collate_fn=decode) if left else []
+            images: Iterable[tuple[Entry, bytes]] = (
+                DataLoader(left, batch_size=None, num_workers=workers, collate_fn=decode)  # type: ignore[arg-type]
+                if left
+                else []
+            )
             for entry, content in tqdm(images, "packed", len(names), initial=len(done), leave=False, disable=None):
                 pixels.write(content)
                 pixels.flush()
@@ -83,15 +87,15 @@ def pack_images(
 def _packed(name: str, source: Path, side: int | None, channels: int, white: int) -> tuple[Entry, bytes]:
     """An image, scaled, and what the journal says of it."""
     size, modified = stamp(source / name)
-    entry = dict(name=name, height=0, width=0, scale=1, checksum=0, bytes=size, modified=modified)
+    entry: Entry = dict(name=name, height=0, width=0, scale=1, checksum=0, bytes=size, modified=modified)
     try:
         image = read_image(source / name, channels, white)
     except UnreadableImage as error:
         return entry | dict(reason=error.reason), b""
     if side is not None and min(image.size) > side:
-        entry["scale"] = side / min(image.size)
-        scaled = tuple(round(entry["scale"] * each) for each in image.size)
-        image = image.resize(scaled, Image.Resampling.BILINEAR)
+        scale = entry["scale"] = side / min(image.size)
+        width, height = (round(scale * each) for each in image.size)
+        image = image.resize((width, height), Image.Resampling.BILINEAR)
     content = np.asarray(image).tobytes()
     return entry | dict(height=image.height, width=image.width, checksum=zlib.crc32(content)), content
 
@@ -152,8 +156,8 @@ def _finish(source: Path, target: Path, settings: dict[str, Any], done: list[Ent
         index[field] = [entry[field] for entry in done]
     lengths = index["height"].astype(np.int64) * index["width"] * settings["channels"]
     index["offset"] = lengths.cumsum() - lengths
-    with written(target / INDEX) as partial_index, partial_index.open("wb") as file:
-        np.save(file, index[index["name"].argsort()])
+    with written(target / INDEX) as partial_index, partial_index.open("wb") as handle:
+        np.save(handle, index[index["name"].argsort()])
     for folder in {Path(entry["name"]).parent for entry in done}:
         (target / folder).mkdir(parents=True, exist_ok=True)
     scales = {entry["name"]: entry["scale"] for entry in done}

@@ -137,7 +137,7 @@ def _of_pack(pixels: np.ndarray, channels: int, as_tensor: bool) -> AnyImage:
     image = from_array(pixels)
     if packed == channels:
         return image
-    if {packed, channels} == {1, 3}:
+    if {packed, channels} == {1, 3} and isinstance(image, Image.Image):
         return image.convert("RGB" if channels == 3 else "L")
     raise _Unsuited(f"it was packed with {packed} channels, and {channels} are expected: pack it again with so many")
 

@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 from mmengine.config import Config
@@ -43,8 +44,8 @@ def comparisons() -> Iterator[Comparison]:
     )
 
 
-def stepper(model: torch.nn.Module) -> Call:
-    """Loss and gradients of a batch of random tiles."""
+def stepper(model: Any) -> Call:
+    """Loss and gradients of a batch of random tiles, by a detector of mmdet."""
     from mmdet.structures import DetDataSample
 
     generator = torch.Generator().manual_seed(0)

@@ -31,7 +31,7 @@ def comparisons() -> Iterator[Comparison]:
 
 
 @torch.no_grad()
-def image_by_image(features: Tensor, size: tuple[int, int]) -> list[list[float]]:
+def image_by_image(features: Tensor, size: tuple[int, int]) -> list[list[Tensor]]:
     """Boxes as the published code finds them (Peng et al., CVPR 2022, equation 3), one image after the other."""
     height, width = size
     boxes = []

@@ -28,7 +28,7 @@ def comparisons() -> Iterator[Comparison]:
         dataset = ImageFolder(root, pipeline=[CropViews(ContrastiveCrop(), SIDE)])
         dataset.boxes = BoxStore(IMAGES, 1, dataset.fingerprint())
         dataset.update_boxes(torch.tensor(BOX).repeat(IMAGES, 1, 1), torch.ones(IMAGES, dtype=torch.long))
-        loader = DataLoader(dataset, IMAGES, sampler=SeededSampler(dataset))
+        loader: DataLoader = DataLoader(dataset, IMAGES, sampler=SeededSampler(dataset))
         resident = ResidentBatches(loader, "cpu")
         yield Comparison(
             f"pairs of {SIDE} px views of a resident set",

@@ -32,18 +32,19 @@ def comparisons() -> Iterator[Comparison]:
         dataset, mapped = (ImageFolder(each, pipeline=[CropViews(RandomCrop(), SIDE)]) for each in (folder, packed))
         preprocessor = ViewPreprocessor()
         published = partial(with_pil, files)
-        whole = dict(unit="ms per image", number=IMAGES)
         yield Comparison(
             f"pair of {SIDE} px views, photometrics on a GPU",
             lambda: [dataset[index] for index in range(IMAGES)],
             {"published PIL pipeline": published},
-            **whole,
+            "ms per image",
+            IMAGES,
         )
         yield Comparison(
             f"the same from a pack with sides of {PACKED} px",
             lambda: [mapped[index] for index in range(IMAGES)],
             {"published PIL pipeline": published},
-            **whole,
+            "ms per image",
+            IMAGES,
         )
         yield Comparison(
             f"pair of {SIDE} px views, all on the CPU",
@@ -53,7 +54,8 @@ def comparisons() -> Iterator[Comparison]:
                 "lightly": with_lightly(files),
                 "torchvision v2": partial(with_v2, files),
             },
-            **whole,
+            "ms per image",
+            IMAGES,
         )
 
 

@@ -44,7 +44,9 @@ def averaged(
     """
     choices = chain.from_iterable(combinations(flips, number) for number in range(len(flips) + 1))
     every = [mirrored_maps(probabilities(mirrored_points(points, axes)), axes, groups) for axes in choices]
-    return CenterMaps(*(None if own[0] is None else torch.stack(own).mean(dim=0) for own in zip(*every, strict=True)))
+    logits, regression = (torch.stack(own).mean(dim=0) for own in zip(*(maps[:2] for maps in every), strict=True))
+    ious = [maps.ious for maps in every if maps.ious is not None]
+    return CenterMaps(logits, regression, torch.stack(ious).mean(dim=0) if ious else None)
 
 
 def mirrored_points(points: list[Tensor], axes: Sequence[str]) -> list[Tensor]:
@@ -56,7 +58,9 @@ def mirrored_points(points: list[Tensor], axes: Sequence[str]) -> list[Tensor]:
 
 def mirrored_maps(maps: CenterMaps, axes: Sequence[str], groups: int) -> CenterMaps:
     """The maps of mirrored sweeps as those of the sweeps themselves: cells, offsets, velocities and headings."""
-    heatmaps, regression, ious = (None if each is None else each.flip([SIDE[name] for name in axes]) for each in maps)
+    sides = [SIDE[name] for name in axes]
+    logits, regression = maps.logits.flip(sides), maps.regression.flip(sides)
+    ious = None if maps.ious is None else maps.ious.flip(sides)
     width = regression.shape[1] // groups
     signs, shift = regression.new_ones(width), regression.new_zeros(width)
     for name in axes:
@@ -66,4 +70,4 @@ def mirrored_maps(maps: CenterMaps, axes: Sequence[str], groups: int) -> CenterM
         if width > CHANNELS:
             signs[VELOCITY.start + axis] = -1
     regression = regression * signs.repeat(groups)[:, None, None] + shift.repeat(groups)[:, None, None]
-    return CenterMaps(heatmaps, regression, ious)
+    return CenterMaps(logits, regression, ious)

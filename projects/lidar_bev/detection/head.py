@@ -53,7 +53,10 @@ class CenterHead(nn.Module):
         self.ious = _branch(channels, number, 1) if ious else None
         places = {label: group * most + place for group, own in enumerate(groups) for place, label in enumerate(own)}
         self.register_buffer("places", torch.tensor([places[label] for label in sorted(places)]), persistent=False)
-        nn.init.constant_(self.heatmaps[-1].bias, PRIOR)
+        last = self.heatmaps[-1]
+        assert isinstance(last, nn.Conv2d)
+        assert last.bias is not None
+        nn.init.constant_(last.bias, PRIOR)
 
     def forward(self, maps: Tensor) -> CenterMaps:
         """Maps in float32, also under autocast: losses and decoding need more digits than bf16 has.

@@ -33,7 +33,7 @@ RACK = "static_object.bicycle_rack"
 def surest(found: Detections) -> Detections:
     """The detections that a result file may hold."""
     best = np.argsort(-found.scores, kind="stable")[:MOST_BOXES]
-    return Detections(*(None if values is None else values[best] for values in found))
+    return found._replace(**{name: values[best] for name, values in found._asdict().items() if values is not None})
 
 
 def global_boxes(found: Detections, to_global: NDArray[np.float64]) -> NDArray[np.float64]:

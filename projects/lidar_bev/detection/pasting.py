@@ -75,7 +75,7 @@ class PastedObjects:
 def without_collision(boxes: NDArray, present: NDArray) -> NDArray[np.bool_]:
     """Which of the boxes ``(M, 7)``, taken one after another, overlap no earlier one and none ``present (P, 7)``."""
     overlap = bev_intersections(boxes, np.concatenate([present, boxes])) > 0
-    free = ~overlap[:, : len(present)].any(axis=1)
+    free = np.logical_not(np.any(overlap[:, : len(present)], axis=1))
     among = overlap[:, len(present) :]
     for place in range(1, len(boxes)):
         free[place] &= not (among[place, :place] & free[:place]).any()

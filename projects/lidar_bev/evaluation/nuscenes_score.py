@@ -5,7 +5,7 @@ metres a second (NaN where not known), and the position of the attribute in ``AT
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,7 @@ from ccrop.projects.lidar_bev.evaluation.center_ap import (
     mean_error,
 )
 
+Boxes = TypeVar("Boxes", Truth, Detections)
 ATTRIBUTES = (
     "vehicle.moving",
     "vehicle.stopped",
@@ -117,5 +118,5 @@ def _errors(matches: Matches, name: str) -> dict[str, NDArray]:
     )
 
 
-def _only(each: Truth | Detections, chosen: NDArray[np.bool_]) -> Truth | Detections:
-    return type(each)(*(None if values is None else values[chosen] for values in each))
+def _only(each: Boxes, chosen: NDArray[np.bool_]) -> Boxes:
+    return each._replace(**{name: values[chosen] for name, values in each._asdict().items() if values is not None})
