@@ -26,7 +26,7 @@ def fit_to_budget(config: Config, tflop: float) -> float:
     """Give a run the whole epochs that come nearest to a budget, one at least.
 
     Args:
-        tflop: 10^12 floating-point operations of training; localisation does not count.
+        tflop: 10^12 floating-point operations of training; localization does not count.
 
     Returns:
         What the run will cost, in the same unit.

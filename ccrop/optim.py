@@ -1,4 +1,4 @@
-"""What the methods ask of the optimiser: parameter groups, a learning rate that may stay, autocast on any device."""
+"""What the methods ask of the optimizer: parameter groups, a learning rate that may stay, autocast on any device."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -15,10 +15,10 @@ PARAMWISE = ("fix_predictor_lr", "decay_vectors")
 
 
 class PredictorGroups:
-    """Optimiser wrapper constructor: parameters that are treated alike form a group.
+    """Optimizer wrapper constructor: parameters that are treated alike form a group.
 
     Args:
-        optim_wrapper_cfg: its config; ``optimizer`` is the optimiser's.
+        optim_wrapper_cfg: its config; ``optimizer`` is the optimizer's.
         paramwise_cfg: ``fix_predictor_lr``, true by default: the predictor's learning rate is not decayed
             (SimSiam, Chen & He, CVPR 2021, section 4.2), if the schedule is :class:`CosineLR`. ``decay_vectors``, true
             by default: biases and BN's weights get weight decay; without it timm's Lars does not adapt their rate

@@ -47,11 +47,11 @@ def build(name: str, **settings) -> Siamese:
 
 
 def two_views(num: int = 16, seed: int = 0) -> list[Tensor]:
-    """``(num, 3, 16, 16)`` twice: images of colours and stripes of their own, with some noise."""
+    """``(num, 3, 16, 16)`` twice: images of colors and stripes of their own, with some noise."""
     generator = torch.Generator().manual_seed(seed)
-    colours = torch.randn(num, 3, 1, 1, generator=generator)
+    colors = torch.randn(num, 3, 1, 1, generator=generator)
     stripes = torch.randn(num, 3, 1, 16, generator=generator)
-    return [colours + stripes + 0.5 * torch.randn(num, 3, 16, 16, generator=generator) for _ in range(2)]
+    return [colors + stripes + 0.5 * torch.randn(num, 3, 16, 16, generator=generator) for _ in range(2)]
 
 
 def train(model: Siamese, optimizer: torch.optim.Optimizer, steps: range, total: int) -> list[float]:

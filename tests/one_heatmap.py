@@ -15,11 +15,11 @@ def regions(heights: NDArray[np.float32], min_distance: int = 1, merge: float = 
     def highest(distance):
         return cells[ndimage.minimum_filter(rank, 2 * distance + 1, mode="constant", cval=heights.size)].ravel()
 
-    neighbour, around = highest(1), highest(min_distance)
+    neighbor, around = highest(1), highest(min_distance)
     heights, position = heights.ravel(), rank.ravel()
     group = {}
     for cell in cells.tolist():
-        above = neighbour[cell] if neighbour[cell] != cell else around[cell]
+        above = neighbor[cell] if neighbor[cell] != cell else around[cell]
         group[cell] = cell if above == cell else group[above]
 
     joined = {}
@@ -49,7 +49,7 @@ def objects(
     min_distance: int = 1,
     merge: float = 0.8,
 ) -> list[tuple[list[float], float]]:
-    """x0, y0, x1, y1, score and the share of the cells, of at most ``max_boxes`` objects, the best first."""
+    """x0, y0, x1, y1, score and the fraction of the cells, of at most ``max_boxes`` objects, the best first."""
     rows, columns = heights.shape
     peak_of = regions(heights, min_distance, merge)
     flat = heights.ravel()

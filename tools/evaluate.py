@@ -15,7 +15,7 @@ boxes: do boxes find the annotated objects? The checkpoint's own localizer, and 
 
     python tools/evaluate.py boxes work_dirs/simsiam_ccrop_coco/epoch_200.pth --levels 1 --max-boxes 64
 
-object-knn: does an annotated object, cut out and scaled up, have neighbours of its own class?
+object-knn: does an annotated object, cut out and scaled up, have neighbors of its own class?
 
     python tools/evaluate.py object-knn work_dirs/simsiam_ccrop_coco/epoch_200.pth
 
@@ -23,11 +23,11 @@ roi-knn: the same for regions of whole images, and for the background:
 
     python tools/evaluate.py roi-knn work_dirs/simsiam_ccrop_coco/epoch_200.pth
 
-centers: do boxes find the labelled objects of LiDAR sweeps? By geometry, and by shares of the checkpoint's heatmap:
+centers: do boxes find the labeled objects of LiDAR sweeps? By geometry, and by fractions of the checkpoint's heatmap:
 
     python tools/evaluate.py centers work_dirs/simsiam_ccrop_bev_demo/epoch_10.pth --split val
 
-window-knn: has a labelled object in a sweep, pooled from the encoder's map, neighbours of its own class?
+window-knn: has a labeled object in a sweep, pooled from the encoder's map, neighbors of its own class?
 
     python tools/evaluate.py window-knn work_dirs/simsiam_ccrop_bev_demo/epoch_10.pth
 

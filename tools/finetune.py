@@ -62,7 +62,7 @@ def finetuned(args: argparse.Namespace, command: str) -> str:
     labels = share_of(args.labels)
     transfer = transfer_of(args.config)
     config = transfer.load_config(
-        args.config, args.data_root, args.cfg_options, args.backbone, labelled=args.pseudo_boxes is None
+        args.config, args.data_root, args.cfg_options, args.backbone, labeled=args.pseudo_boxes is None
     )
     config.command = command
     if args.iterations is not None:

@@ -40,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def draw(args: argparse.Namespace) -> Image.Image:
-    """The contact sheet of a run that localises, or of another one without boxes."""
+    """The contact sheet of a run that localizes, or of another one without boxes."""
     from mmengine.registry import DATASETS, HOOKS
 
     from ccrop.datasets import BoxStore

@@ -17,7 +17,7 @@ Shape = tuple[int, ...]
 
 @dataclass(frozen=True)
 class ResNet:
-    """A ResNet (He et al., CVPR 2016, Table 1) with batch normalisation.
+    """A ResNet (He et al., CVPR 2016, Table 1) with batch normalization.
 
     Attributes:
         depth: a key of `BLOCKS`.

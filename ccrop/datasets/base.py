@@ -145,7 +145,7 @@ class LocatedDataset(BaseDataset):
         """Replace the boxes of all files, see :meth:`ccrop.datasets.BoxStore.update`.
 
         Raises:
-            ValueError: other shapes, or a box that is none; names the first such file, if it has a name.
+            ValueError: other shapes, or an invalid box; names the first such file, if it has a name.
         """
         assert self.boxes is not None
         try:

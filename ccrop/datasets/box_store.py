@@ -58,7 +58,7 @@ class BoxStore:
 
     @property
     def counts(self) -> Tensor:
-        """``(N,)`` int64: boxes of each image; 0 before the first localisation."""
+        """``(N,)`` int64: boxes of each image; 0 before the first localization."""
         return self._counts.long()
 
     def __getitem__(self, index: int) -> NDArray[np.float32]:
@@ -80,7 +80,7 @@ class BoxStore:
 
         Raises:
             ValueError: other shapes.
-            InvalidBoxes: a count or a box that is none. The boxes stay as they were.
+            InvalidBoxes: an invalid count or box. The boxes stay as they were.
         """
         if boxes.shape != self._boxes.shape or counts.shape != self._counts.shape:
             raise ValueError(

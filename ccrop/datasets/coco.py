@@ -40,7 +40,7 @@ class CocoImages(ImageDataset):
 
 
 class ObjectCrops(ImageDataset):
-    """Annotated objects of a COCO-format set, each cut out as a labelled square image.
+    """Annotated objects of a COCO-format set, each cut out as a labeled square image.
 
     The square is ``context`` times the longer side of the box, moved into the image where it sticks out. Crowds and
     boxes below ``min_side`` are left out. Classes are the categories of the training split by their ids.

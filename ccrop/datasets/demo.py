@@ -1,7 +1,7 @@
 """The demo set: a small COCO-format detection set, drawn from a seed.
 
-Scenes of 320 x 240 pixels hold 1 to 12 objects of ten classes, with COCO's shares of small and large ones.
-A class is a shape with a texture; colour, angle, light and background say nothing about it.
+Scenes of 320 x 240 pixels hold 1 to 12 objects of ten classes, with COCO's fractions of small and large ones.
+A class is a shape with a texture; color, angle, light and background say nothing about it.
 """
 
 from __future__ import annotations

@@ -130,7 +130,7 @@ def _overlap(corner: np.ndarray, shape: tuple[int, ...]) -> tuple[tuple[slice, s
     )
 
 
-def _colour(rng: Generator, saturation: Span = (0.1, 0.9), value: Span = (0.2, 0.95)) -> np.ndarray:
+def _color(rng: Generator, saturation: Span = (0.1, 0.9), value: Span = (0.2, 0.95)) -> np.ndarray:
     hsv = rng.random(), rng.triangular(saturation[0], saturation[0], saturation[1]), rng.uniform(*value)
     return np.array(colorsys.hsv_to_rgb(*hsv), np.float32)
 
@@ -161,23 +161,23 @@ def _draw_thing(
         np.arange(part.start, part.stop) - middle for part, middle in zip(inside, thing.middle[::-1], strict=True)
     )
     pattern = _texture(texture, thing, rows[:, None], columns, rng)
-    first, second = _two_colours(rng)
+    first, second = _two_colors(rng)
     body = (first + (second - first) * pattern[..., None]) * lit[inside][..., :1] + lit[inside][..., 1:]
     body *= (1 + 0.05 * grain[region])[..., None]
     alpha = (thing.alpha[inside] * np.float32(1 / 255))[..., None]
     canvas[region] += alpha * (body - canvas[region])
 
 
-def _two_colours(rng: Generator) -> tuple[np.ndarray, np.ndarray]:
-    first = _colour(rng, (0.1, 1), (0.25, 1))
+def _two_colors(rng: Generator) -> tuple[np.ndarray, np.ndarray]:
+    first = _color(rng, (0.1, 1), (0.25, 1))
     while True:
-        second = _colour(rng, (0, 1), (0.15, 1))
+        second = _color(rng, (0, 1), (0.15, 1))
         if abs(float((first - second) @ (0.3, 0.6, 0.1))) > 0.28:
             return first, second
 
 
 def _texture(kind: str, thing: Thing, rows: np.ndarray, columns: np.ndarray, rng: Generator) -> np.ndarray:
-    """Mixing weights `(h, w)` of the two colours, each about half, at pixels around the thing's middle."""
+    """Mixing weights `(h, w)` of the two colors, each about half, at pixels around the thing's middle."""
     side = np.sqrt(thing.area)
     period = max(rng.uniform(0.22, 0.32), 3.6 / side)  # in the object's frame
     frame = _rotation(rng.uniform(0, 2 * np.pi)) @ thing.to_object / period
@@ -261,8 +261,8 @@ def _background(horizon: float, rng: Generator) -> np.ndarray:
     else:
         canvas = _land(rng)
         for _ in range(rng.integers(15, 50)):
-            centre = rng.uniform((0, 0), (WIDTH, HEIGHT)).astype(int)
-            cv2.circle(canvas, centre.tolist(), int(rng.uniform(4, 35)), _colour(rng).tolist(), -1)
+            center = rng.uniform((0, 0), (WIDTH, HEIGHT)).astype(int)
+            cv2.circle(canvas, center.tolist(), int(rng.uniform(4, 35)), _color(rng).tolist(), -1)
         small = cv2.resize(canvas, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
         small = cv2.GaussianBlur(small, (0, 0), rng.uniform(2, 6))
         canvas[:] = cv2.resize(small, (WIDTH, HEIGHT), interpolation=cv2.INTER_CUBIC)
@@ -272,28 +272,28 @@ def _background(horizon: float, rng: Generator) -> np.ndarray:
 
 
 def _sky(height: np.ndarray, rng: Generator) -> np.ndarray:
-    top, bottom = _colour(rng, (0.1, 0.7), (0.35, 0.9)), _colour(rng, (0, 0.4), (0.7, 1))
+    top, bottom = _color(rng, (0.1, 0.7), (0.35, 0.9)), _color(rng, (0, 0.4), (0.7, 1))
     sky = top + (bottom - top) * np.clip(1.6 * height, 0, 1)[..., None]
     clouds = np.clip(_noise(rng, HEIGHT, WIDTH, 5, 90) * 0.5 + rng.uniform(-0.5, 0.3), 0, 0.8)
     return sky + (np.float32(0.95) - sky) * clouds[..., None]
 
 
 def _draw_hills(canvas: np.ndarray, edge: int, rng: Generator) -> None:
-    colour, air = _colour(rng, (0.1, 0.6), (0.15, 0.6)), canvas[edge].mean(0)
+    color, air = _color(rng, (0.1, 0.6), (0.15, 0.6)), canvas[edge].mean(0)
     rows = np.arange(HEIGHT, dtype=np.float32)[:, None]
     for distance in np.linspace(0.75, 0.25, rng.integers(0, 4)).tolist():
         ridge = edge - (0.3 + np.abs(_noise(rng, 1, WIDTH, 4, 100))) * HEIGHT * 0.12 * distance
-        tint = colour + (air - colour) * distance
+        tint = color + (air - color) * distance
         canvas += np.clip(rows - ridge, 0, 1)[..., None] * (tint - canvas)
 
 
 def _land(rng: Generator) -> np.ndarray:
     """Patches of a few tones with soft borders, as a field looks from above."""
     canvas = np.empty((HEIGHT, WIDTH, 3), np.float32)
-    canvas[:] = tone = _colour(rng, (0.05, 0.8), (0.25, 0.85))
+    canvas[:] = tone = _color(rng, (0.05, 0.8), (0.25, 0.85))
     for _ in range(rng.integers(1, 4)):
         patch = np.clip(_noise(rng, HEIGHT, WIDTH, 5, rng.uniform(40, 130)) * rng.uniform(1, 6), 0, 1)
-        tone = 0.5 * (tone + _colour(rng, (0.05, 0.8), (0.1, 1)))
+        tone = 0.5 * (tone + _color(rng, (0.05, 0.8), (0.1, 1)))
         canvas += patch[..., None] * (tone - canvas)
     return canvas * (1 + 0.06 * _noise(rng, HEIGHT, WIDTH, 3, 6))[..., None]
 
@@ -301,8 +301,8 @@ def _land(rng: Generator) -> np.ndarray:
 def _surface(u: np.ndarray, v: np.ndarray, detail: float | np.ndarray, rng: Generator) -> np.ndarray:
     """A material `(h, w, 3)` over surface coordinates u, v, with `detail` pixels per unit of them."""
     kind = rng.choice(("plain", "stripes", "tiles", "planks", "checks"))
-    colour = _colour(rng, (0.05, 0.7), (0.25, 0.9))
-    other = colour * rng.uniform(0.5, 1.5) + rng.normal(0, 0.06, 3).astype(np.float32)
+    color = _color(rng, (0.05, 0.7), (0.25, 0.9))
+    other = color * rng.uniform(0.5, 1.5) + rng.normal(0, 0.06, 3).astype(np.float32)
     shades = rng.normal(0, rng.uniform(0.02, 0.12), 251).astype(np.float32)
     cell_u, cell_v = np.floor(u), np.floor(v)
     if kind == "planks":
@@ -334,7 +334,7 @@ def _surface(u: np.ndarray, v: np.ndarray, detail: float | np.ndarray, rng: Gene
     average = mix.mean()
     mix = average + (mix - average) * sharp
     bright = (1 + (shade + roughness * fine) * sharp).astype(np.float32)
-    return (colour + (other - colour) * mix[..., None].astype(np.float32)) * bright[..., None]
+    return (color + (other - color) * mix[..., None].astype(np.float32)) * bright[..., None]
 
 
 def _draw_clutter(canvas: np.ndarray, light: np.ndarray, grain: np.ndarray, rng: Generator) -> None:
@@ -349,7 +349,7 @@ def _draw_clutter(canvas: np.ndarray, light: np.ndarray, grain: np.ndarray, rng:
         x, y, width, height = cv2.boundingRect(line)
         region = slice(y, y + height), slice(x, x + width)
         weight = line[region][..., None] * np.float32(1 / 255)
-        canvas[region] += weight * (_colour(rng, (0, 0.6), (0.05, 0.9)) - canvas[region])
+        canvas[region] += weight * (_color(rng, (0, 0.6), (0.05, 0.9)) - canvas[region])
     for _ in range(rng.integers(1, 8)):
         side = np.exp(rng.uniform(np.log(8), np.log(90)))
         kind = rng.choice(("rod", "blob", "soft"))
@@ -367,7 +367,7 @@ def _draw_clutter(canvas: np.ndarray, light: np.ndarray, grain: np.ndarray, rng:
             alpha = cv2.resize(alpha, None, fx=1 / factor, fy=1 / factor)
             region, inside = _overlap(thing.corner, alpha.shape)
             opacity = np.float32(rng.uniform(0.4, 1) / 255)
-            canvas[region] += alpha[inside][..., None] * opacity * (_colour(rng) - canvas[region])
+            canvas[region] += alpha[inside][..., None] * opacity * (_color(rng) - canvas[region])
         else:
             _draw_thing(canvas, thing, str(rng.choice(TEXTURES)), light, grain, rng)
 

@@ -13,16 +13,16 @@ class ImageFolder(ImageDataset):
 
     Args:
         data_root: the folder.
-        labelled: the first folder on an image's path is its class; otherwise there are no labels.
+        labeled: the first folder on an image's path is its class; otherwise there are no labels.
         classes_of: the folder whose class folders are numbered, that of the training images; by default ``data_root``.
     """
 
     layout = "    {root}/**/*.jpg    (any common image format, flat or nested)"
 
     def __init__(
-        self, data_root: str | Path, labelled: bool = False, classes_of: str | Path | None = None, **kwargs: Any
+        self, data_root: str | Path, labeled: bool = False, classes_of: str | Path | None = None, **kwargs: Any
     ) -> None:
-        self.labelled = labelled
+        self.labeled = labeled
         self.classes_of = data_root if classes_of is None else classes_of
         super().__init__(data_root, **kwargs)
 
@@ -30,7 +30,7 @@ class ImageFolder(ImageDataset):
         if not Path(self.data_root).is_dir():
             raise MissingData(f"{self.data_root} is no folder; expected a folder of images, flat or nested")
         paths = list_images(self.data_root, suffixes=self.suffixes)
-        if not self.labelled:
+        if not self.labeled:
             return [dict(path=path) for path in paths]
         entries, self.classes = label_by_folder(self.data_root, paths, self.classes_of)
         return entries

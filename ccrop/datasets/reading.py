@@ -70,7 +70,7 @@ def read_image(path: str | os.PathLike, channels: int = 3, white: int = WHITE, a
     """The image at `path`, turned upright by its EXIF orientation: RGB, or as many channels as asked for.
 
     An animation gives its first frame; transparent pixels are laid over white; grey levels of 16 and 32 bits are
-    scaled from 0 and `white` to 0 and 255; colour profiles are ignored. A truncated file is refused, not half decoded,
+    scaled from 0 and `white` to 0 and 255; color profiles are ignored. A truncated file is refused, not half decoded,
     and so is an image of more than :data:`MAX_PIXELS` or of a format that is not among :data:`FORMATS`, whatever its
     name. One channel is the luma (ITU-R BT.601). Two channels, four and more are taken as they are, from an
     image that has as many or from a `.npy` file of ``(H, W, channels)`` uint8, which can also hold one or three.
@@ -239,9 +239,9 @@ def to_channels(image: Image.Image, channels: int, white: int = WHITE) -> AnyIma
 
 def _to_rgb(image: Image.Image, white: int) -> Image.Image:
     if image.has_transparency_data:
-        colours = image.convert("RGBA")
+        colors = image.convert("RGBA")
         backdrop = Image.new("RGBA", image.size, "white")
-        return Image.alpha_composite(backdrop, colours).convert("RGB")
+        return Image.alpha_composite(backdrop, colors).convert("RGB")
     if image.mode == "RGB":
         return image
     if image.mode == "F":

@@ -21,10 +21,10 @@ class BoxQuality:
     Attributes:
         objects: number of objects by size: "small", "medium", "large" (COCO's limits) and "all".
         boxes: boxes an image.
-        area: mean area of the first k boxes of the images by k, as a share of the image; NaN without boxes.
-        corloc: share of the images with objects whose first box overlaps one of them with an IoU of at least 0.5
+        area: mean area of the first k boxes of the images by k, as a fraction of the image; NaN without boxes.
+        corloc: fraction of the images with objects whose first box overlaps one of them with an IoU of at least 0.5
             (Deselaers et al., IJCV 2012).
-        found: share of objects that one of the first k boxes finds, by measure, size and k; NaN where no object has
+        found: fraction of objects that one of the first k boxes finds, by measure, size and k; NaN where no object has
             that size. The measures are the keys of :func:`first_finds`.
     """
 
@@ -81,7 +81,7 @@ def first_finds(boxes: Tensor, counts: Tensor, objects: Tensor, object_counts: T
     """Which box is the first to find each object, by four measures; all boxes in the same unit.
 
     - "center hit": the box's center lies on the object. Crops are drawn around that center. No box hits by being
-      large, and n boxes anywhere hit only n times the object's share of the image.
+      large, and n boxes anywhere hit only n times the object's fraction of the image.
     - "center inside": the object's center lies in the box, which the whole image does for every object.
     - "IoU 0.3", "IoU 0.5": the two overlap by at least that.
 
@@ -108,7 +108,7 @@ def first_finds(boxes: Tensor, counts: Tensor, objects: Tensor, object_counts: T
 def pseudo_box_quality(boxes: Sequence[Tensor | NDArray], objects: Sequence[Tensor | NDArray]) -> dict[str, float]:
     """Recall and precision of pseudo-boxes at IoU 0.3 and 0.5, by COCO's sizes.
 
-    Recall is the share of objects that any box overlaps by at least that much, precision the share of boxes that
+    Recall is the fraction of objects that any box overlaps by at least that much, precision the fraction of boxes that
     overlap any object so. Boxes and objects are not matched one to one: several boxes of one object, which training
     tolerates, all count as right, and there is no order of scores on which a greedy match would depend.
 

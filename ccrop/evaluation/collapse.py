@@ -20,7 +20,7 @@ def embedding_std(z: Tensor) -> Tensor:
 
 
 def effective_rank(z: Tensor) -> Tensor:
-    """exp of the entropy of the normalised singular values (Roy & Vetterli, EUSIPCO 2007), in [1, min(N, d)].
+    """exp of the entropy of the normalized singular values (Roy & Vetterli, EUSIPCO 2007), in [1, min(N, d)].
 
     Args:
         z: ``(N, d)``, not all zero.

@@ -10,8 +10,8 @@ class ClassFigures(NamedTuple):
     """What a classifier does to each of C classes, ``(C,)`` float64 each; nan where there is nothing to divide by.
 
     Attributes:
-        recall: share of a class's samples that are predicted as it.
-        precision: share of the samples predicted as a class that are of it.
+        recall: fraction of a class's samples that are predicted as it.
+        precision: fraction of the samples predicted as a class that are of it.
         f1: harmonic mean of both.
     """
 

@@ -1,4 +1,4 @@
-"""Weighted k-nearest-neighbour classification on frozen features."""
+"""Weighted k-nearest-neighbor classification on frozen features."""
 
 import torch
 import torch.nn.functional as F
@@ -13,7 +13,7 @@ def knn_predict(
     Args:
         bank: features ``(M, C)`` with classes ``bank_labels (M,)``, int64.
         queries: features ``(N, C)``.
-        k: neighbours, at most M of them.
+        k: neighbors, at most M of them.
         chunk: queries at a time, which bounds the memory at ``chunk`` x M similarities.
 
     Returns:

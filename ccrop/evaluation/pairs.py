@@ -17,9 +17,9 @@ class PairStatistics:
     """Over all pairs of a set.
 
     Attributes:
-        common: share of pairs of which both views show at least half of one and the same object.
+        common: fraction of pairs of which both views show at least half of one and the same object.
         iou: mean overlap of the two views, intersection over union.
-        view_share: share of a view that such a common object fills, mean over objects and views, by COCO's sizes;
+        view_share: fraction of a view that such a common object fills, mean over objects and views, by COCO's sizes;
             NaN where no pair shows an object of that size.
     """
 
@@ -35,7 +35,7 @@ def pair_statistics(views: Tensor, objects: Tensor, counts: Tensor, visible: flo
         views: ``(N, 2, 4)`` left, top, right, bottom in pixels.
         objects: ``(N, M, 4)`` x0, y0, x1, y1 in pixels of the same images.
         counts: ``(N,)`` objects of each image.
-        visible: share of an object's box that both views must show.
+        visible: fraction of an object's box that both views must show.
     """
     views, objects = views.double(), objects.double()
     seen = rectangles.intersection(views[:, :, None], objects[:, None])  # (N, 2, M)

@@ -57,7 +57,7 @@ def roi_knn_recall(
     k: int = 20,
     temperature: float = 0.07,
 ) -> dict[str, float]:
-    """Balanced accuracy: the mean over classes of the share of its queries that are recognised.
+    """Balanced accuracy: the mean over classes of the fraction of its queries that are recognized.
 
     Features are centered at the bank's mean before they are compared by cosine.
 

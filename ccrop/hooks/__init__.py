@@ -1,4 +1,4 @@
-"""What happens around an epoch: localise, watch for collapse, kNN, gallery, progress, checkpoints."""
+"""What happens around an epoch: localize, watch for collapse, kNN, gallery, progress, checkpoints."""
 
 from ccrop.hooks.annotated import AnnotatedBoxesHook
 from ccrop.hooks.checkpoint import WholeCheckpointHook

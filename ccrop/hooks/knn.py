@@ -25,7 +25,7 @@ class KNNHook(Hook):
     labels, or none that can be used, the hook says so once and rests.
 
     Args:
-        bank, queries: configs of labelled data sets.
+        bank, queries: configs of labeled data sets.
         image_size: (height, width) in pixels of the images.
         k, temperature: see :func:`ccrop.evaluation.knn_predict`.
         interval: epochs between evaluations; the last epoch is always evaluated.

@@ -19,7 +19,7 @@ UNBOUND = 0.9  # fraction of whole images above which boxes bound nothing
 
 
 class LocalizationHook(Hook):
-    """Owns the schedule of localisation, runs it over the ranks' shards and writes the data set's BoxStore.
+    """Owns the schedule of localization, runs it over the ranks' shards and writes the data set's BoxStore.
 
     ContrastiveCrop (Peng et al., CVPR 2022, section 3.2): plain random crops for a warm-up, then boxes that are
     refreshed at an interval. Boxes come from the online encoder in eval mode on whole images. They are equal on
@@ -28,8 +28,8 @@ class LocalizationHook(Hook):
     Args:
         localizer: config of a localizer, see :mod:`ccrop.localization`.
         image_size: (height, width) in pixels at which images are looked at and the heatmap is evaluated.
-        warmup: epochs (or iterations) before the first localisation; a float is a share of the whole run, 1 at least.
-        interval: epochs (or iterations) between refreshes; a float is a share of the whole run.
+        warmup: epochs (or iterations) before the first localization, 1 at least; a float is a fraction of the run.
+        interval: epochs (or iterations) between refreshes; a float is a fraction of the whole run.
         by_epoch: count epochs, else iterations.
         batch_size: whole images a batch. With a ResNet-50, 64 images of 224 px take 0.7 GB and of 640 px 6 GB.
         num_workers: processes that decode whole images.
@@ -55,7 +55,7 @@ class LocalizationHook(Hook):
         for name, value in (("warmup", warmup), ("interval", interval)):
             if isinstance(value, float) and value > 1:
                 raise ValueError(
-                    f"{name} as a float is a share of the run, at most 1.0; got {value}: write steps as int"
+                    f"{name} as a float is a fraction of the run, at most 1.0; got {value}: write steps as int"
                 )
         sides = tuple(image_size) if isinstance(image_size, Sequence) else (image_size,)
         if len(sides) != 2 or not all(isinstance(side, int) and side > 0 for side in sides):
@@ -92,7 +92,7 @@ class LocalizationHook(Hook):
         """
         if not self.schedule(self._total(runner)):
             runner.logger.warning(
-                f"No localisation in a run of {self._total(runner)} {'epochs' if self.by_epoch else 'iterations'} with "
+                f"No localization in a run of {self._total(runner)} {'epochs' if self.by_epoch else 'iterations'} with "
                 f"warmup={self.warmup}: unless a checkpoint has boxes, all crops are plain random crops"
             )
         if self.localizer.uses_features:
@@ -130,7 +130,7 @@ class LocalizationHook(Hook):
         Collective: every rank must call it.
 
         Raises:
-            ValueError: the localizer gave a box that is none; names the image's file.
+            ValueError: the localizer gave an invalid box; names the image's file.
         """
         start = time.perf_counter()
         dataset = runner.train_dataloader.dataset
@@ -161,7 +161,7 @@ class LocalizationHook(Hook):
         """Say in the log what was found."""
         found = self.describe(store)
         line = (
-            f"Localised {len(store)} images in {seconds:.1f} s: {found['clusters']:.2f} boxes an image, "
+            f"Localized {len(store)} images in {seconds:.1f} s: {found['clusters']:.2f} boxes an image, "
             f"{found['no_box']:.1%} of the images have none and give plain random crops"
         )
         if "box_area" in found:

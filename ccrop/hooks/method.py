@@ -10,7 +10,7 @@ from ccrop.models import Siamese
 
 
 class MethodHook(Hook):
-    """Calls :meth:`ccrop.models.Siamese.before_epoch` and, where the optimiser made a step, ``after_step``.
+    """Calls :meth:`ccrop.models.Siamese.before_epoch` and, where the optimizer made a step, ``after_step``.
 
     What depends on the run's length, such as a target network's momentum, so follows from the iteration alone and
     needs no state to resume.

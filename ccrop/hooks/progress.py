@@ -28,7 +28,7 @@ COLUMNS = {
 class ProgressHook(Hook):
     """Prints the epoch's line from the scalars ``epoch/*`` that other hooks left in the message hub during the epoch.
 
-    A new scalar appears as ``name value``; the known ones have their format in ``COLUMNS``. All go to the visualiser's
+    A new scalar appears as ``name value``; the known ones have their format in ``COLUMNS``. All go to the visualizer's
     backends (TensorBoard by default), under the same names.
 
     Args:

@@ -14,7 +14,7 @@ class RoIKNNHook(Hook):
 
     Where there are none, or none that can be used, it says so once and rests.
 
-    Leaves ``epoch/roi_sN`` and ``epoch/roi_sN_small`` for each stride N, and gives the visualiser's backends
+    Leaves ``epoch/roi_sN`` and ``epoch/roi_sN_small`` for each stride N, and gives the visualizer's backends
     ``roi/sN_SIZE`` for each size.
 
     Args:

@@ -18,7 +18,7 @@ class UnreadableImagesHook(Hook):
     """One warning for each unreadable image, their number in the epoch's line, and a limit.
 
     Args:
-        limit: share of the data set above which the run stops.
+        limit: fraction of the data set above which the run stops.
         interval: iterations between looks at the marks.
     """
 

@@ -10,9 +10,9 @@ from torch import Tensor
 
 from ccrop.views import rectangles
 
-BOX_COLOUR = (255, 220, 0)
-VIEW_COLOURS = ((0, 220, 255), (255, 60, 220))
-HIT_COLOUR, MISSED_COLOUR = (70, 235, 90), (255, 70, 60)
+BOX_COLOR = (255, 220, 0)
+VIEW_COLORS = ((0, 220, 255), (255, 60, 220))
+HIT_COLOR, MISSED_COLOR = (70, 235, 90), (255, 70, 60)
 BACKGROUND = (24, 24, 28)
 FAINT = (150, 150, 158)
 PANEL_HEIGHT = 176
@@ -31,7 +31,7 @@ def shown_box(boxes: Tensor, views: Tensor, visible: float = 0.5) -> int | None:
     Args:
         boxes: ``(K, 4)`` x0, y0, x1, y1.
         views: ``(V, 4)`` in the same unit.
-        visible: share of a box that a view must show.
+        visible: fraction of a box that a view must show.
 
     Returns:
         Index of the box; None where there is no such box.
@@ -67,8 +67,8 @@ def image_panels(
 
     marked = _fit(image)
     heat = Image.fromarray(np.ascontiguousarray(heatmap, dtype=np.float32)).resize(marked.size, _BILINEAR)
-    colours = matplotlib.colormaps["turbo"](np.asarray(heat), bytes=True)[..., :3]
-    heat = Image.blend(marked, Image.fromarray(colours), 0.6)
+    colors = matplotlib.colormaps["turbo"](np.asarray(heat), bytes=True)[..., :3]
+    heat = Image.blend(marked, Image.fromarray(colors), 0.6)
 
     pixels = boxes[:, :4] * np.array([*marked.size, *marked.size])
     corners = views * np.array([marked.width / image.width, marked.height / image.height] * 2)
@@ -78,24 +78,24 @@ def image_panels(
     if objects is not None:
         hits = hit_objects(boxes, objects)
         for box, hit in zip(objects * np.array([*marked.size, *marked.size]), hits, strict=True):
-            on_image.rectangle(_corners(box), outline=HIT_COLOUR if hit else MISSED_COLOUR)
+            on_image.rectangle(_corners(box), outline=HIT_COLOR if hit else MISSED_COLOR)
     for box in pixels[drawn]:
-        on_image.rectangle(_corners(box), outline=(*BOX_COLOUR, 255 if len(boxes) == 1 else 130))
+        on_image.rectangle(_corners(box), outline=(*BOX_COLOR, 255 if len(boxes) == 1 else 130))
         on_heat.rectangle(_corners(box), outline="white")
-    for view, colour in zip(corners, _view_colours(len(views)), strict=True):
-        on_image.rectangle(_corners(view), outline=colour, width=2)
+    for view, color in zip(corners, _view_colors(len(views)), strict=True):
+        on_image.rectangle(_corners(view), outline=color, width=2)
     if chosen is not None:
         for pen in (on_image, on_heat):
-            pen.rectangle(_corners(pixels[chosen]), outline=BOX_COLOUR, width=3)
+            pen.rectangle(_corners(pixels[chosen]), outline=BOX_COLOR, width=3)
     for number in reversed(drawn):
         _write(on_heat, pixels[number, :2], f"{boxes[number, 4]:.2f}")
     if objects is not None and len(objects):
         _write(on_image, np.array([0, marked.height]), f"{hits.sum()} of {len(hits)} objects hit")
 
     panels = [marked, heat]
-    for view, colour in zip(shown, _view_colours(len(views)), strict=True):
+    for view, color in zip(shown, _view_colors(len(views)), strict=True):
         panel = _fit(Image.fromarray(view))
-        ImageDraw.Draw(panel).rectangle((0, 0, panel.width - 1, panel.height - 1), outline=colour, width=2)
+        ImageDraw.Draw(panel).rectangle((0, 0, panel.width - 1, panel.height - 1), outline=color, width=2)
         panels.append(panel)
     return panels
 
@@ -118,11 +118,11 @@ def hit_objects(boxes: NDArray[np.floating], objects: NDArray[np.floating]) -> N
 def contact_sheet(
     rows: list[list[Image.Image]], title: str, columns: int = 2, areas: NDArray[np.floating] | None = None
 ) -> Image.Image:
-    """All panels on one sheet, some images side by side, below a line that says what the colours mean.
+    """All panels on one sheet, some images side by side, below a line that says what the colors mean.
 
     Args:
         rows: the panels of each image, equally many.
-        areas: of all boxes, as shares of their images, for a histogram at the bottom.
+        areas: of all boxes, as fractions of their images, for a histogram at the bottom.
     """
     widths = [max(row[i].width for row in rows) for i in range(len(rows[0]))]
     cell_width = sum(widths) + GAP * len(widths) + 3 * GAP
@@ -149,10 +149,10 @@ def area_histogram(areas: NDArray[np.floating]) -> NDArray[np.int64]:
 
 
 def area_chart(areas: NDArray[np.floating], width: int) -> Image.Image:
-    """Histogram of areas as shares of the image, on a logarithmic axis; ``width x CHART_HEIGHT`` pixels."""
+    """Histogram of areas as fractions of the image, on a logarithmic axis; ``width x CHART_HEIGHT`` pixels."""
     chart = Image.new("RGB", (width, CHART_HEIGHT), BACKGROUND)
     pen, font = ImageDraw.Draw(chart), ImageFont.load_default(12)
-    text = f"areas of all {len(areas)} boxes, in shares of the image"
+    text = f"areas of all {len(areas)} boxes, in fractions of the image"
     if len(areas):
         text += f": median {_percent(np.median(areas))}, middle half {_percent(np.quantile(areas, 0.25))} to "
         text += _percent(np.quantile(areas, 0.75))
@@ -167,7 +167,7 @@ def area_chart(areas: NDArray[np.floating], width: int) -> Image.Image:
     for count, left, right in zip(counts, edges, edges[1:], strict=False):
         if count:
             height = max(1, round((bottom - top) * count / counts.max()))
-            pen.rectangle((round(left) + 1, bottom - height, round(right) - 1, bottom - 1), fill=BOX_COLOUR)
+            pen.rectangle((round(left) + 1, bottom - height, round(right) - 1, bottom - 1), fill=BOX_COLOR)
     pen.line((0, bottom, width, bottom), fill=FAINT)
     return chart
 
@@ -181,8 +181,8 @@ def _fit(image: Image.Image) -> Image.Image:
     return image.resize((max(1, round(image.width * scale)), max(1, round(image.height * scale))), _BILINEAR)
 
 
-def _view_colours(number: int) -> list[tuple[int, int, int]]:
-    return [VIEW_COLOURS[view % len(VIEW_COLOURS)] for view in range(number)]
+def _view_colors(number: int) -> list[tuple[int, int, int]]:
+    return [VIEW_COLORS[view % len(VIEW_COLORS)] for view in range(number)]
 
 
 def _corners(box: NDArray[np.floating]) -> tuple[float, float, float, float]:
@@ -208,14 +208,14 @@ def _write_header(sheet: Image.Image, title: str, widths: Sequence[int], starts:
     pen.text((GAP, 5), title, fill="white", font=ImageFont.load_default(16))
     num_views = len(widths) - 2
     texts = [
-        (f"the best {MAX_BOXES} boxes, thick where all views show it", BOX_COLOUR),
-        *((f"view {i + 1}", colour) for i, colour in enumerate(_view_colours(num_views))),
-        ("object hit by a box's center", HIT_COLOUR),
-        ("object missed", MISSED_COLOUR),
+        (f"the best {MAX_BOXES} boxes, thick where all views show it", BOX_COLOR),
+        *((f"view {i + 1}", color) for i, color in enumerate(_view_colors(num_views))),
+        ("object hit by a box's center", HIT_COLOR),
+        ("object missed", MISSED_COLOR),
     ]
-    for text, colour in texts:
-        pen.rectangle((x, 32, x + 9, 41), outline=colour, width=2)
-        pen.text((x + 14, 29), text, fill=colour, font=font)
+    for text, color in texts:
+        pen.rectangle((x, 32, x + 9, 41), outline=color, width=2)
+        pen.text((x + 14, 29), text, fill=color, font=font)
         x += pen.textlength(text, font=font) + 34
     headings = ["image, boxes, views", "heatmap, scores", *(f"view {i + 1}" for i in range(num_views))]
     for start in starts:

@@ -33,7 +33,7 @@ def whole_images(
 def image_features(
     model: Siamese, dataset: ImageDataset, image_size: tuple[int, int], batch_size: int = 128, num_workers: int = 2
 ) -> tuple[Tensor, Tensor]:
-    """Features ``(N, C)`` and classes ``(N,)`` of whole images of a labelled data set, on the model's device.
+    """Features ``(N, C)`` and classes ``(N,)`` of whole images of a labeled data set, on the model's device.
 
     Args:
         model: in eval mode, called without gradients.

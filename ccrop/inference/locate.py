@@ -46,7 +46,7 @@ def locate(
     found = []
     counted_from_the_first = min(localizer.levels) >= 0
     with model.backbone.first_levels(max(localizer.levels) + 1) if counted_from_the_first else nullcontext():
-        for batch in tqdm(loader, "localising", leave=False, disable=None if is_main_process() else True):
+        for batch in tqdm(loader, "localizing", leave=False, disable=None if is_main_process() else True):
             images = model.data_preprocessor(dict(images=batch["images"]))["images"]
             valid = batch["valid"].to(images.device) if keep_ratio else None
             found.append((*localizer(model.extract_feat(images), image_size, valid), batch["index"]))
@@ -86,10 +86,10 @@ def describe(store: BoxStore, image_size: tuple[int, int]) -> dict[str, float]:
         image_size: (height, width) in pixels at which images were looked at.
 
     Returns:
-        ``clusters``, boxes an image; ``no_box``, the share of images without one, which give plain random crops; and
-        where there is any box, ``box_area``, the boxes' mean share of the image, and ``whole_image``, the share of
-        boxes that are the whole image: at least 98 % of what a box from the first to the last pixel of ``image_size``
-        has, ends included or not. SingleObject's box of a whole letterboxed image less than 50 pixels wide or high can
+        ``clusters``, boxes an image; ``no_box``, the fraction of images without one, which give plain random crops; and
+        where there is any box, ``box_area``, the boxes' mean fraction of the image, and ``whole_image``, the fraction
+        of boxes that are the whole image: at least 98 % of what a box from the first to the last pixel of
+        ``image_size`` has, ends included or not. SingleObject's box of a whole letterboxed image less than 50 pixels wide or high can
         fall short of it.
     """
     boxes = store.boxes[torch.arange(store.max_boxes) < store.counts[:, None]]

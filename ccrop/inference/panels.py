@@ -89,6 +89,6 @@ def image_heatmap(heatmap: Tensor, image_size: tuple[int, int], valid: Tensor | 
 
 
 def box_areas(store: BoxStore) -> NDArray[np.float32]:
-    """Areas of all boxes of all images, as shares of the image."""
+    """Areas of all boxes of all images, as fractions of the image."""
     used = torch.arange(store.max_boxes) < store.counts[:, None]
     return rectangles.area(store.boxes[used][:, :4]).numpy()

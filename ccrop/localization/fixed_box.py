@@ -1,4 +1,4 @@
-"""The same box for every image: SimCCrop, the baseline without localisation."""
+"""The same box for every image: SimCCrop, the baseline without localization."""
 
 from collections.abc import Sequence
 

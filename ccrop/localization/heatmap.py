@@ -14,7 +14,7 @@ RESPONSES = ("sum", "distance")
 
 
 def feature_heatmap(features: Tensor, valid: Tensor | None = None, response: str = "sum") -> Tensor:
-    """One number a cell, min-max normalised per image.
+    """One number a cell, min-max normalized per image.
 
     Args:
         features: ``(N, C, H, W)``, any floating dtype.
@@ -28,7 +28,7 @@ def feature_heatmap(features: Tensor, valid: Tensor | None = None, response: str
         ``(N, H, W)`` float32 in [0, 1]. A constant or non-finite map carries no signal and is all zero.
     """
     if response == "sum":
-        return _normalised(features.sum(dim=1, dtype=torch.float32), valid)
+        return _normalized(features.sum(dim=1, dtype=torch.float32), valid)
     if response != "distance":
         raise ValueError(f"response must be one of {', '.join(RESPONSES)}, got {response!r}")
     features = features.float()
@@ -37,7 +37,7 @@ def feature_heatmap(features: Tensor, valid: Tensor | None = None, response: str
     else:
         inside = cells_inside(valid, features.shape[2:])[:, None]
         mean = features.where(inside, 0).sum(dim=(2, 3), keepdim=True) / inside.sum(dim=(2, 3), keepdim=True).clamp(1)
-    return _normalised((features - mean).norm(dim=1), valid)
+    return _normalized((features - mean).norm(dim=1), valid)
 
 
 def fused_heatmap(
@@ -45,7 +45,7 @@ def fused_heatmap(
 ) -> Tensor:
     """One heatmap of several levels: the coarse ones say what, the fine ones say where.
 
-    The levels' heatmaps, upsampled to the finest, are averaged per cell, and the average is min-max normalised.
+    The levels' heatmaps, upsampled to the finest, are averaged per cell, and the average is min-max normalized.
     A mean and not a product, so that a threshold means the same for one level and for several.
 
     Args:
@@ -64,7 +64,7 @@ def fused_heatmap(
     size = max(((heatmap.shape[1], heatmap.shape[2]) for heatmap in heatmaps), key=math.prod)
     stacked = torch.stack([upsampled(heatmap, size, valid) for heatmap in heatmaps])
     mean = stacked.mean(dim=0) if fusion == "arithmetic" else stacked.prod(dim=0).pow(1 / len(levels))
-    return _normalised(mean, valid)
+    return _normalized(mean, valid)
 
 
 def upsampled(heatmap: Tensor, size: tuple[int, int], valid: Tensor | None = None) -> Tensor:
@@ -80,7 +80,7 @@ def upsampled(heatmap: Tensor, size: tuple[int, int], valid: Tensor | None = Non
     return torch.where(known, large / weight.where(known, 1.0), 0.0)
 
 
-def _normalised(total: Tensor, valid: Tensor | None) -> Tensor:
+def _normalized(total: Tensor, valid: Tensor | None) -> Tensor:
     if valid is None:
         low, high = total.amin(dim=(1, 2), keepdim=True), total.amax(dim=(1, 2), keepdim=True)
     else:

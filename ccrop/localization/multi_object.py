@@ -26,7 +26,7 @@ class MultiObject:
         threshold: in [0, 1), relative to the height of the object's peak.
         floor: in [0, 1); peaks that are not higher are no objects.
         min_distance: no two peaks lie within as many rows and columns of each other, in cells of the heatmap.
-        merge: objects are one if the saddle between them is at least as high as this share of the lower peak.
+        merge: objects are one if the saddle between them is at least as high as this fraction of the lower peak.
         levels: index of the level that makes the heatmap, or several, see :func:`ccrop.localization.fused_heatmap`.
         fusion: of several levels, "geometric" or "arithmetic".
         response: of a cell, "sum" or "distance", see :func:`ccrop.localization.feature_heatmap`.
@@ -104,7 +104,7 @@ class MultiObject:
 
     @torch.no_grad()
     def objects(self, heatmap: Tensor, valid: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
-        """Boxes and counts as of the call, and ``areas (N, K)``: the objects' cells as a share of the image's.
+        """Boxes and counts as of the call, and ``areas (N, K)``: the objects' cells as a fraction of the image's.
 
         Args:
             heatmap: ``(N, h, w)`` float32 in [0, 1].

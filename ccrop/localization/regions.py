@@ -10,7 +10,7 @@ PAIRS = ((0, 1), (1, -1), (1, 0), (1, 1))
 def peak_regions(heatmap: Tensor, min_distance: int = 1, merge: float = 0.8) -> Tensor:
     """The peak that each cell of a heatmap climbs to, peaks that hardly stand apart being one.
 
-    Each cell points to the highest of its 8 neighbours and itself (steepest ascent, Koontz et al., IEEE Trans.
+    Each cell points to the highest of its 8 neighbors and itself (steepest ascent, Koontz et al., IEEE Trans.
     Computers 1976), a peak to a higher cell within ``min_distance``. Then regions grow together over their saddles,
     from the highest down: where two meet at a saddle of at least ``merge`` times the lower peak, the lower one joins
     the higher. That is ToMATo (Chazal et al., Journal of the ACM 2013) with a relative prominence. Of equally high
@@ -138,7 +138,7 @@ def _saddles(heatmap: Tensor, region: Tensor, merge: float) -> Tensor:
     peaks, region = _at(heatmap.flatten(), region).view_as(heatmap), region.view_as(heatmap)
     near = torch.zeros(len(PAIRS), *heatmap.shape, dtype=torch.bool, device=heatmap.device)
     for number, (down, right) in enumerate(PAIRS):
-        here, there = _neighbours(heatmap, down, right)
+        here, there = _neighbors(heatmap, down, right)
         saddle = torch.minimum(heatmap[here], heatmap[there])
         high = (saddle >= 0) & (saddle >= merge * torch.minimum(peaks[here], peaks[there]))
         near[number][here] = high & (region[here] != region[there])
@@ -147,9 +147,9 @@ def _saddles(heatmap: Tensor, region: Tensor, merge: float) -> Tensor:
     return torch.stack([cell, cell + _at(steps, pair)])
 
 
-def _neighbours(heatmap: Tensor, down: int, right: int) -> tuple[tuple[slice, ...], tuple[slice, ...]]:
-    """Slices of all cells that have a neighbour at (down, right), and of these neighbours."""
+def _neighbors(heatmap: Tensor, down: int, right: int) -> tuple[tuple[slice, ...], tuple[slice, ...]]:
+    """Slices of all cells that have a neighbor at (down, right), and of these neighbors."""
     height, width = heatmap.shape[1:]
     cells = slice(None), slice(0, height - down), slice(max(-right, 0), width - max(right, 0))
-    neighbours = slice(None), slice(down, height), slice(max(right, 0), width - max(-right, 0))
-    return cells, neighbours
+    neighbors = slice(None), slice(down, height), slice(max(right, 0), width - max(-right, 0))
+    return cells, neighbors

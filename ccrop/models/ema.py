@@ -17,7 +17,7 @@ def cosine_momentum(base: float, progress: float, final: float = 1.0) -> float:
     """final - (final - base) (cos(pi progress) + 1) / 2 (BYOL, Grill et al., NeurIPS 2020, section 3.3, with final 1).
 
     Args:
-        progress: share of the run's iterations that lie behind, in [0, 1].
+        progress: fraction of the run's iterations that lie behind, in [0, 1].
     """
     return final - (final - base) * (math.cos(math.pi * progress) + 1) / 2
 
@@ -25,12 +25,12 @@ def cosine_momentum(base: float, progress: float, final: float = 1.0) -> float:
 class MomentumSiamese(Siamese):
     """Base of the methods whose targets come from a second backbone and projector that no gradient reaches.
 
-    The target starts equal to the online network. Its BN layers normalise by their own batches and keep their own
+    The target starts equal to the online network. Its BN layers normalize by their own batches and keep their own
     running statistics; only weights follow. Subclasses call :meth:`follow` in :meth:`after_step`.
 
     Args:
         projector: makes the head of the online network, of the number of its input channels; the target gets a copy.
-        momentum: share of the target's weights that a step keeps.
+        momentum: fraction of the target's weights that a step keeps.
         backbone, kwargs: see :class:`ccrop.models.Siamese`.
     """
 
@@ -51,7 +51,7 @@ class MomentumSiamese(Siamese):
 
     def init_weights(self) -> None:
         super().init_weights()
-        self.weights_changed()  # the target was initialised for itself
+        self.weights_changed()  # the target was initialized for itself
 
     def weights_changed(self) -> None:
         super().weights_changed()

@@ -1,4 +1,4 @@
-"""uint8 batches -> normalised float batches on the model's device, with SimSiam's augmentation for views."""
+"""uint8 batches -> normalized float batches on the model's device, with SimSiam's augmentation for views."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -13,24 +13,24 @@ from ccrop.backbones.contract import IMAGENET_MEAN, IMAGENET_STD
 from ccrop.models import photometric
 from ccrop.views.regions import mirrored
 
-ORDERS = 8  # of the colour operations in a batch of views
+ORDERS = 8  # of the color operations in a batch of views
 SMALLEST_GROUP = 16  # of the views that share one
 Operation = Callable[[Tensor, Tensor], Tensor]  # images and a strength each to images
 
 
 class ViewPreprocessor(BaseDataPreprocessor):
-    """Flip, colour jitter, grey, blur and normalisation of whole batches, with parameters per view.
+    """Flip, color jitter, grey, blur and normalization of whole batches, with parameters per view.
 
     SimSiam's augmentation (Chen & He, CVPR 2021, section 4, after MoCo v2); where images are not RGB, without
     saturation, hue and grey, which mean nothing there. Views are augmented in training; whole images (``images``) are
-    only normalised. The order of the colour operations is drawn for every eighth of a batch, of 16 views at least: a
+    only normalized. The order of the color operations is drawn for every eighth of a batch, of 16 views at least: a
     large batch is no more work for the host than a small one. torchvision's ColorJitter draws it for every call.
     Strengths of views that an operation leaves out are its identity, so a GPU selects no view and nothing waits for it,
     see :func:`on_chosen`.
 
     Args:
-        mean, std: of the normalisation in [0, 1], one a channel; RGB where there are three.
-        augment: ``'device'`` augments views here; ``'cpu'`` only normalises, because the views were augmented
+        mean, std: of the normalization in [0, 1], one a channel; RGB where there are three.
+        augment: ``'device'`` augments views here; ``'cpu'`` only normalizes, because the views were augmented
             in the workers by :class:`ccrop.views.ReferenceAugmentation`.
         jitter: largest relative change of brightness, contrast and saturation, and of the hue in turns.
         jitter_prob, grey_prob, blur_prob, flip_prob: probability per view.
@@ -100,7 +100,7 @@ class ViewPreprocessor(BaseDataPreprocessor):
                 data["transforms"][number] = mirrored(data["transforms"][number], chosen)
 
     def prepare(self, images: Tensor, augment: bool) -> Tensor:
-        """``(N, H, W, C)`` uint8 to ``(N, C, H, W)`` float32, augmented (all but the flip) if asked and normalised."""
+        """``(N, H, W, C)`` uint8 to ``(N, C, H, W)`` float32, augmented (all but the flip) if asked and normalized."""
         images = images.permute(0, 3, 1, 2)
         if augment:
             images = images.to(torch.float32, memory_format=torch.contiguous_format).div_(255)
@@ -144,7 +144,7 @@ class ViewPreprocessor(BaseDataPreprocessor):
         return images
 
     def to_uint8(self, images: Tensor) -> Tensor:
-        """Undo the normalisation for pictures: ``(N, C, H, W)`` to ``(N, H, W, C)`` uint8 on the CPU."""
+        """Undo the normalization for pictures: ``(N, C, H, W)`` to ``(N, H, W, C)`` uint8 on the CPU."""
         pixels = (images * self.std + self.mean).clamp(0, 1).mul(255).round()
         return pixels.permute(0, 2, 3, 1).to("cpu", torch.uint8)
 

@@ -84,8 +84,8 @@ class Siamese(BaseModel):
         """Loss of views, or feature maps of images.
 
         Args:
-            views: ``(N, channels, H, W)`` each, normalised, or whatever else the backbone takes; for ``mode='loss'``.
-            images: ``(N, channels, H, W)``, normalised; for ``mode='tensor'``.
+            views: ``(N, channels, H, W)`` each, normalized, or whatever else the backbone takes; for ``mode='loss'``.
+            images: ``(N, channels, H, W)``, normalized; for ``mode='tensor'``.
             transforms, boxes, counts, places: of scene views, see :meth:`ccrop.models.RegionPairs.windows`.
 
         Returns:
@@ -158,8 +158,8 @@ class Siamese(BaseModel):
         """Called before each epoch, counted from 0, of ``epochs``, by :class:`ccrop.hooks.MethodHook`."""
 
     def after_step(self, progress: float) -> None:
-        """Called after each step of the optimiser by :class:`ccrop.hooks.MethodHook`.
+        """Called after each step of the optimizer by :class:`ccrop.hooks.MethodHook`.
 
         Args:
-            progress: share of the run's iterations before this one, in [0, 1).
+            progress: fraction of the run's iterations before this one, in [0, 1).
         """

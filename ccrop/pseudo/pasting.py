@@ -18,7 +18,7 @@ MARGIN = 2  # pixels around a silhouette, for its soft edge
 MIN_OVERLAP = 0.5  # IoU of a silhouette with the box that it was found in
 MIN_SIDE = 4  # pixels of a pasted box
 TRIES = 8  # places to look at for each piece
-MIN_CONTRAST = 0.5  # of a pasted piece, as a share of what it was where it was cut out
+MIN_CONTRAST = 0.5  # of a pasted piece, as a fraction of what it was where it was cut out
 
 
 class Piece(NamedTuple):

@@ -33,7 +33,7 @@ class Silhouette(NamedTuple):
         mask: ``(y1 - y0, x1 - x0)`` bool, without holes.
         background: ``(C,)`` float32, median of what lies around.
         contrast: mean deviation of the silhouette from the background, along the axis in which it differs most, as a
-            share of a channel's range; at most the root of C.
+            fraction of a channel's range; at most the root of C.
     """
 
     box: tuple[int, int, int, int]
@@ -100,7 +100,7 @@ def silhouette(image: NDArray, box: NDArray[np.floating]) -> Silhouette | None:
     The box is enlarged to a window, whose outline gives the background. The axis in the space of channels is the one
     along which the pixels of the box deviate most from the background (the first principal axis about it). Both of its
     directions are tried, so that a region can be brighter, darker or of another color. It ends where its deviation
-    falls below a share of the peak. Regions that leave the window, other than by the image's own edge, belong to the
+    falls below a fraction of the peak. Regions that leave the window, other than by the image's own edge, belong to the
     background or to something larger.
 
     Args:

@@ -56,7 +56,7 @@ def sections(file: Path, runs: Path | None = None) -> list[str]:
 
 
 def read(file: Path) -> Rows:
-    """Rows of a comparison; those without a share of labels have all of them.
+    """Rows of a comparison; those without a fraction of labels have all of them.
 
     Raises:
         ValueError: it has no columns ``arm`` and ``seed``, or no row.
@@ -119,7 +119,7 @@ def dots(rows: Rows, figures: Sequence[str]) -> str:
 
 
 def over_labels(rows: Rows, figure: str, shares: Sequence[str]) -> str:
-    """The mean of a figure over the share of the labels, a line an arm."""
+    """The mean of a figure over the fraction of the labels, a line an arm."""
     lines = {}
     for arm in arms_of(rows):
         means = {}

@@ -246,7 +246,7 @@ def times(work_dir: Path) -> str:
     seconds = seconds_by_epoch(work_dir)
     text = "\n".join(file.read_text(errors="replace") for file in sorted(work_dir.glob("*/*.log")))
     speeds = [float(each) for each in re.findall(r"([\d.]+) \w+s/s  ETA", text)]
-    looks = [float(each) for each in re.findall(r"Localised \d+ \w+ in ([\d.]+) s", text)]
+    looks = [float(each) for each in re.findall(r"Localized \d+ \w+ in ([\d.]+) s", text)]
     machine = re.search(r"torch [^,]+, ([^;]*?), seed", text)
     rows = {
         "Machine": machine[1] if machine else "",

@@ -26,7 +26,7 @@ from ccrop.transfer.start import Start, check_settings, notes_on
 LR_FACTORS = (0.5, 1.0, 2.0)  # of the config's learning rate
 IMAGENET = "imagenet"  # the arm that starts from weights of ImageNet
 CORE_SECONDS = "core_seconds"  # name of what a training cost among a run's figures
-HELD_OUT = 0.2  # of the labelled examples, to choose a learning rate by
+HELD_OUT = 0.2  # of the labeled examples, to choose a learning rate by
 
 
 @dataclass(frozen=True)
@@ -34,22 +34,22 @@ class Transfer:
     """What a project's fine-tuning offers to tools/finetune.py and to comparisons.
 
     Attributes:
-        load_config: ``(path, data_root, options, backbone, labelled)``; reads a config, for a data root, with options
+        load_config: ``(path, data_root, options, backbone, labeled)``; reads a config, for a data root, with options
             over it and another backbone in its place unless that is None, and settles its data, of which a set that is
-            not ``labelled`` needs no annotations.
+            not ``labeled`` needs no annotations.
         finetune: ``(config, init, work_dir, labels, seed, held_out, resume, val_interval)``; trains, tests and gives
-            the figures, and the training's :data:`CORE_SECONDS`. Where ``held_out`` is not 0, this part of the labelled
+            the figures, and the training's :data:`CORE_SECONDS`. Where ``held_out`` is not 0, this part of the labeled
             examples is tested on in place of the val split. ``resume`` goes on from a checkpoint, or the newest
             of the work_dir where it is ``'auto'``; ``val_interval`` iterations apart, the detector is tested while it
             trains.
         use_pseudo_boxes: ``(config, source, folder[, max_boxes])``; puts pseudo-boxes, such as the clusters of a
             pretraining's checkpoint, in place of the labels, so that a detector of one category learns them.
-        goal: the figure that learning rates are chosen by and initialisations compared by.
+        goal: the figure that learning rates are chosen by and initializations compared by.
         fallbacks: the figures that take its place, the first that was measured, where no object counts for the goal.
         figures: all that a comparison keeps; in [0, 1] where they are shares.
         shown: those in its tables, in [0, 1].
-        examples: what labels are shares of.
-        references: the initialisations to which tables give differences.
+        examples: what labels are fractions of.
+        references: the initializations to which tables give differences.
         labels: the fractions of the labels that a comparison uses by default.
         data_name: of a data root, for tables and titles.
         line: the last line of a run, of its figures and the data's name.
@@ -88,9 +88,9 @@ class Transfer:
         seed: int = 0,
         resume: bool = False,
     ) -> tuple[float, float]:
-        """The learning rate with the best goal on held-out labelled examples, and the backbone's multiple of it.
+        """The learning rate with the best goal on held-out labeled examples, and the backbone's multiple of it.
 
-        One rate for all favours one initialisation, so each gets its own; the val split is not looked at.
+        One rate for all favors one initialization, so each gets its own; the val split is not looked at.
 
         Args:
             config: stays as it is.

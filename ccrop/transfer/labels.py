@@ -10,7 +10,7 @@ def share_of(text: str, what: str = "labels") -> float:
     """A share in (0, 1], written ``10%`` or ``0.1``.
 
     Args:
-        what: it is a share of, for the error.
+        what: it is a fraction of, for the error.
 
     Raises:
         ValueError: it is no number, or out of range.
@@ -20,7 +20,7 @@ def share_of(text: str, what: str = "labels") -> float:
     except ValueError:
         share = math.nan
     if not 0 < share <= 1:
-        raise ValueError(f"the share of {what} must be above 0 and at most 100%, such as 10% or 0.1, got {text}")
+        raise ValueError(f"the fraction of {what} must be above 0 and at most 100%, such as 10% or 0.1, got {text}")
     return share
 
 

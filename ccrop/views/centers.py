@@ -68,7 +68,7 @@ class GaussianCenters:
 
 @lru_cache(maxsize=8)
 def _ring(sigma: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Radii in [0, 1] and the share of the ring's mass within each.
+    """Radii in [0, 1] and the fraction of the ring's mass within each.
 
     The mass within r is the integral of t (1 - exp(-t^2 / 2 s^2)), which is r^2 / 2 - s^2 (1 - exp(-r^2 / 2 s^2)).
     """

@@ -49,7 +49,7 @@ def crop_sizes(
 
     Args:
         image_size: (height, width) in pixels.
-        scale: smallest and largest area as a share of the image, for all views alike or one pair a view.
+        scale: smallest and largest area as a fraction of the image, for all views alike or one pair a view.
         ratio: smallest and largest width / height.
 
     Returns:
@@ -137,7 +137,7 @@ class RandomCrop:
     """The views of a pair anywhere in the image, whatever its boxes.
 
     Args:
-        scale: smallest and largest area as a share of the image, for all views alike or one pair a view.
+        scale: smallest and largest area as a fraction of the image, for all views alike or one pair a view.
         ratio: smallest and largest width / height.
     """
 

@@ -84,10 +84,10 @@ def cluster_crops(
     Args:
         image_sizes: ``(N, 2)`` height, width in pixels.
         boxes: ``(N, 4)`` x0, y0, x1, y1 in fractions of the image, one cluster an image.
-        scale: ``(N, V, 2)`` smallest and largest area of each view as a share of the image, see :func:`area_ranges`.
+        scale: ``(N, V, 2)`` smallest and largest area of each view as a fraction of the image, see :func:`area_ranges`.
         ratio: smallest and largest width / height.
         min_side: shortest side of a view in pixels.
-        min_visible: share of the cluster's box that each view shows.
+        min_visible: fraction of the cluster's box that each view shows.
         iou: range of the overlap of the first two views; where no try has it, any overlap will do.
         fallback: ``(N, 4)`` boxes to center on where no try counts, instead of the clusters.
 
@@ -139,7 +139,7 @@ def area_ranges(
     narrowest: float = 3 / 4,
     min_visible: float = 0.5,
 ) -> Tensor:
-    """Range of each view's area as a share of the image, ``(N, V, 2)``, following the cluster's.
+    """Range of each view's area as a fraction of the image, ``(N, V, 2)``, following the cluster's.
 
     ``scale`` times the box's area, or times that of the narrowest view that shows ``min_visible`` of a long box;
     never more than the image. A cluster that fills much of the image gets the range of scenes, 0.2 to 1, as far as a
@@ -180,7 +180,7 @@ class MultiObjectCrop(RandomCrop):
             pair a view; None for ``scale`` of the image instead, as in ContrastiveCrop.
         centers: center suppression, :class:`ccrop.views.BetaCenters` or :class:`ccrop.views.GaussianCenters`.
         evenness: 0 draws clusters as scored, 1 every cluster alike; see :func:`choose_cluster`.
-        scene_prob: share of pairs that are plain random crops.
+        scene_prob: fraction of pairs that are plain random crops.
         min_side, min_visible, iou: see :func:`cluster_crops`.
         scale, ratio: of the random crops, as in :class:`ccrop.views.RandomCrop`.
     """

@@ -1,6 +1,6 @@
 """Windows around the same places in all views of a scene: ContrastiveCrop in feature space.
 
-A transform is a 2x3 matrix from a frame that all views share (fractions of the image, metres of a sweep) to fractions
+A transform is a 2x3 matrix from a frame that all views share (fractions of the image, meters of a sweep) to fractions
 of one view, so that a map of any stride can be pooled there.
 """
 
@@ -112,8 +112,8 @@ def window_pairs(
         transforms: ``(N, V, 2, 3)`` to fractions of each view; invertible.
         scale: smallest and largest area of a window in areas of the box, per view.
         offset: largest distance of a window's center from the box's along each axis, in half sides of the box.
-        min_side: shortest side of a window as a share of the view.
-        min_visible: share of a cluster's box that every view must show.
+        min_side: shortest side of a window as a fraction of the view.
+        min_visible: fraction of a cluster's box that every view must show.
 
     Returns:
         ``windows (N, V, W, 4)`` in fractions of the views, inside them, and ``is_object (N, W)``.

@@ -62,7 +62,7 @@ class CropViews:
 
 
 class WholeImage:
-    """The whole image at one size, for localisation and evaluation.
+    """The whole image at one size, for localization and evaluation.
 
     Gives ``images``, an ``(H, W, channels)`` uint8 tensor, ``index``, ``label`` where the data set knows it, and with
     ``keep_ratio`` also ``valid (4,)`` float32: x0, y0, x1, y1 of the image in fractions of the canvas.
@@ -109,11 +109,11 @@ def fitted_size(image_size: tuple[int, int], size: tuple[int, int]) -> tuple[int
 class ReferenceAugmentation:
     """SimSiam's photometric augmentation with torchvision's operations, one PIL view at a time.
 
-    Flip 0.5, colour jitter at 0.8, grey at 0.2, Gaussian blur of sigma 0.1 to 2.0 px (SimSiam, Chen & He,
+    Flip 0.5, color jitter at 0.8, grey at 0.2, Gaussian blur of sigma 0.1 to 2.0 px (SimSiam, Chen & He,
     CVPR 2021, section 4). For exact comparisons; :class:`ccrop.models.ViewPreprocessor` is the fast twin.
 
     Args:
-        jitter: brightness, contrast, saturation and hue of the colour jitter.
+        jitter: brightness, contrast, saturation and hue of the color jitter.
         blur: probability of the blur; the CIFAR recipe has none.
     """
 

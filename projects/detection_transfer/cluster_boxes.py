@@ -1,4 +1,4 @@
-"""Boxes of unlabelled images: clusters of features, snapped to what stands out, and those that resemble objects."""
+"""Boxes of unlabeled images: clusters of features, snapped to what stands out, and those that resemble objects."""
 
 import os
 from collections.abc import Sequence

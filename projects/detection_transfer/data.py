@@ -1,4 +1,4 @@
-"""What a detector is trained and tested on: a COCO-format set, its categories, and a share of its labelled images."""
+"""What a detector is trained and tested on: a COCO-format set, its categories, and a fraction of its labeled images."""
 
 import json
 import tempfile
@@ -27,7 +27,7 @@ def settle_coco(config: Config, root: str | Path) -> None:
     """
     root = Path(root)
     files = {split: find_annotations(root, split) for split in ("train", "val")}
-    found = {split: labelled(root, split, file) for split, file in files.items()}
+    found = {split: labeled(root, split, file) for split, file in files.items()}
     files = {split: usable(config, file, found[split]) for split, file in files.items()}
     _name_files(config.train_dataloader, root, "train", files["train"])
     _name_files(config.test_dataloader, root, "val", files["val"])
@@ -35,7 +35,7 @@ def settle_coco(config: Config, root: str | Path) -> None:
     name_categories(config, [each["name"] for each in found["train"].content["categories"]])
 
 
-def settle_unlabelled(config: Config, root: str | Path) -> None:
+def settle_unlabeled(config: Config, root: str | Path) -> None:
     """Name the images of COCO-format data sets whose train split has no annotations that are looked at.
 
     Where the val split has none either, the config loses its ``test_evaluator``; otherwise it tests where objects are,
@@ -52,13 +52,13 @@ def settle_unlabelled(config: Config, root: str | Path) -> None:
     except MissingData:
         config.test_evaluator = None
     else:
-        file = usable(config, file, labelled(root, "val", file, agnostic=True))
+        file = usable(config, file, labeled(root, "val", file, agnostic=True))
         _name_files(config.test_dataloader, root, "val", file)
         config.test_evaluator.ann_file = str(file)
     name_categories(config, (OBJECT["name"],))
 
 
-def labelled(root: Path, split: str, file: Path, agnostic: bool = False) -> Annotations:
+def labeled(root: Path, split: str, file: Path, agnostic: bool = False) -> Annotations:
     """What an annotation file says of a split, see :func:`ccrop.datasets.coco.annotations_of`.
 
     Raises:
@@ -66,7 +66,7 @@ def labelled(root: Path, split: str, file: Path, agnostic: bool = False) -> Anno
     """
     found = annotations_of(root, split, file, agnostic)
     if not found.content["annotations"]:
-        raise InvalidAnnotations(file, "it has no annotations: a detector needs labelled objects")
+        raise InvalidAnnotations(file, "it has no annotations: a detector needs labeled objects")
     return found
 
 
@@ -120,10 +120,10 @@ def name_categories(config: Config, classes: Sequence[str]) -> None:
 
 
 def use_labels(config: Config, share: float, seed: int, held_out: float = 0.0) -> tuple[int, int] | None:
-    """Train on a share of the labelled images only, and test on some of them if a part is held out.
+    """Train on a fraction of the labeled images only, and test on some of them if a part is held out.
 
     Args:
-        share: of the labelled images, see :func:`ccrop.transfer.drawn_share`.
+        share: of the labeled images, see :func:`ccrop.transfer.drawn_share`.
         held_out: part of these that takes the place of the val split, to choose settings by.
 
     Returns:
@@ -135,7 +135,7 @@ def use_labels(config: Config, share: float, seed: int, held_out: float = 0.0) -
     dataset = config.train_dataloader.dataset
     if dataset.type != "CocoDataset":
         if share < 1 or held_out:
-            raise ValueError(f"a share of the labels can be drawn of a COCO-format set only, not of {dataset.type}")
+            raise ValueError(f"a fraction of the labels can be drawn of a COCO-format set only, not of {dataset.type}")
         return None
     number = len(DATASETS.build(dict(dataset, pipeline=[], _scope_="mmdet")))
     chosen = drawn_share(range(number), share, seed)

@@ -1,4 +1,4 @@
-"""What each initialisation finds, side by side: images in rows, fine-tuned detectors in columns.
+"""What each initialization finds, side by side: images in rows, fine-tuned detectors in columns.
 
     python projects/detection_transfer/draw.py work_dirs/transfer/demo/0.1/{random,rcrop}_0 --out found.png
 

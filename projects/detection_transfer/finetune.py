@@ -1,4 +1,4 @@
-"""Fine-tune a detector on labelled images, and measure it on the val split."""
+"""Fine-tune a detector on labeled images, and measure it on the val split."""
 
 import copy
 from functools import partial
@@ -16,7 +16,7 @@ from ccrop.compat.mmdet_positions import keep_positions
 from ccrop.config import dicts_of, per_channel, read_config
 from ccrop.datasets import MissingData
 from ccrop.hooks.validation import ValidationHook
-from ccrop.projects.detection_transfer.data import keep_annotations, settle_coco, settle_unlabelled, use_labels
+from ccrop.projects.detection_transfer.data import keep_annotations, settle_coco, settle_unlabeled, use_labels
 from ccrop.projects.detection_transfer.fitting import check_strides, fit_neck, replace_backbone
 from ccrop.projects.detection_transfer.images import settle_images
 from ccrop.projects.detection_transfer.interval import FILE, image_interval
@@ -32,7 +32,7 @@ def load_config(
     data_root: str | Path | None = None,
     options: dict[str, Any] | None = None,
     backbone: str | None = None,
-    labelled: bool = True,
+    labeled: bool = True,
 ) -> Config:
     """Read a detector's config and settle its data, and its neck's channels where the backbone is another one.
 
@@ -41,7 +41,7 @@ def load_config(
         data_root: of the data set; by default the config's ``default_data_root``.
         options: dotted keys and values over those of the config.
         backbone: takes the place of the config's, see :func:`.fitting.replace_backbone`.
-        labelled: the set's annotations are needed; otherwise something else takes the place of the train split's, and
+        labeled: the set's annotations are needed; otherwise something else takes the place of the train split's, and
             a set without those of the val split is not tested on.
 
     Raises:
@@ -58,7 +58,7 @@ def load_config(
     if not root.is_dir():
         raise MissingData(f"the data root {root} does not exist: name one by --data-root")
     if config.train_dataloader.dataset.type == "CocoDataset":
-        (settle_coco if labelled else settle_unlabelled)(config, root)
+        (settle_coco if labeled else settle_unlabeled)(config, root)
     else:
         for settings in dicts_of(config):
             if "data_root" in settings:
@@ -91,7 +91,7 @@ def finetune(
             heads are taken too, as far as they fit.
         work_dir: takes the log, the last checkpoint, ``figures.json``, annotation files that had to be repaired and, of
             the val split, ``detections.npz``, see :class:`ccrop.projects.detection_transfer.metric.SmallObjectMetric`.
-        labels: share of the labelled images, see :func:`ccrop.transfer.drawn_share`.
+        labels: fraction of the labeled images, see :func:`ccrop.transfer.drawn_share`.
         seed: draws the images, the weights and the batches.
         held_out: part of these images that is tested on in place of the val split.
         resume: go on from this checkpoint, or from the newest of the work_dir where it is ``'auto'`` and there is one,
@@ -120,7 +120,7 @@ def finetune(
         leave_out_unreadable(config)
         if config.test_evaluator.type == "SmallObjectMetric" and not held_out:
             config.test_evaluator.keep = str(Path(work_dir, FILE))
-    trained_on = f"{'{} of {}'.format(*used) if used else 'all'} labelled images"
+    trained_on = f"{'{} of {}'.format(*used) if used else 'all'} labeled images"
     runner = build_runner(config, start, normalization, work_dir, seed, trained_on)
     detector = runner.model.module if is_model_wrapper(runner.model) else runner.model
     check_strides(detector)

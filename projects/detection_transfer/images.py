@@ -92,7 +92,7 @@ def settle_images(config: Config) -> None:
     """Read images by :class:`ReadImage` or :class:`KeptImage`, also where the config is read again in another process.
 
     The config's ``channels`` are carried to all that depends on them.
-    Where they are not RGB, mean and std of the normalisation become one number for all channels, the mean of the
+    Where they are not RGB, mean and std of the normalization become one number for all channels, the mean of the
     config's, and the backbone gets ``in_channels``.
     """
     channels, white = config.get("channels", 3), config.get("white", WHITE)

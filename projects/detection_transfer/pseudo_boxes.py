@@ -1,7 +1,7 @@
 """Pseudo-boxes in place of labels: a detector that learns where objects are before it sees a label.
 
 LOST (Simeoni et al., BMVC 2021) and CutLER (Wang et al., CVPR 2023) train a detector of one category on the boxes that
-unlabelled features give. Neck and heads are pretrained that way as well.
+unlabeled features give. Neck and heads are pretrained that way as well.
 
 A file of pseudo-boxes is a COCO-format annotation file of the train split with one category; annotations may have a
 ``score``. Those of any other method can be used alike.
@@ -21,7 +21,7 @@ from ccrop.datasets.base import InvalidAnnotations
 from ccrop.datasets.coco import annotations_of, find_split
 from ccrop.datasets.reading import printable
 from ccrop.files import write_json
-from ccrop.projects.detection_transfer.data import labelled, name_categories
+from ccrop.projects.detection_transfer.data import labeled, name_categories
 from ccrop.transfer import stored_clusters
 
 MAX_BOXES = 16  # of an image, where the source has more
@@ -76,7 +76,7 @@ def read_pseudo_boxes(file: str | Path, root: str | Path) -> Annotations:
             that the train split does not have.
     """
     file, root = Path(file), Path(root)
-    found = labelled(root, "train", file, agnostic=True)
+    found = labeled(root, "train", file, agnostic=True)
     folder = root / find_split(root, "train")
     lost = [image["file_name"] for image in found.content["images"] if not (folder / image["file_name"]).is_file()]
     if lost:

@@ -1,4 +1,4 @@
-"""Pretraining of a whole detector on pseudo-boxes: from unlabelled images to weights to fine-tune from.
+"""Pretraining of a whole detector on pseudo-boxes: from unlabeled images to weights to fine-tune from.
 
 Round 0 learns clusters, snapped to what stands out, or the boxes of a file. Each further round learns the boxes that
 the detector of the round before is sure of (self-training; CutLER, Wang et al., CVPR 2023, section 3.4).
@@ -71,7 +71,7 @@ def pretrain(
         ValueError, WorkDirInUse: see :func:`ccrop.pseudo.rounds.run_rounds`.
         TooManyUnreadable: see :class:`.ReadableImages`.
     """
-    config = load_config(path, data_root, options, backbone, labelled=False)
+    config = load_config(path, data_root, options, backbone, labeled=False)
     settings = config.pop("pseudo_boxes")
     seed = config.randomness.seed if seed is None else seed
     pixels = dict(channels=config.get("channels", 3), white=config.get("white", WHITE))

@@ -17,7 +17,7 @@ from ccrop.datasets.reading import WHITE, UnreadableImage, printable, read_image
 from ccrop.hooks.unreadable import TooManyUnreadable, UnreadableImagesHook
 from ccrop.projects.detection_transfer.images import ReadImage
 
-LIMIT = 0.01  # share of the images that may be unreadable
+LIMIT = 0.01  # fraction of the images that may be unreadable
 
 
 class ReadableImages(CocoImages):

@@ -1,4 +1,4 @@
-"""Transforms that train a detector on small tiles at the images' own scale, a share of them around an object."""
+"""Transforms that train a detector on small tiles at the images' own scale, a fraction of them around an object."""
 
 from collections.abc import Sequence
 
@@ -31,7 +31,7 @@ class ObjectTile(OwnRandomness, BaseTransform):
         balanced: that object is one of a category drawn uniformly from those that the image shows; otherwise each of
             the image's objects is as likely.
         offset: largest distance of the object's center from the tile's, in sides of the tile.
-        min_visible: share of an object's area that must be left.
+        min_visible: fraction of an object's area that must be left.
         mirror: probabilities of a mirror image from left to right and from top to bottom.
         pad_value: of the padding, 0 to 255.
     """

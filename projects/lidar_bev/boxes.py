@@ -1,6 +1,6 @@
 """Boxes of objects in LiDAR sweeps: one definition everywhere.
 
-A box is (x, y, z, dx, dy, dz, heading): its middle and its length, width and height in metres in the LiDAR frame
+A box is (x, y, z, dx, dy, dz, heading): its middle and its length, width and height in meters in the LiDAR frame
 (x ahead, y left, z up), and the angle in radians from the x axis to its length, counter-clockwise seen from above.
 """
 
@@ -17,7 +17,7 @@ def wrapped(angles: NDArray) -> NDArray:
 
 
 def footprints(boxes: NDArray) -> NDArray:
-    """Corners ``(M, 4, 2)`` in metres of boxes ``(M, 7)`` seen from above, counter-clockwise from front left."""
+    """Corners ``(M, 4, 2)`` in meters of boxes ``(M, 7)`` seen from above, counter-clockwise from front left."""
     local = CORNERS * boxes[:, None, 3:5]
     cos, sin = np.cos(boxes[:, 6, None]), np.sin(boxes[:, 6, None])
     x = cos * local[..., 0] - sin * local[..., 1]
@@ -26,7 +26,7 @@ def footprints(boxes: NDArray) -> NDArray:
 
 
 def corners(boxes: NDArray) -> NDArray:
-    """Corners ``(M, 8, 3)`` in metres of boxes ``(M, 7)``: the footprint at the bottom, then at the top."""
+    """Corners ``(M, 8, 3)`` in meters of boxes ``(M, 7)``: the footprint at the bottom, then at the top."""
     ground = np.tile(footprints(boxes), (1, 2, 1))
     half = np.repeat([-0.5, 0.5], 4) * boxes[:, 5:6]
     return np.concatenate([ground, (boxes[:, 2:3] + half)[..., None]], axis=-1)
@@ -38,7 +38,7 @@ def points_in_boxes(points: NDArray, boxes: NDArray) -> tuple[NDArray[np.int64],
     Points are sorted along x, so that each box is compared with those of its own strip only.
 
     Args:
-        points: ``(N, 3 or more)`` x, y, z in metres.
+        points: ``(N, 3 or more)`` x, y, z in meters.
         boxes: ``(M, 7)``.
 
     Returns:

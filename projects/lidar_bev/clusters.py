@@ -11,7 +11,7 @@ from ccrop.localization import MultiObject
 from ccrop.projects.lidar_bev.grid import Grid
 from ccrop.projects.lidar_bev.heatmap import cells_above_ground, geometric_heatmap, learnt_heatmap, smoothed, walls
 
-LONG = 1.5  # metres: vehicles, not people
+LONG = 1.5  # meters: vehicles, not people
 CANDIDATES = 256  # boxes at least from which K are taken
 
 
@@ -22,14 +22,14 @@ class BevClusters:
         grid: config of the grid of the encoder.
         stride: side of the heatmap's cells in cells of the grid.
         max_boxes: K.
-        sigma: metres, of the Gaussian that makes the cells of one object one hill.
+        sigma: meters, of the Gaussian that makes the cells of one object one hill.
         threshold, floor, merge: of :class:`ccrop.localization.MultiObject`.
-        max_side: boxes with a longer side in metres are houses or bushes, and left out.
-        wall_length, wall_thickness: see :func:`.walls`, which are left out before there are boxes; metres.
-        min_side: shorter sides are lengthened to it, in metres.
-        behind: boxes with a side of ``LONG`` or more are moved by so many metres away from the sensor, which sees the
+        max_side: boxes with a longer side in meters are houses or bushes, and left out.
+        wall_length, wall_thickness: see :func:`.walls`, which are left out before there are boxes; meters.
+        min_side: shorter sides are lengthened to it, in meters.
+        behind: boxes with a side of ``LONG`` or more are moved by so many meters away from the sensor, which sees the
             near side of what stands there.
-        spacing: where there are more than K, those come first that are the highest within so many metres, then the
+        spacing: where there are more than K, those come first that are the highest within so many meters, then the
             second highest, and so on.
     """
 
@@ -75,9 +75,9 @@ class BevClusters:
         """Boxes of a batch, the best scores first, without a loop over sweeps or boxes.
 
         Args:
-            sweeps: N of ``(points, 3 or more)`` in metres.
+            sweeps: N of ``(points, 3 or more)`` in meters.
             features: ``(N, C, h, w)`` of the encoder, where ``learnt`` is not 0.
-            learnt: share of the learnt heatmap, in [0, 1].
+            learnt: fraction of the learnt heatmap, in [0, 1].
 
         Returns:
             ``boxes (N, K, 5)`` float32 x0, y0, x1, y1 in fractions of the grid, score, zero beyond the count, and
@@ -120,9 +120,9 @@ def spread_order(centers: Tensor, scores: Tensor, spacing: float) -> Tensor:
     First all that are the best within ``spacing`` of themselves, by falling score, then the second best, and so on.
 
     Args:
-        centers: ``(N, M, 2)`` in metres.
+        centers: ``(N, M, 2)`` in meters.
         scores: ``(N, M)``, negative where there is no box; those come last.
-        spacing: in metres.
+        spacing: in meters.
     """
     near = (centers[:, :, None] - centers[:, None]).square().sum(dim=-1) < spacing**2
     place = torch.arange(scores.shape[1], device=scores.device)

@@ -29,7 +29,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("out", type=Path, metavar="OUT", help="the file to write")
     parser.add_argument("--into", metavar="FILE", help="a checkpoint of the other side to fill")
     parser.add_argument(
-        "--z-middle", type=float, default=-1.0, help="import: middle of the pillars in metres (default: %(default)s)"
+        "--z-middle", type=float, default=-1.0, help="import: middle of the pillars in meters (default: %(default)s)"
     )
     parser.add_argument("--legacy", action="store_true", help="import from mmdet3d: trained with legacy=True")
     parser.add_argument(

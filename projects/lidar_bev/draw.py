@@ -1,4 +1,4 @@
-"""What each initialisation finds, side by side from above: sweeps in rows, fine-tuned detectors in columns.
+"""What each initialization finds, side by side from above: sweeps in rows, fine-tuned detectors in columns.
 
     python projects/lidar_bev/draw.py work_dirs/transfer/simulated_demo_lidar/0.05/{random,random_long}_0
 
@@ -25,7 +25,7 @@ from ccrop.projects.lidar_bev.detection.detector import CenterPoint
 from ccrop.projects.lidar_bev.detection.figures import Compared, compared
 from ccrop.projects.lidar_bev.evaluation.center_ap import ERROR_THRESHOLD, nearest_free
 from ccrop.projects.lidar_bev.finetune import data_name, detected
-from ccrop.projects.lidar_bev.pictures import OTHER_COLOUR, draw_bev, draw_boxes, draw_texts, legend_of
+from ccrop.projects.lidar_bev.pictures import OTHER_COLOR, draw_bev, draw_boxes, draw_texts, legend_of
 from ccrop.projects.lidar_bev.predict import sure
 from ccrop.transfer.prediction import load_detector
 
@@ -35,7 +35,7 @@ LEGEND = {
     "its detection": HIT,
     "missed object (dashed)": MISSED,
     "false detection": FALSE,
-    "object of another class, and detections in it": OTHER_COLOUR,
+    "object of another class, and detections in it": OTHER_COLOR,
 }
 
 
@@ -64,8 +64,8 @@ def draw(axes: Axes, points: NDArray, sweep: Compared, names: Sequence[str], mod
     asked = sweep.truth.counted & (sweep.truth.labels != OTHER)
     missed, others = asked & ~found, sweep.truth.counted & (sweep.truth.labels == OTHER)
     false = ~hits & sweep.found.counted
-    draw_boxes(axes, sweep.truth.boxes[others], OTHER_COLOUR)
-    draw_boxes(axes, sweep.found.boxes[~hits & ~false], OTHER_COLOUR)
+    draw_boxes(axes, sweep.truth.boxes[others], OTHER_COLOR)
+    draw_boxes(axes, sweep.found.boxes[~hits & ~false], OTHER_COLOR)
     draw_boxes(axes, sweep.truth.boxes[asked & found], FOUND)
     draw_boxes(axes, sweep.found.boxes[hits], HIT)
     draw_boxes(axes, sweep.found.boxes[false], FALSE)
@@ -73,12 +73,12 @@ def draw(axes: Axes, points: NDArray, sweep: Compared, names: Sequence[str], mod
     rated = [f"{model.classes[label]} {score:.2f}" for label, score in zip(*sweep.found[2:0:-1], strict=True)]
     texts = [
         *((box, names[i], MISSED) for i, box in enumerate(sweep.truth.boxes) if missed[i]),
-        *((box, names[i], OTHER_COLOUR) for i, box in enumerate(sweep.truth.boxes) if others[i]),
+        *((box, names[i], OTHER_COLOR) for i, box in enumerate(sweep.truth.boxes) if others[i]),
         *((box, rated[i], HIT if hits[i] else FALSE) for i, box in enumerate(sweep.found.boxes) if hits[i] or false[i]),
     ]
     if texts:
-        boxes, words, colours = zip(*texts, strict=True)
-        draw_texts(axes, np.stack(boxes), words, colours)
+        boxes, words, colors = zip(*texts, strict=True)
+        draw_texts(axes, np.stack(boxes), words, colors)
     return f"{(asked & found).sum()} of {asked.sum()} found, {false.sum()} false"
 
 

@@ -1,4 +1,4 @@
-"""Fine-tune a detector on labelled sweeps, and measure it on the val split."""
+"""Fine-tune a detector on labeled sweeps, and measure it on the val split."""
 
 import copy
 from collections.abc import Iterator
@@ -33,7 +33,7 @@ def load_config(
     data_root: str | Path | None = None,
     options: dict[str, Any] | None = None,
     backbone: str | None = None,
-    labelled: bool = True,
+    labeled: bool = True,
 ) -> Config:
     """Read a detector's config and settle its data.
 
@@ -42,7 +42,7 @@ def load_config(
         data_root: of the data set; by default the config's ``default_data_root``.
         options: dotted keys and values over those of the config.
         backbone: None, because those that have names take images.
-        labelled: makes no difference: the sets that are read here have labels.
+        labeled: makes no difference: the sets that are read here have labels.
 
     Raises:
         MissingData: the data are not there.
@@ -93,7 +93,7 @@ def finetune(
         config: of :func:`load_config`; it stays as it is.
         init: ``'random'``, or a file with an encoder, see :func:`ccrop.checkpoint.read_weights`.
         work_dir: takes the log, the last checkpoint and ``figures.json``.
-        labels: share of the labelled sweeps, see :func:`ccrop.projects.lidar_bev.detection.samples.use_labels`.
+        labels: fraction of the labeled sweeps, see :func:`ccrop.projects.lidar_bev.detection.samples.use_labels`.
         seed: draws the scenes, the weights and the batches.
         held_out: part of these sweeps that is tested on in place of the val split.
         resume: go on from this checkpoint, or from the newest of the work_dir where it is ``'auto'`` and there is one.
@@ -112,7 +112,7 @@ def finetune(
     config = copy.deepcopy(config)
     start = start_of(config, init, work_dir, resume)  # a wrong file stops here, before the data are read
     trained_on = use_labels(config, labels, seed, held_out)
-    if config.train_dataloader.dataset.get("labelled"):  # not where pseudo-boxes take the labels' place
+    if config.train_dataloader.dataset.get("labeled"):  # not where pseudo-boxes take the labels' place
         check_classes(DATASETS.build(dict(config.train_dataloader.dataset, pipeline=[])))
     tested = None if config.test_dataset is None else DATASETS.build(config.test_dataset)
     if tested is not None and not held_out:

@@ -1,4 +1,4 @@
-"""The bird's-eye-view grid: which part of a sweep a map shows, and how metres become cells.
+"""The bird's-eye-view grid: which part of a sweep a map shows, and how meters become cells.
 
 Columns run along x, rows along y, both upwards: cell (row, column) of a map ``(N, C, H, W)`` reaches from
 ``low + (column, row) * cell`` one cell further.
@@ -18,9 +18,9 @@ class Grid:
     """Square cells of a box in space.
 
     Attributes:
-        low: smallest x, y, z in metres.
+        low: smallest x, y, z in meters.
         high: largest x, y, z.
-        cell: side of a cell in metres; the box's sides along x and y are multiples of it.
+        cell: side of a cell in meters; the box's sides along x and y are multiples of it.
     """
 
     low: tuple[float, float, float]
@@ -58,12 +58,12 @@ class Grid:
         return self.shape[0] // stride, self.shape[1] // stride
 
     def to_cells(self, stride: int = 1) -> NDArray[np.float64]:
-        """``(2, 3)``: takes x, y in metres to x, y (columns, rows) in cells of a map."""
+        """``(2, 3)``: takes x, y in meters to x, y (columns, rows) in cells of a map."""
         side = self.cell * stride
         return np.array([[1 / side, 0, -self.low[0] / side], [0, 1 / side, -self.low[1] / side]])
 
     def to_fractions(self) -> NDArray[np.float64]:
-        """``(2, 3)``: takes x, y in metres to fractions of a map, as :mod:`ccrop.views.regions` has them."""
+        """``(2, 3)``: takes x, y in meters to fractions of a map, as :mod:`ccrop.views.regions` has them."""
         rows, columns = self.shape
         return self.to_cells() / np.array([[columns], [rows]])
 

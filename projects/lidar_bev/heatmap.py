@@ -10,7 +10,7 @@ from torch import Tensor
 from ccrop.localization import peak_regions
 from ccrop.projects.lidar_bev.grid import Grid, stacked
 
-RING = 4.0  # metres of range over which responses are averaged
+RING = 4.0  # meters of range over which responses are averaged
 
 
 class Cells(NamedTuple):
@@ -18,7 +18,7 @@ class Cells(NamedTuple):
 
     Attributes:
         points: ``(N, H, W)`` float32, how many stand above the ground.
-        height: ``(N, H, W)`` metres from the ground to the highest of them, 0 where there is none.
+        height: ``(N, H, W)`` meters from the ground to the highest of them, 0 where there is none.
     """
 
     points: Tensor
@@ -36,8 +36,8 @@ def cells_above_ground(
     Args:
         sweeps: N of ``(points, 3 or more)``; those outside the grid's x and y do not count, whatever their z.
         grid: its cells.
-        ground_window: side of the opening's window in metres.
-        clearance: lowest height of a point above the ground, in metres.
+        ground_window: side of the opening's window in meters.
+        clearance: lowest height of a point above the ground, in meters.
         ceiling: highest one: roofs, branches and bridges do not count.
     """
     rows, columns = grid.shape
@@ -76,8 +76,8 @@ def geometric_heatmap(
     Args:
         cells: of :func:`cells_above_ground`.
         grid: its cells.
-        full_height: metres from which on something counts fully.
-        half_range: range in metres at which ``points`` points fill a cell.
+        full_height: meters from which on something counts fully.
+        half_range: range in meters at which ``points`` points fill a cell.
         points: see there.
     """
     distance = (ranges(grid, cells.points.device) / half_range).clamp(min=0.25)
@@ -119,8 +119,8 @@ def walls(heatmap: Tensor, grid: Grid, length: float = 8.0, thickness: float = 1
     Args:
         heatmap: ``(N, H, W)``, not smoothed.
         grid: its cells.
-        length: metres from which on something thin is a wall.
-        thickness: mean thickness in metres below which something long is one.
+        length: meters from which on something thin is a wall.
+        thickness: mean thickness in meters below which something long is one.
         level: of the heatmap.
     """
     num, rows, columns = heatmap.shape
@@ -150,7 +150,7 @@ def smoothed(heatmap: Tensor, sigma: float) -> Tensor:
 
 
 def ranges(grid: Grid, device: torch.device | str = "cpu") -> Tensor:
-    """Distance ``(H, W)`` in metres of each cell's middle from the sensor, seen from above."""
+    """Distance ``(H, W)`` in meters of each cell's middle from the sensor, seen from above."""
     x, y = (
         low + (torch.arange(number, device=device) + 0.5) * grid.cell
         for low, number in zip(grid.low[:2], grid.shape[::-1], strict=True)
@@ -159,7 +159,7 @@ def ranges(grid: Grid, device: torch.device | str = "cpu") -> Tensor:
 
 
 def _ring_means(values: Tensor, weights: Tensor, distance: Tensor) -> Tensor:
-    """Weighted mean of ``(N, H, W)`` over rings of ``RING`` metres around the sensor, at each cell of its ring."""
+    """Weighted mean of ``(N, H, W)`` over rings of ``RING`` meters around the sensor, at each cell of its ring."""
     ring = (distance / RING).long().flatten()
     rings = int(ring.max()) + 1
     sums, totals = (

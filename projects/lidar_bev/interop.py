@@ -143,7 +143,7 @@ def import_encoder(
         checkpoint: of that framework.
         framework: a key of ``FRAMEWORKS``.
         into: a ccrop checkpoint, whose tensors stay where none of the same shape takes their place.
-        z_middle: of the pillars in metres, the middle of the framework's point cloud range.
+        z_middle: of the pillars in meters, the middle of the framework's point cloud range.
         legacy: mmdetection3d's pillars were trained with ``legacy=True``, its default.
         conv_for_no_stride: maps that keep their size go through a convolution in the framework's neck, which its
             option of this name asks for, and not through a transposed one.

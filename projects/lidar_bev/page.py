@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ccrop.projects.lidar_bev.evaluation.center_ap import Detections
-from ccrop.projects.lidar_bev.pictures import colour_of
+from ccrop.projects.lidar_bev.pictures import color_of
 
 TEMPLATE = Path(__file__).with_name("page.html")
 REACH = 320.0  # meters that centimeters in int16 reach
@@ -30,7 +30,7 @@ def page(
         file: to write.
         min_score: of the detections, where the page's slider begins.
     """
-    colors = [colour_of(label) for label in range(len(classes))]
+    colors = [color_of(label) for label in range(len(classes))]
     settings = dict(classes=list(classes), colors=colors, min_score=min_score)
     text = TEMPLATE.read_text(encoding="utf-8").replace("__TITLE__", html.escape(title))
     before, after = text.replace("__SETTINGS__", _json(settings)).split("__SWEEPS__")

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from ccrop.projects.lidar_bev.boxes import corners, footprints
 from ccrop.projects.lidar_bev.extras import extra
 
-COLOURS = ("#ff8c1a", "#ff4d94", "#35d04f", "#f2e205", "#b07cff", "#29d0ff", "#ff5a4d", "#9be37d", "#d9a7ff", "#ffd27a")
-OTHER_COLOUR = "#bbbbbb"
+COLORS = ("#ff8c1a", "#ff4d94", "#35d04f", "#f2e205", "#b07cff", "#29d0ff", "#ff5a4d", "#9be37d", "#d9a7ff", "#ffd27a")
+OTHER_COLOR = "#bbbbbb"
 BACKGROUND = "#10141c"
 # pairs of corners, see boxes.corners: the lower face, the upper one, the uprights
 EDGES = np.array(
@@ -29,25 +29,25 @@ def draw_bev(
     labels: NDArray | None = None,
     extent: tuple[float, float, float, float] = (-50, -50, 50, 50),
 ) -> None:
-    """A sweep from above, ahead up and left to the left, coloured by height; a line from each box shows its heading.
+    """A sweep from above, ahead up and left to the left, colored by height; a line from each box shows its heading.
 
     Args:
-        points: ``(N, 3 or more)`` in metres.
+        points: ``(N, 3 or more)`` in meters.
         boxes: ``(M, 7)``.
-        labels: ``(M,)``, which give boxes their colours; negative ones are grey.
-        extent: x0, y0, x1, y1 in metres.
+        labels: ``(M,)``, which give boxes their colors; negative ones are grey.
+        extent: x0, y0, x1, y1 in meters.
     """
     x0, y0, x1, y1 = extent
     shown = points[(points[:, 0] > x0) & (points[:, 0] < x1) & (points[:, 1] > y0) & (points[:, 1] < y1)]
     axes.set_facecolor(BACKGROUND)
     axes.scatter(shown[:, 1], shown[:, 0], s=0.35, c=shown[:, 2], cmap="viridis", vmin=-3.5, vmax=2, linewidths=0)
     if boxes is not None and len(boxes):
-        draw_boxes(axes, boxes, _colours(len(boxes), labels))
+        draw_boxes(axes, boxes, _colors(len(boxes), labels))
     axes.set(xlim=(y1, y0), ylim=(x0, x1), aspect="equal", xlabel="y (m)", ylabel="x (m)")
 
 
-def draw_boxes(axes: Axes, boxes: NDArray, colours: NDArray[np.str_] | str, style: str = "solid") -> None:
-    """Boxes ``(M, 7)`` into a picture of :func:`draw_bev`, in one colour or one each.
+def draw_boxes(axes: Axes, boxes: NDArray, colors: NDArray[np.str_] | str, style: str = "solid") -> None:
+    """Boxes ``(M, 7)`` into a picture of :func:`draw_bev`, in one color or one each.
 
     Args:
         style: of the lines, matplotlib's.
@@ -56,22 +56,22 @@ def draw_boxes(axes: Axes, boxes: NDArray, colours: NDArray[np.str_] | str, styl
     middle, ahead = boxes[:, :2], ground[:, [0, 3]].mean(axis=1)
     outlines = np.concatenate([ground, ground[:, :1]], axis=1)
     headings = np.stack([middle, middle + 1.4 * (ahead - middle)], axis=1)
-    axes.add_collection(LineCollection([*outlines[..., ::-1]], colors=colours, linewidths=1.0, linestyles=style))
-    axes.add_collection(LineCollection([*headings[..., ::-1]], colors=colours, linewidths=1.0))
+    axes.add_collection(LineCollection([*outlines[..., ::-1]], colors=colors, linewidths=1.0, linestyles=style))
+    axes.add_collection(LineCollection([*headings[..., ::-1]], colors=colors, linewidths=1.0))
 
 
-def draw_texts(axes: Axes, boxes: NDArray, texts: Sequence[str], colours: Sequence[str]) -> None:
+def draw_texts(axes: Axes, boxes: NDArray, texts: Sequence[str], colors: Sequence[str]) -> None:
     """A text above each of the boxes ``(M, 7)`` of :func:`draw_boxes`; of those that would overlap the first one."""
     across, along = (abs(np.diff(limits())[0]) for limits in (axes.get_xlim, axes.get_ylim))
-    letter, line = 0.011 * across, 0.022 * along  # metres that they take in a picture of 9 inches
+    letter, line = 0.011 * across, 0.022 * along  # meters that they take in a picture of 9 inches
     taken: list[tuple[float, float, float]] = []
-    for box, text, colour in zip(boxes, texts, colours, strict=True):
+    for box, text, color in zip(boxes, texts, colors, strict=True):
         x, y, half = footprints(box[None])[0, :, 0].max() + line / 3, box[1], letter * len(text) / 2
         if any(abs(x - above) < line and abs(y - left) < half + other for above, left, other in taken):
             continue
         taken.append((x, y, half))
         ground = dict(facecolor=BACKGROUND, alpha=0.7, linewidth=0, pad=0.8)
-        axes.text(y, x, text, color=colour, size=7, ha="center", va="bottom", clip_on=True, bbox=ground)
+        axes.text(y, x, text, color=color, size=7, ha="center", va="bottom", clip_on=True, bbox=ground)
 
 
 def draw_around(
@@ -82,7 +82,7 @@ def draw_around(
     azimuths: tuple[float, float] = (-45, 45),
     elevations: tuple[float, float] = (-25, 5),
 ) -> None:
-    """A sweep as the sensor sees it, coloured by distance; angles in degrees, left is left.
+    """A sweep as the sensor sees it, colored by distance; angles in degrees, left is left.
 
     Args:
         points, boxes, labels: as :func:`draw_bev`.
@@ -109,9 +109,9 @@ def draw_around(
         along = np.linspace(0, 1, PIECES)[:, None]
         lines = ends[:, :, None, 0] * (1 - along) + ends[:, :, None, 1] * along
         lines = _angles(lines.reshape(-1, 3)).reshape(-1, PIECES, 2)
-        colours = np.repeat(_colours(len(boxes), labels), len(EDGES))
+        colors = np.repeat(_colors(len(boxes), labels), len(EDGES))
         whole = abs(np.diff(lines[..., 0], axis=1)).max(axis=1) < 180  # others run through the angle behind
-        axes.add_collection(LineCollection(lines[whole], colors=colours[whole], linewidths=0.8))
+        axes.add_collection(LineCollection(lines[whole], colors=colors[whole], linewidths=0.8))
     axes.set(
         xlim=azimuths[::-1], ylim=elevations, aspect="equal", xlabel="azimuth (degrees)", ylabel="elevation (degrees)"
     )
@@ -139,15 +139,15 @@ def sweep_picture(
     if boxes is not None and labels is not None:
         for label in np.unique(labels):
             name = classes[label] if 0 <= label < len(classes) else "other"
-            above.plot([], [], color=colour_of(label), label=f"{name} ({(labels == label).sum()})")
+            above.plot([], [], color=color_of(label), label=f"{name} ({(labels == label).sum()})")
         if len(labels):
             above.legend(loc="upper right", fontsize=8)
     return figure
 
 
 def legend_of(entries: dict[str, str]) -> list[Line2D]:
-    """Handles of a legend, of names and colours, where no axes have them."""
-    return [Line2D([], [], color=colour, label=name) for name, colour in entries.items()]
+    """Handles of a legend, of names and colors, where no axes have them."""
+    return [Line2D([], [], color=color, label=name) for name, color in entries.items()]
 
 
 def show_window(points: NDArray, boxes: NDArray | None = None) -> None:
@@ -174,10 +174,10 @@ def _angles(points: NDArray) -> NDArray[np.float64]:
     return np.degrees(np.stack([np.arctan2(y, x), np.arctan2(z, np.hypot(x, y))], axis=1))
 
 
-def colour_of(label: int) -> str:
+def color_of(label: int) -> str:
     """Of the boxes of a label; negative ones are grey."""
-    return COLOURS[label % len(COLOURS)] if label >= 0 else OTHER_COLOUR
+    return COLORS[label % len(COLORS)] if label >= 0 else OTHER_COLOR
 
 
-def _colours(number: int, labels: NDArray | None) -> NDArray[np.str_]:
-    return np.array([colour_of(int(label)) for label in (np.zeros(number, int) if labels is None else labels)])
+def _colors(number: int, labels: NDArray | None) -> NDArray[np.str_]:
+    return np.array([color_of(int(label)) for label in (np.zeros(number, int) if labels is None else labels)])

@@ -24,7 +24,7 @@ from ccrop.projects.lidar_bev.detection.detector import CenterPoint
 from ccrop.projects.lidar_bev.evaluation.center_ap import Detections
 from ccrop.projects.lidar_bev.finetune import detected
 from ccrop.projects.lidar_bev.page import page
-from ccrop.projects.lidar_bev.pictures import colour_of, draw_bev, draw_texts, legend_of
+from ccrop.projects.lidar_bev.pictures import color_of, draw_bev, draw_texts, legend_of
 from ccrop.projects.lidar_bev.prediction_files import FORMATS, Found
 from ccrop.transfer.prediction import Request, flat_name, load_detector
 
@@ -75,7 +75,7 @@ def predict(request: Request, folder: Path) -> str:
 
 
 def sweeps_of(config: Config, model: CenterPoint, request: Request) -> SweepDataset:
-    """The unlabelled sweeps that are asked for, with the columns that the detector takes.
+    """The unlabeled sweeps that are asked for, with the columns that the detector takes.
 
     Raises:
         MissingData: there is no such file, folder or split.
@@ -101,7 +101,7 @@ def sweeps_of(config: Config, model: CenterPoint, request: Request) -> SweepData
         settings.update(split=None if request.split == ALL else request.split, scenes=None)
     elif issubclass(kind, KittiSweeps):
         settings["in_view"] = settings.get("in_view", True)
-    settings.update(data_root=str(request.source), labelled=False, pipeline=[], subset=None, indices=None)
+    settings.update(data_root=str(request.source), labeled=False, pipeline=[], subset=None, indices=None)
     return DATASETS.build(settings)
 
 
@@ -161,10 +161,10 @@ def picture(sample: dict[str, Any], found: Detections, model: CenterPoint, name:
     axes = figure.subplots()
     draw_bev(axes, sample["points"], found.boxes, found.labels, (low[0], low[1], high[0], high[1]))
     texts = [f"{model.classes[label]} {score:.2f}" for label, score in zip(found.labels, found.scores, strict=True)]
-    draw_texts(axes, found.boxes, texts, [colour_of(label) for label in found.labels])
+    draw_texts(axes, found.boxes, texts, [color_of(label) for label in found.labels])
     axes.set_title(name)
     entries = {
-        f"{each} ({(found.labels == label).sum()})": colour_of(label) for label, each in enumerate(model.classes)
+        f"{each} ({(found.labels == label).sum()})": color_of(label) for label, each in enumerate(model.classes)
     }
     figure.legend(handles=legend_of(entries), loc="outside right upper", fontsize=8)
     return figure

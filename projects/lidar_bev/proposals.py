@@ -1,4 +1,4 @@
-"""``tools/evaluate.py centers``: do a localizer's boxes find the labelled objects of sweeps?"""
+"""``tools/evaluate.py centers``: do a localizer's boxes find the labeled objects of sweeps?"""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,7 +20,7 @@ from ccrop.projects.lidar_bev.pretraining.localization import locate_sweeps
 ALL_AROUND = "label_360"  # folder of labels all around, of simulated sweeps
 
 
-def labelled_sweeps(config: Config, split: str | None, classes: list[str] | None, number: int | None) -> SweepDataset:
+def labeled_sweeps(config: Config, split: str | None, classes: list[str] | None, number: int | None) -> SweepDataset:
     """The sweeps that a config trains on, with labels; KITTI's in the camera's view, where alone it has labels.
 
     Args:
@@ -31,7 +31,7 @@ def labelled_sweeps(config: Config, split: str | None, classes: list[str] | None
     Raises:
         ValueError: the config's data set has no labels.
     """
-    settings = dict(config.train_dataloader.dataset) | dict(pipeline=[], labelled=True, subset=number)
+    settings = dict(config.train_dataloader.dataset) | dict(pipeline=[], labeled=True, subset=number)
     kind = settings["type"]
     kind = DATASETS.get(kind) if isinstance(kind, str) else kind
     if kind is SweepFolder:
@@ -69,15 +69,15 @@ def evaluate(
     workers: int = 2,
     options: dict[str, Any] | None = None,
 ) -> tuple[SweepDataset, dict[str, Found]]:
-    """The labelled sweeps, and what each heatmap's boxes find in them.
+    """The labeled sweeps, and what each heatmap's boxes find in them.
 
     Args:
         shares: of the learnt heatmap.
-        split, classes, number: see :func:`labelled_sweeps`.
+        split, classes, number: see :func:`labeled_sweeps`.
         options: arguments of the localizer over the config's.
     """
     localizer = TASK_UTILS.build(dict(config.default_hooks.localization.localizer) | (options or {}))
-    dataset = labelled_sweeps(config, split, classes, number)
+    dataset = labeled_sweeps(config, split, classes, number)
     names = ("boxes", "labels", "num_points")
     read = {index: [sample[name] for name in names] for index, sample in dataset.readable()}  # points are not kept
     objects, labels, points = ([each[place] for each in read.values()] for place in range(len(names)))
@@ -90,7 +90,7 @@ def evaluate(
 
 
 def centers_of(boxes: Tensor, counts: Tensor, area: tuple[float, float, float, float]) -> list[NDArray]:
-    """Middles ``(count, 2)`` in metres of each sweep's boxes ``(N, K, 5)`` in fractions of ``area``."""
+    """Middles ``(count, 2)`` in meters of each sweep's boxes ``(N, K, 5)`` in fractions of ``area``."""
     low, high = torch.tensor(area[:2]), torch.tensor(area[2:])
     middle = low + (boxes[..., :2] + boxes[..., 2:4]) / 2 * (high - low)
     return [own[:count].numpy() for own, count in zip(middle, counts.tolist(), strict=True)]

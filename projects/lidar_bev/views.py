@@ -1,6 +1,6 @@
 """Views of a sweep: turned, mirrored, scaled, moved and thinned, each with the exact transform that made it.
 
-A view's transform is a 2x3 matrix that takes x, y of the sweep to x, y of the view, both in metres.
+A view's transform is a 2x3 matrix that takes x, y of the sweep to x, y of the view, both in meters.
 """
 
 from typing import Any, NamedTuple
@@ -20,7 +20,7 @@ class Motion(NamedTuple):
         angle: counter-clockwise, in radians, before the mirrors.
         mirror_x, mirror_y: whether x, or y, changes its sign.
         scale: factor on all lengths.
-        shift: ``(3,)`` in metres, after all else.
+        shift: ``(3,)`` in meters, after all else.
     """
 
     angle: float = 0.0
@@ -30,7 +30,7 @@ class Motion(NamedTuple):
     shift: tuple[float, float, float] = (0.0, 0.0, 0.0)
 
     def transform(self) -> NDArray[np.float64]:
-        """``(2, 3)``: x, y in metres to x, y in metres."""
+        """``(2, 3)``: x, y in meters to x, y in meters."""
         cos, sin = np.cos(self.angle), np.sin(self.angle)
         signs = np.where([self.mirror_x, self.mirror_y], -1.0, 1.0)
         linear = self.scale * signs[:, None] * np.array([[cos, -sin], [sin, cos]])
@@ -66,7 +66,7 @@ class MotionRange(NamedTuple):
         angle: largest turn to either side in radians.
         mirror_x, mirror_y: probabilities.
         scale: smallest and largest factor.
-        shift: standard deviations of x, y, z in metres.
+        shift: standard deviations of x, y, z in meters.
     """
 
     angle: float = np.pi / 4
@@ -97,8 +97,8 @@ def thinned(points: NDArray, centers: NDArray, radius: float, share: float, rng:
     """The points ``(N, C)`` without a random ``share`` of those near centers, as if seen from farther away.
 
     Args:
-        centers: ``(K, 2)`` x, y in metres; a point within ``radius`` of any of them is near, seen from above.
-        radius: in metres.
+        centers: ``(K, 2)`` x, y in meters; a point within ``radius`` of any of them is near, seen from above.
+        radius: in meters.
         share: of the near points that go.
     """
     near: NDArray[np.bool_] = np.zeros(len(points), dtype=bool)
@@ -116,15 +116,15 @@ class SweepViews:
 
     Replaces ``points`` by ``views``, a list of ``(N, C)`` float32, and adds ``transforms (V, 2, 3)`` float32. Where
     ``grid`` is given these take fractions of the sweep's own map to fractions of each view's, as
-    :func:`ccrop.views.regions.window_pairs` wants them with boxes in fractions; else they are metres to metres. Boxes
+    :func:`ccrop.views.regions.window_pairs` wants them with boxes in fractions; else they are meters to meters. Boxes
     of the sample stay those of the sweep.
 
     Args:
         motion: what each view's motion is drawn from.
-        dropout: largest share of points that a view loses, drawn per view.
+        dropout: largest fraction of points that a view loses, drawn per view.
         thinning: places per view where the density is thinned, each around one of its points.
-        thinning_radius: of these places in metres.
-        thinning_share: largest share of the points there that go, drawn per view.
+        thinning_radius: of these places in meters.
+        thinning_share: largest fraction of the points there that go, drawn per view.
         num_views: of each sweep.
         grid: see above.
     """
@@ -184,16 +184,16 @@ def inverted(transforms: NDArray) -> NDArray:
 
 
 def to_fractions(transforms: NDArray, grid: Grid) -> NDArray:
-    """Transforms ``(..., 2, 3)`` metres to metres, as metres of the sweep to fractions of each view's map."""
+    """Transforms ``(..., 2, 3)`` meters to meters, as meters of the sweep to fractions of each view's map."""
     return composed(grid.to_fractions(), transforms)
 
 
 def between_fractions(transforms: NDArray, grid: Grid) -> NDArray:
-    """Transforms ``(..., 2, 3)`` metres to metres, as fractions of the sweep's map to fractions of each view's map."""
+    """Transforms ``(..., 2, 3)`` meters to meters, as fractions of the sweep's map to fractions of each view's map."""
     return composed(to_fractions(transforms, grid), inverted(grid.to_fractions()))
 
 
 def to_cells(transforms: NDArray, grid: Grid, stride: int) -> NDArray:
-    """Transforms ``(..., 2, 3)`` metres to metres, as cells of the sweep's map of a stride to cells of each view's."""
+    """Transforms ``(..., 2, 3)`` meters to meters, as cells of the sweep's map of a stride to cells of each view's."""
     cells = grid.to_cells(stride)
     return composed(composed(cells, transforms), inverted(cells))

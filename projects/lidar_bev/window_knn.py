@@ -13,19 +13,19 @@ from ccrop.projects.lidar_bev.pretraining.annotated import bounds
 from ccrop.projects.lidar_bev.proposals import centers_of
 
 MIN_POINTS = 10
-APART = 3.0  # metres from all objects, of a cluster that is background
+APART = 3.0  # meters from all objects, of a cluster that is background
 
 
 @torch.no_grad()
-def labelled_windows(model: Siamese, dataset: SweepDataset, localizer: BevClusters) -> tuple[Tensor, Tensor]:
+def labeled_windows(model: Siamese, dataset: SweepDataset, localizer: BevClusters) -> tuple[Tensor, Tensor]:
     """Features ``(M, C)`` of windows, 2 x 2 bins each, and their classes ``(M,)``, on the CPU.
 
-    Windows are the bounds of labelled objects with ``MIN_POINTS`` points or more, and as many clusters of geometry
-    that lie ``APART`` from every labelled object: background, the class after the last.
+    Windows are the bounds of labeled objects with ``MIN_POINTS`` points or more, and as many clusters of geometry
+    that lie ``APART`` from every labeled object: background, the class after the last.
 
     Args:
         model: in eval mode.
-        dataset: labelled.
+        dataset: labeled.
         localizer: on the encoder's grid.
     """
     grid, device = localizer.grid, next(model.parameters()).device
@@ -52,14 +52,14 @@ def labelled_windows(model: Siamese, dataset: SweepDataset, localizer: BevCluste
 def window_knn(
     bank: tuple[Tensor, Tensor], queries: tuple[Tensor, Tensor], classes: tuple[str, ...], k: int = 20
 ) -> dict[str, float]:
-    """Share of each class's queries that their neighbours in the bank recognise, and the mean over classes.
+    """Share of each class's queries that their neighbors in the bank recognize, and the mean over classes.
 
     Features are standardised by the bank's mean and standard deviation and compared by cosine.
 
     Args:
-        bank, queries: of :func:`labelled_windows`.
+        bank, queries: of :func:`labeled_windows`.
         classes: names of the labels.
-        k: neighbours.
+        k: neighbors.
     """
     mean, std = bank[0].mean(dim=0), bank[0].std(dim=0).clamp(min=1e-6)
     correct = knn_predict((bank[0] - mean) / std, bank[1], (queries[0] - mean) / std, k) == queries[1]

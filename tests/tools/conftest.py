@@ -9,7 +9,7 @@ from PIL import Image
 
 
 @pytest.fixture
-def colours(tmp_path: Path) -> Path:
+def colors(tmp_path: Path) -> Path:
     """Class folders of reddish, greenish and bluish images of 32 px, 8 of each to train and 4 to test."""
     rng = np.random.default_rng(0)
     for split, number in (("train", 8), ("test", 4)):

@@ -12,7 +12,7 @@ from ccrop.localization import SingleObject
 from ccrop.projects.lidar_bev.grid import Grid
 from ccrop.projects.lidar_bev.models.pillars import DynamicPillars
 from ccrop.tools import benchmark
-from ccrop.tools.benchmarks import clusters, gaussians, localise, pillars
+from ccrop.tools.benchmarks import clusters, gaussians, localize, pillars
 from ccrop.tools.benchmarks.common import Comparison, line, measured
 
 COLUMNS = {"path", "against", "ratio", "ours", "theirs", "unit", "spread"}
@@ -51,9 +51,9 @@ def test_rounds_are_five_at_least():
 
 
 def test_the_command_prints_a_table_and_writes_rows(tmp_path: Path, capsys, monkeypatch):
-    monkeypatch.setattr(localise, "IMAGES", 8)
+    monkeypatch.setattr(localize, "IMAGES", 8)
     file = tmp_path / "rows.json"
-    assert benchmark.main(["localise", "--seconds", "0", "--json", str(file)]) == 0
+    assert benchmark.main(["localize", "--seconds", "0", "--json", str(file)]) == 0
     rows = json.loads(file.read_text())
     assert [row["against"] for row in rows] == ["published loop", "channel sum alone"] * 2
     assert all(set(row) == COLUMNS and row["ratio"] == row["theirs"] / row["ours"] > 0 for row in rows)
@@ -76,8 +76,8 @@ def test_an_unknown_path_is_refused(capsys):
 
 def test_the_published_loop_gives_our_boxes():
     features = torch.randn(8, 16, 7, 7, generator=torch.Generator().manual_seed(1)).relu()
-    boxes, _ = SingleObject(localise.THRESHOLD)(features, (224, 224))
-    torch.testing.assert_close(torch.tensor(localise.image_by_image(features, (224, 224))), boxes[:, 0, :4])
+    boxes, _ = SingleObject(localize.THRESHOLD)(features, (224, 224))
+    torch.testing.assert_close(torch.tensor(localize.image_by_image(features, (224, 224))), boxes[:, 0, :4])
 
 
 def test_peaks_and_watershed_give_our_boxes_of_blobs_that_stand_apart():

@@ -82,7 +82,7 @@ def test_one_row_a_run_resumable_with_tables_and_a_plot(demo_root: Path, tmp_pat
         ([DETECTOR, "x.py", "--data-root", "."], "is a detector's config, which is compared alone"),
         ([DETECTOR, "--data-root", ".", "--bank", "9"], "--bank is for pretrainings, not for "),
         (["x.py", "--data-root", ".", "--labels", "5%"], "--labels is for a detector's config, not for x.py"),
-        ([DETECTOR, "--data-root", ".", "--labels", "5x"], "share of labels must be above 0 and at most 100%"),
+        ([DETECTOR, "--data-root", ".", "--labels", "5x"], "fraction of labels must be above 0 and at most 100%"),
         (["--csv", "none.csv"], "none.csv does not exist: name configs to compare"),
     ],
 )
@@ -100,9 +100,9 @@ def test_a_csv_of_something_else_is_not_written_to(tmp_path: Path):
     assert (tmp_path / "other.csv").read_text() == "a,b\n1,2\n"
 
 
-def test_images_with_classes_are_measured_by_knn_and_linear(colours: Path, tmp_path: Path):
+def test_images_with_classes_are_measured_by_knn_and_linear(colors: Path, tmp_path: Path):
     configs = [ROOT / f"configs/simsiam_{crop}_cifar10.py" for crop in ("rcrop", "single")]
-    command = tool("compare.py", *configs, "--data-root", colours, "--seeds", 0, "--epochs", 2, "--csv", "c.csv")
+    command = tool("compare.py", *configs, "--data-root", colors, "--seeds", 0, "--epochs", 2, "--csv", "c.csv")
     small = (
         *("--cfg-options", "model.backbone.base_channels=8", "model.backbone.stem_channels=8"),
         *("train_dataloader.batch_size=8", "train_dataloader.num_workers=0"),
@@ -116,4 +116,4 @@ def test_images_with_classes_are_measured_by_knn_and_linear(colours: Path, tmp_p
     gained = 100 * (float(second["linear"]) - float(first["linear"]))
     assert "single over rcrop, points, mean of 1: " in done.stdout
     assert f"linear {gained:+.2f}" in done.stdout
-    assert (tmp_path / f"c_{colours.name}.png").stat().st_size > 5000
+    assert (tmp_path / f"c_{colors.name}.png").stat().st_size > 5000

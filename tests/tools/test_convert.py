@@ -99,7 +99,7 @@ def test_other_splits_stay_as_they_are(yolo: Path, tmp_path: Path, capsys: pytes
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (("--val", "0"), "the share of images must be above 0"),
+        (("--val", "0"), "the fraction of images must be above 0"),
         (("--val", "100%"), "the share must lie between 0 and 1, got 1"),
         (("--together", "("), "--together ( is no regular expression"),
         (("--together", "z"), "--together z finds nothing in the name s0_0.png"),

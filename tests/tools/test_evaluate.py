@@ -312,7 +312,7 @@ def test_object_knn(evaluate: ModuleType, pretrained: Path, demo_root: Path, cap
     assert weighed / numbers["all"] == pytest.approx(shares[0], abs=0.1)
 
 
-def test_objects_that_are_in_the_bank_are_recognised(
+def test_objects_that_are_in_the_bank_are_recognized(
     evaluate: ModuleType, pretrained: Path, tmp_path: Path, demo_root: Path, capsys: pytest.CaptureFixture[str]
 ):
     shutil.copytree(demo_root / "val2017", tmp_path / "val")
@@ -328,9 +328,9 @@ def test_objects_that_are_in_the_bank_are_recognised(
 
 
 def test_knn_and_linear_tell_classes_apart_that_differ(
-    evaluate: ModuleType, colours: Path, capsys: pytest.CaptureFixture[str]
+    evaluate: ModuleType, colors: Path, capsys: pytest.CaptureFixture[str]
 ):
-    untrained = ("--config", str(ROOT / "configs/simsiam_rcrop_cifar10.py"), "--data-root", str(colours))
+    untrained = ("--config", str(ROOT / "configs/simsiam_rcrop_cifar10.py"), "--data-root", str(colors))
     assert evaluate.main(["knn", *untrained, "--k", "3", "24"]) == 0
     text = capsys.readouterr().out
     assert "24 images of train, 12 of test" in text
@@ -346,10 +346,10 @@ def test_knn_and_linear_tell_classes_apart_that_differ(
     assert found["learning rate 0.1, chosen on training images"] == ["100.0", "100.0"]
 
 
-def test_figures_by_class_and_confusion_are_written(evaluate: ModuleType, colours: Path, tmp_path: Path):
-    for image in (colours / "test/blue").iterdir():  # blue images that are red
-        shutil.copy(colours / "test/red/0.png", image)
-    untrained = ("--config", str(ROOT / "configs/simsiam_rcrop_cifar10.py"), "--data-root", str(colours))
+def test_figures_by_class_and_confusion_are_written(evaluate: ModuleType, colors: Path, tmp_path: Path):
+    for image in (colors / "test/blue").iterdir():  # blue images that are red
+        shutil.copy(colors / "test/red/0.png", image)
+    untrained = ("--config", str(ROOT / "configs/simsiam_rcrop_cifar10.py"), "--data-root", str(colors))
     assert evaluate.main(["knn", *untrained, "--k", "3", "--out", str(tmp_path / "out")]) == 0
     with (tmp_path / "out/knn.csv").open(newline="") as file:
         rows = {row.pop("class"): row for row in csv.DictReader(file)}
@@ -379,10 +379,10 @@ def test_annotated_objects_have_figures_by_class_too(
 
 
 def test_weights_of_another_library_take_the_place_of_ours(
-    evaluate: ModuleType, colours: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    evaluate: ModuleType, colors: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
     torch.save(torchvision.models.resnet18().state_dict(), tmp_path / "resnet18.pth")
-    model = ("--network", "torchvision:resnet18", "--data-root", str(colours))
+    model = ("--network", "torchvision:resnet18", "--data-root", str(colors))
     config = ("--config", str(ROOT / "configs/simsiam_rcrop_cifar10.py"))
     command = ["knn", "--init", str(tmp_path / "resnet18.pth"), *model, "--k", "3", "--image-size", "64", "64"]
     assert evaluate.main([*command, *config]) == 0
@@ -392,9 +392,9 @@ def test_weights_of_another_library_take_the_place_of_ours(
 
 
 @pytest.mark.parametrize("command", ["knn", "linear"])
-def test_classes_must_be_known(evaluate: ModuleType, command: str, colours: Path, capsys: pytest.CaptureFixture[str]):
+def test_classes_must_be_known(evaluate: ModuleType, command: str, colors: Path, capsys: pytest.CaptureFixture[str]):
     config = str(ROOT / "configs/simsiam_rcrop_folder.py")
-    assert evaluate.main([command, "--config", config, "--data-root", str(colours)]) == 2
+    assert evaluate.main([command, "--config", config, "--data-root", str(colors)]) == 2
     assert "no kNN hook" in capsys.readouterr().err
 
 

@@ -196,7 +196,7 @@ def test_continued_pretraining_from_imagenet_weights(demo_root: Path, tmp_path: 
     done = call(tool("train.py", *arguments, "--init", file, "--cfg-options", *small), tmp_path)
     assert done.returncode == 0, done.stdout
     assert f"backbone from {file} (EfficientNet-Lite" in done.stdout
-    assert done.stdout.index("Localised 16 images") < done.stdout.index("epoch 1/1")
+    assert done.stdout.index("Localized 16 images") < done.stdout.index("epoch 1/1")
     assert re.search(r"loss -?[\d.]+  start -0\.\d{3}  ", epoch_lines(done.stdout)[0])
     published, checkpoint = torch.load(file, weights_only=True), load_checkpoint(tmp_path / "work/epoch_1.pth")
     state, stem = checkpoint["state_dict"], published["_conv_stem.weight"]

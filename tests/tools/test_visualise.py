@@ -8,7 +8,7 @@ from jobs import call, tool
 from PIL import Image
 
 from ccrop.compat.checkpoint import load_checkpoint
-from ccrop.inference.contact_sheet import BOX_COLOUR, CHART_HEIGHT, GAP, HEADER, PANEL_HEIGHT, VIEW_COLOURS
+from ccrop.inference.contact_sheet import BOX_COLOR, CHART_HEIGHT, GAP, HEADER, PANEL_HEIGHT, VIEW_COLORS
 
 
 def test_it_draws_a_checkpoint_with_nothing_but_its_path(pretrained: Path, tmp_path: Path):
@@ -30,7 +30,7 @@ def test_it_draws_several_objects_of_fused_levels_with_the_ratio_kept(pretrained
     assert done.returncode == 0, done.stdout
     with Image.open(tmp_path / "gallery.png") as picture:
         pixels = np.asarray(picture.convert("RGB"))
-    assert (pixels[-CHART_HEIGHT:] == BOX_COLOUR).all(axis=2).any()  # bars
+    assert (pixels[-CHART_HEIGHT:] == BOX_COLOR).all(axis=2).any()  # bars
 
     done = call([*command, "model.backbone.out_indices=[3]"], tmp_path)
     assert done.returncode == 2
@@ -38,15 +38,15 @@ def test_it_draws_several_objects_of_fused_levels_with_the_ratio_kept(pretrained
     assert "Traceback" not in done.stdout
 
 
-def test_a_run_that_does_not_localise_has_no_boxes(pretrained: Path, tmp_path: Path):
+def test_a_run_that_does_not_localize_has_no_boxes(pretrained: Path, tmp_path: Path):
     options = ("--images", "2", "--cfg-options", "default_hooks.localization=None")
     done = call(tool("visualise.py", pretrained, *options), tmp_path)
     assert done.returncode == 0, done.stdout
     with Image.open(tmp_path / "gallery.png") as picture:
         assert picture.height == HEADER + PANEL_HEIGHT + GAP
         pixels = np.asarray(picture.convert("RGB"))[HEADER:]
-    assert (pixels == VIEW_COLOURS[0]).all(axis=2).sum() > 1000
-    assert not (pixels == BOX_COLOUR).all(axis=2).any()
+    assert (pixels == VIEW_COLORS[0]).all(axis=2).sum() > 1000
+    assert not (pixels == BOX_COLOR).all(axis=2).any()
 
 
 def test_other_images_can_be_looked_at(pretrained: Path, tmp_path: Path):

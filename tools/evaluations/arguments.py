@@ -28,7 +28,7 @@ def add_classes(commands: argparse._SubParsersAction) -> None:
             "--out", type=Path, metavar="FOLDER", help="write figures by class and the confusion there"
         )
         if name == "knn":
-            command.add_argument("--k", type=int, nargs="+", default=[20, 200], help="neighbours; default: 20 200")
+            command.add_argument("--k", type=int, nargs="+", default=[20, 200], help="neighbors; default: 20 200")
         else:
             command.add_argument("--lr", type=float, nargs="+", help="to try; default: 0.01 0.03 0.1 0.3 1 3")
             command.add_argument("--epochs", type=int, default=100, help="default: %(default)s")
@@ -79,7 +79,7 @@ def add_objects(commands: argparse._SubParsersAction) -> None:
 
 
 def add_sweeps(commands: argparse._SubParsersAction) -> None:
-    command = commands.add_parser("centers", help="do boxes find the labelled objects of LiDAR sweeps?")
+    command = commands.add_parser("centers", help="do boxes find the labeled objects of LiDAR sweeps?")
     add_model(command)
     command.add_argument("--split", help="default: the config's")
     command.add_argument("--classes", nargs="+", help="by which recall is split; default: the data set's")
@@ -88,7 +88,7 @@ def add_sweeps(commands: argparse._SubParsersAction) -> None:
     command.add_argument("--localizer", nargs="+", action=OptionsAction, metavar="K=V", help="its other arguments")
     command.set_defaults(run="sweeps:centers")
 
-    command = commands.add_parser("window-knn", help="kNN accuracy on labelled objects of LiDAR sweeps")
+    command = commands.add_parser("window-knn", help="kNN accuracy on labeled objects of LiDAR sweeps")
     add_model(command)
     command.add_argument("--classes", nargs="+", help="default: the data set's")
     command.add_argument("--bank", type=int, default=64, help="sweeps of train (default: %(default)s)")

@@ -23,7 +23,7 @@ NAMED = 30  # more classes than that have no names in the picture
 
 
 def image_knn(args: argparse.Namespace) -> None:
-    """Print a Markdown table, one row a number of neighbours."""
+    """Print a Markdown table, one row a number of neighbors."""
     (bank, bank_labels), (queries, labels), classes = features_of(args)
     found = {f"k {k}": knn_predict(bank, bank_labels, queries, k) for k in args.k}
     report("kNN, temperature 0.07", found, labels, classes, args.out)
@@ -98,8 +98,8 @@ def draw(confusion: Tensor, classes: tuple[str, ...], title: str, file: Path) ->
         axis.set_xticks(range(len(classes)), classes, rotation=90)
         axis.set_yticks(range(len(classes)), classes)
         for row, column in np.ndindex(shares.shape):
-            colour = "white" if shares[row, column] > 50 else "black"
-            axis.text(column, row, f"{shares[row, column]:.0f}", ha="center", va="center", color=colour, size=8)
+            color = "white" if shares[row, column] > 50 else "black"
+            axis.text(column, row, f"{shares[row, column]:.0f}", ha="center", va="center", color=color, size=8)
     accuracy = confusion.diagonal().sum() / confusion.sum()
     axis.set(xlabel="predicted", ylabel="class", title=f"{title}: {accuracy:.1%}")
     figure.colorbar(picture, shrink=0.8, label="% of the class")

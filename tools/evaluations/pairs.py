@@ -147,7 +147,7 @@ def print_statistics(
         common[name] = statistics.common
         shares = ["–" if share != share else f"{share:.2%}" for share in statistics.view_share.values()]
         rows.append([name, f"{statistics.common:.3f}", f"{statistics.iou:.3f}", *shares])
-    print_table(["crop", f"common {unit}", "IoU of views", "its share of a view: small", "medium", "large"], rows)
+    print_table(["crop", f"common {unit}", "IoU of views", "its fraction of a view: small", "medium", "large"], rows)
     return common
 
 

@@ -1,4 +1,4 @@
-"""centers and window-knn: do boxes find the labelled objects of LiDAR sweeps, and do those of a class lie together?"""
+"""centers and window-knn: do boxes find the labeled objects of LiDAR sweeps, and do those of a class lie together?"""
 
 import argparse
 
@@ -24,14 +24,14 @@ def centers(args: argparse.Namespace) -> None:
 
 def sweep_knn(args: argparse.Namespace) -> None:
     """Print a Markdown table, one column a class."""
-    from ccrop.projects.lidar_bev.proposals import labelled_sweeps
-    from ccrop.projects.lidar_bev.window_knn import labelled_windows, window_knn
+    from ccrop.projects.lidar_bev.proposals import labeled_sweeps
+    from ccrop.projects.lidar_bev.window_knn import labeled_windows, window_knn
 
     config, model = load(args)
     localizer = TASK_UTILS.build(config.default_hooks.localization.localizer)
     splits = ("train", args.bank), ("val", args.queries)
-    sets = [labelled_sweeps(config, split, args.classes, number) for split, number in splits]
-    bank, queries = (labelled_windows(model, each, localizer) for each in sets)
+    sets = [labeled_sweeps(config, split, args.classes, number) for split, number in splits]
+    bank, queries = (labeled_windows(model, each, localizer) for each in sets)
     found = window_knn(bank, queries, sets[1].classes)
     print(f"{len(bank[1])} windows of train, {len(queries[1])} of val of {sets[0].data_root}, k 20\n")
     print_table(["window-kNN", *found], [["accuracy, %", *(percent([share]) for share in found.values())]])

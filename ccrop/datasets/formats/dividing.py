@@ -45,7 +45,7 @@ def divide_train(
 def divided(
     labeled: LabeledSplit, share: float, seed: int, together: str | None = None
 ) -> tuple[LabeledSplit, LabeledSplit]:
-    """The rest of a split, and a share of its images in which every category has its part.
+    """The rest of a split, and a fraction of its images in which every category has its part.
 
     Args:
         share: in (0, 1).

@@ -7,7 +7,7 @@ model = dict(roi_head=dict(bbox_head=dict(num_classes=20)))
 
 # data_root: tools/finetune.py fills it in
 voc = dict(type="VOCDataset", data_root=None)
-labelled = dict(filter_cfg=dict(filter_empty_gt=True), pipeline=_base_.train_pipeline, **voc)
+labeled = dict(filter_cfg=dict(filter_empty_gt=True), pipeline=_base_.train_pipeline, **voc)
 train_dataloader = dict(
     dataset=dict(
         _delete_=True,
@@ -17,7 +17,7 @@ train_dataloader = dict(
             dict(
                 ann_file=f"VOC{year}/ImageSets/Main/trainval.txt",
                 data_prefix=dict(sub_data_root=f"VOC{year}/"),
-                **labelled,
+                **labeled,
             )
             for year in (2007, 2012)
         ],

@@ -9,7 +9,7 @@ from torch.optim import AdamW
 from ccrop.datasets import InfiniteSeededSampler
 from ccrop.hooks import ReproducibleHook, UnreadableImagesHook, WholeCheckpointHook
 from ccrop.projects.lidar_bev.datasets import KittiSweeps
-from ccrop.projects.lidar_bev.detection import CenterPoint, LabelledSweep
+from ccrop.projects.lidar_bev.detection import CenterPoint, LabeledSweep
 from ccrop.projects.lidar_bev.grid import Grid
 from ccrop.projects.lidar_bev.models import PillarEncoder
 
@@ -38,12 +38,12 @@ train_dataloader = dict(
         type=KittiSweeps,
         data_root=None,
         split="train",
-        labelled=True,
+        labeled=True,
         classes=classes,
-        pipeline=[dict(type=LabelledSweep, motion=motion)],
+        pipeline=[dict(type=LabeledSweep, motion=motion)],
     ),
 )
-test_dataset = dict(type=KittiSweeps, data_root=None, split="val", labelled=True, classes=classes, pipeline=[])
+test_dataset = dict(type=KittiSweeps, data_root=None, split="val", labeled=True, classes=classes, pipeline=[])
 # how many labeled objects of each class are pasted into a sweep, see GroundTruthSamplingHook
 ground_truth_sampling = dict(numbers=10, angle=0.0)
 

@@ -31,10 +31,10 @@ model.update(
     top=500,
 )
 motion.update(mirror_x=0.5)
-sweeps = dict(type=NuScenesSweeps, num_sweeps=10, labelled=True, classes=classes)
+sweeps = dict(type=NuScenesSweeps, num_sweeps=10, labeled=True, classes=classes)
 train_dataloader.sampler = dict(type=ClassBalancedSampler)
 train_dataloader.dataset = sweeps | dict(
-    data_root=None, split="train", pipeline=[dict(type=LabelledSweep, motion=motion)]
+    data_root=None, split="train", pipeline=[dict(type=LabeledSweep, motion=motion)]
 )
 test_dataset = sweeps | dict(data_root=None, split="val", pipeline=[])
 # numbers of class-balanced grouping and sampling (Zhu et al., 2019)

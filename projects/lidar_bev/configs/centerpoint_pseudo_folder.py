@@ -20,6 +20,6 @@ train_dataloader.dataset = dict(
     columns=("x", "y", "z", "intensity"),
     intensity_scale=1.0,
     pattern=None,
-    pipeline=[dict(type=LabelledSweep, motion=motion)],
+    pipeline=[dict(type=LabeledSweep, motion=motion)],
 )
 test_dataset = None

@@ -30,7 +30,7 @@ class ArgoverseSweeps(SweepDataset):
     Args:
         data_root: see ``LAYOUT``.
         split: folder of the logs: train, val or test.
-        labelled: read boxes too.
+        labeled: read boxes too.
         classes: names of categories, whose positions are the labels.
     """
 
@@ -40,12 +40,12 @@ class ArgoverseSweeps(SweepDataset):
         self,
         data_root: str | Path,
         split: str = "train",
-        labelled: bool = False,
+        labeled: bool = False,
         classes: Sequence[str] = CLASSES,
         **kwargs: Any,
     ) -> None:
         self.split = split
-        self.labelled = labelled
+        self.labeled = labeled
         self.classes = tuple(classes)
         super().__init__(data_root, **kwargs)
 
@@ -67,7 +67,7 @@ class ArgoverseSweeps(SweepDataset):
         points = np.stack([values.astype(np.float32) for values in columns], axis=1)
         points[:, 3] /= FULL
         sample = dict(points=points)
-        if self.labelled:
+        if self.labeled:
             names, boxes = self._objects(info)
             sample |= dict(boxes=boxes, labels=class_labels(names, self.classes))
         return sample

@@ -13,14 +13,14 @@ from ccrop.projects.lidar_bev.boxes import num_points_in_boxes
 from ccrop.projects.lidar_bev.datasets.reading import UnreadableSweep, finite, read_text
 
 OTHER = -1
-ANY = "object"  # as the one class: all that is labelled
+ANY = "object"  # as the one class: all that is labeled
 
 
 class SweepDataset(LocatedDataset):
     """Reads a sweep, adds what is known of it, and hands it to the pipeline.
 
-    A sample is ``dict(points, index, rng)``: ``points (N, C)`` float32 with x, y, z in metres in the LiDAR frame first,
-    the sweep's number, and its own random generator. Labelled sweeps add ``boxes (M, 7)`` float32 (see
+    A sample is ``dict(points, index, rng)``: ``points (N, C)`` float32 with x, y, z in meters in the LiDAR frame first,
+    the sweep's number, and its own random generator. Labeled sweeps add ``boxes (M, 7)`` float32 (see
     :mod:`ccrop.projects.lidar_bev.boxes`), ``labels (M,)`` int64, which are positions in ``classes`` or ``OTHER`` for
     objects of any other class, and ``num_points (M,)`` int64, how many points each box holds: none is left out here.
     Where a hook has found boxes in the sweeps, ``clusters (K, 5)`` are those, see :class:`ccrop.datasets.BoxStore`.
@@ -87,7 +87,7 @@ class SweepDataset(LocatedDataset):
             logger.warning(f"{self.data_root}: {left_out} of {len(indices)} sweeps were left out")
 
     def read(self, info: dict[str, Any]) -> dict[str, Any]:
-        """``points`` and, of labelled sweeps, ``boxes`` and ``labels`` of an entry of the list.
+        """``points`` and, of labeled sweeps, ``boxes`` and ``labels`` of an entry of the list.
 
         Raises:
             UnreadableSweep: names the file and what is wrong with it.
@@ -95,7 +95,7 @@ class SweepDataset(LocatedDataset):
         raise NotImplementedError
 
     def object_names(self, index: int) -> list[str]:
-        """Classes of the labelled objects of a sweep, also of those not in ``classes``; its points are not read.
+        """Classes of the labeled objects of a sweep, also of those not in ``classes``; its points are not read.
 
         Raises:
             ValueError: a label file is missing or damaged; names it.

@@ -1,4 +1,4 @@
-"""Own labelled sweeps, in the layout of OpenPCDet's custom data set: points, a text file of boxes for each, splits."""
+"""Own labeled sweeps, in the layout of OpenPCDet's custom data set: points, a text file of boxes for each, splits."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,7 +24,7 @@ class CustomSweeps(SweepFolder):
     Args:
         data_root: see ``LAYOUT``.
         split: name of a file in ``ImageSets``, or None for all sweeps.
-        labelled: read labels too.
+        labeled: read labels too.
         classes: names whose positions are the labels.
         kwargs: columns of the files and what their intensities mean, see :class:`.SweepFolder`.
     """
@@ -35,12 +35,12 @@ class CustomSweeps(SweepFolder):
         self,
         data_root: str | Path,
         split: str | None = None,
-        labelled: bool = False,
+        labeled: bool = False,
         classes: Sequence[str] = (),
         **kwargs: Any,
     ) -> None:
         self.split = split
-        self.labelled = labelled
+        self.labeled = labeled
         self.classes = tuple(classes)
         super().__init__(data_root, **kwargs)
 
@@ -62,7 +62,7 @@ class CustomSweeps(SweepFolder):
 
     def read(self, info: dict[str, Any]) -> dict[str, Any]:
         sample = super().read(info)
-        if self.labelled:
+        if self.labeled:
             names, boxes = read_boxes(self._labels(info))
             sample |= dict(boxes=boxes.astype(np.float32), labels=class_labels(names, self.classes))
         return sample

@@ -1,4 +1,4 @@
-"""KITTI's object benchmark: HDL-64E sweeps, with boxes where the left colour camera sees."""
+"""KITTI's object benchmark: HDL-64E sweeps, with boxes where the left color camera sees."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,7 +22,7 @@ from ccrop.projects.lidar_bev.datasets.reading import XYZI, UnreadableSweep, rea
 
 LAYOUT = """\
     {root}/training/velodyne/000000.bin        (or velodyne_reduced)
-    {root}/training/label_2/000000.txt         (only labelled training and evaluations need them)
+    {root}/training/label_2/000000.txt         (only labeled training and evaluations need them)
     {root}/training/calib/000000.txt           (only these, and crops to the camera's view)
     {root}/ImageSets/train.txt                 (names of a split's frames; without a split: all there are)
     {root}/mapping/train_mapping.txt, train_rand.txt  (of the development kit, optional: which drive a frame is of)"""
@@ -35,9 +35,9 @@ class KittiSweeps(SweepDataset):
     Args:
         data_root: see ``LAYOUT``.
         split: name of a file in ``ImageSets``, or None for all frames of the folder.
-        labelled: read labels too.
-        in_view: leave out the points that the left colour camera does not see, since objects are labelled in its
-            view alone. Default: where ``labelled`` and ``calibrated``.
+        labeled: read labels too.
+        in_view: leave out the points that the left color camera does not see, since objects are labeled in its
+            view alone. Default: where ``labeled`` and ``calibrated``.
         calibrated: False for sets without ``calib``: labels then stand in the frame of a camera at the sensor that
             looks ahead (x right, y down, z ahead), all around.
         classes: names whose positions are the labels.
@@ -55,7 +55,7 @@ class KittiSweeps(SweepDataset):
         self,
         data_root: str | Path,
         split: str | None = None,
-        labelled: bool = False,
+        labeled: bool = False,
         in_view: bool | None = None,
         classes: Sequence[str] = CLASSES,
         folder: str = "training",
@@ -65,8 +65,8 @@ class KittiSweeps(SweepDataset):
         **kwargs: Any,
     ) -> None:
         self.split = split
-        self.labelled = labelled
-        self.in_view = labelled and calibrated if in_view is None else in_view
+        self.labeled = labeled
+        self.in_view = labeled and calibrated if in_view is None else in_view
         if self.in_view and not calibrated:
             raise ValueError("in_view needs the frames' calibration: set calibrated=True, or in_view=False")
         self.calibrated = calibrated
@@ -99,7 +99,7 @@ class KittiSweeps(SweepDataset):
         path = Path(self.data_root, info["path"])
         points = scaled(read_sweep(path), XYZI.index(INTENSITY), self.intensity_scale, self.data_root)
         sample = dict(points=points)
-        if not (self.labelled or self.in_view):
+        if not (self.labeled or self.in_view):
             return sample
         calibration = read_calibration(base / "calib" / f"{info['name']}.txt") if self.calibrated else AT_SENSOR
         if self.in_view:
@@ -107,7 +107,7 @@ class KittiSweeps(SweepDataset):
             sample["points"] = sample["points"][in_image(sample["points"], calibration, size)]
             if not len(sample["points"]):
                 raise UnreadableSweep(path, "the camera sees none of its points: does the calibration belong to it?")
-        if self.labelled:
+        if self.labeled:
             objects = read_objects(base / self.labels / f"{info['name']}.txt", calibration)
             sample["boxes"] = objects.boxes.astype(np.float32)
             sample["labels"] = class_labels(objects.names, self.classes)

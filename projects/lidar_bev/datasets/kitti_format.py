@@ -20,7 +20,7 @@ NUM_FIELDS = 15  # of a label's line; results have a score too
 
 
 class Calibration(NamedTuple):
-    """What takes points of the LiDAR frame into the left colour image.
+    """What takes points of the LiDAR frame into the left color image.
 
     Attributes:
         projection: ``(3, 4)`` P2, rectified camera frame to pixels.
@@ -33,7 +33,7 @@ class Calibration(NamedTuple):
     velo_to_cam: NDArray[np.float64]
 
     def to_camera(self, points: NDArray) -> NDArray[np.float64]:
-        """Points ``(N, 3)`` of the LiDAR frame in the rectified camera frame, in metres."""
+        """Points ``(N, 3)`` of the LiDAR frame in the rectified camera frame, in meters."""
         rotation, offset = self._rotation_and_offset()
         return points @ rotation.T + offset
 
@@ -43,7 +43,7 @@ class Calibration(NamedTuple):
         return (points - offset) @ np.linalg.inv(rotation).T
 
     def project(self, points: NDArray) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Pixels ``(N, 2)`` and depth ``(N,)`` in metres of points ``(N, 3)`` of the camera frame."""
+        """Pixels ``(N, 2)`` and depth ``(N,)`` in meters of points ``(N, 3)`` of the camera frame."""
         image = points @ self.projection[:, :3].T + self.projection[:, 3]
         depth = image[:, 2]
         return image[:, :2] / np.where(depth == 0, np.finfo(np.float64).tiny, depth)[:, None], depth
@@ -183,7 +183,7 @@ def read_names(path: str | Path) -> list[str]:
 def _read_table(path: Path) -> tuple[list[str], NDArray[np.float64]]:
     """Classes, and ``(M, 15)`` of the numbers of each line, the score last."""
     if not path.is_file():
-        raise ValueError(f"{path}: there is no such label file: add it, or read the set with labelled=False")
+        raise ValueError(f"{path}: there is no such label file: add it, or read the set with labeled=False")
     names, rows = [], []
     for number, line in enumerate(read_text(path).splitlines(), 1):
         fields = line.split()

@@ -47,7 +47,7 @@ class NuScenesSweeps(SweepDataset):
     """Sweeps ``(N, 5)``: x, y, z, intensity in [0, 1], and how many seconds before the key frame a point was seen.
 
     A sample is a key frame and the sweeps before it, moved into the key frame's LiDAR frame by the car's own motion.
-    Labelled samples have ``velocities (M, 2)`` float32 too, along x and y in metres a second, NaN where not known.
+    Labeled samples have ``velocities (M, 2)`` float32 too, along x and y in meters a second, NaN where not known.
 
     Args:
         data_root: see ``LAYOUT``.
@@ -55,9 +55,9 @@ class NuScenesSweeps(SweepDataset):
         split: train, val, mini_train or mini_val, or another, see :func:`.scenes_of`; None for all scenes.
         scenes: names of scenes, or the path of a text file with one on each line, in place of a split's.
         num_sweeps: sweeps in a sample, the key frame among them; fewer at the beginning of a scene.
-        labelled: read boxes too.
+        labeled: read boxes too.
         classes: names whose positions are the labels.
-        min_distance: points that are closer to the sensor than this along both x and y are left out, in metres: the
+        min_distance: points that are closer to the sensor than this along both x and y are left out, in meters: the
             sensor sees the roof that it stands on.
     """
 
@@ -70,7 +70,7 @@ class NuScenesSweeps(SweepDataset):
         split: str | None = None,
         scenes: Sequence[str] | str | Path | None = None,
         num_sweeps: int = 10,
-        labelled: bool = False,
+        labeled: bool = False,
         classes: Sequence[str] = CLASSES,
         min_distance: float = 1.0,
         **kwargs: Any,
@@ -81,7 +81,7 @@ class NuScenesSweeps(SweepDataset):
         self.split = split
         self.chosen_scenes = scenes
         self.num_sweeps = num_sweeps
-        self.labelled = labelled
+        self.labeled = labeled
         self.classes = tuple(classes)
         self.min_distance = min_distance
         super().__init__(data_root, **kwargs)
@@ -94,7 +94,7 @@ class NuScenesSweeps(SweepDataset):
         self._check_earlier_sweeps(frames)
         for frame in frames:
             frame["path"] = frame["sweeps"][0]["path"]
-        if self.labelled:
+        if self.labeled:
             annotations = read_annotations(tables, (frame["sample"] for frame in frames))
             for frame in frames:
                 own = annotations[frame["sample"]]
@@ -130,7 +130,7 @@ class NuScenesSweeps(SweepDataset):
 
     def read(self, info: dict[str, Any]) -> dict[str, Any]:
         sample = dict(points=np.concatenate([self._read_sweep(sweep) for sweep in info["sweeps"]]))
-        if self.labelled:
+        if self.labeled:
             boxes = np.array(info["boxes"], dtype=np.float32).reshape(-1, 9)
             sample |= dict(
                 boxes=boxes[:, :7], velocities=boxes[:, 7:], labels=class_labels(info["names"], self.classes)

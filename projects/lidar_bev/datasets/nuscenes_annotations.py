@@ -19,10 +19,10 @@ class Annotations(NamedTuple):
     Attributes:
         categories: their names in nuScenes' taxonomy.
         attributes: their names; empty where there is none.
-        middles: ``(M, 3)`` in metres.
-        sizes: ``(M, 3)`` length, width, height in metres.
+        middles: ``(M, 3)`` in meters.
+        sizes: ``(M, 3)`` length, width, height in meters.
         ahead: ``(M, 3)`` unit vectors along their lengths.
-        velocities: ``(M, 3)`` in metres a second; NaN where not known.
+        velocities: ``(M, 3)`` in meters a second; NaN where not known.
         num_points: ``(M,)`` int64, of LiDAR and radar.
     """
 
@@ -52,7 +52,7 @@ def read_annotations(tables: Path, samples: Iterable[str]) -> dict[str, Annotati
     """The annotations of key frames, by the token of their sample.
 
     A velocity is the difference of an object's middles in the annotations before and after, over the time between; at
-    the ends of its track, of that annotation and its neighbour (as nuScenes' devkit has it).
+    the ends of its track, of that annotation and its neighbor (as nuScenes' devkit has it).
 
     Args:
         tables: folder of the JSON files.
@@ -74,11 +74,11 @@ def read_annotations(tables: Path, samples: Iterable[str]) -> dict[str, Annotati
     def category(row: dict[str, Any]) -> str:
         return find(names, find(instances, row["instance_token"], tables, "instance"), tables, "category")
 
-    def neighbour(row: dict[str, Any], side: str) -> dict[str, Any]:
+    def neighbor(row: dict[str, Any], side: str) -> dict[str, Any]:
         return find(every, row[side], tables, "sample_annotation") if row[side] else row
 
     def velocity(row: dict[str, Any]) -> NDArray[np.float64]:
-        first, last = neighbour(row, "prev"), neighbour(row, "next")
+        first, last = neighbor(row, "prev"), neighbor(row, "next")
         steps = (first is not row) + (last is not row)
         time = seconds[last["sample_token"]] - seconds[first["sample_token"]]
         if not steps or time > steps * LONGEST:

@@ -75,7 +75,7 @@ def key_frames(tables: Path, scenes: Sequence[str] | None, num_sweeps: int) -> l
 
 
 def pose_matrix(row: dict[str, Any]) -> NDArray[np.float64]:
-    """``(4, 4)`` of a table's ``translation`` in metres and ``rotation``, a quaternion w, x, y, z."""
+    """``(4, 4)`` of a table's ``translation`` in meters and ``rotation``, a quaternion w, x, y, z."""
     matrix = np.eye(4)
     matrix[:3, :3] = rotation_matrices(row["rotation"])
     matrix[:3, 3] = row["translation"]

@@ -25,7 +25,7 @@ class OnceSweeps(SweepDataset):
     Args:
         data_root: see ``LAYOUT``.
         split: name of a file in ``ImageSets``, or None for all sequences.
-        labelled: read boxes too, and only the frames that have them; else all frames are read.
+        labeled: read boxes too, and only the frames that have them; else all frames are read.
         classes: names whose positions are the labels.
         intensity_scale: what stands for full intensity in the files, see :class:`.SweepFolder`.
     """
@@ -36,13 +36,13 @@ class OnceSweeps(SweepDataset):
         self,
         data_root: str | Path,
         split: str | None = None,
-        labelled: bool = False,
+        labeled: bool = False,
         classes: Sequence[str] = CLASSES,
         intensity_scale: float = 1.0,
         **kwargs: Any,
     ) -> None:
         self.split = split
-        self.labelled = labelled
+        self.labeled = labeled
         self.classes = tuple(classes)
         self.intensity_scale = intensity_scale
         super().__init__(data_root, **kwargs)
@@ -59,9 +59,9 @@ class OnceSweeps(SweepDataset):
         frames = []
         for frame in read_frames(sequence / f"{sequence.name}.json"):
             entry = dict(path=f"data/{sequence.name}/lidar_roof/{frame['frame_id']}.bin", sequence=sequence.name)
-            if self.labelled and "annos" in frame:
+            if self.labeled and "annos" in frame:
                 entry |= dict(names=frame["annos"]["names"], boxes=frame["annos"]["boxes_3d"])
-            if not self.labelled or "annos" in frame:
+            if not self.labeled or "annos" in frame:
                 frames.append(entry)
         return frames
 
@@ -74,7 +74,7 @@ class OnceSweeps(SweepDataset):
     def read(self, info: dict[str, Any]) -> dict[str, Any]:
         points = scaled(read_sweep(self.path(info)), XYZI.index(INTENSITY), self.intensity_scale, self.data_root)
         sample = dict(points=points)
-        if self.labelled:
+        if self.labeled:
             sample["boxes"] = np.array(info["boxes"], dtype=np.float32).reshape(-1, 7)
             sample["labels"] = class_labels(info["names"], self.classes)
         return sample

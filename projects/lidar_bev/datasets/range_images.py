@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 TOP = 1  # the laser that turns; each pixel of its images has a pose of its own
-DISTANCE, INTENSITY, ELONGATION, NOT_LABELLED = range(4)  # channels
+DISTANCE, INTENSITY, ELONGATION, NOT_LABELED = range(4)  # channels
 
 
 class Laser(NamedTuple):
@@ -29,13 +29,13 @@ def points_of(
     """Points ``(N, 5)``: x, y, z, tanh of the intensity, elongation.
 
     Args:
-        image: ``(H, W, 4)``, distance in metres (not above 0 where nothing came back), intensity, elongation, and above
+        image: ``(H, W, 4)``, distance in meters (not above 0 where nothing came back), intensity, elongation, and above
             0 in zones that are not labeled.
         poses: ``(H, W, 6)``, of the car as each pixel was seen: roll, pitch, yaw, x, y, z in the world; None for those
             of the frame.
         to_world: ``(4, 4)`` from the car's frame to the world.
     """
-    seen = (image[..., DISTANCE] > 0) & (image[..., NOT_LABELLED] <= 0)
+    seen = (image[..., DISTANCE] > 0) & (image[..., NOT_LABELED] <= 0)
     rows, columns = np.nonzero(seen)
     distance = image[seen][:, DISTANCE].astype(np.float64)
     inclination = inclinations_of(laser, len(image))[rows]

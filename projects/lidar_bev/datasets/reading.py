@@ -16,9 +16,9 @@ from ccrop.projects.lidar_bev.datasets.fields import Malformed, read_pcd, read_p
 SWEEP_SUFFIXES = (".bin", ".npy", ".pcd", ".ply")
 XYZ = ("x", "y", "z")
 XYZI = ("x", "y", "z", "intensity")
-NEGATIVE = 0.05  # share of negative intensities above which the columns are not what they are said to be
-FAR = 1000.0  # metres; where half of the points are farther off, the origin is not the sensor
-COARSE = 0.01  # metres between neighbouring numbers of a type above which a sweep's shape is lost
+NEGATIVE = 0.05  # fraction of negative intensities above which the columns are not what they are said to be
+FAR = 1000.0  # meters; where half of the points are farther off, the origin is not the sensor
+COARSE = 0.01  # meters between neighboring numbers of a type above which a sweep's shape is lost
 
 
 class UnreadableSweep(UnreadableFile):

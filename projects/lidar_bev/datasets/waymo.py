@@ -37,7 +37,7 @@ class WaymoSweeps(SweepDataset):
     Args:
         data_root: see ``LAYOUT``.
         split: folder: training, validation or testing.
-        labelled: read boxes too.
+        labeled: read boxes too.
         classes: of Vehicle, Pedestrian, Cyclist and Sign, those whose positions are the labels.
     """
 
@@ -47,12 +47,12 @@ class WaymoSweeps(SweepDataset):
         self,
         data_root: str | Path,
         split: str = "training",
-        labelled: bool = False,
+        labeled: bool = False,
         classes: Sequence[str] = CLASSES,
         **kwargs: Any,
     ) -> None:
         self.split = split
-        self.labelled = labelled
+        self.labeled = labeled
         self.classes = tuple(classes)
         super().__init__(data_root, **kwargs)
 
@@ -86,7 +86,7 @@ class WaymoSweeps(SweepDataset):
             for laser, image in sorted(images.items())
         ]
         sample = dict(points=np.concatenate(clouds))
-        if self.labelled:
+        if self.labeled:
             names, boxes = self._objects(info)
             sample |= dict(boxes=boxes, labels=class_labels(names, self.classes))
         return sample

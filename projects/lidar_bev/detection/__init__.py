@@ -1,7 +1,7 @@
 """CenterPoint on bird's-eye-view maps: targets, losses, decoding, the detector, and what it is measured by."""
 
 from ccrop.projects.lidar_bev.detection.detector import CenterPoint
-from ccrop.projects.lidar_bev.detection.samples import LabelledSweep
+from ccrop.projects.lidar_bev.detection.samples import LabeledSweep
 from ccrop.projects.lidar_bev.detection.sampling import ClassBalancedSampler
 
-__all__ = ["CenterPoint", "ClassBalancedSampler", "LabelledSweep"]
+__all__ = ["CenterPoint", "ClassBalancedSampler", "LabeledSweep"]

@@ -20,19 +20,19 @@ from ccrop.projects.lidar_bev.datasets.base import ANY
 from ccrop.projects.lidar_bev.grid import Grid
 from ccrop.transfer import stored_clusters
 
-DISTANCE = 1.0  # metres between two detections at least: people who walk together are one cluster anyway
-CEILING = 4.0  # metres above a cluster's lowest point; what hangs higher is of something else
-THINNEST = 0.2  # metres, height of a box around points of one height
+DISTANCE = 1.0  # meters between two detections at least: people who walk together are one cluster anyway
+CEILING = 4.0  # meters above a cluster's lowest point; what hangs higher is of something else
+THINNEST = 0.2  # meters, height of a box around points of one height
 
 
 class ClusterBoxes:
-    """Pipeline step: a sweep's clusters as labelled boxes of one class.
+    """Pipeline step: a sweep's clusters as labeled boxes of one class.
 
     Gives ``boxes (M, 7)``, their headings 0 and their heights those of the points in them, ``labels (M,)``, all 0, and
     ``num_points (M,)``.
 
     Args:
-        grid: of the localisation, in whose fractions the clusters are.
+        grid: of the localization, in whose fractions the clusters are.
         max_boxes: those with the best scores are taken.
     """
 
@@ -50,11 +50,11 @@ class ClusterBoxes:
 def standing(clusters: NDArray, points: NDArray, grid: Grid) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     """Boxes ``(M, 7)`` of clusters, and how many points each has, ``(M,)``.
 
-    A box reaches from the lowest of the points above its area to the highest within ``CEILING`` metres of that one.
+    A box reaches from the lowest of the points above its area to the highest within ``CEILING`` meters of that one.
 
     Args:
         clusters: ``(M, 4 or more)``, x0, y0, x1, y1 in fractions of a grid.
-        points: ``(N, 3 or more)`` in metres.
+        points: ``(N, 3 or more)`` in meters.
     """
     low, extent = np.array(grid.low[:2]), np.subtract(grid.high[:2], grid.low[:2])
     start, end = (clusters[:, each : each + 2] * extent + low for each in (0, 2))
@@ -92,7 +92,7 @@ class StoredClustersHook(Hook):
 
 
 def find_objects(config: Config) -> None:
-    """Detect objects of any class as one class, of sweeps that are not labelled and drawn equally often."""
+    """Detect objects of any class as one class, of sweeps that are not labeled and drawn equally often."""
     config.model.update(classes=(ANY,), distances=(DISTANCE,), groups=None)
     config.train_dataloader.sampler = dict(type=InfiniteSeededSampler, shuffle=True)
     config.ground_truth_sampling = None
@@ -116,7 +116,7 @@ def use_pseudo_boxes(config: Config, source: str | Path, folder: str | Path, max
     grid = localization.get("localizer", localization).grid
     find_objects(config)
     train = config.train_dataloader.dataset
-    train.labelled = False
+    train.labeled = False
     train.pipeline = [dict(type=ClusterBoxes, grid=grid, max_boxes=max_boxes), *train.pipeline]
     config.custom_hooks = [*config.get("custom_hooks", []), dict(type=StoredClustersHook, checkpoint=str(source))]
     config.headline += f", pseudo-boxes of {source} in place of labels"

@@ -20,7 +20,7 @@ class Found(NamedTuple):
         scores: ``(N, K)`` in [0, 1].
         labels: ``(N, K)`` int64.
         kept: ``(N, K)`` bool; other places hold nothing.
-        velocities: ``(N, K, 2)`` in metres a second; None where the head has none.
+        velocities: ``(N, K, 2)`` in meters a second; None where the head has none.
     """
 
     boxes: Tensor
@@ -49,7 +49,7 @@ def decode(
         regression: ``(N, groups * D, H, W)``, see :mod:`.targets`.
         grid: of the encoder.
         stride: of its map.
-        distances: per class, how close in metres a center must be to a surer one's to be suppressed.
+        distances: per class, how close in meters a center must be to a surer one's to be suppressed.
         min_score: lower peaks are left out.
         top: peaks a sweep, of all classes together, before suppression; CenterNet's K.
         groups: ``(classes,)`` int64, of which group each class is; None for one of all.
@@ -74,7 +74,7 @@ def decode(
 
 
 def peaks(heatmaps: Tensor) -> Tensor:
-    """Heatmaps ``(N, C, H, W)`` in [0, 1] with 0 in all cells that are lower than one of their eight neighbours."""
+    """Heatmaps ``(N, C, H, W)`` in [0, 1] with 0 in all cells that are lower than one of their eight neighbors."""
     return heatmaps.where(F.max_pool2d(heatmaps, 3, stride=1, padding=1) == heatmaps, 0)
 
 
@@ -85,10 +85,10 @@ def unsuppressed(centers: Tensor, labels: Tensor, present: Tensor, distances: Te
     left of the surer ones; after as many rounds as the longest chain of suppressions has links, nothing changes.
 
     Args:
-        centers: ``(N, K, 2)`` in metres, the surest first.
+        centers: ``(N, K, 2)`` in meters, the surest first.
         labels: ``(N, K)`` int64.
         present: ``(N, K)`` bool, others neither stay nor suppress.
-        distances: ``(classes,)`` in metres.
+        distances: ``(classes,)`` in meters.
 
     Returns:
         ``(N, K)`` bool.

@@ -25,7 +25,7 @@ class CenterPoint(BaseModel):
     Args:
         backbone: an encoder of :mod:`ccrop.projects.lidar_bev.models`, or the config of one, with that of its grid.
         classes: names of what is detected.
-        distances: per class, how far apart two detections are at least, in metres.
+        distances: per class, how far apart two detections are at least, in meters.
         channels: of the head, for each group.
         groups: names of the classes that share convolutions of the head; by default all do.
         flips: of "x" and "y", those along which a sweep is mirrored when it is tested, see :mod:`.flips`.

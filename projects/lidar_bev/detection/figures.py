@@ -25,7 +25,7 @@ from ccrop.projects.lidar_bev.evaluation.center_ap import (
 from ccrop.projects.lidar_bev.evaluation.kitti_ap import DIFFICULTIES, MIN_IOU, NUM_RECALLS, kitti_ap, num_counted
 from ccrop.projects.lidar_bev.grid import Grid
 
-RANGES = (0.0, 15.0, 30.0, np.inf)  # metres from the sensor
+RANGES = (0.0, 15.0, 30.0, np.inf)  # meters from the sensor
 POINTS = (1, 10, 100, np.iinfo(np.int64).max)  # in an object's box
 
 
@@ -73,7 +73,7 @@ def center_figures(sweeps: Sequence[Compared], classes: Sequence[str]) -> dict[s
     Returns:
         ``mAP`` over classes and thresholds; ``AP_Car`` ... over thresholds; ``mAP_0.5m`` ... over classes;
         ``mAP_0-15m`` ... of objects in a range and ``mAP_1-9points`` ... of objects with so many points;
-        ``translation`` in metres, ``scale`` and ``heading`` in radians, the mean errors of true positives over
+        ``translation`` in meters, ``scale`` and ``heading`` in radians, the mean errors of true positives over
         classes. NaN where no object counts.
     """
     truths, found = [each.truth for each in sweeps], [each.found for each in sweeps]
@@ -100,7 +100,7 @@ def kitti_figures(dataset: KittiSweeps, indices: Sequence[int], found: Sequence[
     The log warns of each class with so few objects that even perfect detections stay below 1.
 
     Args:
-        dataset: labelled, with KITTI's own labels.
+        dataset: labeled, with KITTI's own labels.
         indices: of the sweeps.
         found: in each of them.
     """
@@ -114,7 +114,7 @@ def kitti_figures(dataset: KittiSweeps, indices: Sequence[int], found: Sequence[
         unknown = np.zeros(len(each.boxes), dtype=np.int64)
         names = [dataset.classes[label] for label in each.labels]
         result = Objects(names, each.boxes.astype(np.float64), image_boxes, truncated, unknown, each.scores)
-        results.append(result.only(truncated < 1))  # nothing is labelled where the camera does not see
+        results.append(result.only(truncated < 1))  # nothing is labeled where the camera does not see
     measured = [name for name in dataset.classes if name in MIN_IOU]
     _warn_of_few(labels, measured)
     return {

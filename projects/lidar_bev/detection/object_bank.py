@@ -1,4 +1,4 @@
-"""Labelled objects with their points, cut out of the sweeps that a detector is trained on, in files."""
+"""Labeled objects with their points, cut out of the sweeps that a detector is trained on, in files."""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What a detector takes of a labelled sweep, and which of them a run may train on."""
+"""What a detector takes of a labeled sweep, and which of them a run may train on."""
 
 from collections import Counter
 from typing import Any
@@ -15,7 +15,7 @@ from ccrop.projects.lidar_bev.views import MotionRange
 from ccrop.transfer import drawn_share
 
 
-class LabelledSweep:
+class LabeledSweep:
     """Pipeline step: ``points (N, C)`` float32, ``boxes (M, 7)`` float32 and ``labels (M,)`` int64, as tensors.
 
     Objects without a point get the label ``OTHER``: nobody could find them. ``heading_weights (M,)`` of pseudo-boxes
@@ -41,7 +41,7 @@ class LabelledSweep:
 
 
 def use_labels(config: Config, share: float, seed: int, held_out: float = 0.0) -> str:
-    """Train on a share of the labelled sweeps only, and test on some of them if a part is held out.
+    """Train on a fraction of the labeled sweeps only, and test on some of them if a part is held out.
 
     Whole scenes are drawn: sweeps of one drive show the same objects again.
 
@@ -64,23 +64,23 @@ def use_labels(config: Config, share: float, seed: int, held_out: float = 0.0) -
         chosen = sorted(set(chosen) - set(tested))
     if not chosen:
         raise ValueError(
-            f"{share:.1%} of {len(scenes)} labelled sweeps of {len(set(scenes))} scenes leave none to train on: "
+            f"{share:.1%} of {len(scenes)} labeled sweeps of {len(set(scenes))} scenes leave none to train on: "
             "name a larger share, or no search of the learning rate"
         )
     settings.indices = chosen
     of_scenes = f" ({len({scenes[index] for index in chosen})} of {len(set(scenes))} scenes)"
-    kind = "labelled sweeps" if settings.get("labelled") else "sweeps"
+    kind = "labeled sweeps" if settings.get("labeled") else "sweeps"
     return f"{len(chosen)} of {len(scenes)} {kind}" + of_scenes
 
 
 def check_classes(dataset: SweepDataset) -> None:
-    """Whether labelled sweeps show what a detector is to find; the log warns of each class of which there is none.
+    """Whether labeled sweeps show what a detector is to find; the log warns of each class of which there is none.
 
     Raises:
         ValueError: no object is of a class that is asked for; gives the names that the labels have.
     """
     names = Counter(name for index in range(len(dataset)) for name in dataset.object_names(index))
-    where = f"{dataset.data_root}, {len(dataset)} labelled sweeps"
+    where = f"{dataset.data_root}, {len(dataset)} labeled sweeps"
     if not names:
         raise ValueError(f"{where}: they have no object: name other sweeps, or check the label files")
     absent = [name for name in dataset.classes if name not in names and name != ANY]

@@ -1,7 +1,7 @@
 """What a CenterPoint head learns from boxes, and how boxes come back from its maps (Yin et al., CVPR 2021, section 4).
 
-Regression maps have eight channels: offset of the center in its cell along x and y, z in metres, the logarithms of
-length, width and height in metres, sine and cosine of the heading; or ten, with the velocity along x and y in metres a
+Regression maps have eight channels: offset of the center in its cell along x and y, z in meters, the logarithms of
+length, width and height in meters, sine and cosine of the heading; or ten, with the velocity along x and y in meters a
 second before the heading.
 """
 
@@ -15,7 +15,7 @@ from ccrop.projects.lidar_bev.grid import Grid, stacked
 
 CHANNELS = 8
 VELOCITY = slice(6, 8)  # of ten channels
-SMALLEST_SIDE = 1e-2  # metres
+SMALLEST_SIDE = 1e-2  # meters
 
 
 class CenterTargets(NamedTuple):
@@ -54,7 +54,7 @@ def center_targets(
         stride: of its map.
         min_radius: of the Gaussians, in cells of the map.
         groups: ``(num_classes,)`` int64, of which group each class is; None for one of all.
-        velocities: per sweep ``(M_i, 2)`` in metres a second, NaN where not known; None for eight channels.
+        velocities: per sweep ``(M_i, 2)`` in meters a second, NaN where not known; None for eight channels.
     """
     rows, columns = grid.map_shape(stride)
     every, sweep = stacked(boxes)
@@ -100,5 +100,5 @@ def decoded(cells: Tensor, regression: Tensor, grid: Grid, stride: int) -> Tenso
 
 
 def to_cells(xy: Tensor, grid: Grid, stride: int) -> Tensor:
-    """x, y ``(M, 2)`` in metres as x, y (columns, rows) in cells of the map."""
+    """x, y ``(M, 2)`` in meters as x, y (columns, rows) in cells of the map."""
     return (xy - xy.new_tensor(grid.low[:2])) / (grid.cell * stride)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ccrop.projects.lidar_bev.boxes import wrapped
 
-THRESHOLDS = (0.5, 1.0, 2.0, 4.0)  # metres
+THRESHOLDS = (0.5, 1.0, 2.0, 4.0)  # meters
 ERROR_THRESHOLD = 2.0  # at which the errors of true positives are taken
 RECALLS = np.linspace(0, 1, 101)
 MIN_RECALL = MIN_PRECISION = 0.1
@@ -40,7 +40,7 @@ class Detections(NamedTuple):
         scores: ``(D,)``, high for sure.
         labels: ``(D,)`` int64.
         counted: ``(D,)`` bool, whether it counts as wrong where it matches nothing; None for all.
-        velocities: ``(D, 2)`` along x and y in metres a second; None where the detector gives none.
+        velocities: ``(D, 2)`` along x and y in meters a second; None where the detector gives none.
     """
 
     boxes: NDArray
@@ -55,7 +55,7 @@ class CenterMetrics(NamedTuple):
 
     Attributes:
         ap: average precision per threshold, in [0, 1].
-        translation: mean distance of centers in metres, at ``ERROR_THRESHOLD``.
+        translation: mean distance of centers in meters, at ``ERROR_THRESHOLD``.
         scale: mean of 1 - IoU of sizes, the boxes laid over each other.
         heading: mean angle between headings in radians.
         num_objects: that count. Without any, all metrics are NaN.
@@ -104,7 +104,7 @@ def center_metrics(
     Args:
         truths: per sweep.
         detections: per sweep.
-        thresholds: in metres.
+        thresholds: in meters.
         heading_period: 2 pi, or pi for objects without front and back.
 
     Raises:
@@ -222,7 +222,7 @@ def recall_and_precision(matches: Matches) -> tuple[NDArray, NDArray]:
 def within_range(
     truths: Sequence[Truth], detections: Sequence[Detections], low: float, high: float
 ) -> tuple[list[Truth], list[Detections]]:
-    """The same, of which only what lies ``low`` to ``high`` metres from the sensor (seen from above) counts."""
+    """The same, of which only what lies ``low`` to ``high`` meters from the sensor (seen from above) counts."""
 
     def inside(each: Truth | Detections) -> NDArray[np.bool_]:
         distance = np.hypot(each.boxes[:, 0], each.boxes[:, 1])

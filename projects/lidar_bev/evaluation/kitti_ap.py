@@ -1,6 +1,6 @@
 """KITTI's average precision at 40 recalls, from above or in 3D (Geiger et al., CVPR 2012; Simonelli et al., 2019).
 
-Objects of a neighbouring class and those beyond a difficulty are ignored: who finds them is neither right nor wrong.
+Objects of a neighboring class and those beyond a difficulty are ignored: who finds them is neither right nor wrong.
 """
 
 from collections.abc import Callable, Sequence
@@ -13,7 +13,7 @@ from ccrop.projects.lidar_bev.datasets.kitti_format import Objects
 from ccrop.projects.lidar_bev.evaluation.polygons import bev_ious, ious_3d
 
 MIN_IOU = {"Car": 0.7, "Pedestrian": 0.5, "Cyclist": 0.5}
-NEIGHBOURS = {"Car": "Van", "Pedestrian": "Person_sitting"}
+NEIGHBORS = {"Car": "Van", "Pedestrian": "Person_sitting"}
 NUM_RECALLS = 40
 
 
@@ -142,7 +142,7 @@ def _hard(labels: Objects, difficulty: Difficulty) -> NDArray[np.bool_]:
 
 def _frame(labels: Objects, results: Objects, name: str, difficulty: Difficulty, overlap: Callable) -> Frame:
     own = _named(labels, name)
-    wanted = own | _named(labels, NEIGHBOURS.get(name))
+    wanted = own | _named(labels, NEIGHBORS.get(name))
     chosen = _named(results, name)
     low = results.image_boxes[:, 3] - results.image_boxes[:, 1] < difficulty.min_height
     return Frame(

@@ -1,7 +1,7 @@
 """The nuScenes detection score and its parts (Caesar et al., CVPR 2020, section 3.1), as nuScenes' devkit counts them.
 
 Boxes are ``(M, 10)`` in the global frame: those of :mod:`ccrop.projects.lidar_bev.boxes`, the velocity along x and y in
-metres a second (NaN where not known), and the position of the attribute in ``ATTRIBUTES`` (NaN where there is none).
+meters a second (NaN where not known), and the position of the attribute in ``ATTRIBUTES`` (NaN where there is none).
 """
 
 from collections.abc import Sequence
@@ -35,7 +35,7 @@ ATTRIBUTES = (
     "pedestrian.sitting_lying_down",
 )
 VELOCITY, ATTRIBUTE = slice(7, 9), 9  # columns
-# metres from the car beyond which objects and detections do not count
+# meters from the car beyond which objects and detections do not count
 RANGES = dict.fromkeys(("car", "truck", "bus", "trailer", "construction_vehicle"), 50.0)
 RANGES |= dict.fromkeys(("pedestrian", "motorcycle", "bicycle"), 40.0) | dict(traffic_cone=30.0, barrier=30.0)
 CYCLES = ("motorcycle", "bicycle")  # do not count in a rack
@@ -48,7 +48,7 @@ class Scene(NamedTuple):
     """What the score needs to know of a key frame beside its objects.
 
     Attributes:
-        ego: ``(2,)`` global x and y of the car in metres.
+        ego: ``(2,)`` global x and y of the car in meters.
         racks: ``(R, 7)`` boxes of bicycle racks.
     """
 

@@ -7,7 +7,7 @@ from ccrop.projects.lidar_bev.boxes import footprints
 
 
 def bev_intersections(boxes: NDArray, others: NDArray) -> NDArray[np.float64]:
-    """Areas ``(M, K)`` in square metres that boxes ``(M, 7)`` share with others ``(K, 7)`` seen from above."""
+    """Areas ``(M, K)`` in square meters that boxes ``(M, 7)`` share with others ``(K, 7)`` seen from above."""
     reach, other_reach = (np.hypot(each[:, 3], each[:, 4]) / 2 for each in (boxes, others))
     distance = np.hypot(*np.moveaxis(boxes[:, None, :2] - others[:, :2], -1, 0))
     has_area, other_has_area = (np.all(each[:, 3:5] > 0, axis=1) for each in (boxes, others))

@@ -1,4 +1,4 @@
-"""Do boxes find the labelled objects? Recall by the distance of centers, seen from above."""
+"""Do boxes find the labeled objects? Recall by the distance of centers, seen from above."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 
 from ccrop.projects.lidar_bev.evaluation.center_ap import nearest_free
 
-DISTANCES = (1.0, 2.0)  # metres
+DISTANCES = (1.0, 2.0)  # meters
 MIN_POINTS = 20
-RANGES = ((0.0, 15.0), (15.0, 30.0), (30.0, 50.0), (50.0, np.inf))  # metres from the sensor
+RANGES = ((0.0, 15.0), (15.0, 30.0), (30.0, 50.0), (50.0, np.inf))  # meters from the sensor
 
 
 class Found(NamedTuple):
@@ -18,10 +18,10 @@ class Found(NamedTuple):
 
     Attributes:
         labels: ``(M,)`` int64.
-        distances: ``(M,)`` metres of each object from the sensor.
+        distances: ``(M,)`` meters of each object from the sensor.
         found: ``(M, len(DISTANCES))`` bool.
         boxes: a sweep, on average.
-        precision: share of all boxes less than the last of ``DISTANCES`` away from a labelled object of any size.
+        precision: fraction of all boxes less than the last of ``DISTANCES`` away from a labeled object of any size.
     """
 
     labels: NDArray[np.int64]
@@ -44,16 +44,16 @@ def proposal_recall(
     area: tuple[float, float, float, float],
     min_points: int = MIN_POINTS,
 ) -> Found:
-    """Which labelled objects have a proposed center nearer than each of ``DISTANCES``.
+    """Which labeled objects have a proposed center nearer than each of ``DISTANCES``.
 
     A center finds one object at most: objects take the nearest free one in turn, the nearest to the sensor first.
 
     Args:
-        centers: of each sweep ``(P, 2)`` x, y in metres.
-        boxes: of its labelled objects ``(M, 7)``.
+        centers: of each sweep ``(P, 2)`` x, y in meters.
+        boxes: of its labeled objects ``(M, 7)``.
         labels: ``(M,)``.
         num_points: ``(M,)``.
-        area: x0, y0, x1, y1 in metres; objects whose middle lies outside do not count.
+        area: x0, y0, x1, y1 in meters; objects whose middle lies outside do not count.
         min_points: objects with fewer points do not count for the recall.
     """
     if not len(centers) == len(boxes) == len(labels) == len(num_points):

@@ -89,7 +89,7 @@ class SparseEncoder(Encoder):
     Args:
         grid: which part of a sweep is seen; its rows and columns are multiples of 16.
         columns: values of a point, x, y and z first.
-        cell_height: height of a voxel in metres.
+        cell_height: height of a voxel in meters.
 
     Attributes:
         in_channels: ``columns``.

@@ -70,7 +70,7 @@ class DynamicPillars(nn.Module):
         return points.index_select(0, order), *cell.unique_consecutive(return_counts=True)
 
     def offsets(self, points: Tensor, pillar: Tensor, counts: Tensor) -> Tensor:
-        """Offsets ``(P, 5)`` in metres: x, y, z from the mean of the pillar's points, x, y from the cell's middle.
+        """Offsets ``(P, 5)`` in meters: x, y, z from the mean of the pillar's points, x, y from the cell's middle.
 
         Args:
             points, pillar, counts: see :meth:`grouped`.

@@ -18,7 +18,7 @@ class SparseVoxels(nn.Module):
     Args:
         grid: which part of a sweep is seen; rows and columns are multiples of 8.
         columns: values of a point, x, y and z first.
-        cell_height: height of a voxel in metres.
+        cell_height: height of a voxel in meters.
         channels: of the four resolutions, and of the last convolution.
 
     Attributes:

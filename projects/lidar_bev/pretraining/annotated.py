@@ -1,4 +1,4 @@
-"""Labelled objects in place of clusters: the ceiling of what localisation can give."""
+"""Labeled objects in place of clusters: the ceiling of what localization can give."""
 
 from typing import Any
 
@@ -15,12 +15,12 @@ from ccrop.projects.lidar_bev.grid import Grid
 
 
 class AnnotatedSweepsHook(Hook):
-    """Fills the data set's BoxStore with the bounds of labelled objects from above, once, before training.
+    """Fills the data set's BoxStore with the bounds of labeled objects from above, once, before training.
 
     For comparisons only: a pretraining that uses labels is none.
 
     Args:
-        dataset: config of the same sweeps, labelled.
+        dataset: config of the same sweeps, labeled.
         grid: config of the encoder's grid; objects whose middle lies outside do not count.
         min_points: fewest points of an object.
         max_boxes: K; of a sweep with more objects, those with the most points count.
@@ -35,15 +35,15 @@ class AnnotatedSweepsHook(Hook):
         self.max_boxes = max_boxes
 
     def before_run(self, runner: Runner) -> None:
-        dataset, labelled = runner.train_dataloader.dataset, DATASETS.build(self.dataset)
-        if len(labelled) != len(dataset):
+        dataset, labeled = runner.train_dataloader.dataset, DATASETS.build(self.dataset)
+        if len(labeled) != len(dataset):
             raise ValueError(
-                f"{dataset.data_root}: {len(dataset)} sweeps are trained on and {len(labelled)} are labelled: name the "
+                f"{dataset.data_root}: {len(dataset)} sweeps are trained on and {len(labeled)} are labeled: name the "
                 "same split and subset in both"
             )
         boxes = torch.zeros(len(dataset), self.max_boxes, 5)
         counts = torch.zeros(len(dataset), dtype=torch.long)
-        for index, sample in labelled.readable():
+        for index, sample in labeled.readable():
             most = np.argsort(-sample["num_points"], kind="stable")
             most = most[sample["num_points"][most] >= self.min_points]
             own = bounds(sample["boxes"][most], self.grid)[: self.max_boxes]

@@ -25,19 +25,19 @@ from ccrop.models import Siamese
 from ccrop.projects.lidar_bev.clusters import BevClusters
 from ccrop.projects.lidar_bev.datasets import SweepDataset
 from ccrop.projects.lidar_bev.grid import Grid
-from ccrop.projects.lidar_bev.pictures import BACKGROUND, COLOURS, draw_bev
+from ccrop.projects.lidar_bev.pictures import BACKGROUND, COLORS, draw_bev
 from ccrop.projects.lidar_bev.pretraining.localization import SweepLocalizationHook
 from ccrop.projects.lidar_bev.pretraining.views import collate_sweeps
 
-BOX_COLOUR = "#ffdc00"
+BOX_COLOR = "#ffdc00"
 FAINT = "#8c8c96"
 
 
 class SweepGalleryHook(Hook):
-    """After each localisation, one PNG in ``gallery/`` of the work_dir and the same in the visualiser's backends.
+    """After each localization, one PNG in ``gallery/`` of the work_dir and the same in the visualizer's backends.
 
     A row a sweep: its points with the store's boxes, the heatmap with the boxes' Gaussian centers, and both views with
-    their windows; the windows of a pair have one colour, those of background are grey.
+    their windows; the windows of a pair have one color, those of background are grey.
 
     Args:
         num_sweeps: evenly spaced over the data set, the same each time.
@@ -81,7 +81,7 @@ def gallery(
         model: in eval mode.
         dataset: with boxes, and :class:`.SceneSweeps` as its pipeline.
         localizer: gives the heatmap.
-        learnt: share of the learnt heatmap.
+        learnt: fraction of the learnt heatmap.
         draw: (seed, epoch), which decide the views.
     """
     assert dataset.boxes is not None
@@ -101,7 +101,7 @@ def gallery(
         heatmap = localizer.heatmap(prepared, features, learnt)[0].cpu().numpy()
         extent = (*grid.low[:2], *grid.high[:2])
         draw_bev(line[0], points, extent=extent)
-        _outlines(line[0], _metres(boxes[:, :4], grid), [BOX_COLOUR] * len(boxes))
+        _outlines(line[0], _meters(boxes[:, :4], grid), [BOX_COLOR] * len(boxes))
         line[0].set_title(f"{dataset.get_data_info(index)['path']}: {len(boxes)} boxes", fontsize=9)
         _draw_heatmap(line[1], heatmap, gaussian_centers(boxes, localizer.cells), extent)
         _draw_views(line[2:], model, collate_sweeps([dataset[(*draw, index)]]), grid, seed=index)
@@ -148,19 +148,19 @@ def _draw_views(axes: Sequence[Axes], model: Siamese, batch: dict[str, Any], gri
         own.set_title(f"view {number + 1}")
         if shown is not None:
             windows, is_object = shown
-            colours = [COLOURS[i % len(COLOURS)] if chosen else FAINT for i, chosen in enumerate(is_object)]
-            _outlines(own, _metres(windows[number], grid), colours)
+            colors = [COLORS[i % len(COLORS)] if chosen else FAINT for i, chosen in enumerate(is_object)]
+            _outlines(own, _meters(windows[number], grid), colors)
             own.set_title(f"view {number + 1}: windows of {is_object.sum()} objects, {(~is_object).sum()} background")
 
 
-def _metres(boxes: NDArray, grid: Grid) -> NDArray:
-    """Boxes ``(K, 4)`` in fractions of the grid as x0, y0, x1, y1 in metres."""
+def _meters(boxes: NDArray, grid: Grid) -> NDArray:
+    """Boxes ``(K, 4)`` in fractions of the grid as x0, y0, x1, y1 in meters."""
     low, high = np.tile(grid.low[:2], 2), np.tile(grid.high[:2], 2)
     return low + boxes * (high - low)
 
 
-def _outlines(axes: Axes, boxes: NDArray, colours: Sequence[str]) -> None:
-    """Rectangles ``(K, 4)`` in metres, on axes of :func:`.draw_bev`."""
+def _outlines(axes: Axes, boxes: NDArray, colors: Sequence[str]) -> None:
+    """Rectangles ``(K, 4)`` in meters, on axes of :func:`.draw_bev`."""
     x0, y0, x1, y1 = boxes.T
     lines = np.stack([np.stack([y, x], axis=-1) for x, y in ((x0, y0), (x1, y0), (x1, y1), (x0, y1), (x0, y0))], axis=1)
-    axes.add_collection(LineCollection([*lines], colors=colours, linewidths=1.0))
+    axes.add_collection(LineCollection([*lines], colors=colors, linewidths=1.0))

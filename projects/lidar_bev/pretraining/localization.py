@@ -21,12 +21,12 @@ from ccrop.projects.lidar_bev.pretraining.views import WholeSweep, collate_sweep
 class SweepLocalizationHook(LocalizationHook):
     """:class:`ccrop.hooks.LocalizationHook` for sweeps; the store's boxes are in fractions of the grid.
 
-    The first localisation comes before the first epoch and needs geometry alone: that is the warm-up. With every
+    The first localization comes before the first epoch and needs geometry alone: that is the warm-up. With every
     further one the learnt heatmap's share grows evenly, up to ``blend`` at the last.
 
     Args:
         localizer: config of :class:`.BevClusters`.
-        blend: last share of the learnt heatmap, in [0, 1].
+        blend: last fraction of the learnt heatmap, in [0, 1].
         interval: see the base class.
         batch_size: whole sweeps a batch.
         num_workers: processes that read them.
@@ -47,19 +47,19 @@ class SweepLocalizationHook(LocalizationHook):
         self.blend = blend
 
     def learnt(self, step: int, total: int) -> float:
-        """Share of the learnt heatmap at a localisation before epoch ``step``, from 0, of ``total``."""
+        """Share of the learnt heatmap at a localization before epoch ``step``, from 0, of ``total``."""
         steps = self.schedule(total)
         return self.blend * sum(each <= step for each in steps[1:]) / max(1, len(steps) - 1)
 
     def probe(self, model: Siamese) -> None:
-        """Nothing: the first localisation fails as early."""
+        """Nothing: the first localization fails as early."""
 
     def find(self, model: Siamese, dataset: LocatedDataset, runner: Runner) -> tuple[Tensor, Tensor]:
         learnt = self.learnt(runner.epoch, runner.max_epochs)
         return locate_sweeps(model, dataset, self.localizer, learnt, self.batch_size, self.num_workers)
 
     def describe(self, store: BoxStore) -> dict[str, float]:
-        """``clusters`` a sweep; ``no_box``, share of sweeps without; ``box_side``, median longer side in metres."""
+        """``clusters`` a sweep; ``no_box``, fraction of sweeps without; ``box_side``, median longer side in meters."""
         boxes = store.boxes[torch.arange(store.max_boxes) < store.counts[:, None]]
         found = dict(clusters=len(boxes) / len(store), no_box=(store.counts == 0).float().mean().item())
         if len(boxes):
@@ -72,7 +72,7 @@ class SweepLocalizationHook(LocalizationHook):
         found = self.describe(store)
         learnt = self.learnt(runner.epoch, runner.max_epochs)
         line = (
-            f"Localised {len(store)} sweeps in {seconds:.1f} s, learnt heatmap {learnt:.0%}: {found['clusters']:.2f} "
+            f"Localized {len(store)} sweeps in {seconds:.1f} s, learnt heatmap {learnt:.0%}: {found['clusters']:.2f} "
             f"boxes a sweep, their median side {found.get('box_side', 0):.1f} m"
         )
         runner.logger.log(logging.INFO if len(store.counts.nonzero()) else logging.WARNING, line)
@@ -90,7 +90,7 @@ def locate_sweeps(
 
     Args:
         model: in eval mode; the encoder does not run where ``learnt`` is 0.
-        learnt: share of the learnt heatmap.
+        learnt: fraction of the learnt heatmap.
 
     Returns:
         ``boxes (N, K, 5)`` and ``counts (N,)`` on the CPU, equal on every rank. Unreadable sweeps have none.
@@ -103,7 +103,7 @@ def locate_sweeps(
         pin_memory=torch.cuda.is_available(),
     )
     found = []
-    for batch in tqdm(loader, "localising", leave=False, disable=None if is_main_process() else True):
+    for batch in tqdm(loader, "localizing", leave=False, disable=None if is_main_process() else True):
         sweeps = model.data_preprocessor(dict(sweeps=batch["sweeps"]))["sweeps"]
         features = model.extract_feat(sweeps)[-1] if learnt else None
         found.append((*localizer(sweeps, features, learnt), batch["index"]))

@@ -13,7 +13,7 @@ from ccrop.datasets.base import NO_BOXES
 from ccrop.projects.lidar_bev.grid import Grid
 from ccrop.projects.lidar_bev.views import SweepViews
 
-PLACE = 1.0  # side in metres of the cells from which places are drawn
+PLACE = 1.0  # side in meters of the cells from which places are drawn
 
 
 class SceneSweeps(SweepViews):
@@ -74,7 +74,7 @@ class RandomBoxes:
     Args:
         grid: of the encoder.
         number: of boxes.
-        sides: shortest and longest side in metres, log-uniform.
+        sides: shortest and longest side in meters, log-uniform.
     """
 
     def __init__(self, grid: Grid, number: int, sides: tuple[float, float] = (1.0, 5.0)) -> None:
@@ -94,19 +94,19 @@ class RandomBoxes:
 
 
 class WholeSweep:
-    """The whole sweep as it is, for localisation: ``sweeps (points, columns)`` and ``index``."""
+    """The whole sweep as it is, for localization: ``sweeps (points, columns)`` and ``index``."""
 
     def __call__(self, sample: dict[str, Any]) -> dict[str, Any]:
         return dict(sweeps=torch.from_numpy(sample["points"]), index=sample["index"])
 
 
 def occupied_places(points: NDArray, grid: Grid, number: int, rng: Generator) -> NDArray[np.float32]:
-    """``(number, 2)`` in fractions of the grid, uniform over its cells of ``PLACE`` metres that hold points.
+    """``(number, 2)`` in fractions of the grid, uniform over its cells of ``PLACE`` meters that hold points.
 
     Where no point lies in the grid, places are uniform over all of it.
 
     Args:
-        points: ``(N, 2 or more)`` in metres.
+        points: ``(N, 2 or more)`` in meters.
     """
     cells = np.ceil(_extent(grid) / PLACE).astype(int)
     place = np.floor((points[:, :2] - grid.low[:2]) / PLACE).astype(int)

@@ -16,11 +16,11 @@ from ccrop.projects.lidar_bev.detection.clusters import standing
 from ccrop.projects.lidar_bev.grid import Grid
 from ccrop.projects.lidar_bev.pseudo.rectangles import fit_rectangles
 
-MARGIN = 0.4  # metres around a cluster, whose cells are those near its peak
-CLEARANCE = 0.25  # metres above a cluster's lowest point: lower ones may be ground
+MARGIN = 0.4  # meters around a cluster, whose cells are those near its peak
+CLEARANCE = 0.25  # meters above a cluster's lowest point: lower ones may be ground
 MIN_POINTS = 5  # for a fit
-UPPER = 0.65  # share of the height above which a cyclist is a rider alone
-# length and width in metres, and what tells the classes of size apart
+UPPER = 0.65  # fraction of the height above which a cyclist is a rider alone
+# length and width in meters, and what tells the classes of size apart
 PERSON, CYCLIST, CAR, VAN, TRUCK = range(5)
 SIZES = np.array([(0.7, 0.7), (1.75, 0.6), (3.9, 1.65), (4.6, 1.9), (9.0, 2.5)])
 PERSON_SIDES = (0.95, 0.85)  # longest, and widest
@@ -50,7 +50,7 @@ def fitted(clusters: NDArray, points: NDArray, grid: Grid) -> Fitted:
 
     Args:
         clusters: ``(K, 4 or more)``, x0, y0, x1, y1 in fractions of the grid, where the points are, not moved.
-        points: ``(N, 3 or more)`` in metres, the sensor at x = y = 0.
+        points: ``(N, 3 or more)`` in meters, the sensor at x = y = 0.
     """
     margin = MARGIN / np.subtract(grid.high[:2], grid.low[:2])
     around = clusters[:, :4] + np.concatenate([-margin, margin])
@@ -83,7 +83,7 @@ def size_classes(sides: NDArray, height: NDArray, upper: NDArray) -> NDArray[np.
     """Positions ``(M,)`` in ``SIZES``.
 
     Args:
-        sides: ``(M, 2)`` of the fitted rectangles, the longer first, in metres.
+        sides: ``(M, 2)`` of the fitted rectangles, the longer first, in meters.
         height: ``(M,)`` of the highest point above the lowest.
         upper: ``(M,)`` extent along the longer side of what lies above ``UPPER`` of the height.
     """
@@ -101,7 +101,7 @@ def grown(low: NDArray, high: NDArray, sizes: NDArray) -> tuple[NDArray, NDArray
     The near end stays, since the sensor sees it; where the sensor looks at a side's whole length, both ends move.
     """
     missing = (sizes - (high - low)).clip(min=0)
-    beyond = np.where(low > 0, 1.0, np.where(high < 0, 0.0, 0.5))  # share of the growth at the higher end
+    beyond = np.where(low > 0, 1.0, np.where(high < 0, 0.0, 0.5))  # fraction of the growth at the higher end
     return low - missing * (1 - beyond), high + missing * beyond
 
 

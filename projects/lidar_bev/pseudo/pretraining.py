@@ -28,7 +28,7 @@ from ccrop.projects.lidar_bev.pseudo.fitting import fitted
 from ccrop.pseudo.rounds import BOXES, none_sure, run_rounds
 from ccrop.runner import default_work_dir
 
-LONG = 2.5  # metres: of a detection that long, the axis is taken as sure
+LONG = 2.5  # meters: of a detection that long, the axis is taken as sure
 
 
 def pretrain(
@@ -64,12 +64,12 @@ def pretrain(
     settings = config.pop("pseudo_boxes")
     settings.localizer.grid = config.model.backbone.grid
     seed = config.randomness.seed if seed is None else seed
-    labelled, reason = labelled_sweeps(config)
-    if labelled is None:
+    labeled, reason = labeled_sweeps(config)
+    if labeled is None:
         config.test_dataset = None
     train = config.train_dataloader.dataset
-    if "labelled" in train:
-        train.labelled = False
+    if "labeled" in train:
+        train.labeled = False
     sweeps = DATASETS.build(dict(train, pipeline=[]))
 
     def make(last: Path | None) -> dict[str, Any] | str:
@@ -80,19 +80,19 @@ def pretrain(
     def learn(number: int, folder: Path) -> None:
         own = copy.deepcopy(config)
         learn_file(own, folder / BOXES, settings.max_boxes)
-        line = f"Round {number} of {settings.rounds}: {described(folder / BOXES, labelled, reason, settings)}"
+        line = f"Round {number} of {settings.rounds}: {described(folder / BOXES, labeled, reason, settings)}"
         own.notes = [*own.get("notes", ()), line]
         finetune(own, init or RANDOM, folder, seed=seed, resume="auto" if resume else None)
 
     return run_rounds(Path(work_dir or default_work_dir(config)), settings.rounds, make, learn, resume)
 
 
-def labelled_sweeps(config: Config) -> tuple[SweepDataset | None, str]:
+def labeled_sweeps(config: Config) -> tuple[SweepDataset | None, str]:
     """The sweeps that are trained on, with their labels by all the names that these have, or why there is none."""
     train = config.train_dataloader.dataset
-    if "labelled" not in train:
+    if "labeled" not in train:
         return None, "the data set has no labels"
-    settings = dict(train, labelled=True, pipeline=[])
+    settings = dict(train, labeled=True, pipeline=[])
     dataset = DATASETS.build(settings)
     try:
         names = sorted({name for index in range(len(dataset)) for name in dataset.object_names(index)})
@@ -135,17 +135,17 @@ def round_detector(run: Path) -> CenterPoint:
     return model.to("cuda" if torch.cuda.is_available() else "cpu")
 
 
-def described(file: Path, labelled: SweepDataset | None, reason: str, settings: ConfigDict) -> str:
+def described(file: Path, labeled: SweepDataset | None, reason: str, settings: ConfigDict) -> str:
     """How many boxes a file has, and how good they are where there are labels."""
     sweeps = json.loads(file.read_text())["sweeps"]
     number = sum(len(each["scores"]) for each in sweeps)
     line = f"{number:,} pseudo-boxes of {len(sweeps):,} sweeps"
-    if labelled is None:
+    if labeled is None:
         return f"{line}; not compared with labels: {reason}"
     grid = TASK_UTILS.build(settings.localizer.grid)
-    pairs = ((sample, np.array(sweeps[index]["boxes"]).reshape(-1, 7)) for index, sample in labelled.readable())
-    quality = pseudo_box_quality(pairs, labelled.classes, grid)
-    return f"{line}; by the labels, which are not learned: {listed(quality, labelled.classes)}"
+    pairs = ((sample, np.array(sweeps[index]["boxes"]).reshape(-1, 7)) for index, sample in labeled.readable())
+    quality = pseudo_box_quality(pairs, labeled.classes, grid)
+    return f"{line}; by the labels, which are not learned: {listed(quality, labeled.classes)}"
 
 
 def listed(quality: dict[str, float], classes: tuple[str, ...]) -> str:

@@ -10,14 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 STEPS = 45  # directions that are tried in a right angle
-NEAREST = 0.1  # metres: closer points count no more
+NEAREST = 0.1  # meters: closer points count no more
 
 
 class Rectangles(NamedTuple):
     """
     Attributes:
         angles: ``(M,)`` radians of the first axis in [0, pi / 2).
-        low, high: ``(M, 2)`` bounds in metres along the first and the second axis.
+        low, high: ``(M, 2)`` bounds in meters along the first and the second axis.
     """
 
     angles: NDArray[np.float64]
@@ -29,7 +29,7 @@ def fit_rectangles(xy: NDArray, clusters: NDArray[np.int64], number: int) -> Rec
     """The rectangles with the highest closeness; all zero for a cluster without points.
 
     Args:
-        xy: ``(P, 2)`` metres.
+        xy: ``(P, 2)`` meters.
         clusters: ``(P,)`` of which cluster each point is.
         number: M, of clusters.
     """

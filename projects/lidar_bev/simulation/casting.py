@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from open3d.t.geometry import RaycastingScene
 
 MAX_SURFACES = 4  # that a ray may pass
-# share of rays that a material lets pass, and how deep they go before they may meet it again, in metres
+# fraction of rays that a material lets pass, and how deep they go before they may meet it again, in meters
 PASSED = {Material.GLASS: (0.85, 0.02), Material.FOLIAGE: (0.45, 0.8)}
-WEAK = 0.9e-5  # light per (distance in metres) squared at which 63 % of the returns are lost
+WEAK = 0.9e-5  # light per (distance in meters) squared at which 63 % of the returns are lost
 LOST = 0.06  # returns lost for no visible reason
 
 
@@ -25,9 +25,9 @@ class Sweep(NamedTuple):
     """What a sensor measured.
 
     Attributes:
-        points: ``(N, 4)`` float32 x, y, z in metres, intensity in [0, 1].
+        points: ``(N, 4)`` float32 x, y, z in meters, intensity in [0, 1].
         objects: ``(N,)`` int64, the object that each point lies on, or ``NOTHING``.
-        visible: ``(M,)`` share of each object's surface towards the sensor that nothing hides; 0 where no ray goes.
+        visible: ``(M,)`` fraction of each object's surface towards the sensor that nothing hides; 0 where no ray goes.
     """
 
     points: NDArray[np.float32]
@@ -63,15 +63,15 @@ def _hits(
 ) -> tuple[NDArray, ...]:
     """Rays that meet something in range: their numbers, distances, triangles, and cosines of incidence."""
     ray = np.arange(len(directions))
-    travelled = np.zeros(len(directions), dtype=np.float32)
+    traveled = np.zeros(len(directions), dtype=np.float32)
     share, depth = np.zeros(len(Material)), np.zeros(len(Material))
     for material, (passed, thickness) in PASSED.items():
         share[material], depth[material] = passed, thickness
     found = []
     for surface in range(MAX_SURFACES):
-        rays = np.concatenate([directions[ray] * travelled[:, None], directions[ray]], axis=1)
+        rays = np.concatenate([directions[ray] * traveled[:, None], directions[ray]], axis=1)
         result = casting.cast_rays(rays, nthreads=1)
-        distance = travelled + result["t_hit"].numpy()
+        distance = traveled + result["t_hit"].numpy()
         met = distance < max_range
         ray, distance = ray[met], distance[met]
         triangle = result["primitive_ids"].numpy()[met].astype(np.int64)
@@ -81,14 +81,14 @@ def _hits(
         stays = ~passing
         found.append((ray[stays], distance[stays], triangle[stays], cosine[stays]))
         extra = depth[material] * np.where(material == Material.FOLIAGE, rng.random(len(ray)), 1.0)
-        ray, travelled = ray[passing], (distance + extra + 0.001)[passing].astype(np.float32)
+        ray, traveled = ray[passing], (distance + extra + 0.001)[passing].astype(np.float32)
         if not len(ray):
             break
     return tuple(np.concatenate(each) for each in zip(*found, strict=True))
 
 
 def _visible(scene: Scene, directions: NDArray, ray: NDArray, owners: NDArray) -> NDArray[np.float64]:
-    """Rays that reach each object as a share of those that would if nothing stood before it."""
+    """Rays that reach each object as a fraction of those that would if nothing stood before it."""
     number = len(scene.names)
     if not number:
         return np.zeros(0)

@@ -30,7 +30,7 @@ CALIBRATION = Calibration(
     velo_to_cam=np.column_stack([[[0, -1, 0], [0, 0, -1], [1, 0, 0]], [0, -0.08, -0.27]]),
 )
 MOST_TRUNCATED = 0.8
-OCCLUSION = (0.8, 0.4, 0.1)  # smallest visible shares of KITTI's levels 0, 1, 2; below: 3, unknown
+OCCLUSION = (0.8, 0.4, 0.1)  # smallest visible fractions of KITTI's levels 0, 1, 2; below: 3, unknown
 
 
 def make_demo_sweeps(

@@ -25,7 +25,7 @@ class Material(IntEnum):
 
 
 class Mesh(NamedTuple):
-    """Triangles in metres.
+    """Triangles in meters.
 
     Attributes:
         vertices: ``(V, 3)``.

@@ -12,9 +12,9 @@ from ccrop.projects.lidar_bev.simulation.shapes import ROAD_USERS, pole, tree, w
 from ccrop.projects.lidar_bev.simulation.streets import CROSSING_HALF_WIDTH, REACH, Street
 from ccrop.projects.lidar_bev.simulation.traffic import spaced, traffic
 
-# of a box around what it holds, in metres: annotators leave some, and ranges are noisy
+# of a box around what it holds, in meters: annotators leave some, and ranges are noisy
 MARGIN = 0.04
-SUNK = 0.05  # metres, of the terrain below the roads on it
+SUNK = 0.05  # meters, of the terrain below the roads on it
 NOTHING = -1  # the object of triangles that belong to none
 # how much light each material returns, in the order of Material
 ALBEDOS = np.array([0.25, 0.3, 0.4, 0.3, 0.08, 0.08, 0.4, 0.5, 0.3, 0.45, 0.1])
@@ -26,7 +26,7 @@ class Scene(NamedTuple):
     Attributes:
         mesh: all triangles.
         owners: ``(T,)`` int64, the object of each triangle, or ``NOTHING``.
-        albedos: ``(T,)`` share of light that a triangle returns.
+        albedos: ``(T,)`` fraction of light that a triangle returns.
         names: classes of the objects.
         boxes: ``(M, 7)``, see :mod:`ccrop.projects.lidar_bev.boxes`.
     """
@@ -39,7 +39,7 @@ class Scene(NamedTuple):
 
 
 def sample_scene(rng: Generator, sensor_height: float) -> Scene:
-    """A random street of any direction around a sensor ``sensor_height`` metres above the ground.
+    """A random street of any direction around a sensor ``sensor_height`` meters above the ground.
 
     The street is the first that is drawn: :meth:`.Street.sample` gives it for the same seed.
     """

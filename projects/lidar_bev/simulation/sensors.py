@@ -13,9 +13,9 @@ class Sensor(NamedTuple):
     Attributes:
         elevations: ``(B,)`` angles of its beams above the horizon in degrees.
         azimuth_step: degrees between two firings of a beam.
-        height: above the ground in metres.
-        max_range: in metres.
-        range_noise: standard deviation in metres.
+        height: above the ground in meters.
+        max_range: in meters.
+        range_noise: standard deviation in meters.
     """
 
     elevations: NDArray[np.floating]

@@ -20,7 +20,7 @@ from ccrop.projects.lidar_bev.simulation.meshes import (
 
 
 class Shape(NamedTuple):
-    """A mesh with its length, width and height ``(dx, dy, dz)`` in metres."""
+    """A mesh with its length, width and height ``(dx, dy, dz)`` in meters."""
 
     mesh: Mesh
     size: tuple[float, float, float]

@@ -1,6 +1,6 @@
 """Center lines and streets: where things stand along a road that turns, bends and is crossed by another.
 
-A road has its own frame: s along its center line, t to its left. The world's frame is the sensor's, in metres, with the
+A road has its own frame: s along its center line, t to its left. The world's frame is the sensor's, in meters, with the
 ground below the sensor at z = 0.
 """
 
@@ -13,19 +13,19 @@ from numpy.typing import ArrayLike, NDArray
 
 Floats = Sequence[float] | NDArray[np.floating]
 
-STEP = 1.0  # metres between two points of a center line
-REACH = 125.0  # metres of road to each side, and of ground around
-BEND_RADIUS = (28.0, 80.0)  # metres, of the center line; the inner one leaves room for the widest pavement
+STEP = 1.0  # meters between two points of a center line
+REACH = 125.0  # meters of road to each side, and of ground around
+BEND_RADIUS = (28.0, 80.0)  # meters, of the center line; the inner one leaves room for the widest pavement
 MAX_BEND = np.radians(75)  # a street never turns back onto itself
 CROSSING_HALF_WIDTH = 4.0
 
 
 class Line(NamedTuple):
-    """A center line of straight parts and arcs, sampled every ``STEP`` metres.
+    """A center line of straight parts and arcs, sampled every ``STEP`` meters.
 
     Attributes:
-        s: ``(K,)`` metres along the line, rising.
-        x, y: ``(K,)`` metres.
+        s: ``(K,)`` meters along the line, rising.
+        x, y: ``(K,)`` meters.
         direction: ``(K,)`` radians, not wrapped.
     """
 
@@ -39,7 +39,7 @@ class Line(NamedTuple):
         """The line that passes (x, y) at s = 0.
 
         Args:
-            knots: rising values of s in metres, between which ``directions`` in radians change linearly: arcs.
+            knots: rising values of s in meters, between which ``directions`` in radians change linearly: arcs.
         """
         s = np.arange(-REACH, REACH + STEP, STEP, dtype=np.float64)
         middle = np.interp(s[:-1] + STEP / 2, knots, directions)
@@ -63,7 +63,7 @@ class Line(NamedTuple):
 
 
 class Street(NamedTuple):
-    """The parameters of a street, in metres.
+    """The parameters of a street, in meters.
 
     Attributes:
         line: its center line; the sensor stands at s = 0 in the right lane.

@@ -12,15 +12,15 @@ from ccrop.projects.lidar_bev.simulation.streets import Line, Street
 
 TRAFFIC_REACH = 85.0
 TRUCK_DISTANCE = 18.0
-OWN_CAR = 4.5  # metres around the sensor that its own car takes
-# e-folding distance of the density of road users in metres: along a straight street more are in sight than in KITTI
+OWN_CAR = 4.5  # meters around the sensor that its own car takes
+# e-folding distance of the density of road users in meters: along a straight street more are in sight than in KITTI
 THINNING = {"Car": 38.0, "Van": 38.0, "Truck": 40.0, "Pedestrian": 6.5, "Cyclist": 18.0}
-# length and width of the largest of a kind, in metres, with room around it
+# length and width of the largest of a kind, in meters, with room around it
 ROOM = {"Car": (5.2, 2.0), "Van": (6.4, 2.3), "Truck": (14.0, 2.8), "Pedestrian": (0.9, 0.9), "Cyclist": (2.1, 0.8)}
 
 
 class Place(NamedTuple):
-    """Where something of a kind stands: x and y in metres, heading in radians from the x axis."""
+    """Where something of a kind stands: x and y in meters, heading in radians from the x axis."""
 
     kind: str
     x: float

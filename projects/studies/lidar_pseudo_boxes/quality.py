@@ -85,7 +85,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     torch.set_num_threads(1)
     in_view = args.labels == "label_2"
     dataset = KittiSweeps(
-        args.data_root, labelled=True, in_view=in_view, classes=CLASSES, labels=args.labels, subset=args.number
+        args.data_root, labeled=True, in_view=in_view, classes=CLASSES, labels=args.labels, subset=args.number
     )
     methods = {
         "axis-aligned": (axis_aligned, BevClusters(GRID)),

@@ -75,7 +75,7 @@ def test_every_part_is_trained(cls):
 
 
 @pytest.mark.parametrize("cls", [ResNet, ResNetCIFAR])
-def test_normalises_over_the_batch_in_training_only(cls):
+def test_normalizes_over_the_batch_in_training_only(cls):
     model = narrow(cls, 18)
     images = torch.randn(4, 3, 64, 64, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():

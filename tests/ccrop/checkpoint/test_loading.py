@@ -157,8 +157,8 @@ def test_grey_images_get_the_sum_over_the_channels(resnet: ResNet):
     image = torch.rand(1, 1, 32, 32)
     backbone.eval()
     resnet.eval()
-    for grey, colour in zip(backbone(image), resnet(image.expand(-1, 3, -1, -1)), strict=True):
-        torch.testing.assert_close(grey, colour, rtol=1e-4, atol=1e-4)
+    for grey, color in zip(backbone(image), resnet(image.expand(-1, 3, -1, -1)), strict=True):
+        torch.testing.assert_close(grey, color, rtol=1e-4, atol=1e-4)
 
 
 def test_patches_of_a_transformer_are_adapted_too():

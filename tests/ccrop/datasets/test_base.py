@@ -50,7 +50,7 @@ def test_sample_holds_the_image_and_what_is_known_of_it(folder):
 
 def test_sample_has_a_label_where_there_are_classes(tmp_path):
     write_images(tmp_path, ["dog/0.png", "cat/1.png"])
-    dataset = ImageFolder(tmp_path, labelled=True)
+    dataset = ImageFolder(tmp_path, labeled=True)
     assert [(sample["label"], level(sample)) for sample in dataset] == [(0, 10), (1, 0)]
 
 
@@ -178,7 +178,7 @@ def test_why_a_file_is_unreadable(folder):
 
 def test_subset_is_evenly_spaced(tmp_path):
     write_images(tmp_path, [f"{kind}/{number}.png" for kind in "ab" for number in range(5)])
-    dataset = ImageFolder(tmp_path, labelled=True, subset=4)
+    dataset = ImageFolder(tmp_path, labeled=True, subset=4)
     assert [level(sample) for sample in dataset] == [0, 30, 60, 90]
     assert [sample["label"] for sample in dataset] == [0, 0, 1, 1]
     assert len(dataset.unreadable) == 4

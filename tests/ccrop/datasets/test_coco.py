@@ -107,7 +107,7 @@ def write_set(root, annotations, size=(100, 80), layout="val2017"):
 
 
 @pytest.mark.parametrize("layout", ["val2017", "images/val"])
-def test_objects_are_cut_out_and_labelled(tmp_path, layout):
+def test_objects_are_cut_out_and_labeled(tmp_path, layout):
     write_set(
         tmp_path,
         [

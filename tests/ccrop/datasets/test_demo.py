@@ -108,19 +108,19 @@ def test_sizes_spread_as_in_coco():
     assert (small, medium, large) == pytest.approx((0.41, 0.34, 0.25), abs=0.04)
 
 
-def test_mean_colour_does_not_tell_the_class(demo_set, coco):
-    colours, classes = [], []
+def test_mean_color_does_not_tell_the_class(demo_set, coco):
+    colors, classes = [], []
     for annotation in coco.loadAnns(coco.getAnnIds()):
         name = coco.loadImgs(annotation["image_id"])[0]["file_name"]
         image = np.asarray(Image.open(demo_set / "train2017" / name), np.float32)
-        colours.append(image[coco.annToMask(annotation) > 0].mean(0))
+        colors.append(image[coco.annToMask(annotation) > 0].mean(0))
         classes.append(annotation["category_id"] - 1)
-    colours, classes = np.array(colours), np.array(classes)
+    colors, classes = np.array(colors), np.array(classes)
     right = 0
     for index in range(len(classes)):  # leave one out
         others = np.arange(len(classes)) != index
-        means = [colours[others & (classes == c)].mean(0) for c in range(len(CLASSES))]
-        right += np.linalg.norm(means - colours[index], axis=1).argmin() == classes[index]
+        means = [colors[others & (classes == c)].mean(0) for c in range(len(CLASSES))]
+        right += np.linalg.norm(means - colors[index], axis=1).argmin() == classes[index]
     assert right / len(classes) < 0.2
 
 

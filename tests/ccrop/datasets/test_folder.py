@@ -31,7 +31,7 @@ def test_flat_and_nested_folders_are_read_alike(tmp_path):
 
 def test_first_folder_is_the_class(tmp_path):
     write_images(tmp_path, ["cat/0.png", "ant/1.png", "bee/deep/2.png", "ant/3.png"])
-    dataset = ImageFolder(tmp_path, labelled=True)
+    dataset = ImageFolder(tmp_path, labeled=True)
     assert levels(dataset) == [10, 30, 20, 0]
     assert [sample["label"] for sample in dataset] == [0, 0, 1, 2]
 
@@ -39,23 +39,23 @@ def test_first_folder_is_the_class(tmp_path):
 def test_classes_are_numbered_by_the_training_images(tmp_path):
     write_images(tmp_path, ["train/ant/0.png", "train/bee/1.png", "train/cat/2.png", "val/cat/3.png", "val/ant/4.png"])
     (tmp_path / "val/bee").mkdir()
-    dataset = ImageFolder(tmp_path / "val", labelled=True, classes_of=tmp_path / "train")
+    dataset = ImageFolder(tmp_path / "val", labeled=True, classes_of=tmp_path / "train")
     assert dataset.classes == ("ant", "bee", "cat")
     assert [sample["label"] for sample in dataset] == [0, 2]
     (tmp_path / "train/bee/1.png").unlink()
-    assert ImageFolder(tmp_path / "train", labelled=True).classes == ("ant", "bee", "cat")
+    assert ImageFolder(tmp_path / "train", labeled=True).classes == ("ant", "bee", "cat")
 
 
 def test_a_class_that_the_training_images_lack_is_refused(tmp_path):
     write_images(tmp_path, ["train/ant/0.png", "val/ant/1.png", "val/wasp/2.png"])
     with pytest.raises(InvalidAnnotations, match=r"val: it has images of the classes \['wasp'\], which .*train does"):
-        ImageFolder(tmp_path / "val", labelled=True, classes_of=tmp_path / "train")
+        ImageFolder(tmp_path / "val", labeled=True, classes_of=tmp_path / "train")
 
 
 def test_image_beside_the_class_folders_is_refused(tmp_path):
     write_images(tmp_path, ["cat/0.png", "stray.png"])
     with pytest.raises(MissingData, match=r"stray\.png lies in no class folder; expected .*/CLASS/IMAGE"):
-        ImageFolder(tmp_path, labelled=True)
+        ImageFolder(tmp_path, labeled=True)
 
 
 def test_missing_folder_is_named(tmp_path):

@@ -22,8 +22,8 @@ def no_warnings():
         yield
 
 
-def solid(mode, colour, size=(8, 8)):
-    return Image.new(mode, size, colour)
+def solid(mode, color, size=(8, 8)):
+    return Image.new(mode, size, color)
 
 
 def saved(tmp_path, image, name, **options):
@@ -60,7 +60,7 @@ def test_rgb_jpeg_is_handed_over_as_decoded(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("mode", "colour", "name", "expected"),
+    ("mode", "color", "name", "expected"),
     [
         ("L", 77, "grey.png", (77, 77, 77)),
         ("1", 1, "bit.png", WHITE),
@@ -77,8 +77,8 @@ def test_rgb_jpeg_is_handed_over_as_decoded(tmp_path, monkeypatch):
         ("I", 32896, "deep.tif", (128, 128, 128)),
     ],
 )
-def test_modes_become_rgb(tmp_path, mode, colour, name, expected):
-    assert middle(read_image(saved(tmp_path, solid(mode, colour), name))) == pytest.approx(expected, abs=2)
+def test_modes_become_rgb(tmp_path, mode, color, name, expected):
+    assert middle(read_image(saved(tmp_path, solid(mode, color), name))) == pytest.approx(expected, abs=2)
 
 
 def test_16_bit_levels_are_rounded_to_the_nearest(tmp_path):
@@ -127,7 +127,7 @@ def test_palette_with_a_transparent_entry_lies_over_white(tmp_path):
     assert [read.getpixel((x, 0)) for x in (0, 1)] == [WHITE, BLUE]
 
 
-def test_colour_key_lies_over_white(tmp_path):
+def test_color_key_lies_over_white(tmp_path):
     assert middle(read_image(saved(tmp_path, solid("RGB", RED), "key.png", transparency=RED))) == WHITE
 
 
@@ -153,7 +153,7 @@ def test_damaged_exif_does_not_hide_the_image(tmp_path):
 @pytest.mark.parametrize("name", ["moving.gif", "moving.png", "moving.webp"])
 def test_animation_gives_its_first_frame(tmp_path, name):
     options = {"lossless": True} if name.endswith("webp") else {}
-    frames = [solid("RGB", colour) for colour in (RED, BLUE)]
+    frames = [solid("RGB", color) for color in (RED, BLUE)]
     path = saved(tmp_path, frames[0], name, save_all=True, append_images=frames[1:], **options)
     with Image.open(path) as image:
         assert image.n_frames == 2

@@ -36,7 +36,7 @@ def test_prediction_is_that_of_a_plain_loop(k, temperature):
     assert knn_predict(bank, labels, queries, k, temperature, chunk=7).tolist() == expected
 
 
-def test_many_far_neighbours_outvote_a_near_one_when_the_temperature_is_high():
+def test_many_far_neighbors_outvote_a_near_one_when_the_temperature_is_high():
     bank = torch.tensor([[1.0, 0], [0.8, 0.6], [0.8, -0.6]])
     labels, query = torch.tensor([0, 1, 1]), torch.tensor([[2.0, 0]])
     assert knn_predict(bank, labels, query, k=3, temperature=0.07).tolist() == [0]  # e^(1 / 0.07) > 2 e^(0.8 / 0.07)

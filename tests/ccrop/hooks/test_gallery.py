@@ -151,7 +151,7 @@ def test_areas_are_of_the_boxes_in_use():
 
 
 class Backends(SimpleNamespace):
-    """Remembers what a visualiser is given."""
+    """Remembers what a visualizer is given."""
 
     def __init__(self) -> None:
         super().__init__(images={}, scalars={})
@@ -180,7 +180,7 @@ def runner(folder: Path, dataset: ImageFolder, localization: LocalizationHook) -
     )
 
 
-def test_after_a_localisation_pictures_and_quantiles_of_areas_go_to_file_and_backends(tmp_path: Path):
+def test_after_a_localization_pictures_and_quantiles_of_areas_go_to_file_and_backends(tmp_path: Path):
     for name in ("images", "work"):
         (tmp_path / name).mkdir()
     for number in range(11):
@@ -203,7 +203,7 @@ def test_after_a_localisation_pictures_and_quantiles_of_areas_go_to_file_and_bac
 
 
 @pytest.mark.parametrize("keep_ratio", [True, False])
-def test_the_hook_looks_at_images_as_the_localisation_does(tmp_path: Path, keep_ratio: bool, monkeypatch):
+def test_the_hook_looks_at_images_as_the_localization_does(tmp_path: Path, keep_ratio: bool, monkeypatch):
     (tmp_path / "work").mkdir()
     dataset = scene(tmp_path, (128, 64), (64, 0, 128, 64))
     localization = LocalizationHook(dict(type=MultiObject), image_size=(64, 64), keep_ratio=keep_ratio)
@@ -216,7 +216,7 @@ def test_the_hook_looks_at_images_as_the_localisation_does(tmp_path: Path, keep_
     assert padded == keep_ratio
 
 
-def test_a_localisation_that_found_nothing_has_pictures_and_no_quantiles(tmp_path: Path):
+def test_a_localization_that_found_nothing_has_pictures_and_no_quantiles(tmp_path: Path):
     (tmp_path / "work").mkdir()
     dataset = scene(tmp_path, (64, 64), (0, 0, 8, 8))
     localization = LocalizationHook(dict(type=MultiObject), image_size=(64, 64))

@@ -14,8 +14,8 @@ from ccrop.datasets import ImageFolder, ImageNet
 from ccrop.hooks import KNNHook
 
 
-class MeanColour(nn.Module):
-    """A backbone whose pooled features are an image's mean colour."""
+class MeanColor(nn.Module):
+    """A backbone whose pooled features are an image's mean color."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -29,8 +29,8 @@ class MeanColour(nn.Module):
         return images.mean(dim=(2, 3))
 
 
-def draw(root: Path, colours: dict[str, list[str]]) -> None:
-    for name, shades in colours.items():
+def draw(root: Path, colors: dict[str, list[str]]) -> None:
+    for name, shades in colors.items():
         (root / name).mkdir(parents=True)
         for index, shade in enumerate(shades):
             Image.new("RGB", (8, 8), shade).save(root / name / f"{index}.png")
@@ -39,7 +39,7 @@ def draw(root: Path, colours: dict[str, list[str]]) -> None:
 @pytest.fixture
 def runner(tmp_path: Path) -> SimpleNamespace:
     return SimpleNamespace(
-        model=MeanColour(),
+        model=MeanColor(),
         optim_wrapper=None,
         epoch=0,
         max_epochs=3,
@@ -49,9 +49,9 @@ def runner(tmp_path: Path) -> SimpleNamespace:
     )
 
 
-def hook(tmp_path: Path, labelled: bool = True, **settings) -> KNNHook:
+def hook(tmp_path: Path, labeled: bool = True, **settings) -> KNNHook:
     bank, queries = (
-        dict(type=ImageFolder, data_root=str(tmp_path / name), labelled=labelled) for name in ("bank", "queries")
+        dict(type=ImageFolder, data_root=str(tmp_path / name), labeled=labeled) for name in ("bank", "queries")
     )
     return KNNHook(bank, queries, (8, 8), num_workers=0, **settings)
 
@@ -118,7 +118,7 @@ def test_without_labels_it_rests(tmp_path: Path, runner: SimpleNamespace, there:
     if there:
         draw(tmp_path / "bank", dict(a=["red"]))
         draw(tmp_path / "queries", dict(a=["red"]))
-    knn = hook(tmp_path, labelled=False)
+    knn = hook(tmp_path, labeled=False)
     knn.before_train(runner)
     knn.after_train_epoch(runner)
     assert accuracies(runner) == []

@@ -45,7 +45,7 @@ def test_impossible_schedules(schedule: dict):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        (dict(warmup=20.0), r"warmup as a float is a share of the run, at most 1\.0; got 20\.0"),
+        (dict(warmup=20.0), r"warmup as a float is a fraction of the run, at most 1\.0; got 20\.0"),
         (dict(interval=1.5), r"interval as a float is a share"),
         (dict(warmup=float("nan")), "warmup must not be negative"),
         (dict(image_size=224), r"image_size must be \(height, width\) in whole pixels, got 224"),
@@ -204,7 +204,7 @@ class Told:
 
 
 class Run(SimpleNamespace):
-    """As much of MMEngine's runner as localisation needs."""
+    """As much of MMEngine's runner as localization needs."""
 
     def __init__(self, dataset: ImageFolder, model: nn.Module, name: str) -> None:
         super().__init__(
@@ -240,7 +240,7 @@ def told(boxes: list, counts: list, **settings) -> LocalizationHook:
     return LocalizationHook(dict(type=Told, boxes=boxes, counts=counts), num_workers=0, **settings)
 
 
-def test_the_hook_localises_with_a_real_backbone_of_several_levels(spots: ImageFolder, run: Run):
+def test_the_hook_localizes_with_a_real_backbone_of_several_levels(spots: ImageFolder, run: Run):
     torch.manual_seed(0)
     backbone = dict(type=ResNet, depth=18, base_channels=8, stem_channels=8, out_indices=(1, 2, 3))
     run.model = SimSiam(backbone, 64, 16, data_preprocessor=dict(type=ViewPreprocessor))
@@ -278,11 +278,11 @@ def test_a_localizer_that_does_not_suit_the_backbone_fails_before_the_warm_up(ru
 
 
 def test_a_run_that_is_too_short_says_so(run: Run, caplog):
-    for max_epochs, message in ((2, "No localisation in a run of 2 epochs with warmup=2"), (3, "")):
+    for max_epochs, message in ((2, "No localization in a run of 2 epochs with warmup=2"), (3, "")):
         caplog.clear()
         run.max_epochs = max_epochs
         told([[[0.0, 0, 1, 1, 1]]] * 4, [1] * 4, warmup=2, interval=1).before_train(run)
-        assert caplog.text.count("No localisation") == bool(message)
+        assert caplog.text.count("No localization") == bool(message)
         assert message in caplog.text
 
 
@@ -314,7 +314,7 @@ BOXES = [
 
 
 @pytest.mark.parametrize("by_epoch", [True, False])
-def test_an_epoch_line_has_the_boxes_of_a_localised_run_only(run: Run, by_epoch: bool):
+def test_an_epoch_line_has_the_boxes_of_a_localized_run_only(run: Run, by_epoch: bool):
     warmup = 2 if by_epoch else 20
     hook = told(BOXES, [2, 0, 1, 0], warmup=warmup, interval=warmup, by_epoch=by_epoch)
     hook.before_run(run)
@@ -355,7 +355,7 @@ def test_a_refresh_is_logged_with_what_it_found(run: Run, caplog):
     hook.localize(run)
     (record,) = caplog.records
     assert record.levelname == "INFO"
-    assert record.getMessage().startswith("Localised 4 images in ")
+    assert record.getMessage().startswith("Localized 4 images in ")
     assert record.getMessage().endswith(
         " s: 0.75 boxes an image, 50.0% of the images have none and give plain random crops; "
         "mean area 0.500 of the image, 33.3% of the boxes are whole images"

@@ -27,7 +27,7 @@ class Told(nn.Module):
     ("accumulative_counts", "progress"), [(1, [0, 0.2, 0.4, 0.6, 0.8]), (2, [0.2, 0.6, 0.8]), (5, [0.8])]
 )
 @pytest.mark.parametrize("wrap", [lambda model: model, nn.DataParallel], ids=["bare", "wrapped"])
-def test_each_epoch_and_each_step_of_the_optimiser_but_no_batch_between(wrap, accumulative_counts, progress):
+def test_each_epoch_and_each_step_of_the_optimizer_but_no_batch_between(wrap, accumulative_counts, progress):
     model = Told()
     wrapper = OptimWrapper(torch.optim.SGD(model.parameters(), lr=0.1), accumulative_counts=accumulative_counts)
     wrapper.initialize_count_status(model, 0, 5)

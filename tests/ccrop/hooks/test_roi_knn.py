@@ -20,11 +20,11 @@ from ccrop.datasets import MissingData
 from ccrop.hooks import RoIKNNHook
 from ccrop.inference.annotated_regions import annotated_regions, roi_knn
 
-COLOURS = {4: (200, 40, 40), 9: (40, 200, 40)}
+COLORS = {4: (200, 40, 40), 9: (40, 200, 40)}
 
 
 class Pixels(nn.Module):
-    """Maps of stride 8 and 16 are mean colours."""
+    """Maps of stride 8 and 16 are mean colors."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -49,10 +49,10 @@ def draw(root: Path, split: str, num: int, seed: int, swap: bool = False) -> Non
     (root / "annotations").mkdir(exist_ok=True)
     for image in range(num):
         pixels = np.full((100, 150, 3), 90, np.uint8) + rng.integers(0, 20, (100, 150, 3), dtype=np.uint8)
-        for slot, (category, colour) in enumerate(COLOURS.items()):
+        for slot, (category, color) in enumerate(COLORS.items()):
             x, y = int(rng.integers(8, 40)) + 70 * slot, int(rng.integers(4, 60))
             side = 24 if slot == 0 else 36
-            pixels[y : y + side, x : x + side] = colour
+            pixels[y : y + side, x : x + side] = color
             content["annotations"].append(
                 dict(
                     image_id=image,
@@ -84,13 +84,13 @@ def test_regions_are_objects_and_background_with_their_pixels_as_features(root: 
     for category, side, channel in ((4, 24, 0), (9, 36, 1)):
         own = found.categories == category
         torch.testing.assert_close(found.areas[own], torch.full((12,), float(side * side), dtype=torch.float64))
-        colour = found.features[8][own].view(12, 3, 4).mean(dim=2)
-        assert (colour.argmax(dim=1) == channel).all()
+        color = found.features[8][own].view(12, 3, 4).mean(dim=2)
+        assert (color.argmax(dim=1) == channel).all()
     background = found.features[8][found.categories == -1].view(-1, 3, 4).mean(dim=2)
     assert background.std(dim=1).mean() < 0.05  # grey
 
 
-def test_every_class_is_recognised_by_its_colour_and_by_size(root: Path):
+def test_every_class_is_recognized_by_its_color_and_by_size(root: Path):
     model = Pixels().eval()
     sides = [annotated_regions(model, root, split) for split in ("train", "val")]
     accuracy = roi_knn(*sides, k=5, min_queries=5)
@@ -100,7 +100,7 @@ def test_every_class_is_recognised_by_its_colour_and_by_size(root: Path):
     assert math.isnan(accuracy[8]["large"])
 
 
-def test_wrong_labels_are_not_recognised(root: Path, tmp_path: Path):
+def test_wrong_labels_are_not_recognized(root: Path, tmp_path: Path):
     draw(tmp_path / "swapped", "train", 12, 0, swap=True)
     model = Pixels().eval()
     bank = annotated_regions(model, tmp_path / "swapped", "train")

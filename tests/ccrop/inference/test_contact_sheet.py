@@ -7,14 +7,14 @@ from PIL import Image
 
 from ccrop.inference.contact_sheet import (
     BACKGROUND,
-    BOX_COLOUR,
+    BOX_COLOR,
     CHART_HEIGHT,
     GAP,
     HEADER,
-    HIT_COLOUR,
-    MISSED_COLOUR,
+    HIT_COLOR,
+    MISSED_COLOR,
     PANEL_HEIGHT,
-    VIEW_COLOURS,
+    VIEW_COLORS,
     area_chart,
     area_histogram,
     best_boxes,
@@ -74,11 +74,11 @@ def test_panels_are_marked_where_boxes_and_crops_lie():
     marked, heat, *fed = image_panels(image, np.array([[0.0, 1.0]], dtype=np.float32), boxes, views, shown)
     pixels = np.asarray(marked)
     quarter, middle = PANEL_HEIGHT // 2, PANEL_HEIGHT // 2
-    faint = tuple(channel * 130 // 255 for channel in BOX_COLOUR)
+    faint = tuple(channel * 130 // 255 for channel in BOX_COLOR)
     for row, column in ((middle, quarter), (PANEL_HEIGHT // 4, quarter + 60), (middle, 3 * quarter - 1)):
         np.testing.assert_allclose(pixels[row, column], faint, atol=1)  # left, top and right edge
-    assert tuple(pixels[45, 10]) == VIEW_COLOURS[0]
-    assert tuple(pixels[119, 150]) == VIEW_COLOURS[1]
+    assert tuple(pixels[45, 10]) == VIEW_COLORS[0]
+    assert tuple(pixels[119, 150]) == VIEW_COLORS[1]
     assert tuple(pixels[45, 40]) == (0, 0, 0)
 
     pixels = np.asarray(heat).astype(int)
@@ -87,7 +87,7 @@ def test_panels_are_marked_where_boxes_and_crops_lie():
     assert cold[2] > cold[0]
     assert hot[0] > hot[2]
     assert [panel.size for panel in fed] == [(PANEL_HEIGHT, PANEL_HEIGHT)] * 2
-    assert tuple(np.asarray(fed[1])[0, 0]) == VIEW_COLOURS[1]
+    assert tuple(np.asarray(fed[1])[0, 0]) == VIEW_COLORS[1]
     assert tuple(np.asarray(fed[1])[20, 20]) == (99, 99, 99)
 
 
@@ -99,12 +99,12 @@ def test_the_box_that_both_views_show_has_a_thick_outline_on_both_pictures():
     panels = image_panels(image, np.zeros((1, 1), dtype=np.float32), boxes, views, fed)
     for picture in panels[:2]:
         row = np.asarray(picture)[PANEL_HEIGHT // 2 + 20]
-        assert (row[PANEL_HEIGHT : PANEL_HEIGHT + 3] == BOX_COLOUR).all()
-        assert (row[PANEL_HEIGHT + 3] != BOX_COLOUR).any()
-        assert (row == BOX_COLOUR).all(axis=1).sum() == 6
+        assert (row[PANEL_HEIGHT : PANEL_HEIGHT + 3] == BOX_COLOR).all()
+        assert (row[PANEL_HEIGHT + 3] != BOX_COLOR).any()
+        assert (row == BOX_COLOR).all(axis=1).sum() == 6
     others = np.array([[150, 10, 350, 170], [0, 10, 20, 20]])
     marked, *_ = image_panels(image, np.zeros((1, 1), dtype=np.float32), boxes, others, fed)
-    assert not (np.asarray(marked) == BOX_COLOUR).all(axis=2).any()
+    assert not (np.asarray(marked) == BOX_COLOR).all(axis=2).any()
 
 
 @pytest.mark.parametrize(
@@ -150,8 +150,8 @@ def test_hit_and_missed_objects_have_their_colors_and_are_counted():
     marked, *_ = image_panels(image, np.zeros((1, 1), np.float32), boxes, NO_VIEWS, [], objects)
     pixels = np.asarray(marked)
     row = round(0.7 * PANEL_HEIGHT)
-    assert tuple(pixels[row, round(0.6 * 2 * PANEL_HEIGHT)]) == MISSED_COLOUR
-    assert tuple(pixels[round(0.27 * PANEL_HEIGHT), round(0.1 * 2 * PANEL_HEIGHT)]) == HIT_COLOUR
+    assert tuple(pixels[row, round(0.6 * 2 * PANEL_HEIGHT)]) == MISSED_COLOR
+    assert tuple(pixels[round(0.27 * PANEL_HEIGHT), round(0.1 * 2 * PANEL_HEIGHT)]) == HIT_COLOR
     without, *_ = image_panels(image, np.zeros((1, 1), np.float32), boxes, NO_VIEWS, [])
     none, *_ = image_panels(image, np.zeros((1, 1), np.float32), boxes, NO_VIEWS, [], objects[:0])
     assert none.tobytes() == without.tobytes()
@@ -159,10 +159,10 @@ def test_hit_and_missed_objects_have_their_colors_and_are_counted():
     assert not (np.asarray(without)[-14:, :100] == 255).all(axis=2).any()
 
 
-def test_the_only_box_is_as_bright_as_its_colour():
+def test_the_only_box_is_as_bright_as_its_color():
     image = Image.new("RGB", (PANEL_HEIGHT, PANEL_HEIGHT))
     marked, *_ = image_panels(image, np.zeros((1, 1), np.float32), np.array([[0, 0, 0, 0, 1.0]]), NO_VIEWS, [])
-    assert tuple(np.asarray(marked)[0, 0]) == BOX_COLOUR  # one point can be drawn
+    assert tuple(np.asarray(marked)[0, 0]) == BOX_COLOR  # one point can be drawn
 
 
 @pytest.mark.parametrize(("left", "top"), [(0.5, 0.5), (0.5, 0.0), (0.99, 0.5)])
@@ -197,10 +197,10 @@ def test_pictures_keep_their_ratio(size, expected):
 
 
 def test_a_sheet_holds_every_panel():
-    row = [Image.new("RGB", (PANEL_HEIGHT, PANEL_HEIGHT), colour) for colour in ("red", "lime", "blue", "white")]
+    row = [Image.new("RGB", (PANEL_HEIGHT, PANEL_HEIGHT), color) for color in ("red", "lime", "blue", "white")]
     sheet = np.asarray(contact_sheet([row] * 5, "title", columns=2)).reshape(-1, 3)
-    for colour in ((255, 0, 0), (0, 255, 0), (0, 0, 255)):
-        assert (sheet == colour).all(1).sum() == 5 * PANEL_HEIGHT**2
+    for color in ((255, 0, 0), (0, 255, 0), (0, 0, 255)):
+        assert (sheet == color).all(1).sum() == 5 * PANEL_HEIGHT**2
     assert contact_sheet([row], "title", columns=1).height > PANEL_HEIGHT + HEADER
 
 
@@ -225,7 +225,7 @@ def test_bars_stand_over_their_areas():
     width = 401  # 10 pixels a bin
     chart = np.asarray(area_chart(np.array([0.0101] * 4 + [0.99] * 2 + [1e-4]), width))
     assert chart.shape == (CHART_HEIGHT, width, 3)
-    heights = (chart == BOX_COLOUR).all(axis=2).sum(axis=0)
+    heights = (chart == BOX_COLOR).all(axis=2).sum(axis=0)
     bars = {int(i): int(heights[10 * i + 5]) for i in range(40) if heights[10 * i + 5]}
     assert set(bars) == {0, 20, 39}
     assert bars[20] > 90
@@ -244,5 +244,5 @@ def test_a_sheet_with_areas_has_the_chart_below_its_panels():
 
 def test_a_chart_of_no_boxes_has_an_axis_only():
     chart = np.asarray(area_chart(np.zeros(0), 400))
-    assert not (chart == BOX_COLOUR).all(axis=2).any()
+    assert not (chart == BOX_COLOR).all(axis=2).any()
     assert (chart != BACKGROUND).any()

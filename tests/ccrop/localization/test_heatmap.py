@@ -17,7 +17,7 @@ def by_hand(feature):
     return [[(value - low) / (high - low) for value in row] for row in rows]
 
 
-def test_sums_channels_and_normalises():
+def test_sums_channels_and_normalizes():
     features = torch.tensor([[[[1.0, -2.0]], [[3.0, 0.0]]], [[[0.0, 1.0]], [[10.0, 1.0]]]])
     # the sums are 4, -2 and 10, 2
     assert feature_heatmap(features).tolist() == [[[1.0, 0.0]], [[1.0, 0.0]]]

@@ -76,10 +76,10 @@ def test_two_hills_share_the_cells_between_them():
     assert regions.tolist() == [[[1, 1, 1, 1, 5, 5, 5]]]
 
 
-def test_a_cell_climbs_to_its_highest_neighbour():
+def test_a_cell_climbs_to_its_highest_neighbor():
     assert peak_regions(rows("85679")).tolist() == [[[0, 0, 4, 4, 4]]]
     assert peak_regions(rows("649")).tolist() == [[[0, 2, 2]]]
-    # the corner counts as a neighbour
+    # the corner counts as a neighbor
     assert peak_regions(rows("600 030 009"))[0, 1, 1] == 8
 
 

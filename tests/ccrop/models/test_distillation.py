@@ -104,7 +104,7 @@ def test_its_gradient_pulls_the_backbone_back():
     assert losses[-1] < losses[0] - 0.1
 
 
-def test_its_start_is_what_the_backbone_was_initialised_with():
+def test_its_start_is_what_the_backbone_was_initialized_with():
     model = with_distillation("byol")
     model.init_weights()
     for name, tensor in model.backbone.state_dict().items():

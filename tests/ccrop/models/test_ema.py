@@ -53,7 +53,7 @@ def test_momentum_of_a_step(name: str, progress: float, expected: float):
     torch.testing.assert_close(weight, torch.full_like(weight, 1 - expected))
 
 
-def test_target_starts_as_the_online_network_also_after_initialisation():
+def test_target_starts_as_the_online_network_also_after_initialization():
     model = BYOL(dict(type=ResNetCIFAR, depth=18, base_channels=4, stem_channels=4), channels=8, out_channels=4)
     model.init_weights()
     online = model.state_dict()

@@ -8,17 +8,17 @@ from ccrop.models import photometric
 
 # torchvision rounds the luma's weight of red to 0.2989
 TOLERANCE = 2e-4
-COLOURS = torch.tensor(list(itertools.product((0.0, 0.3, 0.5, 1.0), repeat=3)))
+COLORS = torch.tensor(list(itertools.product((0.0, 0.3, 0.5, 1.0), repeat=3)))
 
 
 @pytest.fixture
 def images():
-    """Noise, a smooth gradient, a dark and a bright image, and one of pure colours, greys and ties: (5, 3, 16, 24)."""
+    """Noise, a smooth gradient, a dark and a bright image, and one of pure colors, greys and ties: (5, 3, 16, 24)."""
     generator = torch.Generator().manual_seed(0)
     noise = torch.rand(3, 16, 24, generator=generator)
     y, x = torch.meshgrid(torch.linspace(0, 1, 16), torch.linspace(0, 1, 24), indexing="ij")
-    colours = COLOURS.repeat(6, 1).T.reshape(3, 16, 24)
-    return torch.stack([noise, torch.stack([x, y, (1 - x) * y]), 0.05 * noise, 1 - 0.05 * noise, colours])
+    colors = COLORS.repeat(6, 1).T.reshape(3, 16, 24)
+    return torch.stack([noise, torch.stack([x, y, (1 - x) * y]), 0.05 * noise, 1 - 0.05 * noise, colors])
 
 
 def assert_agrees(operation, reference, images, strengths):
@@ -46,12 +46,12 @@ def test_hue_agrees_with_torchvision(images, shifts):
     assert_agrees(photometric.adjust_hue, functional.adjust_hue, images, shifts)
 
 
-def test_hue_of_all_colours_by_many_shifts():
+def test_hue_of_all_colors_by_many_shifts():
     shifts = torch.linspace(-0.5, 0.5, 41)
     assert_agrees(
         photometric.adjust_hue,
         functional.adjust_hue,
-        COLOURS.T.reshape(1, 3, 8, 8).repeat(41, 1, 1, 1),
+        COLORS.T.reshape(1, 3, 8, 8).repeat(41, 1, 1, 1),
         shifts.tolist(),
     )
 
@@ -60,7 +60,7 @@ def test_a_third_of_a_turn_makes_red_green():
     red = torch.tensor([1.0, 0.0, 0.0]).view(1, 3, 1, 1)
     turned = [photometric.adjust_hue(red, torch.tensor([shift])).flatten().tolist() for shift in (1 / 3, -1 / 3, 0.5)]
     expected = [[0, 1, 0], [0, 0, 1], [0, 1, 1]]
-    assert turned == [pytest.approx(colour, abs=1e-6) for colour in expected]
+    assert turned == [pytest.approx(color, abs=1e-6) for color in expected]
 
 
 def test_grey_agrees_with_torchvision(images):

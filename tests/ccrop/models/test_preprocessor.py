@@ -20,7 +20,7 @@ def own_random_numbers():
         yield
 
 
-def colourful(size=32):
+def colorful(size=32):
     """A gradient of many hues with fine stripes and a dark and a bright patch: (size, size, 3) uint8."""
     y, x = np.mgrid[:size, :size] / size
     image = np.stack([0.9 - 0.6 * x, 0.2 + 0.5 * y, 0.3 + 0.4 * (1 - x) * y], axis=-1)
@@ -34,17 +34,17 @@ def random_views(num, size=20):
     return torch.randint(0, 256, (num, size, size, 3), dtype=torch.uint8)
 
 
-def normalised_by_hand(images):
+def normalized_by_hand(images):
     pixels = images.double() / 255
     return ((pixels - torch.tensor(IMAGENET_MEAN)) / torch.tensor(IMAGENET_STD)).permute(0, 3, 1, 2).float()
 
 
 @pytest.mark.parametrize("training", [False, True])
 @pytest.mark.parametrize("augment", ["device", "cpu"])
-def test_normalises_whole_images_and_nothing_else(augment, training):
+def test_normalizes_whole_images_and_nothing_else(augment, training):
     images = random_views(3)
     result = ViewPreprocessor(augment=augment)(dict(images=images.clone(), index=torch.arange(3)), training)
-    torch.testing.assert_close(result["images"], normalised_by_hand(images), atol=1e-5, rtol=0)
+    torch.testing.assert_close(result["images"], normalized_by_hand(images), atol=1e-5, rtol=0)
     assert result["images"].is_contiguous(memory_format=torch.channels_last)
     assert result["index"].tolist() == [0, 1, 2]
 
@@ -52,12 +52,12 @@ def test_normalises_whole_images_and_nothing_else(augment, training):
 @pytest.mark.parametrize(
     ("settings", "training"), [(dict(augment="cpu"), True), (dict(), False), (NO_AUGMENTATION, True)]
 )
-def test_views_are_only_normalised_where_nothing_augments(settings, training):
+def test_views_are_only_normalized_where_nothing_augments(settings, training):
     views = [random_views(3), random_views(3)]
     result = ViewPreprocessor(**settings)(dict(views=[view.clone() for view in views]), training)["views"]
     assert len(result) == 2
     for prepared, view in zip(result, views, strict=True):
-        torch.testing.assert_close(prepared, normalised_by_hand(view), atol=2e-5, rtol=0)
+        torch.testing.assert_close(prepared, normalized_by_hand(view), atol=2e-5, rtol=0)
         assert prepared.dtype == torch.float32
         assert prepared.is_contiguous(memory_format=torch.channels_last)
 
@@ -69,7 +69,7 @@ def test_values_of_white_and_black():
     assert white == pytest.approx([0.515 / 0.229, 0.544 / 0.224, 0.594 / 0.225], abs=1e-5)
 
 
-def test_to_uint8_undoes_the_normalisation():
+def test_to_uint8_undoes_the_normalization():
     preprocessor = ViewPreprocessor(mean=(0.1, 0.2, 0.3), std=(0.5, 0.25, 2.0))
     images = random_views(4)
     assert torch.equal(preprocessor.to_uint8(preprocessor(dict(images=images.clone()))["images"]), images)
@@ -80,12 +80,12 @@ def test_flips_are_drawn_per_view():
     num = 1000
     view = random_views(1)
     prepared = preprocessor(dict(views=[view.expand(num, -1, -1, -1)]), training=True)["views"][0]
-    plain = normalised_by_hand(view)
+    plain = normalized_by_hand(view)
     same = (prepared - plain).abs().amax(dim=(1, 2, 3)) < 1e-4
     flipped = (prepared - plain.flip(3)).abs().amax(dim=(1, 2, 3)) < 1e-4
     assert (same ^ flipped).all()
     assert abs(flipped.float().mean().item() - 0.3) < 4 * math.sqrt(0.3 * 0.7 / num)
-    # neighbours are independent
+    # neighbors are independent
     assert abs((flipped[1:] & flipped[:-1]).float().mean().item() - 0.09) < 0.04
 
 
@@ -103,7 +103,7 @@ def test_grey_is_drawn_per_view():
 @pytest.mark.parametrize(
     ("num_views", "groups"), [(5, [5]), (40, [16, 16, 8]), (128, [16] * 8), (512, [64] * 8), (1000, [125] * 8)]
 )
-def test_an_eighth_of_a_batch_shares_its_order_of_colour_operations(num_views, groups, monkeypatch):
+def test_an_eighth_of_a_batch_shares_its_order_of_color_operations(num_views, groups, monkeypatch):
     names = ["adjust_brightness", "adjust_contrast", "adjust_saturation", "adjust_hue"]
     calls = []
     for name in names:
@@ -190,19 +190,19 @@ def test_refuses_other_places():
 
 
 def describe(views):
-    """What the augmentation changes, from views (N, 3, H, W) in [0, 1]: numbers a view by name, and shares of views."""
+    """What the augmentation changes, from views (N, 3, H, W) in [0, 1]: numbers a view, and fractions of views, by name."""
     red, green, blue = views.unbind(1)
     luma = 0.299 * red + 0.587 * green + 0.114 * blue
     half = views.shape[3] // 2
     contrast = luma.std(dim=(1, 2))
-    colour = (views.amax(dim=1) - views.amin(dim=1)).mean(dim=(1, 2))
-    grey = colour < 1 / 255
+    color = (views.amax(dim=1) - views.amin(dim=1)).mean(dim=(1, 2))
+    grey = color < 1 / 255
     numbers = {
         "red": red.mean(dim=(1, 2)),
         "green": green.mean(dim=(1, 2)),
         "blue": blue.mean(dim=(1, 2)),
         "contrast": contrast,
-        "saturation": (colour / contrast)[~grey],
+        "saturation": (color / contrast)[~grey],
         "red - green": (red - green).mean(dim=(1, 2))[~grey],
         "green - blue": (green - blue).mean(dim=(1, 2))[~grey],
         "stripes": luma.diff(dim=2).abs().mean(dim=(1, 2)) / contrast,
@@ -212,7 +212,7 @@ def describe(views):
     for name, channel in (("red", red), ("green", green), ("blue", blue)):
         for low, high in itertools.pairwise(edges.tolist()):
             numbers[f"{name} from {low:.3f}"] = ((channel >= low) & (channel < high)).float().mean(dim=(1, 2))
-    light = (torch.from_numpy(colourful()).float().mean(dim=(0, 1)) / 255) @ torch.tensor([0.299, 0.587, 0.114])
+    light = (torch.from_numpy(colorful()).float().mean(dim=(0, 1)) / 255) @ torch.tensor([0.299, 0.587, 0.114])
     shares = {
         "grey": grey,
         "flipped": luma[..., :half].mean(dim=(1, 2)) > luma[..., half:].mean(dim=(1, 2)),
@@ -247,7 +247,7 @@ NUM_VIEWS = 3000
 @pytest.fixture(scope="module")
 def reference():
     """The views of torchvision's operations on PIL images, described."""
-    image, augment, rng = Image.fromarray(colourful()), ReferenceAugmentation(), np.random.default_rng(0)
+    image, augment, rng = Image.fromarray(colorful()), ReferenceAugmentation(), np.random.default_rng(0)
     views = np.stack([np.array(augment(image, rng)) for _ in range(NUM_VIEWS)])
     preprocessor = ViewPreprocessor(mean=(0, 0, 0), std=(1, 1, 1), augment="cpu")
     return describe(preprocessor(dict(views=[torch.from_numpy(views)]), training=True)["views"][0])
@@ -255,7 +255,7 @@ def reference():
 
 def on_device(**settings):
     preprocessor = ViewPreprocessor(mean=(0, 0, 0), std=(1, 1, 1), **settings)
-    views = torch.from_numpy(colourful()).expand(NUM_VIEWS, -1, -1, -1)
+    views = torch.from_numpy(colorful()).expand(NUM_VIEWS, -1, -1, -1)
     return describe(preprocessor(dict(views=[views]), training=True)["views"][0])
 
 
@@ -283,7 +283,7 @@ def test_another_augmentation_has_another_distribution(reference, settings):
 
 
 @pytest.mark.parametrize("channels", [1, 2, 5])
-def test_other_channels_are_normalised_by_their_own_means_and_have_no_color(channels):
+def test_other_channels_are_normalized_by_their_own_means_and_have_no_color(channels):
     mean, std = [0.1 * (number + 1) for number in range(channels)], [0.2] * channels
     views = torch.randint(0, 256, (40, 12, 12, channels), dtype=torch.uint8)
     settings = dict(mean=mean, std=std, flip_prob=0, blur_prob=0, grey_prob=1, jitter_prob=1)

@@ -95,7 +95,7 @@ class TestHeads:
         assert layout(projector) == [nn.Linear, nn.BatchNorm1d, nn.ReLU, nn.Linear, nn.BatchNorm1d]
         assert projector(torch.randn(3, 8)).shape == (3, 4)
 
-    def test_projections_are_normalised_over_the_batch(self):
+    def test_projections_are_normalized_over_the_batch(self):
         z = heads.projector(8, 16, 16)(torch.randn(64, 8, generator=torch.Generator().manual_seed(0)))
         torch.testing.assert_close(z.mean(dim=0), torch.zeros(16), atol=1e-5, rtol=0)
         torch.testing.assert_close(z.std(dim=0, correction=0), torch.ones(16), atol=1e-2, rtol=0)
@@ -145,7 +145,7 @@ class TestSimSiam:
             expected = model.projector(model.backbone(views[0])[-1].mean(dim=(2, 3)))
         torch.testing.assert_close(model.embeddings, expected)
 
-    def test_optimising_lowers_the_loss(self, model):
+    def test_optimizing_lowers_the_loss(self, model):
         optimizer = torch.optim.SGD(model.parameters(), lr=0.05, momentum=0.9)
         views = two_views()
         losses = []

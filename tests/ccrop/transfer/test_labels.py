@@ -47,5 +47,5 @@ def test_share_of_text(text: str, share: float):
 
 @pytest.mark.parametrize("text", ["0%", "101%", "-0.1", "ten"])
 def test_no_share(text: str):
-    with pytest.raises(ValueError, match=rf"share of labels .* got {text}"):
+    with pytest.raises(ValueError, match=rf"fraction of labels .* got {text}"):
         share_of(text)

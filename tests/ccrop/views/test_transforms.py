@@ -163,8 +163,8 @@ class TestWholeImage:
         assert result["valid"].dtype == torch.float32
         padding = torch.cat([result["images"][height:].flatten(0, 1), result["images"][:, width:].flatten(0, 1)])
         assert len(padding) > 0
-        normalised = (padding / 255 - torch.tensor(IMAGENET_MEAN)) / torch.tensor(IMAGENET_STD)
-        assert normalised.abs().max() < 0.01
+        normalized = (padding / 255 - torch.tensor(IMAGENET_MEAN)) / torch.tensor(IMAGENET_STD)
+        assert normalized.abs().max() < 0.01
 
     @pytest.mark.parametrize("size", [(40, 50), (20, 25), (80, 100)])
     def test_a_canvas_of_the_images_ratio_has_no_padding(self, size):

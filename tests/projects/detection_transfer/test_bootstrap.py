@@ -72,7 +72,7 @@ def test_the_same_detector_differs_by_nothing_and_a_better_one_in_every_resample
 
 
 def test_the_spread_is_that_of_the_mean_over_images():
-    """With one object an image, found or not at precision 1, AP50 is the share of found ones: a binomial."""
+    """With one object an image, found or not at precision 1, AP50 is the fraction of found ones: a binomial."""
     objects = [(image, 1, (10, 10, 20, 20)) for image in range(1, 201)]
     images = range(1, 201)
     truth = hand_made.truth(objects, {1: "car"}, images)

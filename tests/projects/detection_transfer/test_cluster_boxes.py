@@ -1,4 +1,4 @@
-"""Boxes of unlabelled images: what snapping keeps, and which boxes resemble objects."""
+"""Boxes of unlabeled images: what snapping keeps, and which boxes resemble objects."""
 
 from pathlib import Path
 

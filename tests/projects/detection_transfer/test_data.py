@@ -28,7 +28,7 @@ def test_config_knows_the_sets_categories_and_files(demo_root):
     assert config.test_evaluator.ann_file.endswith("instances_val2017.json")
 
 
-def test_held_out_images_are_labelled_and_not_trained_on(demo_root):
+def test_held_out_images_are_labeled_and_not_trained_on(demo_root):
     config = load_config(CONFIG, demo_root)
     trained, number = use_labels(config, 0.5, seed=0, held_out=0.25)
     assert number <= 64
@@ -146,7 +146,7 @@ def test_a_detector_learns_and_is_tested_on_what_was_repaired(demo_root, tmp_pat
     assert "ccrop-annotations-" not in next((tmp_path / "work_dir").glob("*.py")).read_text()
 
 
-def test_a_val_split_that_lists_fewer_categories_is_labelled_as_the_training_split(demo_root, tmp_path):
+def test_a_val_split_that_lists_fewer_categories_is_labeled_as_the_training_split(demo_root, tmp_path):
     def shorten(content):
         content["categories"] = content["categories"][1:]
 

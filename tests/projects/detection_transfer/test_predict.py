@@ -137,7 +137,7 @@ def test_boxes_of_a_file_are_learned_as_pseudo_boxes(demo_root: Path, tmp_path: 
             size = read_image(demo_root / "train2017" / name).size
             add(Found(name, size, Detections(boxes, torch.tensor([0.9, 0.5]), torch.tensor([1, 0]))))
         add(Found(names[2], size, Detections(boxes[:0], torch.zeros(0), torch.zeros(0, dtype=torch.long))))
-    config = load_config(CONFIG, demo_root, labelled=False)
+    config = load_config(CONFIG, demo_root, labeled=False)
     use_pseudo_boxes(config, tmp_path / "coco.json", tmp_path / "learned", max_boxes=1)
     learned = json.loads((tmp_path / "learned/pseudo_boxes_train.json").read_text())
     assert [(each["image_id"], each["bbox"], each["score"]) for each in learned["annotations"]] == [

@@ -1,4 +1,4 @@
-"""From unlabelled images to a detector: the boxes of each round, what is taken up again, and what is refused."""
+"""From unlabeled images to a detector: the boxes of each round, what is taken up again, and what is refused."""
 
 import json
 import shutil
@@ -29,9 +29,9 @@ TINY = [
 
 
 @pytest.fixture(scope="module")
-def unlabelled(demo_root: Path, tmp_path_factory) -> Path:
+def unlabeled(demo_root: Path, tmp_path_factory) -> Path:
     """The first 12 images of the demo set, and nothing else."""
-    root = tmp_path_factory.mktemp("unlabelled")
+    root = tmp_path_factory.mktemp("unlabeled")
     (root / "train").mkdir()
     for file in sorted((demo_root / "train2017").iterdir())[:12]:
         shutil.copy(file, root / "train")
@@ -43,15 +43,15 @@ def pretrain(root: Path, work_dir: Path, *options: str, flags: tuple[str, ...] =
     return train.main([*command, "--cfg-options", *TINY, *options])
 
 
-def test_rounds_on_images_without_any_annotation(unlabelled: Path, tmp_path: Path, capsys):
+def test_rounds_on_images_without_any_annotation(unlabeled: Path, tmp_path: Path, capsys):
     work_dir = tmp_path / "run"
-    assert pretrain(unlabelled, work_dir, "pseudo_boxes.rounds=2") == 0
+    assert pretrain(unlabeled, work_dir, "pseudo_boxes.rounds=2") == 0
     assert f"{work_dir}/round_0 scores no box with 0.5 or more, so it is the last" in capsys.readouterr().out
     options = ["pseudo_boxes.rounds=2", "pseudo_boxes.min_score=0.0", "model.test_cfg.score_thr=0.0"]
-    assert pretrain(unlabelled, work_dir, *options) == 0
+    assert pretrain(unlabeled, work_dir, *options) == 0
     files = [work_dir / f"round_{number}/boxes.json" for number in (0, 1)]
-    first, second = (read_pseudo_boxes(file, unlabelled).content for file in files)
-    names = sorted(path.name for path in (unlabelled / "train").iterdir())
+    first, second = (read_pseudo_boxes(file, unlabeled).content for file in files)
+    names = sorted(path.name for path in (unlabeled / "train").iterdir())
     for content in (first, second):
         assert {image["file_name"] for image in content["images"]} <= set(names)
         assert content["annotations"]
@@ -65,30 +65,30 @@ def test_rounds_on_images_without_any_annotation(unlabelled: Path, tmp_path: Pat
     assert len(state["bbox_head.classifier.bias"]) == 1
 
     files = sorted(work_dir.rglob("*"))
-    assert pretrain(unlabelled, work_dir, "pseudo_boxes.rounds=2", flags=("--resume",)) == 0
+    assert pretrain(unlabeled, work_dir, "pseudo_boxes.rounds=2", flags=("--resume",)) == 0
     assert sorted(work_dir.rglob("*")) == files  # all was there
     (work_dir / "round_1/figures.json").unlink()
     (work_dir / "round_1/iter_2.pth").unlink()
     boxes = (work_dir / "round_1/boxes.json").read_text()
-    assert pretrain(unlabelled, work_dir, "pseudo_boxes.rounds=2", flags=("--resume",)) == 0
+    assert pretrain(unlabeled, work_dir, "pseudo_boxes.rounds=2", flags=("--resume",)) == 0
     assert (work_dir / "round_1/iter_2.pth").exists()
     assert (work_dir / "round_1/boxes.json").read_text() == boxes
 
 
-def test_an_earlier_run_is_moved_aside(unlabelled: Path, tmp_path: Path):
+def test_an_earlier_run_is_moved_aside(unlabeled: Path, tmp_path: Path):
     file = tmp_path / "boxes.json"
-    images = CocoImages(unlabelled)
+    images = CocoImages(unlabeled)
     sizes = [(640, 480)] * len(images)
     file.write_text(json.dumps(pseudo_annotations(images, sizes, [np.array([[10, 20, 50, 60, 0.9]])] * len(images))))
     (tmp_path / "run").mkdir()
     (tmp_path / "run/mine").touch()
-    assert pretrain(unlabelled, tmp_path / "run", f"pseudo_boxes.file={file}") == 0
+    assert pretrain(unlabeled, tmp_path / "run", f"pseudo_boxes.file={file}") == 0
     assert (tmp_path / "run.1/mine").exists()
     learned = json.loads((tmp_path / "run/round_0/pseudo_boxes_train.json").read_text())
     assert {tuple(each["bbox"]) for each in learned["annotations"]} == {(10.0, 20.0, 40.0, 40.0)}
 
 
-def test_what_one_line_refuses(unlabelled: Path, tmp_path: Path, capsys):
+def test_what_one_line_refuses(unlabeled: Path, tmp_path: Path, capsys):
     file = tmp_path / "boxes.json"
     for content, message in (
         ("no json", f"{file}: it is no JSON"),
@@ -97,21 +97,21 @@ def test_what_one_line_refuses(unlabelled: Path, tmp_path: Path, capsys):
         ('{"images": [{"id": 1, "file_name": "a.jpg"}], "annotations": []}', "none of its 1 images is in"),
     ):
         file.write_text(content)
-        assert pretrain(unlabelled, tmp_path / "run", f"pseudo_boxes.file={file}") == 2
+        assert pretrain(unlabeled, tmp_path / "run", f"pseudo_boxes.file={file}") == 2
         error = capsys.readouterr().err.strip()
         assert message in error.splitlines()[-1]
     assert pretrain(tmp_path / "nowhere", tmp_path / "run") == 2
     assert "nowhere does not exist" in capsys.readouterr().err
     with pytest.raises(SystemExit):
-        pretrain(unlabelled, tmp_path / "run", flags=("--amp", "bf16"))
+        pretrain(unlabeled, tmp_path / "run", flags=("--amp", "bf16"))
     assert "trains a detector: in one process" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("damaged", [1, 2])
-def test_unreadable_images_are_left_out_and_named(unlabelled: Path, tmp_path: Path, capsys, damaged: int):
+def test_unreadable_images_are_left_out_and_named(unlabeled: Path, tmp_path: Path, capsys, damaged: int):
     root, file = tmp_path / "data", tmp_path / "boxes.json"
     (root / "train").mkdir(parents=True)
-    source = sorted((unlabelled / "train").iterdir())[0]
+    source = sorted((unlabeled / "train").iterdir())[0]
     for number in range(100):
         (root / f"train/{number:03d}.jpg").hardlink_to(source)
     images = CocoImages(root)
@@ -133,8 +133,8 @@ def test_unreadable_images_are_left_out_and_named(unlabelled: Path, tmp_path: Pa
         assert "2 of 100 images are unreadable, more than 1%: repair or remove them." in output.err
 
 
-def test_the_best_boxes_of_an_image_and_their_order(unlabelled: Path, tmp_path: Path):
-    images = CocoImages(unlabelled)
+def test_the_best_boxes_of_an_image_and_their_order(unlabeled: Path, tmp_path: Path):
+    images = CocoImages(unlabeled)
     own = [np.array([[0, 0, 9, 9, 0.2], [5, 5, 20, 20, 0.9], [8, 8, 30, 30, 0.5]])] + [np.zeros((0, 5))] * 11
     content = pseudo_annotations(images, [(64, 64)] * 12, own)
     assert [each["score"] for each in best(content, 2)["annotations"]] == [0.9, 0.5]
@@ -146,8 +146,8 @@ def test_the_best_boxes_of_an_image_and_their_order(unlabelled: Path, tmp_path: 
     assert [len(each) for each in back] == [3] + [0] * 11
 
 
-def test_agreement_is_the_f1_score_of_two_sets_of_boxes(unlabelled: Path, tmp_path: Path):
-    images = CocoImages(unlabelled)
+def test_agreement_is_the_f1_score_of_two_sets_of_boxes(unlabeled: Path, tmp_path: Path):
+    images = CocoImages(unlabeled)
     before = [np.array([[0, 0, 10, 10, 1], [20, 20, 30, 30, 1]]), np.array([[5, 5, 25, 25, 1]])]
     file = tmp_path / "boxes.json"
     file.write_text(json.dumps(pseudo_annotations(images, [(64, 64)] * 12, before + [np.zeros((0, 5))] * 10)))

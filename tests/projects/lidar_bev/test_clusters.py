@@ -31,7 +31,7 @@ WALL = block(-20, 0, 0.3, 30, 2.0)
 STREET = sweep(*(block(*place, 4.2, 1.8) for place in CARS), *(block(*place, 0.5, 0.5, 1.7) for place in PEOPLE), WALL)
 
 
-def metres(boxes: torch.Tensor) -> torch.Tensor:
+def meters(boxes: torch.Tensor) -> torch.Tensor:
     return boxes[:, :4] * 48 - 24
 
 
@@ -39,7 +39,7 @@ def test_objects_are_found_and_the_wall_is_not():
     boxes, counts = BevClusters(GRID, behind=0.0)([STREET])
     assert boxes.shape == (1, 64, 5)
     assert counts.tolist() == [8]
-    found = metres(boxes[0, :8])
+    found = meters(boxes[0, :8])
     middle = (found[:, :2] + found[:, 2:]) / 2
     for place in CARS + PEOPLE:
         assert (middle - torch.tensor(place)).norm(dim=1).min() < 0.6
@@ -53,7 +53,7 @@ def test_objects_are_found_and_the_wall_is_not():
 def test_long_boxes_move_away_from_the_sensor():
     (plain, counts), (moved, same) = BevClusters(GRID, behind=0.0)([STREET]), BevClusters(GRID, behind=0.7)([STREET])
     assert torch.equal(counts, same)
-    for before, after in zip(metres(plain[0, :8]), metres(moved[0, :8]), strict=True):
+    for before, after in zip(meters(plain[0, :8]), meters(moved[0, :8]), strict=True):
         middle, sides = (before[:2] + before[2:]) / 2, before[2:] - before[:2]
         expected = middle + (0.7 * middle / middle.norm() if sides.max() > 1.5 else 0)
         torch.testing.assert_close((after[:2] + after[2:]) / 2, expected, atol=1e-4, rtol=0)
@@ -73,7 +73,7 @@ def test_without_the_rule_the_wall_is_found():
     _, counts = BevClusters(GRID, wall_length=100, max_side=100)([STREET])
     assert counts.item() > 8
     boxes, counts = BevClusters(GRID, wall_length=100, max_side=3.0)([STREET])
-    found = metres(boxes[0, : counts.item()])
+    found = meters(boxes[0, : counts.item()])
     assert (found[:, 2:] - found[:, :2]).max() <= 3
 
 
@@ -95,7 +95,7 @@ def test_few_boxes_spread_over_the_sweep():
     alone = [(-14, 9), (16, -12)]
     crowded = sweep(*(block(*place, 0.5, 0.5, 1.7) for place in crowd), *(block(*p, 0.5, 0.5, 1.2) for p in alone))
     boxes, counts = BevClusters(GRID, max_boxes=4, spacing=8.0)([crowded])
-    middle = (metres(boxes[0])[:, :2] + metres(boxes[0])[:, 2:]) / 2
+    middle = (meters(boxes[0])[:, :2] + meters(boxes[0])[:, 2:]) / 2
     assert counts.item() == 4
     for place in alone:
         assert (middle - torch.tensor(place)).norm(dim=1).min() < 0.6

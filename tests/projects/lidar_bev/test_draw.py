@@ -11,7 +11,7 @@ from ccrop.projects.lidar_bev.draw import FALSE, FOUND, HIT, MISSED, draw, match
 from ccrop.projects.lidar_bev.evaluation.center_ap import Detections
 from ccrop.projects.lidar_bev.grid import Grid
 from ccrop.projects.lidar_bev.models import PillarEncoder
-from ccrop.projects.lidar_bev.pictures import OTHER_COLOUR
+from ccrop.projects.lidar_bev.pictures import OTHER_COLOR
 
 GRID = Grid(low=(-12, -12, -3), high=(12, 12, 1.8), cell=0.375)
 
@@ -46,8 +46,8 @@ def test_hits_misses_and_other_classes():
         HIT: [[5.5, 0]],
         MISSED: [[5, 5]],
         FALSE: [[6, 0], [5, 5]],
-        OTHER_COLOUR: [[-5, 5], [-5, 5]],
+        OTHER_COLOR: [[-5, 5], [-5, 5]],
     }
     assert {text.get_text(): text.get_color() for text in axes.texts} == {
-        "Car": MISSED, "Van": OTHER_COLOUR, "Car 0.90": HIT,
+        "Car": MISSED, "Van": OTHER_COLOR, "Car 0.90": HIT,
     }  # fmt: skip

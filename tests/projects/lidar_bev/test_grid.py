@@ -30,7 +30,7 @@ def test_a_point_a_rounding_error_below_the_end_is_in_the_last_cell():
     assert [int(each) for each in grid.cells(point)] == [863, 863]
 
 
-def test_metres_to_cells_and_fractions():
+def test_meters_to_cells_and_fractions():
     grid = Grid(low=(0, -4, -3), high=(8, 12, 1), cell=0.5)
     assert grid.shape == (32, 16)
     assert grid.map_shape(4) == (8, 4)

@@ -140,7 +140,7 @@ def test_smoothing_is_gaussian():
 
 
 def drawn(*polylines: tuple[tuple[float, float], ...], width: float = 0.5) -> torch.Tensor:
-    """1 in cells less than half the width away from a line through points in metres."""
+    """1 in cells less than half the width away from a line through points in meters."""
     x, y = np.meshgrid(np.arange(-15.75, 16, 0.5), np.arange(-23.75, 24, 0.5))
     result = np.zeros(x.shape, dtype=bool)
     for line in polylines:
@@ -156,9 +156,9 @@ def drawn(*polylines: tuple[tuple[float, float], ...], width: float = 0.5) -> to
 def test_walls_are_long_and_thin_in_any_direction(angle: float):
     ahead = np.array([math.cos(angle), math.sin(angle)])
     whole, half = (tuple(-6 * ahead), tuple(6 * ahead)), (tuple(-2 * ahead), tuple(2 * ahead))
-    wall, side_of_a_car, lorry = drawn(whole, width=0.8), drawn(half, width=0.8), drawn(whole, width=2.6)
+    wall, side_of_a_car, truck = drawn(whole, width=0.8), drawn(half, width=0.8), drawn(whole, width=2.6)
     assert torch.equal(walls(wall, GRID, thickness=1.2), wall > 0)
-    assert not walls(torch.cat([side_of_a_car, lorry]), GRID, thickness=1.2).any()
+    assert not walls(torch.cat([side_of_a_car, truck]), GRID, thickness=1.2).any()
 
 
 def test_corners_are_walls_and_what_stands_apart_is_none():

@@ -46,7 +46,7 @@ def test_fine_tuning_and_prediction(root: Path, tmp_path: Path, capsys: pytest.C
     assert 0 <= figures["NDS"] <= 1
     assert {"mAP", "AP_traffic_cone", "mATE", "mASE", "mAOE", "mAVE", "mAAE", "mAP_0-15m"} <= set(figures)
     log = next((tmp_path / "w").rglob("*.log")).read_text()
-    assert "trained on 3 of 6 labelled sweeps (1 of 2 scenes)" in log
+    assert "trained on 3 of 6 labeled sweeps (1 of 2 scenes)" in log
     assert "Ground-truth sampling from 6 car, 0 truck, " in log
     assert "mAVE" in line(figures, "nuscenes")
 

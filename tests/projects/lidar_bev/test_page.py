@@ -13,7 +13,7 @@ from PIL import Image, ImageColor
 
 from ccrop.projects.lidar_bev.evaluation.center_ap import Detections
 from ccrop.projects.lidar_bev.page import page
-from ccrop.projects.lidar_bev.pictures import COLOURS
+from ccrop.projects.lidar_bev.pictures import COLORS
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 POINTS = np.array([[10.0, 2, -1, 0.5], [-3.014, 0, 0.5, 0], [500, 0, 0, 0]], np.float32)
@@ -61,7 +61,7 @@ def test_a_browser_shows_it(file: Path, tmp_path: Path):
     browse(f"--screenshot={picture}", file=file, anchor="view=above")
     pixels = np.asarray(Image.open(picture).convert("RGB")).astype(int)[120:-40]  # below the controls
     rows, columns = [], []
-    for color in COLOURS[:2]:
+    for color in COLORS[:2]:
         there = abs(pixels - ImageColor.getrgb(color)).max(axis=-1) < 30
         assert there.sum() > 10
         row, column = np.nonzero(there)

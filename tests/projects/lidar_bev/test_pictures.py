@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from ccrop.projects.lidar_bev.boxes import corners
-from ccrop.projects.lidar_bev.pictures import COLOURS, OTHER_COLOUR, draw_around, draw_bev, sweep_picture
+from ccrop.projects.lidar_bev.pictures import COLORS, OTHER_COLOR, draw_around, draw_bev, sweep_picture
 
 # a car ahead that drives to the left, and a pedestrian to the left
 BOXES = np.array([[10.0, 0, -1, 4, 2, 1.5, math.pi / 2], [0, 20, -1, 0.8, 0.6, 1.8, 0]])
@@ -63,7 +63,7 @@ def test_edges_through_the_angle_behind_are_left_out():
     assert len(lines_of(axes)[0].get_segments()) == 8
 
 
-def test_a_picture_has_the_colours_of_its_classes():
+def test_a_picture_has_the_colors_of_its_classes():
     rng = np.random.default_rng(0)
     points = rng.uniform(-40, 40, (2000, 4)) * [1, 1, 0.03, 0]
     figure = sweep_picture(points, BOXES, np.array([0, -1]), ("Car",), "simulated sweep")
@@ -71,11 +71,11 @@ def test_a_picture_has_the_colours_of_its_classes():
     assert {each.get_text() for each in legend} == {"Car (1)", "other (1)"}
     assert figure.axes[0].get_title() == "simulated sweep"
     picture = pixels(figure)
-    for colour in (COLOURS[0], OTHER_COLOUR):
-        wanted = [int(colour[i : i + 2], 16) for i in (1, 3, 5)]
+    for color in (COLORS[0], OTHER_COLOR):
+        wanted = [int(color[i : i + 2], 16) for i in (1, 3, 5)]
         assert (abs(picture - wanted).max(axis=-1) < 12).sum() > 10
     bare = pixels(sweep_picture(points, title="simulated sweep"))
-    assert (abs(bare - [int(COLOURS[0][i : i + 2], 16) for i in (1, 3, 5)]).max(axis=-1) < 12).sum() == 0
+    assert (abs(bare - [int(COLORS[0][i : i + 2], 16) for i in (1, 3, 5)]).max(axis=-1) < 12).sum() == 0
 
 
 def test_no_points_and_no_boxes():

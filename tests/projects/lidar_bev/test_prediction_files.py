@@ -61,7 +61,7 @@ def test_a_frame_of_kittis_has_what_its_camera_sees(tmp_path: Path):
     assert not (tmp_path / "kitti/calib").exists()
     read = read_objects(tmp_path / "kitti/label_2/000007.txt", calibration)
     np.testing.assert_allclose(read.boxes, [turned], atol=0.0051)
-    near, far = 8 - 0.3, 12 - 0.3  # metres before the camera
+    near, far = 8 - 0.3, 12 - 0.3  # meters before the camera
     edges = [600 - 700 * 3 / near, 180 + 700 * 0.15 / far, 600 - 700 * 1 / far, 180 + 700 * 1.65 / near]
     np.testing.assert_allclose(read.image_boxes[0], edges, atol=0.01)
     assert read.truncated[0] == 0

@@ -17,7 +17,7 @@ from ccrop.projects.lidar_bev.datasets.kitti_format import Calibration, write_ca
 from ccrop.projects.lidar_bev.evaluation.proposals import Found
 from ccrop.projects.lidar_bev.grid import Grid
 from ccrop.projects.lidar_bev.pretraining import PillarBackbone
-from ccrop.projects.lidar_bev.proposals import centers_of, evaluate, labelled_sweeps, tables
+from ccrop.projects.lidar_bev.proposals import centers_of, evaluate, labeled_sweeps, tables
 from ccrop.projects.lidar_bev.window_knn import window_knn
 
 
@@ -25,7 +25,7 @@ def config(**settings) -> SimpleNamespace:
     return SimpleNamespace(train_dataloader=ConfigDict(dataset=dict(pipeline=[], **settings)))
 
 
-def test_centers_are_in_metres():
+def test_centers_are_in_meters():
     boxes = torch.tensor([[[0.4, 0.4, 0.6, 0.8, 1], [0.1, 0.1, 0.2, 0.2, 1]], [[0, 0, 0, 0, 0]] * 2])
     first, second = centers_of(boxes, torch.tensor([1, 0]), (-10.0, 0.0, 30.0, 50.0))
     np.testing.assert_allclose(first, [[10, 30]], atol=1e-5)
@@ -50,17 +50,17 @@ def test_tables_name_classes_and_ranges_that_have_objects():
 
 def test_labels_all_around_where_there_are_some_and_in_the_camera_s_view_elsewhere(simulated: Path, tmp_path: Path):
     settings = dict(type=KittiSweeps, data_root=str(simulated), split="train")
-    around = labelled_sweeps(config(**settings), "val", ["Van"], 3)
+    around = labeled_sweeps(config(**settings), "val", ["Van"], 3)
     assert len(around) == 3
     assert (around.labels, around.in_view, around.classes) == ("label_360", False, ("Van",))
     folder = tmp_path / "training"
     folder.mkdir()
     for name in ("velodyne", "calib", "label_2"):
         (folder / name).symlink_to(simulated / "training" / name)
-    ahead = labelled_sweeps(config(**settings | dict(data_root=str(tmp_path), split=None)), None, None, None)
+    ahead = labeled_sweeps(config(**settings | dict(data_root=str(tmp_path), split=None)), None, None, None)
     assert (ahead.labels, ahead.in_view) == ("label_2", True)
     with pytest.raises(ValueError, match="has no labels"):
-        labelled_sweeps(config(type=SweepFolder, data_root=str(simulated)), None, None, None)
+        labeled_sweeps(config(type=SweepFolder, data_root=str(simulated)), None, None, None)
 
 
 def test_a_sweep_that_cannot_be_read_is_left_out_of_the_recall(tmp_path: Path, warned: list[str]):
@@ -113,20 +113,20 @@ def test_points_of_sweeps_are_not_kept(monkeypatch: pytest.MonkeyPatch):
         default_hooks=dict(localization=dict(localizer=dict(type=BevClusters, grid=grid, max_boxes=8)))
     )
     nothing = torch.zeros(6, 8, 5), torch.zeros(6, dtype=torch.long)
-    monkeypatch.setattr(proposals, "labelled_sweeps", lambda *_: SimpleNamespace(readable=readable))
+    monkeypatch.setattr(proposals, "labeled_sweeps", lambda *_: SimpleNamespace(readable=readable))
     monkeypatch.setattr(proposals, "heatmaps", lambda *_: [("geometric", nothing), ("50% learnt", nothing)])
     _, found = evaluate(settings, None, [0.0, 0.5])
     assert max(counts) <= 2
     assert [each.distances.tolist() for each in found.values()] == [list(range(6))] * 2
 
 
-def test_neighbours_of_windows_by_hand():
+def test_neighbors_of_windows_by_hand():
     torch.manual_seed(0)
     directions = torch.eye(3).repeat_interleave(40, dim=0)
     labels = torch.arange(3).repeat_interleave(40)
     bank = (directions + 0.05 * torch.randn(120, 3), labels)
     wrong = labels.clone()
-    wrong[80:90] = 0  # a quarter of the third class is labelled as the first
+    wrong[80:90] = 0  # a quarter of the third class is labeled as the first
     found = window_knn(bank, (directions, wrong), ("Car", "Cyclist"))
     assert found["Car"] == pytest.approx(40 / 50)
     assert found["Cyclist"] == 1

@@ -97,7 +97,7 @@ def test_cells_and_fractions_agree_with_the_grid():
 
 def test_windows_of_a_place_show_it_in_every_view():
     """What ccrop.views.regions does with the transforms: a box around an object follows the object."""
-    box = torch.tensor([[[-2.0, 3, 2, 7]]])  # metres, around (0, 5)
+    box = torch.tensor([[[-2.0, 3, 2, 7]]])  # meters, around (0, 5)
     for motion in random_motions(8):
         transform = torch.from_numpy(to_fractions(motion.transform(), GRID)).float()
         x0, y0, x1, y1 = transformed(box, transform[None])[0, 0].tolist()

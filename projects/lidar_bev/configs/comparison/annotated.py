@@ -1,4 +1,4 @@
-"""Windows around labelled objects: the ceiling of what localisation can give."""
+"""Windows around labeled objects: the ceiling of what localization can give."""
 
 from mmengine.config import read_base
 
@@ -10,5 +10,5 @@ with read_base():
 default_hooks.localization = dict(
     type=AnnotatedSweepsHook,
     grid=grid,
-    dataset=dict(type=KittiSweeps, data_root=None, split="train", labelled=True, in_view=False, labels="label_360"),
+    dataset=dict(type=KittiSweeps, data_root=None, split="train", labeled=True, in_view=False, labels="label_360"),
 )

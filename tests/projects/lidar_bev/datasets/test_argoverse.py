@@ -43,7 +43,7 @@ def root(tmp_path: Path) -> Path:
 
 
 def test_points_and_boxes_of_a_sweep(root: Path):
-    dataset = ArgoverseSweeps(root, labelled=True)
+    dataset = ArgoverseSweeps(root, labeled=True)
     assert dataset.scenes() == ["0b2f", "0b2f", "7aa1", "7aa1"]
     first, second = dataset[0], dataset[1]
     np.testing.assert_allclose(first["points"], [[10, 2, 0.5, 0.2], [-5, 1, 1, 1]], rtol=1e-6)
@@ -74,7 +74,7 @@ def test_what_is_missing_or_damaged_is_named(root: Path):
         ArgoverseSweeps(root, split="val")
     (root / "train/0b2f/annotations.feather").unlink()
     with pytest.raises(ValueError, match=r"0b2f/annotations\.feather: there is no such file: labeled sweeps need it"):
-        ArgoverseSweeps(root, labelled=True)[0]
+        ArgoverseSweeps(root, labeled=True)[0]
     file = root / f"train/0b2f/sensors/lidar/{TIMES[0]}.feather"
     file.write_bytes(file.read_bytes()[:100])
     dataset = ArgoverseSweeps(root)

@@ -1,4 +1,4 @@
-"""Own labelled sweeps: boxes as the files have them, splits, and what is wrong in a file."""
+"""Own labeled sweeps: boxes as the files have them, splits, and what is wrong in a file."""
 
 import re
 from pathlib import Path
@@ -31,7 +31,7 @@ def root(tmp_path: Path) -> Path:
 
 
 def test_boxes_are_those_of_the_files(root: Path):
-    dataset = CustomSweeps(root, "train", labelled=True, classes=("Van", "Car"), intensity_scale=255)
+    dataset = CustomSweeps(root, "train", labeled=True, classes=("Van", "Car"), intensity_scale=255)
     sample = dataset[0]
     np.testing.assert_allclose(sample["boxes"], [[10, 2, -1, 4, 2, 1.5, 0.3], [0, 9, 0, 1, 1, 2, 0]], rtol=1e-6)
     assert sample["labels"].tolist() == [1, OTHER]
@@ -44,7 +44,7 @@ def test_splits_and_all(root: Path):
     for split, names in ((None, ["a", "b"]), ("val", ["b", "a"]), ("train", ["a"])):
         dataset = CustomSweeps(root, split)
         assert [dataset.get_data_info(index)["name"] for index in range(len(dataset))] == names
-    assert CustomSweeps(root, "val", labelled=True)[0]["boxes"].shape == (0, 7)
+    assert CustomSweeps(root, "val", labeled=True)[0]["boxes"].shape == (0, 7)
     assert "boxes" not in CustomSweeps(root)[0]
 
 
@@ -62,13 +62,13 @@ def test_splits_and_all(root: Path):
 def test_what_is_wrong_is_named(root: Path, file: str, text: str, message: str):
     (root / file).write_text(text)
     with pytest.raises((ValueError, MissingData), match=re.escape(message)):
-        CustomSweeps(root, "train", labelled=True)[0]
+        CustomSweeps(root, "train", labeled=True)[0]
 
 
 def test_what_is_missing_is_named(root: Path):
     (root / "labels/a.txt").unlink()
     with pytest.raises(ValueError, match=r"labels/a\.txt: there is no such label file: add it, empty where"):
-        CustomSweeps(root, "train", labelled=True)[0]
+        CustomSweeps(root, "train", labeled=True)[0]
     with pytest.raises(MissingData, match=r"ImageSets/test\.txt is no file \(split=None takes all sweeps\); expected"):
         CustomSweeps(root, "test")
     with pytest.raises(MissingData, match="points is no folder; expected layout"):

@@ -61,14 +61,14 @@ def test_a_split_is_read_in_its_order(root):
     assert [dataset.get_data_info(i)["name"] for i in range(2)] == ["000002", "000000"]
 
 
-def test_a_labelled_sample_holds_all_objects_and_the_points_in_view(root):
-    sample = KittiSweeps(root, labelled=True)[0]
+def test_a_labeled_sample_holds_all_objects_and_the_points_in_view(root):
+    sample = KittiSweeps(root, labeled=True)[0]
     np.testing.assert_allclose(sample["boxes"], BOXES, atol=0.011)
     assert sample["boxes"].dtype == np.float32
     assert sample["labels"].tolist() == [0, 1, OTHER]
     assert sample["num_points"][0] >= 100
     assert len(sample["num_points"]) == 3
-    everything = KittiSweeps(root, labelled=True, in_view=False, classes=("Van", "Car"))[0]
+    everything = KittiSweeps(root, labeled=True, in_view=False, classes=("Van", "Car"))[0]
     assert everything["labels"].tolist() == [1, OTHER, 0]
     seen = in_image(everything["points"], CALIBRATION)
     assert 0.1 < seen.mean() < 0.5
@@ -85,7 +85,7 @@ def test_the_view_follows_the_size_of_the_image(root):
 
 def test_reduced_sweeps_and_the_testing_folder(root):
     (root / "training" / "velodyne").rename(root / "training" / "velodyne_reduced")
-    assert len(KittiSweeps(root, labelled=True)) == 3
+    assert len(KittiSweeps(root, labeled=True)) == 3
     (root / "training").rename(root / "testing")
     assert len(KittiSweeps(root, folder="testing")) == 3
     with pytest.raises(MissingData, match="has no sweeps; expected layout") as caught:
@@ -105,7 +105,7 @@ def test_a_byte_order_mark_hides_nothing(root):
     labels = root / "training" / "label_2" / "000000.txt"
     for file in (labels, root / "training" / "calib" / "000000.txt", root / "ImageSets" / "train.txt"):
         file.write_bytes(b"\xef\xbb\xbf" + file.read_bytes())
-    dataset = KittiSweeps(root, split="train", labelled=True)
+    dataset = KittiSweeps(root, split="train", labeled=True)
     assert [dataset.get_data_info(i)["name"] for i in range(2)] == ["000002", "000000"]
     assert dataset[1]["labels"].tolist() == dataset[0]["labels"].tolist() == [0, 1, OTHER]
     assert dataset.object_names(1) == ["Car", "Pedestrian", "Van"]
@@ -119,7 +119,7 @@ def test_a_missing_label_or_calibration_is_an_error_not_a_skip(root, folder, mes
     file = root / "training" / folder / "000001.txt"
     file.unlink()
     with pytest.raises(ValueError, match=message) as caught:
-        KittiSweeps(root, labelled=True)[1]
+        KittiSweeps(root, labeled=True)[1]
     assert not isinstance(caught.value, UnreadableSweep)
     assert str(file) in str(caught.value)
 
@@ -135,7 +135,7 @@ def test_a_damaged_image_is_an_unreadable_frame(root, warned):
 
 def test_a_sweep_of_which_the_camera_sees_nothing_is_skipped_and_counted(root):
     np.full((10, 4), -5, np.float32).tofile(root / "training" / "velodyne" / "000001.bin")
-    dataset = KittiSweeps(root, labelled=True)
+    dataset = KittiSweeps(root, labeled=True)
     assert dataset[1]["index"] == 2
     assert dataset.unreadable.tolist() == [False, True, False]
 
@@ -147,8 +147,8 @@ def test_labels_without_a_calibration_stand_around_the_sensor(root, warned):
     line = f"Car -1 -1 0 -1 -1 -1 -1 1.5 2.0 4.5 -3.0 2.0 10.0 {-0.4 - np.pi / 2:.6f}\n"
     (root / "training" / "label_2" / "000000.txt").write_text(line)
     with pytest.raises(ValueError, match=r"000000\.txt: labels need .* or set calibrated=False where labels stand"):
-        KittiSweeps(root, labelled=True)[0]
-    dataset = KittiSweeps(root, labelled=True, calibrated=False, intensity_scale=255)
+        KittiSweeps(root, labeled=True)[0]
+    dataset = KittiSweeps(root, labeled=True, calibrated=False, intensity_scale=255)
     sample = dataset[0]
     np.testing.assert_allclose(sample["boxes"], [[10, 3, -2 + 0.75, 4.5, 2.0, 1.5, 0.4]], atol=1e-5)
     assert len(sample["points"]) == 5000
@@ -163,7 +163,7 @@ def test_labels_without_a_calibration_stand_around_the_sensor(root, warned):
 
 @pytest.mark.parametrize(("name", "frames"), [("kitti_mini", 10), ("kitti_track0000", 77)])
 def test_real_boxes_stand_around_points(lidar_data, name, frames):
-    dataset = KittiSweeps(lidar_data / name, labelled=True, classes=("Car", "Van", "Pedestrian", "Cyclist", "Truck"))
+    dataset = KittiSweeps(lidar_data / name, labeled=True, classes=("Car", "Van", "Pedestrian", "Cyclist", "Truck"))
     assert len(dataset) == frames
     samples = list(dataset)
     boxes, counts = (np.concatenate([sample[key] for sample in samples]) for key in ("boxes", "num_points"))
@@ -176,7 +176,7 @@ def test_real_boxes_stand_around_points(lidar_data, name, frames):
 
 def test_real_headings_follow_the_long_side_of_the_points(lidar_data):
     """Turning the boxes by a quarter would lose most of the points of long objects."""
-    dataset = KittiSweeps(lidar_data / "kitti_mini", labelled=True)
+    dataset = KittiSweeps(lidar_data / "kitti_mini", labeled=True)
     kept = []
     for sample in dataset:
         cars = sample["boxes"][sample["labels"] == 0]

@@ -123,7 +123,7 @@ def test_a_key_frame_has_its_token_and_its_place_in_the_world(root, world):
 
 @pytest.mark.parametrize(("split", "number"), [("all", 2), ("mini", 0)])
 def test_detections_in_a_split_name_their_key_frames(root, split, number):
-    settings = dict(type="ccrop.projects.lidar_bev.datasets.NuScenesSweeps", version="v1.0-mini", labelled=True)
+    settings = dict(type="ccrop.projects.lidar_bev.datasets.NuScenesSweeps", version="v1.0-mini", labeled=True)
     config = Config(dict(test_dataset=settings | dict(data_root="elsewhere", pipeline=[])))
     (root / "mini.txt").write_text("scene-0002")  # without key frames
     request = Request(Path("run"), None, root, split, ("nuscenes",), 0.3, 0)
@@ -132,7 +132,7 @@ def test_detections_in_a_split_name_their_key_frames(root, split, number):
             sweeps_of(config, None, request)
         return
     dataset = sweeps_of(config, None, request)
-    assert (len(dataset), dataset.labelled) == (number, False)
+    assert (len(dataset), dataset.labeled) == (number, False)
     found = found_in(dataset, 1, Detections(np.zeros((0, 7)), np.zeros(0), np.zeros(0, int)))
     assert (found.sample, found.name) == ("sample1", "sweeps/2.pcd.bin")
     pose = matrix(dict(translation=[1004, 498, 0.1], rotation=turn(0.6)))
@@ -166,7 +166,7 @@ def test_one_lost_sweep_is_an_unreadable_frame(root):
 
 
 def test_boxes_stand_in_the_key_frame(root, world):
-    dataset = NuScenesSweeps(root, "v1.0-mini", labelled=True, num_sweeps=1)
+    dataset = NuScenesSweeps(root, "v1.0-mini", labeled=True, num_sweeps=1)
     assert dataset[0]["boxes"].shape == (0, 7)
     sample = dataset[1]
     assert sample["labels"].tolist() == [CLASSES.index("car"), OTHER]
@@ -181,7 +181,7 @@ def test_boxes_stand_in_the_key_frame(root, world):
 
 
 def test_names_of_objects_are_those_of_the_classes(root):
-    dataset = NuScenesSweeps(root, "v1.0-mini", labelled=True)
+    dataset = NuScenesSweeps(root, "v1.0-mini", labeled=True)
     assert [dataset.object_names(index) for index in range(2)] == [[], ["car", "animal"]]
 
 

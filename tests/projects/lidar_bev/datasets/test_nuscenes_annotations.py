@@ -21,7 +21,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def test_velocities_are_differences_of_neighbours(root: Path):
+def test_velocities_are_differences_of_neighbors(root: Path):
     found = read_annotations(root / "v1.0-mini", [FIRST, MIDDLE, LAST])
     speeds = [each[5] for each in OBJECTS]
     for own in found.values():
@@ -49,7 +49,7 @@ def test_a_velocity_over_a_long_gap_is_not_known(root: Path, tmp_path: Path, gap
 
 def test_velocities_turn_with_the_boxes(root: Path):
     """A car drives along its length, in whatever frame; 40 points of each object lie in its box."""
-    dataset = NuScenesSweeps(root, split="mini_train", labelled=True, num_sweeps=1)
+    dataset = NuScenesSweeps(root, split="mini_train", labeled=True, num_sweeps=1)
     assert len(dataset) == 6
     for index in range(6):
         sample = dataset.known(index)

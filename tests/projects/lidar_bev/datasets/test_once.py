@@ -12,7 +12,7 @@ from ccrop.projects.lidar_bev.datasets import OTHER, OnceSweeps
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    for sequence, labelled in (("000076", True), ("000105", False)):
+    for sequence, labeled in (("000076", True), ("000105", False)):
         folder = tmp_path / "data" / sequence / "lidar_roof"
         folder.mkdir(parents=True)
         frames = []
@@ -22,7 +22,7 @@ def root(tmp_path: Path) -> Path:
             frame = dict(
                 sequence_id=sequence, frame_id=token, timestamp=number, prev_id=None, next_id=None, pose=[0] * 7
             )
-            if labelled and number != 1:
+            if labeled and number != 1:
                 boxes = [[10.0, 2, 0, 4, 2, 1.5, 0.3], [5, 6, 0, 1, 1, 1, -0.5]]
                 frame["annos"] = dict(names=["Truck", "Tricycle"], boxes_3d=boxes, boxes_2d={})
             frames.append(frame)
@@ -34,8 +34,8 @@ def root(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_labelled_frames_alone_or_all(root: Path):
-    dataset = OnceSweeps(root, "train", labelled=True)
+def test_labeled_frames_alone_or_all(root: Path):
+    dataset = OnceSweeps(root, "train", labeled=True)
     assert [Path(dataset.get_data_info(index)["path"]).stem[-1] for index in range(len(dataset))] == ["0", "2"]
     sample = dataset[0]
     np.testing.assert_allclose(sample["boxes"], [[10, 2, 0, 4, 2, 1.5, 0.3], [5, 6, 0, 1, 1, 1, -0.5]], rtol=1e-6)
@@ -50,7 +50,7 @@ def test_what_is_missing_or_damaged_is_named(root: Path):
     with pytest.raises(MissingData, match=r"val\.txt is no file \(split=None takes all sweeps\)"):
         OnceSweeps(root, "val")
     with pytest.raises(MissingData, match="no sweep found; expected layout"):
-        OnceSweeps(root, "raw_small", labelled=True)
+        OnceSweeps(root, "raw_small", labeled=True)
     (root / "data/000076/000076.json").write_text("{}")
     with pytest.raises(ValueError, match=r"000076\.json: damaged, or without frames"):
         OnceSweeps(root, "train")

@@ -249,7 +249,7 @@ EASTING, NORTHING = 691_000.25, 5_649_433.75
 
 
 @pytest.mark.parametrize("name", ["a.npy", "ascii.ply", "b.ply", "ascii.pcd"])
-def test_coordinates_of_a_map_keep_their_millimetres(tmp_path, warned, name):
+def test_coordinates_of_a_map_keep_their_millimeters(tmp_path, warned, name):
     rng = np.random.default_rng(1)
     rows = np.column_stack([rng.uniform(-60, 60, (500, 2)), rng.normal(-1.7, 0.2, 500), rng.random(500)])
     rows = rows.round(3)
@@ -263,7 +263,7 @@ def test_coordinates_of_a_map_keep_their_millimetres(tmp_path, warned, name):
     found = read_sweep(tmp_path / name)
     assert found.dtype == np.float32
     moved = found[:, :3].astype(np.float64) - rows[:, :3]
-    assert np.ptp(moved, axis=0).max() < 2e-5  # metres
+    assert np.ptp(moved, axis=0).max() < 2e-5  # meters
     np.testing.assert_allclose(found[:, 3], rows[:, 3], atol=1e-6)
     assert abs(np.median(found[:, :3], axis=0)).max() <= 0.501
     assert len(warned) == 1

@@ -35,7 +35,7 @@ def root(tmp_path: Path) -> Path:
     base, time, laser = tmp_path / "training", "key.frame_timestamp_micros", "key.laser_name"
     top = np.zeros((3, 4, 4), np.float32)
     top[..., 0] = -1
-    top[0, 1], top[2, 3], top[1, 0] = (20, 2, 0.5, -1), (10, 0.5, 0.1, -1), (5, 1, 0, 1)  # the last is not labelled
+    top[0, 1], top[2, 3], top[1, 0] = (20, 2, 0.5, -1), (10, 0.5, 0.1, -1), (5, 1, 0, 1)  # the last is not labeled
     front = np.full((2, 1, 4), -1, np.float32)
     front[0, 0] = (4, 0, 0, -1)
     shape = lambda image: list(image.shape)  # noqa: E731
@@ -46,7 +46,7 @@ def root(tmp_path: Path) -> Path:
         values: [image.ravel().tolist() for image in images], sizes: [shape(image) for image in images],
     })  # fmt: skip
     poses = np.zeros((3, 4, 6), np.float32)
-    poses[..., 2], poses[..., 3] = 0.5, 101.0  # a metre before the frame's own
+    poses[..., 2], poses[..., 3] = 0.5, 101.0  # a meter before the frame's own
     write(base / "lidar_pose", {
         time: list(TIMES), laser: [1, 1], values.replace("LiDAR", "LiDARPose", 1): [poses.ravel().tolist()] * 2,
         sizes.replace("LiDAR", "LiDARPose", 1): [shape(poses)] * 2,
@@ -104,7 +104,7 @@ def test_angles_turn_about_x_then_y_then_z():
 
 
 def test_boxes_of_the_frame(root: Path):
-    dataset = WaymoSweeps(root, labelled=True)
+    dataset = WaymoSweeps(root, labeled=True)
     assert dataset.scenes() == [SEGMENT] * 2
     assert dataset[0]["boxes"].shape == (0, 7)
     sample = dataset[1]
@@ -119,6 +119,6 @@ def test_what_is_missing_is_named(root: Path):
         WaymoSweeps(root, split="validation")
     (root / f"training/lidar_box/{SEGMENT}.parquet").unlink()
     with pytest.raises(ValueError, match=r"lidar_box/.*\.parquet: there is no such file: download this component"):
-        WaymoSweeps(root, labelled=True)[0]
+        WaymoSweeps(root, labeled=True)[0]
     (root / f"training/lidar_pose/{SEGMENT}.parquet").write_text("")
     assert "lidar_pose" in WaymoSweeps(root).why_unreadable(0)

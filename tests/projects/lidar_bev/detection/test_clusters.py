@@ -42,7 +42,7 @@ def test_boxes_stand_on_their_lowest_point_and_end_below_what_hangs_above():
 
 
 def test_a_cluster_without_points_is_a_box_without_points():
-    """:class:`.LabelledSweep` takes such boxes out of the loss."""
+    """:class:`.LabeledSweep` takes such boxes out of the loss."""
     boxes, num_points = standing(np.array([[0.1, 0.1, 0.2, 0.2, 0.9]]), np.full((5, 4), 25.0), GRID)
     assert np.isfinite(boxes).all()
     assert num_points.tolist() == [0]
@@ -142,7 +142,7 @@ def test_clusters_of_other_sweeps_and_none(simulated: Path, clusters: Path, tmp_
 
 
 def test_any_object_counts_where_objects_are_asked_for(simulated: Path):
-    settings = dict(split="val", labelled=True, labels="label_360", in_view=False)
+    settings = dict(split="val", labeled=True, labels="label_360", in_view=False)
     known = KittiSweeps(simulated, classes=("Pedestrian",), **settings).known(0)["labels"]
     every = KittiSweeps(simulated, classes=("object",), **settings).known(0)["labels"]
     assert (known < 0).any()

@@ -14,7 +14,7 @@ GRID = Grid(low=(-8, -12, -3), high=(8, 12, 1), cell=0.5)
 STRIDE = 2
 
 
-def test_peaks_are_higher_than_their_neighbours():
+def test_peaks_are_higher_than_their_neighbors():
     heatmaps = torch.rand(2, 2, 9, 7, generator=torch.Generator().manual_seed(1))
     found = peaks(heatmaps)
     for n, c, row, column in np.ndindex(*heatmaps.shape):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from ccrop.projects.lidar_bev.detection import CenterPoint, LabelledSweep
+from ccrop.projects.lidar_bev.detection import CenterPoint, LabeledSweep
 from ccrop.projects.lidar_bev.evaluation.center_ap import Truth, center_metrics
 from ccrop.projects.lidar_bev.grid import Grid
 from ccrop.projects.lidar_bev.models import PillarEncoder
@@ -79,7 +79,7 @@ def test_a_distance_for_each_class():
 def test_samples_move_with_their_boxes_and_objects_without_points_are_no_class():
     points, boxes, labels = sweep_with_boxes(2)
     sample = dict(points=points, boxes=boxes, labels=labels, num_points=np.array([0, 60, 60, 60, 60]))
-    step = LabelledSweep(dict(angle=0.0, mirror_x=0.0, mirror_y=1.0, scale=(1.0, 1.0), shift=(0.0, 0.0, 0.0)))
+    step = LabeledSweep(dict(angle=0.0, mirror_x=0.0, mirror_y=1.0, scale=(1.0, 1.0), shift=(0.0, 0.0, 0.0)))
     packed = step(sample | dict(rng=np.random.default_rng(0)))
     mirrored = torch.from_numpy(boxes) * torch.tensor([1.0, -1, 1, 1, 1, 1, -1])
     torch.testing.assert_close(packed["boxes"], mirrored)
@@ -107,7 +107,7 @@ def test_velocities_move_with_their_sweep():
     points, boxes, labels = sweep_with_boxes(2)
     velocities = np.array([[1, 2], [0, 1], [3, 0], [np.nan, np.nan], [0, 0]], dtype=np.float32)
     sample = dict(points=points, boxes=boxes, labels=labels, num_points=np.full(5, 60), velocities=velocities)
-    step = LabelledSweep(dict(angle=0.0, mirror_x=1.0, mirror_y=0.0, scale=(1.1, 1.1), shift=(3.0, 3.0, 3.0)))
+    step = LabeledSweep(dict(angle=0.0, mirror_x=1.0, mirror_y=0.0, scale=(1.1, 1.1), shift=(3.0, 3.0, 3.0)))
     moved = step(sample | dict(rng=np.random.default_rng(0)))["velocities"].numpy()
     np.testing.assert_allclose(moved, velocities * np.float32(1.1) * [-1, 1], rtol=1e-6)
 

@@ -70,7 +70,7 @@ def test_a_van_is_no_wrong_car():
 
 
 def test_kittis_own_labels_reach_kittis_full_ap(lidar_data):
-    dataset = KittiSweeps(lidar_data / "kitti_track0000", labelled=True)
+    dataset = KittiSweeps(lidar_data / "kitti_track0000", labeled=True)
     assert has_kitti_labels(dataset)
     found = []
     for index in range(len(dataset)):
@@ -96,7 +96,7 @@ def test_a_class_with_too_few_objects_for_kittis_ap_is_said_once(tmp_path, warne
     (base / "label_2/000000.txt").write_text("".join(cars) + line.format("Cyclist", 0, 9))
     calibration = Calibration(np.eye(3, 4), np.eye(3), np.array([[0, -1, 0, 0], [0, 0, -1, 0], [1.0, 0, 0, 0]]))
     write_calibration(base / "calib/000000.txt", calibration)
-    kitti_figures(KittiSweeps(tmp_path, labelled=True), [0], [detections([], [], np.zeros(0, int))])
+    kitti_figures(KittiSweeps(tmp_path, labeled=True), [0], [detections([], [], np.zeros(0, int))])
     assert len(warned) == 2
     # 12 cars count as easy and 50 as the rest: (12 - 1) / 40 is the most that perfect detections of them get
     assert "AP_R40 of Car is low for want of objects, even of perfect detections: 12 easy (at most 27.5%);" in warned[0]
@@ -105,5 +105,5 @@ def test_a_class_with_too_few_objects_for_kittis_ap_is_said_once(tmp_path, warne
 
 
 def test_simulated_labels_all_around_are_not_kittis(simulated):
-    assert not has_kitti_labels(KittiSweeps(simulated, labelled=True, in_view=False, labels="label_360"))
-    assert has_kitti_labels(KittiSweeps(simulated, labelled=True))
+    assert not has_kitti_labels(KittiSweeps(simulated, labeled=True, in_view=False, labels="label_360"))
+    assert has_kitti_labels(KittiSweeps(simulated, labeled=True))

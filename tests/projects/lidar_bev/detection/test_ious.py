@@ -16,7 +16,7 @@ GRID = Grid(low=(-8, -8, -3), high=(8, 8, 1), cell=0.5)
 
 
 def test_the_loss_compares_with_the_iou_of_the_box_that_is_found():
-    """The first is found a metre too far along its length of 4 m, the second twice as high, the third is no class."""
+    """The first is found a meter too far along its length of 4 m, the second twice as high, the third is no class."""
     boxes = torch.tensor([[0.3, 0.2, 0, 4, 2, 1.5, 0], [5.2, 5.1, 0, 1, 1, 1, 0.7], [-5.0, 0, 0, 1, 1, 1, 0]])
     targets = center_targets([boxes], [torch.tensor([0, 0, -1])], GRID, 1, 1)
     regression = torch.zeros(1, 8, 32, 32)

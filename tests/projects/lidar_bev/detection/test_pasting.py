@@ -45,7 +45,7 @@ def root(tmp_path: Path) -> Path:
 
 
 def dataset(root: Path, indices: list[int] | None = None) -> CustomSweeps:
-    return CustomSweeps(root, labelled=True, classes=CLASSES, indices=indices)
+    return CustomSweeps(root, labeled=True, classes=CLASSES, indices=indices)
 
 
 def test_the_bank_has_the_objects_of_the_classes_with_their_points(root: Path, tmp_path: Path):

@@ -1,4 +1,4 @@
-"""Which labelled sweeps a run may use."""
+"""Which labeled sweeps a run may use."""
 
 import math
 
@@ -16,13 +16,13 @@ from ccrop.projects.lidar_bev.finetune import data_name, finetune, load_config
 CONFIGS = ROOT / "projects/lidar_bev/configs"
 
 
-def test_held_out_sweeps_are_labelled_and_not_trained_on(simulated):
+def test_held_out_sweeps_are_labeled_and_not_trained_on(simulated):
     config = load_config(CONFIGS / "centerpoint_pillar_demo.py", simulated)
     said = use_labels(config, 0.2, seed=0, held_out=0.25)
     trained, tested = config.train_dataloader.dataset.indices, config.test_dataset.indices
     assert (len(trained), len(tested)) == (12, math.ceil(0.25 * 16))
     assert not set(trained) & set(tested)
-    assert said == "12 of 80 labelled sweeps (12 of 80 scenes)"
+    assert said == "12 of 80 labeled sweeps (12 of 80 scenes)"
     dataset = DATASETS.build(config.test_dataset)
     assert dataset.split == "train"
     assert [dataset.get_data_info(i)["name"] for i in range(4)] == [f"{index:06d}" for index in tested]
@@ -57,7 +57,7 @@ def test_a_mapping_of_another_kit(tmp_path):
 
 def test_one_scene_leaves_nothing_beside_what_is_held_out(simulated):
     config = load_config(CONFIGS / "centerpoint_pillar_demo.py", simulated)
-    with pytest.raises(ValueError, match="of 80 labelled sweeps of 80 scenes leave none to train on"):
+    with pytest.raises(ValueError, match="of 80 labeled sweeps of 80 scenes leave none to train on"):
         use_labels(config, 0.01, seed=0, held_out=0.2)
 
 
@@ -72,7 +72,7 @@ def test_simulated_sets_are_called_so(simulated, tmp_path):
     assert f"on simulated {simulated.name}" in load_config(CONFIGS / "centerpoint_pillar_demo.py", simulated).headline
 
 
-def labelled_set(root, *frames):
+def labeled_set(root, *frames):
     """KITTI frames with objects of these names, without points."""
     line = "{} 0.00 0 0.00 300 100 400 200 1.5 1.6 4.0 0.0 1.7 20.0 0.0\n"
     for folder in ("velodyne", "label_2"):
@@ -84,28 +84,28 @@ def labelled_set(root, *frames):
 
 
 def test_labels_without_a_class_that_is_asked_for_stop_with_the_names_they_have(tmp_path, warned):
-    root = labelled_set(tmp_path, ["car", "DontCare", "car"], [], ["person", "car"])
+    root = labeled_set(tmp_path, ["car", "DontCare", "car"], [], ["person", "car"])
     with pytest.raises(
         ValueError,
-        match=rf"^{root}, 3 labelled sweeps: no object is of a class in Car, Cyclist; the "
+        match=rf"^{root}, 3 labeled sweeps: no object is of a class in Car, Cyclist; the "
         r"labels name car \(3\), person \(1\): set classes$",
     ):
-        check_classes(KittiSweeps(root, labelled=True, classes=("Car", "Cyclist")))
-    with pytest.raises(ValueError, match="2 labelled sweeps: no object is of a class in person; the labels name car"):
-        check_classes(KittiSweeps(root, labelled=True, classes=("person",), indices=[0, 1]))
-    with pytest.raises(ValueError, match="1 labelled sweeps: they have no object"):
-        check_classes(KittiSweeps(root, labelled=True, classes=(ANY,), indices=[1]))
+        check_classes(KittiSweeps(root, labeled=True, classes=("Car", "Cyclist")))
+    with pytest.raises(ValueError, match="2 labeled sweeps: no object is of a class in person; the labels name car"):
+        check_classes(KittiSweeps(root, labeled=True, classes=("person",), indices=[0, 1]))
+    with pytest.raises(ValueError, match="1 labeled sweeps: they have no object"):
+        check_classes(KittiSweeps(root, labeled=True, classes=(ANY,), indices=[1]))
     assert not warned
-    check_classes(KittiSweeps(root, labelled=True, classes=("person", "Cyclist")))
-    assert warned == [f"{root}, 3 labelled sweeps: none of Cyclist; the labels name car (3), person (1)"]
+    check_classes(KittiSweeps(root, labeled=True, classes=("person", "Cyclist")))
+    assert warned == [f"{root}, 3 labeled sweeps: none of Cyclist; the labels name car (3), person (1)"]
     for classes in (("car",), (ANY,)):
-        check_classes(KittiSweeps(root, labelled=True, classes=classes))
+        check_classes(KittiSweeps(root, labeled=True, classes=classes))
     assert len(warned) == 1
 
 
 @pytest.mark.parametrize("split", ["train", "val"])
 def test_fine_tuning_stops_before_its_first_step(tmp_path, split):
-    root = labelled_set(tmp_path, ["Car"], ["Car"])
+    root = labeled_set(tmp_path, ["Car"], ["Car"])
     (root / "ImageSets").mkdir()
     for number, name in enumerate(("train", "val")):
         (root / f"ImageSets/{name}.txt").write_text(f"{number:06d}\n")

@@ -11,7 +11,7 @@ from ccrop.projects.lidar_bev.detection import ClassBalancedSampler
 NAMES = [["car"] * 5, ["car"], ["car", "bus"], ["car"], [], ["tree"], ["car", "bicycle"], ["car", "bicycle", "bus"]]
 
 
-class Labelled:
+class Labeled:
     classes = ("car", "bus", "bicycle")
 
     def __len__(self) -> int:
@@ -22,7 +22,7 @@ class Labelled:
 
 
 def test_each_class_is_drawn_for_equally_often():
-    sampler = ClassBalancedSampler(Labelled(), seed=3)
+    sampler = ClassBalancedSampler(Labeled(), seed=3)
     assert len(sampler) == 10  # 6 of cars, 2 of buses, 2 of bicycles
     number = 30_000
     drawn = Counter(index for _, _, index in islice(iter(sampler), number))
@@ -33,15 +33,15 @@ def test_each_class_is_drawn_for_equally_often():
 
 
 def test_no_draw_is_augmented_as_another():
-    keys = list(islice(iter(ClassBalancedSampler(Labelled(), seed=3)), 200))
+    keys = list(islice(iter(ClassBalancedSampler(Labeled(), seed=3)), 200))
     assert {seed for seed, _, _ in keys} == {3}
     assert [draw for _, draw, _ in keys] == list(range(200))
-    assert keys == list(islice(iter(ClassBalancedSampler(Labelled(), seed=3)), 200))
+    assert keys == list(islice(iter(ClassBalancedSampler(Labeled(), seed=3)), 200))
     assert np.unique([index for *_, index in keys]).tolist() == [0, 1, 2, 3, 6, 7]
 
 
 def test_it_goes_on_where_it_stopped():
-    whole = list(islice(iter(ClassBalancedSampler(Labelled(), seed=0)), 47))
-    resumed = ClassBalancedSampler(Labelled(), seed=0)
+    whole = list(islice(iter(ClassBalancedSampler(Labeled(), seed=0)), 47))
+    resumed = ClassBalancedSampler(Labeled(), seed=0)
     resumed.skip(23)
     assert list(islice(iter(resumed), 24)) == whole[23:]

@@ -90,7 +90,7 @@ def test_difficulties_decide_what_counts(kwargs, counted):
             assert np.isnan(ap)
 
 
-def test_neighbours_and_low_detections_are_ignored():
+def test_neighbors_and_low_detections_are_ignored():
     labels = [objects(*PLACES, (50, 0), names=["Car"] * 4 + ["Van"])]
     on_van = objects(*PLACES, (50, 0), scores=[0.9, 0.8, 0.7, 0.6, 1.0])
     assert kitti_ap(labels, [on_van], "Car") == pytest.approx(ap_of_perfect(4))

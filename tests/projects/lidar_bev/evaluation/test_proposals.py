@@ -19,7 +19,7 @@ def found_in(centers, middles, points=None, area=AREA):
     return proposal_recall([centers], [objects], [np.arange(len(objects))], [points], area)
 
 
-def test_one_and_two_metres():
+def test_one_and_two_meters():
     found = found_in([(10.5, 0), (20, 1.5), (0, 30)], [(10, 0), (20, 0), (30, 0)])
     assert found.recall().tolist() == pytest.approx([1 / 3, 2 / 3])
     assert found.found.tolist() == [[True, True], [False, True], [False, False]]

@@ -52,7 +52,7 @@ def test_a_map_shows_a_point_where_it_is():
         encoder.pillars.linear.weight[:, :2] = 0
     base = seen(0.1, 0.1)
     assert base.abs().max() > 1e-5
-    # a metre is two cells of the map: columns along x, rows along y
+    # a meter is two cells of the map: columns along x, rows along y
     torch.testing.assert_close(seen(1.1, 0.1), base.roll(2, dims=3), atol=1e-6, rtol=1e-3)
     torch.testing.assert_close(seen(0.1, 1.1), base.roll(2, dims=2), atol=1e-6, rtol=1e-3)
     assert (seen(1.1, 0.1) - base).abs().max() > 1e-5

@@ -117,7 +117,7 @@ def test_the_hook_fills_the_store_that_the_pipeline_reads(sweeps: SweepFolder, t
     assert sweeps.boxes.counts.tolist() == [0, 1, 2, 3, 4]
     assert sweeps[3]["counts"] == 3
     np.testing.assert_array_equal(sweeps[3]["boxes"][:3].numpy(), sweeps.boxes[3])
-    assert re.fullmatch(r"Localised 5 sweeps in .* s, learnt heatmap 0%: 2.00 boxes a sweep, .* m", caplog.messages[0])
+    assert re.fullmatch(r"Localized 5 sweeps in .* s, learnt heatmap 0%: 2.00 boxes a sweep, .* m", caplog.messages[0])
     hook.after_train_epoch(runner)
     scalars = {name: runner.message_hub.get_scalar(f"epoch/{name}").current() for name in ("clusters", "no_box")}
     assert scalars == dict(clusters=2.0, no_box=pytest.approx(0.2))
@@ -151,7 +151,7 @@ def test_a_figure_as_an_image():
     assert (image == [255, 0, 0]).all()
 
 
-def test_bounds_of_labelled_objects():
+def test_bounds_of_labeled_objects():
     grid = Grid(low=(-10, -20, -3), high=(10, 20, 1), cell=1.0)
     boxes = np.array(
         [[0, 0, 0, 4, 2, 1, 0], [5, 10, 0, 4, 2, 1, np.pi / 2], [9.5, 0, 0, 4, 2, 1, 0], [11, 0, 0, 4, 2, 1, 0]]
@@ -160,29 +160,29 @@ def test_bounds_of_labelled_objects():
     np.testing.assert_allclose(bounds(boxes, grid), expected, atol=1e-6)
 
 
-def test_labelled_objects_take_the_place_of_clusters(simulated: Path):
+def test_labeled_objects_take_the_place_of_clusters(simulated: Path):
     training = KittiSweeps(simulated, split="val", subset=4)
-    labelled = dict(
-        type=KittiSweeps, data_root=simulated, split="val", subset=4, labelled=True, in_view=False, labels="label_360"
+    labeled = dict(
+        type=KittiSweeps, data_root=simulated, split="val", subset=4, labeled=True, in_view=False, labels="label_360"
     )
     runner = SimpleNamespace(train_dataloader=SimpleNamespace(dataset=training))
-    AnnotatedSweepsHook(labelled, GRID, min_points=10).before_run(runner)
+    AnnotatedSweepsHook(labeled, GRID, min_points=10).before_run(runner)
     for index in range(4):
-        known = KittiSweeps(**{name: value for name, value in labelled.items() if name != "type"}).known(index)
+        known = KittiSweeps(**{name: value for name, value in labeled.items() if name != "type"}).known(index)
         inside = (abs(known["boxes"][:, :2]) < 24).all(axis=1)
         assert training.boxes.counts[index] == (inside & (known["num_points"] >= 10)).sum() > 0
     with pytest.raises(ValueError, match="same split"):
-        AnnotatedSweepsHook(labelled | dict(subset=3), GRID).before_run(runner)
+        AnnotatedSweepsHook(labeled | dict(subset=3), GRID).before_run(runner)
 
 
 def test_more_objects_than_boxes_keep_those_with_the_most_points(simulated: Path):
     training = KittiSweeps(simulated, split="val", subset=1)
-    labelled = dict(
-        type=KittiSweeps, data_root=simulated, split="val", subset=1, labelled=True, in_view=False, labels="label_360"
+    labeled = dict(
+        type=KittiSweeps, data_root=simulated, split="val", subset=1, labeled=True, in_view=False, labels="label_360"
     )
     runner = SimpleNamespace(train_dataloader=SimpleNamespace(dataset=training))
-    AnnotatedSweepsHook(labelled, GRID, max_boxes=2).before_run(runner)
-    known = KittiSweeps(**{name: value for name, value in labelled.items() if name != "type"}).known(0)
+    AnnotatedSweepsHook(labeled, GRID, max_boxes=2).before_run(runner)
+    known = KittiSweeps(**{name: value for name, value in labeled.items() if name != "type"}).known(0)
     inside = (abs(known["boxes"][:, :2]) < 24).all(axis=1)
     best = known["boxes"][inside][np.argsort(-known["num_points"][inside], kind="stable")[:2]]
     np.testing.assert_allclose(training.boxes[0][:, :4], bounds(best, PLAIN), atol=1e-3)

@@ -32,9 +32,9 @@ def test_views_their_transforms_boxes_and_places():
         in_view = applied(GRID.to_fractions(), view[:, :2].numpy())
         np.testing.assert_allclose(applied(transform.numpy(), in_sweep), in_view, atol=1e-4)
     # a place lies in a cell of 1 m with a point
-    metres = made["places"].numpy() * [32, 48] + [-16, -24]
+    meters = made["places"].numpy() * [32, 48] + [-16, -24]
     held = {tuple(cell) for cell in np.floor(before["points"][:, :2]).astype(int).tolist()}
-    assert {tuple(cell) for cell in np.floor(metres).astype(int).tolist()} <= held
+    assert {tuple(cell) for cell in np.floor(meters).astype(int).tolist()} <= held
     assert len(made["places"]) == 50
     assert SceneSweeps(GRID, max_boxes=4)(sample())["counts"] == 0
 

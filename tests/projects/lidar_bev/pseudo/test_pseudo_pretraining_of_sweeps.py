@@ -10,7 +10,7 @@ import torch
 from jobs import ROOT
 
 from ccrop.projects.lidar_bev.finetune import load_config
-from ccrop.projects.lidar_bev.pseudo.pretraining import described, first_boxes, labelled_sweeps, listed
+from ccrop.projects.lidar_bev.pseudo.pretraining import described, first_boxes, labeled_sweeps, listed
 from ccrop.tools import train
 
 CONFIG = str(ROOT / "projects/lidar_bev/configs/centerpoint_pseudo_demo.py")
@@ -25,9 +25,9 @@ TINY = [
 
 
 @pytest.fixture(scope="module")
-def unlabelled(simulated: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def unlabeled(simulated: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A fifth of the points of two sweeps, and nothing else."""
-    root = tmp_path_factory.mktemp("unlabelled")
+    root = tmp_path_factory.mktemp("unlabeled")
     (root / "training/velodyne").mkdir(parents=True)
     (root / "ImageSets").mkdir()
     names = [f"{number:06d}" for number in range(2)]
@@ -43,14 +43,14 @@ def pretrain(root: Path, work_dir: Path, *options: str, flags: tuple[str, ...] =
     return train.main([*command, "--cfg-options", *TINY, *options])
 
 
-def test_rounds_on_sweeps_without_any_label(unlabelled: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+def test_rounds_on_sweeps_without_any_label(unlabeled: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     work_dir = tmp_path / "run"
-    assert pretrain(unlabelled, work_dir, "pseudo_boxes.min_score=0.9") == 0
+    assert pretrain(unlabeled, work_dir, "pseudo_boxes.min_score=0.9") == 0
     shown = capsys.readouterr().out
     assert f"{work_dir}/round_0 scores no box with 0.9 or more, so it is the last" in shown
     assert "2 of 2 sweeps" in shown
     assert not (work_dir / "round_1").exists()
-    assert pretrain(unlabelled, work_dir, "pseudo_boxes.min_score=0.0", flags=("--resume",)) == 0
+    assert pretrain(unlabeled, work_dir, "pseudo_boxes.min_score=0.0", flags=("--resume",)) == 0
     assert f"--init {work_dir}/round_1/iter_1.pth" in capsys.readouterr().out
     first, second = (json.loads((work_dir / f"round_{number}/boxes.json").read_text())["sweeps"] for number in (0, 1))
     assert [each["path"] for each in first] == [f"training/velodyne/{number:06d}.bin" for number in range(2)]
@@ -65,8 +65,8 @@ def test_rounds_on_sweeps_without_any_label(unlabelled: Path, tmp_path: Path, ca
     assert re.search(r"Round 0 of 2: \d+ pseudo-boxes of 2 sweeps; not compared with labels: .*there is no such", log)
 
 
-def test_a_folder_of_sweeps(unlabelled: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
-    command = [CONFIG.replace("demo", "folder"), "--data-root", str(unlabelled), "--work-dir", str(tmp_path / "run")]
+def test_a_folder_of_sweeps(unlabeled: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    command = [CONFIG.replace("demo", "folder"), "--data-root", str(unlabeled), "--work-dir", str(tmp_path / "run")]
     options = ["pseudo_boxes.rounds=1", "model.backbone.size=small", "train_dataloader.num_workers=0"]
     assert train.main([*command, "--cfg-options", *TINY, *options]) == 0
     assert "pseudo-boxes of 2 sweeps; not compared with labels: the data set has no labels" in capsys.readouterr().out
@@ -77,14 +77,14 @@ def test_a_folder_of_sweeps(unlabelled: Path, tmp_path: Path, capsys: pytest.Cap
 
 def test_the_boxes_of_a_round_are_compared_with_labels(simulated: Path, tmp_path: Path):
     config = load_config(CONFIG, simulated, {"train_dataloader.dataset.subset": 2})
-    labelled, reason = labelled_sweeps(config)
+    labeled, reason = labeled_sweeps(config)
     assert reason == ""
-    assert set(labelled.classes) <= {"Car", "Van", "Truck", "Pedestrian", "Cyclist"}
+    assert set(labeled.classes) <= {"Car", "Van", "Truck", "Pedestrian", "Cyclist"}
     settings = config.pseudo_boxes
     settings.localizer.grid = config.model.backbone.grid
     file = tmp_path / "boxes.json"
-    file.write_text(json.dumps(first_boxes(labelled, settings)))
-    line = described(file, labelled, reason, settings)
+    file.write_text(json.dumps(first_boxes(labeled, settings)))
+    line = described(file, labeled, reason, settings)
     recall = re.search(r"recall at BEV IoU 0.3 .*?Car ([\d.]+)%", line)
     assert float(recall[1]) > 60
     assert float(re.search(r"IoU 0.5 .*precision ([\d.]+)%", line)[1]) > 10

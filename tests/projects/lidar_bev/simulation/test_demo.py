@@ -13,13 +13,13 @@ from ccrop.projects.lidar_bev.simulation.streets import Street
 pytest.importorskip("open3d")
 
 CLASSES = ("Car", "Pedestrian", "Cyclist", "Truck", "Van")
-# quartiles of the points in a labelled box of KITTI's training set
+# quartiles of the points in a labeled box of KITTI's training set
 QUARTILES = {"Car": (24, 80, 287), "Pedestrian": (35, 89, 251), "Cyclist": (36, 75, 167), "Truck": (111, 297, 569)}
 
 
 @pytest.fixture(scope="module")
 def samples(simulated):
-    return list(KittiSweeps(simulated, labelled=True, classes=CLASSES))
+    return list(KittiSweeps(simulated, labeled=True, classes=CLASSES))
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +42,7 @@ def test_the_camera_sees_as_much_of_a_sweep_as_in_real_ones(samples):
 @pytest.fixture(scope="module")
 def ahead(simulated):
     """Labels and points of the objects that a camera would see that looks along the street, as KITTI's does."""
-    around = KittiSweeps(simulated, labelled=True, in_view=False, labels="label_360", classes=CLASSES)
+    around = KittiSweeps(simulated, labeled=True, in_view=False, labels="label_360", classes=CLASSES)
     labels, counts = [], []
     for number, sample in enumerate(around):
         street = Street.sample(np.random.default_rng((0, number)).spawn(2)[0])
@@ -70,20 +70,20 @@ def test_points_fall_with_the_square_of_the_range(objects):
 
 
 def test_real_objects_pass_the_same_gate(lidar_data):
-    sample = [KittiSweeps(lidar_data / "kitti_mini", labelled=True)[i] for i in range(10)]
+    sample = [KittiSweeps(lidar_data / "kitti_mini", labeled=True)[i] for i in range(10)]
     boxes, counts = (np.concatenate([each[key] for each in sample]) for key in ("boxes", "num_points"))
     ranges, enough = np.hypot(boxes[:, 0], boxes[:, 1]), counts >= 5
     assert -2.35 < np.polyfit(np.log(ranges[enough]), np.log(counts[enough]), 1)[0] < -1.65
 
 
-def test_every_labelled_object_was_met_and_stands_on_the_ground(objects):
+def test_every_labeled_object_was_met_and_stands_on_the_ground(objects):
     boxes, _, counts = objects
     assert (counts >= 1).mean() > 0.99
     assert abs(np.median(boxes[:, 2] - boxes[:, 5] / 2) + 1.73) < 0.3
 
 
 def test_labels_all_around_hold_those_in_view(simulated, samples):
-    around = KittiSweeps(simulated, labelled=True, in_view=False, labels="label_360", classes=CLASSES)
+    around = KittiSweeps(simulated, labeled=True, in_view=False, labels="label_360", classes=CLASSES)
     for index in range(10):
         whole, seen = around[index], samples[index]
         assert len(whole["points"]) > 4 * len(seen["points"])

@@ -40,7 +40,7 @@ def test_streets_turn_bend_and_are_crossed():
     assert bends.max() > np.radians(60)
     for street in streets:
         assert abs(street.line.direction - street.line.at(0.0)[2]).max() <= MAX_BEND
-        assert abs(np.diff(street.line.direction)).max() <= 1 / BEND_RADIUS[0] + 1e-9  # steps of a metre
+        assert abs(np.diff(street.line.direction)).max() <= 1 / BEND_RADIUS[0] + 1e-9  # steps of a meter
         angle = street.crossing.direction[0] - street.line.at(street.line.nearest(*crossing_of(street))[0])[2][0]
         assert abs(abs(wrapped(angle)) - np.pi / 2) <= np.pi / 6 + 0.05
 
