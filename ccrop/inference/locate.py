@@ -89,8 +89,8 @@ def describe(store: BoxStore, image_size: tuple[int, int]) -> dict[str, float]:
         ``clusters``, boxes an image; ``no_box``, the fraction of images without one, which give plain random crops; and
         where there is any box, ``box_area``, the boxes' mean fraction of the image, and ``whole_image``, the fraction
         of boxes that are the whole image: at least 98 % of what a box from the first to the last pixel of
-        ``image_size`` has, ends included or not. SingleObject's box of a whole letterboxed image less than 50 pixels wide or high can
-        fall short of it.
+        ``image_size`` has, ends included or not. SingleObject's box of a whole letterboxed image less than 50 pixels
+        wide or high can fall short of it.
     """
     boxes = store.boxes[torch.arange(store.max_boxes) < store.counts[:, None]]
     found = dict(clusters=len(boxes) / len(store), no_box=(store.counts == 0).float().mean().item())

@@ -190,7 +190,7 @@ def test_refuses_other_places():
 
 
 def describe(views):
-    """What the augmentation changes, from views (N, 3, H, W) in [0, 1]: numbers a view, and fractions of views, by name."""
+    """What the augmentation changes, from views (N, 3, H, W) in [0, 1]: numbers and fractions, by name."""
     red, green, blue = views.unbind(1)
     luma = 0.299 * red + 0.587 * green + 0.114 * blue
     half = views.shape[3] // 2
