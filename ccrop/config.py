@@ -91,7 +91,7 @@ def load_config(
             raise MissingData(f"the data root {root} does not exist; expected layout:\n{_layout(config, root)}")
     elif default is not None and Path(default).exists():
         root, demo = Path(default), False
-    elif "demo" in config:
+    elif "demo" in config and path.suffix != CHECKPOINT:  # whose demo could be any file
         config = read_config(path.parent / config.demo, options, change)
         root, demo = Path(config.get("demo_set", DEMO_SET)["root"]), True
     else:

@@ -2,19 +2,44 @@
 
 import inspect
 from collections.abc import Callable, Iterator
+from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from types import FunctionType
 from typing import Any
 
 from mmengine.config import Config
+from mmengine.evaluator import BaseMetric
+from mmengine.hooks import Hook
+from mmengine.optim import DefaultOptimWrapperConstructor, OptimWrapper, _ParamScheduler
+from mmengine.runner import BaseLoop, LogProcessor
 from mmengine.utils import get_object_from_string, import_modules_from_strings
+from mmengine.visualization import BaseVisBackend, Visualizer
+from torch import nn
+from torch.optim import Optimizer
+from torch.utils.data import Sampler
 
-from ccrop.compat.checkpoint import UntrustedCheckpoint, load_checkpoint
+from ccrop.compat.checkpoint import UntrustedCheckpoint, install_safe_checkpoints, load_checkpoint
 
 KEY = "config"  # of a checkpoint
 BUILT = ("type", "constructor")  # settings that name what is built
 MODULES = ("finetuning", "pretraining")  # settings that name what is imported
-FUNCTIONS = ("collate", "make_demo")  # parts of names of functions that configs may name
+FUNCTIONS = ("collate_fn", "demo_set")  # sections that a function is built from
+SCOPES = {"default_scope": ("mmengine", "mmdet"), "_scope_": ("mmengine", "mmdet", "mmcv")}
+KINDS = (  # of classes of other libraries: what a config of a run is made of
+    nn.Module,
+    Optimizer,
+    OptimWrapper,
+    DefaultOptimWrapperConstructor,
+    _ParamScheduler,
+    Hook,
+    BaseLoop,
+    BaseMetric,
+    LogProcessor,
+    Sampler,
+    Visualizer,
+    BaseVisBackend,
+)
 TRUSTED = (
     "ccrop.",
     "mmcv.",
@@ -68,29 +93,32 @@ def recorded_config(checkpoint: str | Path) -> Config:
         )
     config = Config(content[KEY], cfg_text=f"recorded in {checkpoint}", filename=str(checkpoint))
     for setting, name, trusted in _named(config._cfg_dict):
-        if not trusted(name):
+        if not (isinstance(name, str) and trusted(name)):
             raise UntrustedCheckpoint(
-                f"checkpoint {checkpoint} was not used: its config's {setting} is {name}, which is no class of ccrop "
-                "or of a library that it builds on. If you trust it, name the config of its run by --config, which is "
-                "run as a program"
+                f"checkpoint {checkpoint} was not used: its config's {setting} is {name}, which could run other code "
+                "than ccrop's and that of the libraries that it builds on. If you trust it, name the config of its run "
+                "by --config, which is run as a program"
             )
+    install_safe_checkpoints()
     if config.get("custom_imports"):
-        import_modules_from_strings(**config.custom_imports)
+        import_modules_from_strings(config.custom_imports["imports"])
     return config
 
 
-def _named(node: Any, setting: str = "") -> Iterator[tuple[str, str, Callable[[str], bool]]]:
-    """What a config names of Python: the setting, the dotted name, and what tells whether it is trusted."""
+def _named(node: Any, setting: str = "") -> Iterator[tuple[str, Any, Callable[[str], bool]]]:
+    """What a config names of Python: the setting, the name, and what tells whether it is trusted."""
     if isinstance(node, dict):
         for key, value in node.items():
             inner = f"{setting}.{key}".lstrip(".")
-            if key in BUILT and isinstance(value, str) and "." in value:
-                yield inner, value, _trusted_class
-            elif key in MODULES and isinstance(value, str):
+            if key in BUILT and isinstance(value, str):
+                yield inner, value, partial(_trusted_object, setting=setting)
+            elif key in MODULES:
                 yield inner, value, _trusted_module
-            elif key == "custom_imports":
-                names = value["imports"]
-                yield from ((inner, name, _trusted_module) for name in ([names] if isinstance(names, str) else names))
+            elif key in SCOPES:
+                yield inner, value, SCOPES[key].__contains__
+            elif key == "custom_imports" and value:
+                names = value.get("imports") if isinstance(value, dict) else value
+                yield from ((inner, name, _trusted_module) for name in (names if isinstance(names, list) else [names]))
             else:
                 yield from _named(value, inner)
     elif isinstance(node, list | tuple):
@@ -102,13 +130,19 @@ def _trusted_module(name: str) -> bool:
     return name.startswith(TRUSTED)
 
 
-def _trusted_class(name: str) -> bool:
-    """Whether a name is that of a class of trusted libraries, or of a function that batches samples or makes a demo."""
+def _trusted_object(name: str, setting: str) -> bool:
+    """Whether a name is a registry's own, a class of ccrop, or one of another trusted library that configs build.
+
+    A function may only batch samples (``...collate_fn``) or make a demo set (``...demo_set``).
+    """
+    if "." not in name:
+        return find_spec(name) is None  # else MMEngine imports the module of that name
     if not _trusted_module(name):
         return False
     found = get_object_from_string(name)
-    if not _trusted_module(f"{getattr(found, '__module__', None)}."):  # a name of another library that it imports
+    module = f"{getattr(found, '__module__', None)}."
+    if not _trusted_module(module):  # a name of another library that it imports
         return False
     if inspect.isfunction(found):
-        return any(part in found.__name__ for part in FUNCTIONS)
-    return inspect.isclass(found)
+        return setting.endswith(FUNCTIONS)
+    return inspect.isclass(found) and (module.startswith("ccrop.") or issubclass(found, KINDS))

@@ -14,12 +14,14 @@ import numpy as np
 import safetensors.torch
 import torch
 from mmengine.fileio import LocalBackend, register_backend
+from mmengine.fileio.handlers import file_handlers
 from mmengine.logging import HistoryBuffer
 from mmengine.runner import CheckpointLoader
 
 from ccrop.files import write_bytes
 
 RESUME = "go on with --resume"
+PICKLES = ("pkl", "pickle")  # file types that MMEngine reads by unpickling
 
 
 class UntrustedCheckpoint(ValueError):
@@ -109,7 +111,20 @@ def load_from_local(filename: str, map_location: Any = None) -> dict[str, Any]:
     return checkpoint
 
 
+def refuse_remote(filename: str, map_location: Any = None) -> dict[str, Any]:
+    """In the place of MMEngine's loaders from elsewhere, which would run a checkpoint's code.
+
+    Raises:
+        UntrustedCheckpoint: always.
+    """
+    raise UntrustedCheckpoint(f"checkpoint {filename} was not loaded: download it, and name the file")
+
+
 def install_safe_checkpoints() -> None:
-    """Make MMEngine read local checkpoints by :func:`load_checkpoint` and write files atomically."""
+    """Make MMEngine read local checkpoints alone, by :func:`load_checkpoint`, no pickles, and write atomically."""
+    for prefix in list(CheckpointLoader._schemes):
+        CheckpointLoader.register_scheme(prefixes=prefix, loader=refuse_remote, force=True)
     CheckpointLoader.register_scheme(prefixes="", loader=load_from_local, force=True)
+    for kind in PICKLES:
+        file_handlers.pop(kind, None)
     register_backend("local", AtomicLocalBackend, force=True, prefixes="")
