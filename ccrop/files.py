@@ -70,7 +70,10 @@ def new_folder(out: str | Path) -> Iterator[Path]:
     if out.exists():
         raise FileExistsError(f"{out} exists: name another folder, or remove it")
     out.parent.mkdir(parents=True, exist_ok=True)
-    partial = out.with_name(f".{out.name}.{os.getpid()}.partial")
+    partial = out.with_name(f"{PARTIAL}{os.getpid()}.{out.name}")
+    for left in out.parent.glob(f"{PARTIAL}*.{out.name}"):  # by processes that were killed
+        if not _alive(left.name.removeprefix(PARTIAL).partition(".")[0]):
+            shutil.rmtree(left, ignore_errors=True)
     partial.mkdir()
     try:
         yield partial
@@ -82,5 +85,19 @@ def new_folder(out: str | Path) -> Iterator[Path]:
 
 def remove_partial(folder: Path) -> None:
     """Remove what killed processes left half-written below a folder in which none works now."""
-    for file in folder.rglob(f"{PARTIAL}*"):
-        file.unlink(missing_ok=True)
+    for file in list(folder.rglob(f"{PARTIAL}*")):
+        if file.is_dir():
+            shutil.rmtree(file, ignore_errors=True)
+        else:
+            file.unlink(missing_ok=True)
+
+
+def _alive(pid: str) -> bool:
+    """Whether there is such a process on this machine."""
+    try:
+        os.kill(int(pid), 0)
+    except (ProcessLookupError, ValueError):
+        return False
+    except PermissionError:
+        pass
+    return True

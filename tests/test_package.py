@@ -89,7 +89,7 @@ def test_sweeps_need_an_extra(wheel: Path):
     assert any(line.startswith("torch>=") for line in always)
     assert not [line for line in always if line.startswith(("open3d", "spconv"))]
     for_sweeps = [line.partition(";")[0] for line in needed if 'extra == "lidar"' in line]
-    assert {name.partition("==")[0].partition("-")[0] for name in for_sweeps} == {"open3d", "spconv"}
+    assert {name.partition("==")[0].partition("-")[0] for name in for_sweeps} == {"open3d", "pyarrow", "spconv"}
 
 
 def test_the_command_is_there(installed: Path, tmp_path: Path):

@@ -102,14 +102,18 @@ def add_detector(parser: argparse.ArgumentParser) -> list[argparse.Action]:
         add("--pretrain", nargs="+", default=[], metavar="FILE", help=pretrain),
         add("--imagenet", metavar="INIT", help="FILE, timm:NAME or torchvision:NAME: weights of the arm imagenet"),
         add(
-            "--labels", nargs="+", default=[], metavar="SHARE", help="default: 1%% 10%% 100%%; of sweeps 5%% 20%% 100%%"
+            "--labels",
+            nargs="+",
+            default=[],
+            metavar="FRACTION",
+            help="default: 1%% 10%% 100%%; of sweeps 5%% 20%% 100%%",
         ),
         add("--iterations", type=int, help="of fine-tuning; by default the config's"),
         add("--arms", nargs="+", default=[], metavar="NAME", help="run these alone (default: all)"),
         add("--no-long", action="store_true", help="leave out random_long"),
         add("--lr-factors", type=float, nargs="+", help="of the config's rate (default: 0.5 1 2)"),
         add("--backbone-lr", type=float, nargs="+", default=[1.0], help="parts of it (default: 1)"),
-        add("--lr-labels", default="10%", metavar="SHARE", help="that rates are searched with (default: 10%%)"),
+        add("--lr-labels", default="10%", metavar="FRACTION", help="that rates are searched with (default: 10%%)"),
     ]
 
 

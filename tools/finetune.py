@@ -124,7 +124,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--init", required=True, metavar="SOURCE", help=INIT_HELP)
     parser.add_argument("--backbone", metavar="NAME", help=BACKBONE_HELP)
     parser.add_argument("--data-root", help="the data set; by default the config's")
-    parser.add_argument("--labels", default="100%", metavar="SHARE", help="1%%, 10%%, ... (default: %(default)s)")
+    parser.add_argument("--labels", default="100%", metavar="FRACTION", help="1%%, 10%%, ... (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="of examples, weights and batches (default: 0)")
     parser.add_argument("--iterations", type=int, help="by default the config's")
     parser.add_argument(

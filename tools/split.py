@@ -22,7 +22,7 @@ from ccrop.tools.convert import add_source
 def main(argv: Sequence[str] | None = None) -> int:
     parser = command_parser(__doc__)
     add_source(parser)
-    parser.add_argument("--val", default="20%", metavar="SHARE", help="of the images (default: 20%%)")
+    parser.add_argument("--val", default="20%", metavar="FRACTION", help="of the images (default: 20%%)")
     parser.add_argument("--of", metavar="SPLIT", help="the split to divide, where there are several")
     parser.add_argument("--together", metavar="REGEX", help="images whose names have the same match, or first group")
     parser.add_argument("--seed", type=int, default=0, help="default: %(default)s")

@@ -99,6 +99,8 @@ def recorded_config(checkpoint: str | Path) -> Config:
                 "than ccrop's and that of the libraries that it builds on. If you trust it, name the config of its run "
                 "by --config, which is run as a program"
             )
+    if not isinstance(config.get("model", {}), dict):
+        raise UntrustedCheckpoint(f"checkpoint {checkpoint} was not used: its config's model is no section")
     install_safe_checkpoints()
     if config.get("custom_imports"):
         import_modules_from_strings(config.custom_imports["imports"])

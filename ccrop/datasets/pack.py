@@ -133,6 +133,6 @@ def pack_around(folder: str) -> Pack | None:
     for place in (Path(folder), *Path(folder).parents):
         if (place / SETTINGS).is_file() and (place / INDEX).is_file():
             return Pack(place)
-        if (place / JOURNAL).is_file():
+        if (place / JOURNAL).is_file() and (place / PIXELS).is_file():
             raise BadPack(f"the pack {place} is unfinished: give the command that made it again")
     return None

@@ -26,6 +26,7 @@ FIELDS = (
     *(("offset", "<i8"), ("height", "<i4"), ("width", "<i4")),
     *(("checksum", "<u4"), ("bytes", "<i8"), ("modified", "<i8")),
 )
+IN_PIXELS = ("segmentation", "keypoints", "num_keypoints")  # of annotations; left out where an image is scaled
 Entry = dict[str, Any]  # name, height, width, scale, checksum, bytes, modified; the reason where it is unreadable
 
 
@@ -171,7 +172,7 @@ def _finish(source: Path, target: Path, settings: dict[str, Any], done: list[Ent
 
 
 def scaled_annotations(content: dict[str, Any], scales: dict[str, float], folder: Path) -> dict[str, Any]:
-    """Annotations in COCO's format with the sizes, boxes and areas of scaled images; masks of these are left out.
+    """Annotations in COCO's format with the sizes, boxes and areas of scaled images, these without masks and keypoints.
 
     Args:
         scales: by the path of the image.
@@ -185,7 +186,7 @@ def scaled_annotations(content: dict[str, Any], scales: dict[str, float], folder
     for each in content["annotations"]:
         scale = by_id.get(each["image_id"], 1)
         if scale != 1:
-            each = {key: value for key, value in each.items() if key != "segmentation"}
+            each = {key: value for key, value in each.items() if key not in IN_PIXELS}
             each["bbox"] = [scale * value for value in each["bbox"]]
             if "area" in each:
                 each["area"] *= scale**2

@@ -14,10 +14,11 @@ from tqdm import tqdm
 
 from ccrop.datasets.base import ImageDataset
 from ccrop.datasets.samplers import SeededSampler
-from ccrop.views.crops import RandomCrop
+from ccrop.views.crops import ContrastiveCrop, RandomCrop
 from ccrop.views.resampling import resized_crops
 from ccrop.views.transforms import CropViews, to_tensor
 
+CROPS = (RandomCrop, ContrastiveCrop)
 ROOM = 0.5  # of the device's free memory that the images may take
 
 
@@ -49,7 +50,8 @@ class ResidentBatches:
     def __init__(self, loader: DataLoader, device: torch.device | str) -> None:
         self.sizes, self.crop = _views_of(loader.dataset)
         assert isinstance(loader.dataset, ImageDataset)
-        assert isinstance(loader.sampler, SeededSampler)
+        if type(loader.sampler) is not SeededSampler:
+            raise ValueError("train_dataloader.resident takes ccrop.datasets.SeededSampler alone: set it False")
         assert loader.batch_size is not None
         self.dataset = loader.dataset
         self.sampler, self.batch_size, self.drop_last = loader.sampler, loader.batch_size, loader.drop_last
@@ -82,7 +84,7 @@ class ResidentBatches:
 def _views_of(dataset: Any) -> tuple[list[int], RandomCrop]:
     """Sides and crop of the views, the only step of a pipeline that can be computed on a device."""
     steps = dataset.pipeline.transforms if isinstance(dataset, ImageDataset) else []
-    if len(steps) == 1 and isinstance(steps[0], CropViews) and isinstance(steps[0].crop, RandomCrop):
+    if len(steps) == 1 and isinstance(steps[0], CropViews) and type(steps[0].crop) in CROPS:
         if steps[0].augment is None:
             return steps[0].sizes, steps[0].crop
         raise ValueError("train_dataloader.resident has no workers that could augment: set augment='device'")

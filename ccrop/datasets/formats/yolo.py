@@ -76,11 +76,11 @@ def _settings(file: Path) -> dict[str, Any]:
 
 def _classes(settings: dict[str, Any], file: Path) -> list[str]:
     names = settings.get("names")
-    if isinstance(names, dict) and sorted(names) == list(range(len(names))):
+    if isinstance(names, dict) and set(names) == set(range(len(names))):
         names = [names[number] for number in range(len(names))]
     if not isinstance(names, list) or not names:
         raise InvalidAnnotations(file, "names must be a list of the classes, or number them from 0 on")
-    if settings.get("nc", len(names)) != len(names):
+    if str(settings.get("nc", len(names))) != str(len(names)):
         raise InvalidAnnotations(file, f"nc is {settings['nc']}, and names has {len(names)}: correct either")
     return _distinct(list(map(str, names)), file)
 
@@ -148,13 +148,14 @@ def _label_files(folders: set[Path]) -> list[Path]:
 
 
 def labels_of(image: Path) -> Path:
-    """The label file of an image: the last folder ``images`` on its path is ``labels``."""
+    """The label file of an image: the last folder ``images`` on its path is ``labels``; or else beside the image."""
     parts = list(image.with_suffix(".txt").parts)
     for place in range(len(parts) - 2, -1, -1):
         if parts[place] == "images":
             parts[place] = "labels"
             break
-    return Path(*parts)
+    mapped = Path(*parts)
+    return mapped if mapped.is_file() else image.with_suffix(".txt")
 
 
 def _read_image(path: Path, name: str, classes: Sequence[str]) -> LabeledImage:

@@ -78,6 +78,8 @@ class WaymoSweeps(SweepDataset):
         if not images:
             raise UnreadableSweep(base / "lidar" / name, f"it has no range image of {info['time']}")
         poses = _images(base / "lidar_pose" / name, "LiDARPoseComponent", info["time"])
+        if TOP in images and TOP not in poses:
+            raise UnreadableSweep(base / "lidar_pose" / name, f"it has no pose of the top laser at {info['time']}")
         vehicle = _columns(base / "vehicle_pose" / name, [TIME, TO_WORLD], info["time"])[TO_WORLD][0]
         to_world = np.array(vehicle, dtype=np.float64).reshape(4, 4)
         lasers = read_lasers(base / "lidar_calibration" / name)

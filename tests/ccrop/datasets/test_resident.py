@@ -1,5 +1,6 @@
 """Batches of views from images on the device: the same pixels as from files, the same distribution of crops."""
 
+import copy
 from pathlib import Path
 
 import numpy as np
@@ -10,11 +11,12 @@ from PIL import Image
 from scipy import stats
 from torch.utils.data import DataLoader
 
+from ccrop.compat.checkpoint import load_checkpoint
 from ccrop.config import load_config
 from ccrop.datasets import BoxStore, ImageFolder, SeededSampler
 from ccrop.datasets.resident import ResidentBatches
-from ccrop.runner import pretrain
-from ccrop.views import ContrastiveCrop, CropViews, RandomCrop, ReferenceAugmentation
+from ccrop.runner import build_runner, pretrain
+from ccrop.views import ContrastiveCrop, CropViews, MultiObjectCrop, RandomCrop, ReferenceAugmentation
 
 BOX = torch.tensor([0.25, 0.5, 0.75, 1.0, 0.9])
 
@@ -83,13 +85,13 @@ def test_what_cannot_live_on_the_device_is_refused(folder: Path):
     with pytest.raises(ValueError, match="set augment='device'"):
         resident(folder, RandomCrop(), augment=ReferenceAugmentation())
     with pytest.raises(ValueError, match="takes images and views of the crops rcrop, single and simccrop alone"):
-        resident(folder, lambda *_: None)
+        resident(folder, MultiObjectCrop())
     Image.new("RGB", (30, 24)).save(folder / "99.png")
     with pytest.raises(ValueError, match=r"99\.png has \(24, 30\) px and the images before it \(24, 20\)"):
         resident(folder, RandomCrop())
 
 
-def test_a_run_trains_on_it_and_resumes(folder: Path, tmp_path: Path):
+def test_a_resumed_run_ends_as_an_unbroken_one(folder: Path, tmp_path: Path):
     options = {
         "model.backbone.base_channels": 8,
         "model.backbone.stem_channels": 8,
@@ -102,5 +104,10 @@ def test_a_run_trains_on_it_and_resumes(folder: Path, tmp_path: Path):
     }
     config = load_config(ROOT / "configs/simclr_single_folder_r18.py", folder, options)
     assert config.train_dataloader.batch_size == 32
-    pretrain(config, tmp_path / "run")
-    assert (tmp_path / "run/epoch_3.pth").exists()
+    runner = build_runner(copy.deepcopy(config), tmp_path / "whole")
+    assert isinstance(runner.train_dataloader, ResidentBatches)
+    runner.train()
+    pretrain(copy.deepcopy(config), tmp_path / "broken", resume=str(tmp_path / "whole/epoch_2.pth"))
+    whole, resumed = (load_checkpoint(tmp_path / name / "epoch_3.pth") for name in ("whole", "broken"))
+    for name, tensor in whole["state_dict"].items():
+        assert torch.equal(tensor, resumed["state_dict"][name]), name

