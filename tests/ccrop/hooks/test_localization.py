@@ -46,7 +46,7 @@ def test_impossible_schedules(schedule: dict):
     ("settings", "message"),
     [
         (dict(warmup=20.0), r"warmup as a float is a fraction of the run, at most 1\.0; got 20\.0"),
-        (dict(interval=1.5), r"interval as a float is a share"),
+        (dict(interval=1.5), r"interval as a float is a fraction"),
         (dict(warmup=float("nan")), "warmup must not be negative"),
         (dict(image_size=224), r"image_size must be \(height, width\) in whole pixels, got 224"),
         (dict(image_size=(224, 0)), r"image_size must be \(height, width\)"),
