@@ -1,10 +1,15 @@
 """What ends a training from outside or within its data loading, in one line that says what to do."""
 
+import signal
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from threading import current_thread, main_thread
 
 from mmengine.runner import Runner
 
+LOST = (RuntimeError, ConnectionError, EOFError, FileNotFoundError)  # what the death of a worker raises
 RESUME = "go on with the same command and --resume"
 
 
@@ -23,8 +28,10 @@ def accidents_explained(runner: Runner) -> Iterator[None]:
         runner.logger.warning(f"Interrupted after {runner.iter} iterations: {RESUME}")
         raise
     except Exception as error:
+        if isinstance(error, LOST) and current_thread() is main_thread():
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # else torch's handler raises wherever it is by then
         text = str(error).strip()
-        if text.startswith("DataLoader worker (pid"):
+        if text.startswith("DataLoader worker (pid") or _lost_a_worker(error):
             raise ChildProcessError(
                 f"a data-loading worker ended before its time ({text.rstrip('.')}), most likely for want of memory: "
                 f"lower train_dataloader.num_workers or batch_size, and {RESUME}"
@@ -39,3 +46,11 @@ def accidents_explained(runner: Runner) -> Iterator[None]:
         if text.startswith("Caught ") and "Original Traceback" in text:
             raise ValueError(f"a data-loading worker failed: {text.splitlines()[-1]}") from error
         raise
+
+
+def _lost_a_worker(error: Exception) -> bool:
+    """Whether the connection broke over which a worker hands over its tensors, before torch heard of its death."""
+    files = (Path(frame.filename) for frame in traceback.extract_tb(error.__traceback__))
+    return isinstance(error, LOST) and any(
+        (file.parent.name, file.name) == ("multiprocessing", "connection.py") for file in files
+    )

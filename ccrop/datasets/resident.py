@@ -84,9 +84,10 @@ class ResidentBatches:
 def _views_of(dataset: Any) -> tuple[list[int], RandomCrop]:
     """Sides and crop of the views, the only step of a pipeline that can be computed on a device."""
     steps = dataset.pipeline.transforms if isinstance(dataset, ImageDataset) else []
-    if len(steps) == 1 and isinstance(steps[0], CropViews) and type(steps[0].crop) in CROPS:
+    crop = steps[0].crop if len(steps) == 1 and isinstance(steps[0], CropViews) else None
+    if isinstance(crop, RandomCrop) and type(crop) in CROPS:
         if steps[0].augment is None:
-            return steps[0].sizes, steps[0].crop
+            return steps[0].sizes, crop
         raise ValueError("train_dataloader.resident has no workers that could augment: set augment='device'")
     raise ValueError(
         "train_dataloader.resident takes images and views of the crops rcrop, single and simccrop alone: set it False"
