@@ -67,8 +67,7 @@ def new_folder(out: str | Path) -> Iterator[Path]:
         FileExistsError: there is something of that name.
     """
     out = Path(out)
-    if out.exists():
-        raise FileExistsError(f"{out} exists: name another folder, or remove it")
+    refuse_existing(out)
     out.parent.mkdir(parents=True, exist_ok=True)
     partial = out.with_name(f"{PARTIAL}{os.getpid()}.{out.name}")
     for left in out.parent.glob(f"{PARTIAL}*.{out.name}"):  # by processes that were killed
@@ -81,6 +80,16 @@ def new_folder(out: str | Path) -> Iterator[Path]:
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
         raise
+
+
+def refuse_existing(out: Path) -> None:
+    """Before long work whose result goes to a new folder.
+
+    Raises:
+        FileExistsError: there is something of that name.
+    """
+    if os.path.lexists(out):
+        raise FileExistsError(f"{out} exists: name another folder, or remove it")
 
 
 def remove_partial(folder: Path) -> None:

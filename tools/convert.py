@@ -44,7 +44,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     from ccrop.datasets.formats import read_labeled
     from ccrop.datasets.formats.writing import write_set
+    from ccrop.files import refuse_existing
 
+    refuse_existing(args.out)
     write_set(args.out, read_labeled(args.source, args.format, args.ann_file), args.copy)
     return 0
 

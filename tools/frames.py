@@ -33,7 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     videos = list_videos(args.source)
     with new_folder(args.out) as folder:
         number = write_frames(videos, folder, args.every)
-    print(f"{args.out}: {number} frames of {len(videos)} videos")
+    print(f"{args.out}: {number} frames of {len(list(args.out.iterdir()))} videos")
     return 0
 
 

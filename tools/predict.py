@@ -48,9 +48,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
         "--pictures", type=int, default=12, metavar="N", help="evenly spaced over SOURCE (default: %(default)s)"
     )
     parser.add_argument("--split", help="SOURCE is a data set: the split to look at, such as val")
-    parser.add_argument(
-        "--config", type=config_file, help="of the run; default: the one in the checkpoint"
-    )
+    parser.add_argument("--config", type=config_file, help="of the run; default: the one in the checkpoint")
     parser.add_argument(
         "--columns",
         nargs="+",

@@ -11,11 +11,21 @@ Example:
     python tools/split.py data/voc data/voc_split --of train    # its other splits stay
 """
 
+import argparse
+import re
 import sys
 from collections.abc import Sequence
 
 from ccrop.cli import command, command_parser
 from ccrop.tools.convert import add_source
+
+
+def regex(text: str) -> re.Pattern[str]:
+    """A regular expression as an argument."""
+    try:
+        return re.compile(text)
+    except re.error as error:
+        raise argparse.ArgumentTypeError(f"{text} is no regular expression ({error})") from error
 
 
 @command
@@ -24,16 +34,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     add_source(parser)
     parser.add_argument("--val", default="20%", metavar="FRACTION", help="of the images (default: 20%%)")
     parser.add_argument("--of", metavar="SPLIT", help="the split to divide, where there are several")
-    parser.add_argument("--together", metavar="REGEX", help="images whose names have the same match, or first group")
+    parser.add_argument(
+        "--together", metavar="REGEX", type=regex, help="images whose names have the same match, or first group"
+    )
     parser.add_argument("--seed", type=int, default=0, help="default: %(default)s")
     args = parser.parse_args(argv)
 
     from ccrop.datasets.formats import read_labeled
     from ccrop.datasets.formats.dividing import divide_train
     from ccrop.datasets.formats.writing import write_set
+    from ccrop.files import refuse_existing
     from ccrop.transfer.labels import share_of
 
     share = share_of(args.val, "images")
+    refuse_existing(args.out)
     splits = read_labeled(args.source, args.format, args.ann_file)
     write_set(args.out, divide_train(splits, share, args.seed, args.of, args.together), args.copy)
     return 0

@@ -52,6 +52,8 @@ def test_copies_stand_alone_and_nothing_is_overwritten(yolo: Path, tmp_path: Pat
     assert convert.main([str(yolo), str(tmp_path / "out")]) == 2
     assert "out exists: name another folder, or remove it" in capsys.readouterr().err
     write(yolo / "labels/s0_0.txt", "7 0.5 0.5 0.5 0.5\n")
+    assert convert.main([str(yolo), str(tmp_path / "out")]) == 2  # before the labels are read
+    assert "out exists" in capsys.readouterr().err
     assert convert.main([str(yolo), str(tmp_path / "other")]) == 2
     assert "s0_0.txt, line 1: class 7 is none of the 2" in capsys.readouterr().err
     assert not (tmp_path / "other").exists()
@@ -100,8 +102,7 @@ def test_other_splits_stay_as_they_are(yolo: Path, tmp_path: Path, capsys: pytes
     ("options", "message"),
     [
         (("--val", "0"), "the fraction of images must be above 0"),
-        (("--val", "100%"), "the share must lie between 0 and 1, got 1"),
-        (("--together", "("), "--together ( is no regular expression"),
+        (("--val", "100%"), "the fraction of images must lie between 0 and 1, got 1"),
         (("--together", "z"), "--together z finds nothing in the name s0_0.png"),
         (("--of", "val"), "there is no split val to divide: there is train"),
     ],
@@ -112,6 +113,12 @@ def test_what_cannot_be_divided_is_refused(
     assert split.main([str(yolo), str(tmp_path / "out"), *options]) == 2
     assert message in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_an_expression_that_is_none_is_an_error_of_the_command_line(capsys: pytest.CaptureFixture[str]):
+    with pytest.raises(SystemExit, match="2"):
+        split.main(["set", "out", "--together", "("])
+    assert "argument --together: ( is no regular expression (missing )" in capsys.readouterr().err
 
 
 def test_frames_ends_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]):

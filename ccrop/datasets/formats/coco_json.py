@@ -7,7 +7,7 @@ from typing import Any
 
 from ccrop.datasets.annotations import Annotations, image_names, read_annotations
 from ccrop.datasets.base import InvalidAnnotations, spread
-from ccrop.datasets.formats.labeled import LabeledSplit
+from ccrop.datasets.formats.labeled import LABEL_SUFFIXES, LabeledSplit
 from ccrop.datasets.formats.splits import split_of
 from ccrop.datasets.listing import list_images
 from ccrop.datasets.reading import printable
@@ -54,7 +54,7 @@ def read_coco(source: Path, file: Path | None = None) -> dict[str, LabeledSplit]
         files[split] = each
     if not files:
         raise InvalidAnnotations(source, "it holds no JSON file with images and annotations, as COCO's format has them")
-    present = list_images(source)
+    present = list_images(source, beside=LABEL_SUFFIXES)
     training = files.get("train")
     splits = {
         split: _read_split(source, each, split, present, None if each == training else training)

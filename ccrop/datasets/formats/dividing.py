@@ -12,7 +12,11 @@ from ccrop.datasets.stratification import stratified
 
 
 def divide_train(
-    splits: Mapping[str, LabeledSplit], share: float, seed: int, of: str | None = None, together: str | None = None
+    splits: Mapping[str, LabeledSplit],
+    share: float,
+    seed: int,
+    of: str | None = None,
+    together: re.Pattern[str] | None = None,
 ) -> dict[str, LabeledSplit]:
     """Splits of which one is divided into train and val; the others stay.
 
@@ -43,7 +47,7 @@ def divide_train(
 
 
 def divided(
-    labeled: LabeledSplit, share: float, seed: int, together: str | None = None
+    labeled: LabeledSplit, share: float, seed: int, together: re.Pattern[str] | None = None
 ) -> tuple[LabeledSplit, LabeledSplit]:
     """The rest of a split, and a fraction of its images in which every category has its part.
 
@@ -52,7 +56,7 @@ def divided(
         together: a regular expression; images in whose names it finds the same text stay together.
 
     Raises:
-        InvalidAnnotations: the expression is none, or finds nothing in a name; or there is one image or scene alone.
+        InvalidAnnotations: the expression finds nothing in a name; or there is one image or scene alone.
     """
     content = labeled.annotations.content
     images = {image["id"]: number for number, image in enumerate(content["images"])}
@@ -70,18 +74,14 @@ def divided(
     return _part(labeled, rest), _part(labeled, sorted(chosen))
 
 
-def _scenes(names: Sequence[str], together: str) -> list[str]:
+def _scenes(names: Sequence[str], together: re.Pattern[str]) -> list[str]:
     """What a regular expression finds in each name: its first group, or all of it where it has none."""
-    try:
-        pattern = re.compile(together)
-    except re.error as error:
-        raise ValueError(f"--together {together} is no regular expression ({error})") from error
     found = []
     for name in names:
-        match = pattern.search(name)
+        match = together.search(name)
         if match is None:
-            raise ValueError(f"--together {together} finds nothing in the name {name}")
-        found.append(match[1] if pattern.groups else match[0])
+            raise ValueError(f"--together {together.pattern} finds nothing in the name {name}")
+        found.append(match[1] if together.groups else match[0])
     return found
 
 

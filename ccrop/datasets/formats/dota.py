@@ -4,6 +4,7 @@ Xia et al., DOTA: A Large-scale Dataset for Object Detection in Aerial Images, C
 axis-aligned one around it and keeps its outline; difficult objects become crowds, which its evaluation ignores alike.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from ccrop.datasets.base import InvalidAnnotations
@@ -46,7 +47,7 @@ def read_dota(source: Path) -> dict[str, LabeledSplit]:
 
 def _read_images(folder: Path) -> tuple[list[LabeledImage], list[str]]:
     """The labeled images of a split, and what is noted of its files."""
-    names = images_by_stem(folder / "images")
+    names = _by_name(images_by_stem(folder / "images"), folder)
     files: dict[str, Path] = {}
     for file in sorted(folder.glob("labelTxt*/**/*.txt")):
         if file.stem in files:
@@ -61,6 +62,19 @@ def _read_images(folder: Path) -> tuple[list[LabeledImage], list[str]]:
         objects = [] if labels is None else [_read_line(text, labels, line) for line, text in _objects(labels)]
         images.append(LabeledImage(name, image_size(folder / "images" / name), labels, objects))
     return images, [f"{len(files)} label files without an image (left out)"] if files else []
+
+
+def _by_name(images: Mapping[str, str], folder: Path) -> dict[str, str]:
+    """Images by their names alone: DOTA's parts lie in folders of their own, which its labels do not repeat."""
+    found: dict[str, str] = {}
+    for stem, image in images.items():
+        name = Path(stem).name
+        if name in found:
+            raise InvalidAnnotations(
+                folder, f"{found[name]} and {image} have one label file: give each image its own name"
+            )
+        found[name] = image
+    return found
 
 
 def _objects(file: Path) -> list[tuple[int, str]]:

@@ -11,6 +11,8 @@ from ccrop.datasets.annotations import Annotations
 from ccrop.datasets.base import InvalidAnnotations
 from ccrop.datasets.listing import list_images
 
+LABEL_SUFFIXES = (".txt", ".xml", ".json", ".yaml", ".yml", ".names")  # that formats put beside images
+
 
 class LabeledObject(NamedTuple):
     """One object of a label file.
@@ -154,7 +156,7 @@ def images_by_stem(folder: Path) -> dict[str, str]:
     Raises:
         InvalidAnnotations: two images differ by their suffix alone, so that a label file could be of either.
     """
-    names = list_images(folder)
+    names = list_images(folder, beside=LABEL_SUFFIXES)
     stems = Counter(stem_of(name) for name in names)
     twice = next((stem for stem, number in stems.items() if number > 1), None)
     if twice is not None:

@@ -15,6 +15,7 @@ from ccrop.datasets.formats.labeled import (
     images_by_stem,
     lines_of,
     numbers_of,
+    stem_of,
 )
 from ccrop.datasets.formats.splits import by_split, split_folders
 from ccrop.datasets.reading import image_size
@@ -29,7 +30,7 @@ FIELDS = (6, 7, 8)  # truncation and occlusion may be missing
 
 def has_visdrone(folder: Path) -> bool:
     """Whether a folder has ``images/`` and text files in ``annotations/``."""
-    return (folder / "images").is_dir() and any((folder / "annotations").glob("*.txt"))
+    return (folder / "images").is_dir() and any((folder / "annotations").glob("**/*.txt"))
 
 
 def read_visdrone(source: Path) -> dict[str, LabeledSplit]:
@@ -46,7 +47,7 @@ def _read_split(folder: Path) -> LabeledSplit:
     images, labels = folder / "images", folder / "annotations"
     names = images_by_stem(images)
     labeled = [_read_image(images, name, labels / f"{stem}.txt") for stem, name in names.items()]
-    loose = sum(file.stem not in names for file in labels.glob("*.txt"))
+    loose = sum(stem_of(str(file.relative_to(labels))) not in names for file in labels.glob("**/*.txt"))
     notes = [f"{loose} label files without an image (left out)"] if loose else []
     return as_split(labels, images, labeled, CLASSES, notes)
 

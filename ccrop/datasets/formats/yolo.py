@@ -13,6 +13,7 @@ import yaml
 
 from ccrop.datasets.base import InvalidAnnotations
 from ccrop.datasets.formats.labeled import (
+    LABEL_SUFFIXES,
     LabeledImage,
     LabeledObject,
     LabeledSplit,
@@ -130,7 +131,7 @@ def _images(place: Path) -> list[Path]:
     CVAT writes ``data/`` before them.
     """
     if place.is_dir():
-        return [place / name for name in list_images(place)]
+        return [place / name for name in list_images(place, beside=LABEL_SUFFIXES)]
     paths = []
     for number, line in lines_of(place):
         roots = (place.parent, *place.parent.parents[:2])
