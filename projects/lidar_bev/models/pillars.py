@@ -78,7 +78,8 @@ class DynamicPillars(nn.Module):
         rows, columns = self.grid.shape
         corner = torch.stack([pillar % columns, pillar // columns % rows], dim=1)
         middle = (corner + 0.5) * self.grid.cell + points.new_tensor(self.grid.low[:2])
-        origin = torch.cat([_reduced(points[:, :3], "mean", counts), middle], dim=1).repeat_interleave(counts, dim=0)
+        origin = torch.cat([_reduced(points[:, :3], "mean", counts), middle], dim=1)
+        origin = origin.repeat_interleave(counts, dim=0, output_size=len(points))
         return torch.cat([points[:, :3], points[:, :2]], dim=1) - origin
 
 

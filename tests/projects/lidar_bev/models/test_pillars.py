@@ -4,6 +4,7 @@ from functools import partial
 
 import pytest
 import torch
+from operators import Operators
 
 from ccrop.projects.lidar_bev.grid import Grid
 from ccrop.projects.lidar_bev.models import KITTI_GRID
@@ -86,6 +87,13 @@ def test_gradients_reach_the_weights():
     module(sweeps_of(200, 200)).square().sum().backward()
     assert module.linear.weight.grad.abs().sum() > 0
     assert math.isfinite(module.linear.weight.grad.sum())
+
+
+def test_waits_for_a_device_only_to_know_how_many_points_and_pillars_there_are():
+    module = pillars().train()
+    with Operators() as operators:
+        module(sweeps_of(200, 200)).square().sum().backward()
+    assert operators.waiting == {"nonzero": 1, "unique_consecutive": 1}
 
 
 def test_refuses_other_columns_and_a_grid_without_points():
