@@ -43,8 +43,9 @@ def measured(comparison: Comparison, seconds: float) -> list[Row]:
         seconds: of CPU time to spend at least on the rounds.
 
     Returns:
-        ``path``, ``against``, ``ours`` and ``theirs`` (medians, in ``unit``), ``ratio`` of these (above 1: ours is
-        faster) and ``spread``, the quartiles of the ratio over the rounds. A way that is not installed has no ratio.
+        ``path``, ``against``, ``ours`` and ``theirs`` (medians, in ``unit``), ``ratio``, the median over the rounds of
+        theirs by ours (above 1: ours is faster), and ``spread``, its quartiles. A way that is not installed has no
+        ratio.
     """
     calls = {name: call for name, call in comparison.theirs.items() if call is not None}
     calls["ccrop"] = comparison.ours
@@ -63,9 +64,8 @@ def measured(comparison: Comparison, seconds: float) -> list[Row]:
         row: Row = dict(path=comparison.path, against=name, ratio=None, ours=scale * median(ours))
         row |= dict(theirs=NOT_INSTALLED, unit=comparison.unit, spread=None)
         if name in taken:
-            low, _, high = quantiles([there / here for here, there in zip(ours, taken[name], strict=True)])
-            row |= dict(theirs=scale * median(taken[name]), spread=[low, high])
-            row["ratio"] = row["theirs"] / row["ours"]
+            low, middle, high = quantiles([there / here for here, there in zip(ours, taken[name], strict=True)])
+            row |= dict(theirs=scale * median(taken[name]), ratio=middle, spread=[low, high])
         rows.append(row)
     return rows
 
