@@ -33,7 +33,7 @@ def accidents_explained(runner: Runner) -> Iterator[None]:
         text = str(error).strip()
         if text.startswith("DataLoader worker (pid") or _lost_a_worker(error):
             raise ChildProcessError(
-                f"a data-loading worker ended before its time ({text.rstrip('.')}), most likely for want of memory: "
+                f"a data-loading worker died early ({text.rstrip('.')}), most likely for lack of memory: "
                 f"lower train_dataloader.num_workers or batch_size, and {RESUME}"
             ) from error
         if text.startswith("Expected more than 1 value per channel"):

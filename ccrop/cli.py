@@ -12,7 +12,7 @@ from typing import Protocol
 from mmengine.config import DictAction
 
 INIT_HELP = "weights to start from: a file, timm:NAME, torchvision:NAME, or random"
-BACKBONE_HELP = "in place of the config's: timm:NAME, torchvision:NAME or mmdet:resnetDEPTH"
+BACKBONE_HELP = "instead of the config's: timm:NAME, torchvision:NAME or mmdet:resnetDEPTH"
 DEBUG = "--debug"
 PACKAGE = Path(__file__).parent
 

@@ -97,7 +97,7 @@ def load_config(
     else:
         where = f"{default} does not exist" if default else "this config has no default place"
         raise MissingData(
-            f"no data root is named and {where}: name one by --data-root; expected layout:\n"
+            f"no data root is named and {where}: pass one with --data-root; expected layout:\n"
             + _layout(config, default or "ROOT")
         )
     unsettled = (None, config.get("data_root"))
@@ -113,7 +113,7 @@ def load_config(
         why = "no data root is named" + (f" and {default} does not exist" if default else "")
         config.headline = (
             f"DEMO RUN of {name}: {why}, so this trains with a short schedule on the demo set in {root}. "
-            "Pretrain on your own data by --data-root"
+            "Pretrain on your own data with --data-root"
         )
     return config
 

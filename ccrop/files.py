@@ -42,7 +42,7 @@ def written(path: str | Path, needed: int | None = None, advice: str = "run the 
             free = shutil.disk_usage(path.parent).free / 1e6
             raise OSError(
                 error.errno,
-                f"no room for {path}: {takes} MB to write, {free:.0f} MB free. Files written earlier are whole; "
+                f"no room for {path}: {takes} MB to write, {free:.0f} MB free. Files written earlier are complete; "
                 f"make room and {advice}",
             ) from error
         raise
@@ -89,7 +89,7 @@ def refuse_existing(out: Path) -> None:
         FileExistsError: there is something of that name.
     """
     if os.path.lexists(out):
-        raise FileExistsError(f"{out} exists: name another folder, or remove it")
+        raise FileExistsError(f"{out} exists: choose another folder, or remove it")
 
 
 def remove_partial(folder: Path) -> None:

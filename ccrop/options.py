@@ -70,12 +70,12 @@ def options_explained(options: Mapping[str, Any] | None) -> Iterator[None]:
     except TypeError as error:
         for option in options or {}:
             if f"unexpected keyword argument '{option.split('.')[-1]}'" in str(error):
-                raise UnknownOption(f"the option {option} sets what does not exist: {error}") from error
+                raise UnknownOption(f"unknown option {option}: {error}") from error
         raise
     except KeyError as error:
         for option, value in (options or {}).items():
             if str(error.args[0]).startswith(f"{value} is not in the "):
-                raise UnknownOption(f"the option {option} names the type {value}, which does not exist") from error
+                raise UnknownOption(f"the option {option} names an unknown type, {value}") from error
         raise
 
 
@@ -143,14 +143,12 @@ def _check_new(
         similar = difflib.get_close_matches(name, names, n=1, cutoff=SIMILAR)
         if name in names or (is_open and not similar):
             return
-        raise UnknownOption(
-            f"the option {option} sets what does not exist: {kind.__name__} takes no {name}; {_advice(name, names)}"
-        )
+        raise UnknownOption(f"unknown option {option}: {kind.__name__} takes no {name}; {_advice(name, names)}")
     if "type" in node or name in READ.get(parent, ()):
         return
     if "." not in option and name in inspect.signature(Runner).parameters:
         return
-    raise UnknownOption(f"the option {option} sets what nothing reads: {reached} has no {name}; {_advice(name, node)}")
+    raise UnknownOption(f"unknown option {option}: {reached} has no {name}; {_advice(name, node)}")
 
 
 def _advice(name: str, known: Collection[str]) -> str:
@@ -204,7 +202,9 @@ def _check_value(option: str, value: Any, annotation: Any, before: Any) -> None:
         return
     if isinstance(before, dict):
         if not isinstance(value, dict):
-            raise UnknownOption(f"the option {option} is a group of settings: name one of {', '.join(before)} in it")
+            raise UnknownOption(
+                f"the option {option} is a group of settings: set one of its members, {', '.join(before)}"
+            )
         return
     if annotation is not None:
         fits, expected = _fits(value, annotation), getattr(annotation, "__name__", str(annotation))
@@ -215,7 +215,7 @@ def _check_value(option: str, value: Any, annotation: Any, before: Any) -> None:
     else:
         return
     if not fits:
-        comma = " (decimals take a point)" if isinstance(value, list | tuple) else ""
+        comma = " (write decimals with a point)" if isinstance(value, list | tuple) else ""
         instead = "" if before is None else f" such as {before!r}"
         raise UnknownOption(f"the option {option} takes {_in_words(expected)}{instead}, not {value!r}{comma}")
 

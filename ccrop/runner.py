@@ -204,7 +204,7 @@ def load_pretrained(
     try:
         model.load_state_dict(state["state_dict"])
     except (KeyError, RuntimeError) as error:
-        raise ValueError(f"{checkpoint} is no checkpoint of a run with {config_file}: name its config") from error
+        raise ValueError(f"{checkpoint} is not a checkpoint of a run with {config_file}: name its config") from error
     return settings, model.eval()
 
 

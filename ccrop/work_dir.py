@@ -84,7 +84,7 @@ def _acquire(work_dir: Path) -> IO[str]:
             owner = file.read().strip() or "another process"
             file.close()
             raise WorkDirInUse(
-                f"{work_dir} is in use by {owner}: wait until it ends, or name another --work-dir"
+                f"{work_dir} is in use by {owner}: wait until it ends, or choose another --work-dir"
             ) from None
         except OSError as error:
             print(f"{work_dir} cannot be locked ({error.strerror}): nothing keeps a second run out of it")

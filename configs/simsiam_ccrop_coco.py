@@ -23,7 +23,7 @@ with read_base():
 
 # data
 channels = 3  # of the images
-white = 65535  # its level in grey images of 16 bits and more: 4095 where their sensor gives 12
+white = 65535  # its level in 16-bit gray images and more: 4095 where their sensor gives 12
 data_root = None  # name it here or by --data-root
 default_data_root = "data/coco"
 demo = "simsiam_region_demo.py"  # where there is no data

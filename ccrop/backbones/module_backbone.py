@@ -62,8 +62,8 @@ def named_maps(output: Any, name: str) -> dict[Any, Tensor]:
     if not found or not all(isinstance(each, Tensor) and each.ndim == 4 for each in found.values()):
         shapes = [tuple(each.shape) if isinstance(each, Tensor) else type(each).__name__ for each in found.values()]
         raise ValueError(
-            f"{name} is no backbone: it must give a feature map (N, C, h, w), or several in a sequence or a mapping; "
-            f"it gives {shapes or 'nothing'}"
+            f"{name} is not a backbone: it must give a feature map (N, C, h, w), or several in a sequence or a "
+            f"mapping; it gives {shapes or 'nothing'}"
         )
     return found
 

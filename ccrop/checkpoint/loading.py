@@ -165,6 +165,6 @@ def _misfit(source: str, theirs: str | None, ours: str | None, odd: dict[str, li
     )
     return (
         f"{source} does not fit the backbone, and nothing was loaded: the file holds {theirs or 'an unknown network'}, "
-        f"the backbone is {ours or 'another'}. Name other weights, or build the file's network by --backbone or "
+        f"the backbone is {ours or 'another'}. Choose other weights, or build the file's network with --backbone or "
         "model.backbone." + "".join(lists)
     )

@@ -38,12 +38,12 @@ class ResNet:
         Whether a bottleneck strides in its first or its second convolution leaves no trace in a state dict.
 
         Raises:
-            ValueError: this is no ResNet of a known depth, or a tensor is missing, left over or of another
+            ValueError: this is not a ResNet of a known depth, or a tensor is missing, left over or of another
                 shape.
         """
         stem = state_dict.get("conv1.weight")
         if stem is None or stem.ndim != 4:
-            raise ValueError("the backbone is no ResNet: it has no convolution conv1")
+            raise ValueError("the backbone is not a ResNet: it has no convolution conv1")
         blocks = tuple(_count_blocks(state_dict, stage) for stage in range(1, 5))
         bottleneck = "layer1.0.conv3.weight" in state_dict
         depths = [depth for depth in BLOCKS if BLOCKS[depth] == blocks and (depth >= 50) == bottleneck]

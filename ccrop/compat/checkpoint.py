@@ -57,7 +57,7 @@ def load_checkpoint(path: str | os.PathLike, map_location: Any = "cpu") -> dict[
     Raises:
         FileNotFoundError: there is no such file.
         IsADirectoryError: it is a folder.
-        UntrustedCheckpoint: it holds other objects, or is no whole checkpoint; nothing of it was run.
+        UntrustedCheckpoint: it holds other objects, or is not a complete checkpoint; nothing of it was run.
     """
     path = Path(path).expanduser()
     refuse_folder(path)

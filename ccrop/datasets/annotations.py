@@ -102,11 +102,11 @@ def _parsed(file: Path) -> tuple[dict[str, Any], list[str]]:
     except OSError as error:
         raise InvalidAnnotations(file, f"it cannot be read ({error.strerror})") from error
     except (ValueError, RecursionError) as error:  # no JSON, or not UTF-8
-        raise InvalidAnnotations(file, f"it is no JSON ({error}): write or copy it again") from error
+        raise InvalidAnnotations(file, f"it is not valid JSON ({error}): write or copy it again") from error
     lists = content if isinstance(content, dict) else {}
     missing = [name for name in ("images", "annotations") if not isinstance(lists.get(name), list)]
     if missing:
-        raise InvalidAnnotations(file, f"it has no list {' and no list '.join(missing)}, which COCO's format asks for")
+        raise InvalidAnnotations(file, f"it has no list {' and no list '.join(missing)}, which COCO's format requires")
     if not isinstance(lists.get("categories"), list):
         lists["categories"] = []
         named = {_key(each.get("category_id")) for each in lists["annotations"] if isinstance(each, dict)} - {"None"}
@@ -169,9 +169,9 @@ def _number_categories(content: dict[str, Any], file: Path, agnostic: bool) -> l
     repaired = [f"{len(unnamed)} categories without a name (named by their ids)"] if unnamed else []
     changed = sum(type(each["category_id"]) is not int for each in annotations)
     if any(not _is_id(each["id"]) for each in categories):
-        repaired.append(f"{len(categories)} category ids that are no integers (numbered from 1 on)")
+        repaired.append(f"{len(categories)} category ids that are not integers (renumbered from 1)")
     elif changed:
-        repaired.append(f"{changed} category ids of annotations that are no integers")
+        repaired.append(f"{changed} category ids of annotations that are not integers")
     _renumber(categories, "id", numbers)
     _renumber(annotations, "category_id", numbers)
     return repaired
@@ -242,9 +242,9 @@ def _number_images(content: dict[str, Any], file: Path) -> list[str]:
             f"{first['image_id']}: list the images, or remove the annotations",
         )
     if any(not _is_id(each["id"]) for each in images):
-        repaired.append(f"{len(images)} image ids that are no integers below 2^53 (numbered from 1 on)")
+        repaired.append(f"{len(images)} image ids that are not integers below 2^53 (renumbered from 1)")
     elif changed := sum(type(each["image_id"]) is not int for each in annotations):
-        repaired.append(f"{changed} image ids of annotations that are no integers")
+        repaired.append(f"{changed} image ids of annotations that are not integers")
     _renumber(images, "id", numbers)
     _renumber(annotations, "image_id", numbers)
     return repaired
@@ -261,7 +261,7 @@ def _number_annotations(content: dict[str, Any]) -> list[str]:
     annotations, repaired = content["annotations"], []
     ids = [each.get("id") for each in annotations]
     if not all(_is_id(each) and each > 0 for each in ids) or len(set(ids)) < len(ids):
-        repaired.append(f"{len(ids)} annotation ids of which some are missing, 0, repeated or no integers (new ones)")
+        repaired.append(f"{len(ids)} annotation ids of which some are missing, 0, repeated or not integers (new ones)")
         for number, each in enumerate(annotations, 1):
             each["id"] = number
     missing = sum(each.get("iscrowd") not in (0, 1) for each in annotations)

@@ -169,7 +169,7 @@ class ImageDataset(LocatedDataset):
     Args:
         channels: of the images: 3 gives images in RGB, 1 in grey (L), and any other number is taken as it is in the
             files, see :func:`ccrop.datasets.read_image`.
-        white: level of white in grey images of 16 bits and more.
+        white: level of white in 16-bit gray images and more.
         kwargs: see :class:`LocatedDataset`.
 
     Raises:

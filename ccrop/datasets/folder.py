@@ -28,7 +28,7 @@ class ImageFolder(ImageDataset):
 
     def load_data_list(self) -> list[dict[str, Any]]:
         if not Path(self.data_root).is_dir():
-            raise MissingData(f"{self.data_root} is no folder; expected a folder of images, flat or nested")
+            raise MissingData(f"{self.data_root} is not a folder; expected a folder of images, flat or nested")
         paths = list_images(self.data_root, suffixes=self.suffixes)
         if not self.labeled:
             return [dict(path=path) for path in paths]
@@ -48,7 +48,7 @@ class ImageList(ImageDataset):
     def load_data_list(self) -> list[dict[str, Any]]:
         file = Path(self.data_root)
         if not file.is_file():
-            raise MissingData(f"{file} is no file; expected a text file with one image path a line")
+            raise MissingData(f"{file} is not a file; expected a text file with one image path a line")
         text = file.read_text(encoding="utf-8-sig", errors="surrogateescape")  # names may be Latin-1
         lines = [line.strip() for line in text.splitlines()]
         return [dict(path=line) for line in lines if line]

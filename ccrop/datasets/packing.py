@@ -130,8 +130,8 @@ def _require_same(target: Path, asked: dict[str, Any], found: dict[str, Any]) ->
     for name, value in asked.items():
         if found.get(name) != value:
             raise BadPack(
-                f"{target} is a pack with {name} {found.get(name)}, and {value} is asked for: name another folder, or "
-                "remove this one"
+                f"{target} is a pack with {name} {found.get(name)}, and {value} is asked for: choose another folder, "
+                "or remove this one"
             )
 
 

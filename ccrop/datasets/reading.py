@@ -30,7 +30,7 @@ IMAGE_SUFFIXES = tuple(
     if Image.registered_extensions().get(suffix) in FORMATS  # some builds of Pillow lack AVIF
 )
 ARRAY_SUFFIX = ".npy"
-WHITE = 65535  # level of white in grey images of 16 bits and more
+WHITE = 65535  # level of white in 16-bit gray images and more
 DARK = WHITE // 8  # where no level is above, white is most likely another one
 MAX_PIXELS = 100_000_000  # of an image; RGB takes 3 bytes a pixel in every worker, and decoding some more
 
@@ -139,7 +139,7 @@ def _of_pack(pixels: np.ndarray, channels: int, as_tensor: bool) -> AnyImage:
         return image
     if {packed, channels} == {1, 3} and isinstance(image, Image.Image):
         return image.convert("RGB" if channels == 3 else "L")
-    raise _Unsuited(f"it was packed with {packed} channels, and {channels} are expected: pack it again with so many")
+    raise _Unsuited(f"it was packed with {packed} channels, and {channels} are expected: pack it again with that many")
 
 
 def _is_array(path: str | os.PathLike) -> bool:
@@ -192,7 +192,7 @@ def _openable() -> tuple[str, ...]:
 
 @contextmanager
 def _explained(path: str | os.PathLike) -> Iterator[None]:
-    """Whatever goes wrong is an :class:`UnreadableImage`, but for want of memory and a pack that is damaged."""
+    """Whatever goes wrong is an :class:`UnreadableImage`, but for lack of memory and a pack that is damaged."""
     try:
         if os.path.exists(path) and not (os.path.isfile(path) or os.path.isdir(path)):
             raise _Unsuited("it is a pipe, a socket or a device, not a file")  # a pipe would be waited for forever
@@ -220,7 +220,7 @@ def _upright(image: Image.Image) -> Image.Image:
 
 
 def to_channels(image: Image.Image, channels: int, white: int = WHITE) -> AnyImage:
-    """An image of any mode with so many channels, see :func:`read_image`.
+    """An image of any mode with that many channels, see :func:`read_image`.
 
     Raises:
         ValueError: it has another number of channels, or grey levels of unknown range.
@@ -251,7 +251,7 @@ def _to_rgb(image: Image.Image, white: int) -> Image.Image:
         lowest, highest = int(levels.min()), int(levels.max())
         if lowest < 0 or highest > white:
             raise _Unsuited(
-                f"its grey levels are {lowest} to {highest}, not within 0 to {white}: save it with 8 or 16 bits, or "
+                f"its gray levels are {lowest} to {highest}, not within 0 to {white}: save it with 8 or 16 bits, or "
                 "set white to the highest level"
             )
         if white == WHITE and 0 < highest <= DARK:
@@ -266,7 +266,7 @@ def _say_dark() -> None:
     worker = get_worker_info()
     if worker is None or worker.id == 0:
         MMLogger.get_current_instance().warning(
-            f"Some grey images of 16 bits or more have no level above {DARK}, and white is {WHITE}: they are nearly "
+            f"Some gray images of 16 bits or more have no level above {DARK}, and white is {WHITE}: they are nearly "
             "black. If their sensor gives fewer bits, set white to its highest level: 4095 for 12 bits, 255 for 8"
         )
 

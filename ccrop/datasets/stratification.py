@@ -27,7 +27,7 @@ def stratified(
         ValueError: the share is not in (0, 1), or all examples are of one scene.
     """
     if not 0 < share < 1:
-        raise ValueError(f"the fraction of images must lie between 0 and 1, got {share:g}")
+        raise ValueError(f"the fraction of images must be between 0 and 1, got {share:g}")
     names, groups = np.unique(
         np.array([str(each) for each in (range(len(classes)) if scenes is None else scenes)]), return_inverse=True
     )

@@ -70,8 +70,8 @@ def _has_row(study: Study, run: Row, file: Path) -> bool:
             for name, value in study.settings(run).items():
                 if name in row and not _same(row[name], value):
                     raise ValueError(
-                        f"{file} holds {_name(run)} with {name} {row[name]}, not {value}: name another --csv and other "
-                        "--work-dirs"
+                        f"{file} holds {_name(run)} with {name} {row[name]}, not {value}: choose another --csv and "
+                        "another --work-dirs"
                     )
             return True
     return False

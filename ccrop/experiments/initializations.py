@@ -107,7 +107,7 @@ class InitializationStudy:
             check_source(self.sources, arm, seed, self.data_root)
         if IMAGENET in self.transfer.references and IMAGENET not in self.sources:
             print(
-                f"No row {IMAGENET}: name weights of the detector's backbone by --imagenet FILE, timm:NAME or "
+                f"No row {IMAGENET}: pass weights of the detector's backbone with --imagenet FILE, timm:NAME or "
                 "torchvision:NAME"
             )
 

@@ -88,7 +88,7 @@ def _parsed(file: Path, content: bytes, columns: Sequence[str]) -> tuple[Sequenc
         return columns, []
     header, *rows = csv.reader(StringIO(content.decode(), newline=""))
     if not same_columns(header, columns):
-        raise ValueError(f"{file} has other columns than this comparison writes: name another --csv")
+        raise ValueError(f"{file} has other columns than this comparison writes: choose another --csv")
     for number, row in enumerate(rows, start=2):
         if len(row) != len(header):
             raise ValueError(

@@ -55,7 +55,7 @@ def export_backbone(
     _check_suffix(framework, out)
     if framework == "huggingface":
         if out.exists():
-            raise FileExistsError(f"{out} exists: name another folder, or remove it")
+            raise FileExistsError(f"{out} exists: choose another folder, or remove it")
     else:
         _check_destination(checkpoint_path, out, force)
     weights = read_weights(checkpoint_path)
@@ -130,7 +130,9 @@ def _onnx(weights: Weights, checkpoint: Path, out: Path, config: str | Path | No
     try:
         backbone.load_state_dict(weights.backbone)
     except RuntimeError as error:
-        raise ValueError(f"{checkpoint} is no checkpoint of a run with its config: name that by --config") from error
+        raise ValueError(
+            f"{checkpoint} is not a checkpoint of a run with its config: pass that with --config"
+        ) from error
     difference = write_onnx(backbone.eval(), weights.normalization, out)
     name = f"{type(backbone).__name__} {settings.get('name', settings.get('depth', ''))}".strip()
     return f"{name}, within {difference:.0e} of the network in ONNX Runtime,"

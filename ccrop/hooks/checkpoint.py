@@ -40,7 +40,9 @@ class WholeCheckpointHook(CheckpointHook):
                 kind, number = file.stem.split("_")
                 if int(number) > begins[kind]:
                     renamed = file.rename(file.with_suffix(".superseded.pth"))
-                    runner.logger.info(f"{file.name} is ahead of where this run begins and is now {renamed.name}")
+                    runner.logger.info(
+                        f"{file.name} is ahead of where this run starts and was renamed to {renamed.name}"
+                    )
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
         checkpoint[KEY] = as_data(runner.cfg)

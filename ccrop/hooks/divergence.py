@@ -36,7 +36,7 @@ class DivergenceHook(Hook):
         if all(finite):
             return
         latest = latest_checkpoint(runner.work_dir)
-        advice = f"resume {latest} with a lower learning rate" if latest else "start again with a lower learning rate"
+        advice = f"resume {latest} with a lower learning rate" if latest else "start over with a lower learning rate"
         raise DivergedError(
             f"DIVERGED by iteration {runner.iter + 1}: {finite.count(False)} of {len(finite)} weights are NaN or "
             f"infinite, the first is {list(state)[finite.index(False)]}; no checkpoint was written: {advice}"

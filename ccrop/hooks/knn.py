@@ -62,7 +62,7 @@ class KNNHook(Hook):
             require_same_classes(bank, queries)
             self._data = [self._load(dataset) for dataset in (bank, queries)]
         except MissingData as error:
-            runner.logger.info(f"No kNN accuracy in this run, for want of labels: {str(error).splitlines()[0]}")
+            runner.logger.info(f"No kNN accuracy in this run, for lack of labels: {str(error).splitlines()[0]}")
             return
         except (InvalidAnnotations, UnreadableFile) as error:
             runner.logger.warning(f"No kNN accuracy in this run, which goes on without it: {error}")

@@ -60,7 +60,7 @@ class RoIKNNHook(Hook):
             found = roi_knn(bank, queries, min_queries=self.min_queries)
         except MissingData as error:
             self._rests = True
-            runner.logger.info(f"No RoI-kNN in this run, for want of annotations: {str(error).splitlines()[0]}")
+            runner.logger.info(f"No RoI-kNN in this run, for lack of annotations: {str(error).splitlines()[0]}")
             return
         except (InvalidAnnotations, UnreadableFile) as error:
             self._rests = True

@@ -25,7 +25,7 @@ def gaussian_radius(sizes: Tensor, min_overlap: float = 0.1, min_radius: int = 2
         ``(...)`` int64, rounded down. Boxes without an area have ``min_radius``.
     """
     if not 0 < min_overlap < 1:
-        raise ValueError(f"min_overlap must lie in (0, 1), got {min_overlap}")
+        raise ValueError(f"min_overlap must be in (0, 1), got {min_overlap}")
     if formula not in FORMULAS:
         raise ValueError(f"formula must be one of {', '.join(FORMULAS)}, got {formula!r}")
     first, second = sizes.double().clamp(min=0).unbind(-1)
@@ -72,7 +72,7 @@ def center_heatmaps(
     for name, index, length in (("images", images, num_images), ("labels", labels, num_classes)):
         wrong = inside & ((index < 0) | (index >= length))
         if wrong.any():
-            raise ValueError(f"{name} must lie in 0 to {length - 1}, got {index[wrong].unique().tolist()}")
+            raise ValueError(f"{name} must be in 0 to {length - 1}, got {index[wrong].unique().tolist()}")
 
     # every cell of every object's square, object after object
     sides = 2 * radii + 1

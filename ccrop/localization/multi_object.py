@@ -49,9 +49,9 @@ class MultiObject:
     ) -> None:
         for name, value in (("threshold", threshold), ("floor", floor)):
             if not 0 <= value < 1:
-                raise ValueError(f"{name} must lie in [0, 1), got {value}")
+                raise ValueError(f"{name} must be in [0, 1), got {value}")
         if not 0 < merge <= 1:
-            raise ValueError(f"merge must lie in (0, 1], got {merge}")
+            raise ValueError(f"merge must be in (0, 1], got {merge}")
         for name, value in (("max_boxes", max_boxes), ("min_distance", min_distance), ("upsample", upsample)):
             if value < 1 or value != int(value):
                 raise ValueError(f"{name} must be a whole number of at least 1, got {value}")

@@ -29,7 +29,7 @@ class SingleObject:
 
     def __init__(self, threshold: float = 0.1) -> None:
         if not 0 <= threshold < 1:
-            raise ValueError(f"threshold must lie in [0, 1), got {threshold}")
+            raise ValueError(f"threshold must be in [0, 1), got {threshold}")
         self.threshold = threshold
 
     @torch.no_grad()

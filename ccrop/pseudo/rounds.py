@@ -59,7 +59,7 @@ def run_rounds(
     assert last is not None  # there are boxes for a first round
     checkpoint = latest_checkpoint(last)
     assert checkpoint is not None  # of a round that is done
-    print(f"Done: fine-tune from it by tools/finetune.py --init {checkpoint}")
+    print(f"Done: fine-tune from it with tools/finetune.py --init {checkpoint}")
     return Path(checkpoint)
 
 

@@ -81,7 +81,7 @@ def find_objects(
         model: in eval mode.
         dataset: with boxes where the run localized.
         image_size, keep_ratio: as the run looks at whole images.
-        num_images: so many, evenly spaced; unreadable ones are passed over.
+        num_images: how many, evenly spaced; unreadable ones are passed over.
         each: the most objects of an image, evenly spaced over its list.
     """
     annotated = annotated_names(dataset)

@@ -1,4 +1,4 @@
-"""What a pretraining found, for a detector that learns it in place of labels."""
+"""What a pretraining found, for a detector that learns it instead of labels."""
 
 from pathlib import Path
 

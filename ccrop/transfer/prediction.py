@@ -76,7 +76,7 @@ def detector_config(detector: str | Path, config: str | Path | None = None) -> C
     settings = read_config(config or checkpoint_of(detector))
     if "augment" in settings:
         raise ValueError(
-            f"{detector} is a pretraining, which detects nothing: fine-tune a detector from it by tools/finetune.py "
+            f"{detector} is a pretraining, which detects nothing: fine-tune a detector from it with tools/finetune.py "
             "--init"
         )
     return settings
@@ -106,7 +106,9 @@ def load_detector(
     try:
         model.load_state_dict(content["state_dict"])
     except (KeyError, RuntimeError) as error:
-        raise ValueError(f"{checkpoint} is no checkpoint of a run with its config: name that by --config") from error
+        raise ValueError(
+            f"{checkpoint} is not a checkpoint of a run with its config: pass that with --config"
+        ) from error
     model.dataset_meta = content.get("meta", {}).get("dataset_meta", {})
     return settings, model.eval()
 

@@ -52,7 +52,9 @@ def start_of(config: Config, init: str, work_dir: str | Path, resume: str | None
     content = load_checkpoint(checkpoint)
     notes = content.get(NOTES)
     if notes is None:
-        raise ValueError(f"{checkpoint} is no checkpoint of a fine-tuning, which alone is resumed: name it by --init")
+        raise ValueError(
+            f"{checkpoint} is not a fine-tuning checkpoint, and only those can be resumed: pass it with --init"
+        )
     config.init, config.load_from, config.resume = init, checkpoint, True
     if notes["pixels"]:
         config.model.data_preprocessor.update(notes["pixels"])

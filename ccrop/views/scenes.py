@@ -25,7 +25,7 @@ class ScenePair:
         if side < 1 or not 0 < zoom[0] <= zoom[1]:
             raise ValueError(f"side and zoom must be positive and zoom low, high, got {side} and {tuple(zoom)}")
         if not 0 <= shift < 1:
-            raise ValueError(f"shift must lie in [0, 1), else views need not overlap; got {shift}")
+            raise ValueError(f"shift must be in [0, 1), else views need not overlap; got {shift}")
         self.side = side
         self.zoom = tuple(zoom)
         self.shift = shift

@@ -38,7 +38,7 @@ def load_config(
 
     Args:
         path: a file of ``projects/detection_transfer/configs/``, or any other of mmdet's kind.
-        data_root: of the data set; by default the config's ``default_data_root``.
+        data_root: root of the data set; default: the config's ``default_data_root``.
         options: dotted keys and values over those of the config.
         backbone: takes the place of the config's, see :func:`.fitting.replace_backbone`.
         labeled: the set's annotations are needed; otherwise something else takes the place of the train split's, and
@@ -56,7 +56,7 @@ def load_config(
         fit_neck(config)
     root = Path(data_root or config.default_data_root)
     if not root.is_dir():
-        raise MissingData(f"the data root {root} does not exist: name one by --data-root")
+        raise MissingData(f"the data root {root} does not exist: pass one with --data-root")
     if config.train_dataloader.dataset.type == "CocoDataset":
         (settle_coco if labeled else settle_unlabeled)(config, root)
     else:

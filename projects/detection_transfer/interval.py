@@ -67,7 +67,7 @@ def image_interval(figure: str, own: Sequence[Path], other: Sequence[Path]) -> t
 def _read(folder: Path) -> dict[str, NDArray]:
     file = folder / FILE
     if not file.is_file():
-        raise FileNotFoundError(f"{file} does not exist: {folder} is no work_dir of a fine-tuning run that was tested")
+        raise FileNotFoundError(f"{file} does not exist: {folder} is not the work_dir of a tested fine-tuning run")
     with np.load(file) as content:
         return {name: content[name] for name in (*SAME, *RESAMPLED)}
 

@@ -103,7 +103,9 @@ def list_source(source: Path, split: str | None, channels: int) -> tuple[Path, l
     if source.is_file() and split is None:
         return source.parent, [source.name]
     if not source.is_dir():
-        raise MissingData(f"{source} is no folder" if split else f"{source} does not exist: name an image or a folder")
+        raise MissingData(
+            f"{source} is not a folder" if split else f"{source} does not exist: name an image or a folder"
+        )
     root = source if split is None else source / find_split(source, split)
     suffixes = IMAGE_SUFFIXES if channels == 3 else (*IMAGE_SUFFIXES, ARRAY_SUFFIX)
     names = list_images(root, suffixes=suffixes)

@@ -1,4 +1,4 @@
-"""Pseudo-boxes in place of labels: a detector that learns where objects are before it sees a label.
+"""Pseudo-boxes instead of labels: a detector that learns where objects are before it sees a label.
 
 LOST (Simeoni et al., BMVC 2021) and CutLER (Wang et al., CVPR 2023) train a detector of one category on the boxes that
 unlabeled features give. Neck and heads are pretrained that way as well.
@@ -65,7 +65,7 @@ def use_pseudo_boxes(config: Config, source: str | Path, folder: str | Path, max
         write_json(files["val"], annotated.content)
         test.update(ann_file=str(files["val"]))
         config.test_evaluator.ann_file = str(files["val"])
-    config.headline += f", pseudo-boxes of {source} in place of labels"
+    config.headline += f", pseudo-boxes of {source} instead of labels"
 
 
 def read_pseudo_boxes(file: str | Path, root: str | Path) -> Annotations:

@@ -35,7 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--conv-for-no-stride", action="store_true", help="the other neck has this option, as CenterPoint's has"
     )
-    parser.add_argument("--force", action="store_true", help="replace OUT where it exists")
+    parser.add_argument("--force", action="store_true", help="replace OUT if it exists")
     args = parser.parse_args(argv)
     if args.out.exists() and not args.force:
         raise FileExistsError(f"{args.out} exists; --force replaces it")

@@ -39,7 +39,7 @@ def load_config(
 
     Args:
         path: a file of ``projects/lidar_bev/configs/centerpoint_*.py``.
-        data_root: of the data set; by default the config's ``default_data_root``.
+        data_root: root of the data set; default: the config's ``default_data_root``.
         options: dotted keys and values over those of the config.
         backbone: None, because those that have names take images.
         labeled: makes no difference: the sets that are read here have labels.
@@ -54,7 +54,7 @@ def load_config(
     config = read_config(path, options)
     root = data_root or config.default_data_root
     if root is None or not Path(root).is_dir():
-        advice = f"name one by --data-root{config.get('how_to_make_data', '')}"
+        advice = f"pass one with --data-root{config.get('how_to_make_data', '')}"
         raise MissingData(f"the data root {root} does not exist: {advice}")
     root = Path(root)
     for settings in dicts_of(config):

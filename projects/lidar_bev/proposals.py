@@ -25,8 +25,8 @@ def labeled_sweeps(config: Config, split: str | None, classes: list[str] | None,
 
     Args:
         split: other than the config's.
-        classes: names of the objects by which recall is split; default: those of the data set.
-        number: so many sweeps, evenly spaced; None for all.
+        classes: names of the objects to split recall by; default: those of the data set.
+        number: number of sweeps, evenly spaced; None for all.
 
     Raises:
         ValueError: the config's data set has no labels.

@@ -42,7 +42,7 @@ def test_an_image_has_the_average_of_the_coarsest_map(
         maps = model.backbone(torch.from_numpy(normalized).float().permute(2, 0, 1)[None])
         np.testing.assert_allclose(vector, maps[-1].mean(dim=(0, 2, 3)).numpy(), rtol=1e-4, atol=1e-5)
     assert embed.main([str(pretrained), str(photos / "gone"), str(tmp_path / "other.npz")]) == 2
-    assert "gone is no folder" in capsys.readouterr().err
+    assert "gone is not a folder" in capsys.readouterr().err
 
 
 def test_annotated_boxes_have_their_names(pretrained: Path, demo_root: Path, tmp_path: Path):
@@ -83,7 +83,7 @@ def test_clusters_have_scores(pretrained: Path, photos: Path, tmp_path: Path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (("out.npz", "--boxes", "annotated"), "name the split by --split"),
+        (("out.npz", "--boxes", "annotated"), "pass the split with --split"),
         (("out.npz", "--boxes", "clusters", "--image-size", "9", "9"), "--image-size is of whole images"),
         (("out.npz", "--stride", "8"), "--stride needs --boxes"),
         (("photos",), "photos exists: name another file"),

@@ -58,8 +58,8 @@ def test_a_wrong_init_is_an_error_of_one_line(demo_root: Path, tmp_path: Path, i
 @pytest.mark.parametrize(
     ("config", "message"),
     [
-        ("simclr_region_coco_r18", "is not a detector's config: tools/train.py takes those of pretraining"),
-        ("simsiam_ccrop_coco.py", "is not a detector's config: tools/train.py takes those of pretraining"),
+        ("simclr_region_coco_r18", "is not a detector's config: use tools/train.py for pretraining"),
+        ("simsiam_ccrop_coco.py", "is not a detector's config: use tools/train.py for pretraining"),
         ("tile_r18", "does not exist; did you mean tiles_r18"),
         ("xyz", "config xyz does not exist"),
     ],
@@ -90,7 +90,7 @@ def test_an_earlier_run_is_moved_aside_and_never_where_it_would_be_lost(
         assert f": w is in use by process {os.getpid()} on " in errors[-1]
     code, _, errors = call_main("w/lr_0.01_1/iter_7.pth")
     assert code == 2
-    message = ": w/lr_0.01_1/iter_7.pth lies in w, which would be moved aside: name another --work-dir"
+    message = ": w/lr_0.01_1/iter_7.pth lies in w, which would be moved aside: choose another --work-dir"
     assert errors[-1].endswith(message)
     code, _, errors = call_main("random", "--resume", "none.pth")
     assert code == 2

@@ -94,7 +94,7 @@ def test_a_folder_has_no_default_place(tmp_path: Path):
         ),
         (
             "model.chanels=3",
-            "the option model.chanels sets what does not exist: SimSiam takes no chanels; did you mean channels?",
+            "unknown option model.chanels: SimSiam takes no chanels; did you mean channels?",
         ),
         ("augment=gpu", "augment must be one of device, cpu, got 'gpu'"),
         ("train_cfg.max_epochs=0", "a run has one epoch or more, got train_cfg.max_epochs=0"),

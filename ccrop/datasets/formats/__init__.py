@@ -34,7 +34,7 @@ def read_labeled(
     """
     source = Path(source)
     if not source.is_dir():
-        raise MissingData(f"{source} is no folder; expected a labeled set")
+        raise MissingData(f"{source} is not a folder; expected a labeled set")
     if file is None:
         return READERS[kind or format_of(source)](source)
     file = Path(file)
@@ -62,8 +62,8 @@ def format_of(source: Path) -> str:
     )
     found = [name for name, sign in signs.items() if sign()]
     if len(found) != 1:
-        what = f"could be {' or '.join(found)}" if found else f"is none of {', '.join(signs)}"
-        raise InvalidAnnotations(source, f"its format {what}: name it by --format, or the label file by --ann-file")
+        what = f"could be {' or '.join(found)}" if found else f"is not one of {', '.join(signs)}"
+        raise InvalidAnnotations(source, f"its format {what}: pass it with --format, or the label file with --ann-file")
     return found[0]
 
 

@@ -49,7 +49,7 @@ def read_coco(source: Path, file: Path | None = None) -> dict[str, LabeledSplit]
         split = split_of(str(each.relative_to(source)) if each.is_relative_to(source) else each.name)
         if split in files:
             raise InvalidAnnotations(
-                source, f"{files[split]} and {each} are both of split {split}: name one by --ann-file"
+                source, f"{files[split]} and {each} are both of split {split}: pass one with --ann-file"
             )
         files[split] = each
     if not files:
@@ -97,7 +97,7 @@ def _images_folder(source: Path, file: Path, split: str, present: list[str]) -> 
         raise InvalidAnnotations(
             file,
             f"its images could be those of {printable(source / best)} or of {printable(source / others[0])}: "
-            "name the right folder as the source, and the file by --ann-file",
+            "pass the right folder as the source, and the file with --ann-file",
         )
     return Path(best) if found(best)[0] else Path()
 

@@ -32,7 +32,7 @@ def divide_train(
     source = next(iter(splits.values())).source
     known = ", ".join(splits)
     if of is None and len(splits) > 1:
-        raise InvalidAnnotations(source, f"there are the splits {known}: name the one to divide by --of")
+        raise InvalidAnnotations(source, f"there are the splits {known}: pass the one to divide with --of")
     of = of or known
     if of not in splits:
         raise InvalidAnnotations(source, f"there is no split {of} to divide: there is {known}")

@@ -125,7 +125,9 @@ def numbers_of(fields: Sequence[str], file: Path, line: int) -> list[float]:
         except ValueError:
             numbers.append(math.nan)
         if not math.isfinite(numbers[-1]):
-            raise InvalidAnnotations(f"{file}, line {line}", f"{field!r} is no number: correct the line or remove it")
+            raise InvalidAnnotations(
+                f"{file}, line {line}", f"{field!r} is not a number: correct the line or remove it"
+            )
     return numbers
 
 
@@ -146,7 +148,7 @@ def lines_of(file: Path) -> list[tuple[int, str]]:
     except OSError as error:
         raise InvalidAnnotations(file, f"it cannot be read ({error.strerror})") from error
     except UnicodeDecodeError as error:
-        raise InvalidAnnotations(file, "it is no text in UTF-8: save it so") from error
+        raise InvalidAnnotations(file, "it is not UTF-8 text: save it as UTF-8") from error
     return [(number, line.strip()) for number, line in enumerate(text.splitlines(), 1) if line.strip()]
 
 

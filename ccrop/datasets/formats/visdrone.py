@@ -70,5 +70,5 @@ def _read_line(text: str, file: Path, line: int) -> LabeledObject:
     if score == 0 or category in IGNORED:
         return LabeledObject((left, top, width, height), None, line, ignored=True)
     if category not in range(1, len(CLASSES) + 1):
-        raise InvalidAnnotations(f"{file}, line {line}", f"category {fields[5]} is none of VisDrone's 0 to 11")
+        raise InvalidAnnotations(f"{file}, line {line}", f"category {fields[5]} is not one of VisDrone's 0 to 11")
     return LabeledObject((left, top, width, height), CLASSES[int(category) - 1], line)

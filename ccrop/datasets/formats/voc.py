@@ -112,7 +112,7 @@ def _parsed(file: Path) -> ElementTree.Element:
         raise InvalidAnnotations(file, f"it cannot be read ({error.strerror})") from error
     except expat.ExpatError as error:
         raise InvalidAnnotations(
-            f"{file}, line {error.lineno}", f"it is no XML ({expat.ErrorString(error.code)})"
+            f"{file}, line {error.lineno}", f"it is not valid XML ({expat.ErrorString(error.code)})"
         ) from error
 
 

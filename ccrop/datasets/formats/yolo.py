@@ -69,7 +69,7 @@ def _settings(file: Path) -> dict[str, Any]:
     try:
         settings = yaml.safe_load(file.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError, yaml.YAMLError) as error:
-        raise InvalidAnnotations(file, f"it is no YAML ({' '.join(str(error).split())})") from error
+        raise InvalidAnnotations(file, f"it is not valid YAML ({' '.join(str(error).split())})") from error
     if not isinstance(settings, dict):
         raise InvalidAnnotations(file, "it has no settings such as train: and names:")
     return settings
@@ -173,7 +173,8 @@ def _read_line(text: str, size: tuple[int, int], classes: Sequence[str], file: P
     if number not in range(len(classes)):
         raise InvalidAnnotations(
             f"{file}, line {line}",
-            f"class {fields[0]} is none of the {len(classes)} that are named, from 0 on: name it, or correct the line",
+            f"class {fields[0]} is not one of the {len(classes)} named classes, numbered from 0: name it, or correct "
+            "the line",
         )
     width, height = size
     category = classes[int(number)]

@@ -52,7 +52,7 @@ class ArgoverseSweeps(SweepDataset):
     def load_data_list(self) -> list[dict[str, Any]]:
         root = Path(self.data_root)
         if not (root / self.split).is_dir():
-            raise MissingData(f"{root / self.split} is no folder; expected layout:\n{LAYOUT.format(root=root)}")
+            raise MissingData(f"{root / self.split} is not a folder; expected layout:\n{LAYOUT.format(root=root)}")
         files = sorted((root / self.split).glob("*/sensors/lidar/*.feather"))
         return [dict(path=str(file.relative_to(root)), log=file.parts[-4], time=int(file.stem)) for file in files]
 

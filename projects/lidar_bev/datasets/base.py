@@ -123,7 +123,7 @@ def names_in_split(root: Path, split: str | None, found: Collection[str], where:
     file = root / "ImageSets" / f"{split}.txt"
     if not file.is_file():
         raise MissingData(
-            f"{file} is no file (split=None takes all sweeps); expected layout:\n{layout.format(root=root)}"
+            f"{file} is not a file (split=None takes all sweeps); expected layout:\n{layout.format(root=root)}"
         )
     names = [line.strip() for line in read_text(file).splitlines() if line.strip()]
     missing = [name for name in names if name not in found]

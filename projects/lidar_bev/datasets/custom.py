@@ -47,7 +47,7 @@ class CustomSweeps(SweepFolder):
     def load_data_list(self) -> list[dict[str, Any]]:
         root = Path(self.data_root)
         if not (root / "points").is_dir():
-            raise MissingData(f"{root / 'points'} is no folder; expected layout:\n{LAYOUT.format(root=root)}")
+            raise MissingData(f"{root / 'points'} is not a folder; expected layout:\n{LAYOUT.format(root=root)}")
         found: dict[str, str] = {}
         for path in list_sweeps(root / "points"):
             name = str(Path(path).with_suffix(""))

@@ -36,12 +36,12 @@ def read_ply(path: Path) -> dict[str, NDArray]:
     """The vertices' properties by name, each ``(N,)``, of an ASCII or binary file.
 
     Raises:
-        Malformed: it is no PLY file, its vertices have lists, or it has fewer vertices than its header declares.
+        Malformed: it is not a PLY file, its vertices have lists, or it has fewer vertices than its header declares.
     """
     with path.open("rb") as file:
         lines = _header(file, "end_header")
         if not lines or lines[0] != ["ply"]:
-            raise Malformed("it is damaged, or no PLY file: it does not begin with 'ply' and a header")
+            raise Malformed("it is damaged, or not a PLY file: it does not begin with 'ply' and a header")
         kind = next((words[1] for words in lines if words[0] == "format" and len(words) > 1), None)
         if kind not in PLY_ORDERS:
             raise Malformed(f"its format is {kind!r}, expected one of {', '.join(PLY_ORDERS)}")
@@ -60,14 +60,14 @@ def read_pcd(path: Path) -> dict[str, NDArray]:
     """The fields with one value a point by name, each ``(N,)``, of an ASCII or binary file, compressed or not.
 
     Raises:
-        Malformed: it is no PCD file, or has fewer points than its header declares.
+        Malformed: it is not a PCD file, or has fewer points than its header declares.
         ImportError: it is compressed, and Open3D is not installed.
     """
     with path.open("rb") as file:
         header = {words[0].upper(): words[1:] for words in _header(file, "DATA") if words[0][0] != "#"}
         missing = [name for name in ("FIELDS", "TYPE", "SIZE", "DATA") if name not in header]
         if missing:
-            raise Malformed(f"it is damaged, or no PCD file: its header has no line {missing[0]}")
+            raise Malformed(f"it is damaged, or not a PCD file: its header has no line {missing[0]}")
         try:
             names, kinds, sizes = header["FIELDS"], header["TYPE"], [int(size) for size in header["SIZE"]]
             counts = [int(count) for count in header.get("COUNT", ["1"] * len(names))]

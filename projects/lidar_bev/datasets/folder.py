@@ -62,7 +62,7 @@ class SweepFolder(SweepDataset):
         if root.is_file():
             return [dict(path="")]
         if not root.is_dir():
-            raise MissingData(f"{root} is no folder; expected layout:\n{self.layout.format(root=root)}")
+            raise MissingData(f"{root} is not a folder; expected layout:\n{self.layout.format(root=root)}")
         paths = list_sweeps(root)
         if self.pattern is not None:
             found, paths = paths, [path for path in paths if PurePath(path).match(self.pattern)]

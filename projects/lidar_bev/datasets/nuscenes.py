@@ -89,7 +89,7 @@ class NuScenesSweeps(SweepDataset):
     def load_data_list(self) -> list[dict[str, Any]]:
         tables = Path(self.data_root, self.version)
         if not tables.is_dir():
-            raise MissingData(f"{tables} is no folder; expected layout:\n{LAYOUT.format(root=self.data_root)}")
+            raise MissingData(f"{tables} is not a folder; expected layout:\n{LAYOUT.format(root=self.data_root)}")
         frames = key_frames(tables, self._scene_names(tables), self.num_sweeps)
         self._check_earlier_sweeps(frames)
         for frame in frames:
@@ -106,7 +106,7 @@ class NuScenesSweeps(SweepDataset):
         chosen = self.chosen_scenes
         if isinstance(chosen, str | Path):
             if not Path(chosen).is_file():
-                raise MissingData(f"{chosen} is no file; expected the name of a scene on each of its lines")
+                raise MissingData(f"{chosen} is not a file; expected the name of a scene on each of its lines")
             return read_text(Path(chosen)).split()
         if chosen is None and self.split is not None:
             return scenes_of(self.split, Path(self.data_root), list(scene_names(tables).values()))

@@ -118,7 +118,9 @@ def read_rows(tables: Path, name: str) -> list[dict[str, Any]]:
     """
     file = tables / f"{name}.json"
     if not file.is_file():
-        raise MissingData(f"{file} is no file: nuScenes' table {name!r} is needed; unpack the metadata archive again")
+        raise MissingData(
+            f"{file} is not a file: nuScenes' table {name!r} is needed; unpack the metadata archive again"
+        )
     try:
         return json.loads(read_text(file))
     except ValueError as error:

@@ -52,7 +52,7 @@ def read_sweep(path: str | os.PathLike, columns: Sequence[str] = XYZI) -> NDArra
         raise UnreadableSweep(path, f"files of kind {suffix!r} are not read: convert it to one of {SWEEP_SUFFIXES}")
     try:
         if path.exists() and not path.is_file():
-            raise Malformed("it is no regular file")  # reading a pipe would wait for ever
+            raise Malformed("it is not a regular file")  # reading a pipe would wait for ever
         points = _relative(_returns(readers[suffix](path, columns), columns), columns, path.parent)
     except (MemoryError, ImportError):
         raise
@@ -77,7 +77,7 @@ def read_text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
-        raise ValueError(f"{path}: no text in UTF-8 ({error.reason} at byte {error.start}): save it so") from error
+        raise ValueError(f"{path}: not UTF-8 text ({error.reason} at byte {error.start}): save it as UTF-8") from error
 
 
 def finite(points: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -130,7 +130,7 @@ def _read_bin(path: Path, columns: Sequence[str]) -> NDArray[np.float32]:
     size = path.stat().st_size
     if size % (4 * len(columns)):
         raise Malformed(
-            f"its {size} bytes are no whole number of points with {len(columns)} float32 values "
+            f"its {size} bytes are not a whole number of points with {len(columns)} float32 values "
             f"({', '.join(columns)}): the file is cut off, or its points have other columns; name them in columns"
         )
     points = np.fromfile(path, dtype=np.float32).reshape(-1, len(columns))
@@ -167,7 +167,7 @@ def _load_npy(path: Path) -> NDArray:
         try:
             shape, _, dtype = headers[np.lib.format.read_magic(file)](file)
         except (ValueError, KeyError) as error:
-            raise Malformed(f"no array of numbers ({error})") from error
+            raise Malformed(f"not an array of numbers ({error})") from error
         declared, present = math.prod(shape) * dtype.itemsize, path.stat().st_size - file.tell()
     if declared > present:
         raise Malformed(
@@ -177,7 +177,7 @@ def _load_npy(path: Path) -> NDArray:
     try:
         return np.load(path, allow_pickle=False)
     except ValueError as error:
-        raise Malformed(f"no array of numbers ({error})") from error
+        raise Malformed(f"not an array of numbers ({error})") from error
 
 
 def _read_fields(path: Path, columns: Sequence[str]) -> NDArray:

@@ -59,7 +59,9 @@ class WaymoSweeps(SweepDataset):
     def load_data_list(self) -> list[dict[str, Any]]:
         base = Path(self.data_root, self.split)
         if not (base / "lidar").is_dir():
-            raise MissingData(f"{base / 'lidar'} is no folder; expected layout:\n{LAYOUT.format(root=self.data_root)}")
+            raise MissingData(
+                f"{base / 'lidar'} is not a folder; expected layout:\n{LAYOUT.format(root=self.data_root)}"
+            )
         return [
             dict(path=f"{self.split}/lidar/{file.name}", segment=file.stem, time=int(time), title=f"{file.stem}/{time}")
             for file in sorted((base / "lidar").glob("*.parquet"))

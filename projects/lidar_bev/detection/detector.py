@@ -63,7 +63,7 @@ class CenterPoint(BaseModel):
             self.backbone = backbone
         check_flips(flips, self.backbone.grid)
         if not 0 <= iou_power < 1:
-            raise ValueError(f"model.iou_power must lie in [0, 1), got {iou_power}")
+            raise ValueError(f"model.iou_power must be in [0, 1), got {iou_power}")
         members = group_labels(classes, groups)
         self.head = CenterHead(self.backbone.out_channels, members, channels, CHANNELS + 2 * velocity, iou_power > 0)
         self.num_groups = len(members)

@@ -72,7 +72,7 @@ def center_figures(sweeps: Sequence[Compared], classes: Sequence[str]) -> dict[s
 
     Returns:
         ``mAP`` over classes and thresholds; ``AP_Car`` ... over thresholds; ``mAP_0.5m`` ... over classes;
-        ``mAP_0-15m`` ... of objects in a range and ``mAP_1-9points`` ... of objects with so many points;
+        ``mAP_0-15m`` ... of objects in a range and ``mAP_1-9points`` ... of objects with that many points;
         ``translation`` in meters, ``scale`` and ``heading`` in radians, the mean errors of true positives over
         classes. NaN where no object counts.
     """
@@ -135,7 +135,7 @@ def _warn_of_few(labels: Sequence[Objects], names: Sequence[str]) -> None:
         ]
         if few:
             MMLogger.get_current_instance().warning(
-                f"KITTI's AP_R40 of {name} is low for want of objects, even of perfect detections: {', '.join(few)}; "
+                f"KITTI's AP_R40 of {name} is low for lack of objects, even of perfect detections: {', '.join(few)}; "
                 f"it needs more than {NUM_RECALLS}, so compare it on this set alone"
             )
 

@@ -80,7 +80,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = command_parser(__doc__)
     parser.add_argument("--data-root", required=True, help="labeled sweeps in KITTI's layout")
     parser.add_argument("--labels", default="label_2", help="folder of the labels (default: %(default)s)")
-    parser.add_argument("--number", type=int, help="so many sweeps, evenly spaced (default: all)")
+    parser.add_argument("--number", type=int, help="number of sweeps, evenly spaced (default: all)")
     args = parser.parse_args(argv)
     torch.set_num_threads(1)
     in_view = args.labels == "label_2"

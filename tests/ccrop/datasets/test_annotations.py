@@ -107,7 +107,7 @@ def test_image_ids_that_are_no_integers_become_numbers(root, change):
     found = read(root, content)
     assert objects(found) == OBJECTS
     assert [image["id"] for image in found.content["images"]] == [1, 2]
-    assert found.repaired == ["2 image ids that are no integers below 2^53 (numbered from 1 on)"]
+    assert found.repaired == ["2 image ids that are not integers below 2^53 (renumbered from 1)"]
 
 
 def test_category_ids_that_are_words_become_numbers(root):
@@ -159,7 +159,7 @@ def test_what_cannot_be_repaired_is_refused_by_file_and_reason(root, content, re
 @pytest.mark.parametrize("text", [b"", b'{"images": [', b"\xff\xfe\x00", b"[" * 100_000])
 def test_what_is_no_json_is_refused(root, text):
     (root / "labels.json").write_bytes(text)
-    with pytest.raises(InvalidAnnotations, match=r"labels\.json: it is no JSON \("):
+    with pytest.raises(InvalidAnnotations, match=r"labels\.json: it is not valid JSON \("):
         read_annotations(root / "labels.json", root, FOLDER)
 
 

@@ -59,7 +59,7 @@ def test_image_beside_the_class_folders_is_refused(tmp_path):
 
 
 def test_missing_folder_is_named(tmp_path):
-    with pytest.raises(MissingData, match="none is no folder; expected a folder of images, flat or nested"):
+    with pytest.raises(MissingData, match="none is not a folder; expected a folder of images, flat or nested"):
         ImageFolder(tmp_path / "none")
 
 
@@ -95,7 +95,7 @@ def test_listed_image_that_is_missing_is_passed_over(tmp_path):
 
 
 def test_missing_and_empty_lists_are_named(tmp_path):
-    with pytest.raises(MissingData, match=r"train\.txt is no file; expected a text file with one image path a line"):
+    with pytest.raises(MissingData, match=r"train\.txt is not a file; expected a text file with one image path a line"):
         ImageList(tmp_path / "train.txt")
     (tmp_path / "train.txt").write_text("\n\n")
     with pytest.raises(MissingData, match=r"no image found in .*train\.txt"):

@@ -98,7 +98,7 @@ def test_levels_up_to_another_white_are_scaled_by_it(tmp_path, kind, white):
 
 def test_levels_above_white_are_refused(tmp_path):
     file = saved(tmp_path, Image.fromarray(np.full((4, 4), 5000, np.uint16)), "bright.png")
-    with pytest.raises(UnreadableImage, match=r"its grey levels are 5000 to 5000, not within 0 to 4095: .* set white"):
+    with pytest.raises(UnreadableImage, match=r"its gray levels are 5000 to 5000, not within 0 to 4095: .* set white"):
         read_image(file, white=4095)
 
 

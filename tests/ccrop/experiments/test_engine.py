@@ -64,7 +64,7 @@ def test_another_budget_and_other_options_are_refused_before_anything_is_run(tmp
     file = tmp_path / "x.csv"
     row = dict(data="d", arm="b", seed="2", epochs="2.0", hit="0.5", options="arm=c")
     append_row(file, row, SCHEMA.header, SCHEMA.key)
-    with pytest.raises(ValueError, match=r"x\.csv holds b of seed 2 with epochs 2\.0, not 3: name another --csv"):
+    with pytest.raises(ValueError, match=r"x\.csv holds b of seed 2 with epochs 2\.0, not 3: choose another --csv"):
         run_missing(Toy(tmp_path, epochs=3), file)
     with pytest.raises(ValueError, match="with options arm=c, not arm=b"):
         run_missing(Toy(tmp_path), file)

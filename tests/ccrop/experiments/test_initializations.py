@@ -104,7 +104,7 @@ def test_a_config_can_name_the_weights_and_any_init_is_an_arm(compare: Compare, 
 
 def test_without_weights_a_line_says_how_to_get_the_row(compare: Compare, capsys: pytest.CaptureFixture[str]):
     compare()
-    assert "No row imagenet: name weights of the detector's backbone by --imagenet FILE, timm:NAME or" in (
+    assert "No row imagenet: pass weights of the detector's backbone with --imagenet FILE, timm:NAME or" in (
         capsys.readouterr().out
     )
 

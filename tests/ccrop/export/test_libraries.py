@@ -70,7 +70,7 @@ def test_what_a_framework_does_not_have_is_refused(tmp_path: Path):
         export_backbone(checkpoint, "mmdet", tmp_path / "out.pth")
     content = torch.load(checkpoint)
     torch.save(dict(state_dict=content["state_dict"]), checkpoint)
-    with pytest.raises(ValueError, match="name the config of its run by --config"):
+    with pytest.raises(ValueError, match="pass the config of its run with --config"):
         export_backbone(checkpoint, "timm", tmp_path / "out.pth")
     assert not (tmp_path / "out.pth").exists()
 

@@ -178,7 +178,7 @@ def test_without_annotations_the_hook_says_so_once_and_rests(tmp_path: Path, run
     for runner.epoch in range(3):
         hook.after_train_epoch(runner)
     assert not any("roi" in name for name in runner.message_hub.log_scalars)
-    assert capsys.readouterr().err.count("for want of annotations") <= 1
+    assert capsys.readouterr().err.count("for lack of annotations") <= 1
     assert hook._rests
 
 
@@ -195,7 +195,7 @@ def change(file: Path, edit: Callable[[dict], None]) -> None:
 @pytest.mark.parametrize(
     ("spoil", "reason"),
     [
-        (cut, "instances_val.json: it is no JSON"),
+        (cut, "instances_val.json: it is not valid JSON"),
         (lambda file: change(file, lambda c: c.pop("images")), "instances_val.json: it has no list images"),
         (lambda file: change(file, lambda c: c["annotations"][0].pop("image_id")), "entry 0 of its list annotations"),
         (lambda file: change(file, lambda c: c["images"][1].update(id=0)), "image id 0 is that of 0.png and of 1.png"),

@@ -124,7 +124,7 @@ def test_a_detector_learns_and_is_tested_on_what_was_repaired(demo_root, tmp_pat
     content = json.loads((demo_root / "annotations/instances_train2017.json").read_text())
     images, objects = len(content["images"]), len(content["annotations"])
     counted = [
-        f"{images} image ids that are no integers below 2^53",
+        f"{images} image ids that are not integers below 2^53",
         f"{objects + 1} annotation ids of which some are missing, 0, repeated",
         f"{images} file names that are not relative to train2017",
         f"{images} sizes of images",

@@ -103,7 +103,7 @@ def test_a_folder_is_predicted(detector: Path, photos: Path, tmp_path: Path, cap
     [
         (dict(detector="none"), "none does not exist: name a fine-tuning's work_dir, or a checkpoint of it"),
         (dict(source="none"), "none does not exist: name an image or a folder"),
-        (dict(out="photos"), "photos exists: name another folder, or remove it"),
+        (dict(out="photos"), "photos exists: choose another folder, or remove it"),
         (dict(to="kitti"), "--to kitti is of sweeps, and {detector} takes images: csv, coco"),
         (dict(columns="x"), "--columns and --intensity-scale are of sweeps, and {detector} takes images"),
         (dict(split="val"), "photos has no images of split 'val'; expected layout: "),

@@ -1,4 +1,4 @@
-"""Pseudo-boxes in place of labels: what the detector is given, and what it hands on."""
+"""Pseudo-boxes instead of labels: what the detector is given, and what it hands on."""
 
 import json
 from collections.abc import Callable
@@ -142,7 +142,7 @@ def test_a_detector_of_clusters_hands_all_but_its_classifier_to_one_of_categorie
     command = tool("finetune.py", CONFIG, "--data-root", demo_root, "--init", "random", "--pseudo-boxes", clusters)
     result = call([*command, "--iterations", "2", "--work-dir", "first", "--cfg-options", *options], tmp_path)
     assert result.returncode == 0, result.stdout
-    assert f"pseudo-boxes of {clusters} in place of labels" in result.stdout
+    assert f"pseudo-boxes of {clusters} instead of labels" in result.stdout
     assert "AP_S" in result.stdout.splitlines()[-1]
     validation = COCO("first/pseudo_boxes_val.json")
     assert validation.getCatIds() == [1]

@@ -91,7 +91,7 @@ def test_an_earlier_run_is_moved_aside(unlabeled: Path, tmp_path: Path):
 def test_what_one_line_refuses(unlabeled: Path, tmp_path: Path, capsys):
     file = tmp_path / "boxes.json"
     for content, message in (
-        ("no json", f"{file}: it is no JSON"),
+        ("no json", f"{file}: it is not valid JSON"),
         ("[1]", f"{file}: it has no list images and no list annotations"),
         ('{"images": [], "annotations": []}', "it has no annotations"),
         ('{"images": [{"id": 1, "file_name": "a.jpg"}], "annotations": []}', "none of its 1 images is in"),

@@ -44,7 +44,7 @@ def test_visdrone_in_folders_has_its_labels_in_the_same_folders(drone: Path):
     ("line", "message"),
     [
         ("1,2,3,4,1", "line 2: it has 5 values"),
-        ("1,2,3,4,1,12,0,0", "line 2: category 12 is none of VisDrone's 0 to 11"),
+        ("1,2,3,4,1,12,0,0", "line 2: category 12 is not one of VisDrone's 0 to 11"),
     ],
 )
 def test_a_wrong_line_of_visdrone_is_named(drone: Path, line: str, message: str):

@@ -110,11 +110,11 @@ def test_images_that_could_be_of_two_folders_are_refused(tmp_path: Path):
 
 
 def test_what_cannot_be_recognized_is_refused(tmp_path: Path):
-    with pytest.raises(MissingData, match="gone is no folder"):
+    with pytest.raises(MissingData, match="gone is not a folder"):
         read_labeled(tmp_path / "gone")
     with pytest.raises(MissingData, match=r"gone\.json does not exist"):
         read_labeled(tmp_path, file=tmp_path / "gone.json")
-    with pytest.raises(InvalidAnnotations, match="its format is none of coco, yolo, voc, visdrone, dota"):
+    with pytest.raises(InvalidAnnotations, match="its format is not one of coco, yolo, voc, visdrone, dota"):
         read_labeled(tmp_path)
     with pytest.raises(InvalidAnnotations, match="it holds no JSON file"):
         read_labeled(tmp_path, "coco")
@@ -127,5 +127,5 @@ def test_what_cannot_be_recognized_is_refused(tmp_path: Path):
     with pytest.raises(InvalidAnnotations, match=r"labels\.json: a file of labels is COCO's \.json, .*, not yolo"):
         read_labeled(tmp_path, "yolo", file)
     write(tmp_path / "training.json", coco("a.jpg"))
-    with pytest.raises(InvalidAnnotations, match="are both of split train: name one by --ann-file"):
+    with pytest.raises(InvalidAnnotations, match="are both of split train: pass one with --ann-file"):
         read_labeled(tmp_path, "coco")

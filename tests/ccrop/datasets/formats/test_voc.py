@@ -76,9 +76,9 @@ def test_all_files_are_one_split_without_lists(root: Path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("<annotation>\n<object>\n</annotation>", r"000001\.xml, line 3: it is no XML \(mismatched tag\)"),
-        ("", r"000001\.xml, line 1: it is no XML \(no element found\)"),
-        (xml(("dog", "x", 1, 2, 2)), r"000001\.xml, line 3: 'x' is no number"),
+        ("<annotation>\n<object>\n</annotation>", r"000001\.xml, line 3: it is not valid XML \(mismatched tag\)"),
+        ("", r"000001\.xml, line 1: it is not valid XML \(no element found\)"),
+        (xml(("dog", "x", 1, 2, 2)), r"000001\.xml, line 3: 'x' is not a number"),
         (xml(("", 1, 1, 2, 2)), r"000001\.xml, line 3: the object has no name"),
         (
             "<annotation>\n\n<object><name>cat</name></object></annotation>",

@@ -69,9 +69,11 @@ def test_what_is_missing_is_named(root: Path):
     (root / "labels/a.txt").unlink()
     with pytest.raises(ValueError, match=r"labels/a\.txt: there is no such label file: add it, empty where"):
         CustomSweeps(root, "train", labeled=True)[0]
-    with pytest.raises(MissingData, match=r"ImageSets/test\.txt is no file \(split=None takes all sweeps\); expected"):
+    with pytest.raises(
+        MissingData, match=r"ImageSets/test\.txt is not a file \(split=None takes all sweeps\); expected"
+    ):
         CustomSweeps(root, "test")
-    with pytest.raises(MissingData, match="points is no folder; expected layout"):
+    with pytest.raises(MissingData, match="points is not a folder; expected layout"):
         CustomSweeps(root / "points")
 
 

@@ -208,7 +208,7 @@ def test_scenes_are_named_in_the_config_or_a_file(root):
         NuScenesSweeps(root, "v1.0-mini", scenes=["scene-0002"])
     with pytest.raises(ValueError, match=r"scene\.json has no scene scene-0009 \(1 are missing\)"):
         NuScenesSweeps(root, "v1.0-mini", scenes=["scene-0001", "scene-0009"])
-    with pytest.raises(MissingData, match="is no file; expected the name of a scene"):
+    with pytest.raises(MissingData, match="is not a file; expected the name of a scene"):
         NuScenesSweeps(root, "v1.0-mini", scenes=str(root / "absent.txt"))
 
 
@@ -218,7 +218,7 @@ def test_every_key_frame_says_of_which_scene_it_is(root, chosen):
 
 
 def test_tables_that_are_missing_damaged_or_do_not_fit(root):
-    with pytest.raises(MissingData, match=r"v1\.0-trainval is no folder; expected layout"):
+    with pytest.raises(MissingData, match=r"v1\.0-trainval is not a folder; expected layout"):
         NuScenesSweeps(root)
     write_tables(root, dict(ego_pose=[]))
     with pytest.raises(ValueError, match=r"ego_pose\.json has no 'pose\d', which another table names"):
@@ -227,7 +227,7 @@ def test_tables_that_are_missing_damaged_or_do_not_fit(root):
     with pytest.raises(ValueError, match=r"ego_pose\.json: damaged"):
         NuScenesSweeps(root, "v1.0-mini")
     (root / "v1.0-mini" / "ego_pose.json").unlink()
-    with pytest.raises(MissingData, match=r"ego_pose\.json is no file: nuScenes' table 'ego_pose' is needed"):
+    with pytest.raises(MissingData, match=r"ego_pose\.json is not a file: nuScenes' table 'ego_pose' is needed"):
         NuScenesSweeps(root, "v1.0-mini")
 
 

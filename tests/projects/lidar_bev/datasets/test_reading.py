@@ -72,16 +72,16 @@ def test_fields_are_taken_by_name(tmp_path, points, name):
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("a.bin", b"1234567", "7 bytes are no whole number of points with 4 float32 values"),
+        ("a.bin", b"1234567", "7 bytes are not a whole number of points with 4 float32 values"),
         ("a.bin", b"", "holds no point: remove it"),
         ("a.npy", b"nonsense", "no array of numbers"),
         ("a.npy", b"", "no array of numbers"),
         ("a.npy", b"PK\x05\x06" + bytes(18), "no array of numbers"),  # an empty .npz under another name
-        ("a.pcd", b"nonsense", "damaged, or no PCD file: its header has no line FIELDS"),
+        ("a.pcd", b"nonsense", "damaged, or not a PCD file: its header has no line FIELDS"),
         ("a.pcd", b"FIELDS x\nSIZE 4\nTYPE F\nPOINTS -3\nDATA binary\n", r"header is not as expected \(-3 points\)"),
         ("a.pcd", b"FIELDS x y\nSIZE 4\nTYPE F F\nPOINTS 1\nDATA ascii\n1 2\n", "header is not as expected"),
         ("a.pcd", b"FIELDS x\nSIZE 4\nTYPE F\nPOINTS 1\nDATA morse\n", "its data are 'morse', expected ascii, binary"),
-        ("a.ply", b"", "damaged, or no PLY file: it does not begin with 'ply' and a header"),
+        ("a.ply", b"", "damaged, or not a PLY file: it does not begin with 'ply' and a header"),
         ("a.ply", b"ply\nformat ascii 1.0\nelement face 1\nproperty int x\nend_header\n1\n", "no element 'vertex'"),
         ("a.ply", b"ply\nformat octal 1.0\nend_header\n", "its format is 'octal', expected one of ascii"),
         ("a.ply", b"ply\nformat ascii 1.0\nelement vertex 1\nproperty half x\nend_header\n1\n", "unknown type 'half'"),
@@ -299,5 +299,5 @@ def test_returns_at_the_origin_are_left_out(tmp_path, points):
 
 def test_a_pipe_is_refused(tmp_path):
     os.mkfifo(tmp_path / "a.bin")
-    with pytest.raises(UnreadableSweep, match=r"a\.bin: it is no regular file"):
+    with pytest.raises(UnreadableSweep, match=r"a\.bin: it is not a regular file"):
         read_sweep(tmp_path / "a.bin")

@@ -1,4 +1,4 @@
-"""Clusters in place of labels: the boxes that a detector of sweeps is given, and what it hands on."""
+"""Clusters instead of labels: the boxes that a detector of sweeps is given, and what it hands on."""
 
 import csv
 import json
@@ -81,7 +81,7 @@ def test_a_detector_of_clusters_hands_all_but_its_classifier_to_one_of_classes(
     command = tool("finetune.py", CONFIG, "--data-root", simulated, "--init", "random", "--pseudo-boxes", clusters)
     done = call([*command, "--iterations", "2", "--work-dir", "first", *SMALL], tmp_path)
     assert done.returncode == 0, done.stdout
-    assert f"pseudo-boxes of {clusters} in place of labels" in done.stdout
+    assert f"pseudo-boxes of {clusters} instead of labels" in done.stdout
     assert "AP_object" in done.stdout.splitlines()[-1]
     assert json.loads((tmp_path / "first/figures.json").read_text())["mAP"] >= 0
     left = Config.fromfile(tmp_path / "first/centerpoint_pillar_demo.py")

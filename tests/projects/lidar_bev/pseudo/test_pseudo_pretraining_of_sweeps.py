@@ -72,7 +72,7 @@ def test_a_folder_of_sweeps(unlabeled: Path, tmp_path: Path, capsys: pytest.Capt
     assert "pseudo-boxes of 2 sweeps; not compared with labels: the data set has no labels" in capsys.readouterr().out
     assert set(json.loads((tmp_path / "run/round_0/figures.json").read_text())) == {"core_seconds"}
     assert train.main([command[0], "--work-dir", str(tmp_path / "run")]) == 2
-    assert "the data root None does not exist: name one by --data-root" in capsys.readouterr().err
+    assert "the data root None does not exist: pass one with --data-root" in capsys.readouterr().err
 
 
 def test_the_boxes_of_a_round_are_compared_with_labels(simulated: Path, tmp_path: Path):
