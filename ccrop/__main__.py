@@ -38,8 +38,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     if name not in known:
         close = difflib.get_close_matches(name, known, n=1)
-        advice = f"did you mean {close[0]}?" if close else "ccrop --help lists them"
-        print(f"ccrop: there is no command {name}; {advice}", file=sys.stderr)
+        advice = f"did you mean {close[0]}?" if close else "ccrop --help lists all commands"
+        print(f"ccrop: unknown command {name}; {advice}", file=sys.stderr)
         return 2
     sys.argv = [f"ccrop {name}", *arguments]  # what argparse calls the program
     return import_module(f"ccrop.tools.{known[name].stem}").main()

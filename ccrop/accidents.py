@@ -39,9 +39,9 @@ def accidents_explained(runner: Runner) -> Iterator[None]:
         if text.startswith("Expected more than 1 value per channel"):
             loader = runner.train_dataloader
             raise ValueError(
-                f"batch normalization needs two or more values per channel, and a batch of {loader.batch_size} of "
-                f"{len(loader.dataset)} examples gives one: set train_dataloader.batch_size to 2 or more, and train on "
-                "as many examples"
+                f"batch normalization needs two or more values per channel, but a batch of {loader.batch_size} "
+                f"of {len(loader.dataset)} examples gives one: set train_dataloader.batch_size to 2 or more, and train "
+                "on at least as many examples"
             ) from error
         if text.startswith("Caught ") and "Original Traceback" in text:
             raise ValueError(f"a data-loading worker failed: {text.splitlines()[-1]}") from error

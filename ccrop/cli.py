@@ -52,7 +52,7 @@ def command_parser(description: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog=prog, description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument(DEBUG, action="store_true", help="end an error with its traceback")
+    parser.add_argument(DEBUG, action="store_true", help="show the traceback of an error")
     return parser
 
 

@@ -95,9 +95,9 @@ def load_config(
         config = read_config(path.parent / config.demo, options, change)
         root, demo = Path(config.get("demo_set", DEMO_SET)["root"]), True
     else:
-        where = f"{default} does not exist" if default else "this config has no default place"
+        where = f"{default} does not exist" if default else "this config has no default location"
         raise MissingData(
-            f"no data root is named and {where}: pass one with --data-root; expected layout:\n"
+            f"no data root is given and {where}: pass one with --data-root; expected layout:\n"
             + _layout(config, default or "ROOT")
         )
     unsettled = (None, config.get("data_root"))
@@ -110,7 +110,7 @@ def load_config(
     config.on_demo_set = demo
     config.headline = f"{name} on {root}"
     if demo:
-        why = "no data root is named" + (f" and {default} does not exist" if default else "")
+        why = "no data root is given" + (f" and {default} does not exist" if default else "")
         config.headline = (
             f"DEMO RUN of {name}: {why}, so this trains with a short schedule on the demo set in {root}. "
             "Pretrain on your own data with --data-root"

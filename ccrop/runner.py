@@ -178,11 +178,11 @@ def load_pretrained(
         ValueError: neither is named, the checkpoint is of another model than the config's, or weights do not fit.
     """
     if checkpoint is not None and init is not None:
-        raise ValueError(f"{checkpoint} and --init {init} are both weights: name one of them")
+        raise ValueError(f"{checkpoint} and --init {init} both specify weights: pass one of them")
     state = None if checkpoint is None else load_checkpoint(checkpoint)
     source = checkpoint if config is None else config
     if source is None:
-        raise ValueError("name a checkpoint, or a config for the weights that a run starts from")
+        raise ValueError("pass a checkpoint, or a config for the weights that a run starts from")
     config_file = Path(source)
     settings = load_config(config_file, data_root, options, backbone)
     weights = starting_weights(settings, init) if state is None else None
@@ -204,7 +204,9 @@ def load_pretrained(
     try:
         model.load_state_dict(state["state_dict"])
     except (KeyError, RuntimeError) as error:
-        raise ValueError(f"{checkpoint} is not a checkpoint of a run with {config_file}: name its config") from error
+        raise ValueError(
+            f"{checkpoint} is not a checkpoint of a run with {config_file}: pass its config with --config"
+        ) from error
     return settings, model.eval()
 
 

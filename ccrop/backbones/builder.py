@@ -54,7 +54,7 @@ def backbone_config(name: str, **settings: Any) -> dict[str, Any]:
     """
     library, separator, network = name.partition(":")
     if library not in CLASSES or not separator:
-        raise ValueError(f"a backbone is named timm:NAME, torchvision:NAME or mmdet:resnetDEPTH; got {name!r}")
+        raise ValueError(f"a backbone must be timm:NAME, torchvision:NAME or mmdet:resnetDEPTH; got {name!r}")
     kind = f"ccrop.backbones.{CLASSES[library]}"
     if library != "mmdet":
         return dict(type=kind, name=network, **settings)

@@ -100,7 +100,7 @@ def checked_indices(out_indices: Sequence[int] | None, number: int, name: str) -
     indices = tuple(out_indices)
     if not indices or list(indices) != sorted({*indices}) or not 0 <= indices[0] <= indices[-1] < number:
         raise ValueError(
-            f"out_indices of {name} must be ascending numbers of its levels, 0 to {number - 1}; got {list(indices)}"
+            f"out_indices of {name} must be ascending level indices, 0 to {number - 1}; got {list(indices)}"
         )
     return indices
 
@@ -108,5 +108,5 @@ def checked_indices(out_indices: Sequence[int] | None, number: int, name: str) -
 def unknown_name(library: str, name: str, known: Iterable[str]) -> str:
     """An error: the library has no network of this name, but some whose names are near."""
     near = difflib.get_close_matches(name, list(known), n=3)
-    advice = f"the nearest names are {', '.join(near)}" if near else "no name is near"
+    advice = f"similar names are {', '.join(near)}" if near else "no name is similar"
     return f"{library} has no network {name!r}: {advice}"

@@ -33,7 +33,7 @@ def replace_backbone(config: Config, name: str) -> None:
     indices = tuple(sorted({level for level in same if level is not None})) or (len(after.levels) - 1,)
     model.backbone = backbone_config(name, out_indices=indices)
     strides = [after.levels[level].stride for level in indices]
-    notes = [f"Backbone {name} gives maps of stride {listed(strides)}, the config's of {listed(before.strides)}"]
+    notes = [f"Backbone {name} gives maps of stride {listed(strides)}, the config's has {listed(before.strides)}"]
 
     # of each map of the earlier backbone, the one that stands for it
     places = [None if level is None else indices.index(level) for level in same]
@@ -52,7 +52,7 @@ def replace_backbone(config: Config, name: str) -> None:
     if "levels" in localizer:
         levels = localizer.levels if isinstance(localizer.levels, Sequence) else [localizer.levels]
         localizer.levels = unique(nearest[level] for level in levels)
-        notes.append(f"objects are looked for at stride {listed(strides[each] for each in localizer.levels)}")
+        notes.append(f"objects are localized at stride {listed(strides[each] for each in localizer.levels)}")
     config.notes = ["; ".join(notes), normalize_as(after, name, model.data_preprocessor)]
 
 
@@ -85,7 +85,7 @@ def normalize_as(backbone: Backbone, name: str, preprocessor: dict[str, Any]) ->
         A line for the log.
     """
     if backbone.mean is None or backbone.std is None:
-        return f"Images are normalized as the config says: what weights of {name} expect is not known"
+        return f"Images are normalized as in the config: the normalization that weights of {name} expect is unknown"
     preprocessor.update(mean=backbone.mean, std=backbone.std)
     mean, std = (", ".join(f"{value:.3f}" for value in values) for values in (backbone.mean, backbone.std))
     return f"Images are normalized by mean {mean} and std {std}, as published weights of {name} expect it"

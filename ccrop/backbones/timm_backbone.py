@@ -49,7 +49,7 @@ class TimmBackbone(BackboneModule):
         self.name = name
         self.network, any_size = _created(name, in_chans=in_channels, num_classes=0, **kwargs)
         if not hasattr(self.network, "forward_intermediates"):
-            raise ValueError(f"timm {timm.__version__} gives no feature maps of {name}: a newer one may")
+            raise ValueError(f"timm {timm.__version__} gives no feature maps for {name}: a newer version may")
         expected = self.network.pretrained_cfg
         if expected.get("fixed_input_size") and not any_size:
             size = kwargs.get("img_size", expected["input_size"][1:])

@@ -42,7 +42,7 @@ class TorchvisionBackbone(BackboneModule):
         if name not in known:
             raise ValueError(unknown_name("torchvision", name, known))
         if name.startswith(TRANSFORMERS):
-            raise ValueError(f"torchvision's {name} has tokens inside and no feature maps: use timm's")
+            raise ValueError(f"torchvision's {name} works on tokens and has no feature maps: use timm's")
         network = torchvision.models.get_model(name, weights=None)
         self.in_channels = in_channels
         if in_channels == len(IMAGENET_MEAN):

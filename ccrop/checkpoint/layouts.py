@@ -85,7 +85,7 @@ def find_backbone(content: Any) -> Found:
     state, keys = _state_dict(content) or (None, ())
     if state is None:
         known = ", ".join(map(str, content)) if isinstance(content, Mapping) else type(content).__name__
-        raise ValueError(f"holds no weights: neither it nor what is under {', '.join(CONTAINERS)} has any ({known})")
+        raise ValueError(f"holds no weights at its top level or under {', '.join(CONTAINERS)} ({known})")
     state, wrapper = _unwrapped(state)
     part = next((prefix for prefix in PARTS if any(name.startswith(prefix) for name in state)), "")
     backbone = {name.removeprefix(part): tensor for name, tensor in state.items() if name.startswith(part)}

@@ -29,9 +29,9 @@ def timm_weights(name: str) -> Pretrained:
         ConnectionError: they are not in the cache and cannot be downloaded.
     """
     if not timm.is_model(name):
-        raise ValueError(f"timm has no model {name!r}: timm.list_models() lists them")
+        raise ValueError(f"timm has no model {name!r}: see timm.list_models()")
     if not timm.is_model_pretrained(name):
-        raise ValueError(f"timm has no pretrained weights of {name}: timm.list_pretrained() lists those that it has")
+        raise ValueError(f"timm has no pretrained weights of {name}: see timm.list_pretrained()")
     try:
         with time_limit(), hub_within_reach():
             network = timm.create_model(name, pretrained=True)
@@ -52,7 +52,7 @@ def torchvision_weights(name: str) -> Pretrained:
     """
     network, _, kind = name.partition(".")
     if network not in torchvision.models.list_models(torchvision.models):
-        raise ValueError(f"torchvision has no classifier {network!r}: torchvision.models.list_models() lists them")
+        raise ValueError(f"torchvision has no classifier {network!r}: see torchvision.models.list_models()")
     known = torchvision.models.get_model_weights(network)
     if kind and kind not in known.__members__:
         raise ValueError(f"torchvision has no weights {kind} of {network}: it has {', '.join(known.__members__)}")
@@ -71,7 +71,7 @@ def not_available(source: str, cache: str | Path, url: str) -> ConnectionError:
     """The error that says how to come by weights all the same."""
     return ConnectionError(
         f"the weights {source} are not in {cache} and could not be downloaded from {url}: check the connection, or "
-        "download them elsewhere and name the file"
+        "download them elsewhere and pass the file"
     )
 
 

@@ -62,7 +62,7 @@ def load_heads(model: nn.Module, weights: Weights) -> tuple[int, list[str]]:
     A target network and a queue are not loaded: one follows the backbone, the other is of other images.
 
     Returns:
-        How many tensors were loaded, and those of another shape, which stay as they are: a classifier of other
+        How many tensors were loaded, and those of a different shape, which stay as they are: a classifier of other
         categories.
     """
     own = model.state_dict()
@@ -144,11 +144,11 @@ def _shapes(state: StateDict) -> Shapes:
 
 
 def _differences(found: Shapes, expected: Shapes) -> dict[str, list[str]]:
-    """What is missing, left over and of another shape, in the order of the networks; empty where nothing is."""
+    """What is missing, left over and of a different shape, in the order of the networks; empty where nothing is."""
     odd = {
         "missing in the file": [name for name in expected if name not in found],
-        "without a place in the backbone": [name for name in found if name not in expected],
-        "of another shape": [
+        "not in the backbone": [name for name in found if name not in expected],
+        "of a different shape": [
             f"{name} {found[name]} instead of {shape}"
             for name, shape in expected.items()
             if found.get(name, shape) != shape
@@ -165,6 +165,6 @@ def _misfit(source: str, theirs: str | None, ours: str | None, odd: dict[str, li
     )
     return (
         f"{source} does not fit the backbone, and nothing was loaded: the file holds {theirs or 'an unknown network'}, "
-        f"the backbone is {ours or 'another'}. Choose other weights, or build the file's network with --backbone or "
-        "model.backbone." + "".join(lists)
+        f"the backbone is {ours or 'another one'}. Choose other weights, or build the file's network with --backbone "
+        "or model.backbone." + "".join(lists)
     )

@@ -88,15 +88,15 @@ def recorded_config(checkpoint: str | Path) -> Config:
     content = load_checkpoint(checkpoint)
     if not isinstance(content.get(KEY), dict):
         raise ValueError(
-            f"checkpoint {checkpoint} holds no config, as those of ccrop before 0.2 and of other programs do not: pass "
+            f"checkpoint {checkpoint} holds no config (ccrop records it since 0.2, other programs do not): pass "
             "the config of its run with --config"
         )
     config = Config(content[KEY], cfg_text=f"recorded in {checkpoint}", filename=str(checkpoint))
     for setting, name, trusted in _named(config._cfg_dict):
         if not (isinstance(name, str) and trusted(name)):
             raise UntrustedCheckpoint(
-                f"checkpoint {checkpoint} was not used: its config's {setting} is {name}, which could run other code "
-                "than ccrop's and that of the libraries that it builds on. If you trust it, pass the config of "
+                f"checkpoint {checkpoint} was not used: its config's {setting} is {name}, which could run "
+                "code from outside ccrop and its libraries. If you trust it, pass the config of "
                 "its run with --config, which is then executed"
             )
     if not isinstance(config.get("model", {}), dict):

@@ -38,8 +38,8 @@ class ResNet:
         Whether a bottleneck strides in its first or its second convolution leaves no trace in a state dict.
 
         Raises:
-            ValueError: this is not a ResNet of a known depth, or a tensor is missing, left over or of another
-                shape.
+            ValueError: this is not a ResNet of a known depth, or a tensor is missing, left over or of a
+                different shape.
         """
         stem = state_dict.get("conv1.weight")
         if stem is None or stem.ndim != 4:
@@ -77,7 +77,7 @@ class ResNet:
         odd = {
             "missing": expected.keys() - found.keys(),
             "unexpected": found.keys() - expected.keys(),
-            "of another shape": {name for name in expected.keys() & found.keys() if expected[name] != found[name]},
+            "of a different shape": {name for name in expected.keys() & found.keys() if expected[name] != found[name]},
         }
         if any(odd.values()):
             listed = "; ".join(f"{len(names)} {what}: {min(names)} ..." for what, names in odd.items() if names)

@@ -20,7 +20,7 @@ def starting_weights(config: Config, init: str | None) -> Weights | None:
         ValueError: ``init`` and ``load_from`` both say what to start from; or see there.
     """
     if init and config.get("load_from"):
-        raise ValueError(f"--init {init} and load_from={config.load_from} both name weights: leave load_from out")
+        raise ValueError(f"--init {init} and load_from={config.load_from} both specify weights: remove load_from")
     config.init = init or config.get("load_from") or config.get("init") or RANDOM
     config.load_from = None
     return None if config.init == RANDOM else read_weights(config.init)
@@ -43,10 +43,10 @@ def load_start(model: nn.Module, weights: Weights) -> str:
     if channels:
         notes.append(f"first convolution of {channels[1]} channels, each the sum of its {channels[0]} / {channels[1]}")
     if heads or others:
-        left = f", not {', '.join(others)}, which are of another shape" if others else ""
-        notes.append(f"{heads} tensors of neck and heads too{left}")
+        left = f", not {', '.join(others)}, which are of a different shape" if others else ""
+        notes.append(f"{heads} tensors of the neck and heads as well{left}")
     if behind:
         notes.append(f"left behind: {', '.join(behind)}")
     if weights.has_boxes:
-        notes.append("its boxes are of the images of that run and are not used")
+        notes.append("its boxes belong to the images of that run and are not used")
     return "; ".join(notes)

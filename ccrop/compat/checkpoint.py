@@ -75,7 +75,7 @@ def load_checkpoint(path: str | os.PathLike, map_location: Any = "cpu") -> dict[
         reason = (str(cause).strip().splitlines() or [""])[0].split(". ")[0] or type(cause).__name__
         raise UntrustedCheckpoint(
             f"checkpoint {path} was not loaded: it is damaged, or holds objects that would run code ({reason}). "
-            "If you trust its source, load it yourself and save its tensors alone."
+            "If you trust its source, load it yourself and save only its tensors."
         ) from error
 
 
@@ -87,7 +87,7 @@ def refuse_folder(path: Path) -> None:
     """
     if path.is_dir():
         newest = max(path.glob("*.pth"), key=lambda file: file.stat().st_mtime, default=path / "epoch_1.pth")
-        raise IsADirectoryError(f"{path} is a folder: name a checkpoint, such as {newest}")
+        raise IsADirectoryError(f"{path} is a folder: pass a checkpoint, such as {newest}")
 
 
 class AtomicLocalBackend(LocalBackend):
@@ -117,7 +117,7 @@ def refuse_remote(filename: str, map_location: Any = None) -> dict[str, Any]:
     Raises:
         UntrustedCheckpoint: always.
     """
-    raise UntrustedCheckpoint(f"checkpoint {filename} was not loaded: download it, and name the file")
+    raise UntrustedCheckpoint(f"checkpoint {filename} was not loaded: download it, and pass the file")
 
 
 def install_safe_checkpoints() -> None:

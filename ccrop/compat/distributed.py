@@ -23,7 +23,7 @@ def init_distributed(launcher: str, dist_cfg: dict[str, Any]) -> None:
     elif launcher == "pytorch":
         torch.distributed.init_process_group("gloo")
     else:
-        raise ValueError(f"launcher {launcher!r} needs GPUs; on CPUs start the processes with torchrun")
+        raise ValueError(f"launcher {launcher!r} needs GPUs; on CPUs, start the processes with torchrun")
 
 
 def with_synchronized_bn(model: nn.Module) -> nn.Module:

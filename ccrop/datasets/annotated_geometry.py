@@ -45,7 +45,7 @@ def repair_sizes(content: dict[str, Any], file: Path, folder: Path | None) -> li
     changed = [number for number in looked_at if _measure(images[number], file, folder)]
     if changed:
         changed += [n for n in sorted(set(range(len(images))) - set(looked_at)) if _measure(images[n], file, folder)]
-    return [f"{len(changed)} sizes of images that are not those of the files"] if changed else []
+    return [f"{len(changed)} sizes of images that differ from the files'"] if changed else []
 
 
 def repair_boxes(content: dict[str, Any], file: Path) -> list[str]:
@@ -63,8 +63,8 @@ def repair_boxes(content: dict[str, Any], file: Path) -> list[str]:
         first = int(wrong.argmax())
         raise InvalidAnnotations(
             file,
-            f"{int(wrong.sum())} of {len(boxes)} boxes have no area, leave their image or are not four finite numbers, "
-            f"the first {_place(annotations[first])}: {annotations[first].get('bbox')} in an image of "
+            f"{int(wrong.sum())} of {len(boxes)} boxes have no area, extend beyond their image or are not four finite "
+            f"numbers, the first is {_place(annotations[first])}: {annotations[first].get('bbox')} in an image of "
             f"{limits[first].astype(int).tolist()} pixels; a bbox is x, y, width, height in pixels: repair or remove "
             "them",
         )
@@ -79,8 +79,8 @@ def repair_boxes(content: dict[str, Any], file: Path) -> list[str]:
     content["annotations"] = [each for each, gone in zip(annotations, lost, strict=True) if not gone]
     kinds = {
         "boxes without an area in their image (left out)": int(lost.sum()),
-        "boxes that leave their image (clipped)": int((wrong & ~lost).sum()),
-        "boxes of text (read as numbers)": len(texts),
+        "boxes that extend beyond their image (clipped)": int((wrong & ~lost).sum()),
+        "boxes given as text (read as numbers)": len(texts),
     }
     return [f"{number} {kind}" for kind, number in kinds.items() if number]
 
@@ -107,7 +107,7 @@ def repair_areas(annotations: Sequence[dict[str, Any]]) -> list[str]:
         elif _is_number(area) and area > 0 and min((1 - NEAR) * mask, mask - slack) <= area <= box + slack:
             continue
         each["area"], repaired = mask, repaired + 1
-    return [f"{repaired} areas that are those of neither box nor mask"] if repaired else []
+    return [f"{repaired} areas that match neither box nor mask"] if repaired else []
 
 
 def mask_area(segmentation: Any) -> float:
@@ -200,8 +200,8 @@ def _measure(image: dict[str, Any], file: Path, folder: Path) -> bool:
     if listed == size[::-1] and is_turned(path):
         raise InvalidAnnotations(
             file,
-            f"image {image['id']}, {printable(path)}, is turned by its EXIF orientation, and its annotations are of "
-            "the pixels before: save such images upright, or annotate them as they are shown",
+            f"image {image['id']}, {printable(path)}, is rotated by its EXIF orientation, but its annotations "
+            "refer to the unrotated pixels: save such images upright, or annotate them as displayed",
         )
     image["width"], image["height"] = size
     return True

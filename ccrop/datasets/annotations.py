@@ -102,7 +102,7 @@ def _parsed(file: Path) -> tuple[dict[str, Any], list[str]]:
     except OSError as error:
         raise InvalidAnnotations(file, f"it cannot be read ({error.strerror})") from error
     except (ValueError, RecursionError) as error:  # no JSON, or not UTF-8
-        raise InvalidAnnotations(file, f"it is not valid JSON ({error}): write or copy it again") from error
+        raise InvalidAnnotations(file, f"it is not valid JSON ({error}): export or copy it again") from error
     lists = content if isinstance(content, dict) else {}
     missing = [name for name in ("images", "annotations") if not isinstance(lists.get(name), list)]
     if missing:
@@ -114,7 +114,7 @@ def _parsed(file: Path) -> tuple[dict[str, Any], list[str]]:
             for each in filter(lambda entry: isinstance(entry, dict), lists["annotations"]):
                 each["category_id"] = OBJECT["id"]
             lists["categories"] = [OBJECT]
-            repaired.append("no list of categories (all objects are of one)")
+            repaired.append("no list of categories (all objects get the same one)")
     unnamed = [each for each in lists["images"] if isinstance(each, dict) and not each.get("file_name")]
     for each in filter(lambda image: isinstance(image.get("coco_url"), str), unnamed):  # LVIS
         each["file_name"] = "/".join(each["coco_url"].split("/")[-2:])
@@ -164,9 +164,9 @@ def _number_categories(content: dict[str, Any], file: Path, agnostic: bool) -> l
     strangers = sorted({_key(each.get("category_id")) for each in annotations} - numbers.keys())
     if strangers:
         raise InvalidAnnotations(
-            file, f"its annotations have categories {strangers[:5]}, which it does not list: add them to categories"
+            file, f"its annotations use the unlisted categories {strangers[:5]}: add them to its list"
         )
-    repaired = [f"{len(unnamed)} categories without a name (named by their ids)"] if unnamed else []
+    repaired = [f"{len(unnamed)} categories without a name (named after their ids)"] if unnamed else []
     changed = sum(type(each["category_id"]) is not int for each in annotations)
     if any(not _is_id(each["id"]) for each in categories):
         repaired.append(f"{len(categories)} category ids that are not integers (renumbered from 1)")
@@ -184,7 +184,9 @@ def _number_by(content: dict[str, Any], file: Path, training: Path) -> list[str]
     theirs = [(_key(number), name) for number, name in listed]
     repaired = []
     if pairs != theirs:
-        repaired = [f"{len(pairs)} categories where {training.name} has {len(listed)} (its list and numbers are taken)"]
+        repaired = [
+            f"{len(pairs)} categories where {training.name} has {len(listed)} (its list and numbering are used)"
+        ]
     if set(pairs) <= set(theirs):
         content["categories"] = [dict(id=number, name=name) for number, name in listed]
         return repaired + _number_categories(content, file, agnostic=False)
@@ -196,8 +198,8 @@ def _number_by(content: dict[str, Any], file: Path, training: Path) -> list[str]
     if unknown:
         raise InvalidAnnotations(
             file,
-            f"it has objects of the categories {unknown[:5]}, which {training} does not list: classes are numbered by "
-            "the training split, so add them there or remove them here",
+            f"it has objects of the categories {unknown[:5]}, which {training} does not list: classes are numbered "
+            "as in the training split, so add them there or remove them here",
         )
     for each in content["annotations"]:
         each["category_id"] = numbers[names[each["category_id"]]]
@@ -223,14 +225,14 @@ def _number_images(content: dict[str, Any], file: Path) -> list[str]:
         names = [name for key, name in distinct if key == repeated]
         raise InvalidAnnotations(
             file,
-            f"image id {repeated} is that of {printable(names[0])} and of {printable(names[1])}, as in merged exports: "
-            "their boxes cannot be told apart, so give each image its own id before merging",
+            f"image id {repeated} belongs to both {printable(names[0])} and {printable(names[1])}, as in merged "
+            "exports: their boxes cannot be told apart, so give each image its own id before merging",
         )
     repeated = _first_repeated(name for _, name in distinct)
     if repeated is not None:
         keys = [key for key, name in distinct if name == repeated]
         raise InvalidAnnotations(
-            file, f"{printable(repeated)} is listed under the image ids {' and '.join(keys)}: give it one entry"
+            file, f"{printable(repeated)} is listed under the image ids {' and '.join(keys)}: keep one entry"
         )
     numbers = _ids(images)
     strangers = [each for each in annotations if _key(each["image_id"]) not in numbers]
@@ -238,8 +240,8 @@ def _number_images(content: dict[str, Any], file: Path) -> list[str]:
         first = strangers[0]
         raise InvalidAnnotations(
             file,
-            f"{len(strangers)} annotations are of images that it does not list, the first, {first.get('id')}, of image "
-            f"{first['image_id']}: list the images, or remove the annotations",
+            f"{len(strangers)} annotations belong to images that it does not list, the first, {first.get('id')}, "
+            f"to image {first['image_id']}: list the images, or remove the annotations",
         )
     if any(not _is_id(each["id"]) for each in images):
         repaired.append(f"{len(images)} image ids that are not integers below 2^53 (renumbered from 1)")
@@ -261,12 +263,14 @@ def _number_annotations(content: dict[str, Any]) -> list[str]:
     annotations, repaired = content["annotations"], []
     ids = [each.get("id") for each in annotations]
     if not all(_is_id(each) and each > 0 for each in ids) or len(set(ids)) < len(ids):
-        repaired.append(f"{len(ids)} annotation ids of which some are missing, 0, repeated or not integers (new ones)")
+        repaired.append(
+            f"{len(ids)} annotation ids of which some are missing, 0, repeated or not integers (renumbered)"
+        )
         for number, each in enumerate(annotations, 1):
             each["id"] = number
     missing = sum(each.get("iscrowd") not in (0, 1) for each in annotations)
     if missing:
-        repaired.append(f"{missing} annotations without an iscrowd of 0 or 1 (taken for 0)")
+        repaired.append(f"{missing} annotations without an iscrowd of 0 or 1 (set to 0)")
     for each in annotations:
         each["iscrowd"] = int(each.get("iscrowd") == 1)
     return repaired
@@ -321,6 +325,6 @@ def _refuse_outside(name: str, file: Path, root: Path, folder: Path) -> None:
     if not _within(os.path.normpath(Path(root, folder, name.replace("\\", "/"))), root):
         raise InvalidAnnotations(
             file,
-            f"the image {printable(name)} lies outside of {root}: name files relative to {Path(root, folder)}, and "
-            "link folders that lie elsewhere into it",
+            f"the image {printable(name)} is outside {root}: give file names relative to {Path(root, folder)}, and "
+            "link folders from elsewhere into it",
         )

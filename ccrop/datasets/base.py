@@ -120,7 +120,7 @@ class LocatedDataset(BaseDataset):
             self.known(index)
         except UnreadableFile as error:
             return str(error)
-        return f"{printable(self.path(self.get_data_info(index)))}: unreadable when it was first tried"
+        return f"{printable(self.path(self.get_data_info(index)))}: unreadable when first tried"
 
     def known(self, index: int) -> dict[str, Any]:
         """A file's content and what is known of it, before the pipeline, without index and generator.
@@ -230,8 +230,8 @@ def require_same_classes(training: ImageDataset, other: ImageDataset) -> None:
         apart = sorted(set(training.classes) ^ set(other.classes)) or list(other.classes)
         raise InvalidAnnotations(
             other.data_root,
-            f"its classes are not those of {training.data_root}, the first that differ are {apart[:5]}: give both the "
-            "same classes, numbered by the training images",
+            f"its classes are not those of {training.data_root}, the first to differ are {apart[:5]}: give both "
+            "the same classes, numbered as in the training images",
         )
 
 

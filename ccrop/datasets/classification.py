@@ -41,7 +41,7 @@ class CIFAR10(ImageDataset):
             return [entry | dict(path=f"{self.split}/{entry['path']}") for entry in entries]
         if not (root / self.reader.base_folder).is_dir():
             raise MissingData(
-                f"{root} holds neither {self.reader.base_folder}/ nor {self.split}/CLASS/: put the published "
+                f"{root} has neither {self.reader.base_folder}/ nor {self.split}/CLASS/: put the published "
                 f"{self.archive} there and unpack it (tar xf {self.archive}), or class folders of images"
             )
         try:
@@ -136,7 +136,7 @@ class TinyImageNet(ImageDataset):
         rows = [line.split("\t")[:2] for line in annotations.read_text().splitlines()]
         unknown = sorted({wnid for _, wnid in rows} - number.keys())
         if unknown:
-            reason = f"it has the classes {unknown[:5]}, which {root / 'train'} does not have: unpack the archive again"
+            reason = f"it has the classes {unknown[:5]}, which {root / 'train'} lacks: unpack the archive again"
             raise InvalidAnnotations(annotations, reason)
         return [dict(path=f"{prefix}/images/{name}", label=number[wnid]) for name, wnid in sorted(rows)]
 

@@ -14,10 +14,10 @@ from ccrop.datasets.listing import list_images
 
 LAYOUT = """\
     {root}/train2017/*.jpg                            (or images/train2017, train, images/train)
-    {root}/val2017/*.jpg                              (only evaluations need it)
-    {root}/annotations/instances_train2017.json       (only evaluations need them)
+    {root}/val2017/*.jpg                              (only for evaluation)
+    {root}/annotations/instances_train2017.json       (only for evaluation)
     {root}/annotations/instances_val2017.json
-Sets in other layouts and formats: ccrop convert (tools/convert.py) writes them so, ccrop split divides them."""
+Other layouts and formats: ccrop convert (tools/convert.py) rewrites them, ccrop split divides them."""
 
 
 class CocoImages(ImageDataset):
@@ -76,7 +76,7 @@ class ObjectCrops(ImageDataset):
             if not each["iscrowd"] and min(each["bbox"][2:]) >= self.min_side
         ]
         if not objects:
-            raise MissingData(f"{file} annotates no object of at least {self.min_side} px")
+            raise MissingData(f"{file} annotates no objects of at least {self.min_side} px")
         return objects
 
     def read(self, info: dict[str, Any]) -> AnyImage:

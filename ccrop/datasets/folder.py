@@ -43,12 +43,12 @@ class ImageList(ImageDataset):
         data_root: the text file.
     """
 
-    layout = "    {root}    (a text file with one image path a line, relative to it or absolute)"
+    layout = "    {root}    (a text file with one image path per line, relative to it or absolute)"
 
     def load_data_list(self) -> list[dict[str, Any]]:
         file = Path(self.data_root)
         if not file.is_file():
-            raise MissingData(f"{file} is not a file; expected a text file with one image path a line")
+            raise MissingData(f"{file} is not a file; expected a text file with one image path per line")
         text = file.read_text(encoding="utf-8-sig", errors="surrogateescape")  # names may be Latin-1
         lines = [line.strip() for line in text.splitlines()]
         return [dict(path=line) for line in lines if line]
@@ -73,7 +73,7 @@ def label_by_folder(
     """
     loose = [path for path in paths if len(Path(path).parts) == 1]
     if loose:
-        raise MissingData(f"{printable(Path(root, loose[0]))} lies in no class folder; expected {root}/CLASS/IMAGE")
+        raise MissingData(f"{printable(Path(root, loose[0]))} is not in a class folder; expected {root}/CLASS/IMAGE")
     folders = Path(training if Path(training).is_dir() else root)
     classes = sorted(folder.name for folder in folders.iterdir() if folder.is_dir() and folder.name[0] != ".")
     number = {name: i for i, name in enumerate(classes)}
@@ -81,7 +81,7 @@ def label_by_folder(
     if unknown:
         raise InvalidAnnotations(
             root,
-            f"it has images of the classes {unknown[:5]}, which {folders} does not have: classes are numbered by the "
-            "training images, so add them there or remove them here",
+            f"it has images of the classes {unknown[:5]}, which {folders} lacks: classes are numbered as "
+            "in the training images, so add them there or remove them here",
         )
     return [dict(path=path, label=number[Path(path).parts[0]]) for path in paths], tuple(classes)

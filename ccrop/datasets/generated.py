@@ -68,7 +68,7 @@ def _is_complete(root: Path, recipe: dict[str, Any], files: str) -> bool:
     if found == recipe:
         if len(list(root.glob(files))) == recipe["num_train"] + recipe["num_val"]:
             return True
-        found = "a demo set from which files are missing"
+        found = "a demo set with missing files"
     raise FileExistsError(
         f"{root} exists and is {found}, not the demo set {recipe}: choose another folder, or move this one away"
     )

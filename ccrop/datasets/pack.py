@@ -111,7 +111,7 @@ class Pack:
             raise BadPack(f"the bytes of {name} in {self.folder / PIXELS} are damaged: {again}")
         source = Path(self.settings["source"])
         if source.is_dir() and stamp(source / name) != (entry["bytes"], entry["modified"]):
-            raise BadPack(f"{source / name} is not the file that was packed any more: {again}")
+            raise BadPack(f"{source / name} has changed since it was packed: {again}")
 
 
 def stamp(file: Path) -> tuple[int, int]:
@@ -134,5 +134,5 @@ def pack_around(folder: str) -> Pack | None:
         if (place / SETTINGS).is_file() and (place / INDEX).is_file():
             return Pack(place)
         if (place / JOURNAL).is_file() and (place / PIXELS).is_file():
-            raise BadPack(f"the pack {place} is unfinished: give the command that made it again")
+            raise BadPack(f"the pack {place} is unfinished: run the command that made it again")
     return None

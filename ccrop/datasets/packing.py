@@ -130,7 +130,7 @@ def _require_same(target: Path, asked: dict[str, Any], found: dict[str, Any]) ->
     for name, value in asked.items():
         if found.get(name) != value:
             raise BadPack(
-                f"{target} is a pack with {name} {found.get(name)}, and {value} is asked for: choose another folder, "
+                f"{target} is a pack with {name} {found.get(name)}, not the requested {value}: choose another folder, "
                 "or remove this one"
             )
 
@@ -140,7 +140,7 @@ def _require_sources(target: Path, source: Path, names: Sequence[str], stamps: d
     apart = sorted(stamps.keys() ^ set(names))
     if apart:
         raise BadPack(
-            f"{source} has other images than {target} was packed of, the first is {printable(apart[0])}: remove the "
+            f"{source} has other images than {target} was packed from, the first is {printable(apart[0])}: remove the "
             "pack and make it again"
         )
     for name in names:

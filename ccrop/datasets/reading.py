@@ -139,7 +139,7 @@ def _of_pack(pixels: np.ndarray, channels: int, as_tensor: bool) -> AnyImage:
         return image
     if {packed, channels} == {1, 3} and isinstance(image, Image.Image):
         return image.convert("RGB" if channels == 3 else "L")
-    raise _Unsuited(f"it was packed with {packed} channels, and {channels} are expected: pack it again with that many")
+    raise _Unsuited(f"it was packed with {packed} channels, but {channels} are expected: pack it again with that many")
 
 
 def _is_array(path: str | os.PathLike) -> bool:
@@ -160,7 +160,7 @@ def _limit(sides: Sequence[int]) -> None:
 
 def _too_large(megapixels: str) -> str:
     limit = f"{MAX_PIXELS / 1e6:.0f}"
-    return f"it has {megapixels} megapixels, and {limit} are the limit: scale it down or cut it into tiles"
+    return f"it has {megapixels} megapixels, over the limit of {limit}: scale it down or cut it into tiles"
 
 
 def _checked(pixels: np.ndarray, channels: int) -> np.ndarray:
@@ -168,8 +168,8 @@ def _checked(pixels: np.ndarray, channels: int) -> np.ndarray:
     shaped = pixels[..., None] if pixels.ndim == 2 else pixels
     if shaped.dtype != np.uint8 or shaped.ndim != 3 or shaped.shape[2] != channels or not shaped.size:
         raise _Unsuited(
-            f"it holds {pixels.dtype} of shape {pixels.shape}, and uint8 of shape (H, W, {channels}) is expected: set "
-            "channels to what the files have, or save them so"
+            f"it holds {pixels.dtype} of shape {pixels.shape}, but uint8 of shape (H, W, {channels}) is expected: "
+            "set channels to match the files, or save them accordingly"
         )
     return shaped
 
@@ -231,8 +231,8 @@ def to_channels(image: Image.Image, channels: int, white: int = WHITE) -> AnyIma
         return _to_rgb(image, white).convert("L")
     if len(image.getbands()) != channels:
         raise _Unsuited(
-            f"it has {len(image.getbands())} bands ({image.mode}), and {channels} are expected: set channels to what "
-            f"the files have; {ARRAY_SUFFIX} files can hold uint8 of shape (H, W, {channels})"
+            f"it has {len(image.getbands())} bands ({image.mode}), but {channels} are expected: set channels "
+            f"to match the files; {ARRAY_SUFFIX} files can hold uint8 of shape (H, W, {channels})"
         )
     return ChannelStack(image.split())
 
@@ -266,8 +266,9 @@ def _say_dark() -> None:
     worker = get_worker_info()
     if worker is None or worker.id == 0:
         MMLogger.get_current_instance().warning(
-            f"Some gray images of 16 bits or more have no level above {DARK}, and white is {WHITE}: they are nearly "
-            "black. If their sensor gives fewer bits, set white to its highest level: 4095 for 12 bits, 255 for 8"
+            f"Some gray images of 16 bits or more have no level above {DARK}, but white is {WHITE}: they will "
+            "look nearly black. If their sensor has fewer bits, set white to its highest level: 4095 for 12 bits, "
+            "255 for 8"
         )
 
 
@@ -280,10 +281,10 @@ def _reason(path: str | os.PathLike, error: Exception) -> str:
         return error.strerror
     if isinstance(error, UnidentifiedImageError):
         empty = os.path.getsize(path) == 0
-        return "the file is empty" if empty else f"not an image of a kind that is read ({', '.join(_openable())})"
+        return "the file is empty" if empty else f"not an image of a supported format ({', '.join(_openable())})"
     if isinstance(error, Image.DecompressionBombError):
         assert Image.MAX_IMAGE_PIXELS is not None  # which the image exceeds
         return _too_large(f"more than {2 * Image.MAX_IMAGE_PIXELS / 1e6:.0f}")
     if isinstance(error, _Unsuited | NotPacked):
         return str(error)
-    return f"damaged or of an unsupported kind ({error or type(error).__name__})"
+    return f"damaged or of an unsupported format ({error or type(error).__name__})"

@@ -51,7 +51,7 @@ class ResidentBatches:
         self.sizes, self.crop = _views_of(loader.dataset)
         assert isinstance(loader.dataset, ImageDataset)
         if type(loader.sampler) is not SeededSampler:
-            raise ValueError("train_dataloader.resident takes ccrop.datasets.SeededSampler alone: set it False")
+            raise ValueError("train_dataloader.resident takes only ccrop.datasets.SeededSampler: set it False")
         assert loader.batch_size is not None
         self.dataset = loader.dataset
         self.sampler, self.batch_size, self.drop_last = loader.sampler, loader.batch_size, loader.drop_last
@@ -88,9 +88,9 @@ def _views_of(dataset: Any) -> tuple[list[int], RandomCrop]:
     if isinstance(crop, RandomCrop) and type(crop) in CROPS:
         if steps[0].augment is None:
             return steps[0].sizes, crop
-        raise ValueError("train_dataloader.resident has no workers that could augment: set augment='device'")
+        raise ValueError("train_dataloader.resident has no workers to augment in: set augment='device'")
     raise ValueError(
-        "train_dataloader.resident takes images and views of the crops rcrop, single and simccrop alone: set it False"
+        "train_dataloader.resident takes only images, with the crops rcrop, single and simccrop: set it False"
     )
 
 
@@ -105,15 +105,15 @@ def _decoded(dataset: ImageDataset, num_workers: int, device: torch.device) -> T
             needed, free = len(dataset) * image.numel(), _free(device)
             if needed > ROOM * free:
                 raise ValueError(
-                    f"{len(dataset)} images of {tuple(image.shape[1:])} px take {needed / 1e9:.1f} GB, more than half "
-                    f"of what {device} has free ({free / 1e9:.1f} GB): set train_dataloader.resident=False"
+                    f"{len(dataset)} images of {tuple(image.shape[1:])} px take {needed / 1e9:.1f} GB, more than "
+                    f"half of the free memory of {device} ({free / 1e9:.1f} GB): set train_dataloader.resident=False"
                 )
             images = torch.empty((len(dataset), *image.shape), dtype=torch.uint8, device=device)
         if image.shape != images.shape[1:]:
             info = dataset.get_data_info(index)
             name = dataset.path(info) if "path" in info else f"image {index}"
             raise ValueError(
-                f"{name} has {tuple(image.shape[1:])} px and the images before it {tuple(images.shape[2:])}, but "
+                f"{name} has {tuple(image.shape[1:])} px and the images before it {tuple(images.shape[2:])} px, but "
                 "train_dataloader.resident takes images of one size: resize them, or set it False"
             )
         images[place] = image

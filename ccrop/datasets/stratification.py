@@ -32,7 +32,9 @@ def stratified(
         np.array([str(each) for each in (range(len(classes)) if scenes is None else scenes)]), return_inverse=True
     )
     if len(names) < 2:
-        raise ValueError(f"{len(classes)} images of {len(names)} scenes cannot be divided: there must be two scenes")
+        raise ValueError(
+            f"{len(classes)} images of {len(names)} scene(s) cannot be divided: at least two scenes are needed"
+        )
     labels = np.column_stack([classes, ~classes.any(axis=1)]).astype(int)
     counts = np.zeros((len(names), labels.shape[1] + 1), dtype=int)  # of examples by class, and of all
     np.add.at(counts, groups, np.column_stack([labels, np.ones(len(labels), dtype=int)]))

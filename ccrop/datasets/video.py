@@ -24,7 +24,7 @@ def list_videos(source: str | Path) -> list[Path]:
     """
     source = Path(source)
     if not source.exists():
-        raise MissingData(f"{source} does not exist: name a video or a folder of videos")
+        raise MissingData(f"{source} does not exist: pass a video or a folder of videos")
     videos = [source] if source.is_file() else [source / name for name in list_images(source, suffixes=VIDEO_SUFFIXES)]
     if not videos:
         raise MissingData(f"no video found in {source} (looked for {', '.join(VIDEO_SUFFIXES)})")
@@ -87,7 +87,9 @@ def frames(video: Path, every: int) -> Iterator[tuple[int, NDArray]]:
         capture.release()
     if not number:
         raise UnreadableFile(
-            video, "no frame can be read: it is damaged, or of a codec that OpenCV lacks, so convert it, as by ffmpeg"
+            video,
+            "no frame can be read: it is damaged, or its codec is not supported by OpenCV: convert it, for example "
+            "with ffmpeg",
         )
     if number < CUT_SHORT * promised:
         say_once(f"{printable(str(video))}: only {number} of {promised} frames can be read; it is damaged or cut short")

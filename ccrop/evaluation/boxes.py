@@ -124,7 +124,9 @@ def pseudo_box_quality(boxes: Sequence[Tensor | NDArray], objects: Sequence[Tens
         ValueError: boxes and objects are of different numbers of images.
     """
     if len(boxes) != len(objects):
-        raise ValueError(f"boxes are of {len(boxes)} images and objects of {len(objects)}: give both for each image")
+        raise ValueError(
+            f"there are boxes for {len(boxes)} images and objects for {len(objects)}: give both for every image"
+        )
     # areas, best overlaps
     sides: dict[str, tuple[list[Tensor], list[Tensor]]] = {"recall": ([], []), "precision": ([], [])}
     for pair in zip(boxes, objects, strict=True):

@@ -36,7 +36,7 @@ def run_missing(study: Study, file: Path) -> None:
     """
     rows = read_rows(file, study.schema.header)
     if rows and OPTIONS not in rows[0]:
-        print(f"{file} does not say with which options its rows were run: they count whatever those were")
+        print(f"{file} does not record the options of its rows: they are used whatever those were")
     pending = [run for run in study.runs() if not _has_row(study, run, file)]
     while pending:
         busy = []

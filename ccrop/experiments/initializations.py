@@ -155,7 +155,7 @@ class InitializationStudy:
     def _chosen_arms(self) -> list[str]:
         known = [RANDOM, *([RANDOM_LONG] if self.long else []), *self.sources]
         if unknown := [arm for arm in self.only if arm not in known]:
-            raise ValueError(f"--arms {' '.join(unknown)}: there is no such arm, of {', '.join(known)}")
+            raise ValueError(f"--arms {' '.join(unknown)}: unknown arm; the arms are {', '.join(known)}")
         return [arm for arm in known if not self.only or arm in self.only]
 
     def _config_of(self, arm: str) -> Config:

@@ -92,10 +92,10 @@ class PretrainingStudy:
     def __post_init__(self) -> None:
         self.arms = {Path(path).stem + self.tag: path for path in self.configs}
         if len(self.arms) < len(self.configs):
-            raise ValueError(f"two arms have one name, of {', '.join(self.configs)}: rename a config")
+            raise ValueError(f"two arms of {', '.join(self.configs)} have the same name: rename a config")
         files = [path for path in self.configs if path != UNTRAINED]
         if not files:
-            raise ValueError(f"{UNTRAINED} weights are those that a run starts from: name at least one config")
+            raise ValueError(f"{UNTRAINED} weights are those that a run starts from: pass at least one config")
         self.start = files[0]
         first, *_ = [load_config(path, self.data_root, self.options) for path in files]
         fitting = [measure for measure in self.measures if measure.fits(first)]

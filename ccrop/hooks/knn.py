@@ -65,7 +65,7 @@ class KNNHook(Hook):
             runner.logger.info(f"No kNN accuracy in this run, for lack of labels: {str(error).splitlines()[0]}")
             return
         except (InvalidAnnotations, UnreadableFile) as error:
-            runner.logger.warning(f"No kNN accuracy in this run, which goes on without it: {error}")
+            runner.logger.warning(f"The run continues without kNN accuracy: {error}")
             return
         if runner.epoch == 0:
             accuracy = self._evaluate(runner)

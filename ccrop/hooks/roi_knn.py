@@ -64,7 +64,7 @@ class RoIKNNHook(Hook):
             return
         except (InvalidAnnotations, UnreadableFile) as error:
             self._rests = True
-            runner.logger.warning(f"No RoI-kNN in this run, which goes on without it: {error}")
+            runner.logger.warning(f"The run continues without RoI-kNN: {error}")
             return
         for stride, accuracy in found.items():
             runner.message_hub.update_scalar(f"epoch/roi_s{stride}", accuracy["all"])

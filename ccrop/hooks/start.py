@@ -31,7 +31,7 @@ class StartHook(Hook):
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         runner.logger.info(load_start(model, self.weights))
         if self.normalization is not None:
-            said = "as they expect" if self.weights.normalization else "which their file does not say"
+            said = "as they expect" if self.weights.normalization else "which their file does not state"
             mean, std = (", ".join(f"{value:.3f}" for value in values) for values in self.normalization)
             runner.logger.info(f"Images are normalized by mean {mean} and std {std}, {said}")
         if isinstance(model, Siamese):

@@ -48,7 +48,7 @@ def annotated_regions(model: Siamese, root: str | Path, split: str, subset: int 
     """
     images = [image for image in annotated_boxes(root, split) if len(image.boxes)]
     if not images:
-        raise MissingData(f"{root} annotates no object in split {split!r}")
+        raise MissingData(f"{root} annotates no objects in split {split!r}")
     folder = Path(root, find_split(Path(root), split))
     device = next(model.parameters()).device
     features: dict[int, list[Tensor]] = {}

@@ -208,7 +208,7 @@ def _write_header(sheet: Image.Image, title: str, widths: Sequence[int], starts:
     pen.text((GAP, 5), title, fill="white", font=ImageFont.load_default(16))
     num_views = len(widths) - 2
     texts = [
-        (f"the best {MAX_BOXES} boxes, thick where all views show it", BOX_COLOR),
+        (f"the best {MAX_BOXES} boxes, thick where all views overlap", BOX_COLOR),
         *((f"view {i + 1}", color) for i, color in enumerate(_view_colors(num_views))),
         ("object hit by a box's center", HIT_COLOR),
         ("object missed", MISSED_COLOR),

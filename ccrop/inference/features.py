@@ -67,7 +67,7 @@ def class_features(
     """
     hook = config.default_hooks.get("knn")
     if not hook:
-        raise ValueError("the config has no kNN hook, which would name the sets with classes")
+        raise ValueError("the config has no kNN hook, which defines the sets with classes")
     subset = {} if images is None else dict(subset=images)
     sets = [DATASETS.build(side | subset) for side in (hook.bank, hook.queries)]
     require_same_classes(*sets)

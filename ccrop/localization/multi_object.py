@@ -69,7 +69,7 @@ class MultiObject:
         self.response = response
         self.upsample = upsample
         if not self.levels:
-            raise ValueError("levels must name at least one level")
+            raise ValueError("levels must list at least one level")
 
     @torch.no_grad()
     def __call__(
@@ -138,8 +138,8 @@ class MultiObject:
     def _level(features: Sequence[Tensor], level: int) -> Tensor:
         if not -len(features) <= level < len(features):
             raise ValueError(
-                f"there is no level {level} among the backbone's {len(features)}: name others in the localizer's "
-                "levels, or more in the backbone's out_indices"
+                f"there is no level {level} among the backbone's {len(features)}: set other levels in the "
+                "localizer, or add to the backbone's out_indices"
             )
         return features[level]
 

@@ -39,7 +39,7 @@ class CenterHeatmapLoss(nn.Module):
         super().__init__()
         if not 0 <= level < len(in_channels):
             raise ValueError(
-                f"the heatmap looks at map {level}, counted from 0, but the backbone gives {len(in_channels)}: set "
+                f"the heatmap uses map {level}, counted from 0, but the backbone gives {len(in_channels)}: set "
                 "model.regions.heatmap.level or model.backbone.out_indices"
             )
         self.level = level

@@ -63,7 +63,7 @@ class ViewPreprocessor(BaseDataPreprocessor):
         self.blur_sigma = tuple(blur_sigma)
         self.blur_prob = blur_prob
         if len(mean) != len(std):
-            raise ValueError(f"mean and std must be one a channel, got {len(mean)} and {len(std)}")
+            raise ValueError(f"mean and std need one value per channel, got {len(mean)} and {len(std)}")
         self.channels = len(mean)
         self.register_buffer("mean", torch.tensor(mean).view(-1, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(std).view(-1, 1, 1), persistent=False)

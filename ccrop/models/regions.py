@@ -54,13 +54,15 @@ class RegionPairs(nn.Module):
     ) -> None:
         super().__init__()
         if num_objects < 0 or num_background < 0 or num_objects + num_background == 0:
-            raise ValueError(f"there must be windows, got {num_objects} of objects and {num_background} of background")
+            raise ValueError(
+                f"there must be windows, got {num_objects} around objects and {num_background} of background"
+            )
         if not 0 < scale[0] <= scale[1]:
             raise ValueError(f"scale must be 0 < low <= high, got {tuple(scale)}")
         if not all(0 <= level < len(channels) for level in levels):
             raise ValueError(
                 f"regions are pooled from maps {list(levels)}, counted from 0, but the backbone gives {len(channels)}: "
-                "name others in model.regions.levels, or more in model.backbone.out_indices"
+                "set other model.regions.levels, or add to model.backbone.out_indices"
             )
         self.levels = tuple(levels)
         self.out_channels = sum(channels[level] for level in levels)

@@ -66,6 +66,6 @@ def run_rounds(
 def none_sure(last: Path, min_score: float) -> str:
     """Why a round was the last whose detector is sure of nothing."""
     return (
-        f"The detector of {last} scores no box with {min_score} or more, so it is the last: train longer, or lower "
-        "pseudo_boxes.min_score"
+        f"The detector of {last} scores no box at {min_score} or above, so this was the last round: train longer, or "
+        "lower pseudo_boxes.min_score"
     )

@@ -38,7 +38,7 @@ def sections(file: Path, runs: Path | None = None) -> list[str]:
     rows = read(file)
     figures = figures_of(rows)
     if not figures:
-        raise ValueError(f"{file} has no figure in [0, 1] besides what a run cost: nothing to compare")
+        raise ValueError(f"{file} has no metric in [0, 1] besides the cost of a run: nothing to compare")
     parts = []
     for data in dict.fromkeys(row["data"] for row in rows):
         own = [row for row in rows if row["data"] == data]

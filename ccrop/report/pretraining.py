@@ -90,7 +90,7 @@ def data_of(config: Config) -> tuple[Sized | None, str]:
     try:
         return DATASETS.build(config.train_dataloader.dataset), ""
     except (MissingData, OSError) as error:
-        return None, f"The images cannot be looked at: {str(error).splitlines()[0]}"
+        return None, f"The images cannot be read: {str(error).splitlines()[0]}"
 
 
 def described(work_dir: Path, config: Config, dataset: Sized | None, curves: Curves) -> str:
@@ -167,9 +167,7 @@ def of_images(checkpoint: Path, config: Config, dataset: ImageDataset) -> list[s
     if objects is not None:
         parts.append(page.section("Nearest neighbors", neighbor_rows(objects)))
         places, method = flat_map(objects.features)
-        caption = (
-            f"{len(objects.images)} {objects.kind} by {method} of their features. Alike things should lie together."
-        )
+        caption = f"{len(objects.images)} {objects.kind} by {method} of their features. Similar ones should be close."
         parts.append(page.section("Map of the embedding", page.picture(draw_map(objects, places), caption)))
     return parts
 

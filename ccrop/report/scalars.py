@@ -55,7 +55,7 @@ def _logged(work_dir: Path) -> Iterator[Logged]:
 
     files = sorted(work_dir.rglob("events.out.tfevents.*"), key=lambda file: file.stat().st_mtime)
     if not files:
-        raise FileNotFoundError(f"{work_dir} holds no TensorBoard log of a run")
+        raise FileNotFoundError(f"{work_dir} holds no run's TensorBoard log")
     for file in files:
         for record in _records(file.read_bytes()):
             if len(record) > MAX_RECORD:

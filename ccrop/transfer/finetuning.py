@@ -112,8 +112,8 @@ class Transfer:
         best = max(found, key=lambda rates: (found[rates] == found[rates], found[rates]))
         listed = ", ".join(f"{rate:g} x {backbone:g}: {figure:.2%}" for (rate, backbone), figure in found.items())
         MMLogger.get_current_instance().info(
-            f"{goal} on held-out {self.examples} by learning rate x the backbone's part: {listed}; "
-            f"taking {best[0]:g} x {best[1]:g}"
+            f"{goal} on held-out {self.examples} by learning rate x the backbone's fraction: {listed}; "
+            f"chose {best[0]:g} x {best[1]:g}"
         )
         return best
 
@@ -189,7 +189,7 @@ def set_iterations(config: Config, iterations: int) -> None:
         ValueError: that is not one iteration or more.
     """
     if iterations < 1:
-        raise ValueError(f"a detector trains for one iteration or more, got {iterations}")
+        raise ValueError(f"a detector must train for at least one iteration, got {iterations}")
     factor = iterations / config.train_cfg.max_iters
     config.train_cfg.update(max_iters=iterations, val_interval=iterations + 1)
     for scheduler in config.param_scheduler:

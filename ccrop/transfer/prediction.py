@@ -54,7 +54,9 @@ def checkpoint_of(detector: str | Path) -> Path:
     detector = Path(detector)
     if not detector.is_dir():
         if not detector.is_file():
-            raise FileNotFoundError(f"{detector} does not exist: name a fine-tuning's work_dir, or a checkpoint of it")
+            raise FileNotFoundError(
+                f"{detector} does not exist: pass a fine-tuning run's work_dir, or one of its checkpoints"
+            )
         return detector
     checkpoint = latest_checkpoint(detector)
     if checkpoint is None:
@@ -76,8 +78,8 @@ def detector_config(detector: str | Path, config: str | Path | None = None) -> C
     settings = read_config(config or checkpoint_of(detector))
     if "augment" in settings:
         raise ValueError(
-            f"{detector} is a pretraining, which detects nothing: fine-tune a detector from it with tools/finetune.py "
-            "--init"
+            f"{detector} is a pretraining run, which detects nothing: fine-tune a detector from it with "
+            "tools/finetune.py --init"
         )
     return settings
 
@@ -107,7 +109,7 @@ def load_detector(
         model.load_state_dict(content["state_dict"])
     except (KeyError, RuntimeError) as error:
         raise ValueError(
-            f"{checkpoint} is not a checkpoint of a run with its config: pass that with --config"
+            f"{checkpoint} is not a checkpoint of a run with its config: pass the config with --config"
         ) from error
     model.dataset_meta = content.get("meta", {}).get("dataset_meta", {})
     return settings, model.eval()

@@ -25,7 +25,7 @@ class ScenePair:
         if side < 1 or not 0 < zoom[0] <= zoom[1]:
             raise ValueError(f"side and zoom must be positive and zoom low, high, got {side} and {tuple(zoom)}")
         if not 0 <= shift < 1:
-            raise ValueError(f"shift must be in [0, 1), else views need not overlap; got {shift}")
+            raise ValueError(f"shift must be in [0, 1), or views might not overlap; got {shift}")
         self.side = side
         self.zoom = tuple(zoom)
         self.shift = shift
@@ -80,8 +80,8 @@ class SceneViews(CropViews):
         found = sample["boxes"]
         if len(found) > self.max_boxes:
             raise ValueError(
-                f"image {sample['index']} has {len(found)} boxes and SceneViews expects {self.max_boxes} at most: "
-                "give it the max_boxes of the localizer"
+                f"image {sample['index']} has {len(found)} boxes, but SceneViews expects at most {self.max_boxes}: "
+                "give it the localizer's max_boxes"
             )
         if self.augment is not None:
             raise ValueError("SceneViews cannot follow flips in the workers: set augment='device'")

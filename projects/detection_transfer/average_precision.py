@@ -104,6 +104,6 @@ def describe_counts(names: Sequence[str], objects: NDArray[np.integer], min_obje
         own = ", ".join(name for name, used in zip(names, enough, strict=True) if used) or "none"
         parts.append(f"{size}: {own}" + (f", without {', '.join(rare)}" if rare else ""))
     return (
-        f"Objects, {'/'.join(DISJOINT)}: {', '.join(listed)}; *_counted are over categories with at least "
+        f"Objects, {'/'.join(DISJOINT)}: {', '.join(listed)}; *_counted average categories with at least "
         f"{min_objects} of the size: {'; '.join(parts)}"
     )

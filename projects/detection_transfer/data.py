@@ -135,7 +135,9 @@ def use_labels(config: Config, share: float, seed: int, held_out: float = 0.0) -
     dataset = config.train_dataloader.dataset
     if dataset.type != "CocoDataset":
         if share < 1 or held_out:
-            raise ValueError(f"a fraction of the labels can be drawn of a COCO-format set only, not of {dataset.type}")
+            raise ValueError(
+                f"a fraction of the labels can be drawn only from a COCO-format set, not from {dataset.type}"
+            )
         return None
     number = len(DATASETS.build(dict(dataset, pipeline=[], _scope_="mmdet")))
     chosen = drawn_share(range(number), share, seed)
@@ -144,7 +146,7 @@ def use_labels(config: Config, share: float, seed: int, held_out: float = 0.0) -
         _test_on(config, tested)
         chosen = sorted(set(chosen) - set(tested))
     if not chosen:
-        raise ValueError(f"{share:.1%} of {number} images leave none to train on")
+        raise ValueError(f"{share:.1%} of {number} images leaves none to train on")
     dataset.indices = chosen
     return len(chosen), number
 

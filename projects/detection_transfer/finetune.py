@@ -155,7 +155,7 @@ def trained_parts(backbone: nn.Module) -> str:
     line = f"{max(getattr(backbone, 'frozen_stages', 0), 0)} stages of the backbone frozen"
     if not any(isinstance(module, _BatchNorm) for module in backbone.modules()):
         return line
-    return f"{line}, its BN statistics {'as they are' if getattr(backbone, 'norm_eval', False) else 'trained'}"
+    return f"{line}, its BN statistics {'frozen' if getattr(backbone, 'norm_eval', False) else 'trained'}"
 
 
 def without_sync_bn(config: Config) -> None:

@@ -77,7 +77,7 @@ class PastePieces(OwnRandomness, BaseTransform):
             ValueError: no CollectPieces came before, or the sample has masks, which pasted pieces would not get.
         """
         if "gt_masks" in results:
-            raise ValueError("PastePieces pastes boxes without masks: set with_mask=False in LoadAnnotations")
+            raise ValueError("PastePieces pastes boxes only, not masks: set with_mask=False in LoadAnnotations")
         if "pieces" not in results:
             raise ValueError("PastePieces has no pieces: put CollectPieces after LoadAnnotations in the same pipeline")
         pieces = results.pop("pieces")

@@ -64,9 +64,11 @@ def predict(request: Request, folder: Path) -> str:
         FileNotFoundError, UntrustedCheckpoint: see :func:`ccrop.transfer.prediction.load_detector`.
     """
     if request.columns is not None or request.intensity_scale is not None:
-        raise ValueError(f"--columns and --intensity-scale are of sweeps, and {request.detector} takes images")
+        raise ValueError(f"--columns and --intensity-scale apply to sweeps, but {request.detector} takes images")
     if others := [name for name in request.formats if name not in FORMATS]:
-        raise ValueError(f"--to {others[0]} is of sweeps, and {request.detector} takes images: {', '.join(FORMATS)}")
+        raise ValueError(
+            f"--to {others[0]} applies to sweeps, but {request.detector} takes images: {', '.join(FORMATS)}"
+        )
     config, model = load_detector(request.detector, request.config)
     channels = config.get("channels", 3)
     root, names = list_source(request.source, request.split, channels)
@@ -85,7 +87,7 @@ def predict(request: Request, folder: Path) -> str:
                 shown = picture(image, found.detections, classes)
                 shown.save(folder / "pictures" / f"{index:06d}_{flat_name(found.name)}.jpg", quality=92)
     return (
-        f"{counts['boxes']:,} boxes with a score of {request.min_score:g} or more in {counts['images']:,} of "
+        f"{counts['boxes']:,} boxes with a score of at least {request.min_score:g} in {counts['images']:,} of "
         f"{len(names):,} images"
     )
 
@@ -104,7 +106,7 @@ def list_source(source: Path, split: str | None, channels: int) -> tuple[Path, l
         return source.parent, [source.name]
     if not source.is_dir():
         raise MissingData(
-            f"{source} is not a folder" if split else f"{source} does not exist: name an image or a folder"
+            f"{source} is not a folder" if split else f"{source} does not exist: pass an image or a folder"
         )
     root = source if split is None else source / find_split(source, split)
     suffixes = IMAGE_SUFFIXES if channels == 3 else (*IMAGE_SUFFIXES, ARRAY_SUFFIX)

@@ -45,7 +45,7 @@ def use_pseudo_boxes(config: Config, source: str | Path, folder: str | Path, max
     """
     train, test = config.train_dataloader.dataset, config.test_dataloader.dataset
     if train.type != "CocoDataset":
-        raise ValueError(f"pseudo-boxes can be learned on a COCO-format set only, not on {train.type}")
+        raise ValueError(f"pseudo-boxes can be learned only on a COCO-format set, not on {train.type}")
     folder = Path(folder).resolve()
     folder.mkdir(parents=True, exist_ok=True)
     files = {split: folder / f"pseudo_boxes_{split}.json" for split in ("train", "val")}
@@ -81,7 +81,7 @@ def read_pseudo_boxes(file: str | Path, root: str | Path) -> Annotations:
     lost = [image["file_name"] for image in found.content["images"] if not (folder / image["file_name"]).is_file()]
     if lost:
         raise InvalidAnnotations(
-            file, f"it has boxes of {len(lost)} images that {folder} lacks, the first is {printable(lost[0])}"
+            file, f"it has boxes for {len(lost)} images that {folder} lacks, the first is {printable(lost[0])}"
         )
     return found
 

@@ -197,4 +197,4 @@ def described(file: Path, images: CocoImages) -> str:
         for name in ("recall", "precision")
         for iou in (0.3, 0.5)
     ]
-    return f"{line}; by the annotations, which are not learned: {'; '.join(shown)}"
+    return f"{line}; by the annotations, which are not trained on: {'; '.join(shown)}"

@@ -70,8 +70,7 @@ class MarkedImages:
     def why_unreadable(self, index: int) -> str:
         path = self.path(self.get_data_info(index))
         return (
-            _fault(path, self.reader.channels, self.reader.white)
-            or f"{printable(path)}: unreadable when it was first tried"
+            _fault(path, self.reader.channels, self.reader.white) or f"{printable(path)}: unreadable when first tried"
         )
 
 
@@ -127,7 +126,7 @@ def leave_out_unreadable(config: Config) -> None:
         return
     used = settings.get("indices") or range(len(paths))
     settings["indices"] = [used[place] for place in range(len(paths)) if place not in faults]
-    left_out = [f"not tested on, since it is unreadable: {fault}" for fault in faults.values()]
+    left_out = [f"left out of the test, unreadable: {fault}" for fault in faults.values()]
     config.notes = [*config.get("notes", ()), *left_out]
 
 

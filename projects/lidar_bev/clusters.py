@@ -77,7 +77,7 @@ class BevClusters:
         Args:
             sweeps: N of ``(points, 3 or more)`` in meters.
             features: ``(N, C, h, w)`` of the encoder, where ``learnt`` is not 0.
-            learnt: fraction of the learnt heatmap, in [0, 1].
+            learnt: fraction of the learned heatmap, in [0, 1].
 
         Returns:
             ``boxes (N, K, 5)`` float32 x0, y0, x1, y1 in fractions of the grid, score, zero beyond the count, and

@@ -50,7 +50,9 @@ def load_config(
         ValueError: a backbone is named.
     """
     if backbone is not None:
-        raise ValueError(f"{backbone} takes images, but {path} detects in LiDAR sweeps: set model.backbone instead")
+        raise ValueError(
+            f"{backbone} takes images, but {path} detects objects in LiDAR sweeps: set model.backbone instead"
+        )
     config = read_config(path, options)
     root = data_root or config.default_data_root
     if root is None or not Path(root).is_dir():

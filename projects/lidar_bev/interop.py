@@ -78,7 +78,7 @@ class Report(NamedTuple):
     Attributes:
         moved: names there and here, or here and there, of what was taken over.
         left: names of what has no place.
-        shapes: of what has a place of another shape, or none in the checkpoint that was to be filled.
+        shapes: of what has a place of a different shape, or none in the checkpoint that was to be filled.
         kept: names of the filled checkpoint's backbone that nothing was found for.
     """
 
@@ -90,9 +90,9 @@ class Report(NamedTuple):
     def __str__(self) -> str:
         lines = [f"{len(self.moved)} tensors:", *(f"  {source} -> {target}" for source, target in self.moved)]
         for title, names in (
-            ("without a place", self.left),
-            ("not taken over, because shapes differ", self.shapes),
-            ("kept as they were", self.kept),
+            ("not used", self.left),
+            ("not loaded, because shapes differ", self.shapes),
+            ("kept unchanged", self.kept),
         ):
             lines += [f"{len(names)} {title}:", *(f"  {name}" for name in names)] if names else []
         return "\n".join(lines)
@@ -207,8 +207,8 @@ def _filled(
         moved.append((name, place))
     if not moved:
         raise ValueError(
-            "the checkpoint holds no tensor that fits: is it of a PointPillars or SECOND encoder, and of the "
-            "framework that was named?" + "".join(f"\n  {line}" for line in shapes)
+            "no tensor of the checkpoint fits: check that it holds a PointPillars or SECOND "
+            "encoder of the given framework" + "".join(f"\n  {line}" for line in shapes)
         )
     taken = {place for _, place in moved}
     kept = [name for name in filled if name.startswith(places) and name not in taken]

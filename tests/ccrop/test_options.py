@@ -91,7 +91,7 @@ def test_a_value_of_another_kind_is_refused(config: Path, option: str, value: ob
 
 
 def test_a_group_of_settings_is_not_replaced_by_a_value():
-    with pytest.raises(UnknownOption, match="the option model is a group of settings: name one of type, "):
+    with pytest.raises(UnknownOption, match="the option model is a group of settings: set one of its members, type, "):
         read_config(PRETRAINING, {"model": 3})
 
 
@@ -166,7 +166,7 @@ def test_an_error_of_no_option_stays_as_it_is(options: dict[str, int] | None):
 
 def test_a_type_that_does_not_exist_is_that_of_the_option():
     with (
-        pytest.raises(UnknownOption, match=r"the option a\.type names the type NoSuch, which does not exist"),
+        pytest.raises(UnknownOption, match=r"the option a\.type names an unknown type, NoSuch"),
         options_explained({"a.type": "NoSuch"}),
     ):
         raise KeyError("NoSuch is not in the mmengine::model registry. Please check")

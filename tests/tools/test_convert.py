@@ -29,7 +29,7 @@ def test_a_converted_set_is_read_as_coco(yolo: Path, tmp_path: Path, capsys: pyt
     assert convert.main([str(yolo), str(tmp_path / "out")]) == 0
     out = capsys.readouterr().out
     assert out.endswith(
-        f"{yolo}/data.yaml: repaired in memory: 1 boxes that leave their image (clipped)\n"
+        f"{yolo}/data.yaml: repaired in memory: 1 boxes that extend beyond their image (clipped)\n"
         "train: 40 images, 49 objects (cat 40, dog 9)\n"
     )
     images = {image.file_name: image for image in annotated_boxes(tmp_path / "out", "train")}
@@ -95,7 +95,7 @@ def test_other_splits_stay_as_they_are(yolo: Path, tmp_path: Path, capsys: pytes
     assert numbers(tmp_path / "a")["val"][0] == 8
     assert [path.name for path in (tmp_path / "a/test").iterdir()] == ["t.png"]
     assert split.main([str(tmp_path / "a"), str(tmp_path / "b"), "--of", "train"]) == 2
-    assert "there is a split val beside train" in capsys.readouterr().err
+    assert "there is already a split val besides train" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

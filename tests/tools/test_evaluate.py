@@ -106,7 +106,7 @@ def test_images_without_annotations_end_with_a_verdict(
     arguments = ["--data-root", str(tmp_path), "--images", "8", "--draws", "2"]
     assert evaluate.main(["pairs", str(pretrained), *arguments]) == 0
     text = capsys.readouterr().out
-    assert f"No annotations ({tmp_path} has no annotations of split 'train'): clusters take their place" in text
+    assert f"No annotations ({tmp_path} has no annotations of split 'train'): using clusters instead" in text
     rows = tables(text)["crop"]
     assert "random crop" in rows
     assert float(rows["one cluster, its size"][0]) == 1  # as the crop promises
@@ -125,7 +125,7 @@ def test_a_set_without_objects_is_refused(evaluate: ModuleType, tmp_path: Path, 
     images = [dict(id=1, file_name="1.jpg", width=100, height=80)]
     (tmp_path / "annotations/instances_train.json").write_text(json.dumps(dict(images=images, annotations=[])))
     assert evaluate.main(["pairs", "--data-root", str(tmp_path)]) == 2
-    assert "annotates no object" in capsys.readouterr().err
+    assert "annotates no objects" in capsys.readouterr().err
 
 
 def test_clusters_that_are_the_objects_give_the_pairs_of_objects(

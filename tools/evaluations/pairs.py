@@ -54,7 +54,7 @@ def pairs(args: argparse.Namespace) -> None:
     images = [images[number] for number in some]
     root = args.data_root or config.data_root
     if not images:
-        raise MissingData(f"{root} annotates no object in split {args.split!r}")
+        raise MissingData(f"{root} annotates no objects in split {args.split!r}")
     print(f"{len(images)} annotated images of {root}, {args.draws} pairs each, seed {args.seed}\n")
 
     objects = [np.column_stack([image.boxes, np.ones(len(image.boxes))]).astype(np.float32) for image in images]

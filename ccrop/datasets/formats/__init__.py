@@ -43,7 +43,7 @@ def read_labeled(
     known = FILES.get(file.suffix.lower()) or ("yolo" if file.name in CLASS_FILES else None)
     if known is None or kind not in (None, known):
         other = f", not {kind}" if known is not None else ""
-        raise InvalidAnnotations(file, f"a file of labels is COCO's .json, or YOLO's .yaml or classes.txt{other}")
+        raise InvalidAnnotations(file, f"a label file is COCO's .json, or YOLO's .yaml or classes.txt{other}")
     return READERS[known](source, file)
 
 

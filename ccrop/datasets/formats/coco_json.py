@@ -49,11 +49,11 @@ def read_coco(source: Path, file: Path | None = None) -> dict[str, LabeledSplit]
         split = split_of(str(each.relative_to(source)) if each.is_relative_to(source) else each.name)
         if split in files:
             raise InvalidAnnotations(
-                source, f"{files[split]} and {each} are both of split {split}: pass one with --ann-file"
+                source, f"{files[split]} and {each} both belong to split {split}: pass one with --ann-file"
             )
         files[split] = each
     if not files:
-        raise InvalidAnnotations(source, "it holds no JSON file with images and annotations, as COCO's format has them")
+        raise InvalidAnnotations(source, "it holds no JSON file with images and annotations, as in COCO's format")
     present = list_images(source, beside=LABEL_SUFFIXES)
     training = files.get("train")
     splits = {
@@ -96,7 +96,7 @@ def _images_folder(source: Path, file: Path, split: str, present: list[str]) -> 
     if others and found(others[0]) == found(best) and found(best)[0]:
         raise InvalidAnnotations(
             file,
-            f"its images could be those of {printable(source / best)} or of {printable(source / others[0])}: "
+            f"its images could be in {printable(source / best)} or {printable(source / others[0])}: "
             "pass the right folder as the source, and the file with --ann-file",
         )
     return Path(best) if found(best)[0] else Path()
@@ -111,7 +111,7 @@ def _without_placeholder(splits: dict[str, LabeledSplit]) -> dict[str, LabeledSp
         each["category_id"] == first for content in contents for each in content["annotations"]
     ):
         return splits
-    note = f"the category {placeholder['name']}, of which all others are (left out)"
+    note = f"the category {placeholder['name']}, the parent of all others (left out)"
     for content in contents:
         content["categories"] = [each for each in content["categories"] if each["id"] != first]
     return {
@@ -136,5 +136,5 @@ def _without_missing(content: dict[str, Any], folder: Path) -> tuple[dict[str, A
     annotations = [each for each in content["annotations"] if each["image_id"] in kept]
     objects = len(content["annotations"]) - len(annotations)
     return content | dict(images=images, annotations=annotations), [
-        f"{missing} images that are not there (left out with their {objects} objects)"
+        f"{missing} missing images (left out with their {objects} objects)"
     ]

@@ -35,12 +35,12 @@ def divide_train(
         raise InvalidAnnotations(source, f"there are the splits {known}: pass the one to divide with --of")
     of = of or known
     if of not in splits:
-        raise InvalidAnnotations(source, f"there is no split {of} to divide: there is {known}")
+        raise InvalidAnnotations(source, f"there is no split {of} to divide; there is {known}")
     others = {split: each for split, each in splits.items() if split != of}
     taken = {"train", "val"} & others.keys()
     if taken:
         raise InvalidAnnotations(
-            source, f"there is a split {taken.pop()} beside {of}: the set is divided already, as convert writes it"
+            source, f"there is already a split {taken.pop()} besides {of}: the set is divided already; use convert"
         )
     train, val = divided(splits[of], share, seed, together)
     return dict(train=train, val=val) | others
@@ -80,7 +80,7 @@ def _scenes(names: Sequence[str], together: re.Pattern[str]) -> list[str]:
     for name in names:
         match = together.search(name)
         if match is None:
-            raise ValueError(f"--together {together.pattern} finds nothing in the name {name}")
+            raise ValueError(f"--together {together.pattern} matches nothing in the name {name}")
         found.append(match[1] if together.groups else match[0])
     return found
 

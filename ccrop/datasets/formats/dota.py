@@ -53,7 +53,7 @@ def _read_images(folder: Path) -> tuple[list[LabeledImage], list[str]]:
         if file.stem in files:
             raise InvalidAnnotations(
                 folder,
-                f"it has labels of {file.stem} in {files[file.stem].parent} and in {file.parent}: keep one version",
+                f"it has labels for {file.stem} in both {files[file.stem].parent} and {file.parent}: keep one version",
             )
         files[file.stem] = file
     images = []
@@ -71,7 +71,7 @@ def _by_name(images: Mapping[str, str], folder: Path) -> dict[str, str]:
         name = Path(stem).name
         if name in found:
             raise InvalidAnnotations(
-                folder, f"{found[name]} and {image} have one label file: give each image its own name"
+                folder, f"{found[name]} and {image} share one label file: give each image its own name"
             )
         found[name] = image
     return found

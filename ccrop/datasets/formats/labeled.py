@@ -163,7 +163,7 @@ def images_by_stem(folder: Path) -> dict[str, str]:
     twice = next((stem for stem, number in stems.items() if number > 1), None)
     if twice is not None:
         kinds = [name for name in names if stem_of(name) == twice]
-        raise InvalidAnnotations(folder, f"{' and '.join(kinds)} have one label file: give each image its own name")
+        raise InvalidAnnotations(folder, f"{' and '.join(kinds)} share one label file: give each image its own name")
     return {stem_of(name): name for name in names}
 
 

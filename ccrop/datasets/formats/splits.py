@@ -25,7 +25,7 @@ def split_folders(source: Path, is_one: Callable[[Path], bool]) -> list[Path]:
         found = [folder for folder in level if is_one(folder)]
         if found:
             return found
-    raise InvalidAnnotations(source, "neither it nor a folder in it holds labels of this format")
+    raise InvalidAnnotations(source, "neither it nor any of its folders holds labels of this format")
 
 
 def by_split(source: Path, folders: list[Path]) -> dict[str, Path]:
@@ -39,7 +39,7 @@ def by_split(source: Path, folders: list[Path]) -> dict[str, Path]:
         split = split_of(folder.name)
         if split in splits:
             raise InvalidAnnotations(
-                source, f"{splits[split].name} and {folder.name} are both of split {split}: convert each on its own"
+                source, f"{splits[split].name} and {folder.name} both belong to split {split}: convert each separately"
             )
         splits[split] = folder
     return splits

@@ -56,7 +56,7 @@ def read_voc(source: Path) -> dict[str, LabeledSplit]:
         for split, own in (listed or {split_of(folder.name): files}).items():
             if split in parts:
                 raise InvalidAnnotations(
-                    source, f"{parts[split][0]} and {folder} are both of split {split}: convert each on its own"
+                    source, f"{parts[split][0]} and {folder} both belong to split {split}: convert each separately"
                 )
             parts[split] = folder, images, own
     every = [each for _, _, files in parts.values() for each in files.values()]
@@ -140,8 +140,10 @@ def _as_split(folder: Path, images: Path, files: dict[str, _Xml], classes: Seque
             size = xml.size or image_size(images / names[stem])
             labeled.append(LabeledImage(names[stem], size, xml.file, objects))
     if not labeled:
-        raise InvalidAnnotations(folder, f"none of its {len(files)} XML files has an image of its name in {images}")
-    notes = ["corners at 0 (taken as coordinates, not as pixels counted from 1)"] if from_0 else []
+        raise InvalidAnnotations(
+            folder, f"none of its {len(files)} XML files has an image of the same name in {images}"
+        )
+    notes = ["corners at 0 (read as coordinates, not as pixels counted from 1)"] if from_0 else []
     if len(labeled) < len(files):
         notes.append(f"{len(files) - len(labeled)} XML files without an image (left out)")
     return as_split(folder, images, labeled, classes, notes)

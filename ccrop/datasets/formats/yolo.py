@@ -41,7 +41,7 @@ def read_yolo(source: Path, file: Path | None = None) -> dict[str, LabeledSplit]
     """
     file = file or class_file(source)
     if file is None:
-        raise InvalidAnnotations(source, "it has no data.yaml and no classes.txt, which name the classes")
+        raise InvalidAnnotations(source, "it has no data.yaml and no classes.txt, which list the classes")
     if file.suffix == ".txt" or file.name in CLASS_FILES:
         return {"train": _read_split([source], [text for _, text in lines_of(file)], file)}
     settings = _settings(file)
@@ -52,7 +52,7 @@ def read_yolo(source: Path, file: Path | None = None) -> dict[str, LabeledSplit]
         if places:
             splits[split] = _read_split(_found(places, settings, file, split), classes, file)
     if not splits:
-        raise InvalidAnnotations(file, "it names no images: it needs a line such as train: images/train")
+        raise InvalidAnnotations(file, "it lists no images: add a line such as train: images/train")
     return splits
 
 
@@ -80,9 +80,9 @@ def _classes(settings: dict[str, Any], file: Path) -> list[str]:
     if isinstance(names, dict) and set(names) == set(range(len(names))):
         names = [names[number] for number in range(len(names))]
     if not isinstance(names, list) or not names:
-        raise InvalidAnnotations(file, "names must be a list of the classes, or number them from 0 on")
+        raise InvalidAnnotations(file, "names must be a list of the classes, or map numbers from 0 to them")
     if str(settings.get("nc", len(names))) != str(len(names)):
-        raise InvalidAnnotations(file, f"nc is {settings['nc']}, and names has {len(names)}: correct either")
+        raise InvalidAnnotations(file, f"nc is {settings['nc']}, but names has {len(names)}: correct one of them")
     return _distinct(list(map(str, names)), file)
 
 
@@ -105,7 +105,7 @@ def _found(places: str | Sequence[str], settings: dict[str, Any], file: Path, sp
         here = next((each for each in tries if each.exists()), None)
         if here is None:
             raise InvalidAnnotations(
-                file, f"{split}: {printable(str(place))} is neither in {roots[0]} nor in {file.parent}: correct path:"
+                file, f"{split}: {printable(str(place))} is in neither {roots[0]} nor {file.parent}: correct path:"
             )
         found.append(here.resolve())
     return found
@@ -184,7 +184,8 @@ def _read_line(text: str, size: tuple[int, int], classes: Sequence[str], file: P
     if len(values) < 6 or len(values) % 2:
         raise InvalidAnnotations(
             f"{file}, line {line}",
-            f"it has {len(fields)} values: a box has 5 (class x y width height), an outline 7 and more, two a corner",
+            f"it has {len(fields)} values: a box has 5 (class x y width height), an outline 7 or more (class and two "
+            "per corner)",
         )
     outline = tuple(value * (height if place % 2 else width) for place, value in enumerate(values))
     return LabeledObject(around(outline), category, line, outline)

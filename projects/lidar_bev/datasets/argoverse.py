@@ -16,8 +16,8 @@ from ccrop.projects.lidar_bev.datasets.reading import XYZI, UnreadableSweep
 from ccrop.projects.lidar_bev.extras import extra
 
 LAYOUT = """\
-    {root}/train/LOG/sensors/lidar/*.feather   (or val, test; a file a sweep, named by its time in nanoseconds)
-    {root}/train/LOG/annotations.feather       (only labeled sweeps need them)"""
+    {root}/train/LOG/sensors/lidar/*.feather   (or val, test; one file per sweep, named by its timestamp in nanoseconds)
+    {root}/train/LOG/annotations.feather       (only for labeled sweeps)"""
 CLASSES = ("REGULAR_VEHICLE", "PEDESTRIAN", "BICYCLIST")
 BOX = ("tx_m", "ty_m", "tz_m", "length_m", "width_m", "height_m")
 ROTATION = ("qw", "qx", "qy", "qz")
@@ -88,7 +88,7 @@ def read_annotations(log: Path) -> tuple[NDArray[np.int64], list[str], NDArray[n
     """
     file = log / "annotations.feather"
     if not file.is_file():
-        raise ValueError(f"{file}: there is no such file: labeled sweeps need it; the test split has none")
+        raise ValueError(f"{file}: file not found: labeled sweeps need it (the test split has none)")
     try:
         times, categories, *values = _read_feather(file, ("timestamp_ns", "category", *BOX, *ROTATION))
     except UnreadableSweep as error:

@@ -59,7 +59,7 @@ class SweepDataset(LocatedDataset):
         points = finite(sample["points"])
         self.not_finite[index] = len(sample["points"]) - len(points)
         if not len(points):
-            raise UnreadableSweep(self.path(info), "none of its points is finite, or in view")
+            raise UnreadableSweep(self.path(info), "none of its points is finite and in view")
         sample["points"] = points
         if "boxes" in sample:
             sample["num_points"] = num_points_in_boxes(points, sample["boxes"])
@@ -129,8 +129,8 @@ def names_in_split(root: Path, split: str | None, found: Collection[str], where:
     missing = [name for name in names if name not in found]
     if missing:
         raise MissingData(
-            f"{where} lacks {len(missing)} of the {len(names)} sweeps of split {split!r}, first {missing[0]}: add "
-            "them, or take them out of the split's file"
+            f"{where} lacks {len(missing)} of the {len(names)} sweeps of split {split!r}, the first is {missing[0]}: "
+            "add them, or remove them from the split's file"
         )
     return names
 

@@ -76,7 +76,7 @@ class NuScenesSweeps(SweepDataset):
         **kwargs: Any,
     ) -> None:
         if num_sweeps < 1:
-            raise ValueError(f"num_sweeps must be 1 (the key frame alone) or more, got {num_sweeps}")
+            raise ValueError(f"num_sweeps must be at least 1 (only the key frame), got {num_sweeps}")
         self.version = version_of(split) if version is None else version
         self.split = split
         self.chosen_scenes = scenes
@@ -106,7 +106,7 @@ class NuScenesSweeps(SweepDataset):
         chosen = self.chosen_scenes
         if isinstance(chosen, str | Path):
             if not Path(chosen).is_file():
-                raise MissingData(f"{chosen} is not a file; expected the name of a scene on each of its lines")
+                raise MissingData(f"{chosen} is not a file; expected one scene name per line")
             return read_text(Path(chosen)).split()
         if chosen is None and self.split is not None:
             return scenes_of(self.split, Path(self.data_root), list(scene_names(tables).values()))
@@ -118,8 +118,8 @@ class NuScenesSweeps(SweepDataset):
         some = [Path(self.data_root, earlier[index]) for index in spread(len(earlier), CHECKED)]
         if some and not any(path.exists() for path in some):
             raise MissingData(
-                f"{some[0]} does not exist, nor does any of {len(some)} sweeps before key frames that were looked for: "
-                "unpack the archives of the sweeps, or set num_sweeps=1 to read the key frames alone"
+                f"{some[0]} does not exist, nor do any of the {len(some)} checked sweeps before key "
+                "frames: unpack the sweep archives, or set num_sweeps=1 to read only the key frames"
             )
 
     def scenes(self) -> list[str]:

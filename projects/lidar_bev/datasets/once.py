@@ -13,9 +13,9 @@ from ccrop.projects.lidar_bev.datasets.folder import INTENSITY, scaled
 from ccrop.projects.lidar_bev.datasets.reading import XYZI, read_sweep, read_text
 
 LAYOUT = """\
-    {root}/data/000076/000076.json             (its frames, with boxes where there are any)
+    {root}/data/000076/000076.json             (its frames, with boxes if annotated)
     {root}/data/000076/lidar_roof/*.bin
-    {root}/ImageSets/train.txt                 (sequences of a split, also val, test, raw_small, ...; without: all)"""
+    {root}/ImageSets/train.txt                 (sequences of a split, or val, test, raw_small, ...; no split: all)"""
 CLASSES = ("Car", "Bus", "Truck", "Pedestrian", "Cyclist")
 
 

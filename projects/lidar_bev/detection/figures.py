@@ -135,8 +135,8 @@ def _warn_of_few(labels: Sequence[Objects], names: Sequence[str]) -> None:
         ]
         if few:
             MMLogger.get_current_instance().warning(
-                f"KITTI's AP_R40 of {name} is low for lack of objects, even of perfect detections: {', '.join(few)}; "
-                f"it needs more than {NUM_RECALLS}, so compare it on this set alone"
+                f"KITTI's AP_R40 of {name} is low for lack of objects, even with perfect detections: {', '.join(few)}; "
+                f"it needs more than {NUM_RECALLS}, so compare it only on this set"
             )
 
 

@@ -23,11 +23,11 @@ def check_flips(flips: Sequence[str], grid: Grid) -> None:
     """
     for name in flips:
         if name not in AXES:
-            raise ValueError(f"model.flips may name x and y, got {name!r}")
+            raise ValueError(f"model.flips may contain x and y, got {name!r}")
         low, high = grid.low[AXES.index(name)], grid.high[AXES.index(name)]
         if abs(low + high) > 1e-6:
             raise ValueError(
-                f"model.flips names {name}, but the grid reaches from {low} to {high} m along it: leave it out"
+                f"model.flips contains {name}, but the grid extends from {low} to {high} m along it: remove it"
             )
 
 

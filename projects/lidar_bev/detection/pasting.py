@@ -123,7 +123,7 @@ def of_each_class(numbers: int | Mapping[str, int], classes: Sequence[str]) -> l
         return [numbers] * len(classes)
     if unknown := [name for name in numbers if name not in classes]:
         raise ValueError(
-            f"ground_truth_sampling.numbers names {', '.join(unknown)}, which the detector does not find: name some of "
-            f"{', '.join(classes)}, or give one number for all"
+            f"ground_truth_sampling.numbers names {', '.join(unknown)}, which are not classes of the detector: "
+            f"use some of {', '.join(classes)}, or give one number for all"
         )
     return [numbers.get(name, 0) for name in classes]

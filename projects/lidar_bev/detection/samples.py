@@ -64,8 +64,8 @@ def use_labels(config: Config, share: float, seed: int, held_out: float = 0.0) -
         chosen = sorted(set(chosen) - set(tested))
     if not chosen:
         raise ValueError(
-            f"{share:.1%} of {len(scenes)} labeled sweeps of {len(set(scenes))} scenes leave none to train on: "
-            "name a larger share, or no search of the learning rate"
+            f"{share:.1%} of {len(scenes)} labeled sweeps of {len(set(scenes))} scenes leaves none to train "
+            "on: increase the fraction, or do not search the learning rate"
         )
     settings.indices = chosen
     of_scenes = f" ({len({scenes[index] for index in chosen})} of {len(set(scenes))} scenes)"
@@ -82,13 +82,13 @@ def check_classes(dataset: SweepDataset) -> None:
     names = Counter(name for index in range(len(dataset)) for name in dataset.object_names(index))
     where = f"{dataset.data_root}, {len(dataset)} labeled sweeps"
     if not names:
-        raise ValueError(f"{where}: they have no object: name other sweeps, or check the label files")
+        raise ValueError(f"{where}: they have no objects: use other sweeps, or check the label files")
     absent = [name for name in dataset.classes if name not in names and name != ANY]
     if not absent:
         return
     known = ", ".join(f"{name} ({number})" for name, number in names.most_common(20))
     if len(absent) == len(dataset.classes):
         raise ValueError(
-            f"{where}: no object is of a class in {', '.join(absent)}; the labels name {known}: set classes"
+            f"{where}: no object is of the classes {', '.join(absent)}; the labels have {known}: set classes"
         )
-    MMLogger.get_current_instance().warning(f"{where}: none of {', '.join(absent)}; the labels name {known}")
+    MMLogger.get_current_instance().warning(f"{where}: none of {', '.join(absent)}; the labels have {known}")

@@ -111,7 +111,9 @@ def center_metrics(
         ValueError: not as many truths as detections.
     """
     if len(truths) != len(detections):
-        raise ValueError(f"{len(truths)} sweeps have truths and {len(detections)} detections: give both for each sweep")
+        raise ValueError(
+            f"{len(truths)} sweeps have ground truth and {len(detections)} have detections: give both for every sweep"
+        )
     ap = {threshold: average_precision(match(truths, detections, label, threshold)) for threshold in thresholds}
     matches = match(truths, detections, label, ERROR_THRESHOLD)
     found, objects = matches.detections, matches.objects

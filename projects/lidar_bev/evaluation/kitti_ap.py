@@ -71,7 +71,7 @@ def kitti_ap(
         ValueError: not as many results as labels, or an unknown name.
     """
     if len(labels) != len(results):
-        raise ValueError(f"{len(labels)} frames have labels and {len(results)} results: give both for each frame")
+        raise ValueError(f"{len(labels)} frames have labels and {len(results)} have results: give both for every frame")
     for what, value, known in (("name", name, MIN_IOU), ("difficulty", difficulty, DIFFICULTIES)):
         if value not in known:
             raise ValueError(f"{what} must be one of {', '.join(known)}, got {value!r}")

@@ -57,7 +57,7 @@ def proposal_recall(
         min_points: objects with fewer points do not count for the recall.
     """
     if not len(centers) == len(boxes) == len(labels) == len(num_points):
-        raise ValueError("centers, boxes, labels and num_points must have an entry for each sweep")
+        raise ValueError("centers, boxes, labels and num_points must have one entry per sweep")
     found, kept_labels, kept_distances, near = [], [], [], []
     for own, objects, kinds, points in zip(centers, boxes, labels, num_points, strict=True):
         middle = objects[:, :2]

@@ -92,8 +92,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         "fitted": (turned, BevClusters(GRID, behind=0, min_side=GRID.cell)),
     }
     results = {name: measured(dataset, *method) for name, method in methods.items()}
-    print(f"{args.data_root}: {len(dataset)} sweeps, objects of {MIN_POINTS} points and more")
-    print("| class | objects | boxes | IoU 0.5 | mean IoU | heading within 15 degrees | learned | of these right |")
+    print(f"{args.data_root}: {len(dataset)} sweeps, objects of at least {MIN_POINTS} points")
+    print("| class | objects | boxes | IoU 0.5 | mean IoU | heading within 15 degrees | learned | of these correct |")
     print("|---|---|---|---|---|---|---|---|")
     for label, name in enumerate(CLASSES):
         for method, (rows, _) in results.items():
@@ -105,7 +105,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 cells = " | ".join(percent(share) for share in shares)
                 print(f"| {name} | {len(own)} | {method} | {cells} |")
     for method, (_, seconds) in results.items():
-        print(f"{method}: {seconds / len(dataset):.2f} core-seconds a sweep")
+        print(f"{method}: {seconds / len(dataset):.2f} core-seconds per sweep")
     return 0
 
 

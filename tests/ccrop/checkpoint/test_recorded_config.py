@@ -86,7 +86,7 @@ def test_neither_pickles_nor_other_hosts_are_read_afterwards(tmp_path: Path):
     (tmp_path / "x.pkl").write_bytes(pickle.dumps(dict(a=1)))
     with pytest.raises(TypeError, match="pkl"):
         mmengine.load(tmp_path / "x.pkl")
-    with pytest.raises(UntrustedCheckpoint, match="download it, and name the file"):
+    with pytest.raises(UntrustedCheckpoint, match="download it, and pass the file"):
         CheckpointLoader.load_checkpoint("http://127.0.0.1:9/x.pth")
 
 

@@ -84,7 +84,7 @@ def test_crops_of_a_batch_are_distributed_as_those_of_single_images():
 def test_what_cannot_live_on_the_device_is_refused(folder: Path):
     with pytest.raises(ValueError, match="set augment='device'"):
         resident(folder, RandomCrop(), augment=ReferenceAugmentation())
-    with pytest.raises(ValueError, match="takes images and views of the crops rcrop, single and simccrop alone"):
+    with pytest.raises(ValueError, match="takes only images, with the crops rcrop, single and simccrop"):
         resident(folder, MultiObjectCrop())
     Image.new("RGB", (30, 24)).save(folder / "99.png")
     with pytest.raises(ValueError, match=r"99\.png has \(24, 30\) px and the images before it \(24, 20\)"):

@@ -75,7 +75,7 @@ def test_rows_of_a_file_without_options_count(tmp_path: Path, capsys: pytest.Cap
     toy, file = Toy(tmp_path), tmp_path / "x.csv"
     file.write_text("data,arm,seed,epochs,hit\nd,a,0,2,0.5\n")
     run_missing(toy, file)
-    assert "x.csv does not say with which options its rows were run" in capsys.readouterr().out
+    assert "x.csv does not record the options of its rows" in capsys.readouterr().out
     assert toy.log == ["b0", "a1", "b1", "a2", "b2"]
     assert [row["hit"] for row in read_rows(file, SCHEMA.header)] == ["0.5", *["0.25"] * 5]
 

@@ -77,5 +77,7 @@ def test_what_a_framework_does_not_have_is_refused(tmp_path: Path):
 
 def test_a_users_own_module_is_named_as_such(tmp_path: Path):
     checkpoint = run_with(tmp_path, ModuleBackbone(nn.Conv2d(3, 4, 8, stride=8)))
-    with pytest.raises(ValueError, match=r"ModuleBackbone, which no framework knows: .* below backbone\.network\."):
+    with pytest.raises(
+        ValueError, match=r"ModuleBackbone, which other frameworks do not know: .* under backbone\.network\."
+    ):
         export_backbone(checkpoint, "timm", tmp_path / "out.pth")

@@ -139,7 +139,7 @@ def test_background_is_the_same_every_time_and_a_subset_is_spread(root: Path):
 def test_a_split_without_objects_is_named(root: Path):
     file = root / "annotations" / "instances_val.json"
     file.write_text(json.dumps(json.loads(file.read_text()) | dict(annotations=[])))
-    with pytest.raises(MissingData, match="annotates no object in split 'val'"):
+    with pytest.raises(MissingData, match="annotates no objects in split 'val'"):
         annotated_regions(Pixels(), root, "val")
 
 
@@ -214,7 +214,7 @@ def test_annotations_that_cannot_be_used_are_named_once_and_the_run_goes_on(
     for runner.epoch in range(3):
         hook.after_train_epoch(runner)
     (line,) = [line for line in lines if "RoI-kNN" in line]
-    assert line.startswith(f"No RoI-kNN in this run, which goes on without it: {root}/")
+    assert line.startswith(f"The run continues without RoI-kNN: {root}/")
     assert reason in line
     assert "\n" not in line
 

@@ -308,7 +308,7 @@ def test_is_faster_than_cell_by_cell(size):
         (dict(upsample=0), "upsample must be a whole number"),
         (dict(fusion="sum"), "fusion must be one of"),
         (dict(response="max"), "response must be one of"),
-        (dict(levels=()), "levels must name"),
+        (dict(levels=()), "levels must list"),
     ],
 )
 def test_refuses_what_makes_no_sense(rule, message):

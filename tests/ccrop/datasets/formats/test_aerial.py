@@ -84,7 +84,7 @@ def test_images_of_dota_in_parts_find_their_labels_by_name(aerial: Path):
     (aerial / "val/images/P3.png").rename(aerial / "val/images/part1/P3.png")
     assert objects(read_labeled(aerial)["val"]) == [("part1/P3.png", [10, 10, 30, 30], "plane", 0)]
     draw(aerial / "val/images/part2/P3.png")
-    with pytest.raises(InvalidAnnotations, match=r"part1/P3\.png and part2/P3\.png have one label file"):
+    with pytest.raises(InvalidAnnotations, match=r"part1/P3\.png and part2/P3\.png share one label file"):
         read_labeled(aerial)
 
 

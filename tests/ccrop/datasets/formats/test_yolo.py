@@ -91,17 +91,17 @@ def test_one_box_that_leaves_its_image_is_clipped_and_counted(root: Path):
     write(root / "labels/train/a.txt", "0 0.0 0.5 0.2 0.4\n")
     (train, _) = read_labeled(root).values()
     assert objects(train) == [("a.jpg", pytest.approx([0, 15, 10, 20]), "cat", 0)]
-    assert train.annotations.repaired[0] == "1 boxes that leave their image (clipped)"
+    assert train.annotations.repaired[0] == "1 boxes that extend beyond their image (clipped)"
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("train: images/gone\nnames: [cat, dog]", "train: images/gone is neither in .* correct path:"),
+        ("train: images/gone\nnames: [cat, dog]", "train: images/gone is in neither .* correct path:"),
         ("train: images/train\nnames: [cat, cat]", "two classes have the name cat"),
-        ("train: images/train\nnc: 3\nnames: [cat, dog]", "nc is 3, and names has 2"),
+        ("train: images/train\nnc: 3\nnames: [cat, dog]", "nc is 3, but names has 2"),
         ("train: images/train\nnames: {1: cat}", "names must be a list"),
-        ("names: [cat, dog]", "it names no images"),
+        ("names: [cat, dog]", "it lists no images"),
         ("names: [cat\n", "it is not valid YAML"),
         ("train: labels\nnames: [cat]", "there are no images in"),
     ],

@@ -47,7 +47,7 @@ def test_rounds_on_sweeps_without_any_label(unlabeled: Path, tmp_path: Path, cap
     work_dir = tmp_path / "run"
     assert pretrain(unlabeled, work_dir, "pseudo_boxes.min_score=0.9") == 0
     shown = capsys.readouterr().out
-    assert f"{work_dir}/round_0 scores no box with 0.9 or more, so it is the last" in shown
+    assert f"{work_dir}/round_0 scores no box at 0.9 or above, so this was the last round" in shown
     assert "2 of 2 sweeps" in shown
     assert not (work_dir / "round_1").exists()
     assert pretrain(unlabeled, work_dir, "pseudo_boxes.min_score=0.0", flags=("--resume",)) == 0
