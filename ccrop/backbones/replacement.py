@@ -33,7 +33,7 @@ def replace_backbone(config: Config, name: str) -> None:
     indices = tuple(sorted({level for level in same if level is not None})) or (len(after.levels) - 1,)
     model.backbone = backbone_config(name, out_indices=indices)
     strides = [after.levels[level].stride for level in indices]
-    notes = [f"Backbone {name} gives maps of stride {listed(strides)}, the config's has {listed(before.strides)}"]
+    notes = [f"Backbone {name} gives maps of stride {listed(strides)}, the config's gives {listed(before.strides)}"]
 
     # of each map of the earlier backbone, the one that stands for it
     places = [None if level is None else indices.index(level) for level in same]

@@ -33,7 +33,7 @@ def replace_backbone(config: Config, name: str) -> None:
         )
     config.model.backbone = backbone_config(name, out_indices=indices)
     given = listed(after.levels[index].stride for index in indices)
-    config.notes = [f"Backbone {name} gives maps of stride {given}, the config's has {listed(before.strides)}"]
+    config.notes = [f"Backbone {name} gives maps of stride {given}, the config's gives {listed(before.strides)}"]
     if after.mean is not None:
         scaled = {key: [round(255 * value, 3) for value in getattr(after, key)] for key in ("mean", "std")}
         config.model.data_preprocessor.update(**scaled, bgr_to_rgb=True)

@@ -83,7 +83,7 @@ def test_images_are_normalized_for_the_network_and_the_log_says_so(demo_root: Pa
     assert config.model.data_preprocessor.mean == config.model.data_preprocessor.std == [127.5] * 3
     assert config.model.data_preprocessor.bgr_to_rgb
     assert config.notes == [
-        "Backbone timm:tf_efficientnet_lite0 gives maps of stride 4, 8, 16, the config's has 4, 8, 16",
+        "Backbone timm:tf_efficientnet_lite0 gives maps of stride 4, 8, 16, the config's gives 4, 8, 16",
         "Images are normalized by mean 127.5, 127.5, 127.5 and std 127.5, 127.5, 127.5, as published weights of "
         "timm:tf_efficientnet_lite0 expect it",
     ]
