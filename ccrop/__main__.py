@@ -1,4 +1,4 @@
-"""``ccrop COMMAND``, which ``python tools/COMMAND.py`` is in a checkout. Imports nothing slow."""
+"""``ccrop COMMAND``, the same as ``python tools/COMMAND.py`` in a checkout. Imports nothing slow."""
 
 import ast
 import difflib
@@ -18,7 +18,7 @@ def commands() -> dict[str, Path]:
 
 
 def usage() -> str:
-    """The commands, with the first sentence that each says of itself."""
+    """The commands, with the first sentence of their docstrings."""
     lines = ["usage: ccrop COMMAND ...", ""]
     for name, file in commands().items():
         text = ast.get_docstring(ast.parse(file.read_text()))

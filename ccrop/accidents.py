@@ -1,4 +1,4 @@
-"""What ends a training from outside or within its data loading, in one line that says what to do."""
+"""Explains interruptions and data-loading failures of a training run in one line that says what to do."""
 
 import signal
 import traceback
@@ -15,7 +15,7 @@ RESUME = "go on with the same command and --resume"
 
 @contextmanager
 def accidents_explained(runner: Runner) -> Iterator[None]:
-    """Around a training; an interrupt is logged and goes on its way.
+    """Around a training; an interrupt is logged and continues its way.
 
     Raises:
         ChildProcessError: a data-loading worker was killed.
@@ -49,7 +49,7 @@ def accidents_explained(runner: Runner) -> Iterator[None]:
 
 
 def _lost_a_worker(error: Exception) -> bool:
-    """Whether the connection broke over which a worker hands over its tensors, before torch heard of its death."""
+    """Whether the connection over which a worker hands over its tensors broke, before torch noticed its death."""
     files = (Path(frame.filename) for frame in traceback.extract_tb(error.__traceback__))
     return isinstance(error, LOST) and any(
         (file.parent.name, file.name) == ("multiprocessing", "connection.py") for file in files

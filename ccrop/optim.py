@@ -108,7 +108,7 @@ class AutocastOptimWrapper(OptimWrapper):
         dtype: ``'bfloat16'``; fp16 needs loss scaling and a GPU: use MMEngine's AmpOptimWrapper.
 
     Attributes:
-        cast_dtype: what autocast computes in, None where it is off.
+        cast_dtype: what autocast computes in, None if it is off.
     """
 
     def __init__(self, dtype: str = "bfloat16", **kwargs: Any) -> None:

@@ -1,7 +1,7 @@
 """Options of the command line over a config: each sets what something reads, to a value of the kind that it takes.
 
 MMEngine lays an option over the config whatever its name is, and many sections of a config are read by name alone, so
-that a misspelt name in them is passed over.
+that a misspelled name in them is skipped.
 """
 
 import difflib
@@ -47,7 +47,7 @@ READ = dict(
     test_dataloader=LOADER,
 )
 BESIDE = dict(optim_wrapper={"constructor", "paramwise_cfg"})  # and what it takes out of a section with a type
-SIMILAR = 0.8  # of names, as difflib rates them, one of which is taken for the other misspelt
+SIMILAR = 0.8  # of names, as difflib rates them, one of which is taken for the other misspelled
 
 
 class UnknownOption(ValueError):
@@ -118,7 +118,7 @@ def check_options(path: str | Path, config: Config, options: Mapping[str, Any]) 
 
 
 def check_sections(path: str | Path, config: Config) -> None:
-    """Refuse names in sections of which MMEngine reads some and passes over the others.
+    """Refuse names in sections of which MMEngine reads some and skips the others.
 
     Raises:
         ValueError: names the section and the name.
@@ -185,7 +185,7 @@ def _arguments(kind: type) -> tuple[list[str], bool]:
 
 
 def _annotation(kind: type | None, name: str) -> Any:
-    """The annotation of an argument of a class; None where there is none."""
+    """The annotation of an argument of a class; None if there is none."""
     for each in kind.__mro__ if kind else ():
         own = vars(each).get("__init__")
         if own is not None and name in inspect.signature(own).parameters:
@@ -226,7 +226,7 @@ def _in_words(expected: str) -> str:
 
 
 def _fits(value: Any, annotation: Any) -> bool:
-    """Whether a value of the command line is of an annotated kind; True where that cannot be told."""
+    """Whether a value of the command line is of an annotated kind; True if that cannot be told."""
     origin, inner = get_origin(annotation), get_args(annotation)
     if origin in (Union, UnionType):
         return any(_fits(value, each) for each in inner)

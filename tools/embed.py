@@ -138,7 +138,7 @@ def of_clusters(args: argparse.Namespace, config: "Config", model: "Siamese", da
 
 
 def only_level(model: "Siamese", stride: int | None) -> int:
-    """Restrict the backbone to the map of one stride, by default the finest of 8 or more, and return the stride.
+    """Restrict the backbone to the map of one stride, default: the finest of 8 or more, and return the stride.
 
     Raises:
         ValueError: it has no such map.

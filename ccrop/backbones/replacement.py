@@ -1,4 +1,4 @@
-"""Another backbone in a pretraining config, which looks at the same strides as far as the network has them."""
+"""Another backbone in a pretraining config, at the same strides if the network has them."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -12,18 +12,19 @@ from ccrop.backbones.contract import Backbone
 
 
 def replace_backbone(config: Config, name: str) -> None:
-    """Put a named backbone in the place of a config's.
+    """Replace a config's backbone with a named one.
 
-    It gives the maps of the same strides, and regions and the localizer keep looking at these; the network's last level
-    stands for the last one. Where the network has no map of a stride, regions do without it, and a localizer or a
-    heatmap looks at the nearest. Images are normalized as the network's published weights expect it, where that is
-    known. The config's ``notes``, with which the log begins, say what came of it.
+    It returns maps of the same strides, and regions and the localizer keep using these; the network's last level
+    stands for the last one. If the network has no map of a stride, regions do without it, and a localizer
+    or a heatmap uses the nearest. Images are normalized as the network's published weights expect it, if that is
+
+       known. The config's ``notes``, with which the log starts, report the result.
 
     Args:
         name: see :func:`ccrop.backbones.build_backbone`.
 
     Raises:
-        ValueError: there is no such network, or the config's model takes no images.
+        ValueError: there is no such network, or the config's model does not take images.
     """
     model = config.model
     if model.get("data_preprocessor") is None:
@@ -57,13 +58,13 @@ def replace_backbone(config: Config, name: str) -> None:
 
 
 def described(backbone: BackboneLike) -> Backbone:
-    """A backbone without memory for its weights, to be asked for its levels."""
+    """A backbone without memory for its weights, to read its levels from."""
     with torch.device("meta"):
         return build_backbone(backbone)
 
 
 def same_levels(before: Backbone, after: Backbone) -> list[int | None]:
-    """For each map of one backbone the level of another of the same stride, None where there is none.
+    """For each map of one backbone the level of another of the same stride, None if there is none.
 
     The last level is the counterpart of the last, whatever their strides.
     """

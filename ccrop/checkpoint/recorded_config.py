@@ -1,4 +1,4 @@
-"""The config that a run records in its checkpoints: data, so that reading it runs no program."""
+"""The config that a run records in its checkpoints, as data, so that reading it executes nothing."""
 
 import inspect
 from collections.abc import Callable, Iterator
@@ -57,7 +57,7 @@ def as_data(config: Config) -> dict[str, Any]:
     """A config as plain values, with classes and functions by their full names.
 
     Raises:
-        TypeError: it holds something else; names the setting.
+        TypeError: it holds something else; the message names the setting.
     """
     return {key: _plain(value, key) for key, value in config.to_dict().items()}
 
@@ -82,7 +82,7 @@ def recorded_config(checkpoint: str | Path) -> Config:
 
     Raises:
         FileNotFoundError, UntrustedCheckpoint: see :func:`ccrop.compat.checkpoint.load_checkpoint`; or the config
-            names code of another program than ccrop and the libraries that it builds on.
+            names code from outside ccrop and the libraries that it builds on.
         ValueError: the checkpoint has no config.
     """
     content = load_checkpoint(checkpoint)
@@ -108,7 +108,7 @@ def recorded_config(checkpoint: str | Path) -> Config:
 
 
 def _named(node: Any, setting: str = "") -> Iterator[tuple[str, Any, Callable[[str], bool]]]:
-    """What a config names of Python: the setting, the name, and what tells whether it is trusted."""
+    """The Python names in a config: the setting, the name, and the check whether it is trusted."""
     if isinstance(node, dict):
         for key, value in node.items():
             inner = f"{setting}.{key}".lstrip(".")

@@ -1,6 +1,6 @@
 """Which ResNet a state dict holds.
 
-The names are those of mmdet, torchvision and timm alike: conv1, bn1, layer1.0.conv1, layer1.0.bn1,
+The names are the same in mmdet, torchvision and timm: conv1, bn1, layer1.0.conv1, layer1.0.bn1,
 layer2.0.downsample.0 (convolution) and .1 (norm).
 """
 
@@ -35,7 +35,7 @@ class ResNet:
     def from_state_dict(cls, state_dict: Mapping[str, Tensor]) -> "ResNet":
         """Deduce the architecture from names and shapes.
 
-        Whether a bottleneck strides in its first or its second convolution leaves no trace in a state dict.
+        A state dict does not show whether a bottleneck strides in its first or its second convolution.
 
         Raises:
             ValueError: this is not a ResNet of a known depth, or a tensor is missing, left over or of a
@@ -55,7 +55,7 @@ class ResNet:
         return resnet
 
     def shapes(self) -> dict[str, Shape]:
-        """Name and shape of every parameter and buffer, the classifier excepted."""
+        """Name and shape of every parameter and buffer except the classifier's."""
         shapes = _conv_and_norm("conv1", "bn1", (self.width, self.in_channels, self.stem_kernel, self.stem_kernel))
         inputs = self.width
         for stage, blocks in enumerate(BLOCKS[self.depth]):

@@ -1,4 +1,4 @@
-"""Sizes of images, boxes and areas of annotation files, compared with what they must be and put right."""
+"""Sizes of images, boxes and areas of annotation files, compared with what they must be and corrected."""
 
 import math
 from collections.abc import Sequence
@@ -18,17 +18,17 @@ NEAR = 0.25  # part by which an area may be smaller than its mask's, of which ou
 
 
 def repair_sizes(content: dict[str, Any], file: Path, folder: Path | None) -> list[str]:
-    """Give images the width and height of their files where those of the list are others.
+    """Give images the width and height of their files where the list differs.
 
-    Up to :data:`MEASURED` files are looked at, evenly spaced, beside those whose size is missing or whose boxes leave
-    the image; where one of them has another size, all are.
+    Up to :data:`MEASURED` files are checked, evenly spaced, in addition to those whose size is missing or whose
+    boxes extend beyond the image; if one of them differs, all are.
 
     Args:
-        folder: of the images; None where there are none, so that a size that is missing cannot be repaired.
+        folder: of the images; None if there are none, so that a size that is missing cannot be repaired.
 
     Raises:
-        InvalidAnnotations: an image without a size cannot be measured, or its annotations are of the image before it
-            is turned upright.
+        InvalidAnnotations: an image without a size cannot be measured, or its annotations refer to the image
+            before it is rotated upright.
     """
     images = content["images"]
     doubtful = [number for number, image in enumerate(images) if not _is_size(image)]
@@ -49,9 +49,9 @@ def repair_sizes(content: dict[str, Any], file: Path, folder: Path | None) -> li
 
 
 def repair_boxes(content: dict[str, Any], file: Path) -> list[str]:
-    """Clip boxes that leave their image, and leave out those of which nothing remains or that are none.
+    """Clip boxes that extend beyond their image, and drop invalid ones and those of which nothing remains.
 
-    What leaves an image by up to :data:`ROUNDING` pixels stays as it is.
+    Boxes that extend beyond it by up to :data:`ROUNDING` pixels are kept unchanged.
 
     Raises:
         InvalidAnnotations: more than :data:`TOLERATED` of the boxes are wrong, and more than one.
@@ -91,9 +91,9 @@ def _place(annotation: dict[str, Any]) -> str:
 
 
 def repair_areas(annotations: Sequence[dict[str, Any]]) -> list[str]:
-    """Give annotations the area of their mask, or else of their box, where theirs cannot be right.
+    """Give annotations the area of their mask, or else of their box, if theirs cannot be right.
 
-    With a mask it lies between that of the mask and that of the box, without one it is that of the box.
+    With a mask, it is between that of the mask and that of the box; without one, it is that of the box.
     """
     repaired = 0
     for each, (_, _, width, height) in zip(annotations, box_array(annotations).tolist(), strict=True):
@@ -111,9 +111,9 @@ def repair_areas(annotations: Sequence[dict[str, Any]]) -> list[str]:
 
 
 def mask_area(segmentation: Any) -> float:
-    """Pixels of a COCO mask, polygons or run lengths; 0 where there is none, or none that can be read.
+    """Pixels of a COCO mask, polygons or run lengths; 0 if there is none, or none that can be read.
 
-    Of polygons it is the sum of the shoelace formula.
+    For polygons, this is the sum of the shoelace formula.
     """
     if isinstance(segmentation, dict):
         return _run_length_area(segmentation.get("counts"), segmentation.get("size"))
@@ -161,7 +161,7 @@ def _flat(boxes: NDArray[np.float64]) -> NDArray[np.bool_]:
 
 
 def _limits(content: dict[str, Any]) -> NDArray[np.float64]:
-    """``(M, 2)`` width and height of each annotation's image; NaN where the list has none."""
+    """``(M, 2)`` width and height of each annotation's image; NaN if the list has none."""
     sizes = {
         image["id"]: (image["width"], image["height"]) if _is_size(image) else (np.nan, np.nan)
         for image in content["images"]
@@ -184,7 +184,7 @@ def _is_size(image: dict[str, Any]) -> bool:
 
 
 def _measure(image: dict[str, Any], file: Path, folder: Path) -> bool:
-    """Give an image the size of its file; whether that changes it. An unreadable file keeps a size that is listed."""
+    """Give an image the size of its file; returns whether that changed it. An unreadable file keeps its listed size."""
     path = folder / image["file_name"]
     try:
         size = image_size(path)

@@ -1,4 +1,4 @@
-"""Reading COCO-format annotation files: what can be repaired in memory is, and is counted; the rest is refused."""
+"""Reading COCO-format annotation files: what can be repaired in memory is repaired and counted; the rest is refused."""
 
 import json
 import os
@@ -18,7 +18,7 @@ LARGEST_ID = 2**53  # pycocotools keeps ids in float64
 
 
 class Category(TypedDict):
-    """Of COCO's ``categories``, as much of it as is used."""
+    """The used part of COCO's ``categories``."""
 
     id: int
     name: str
@@ -28,13 +28,13 @@ OBJECT = Category(id=1, name="object")  # the one category where categories do n
 
 
 class Annotations(NamedTuple):
-    """What an annotation file says.
+    """The content of an annotation file.
 
     Attributes:
         content: ``images``, ``annotations`` and ``categories`` as COCO defines them. Ids are positive integers and
             unique; sizes are those of the files; every annotation has a finite ``bbox`` with an area inside its image,
             an ``area`` in pixels, ``iscrowd``, and a listed category and image.
-        repaired: what differs from the file, each with its number; empty where the content is the file's own.
+        repaired: what differs from the file, each with its count; empty if the content is the file's own.
     """
 
     content: dict[str, list[dict[str, Any]]]
@@ -56,13 +56,13 @@ def read_annotations(
 
     Args:
         root: of the data set.
-        folder: of the images, relative to ``root``; None where there are no images, so that neither names nor sizes
+        folder: of the images, relative to ``root``; None if there are no images, so that neither names nor sizes
             are compared with them.
-        agnostic: all objects are of the one category :data:`OBJECT`.
-        numbered_by: the training split's annotation file, whose categories and ids count, matched by name.
+        agnostic: all objects get the single category :data:`OBJECT`.
+        numbered_by: the training split's annotation file, whose categories and ids are used, matched by name.
 
     Raises:
-        InvalidAnnotations: names the file, what is wrong in it and what to do.
+        InvalidAnnotations: names the file, what is wrong with it and what to do.
     """
     content, repaired = _parsed(file)
     if numbered_by is None or agnostic:
@@ -91,7 +91,7 @@ def image_names(file: Path) -> list[str]:
 def _parsed(file: Path) -> tuple[dict[str, Any], list[str]]:
     """The three lists of a file, each of dicts, and what was repaired.
 
-    Where there is no list of categories and the annotations name no two, all are :data:`OBJECT`.
+    If there is no list of categories and the annotations do not have two, all are :data:`OBJECT`.
     """
     repaired = []
     try:
@@ -136,7 +136,7 @@ def _is_id(identity: Any) -> bool:
 
 
 def _ids(entries: Sequence[dict[str, Any]]) -> dict[str, int]:
-    """A number for each id: its own where all are integers that pycocotools can hold, else from 1 on."""
+    """A number for each id: its own if all are integers that pycocotools can hold, else numbered from 1."""
     if all(_is_id(entry["id"]) for entry in entries):
         return {_key(entry["id"]): entry["id"] for entry in entries}
     return {_key(entry["id"]): number for number, entry in enumerate(entries, 1)}
@@ -178,7 +178,7 @@ def _number_categories(content: dict[str, Any], file: Path, agnostic: bool) -> l
 
 
 def _number_by(content: dict[str, Any], file: Path, training: Path) -> list[str]:
-    """Give a split the categories of the training split: as they are where ids and names agree, else by the names."""
+    """Give a split the categories of the training split: unchanged if ids and names agree, else matched by name."""
     listed = _listed_categories(training, training.stat().st_mtime_ns)
     pairs = [(_key(each["id"]), each.get("name")) for each in content["categories"]]
     theirs = [(_key(number), name) for number, name in listed]
@@ -253,7 +253,7 @@ def _number_images(content: dict[str, Any], file: Path) -> list[str]:
 
 
 def _renumber(entries: Sequence[dict[str, Any]], name: str, numbers: dict[Any, int]) -> None:
-    """Put numbers in the place of ids, in place."""
+    """Replace ids by numbers, in place."""
     for each in entries:
         each[name] = numbers[_key(each[name])]
 
@@ -277,12 +277,12 @@ def _number_annotations(content: dict[str, Any]) -> list[str]:
 
 
 def _find_files(images: Sequence[dict[str, Any]], file: Path, root: Path, folder: Path) -> list[str]:
-    """Name images by their path in the folder, also where a prefix or backslashes stand before it.
+    """Name images by their path in the folder, even if it has a prefix or backslashes.
 
     Images that are in no folder keep their name, and reading them fails, which the data sets count.
 
     Raises:
-        InvalidAnnotations: an image lies outside of ``root``, or all are absent.
+        InvalidAnnotations: an image is outside ``root``, or all are absent.
     """
     present = set(list_images(Path(root, folder), suffixes=(*IMAGE_SUFFIXES, ARRAY_SUFFIX)))
     lost, repaired = [], 0
@@ -302,7 +302,7 @@ def _find_files(images: Sequence[dict[str, Any]], file: Path, root: Path, folder
 
 
 def _found(name: str, root: Path, folder: Path, present: set[str]) -> str | None:
-    """The name of an image in the folder, with as few leading folders left out as it takes; None where it is absent."""
+    """The name of an image in the folder, with as few leading folders left out as it takes; None if it is absent."""
     if name in present:
         return name
     whole = os.path.normpath(Path(root, folder, name))

@@ -1,4 +1,4 @@
-"""CIFAR-10/100, STL-10, Tiny-ImageNet and ImageNet as they are published; nothing is downloaded."""
+"""CIFAR-10/100, STL-10, Tiny-ImageNet and ImageNet as published; nothing is downloaded."""
 
 from pathlib import Path
 from typing import Any, ClassVar
@@ -60,7 +60,7 @@ class CIFAR10(ImageDataset):
 
 
 class CIFAR100(CIFAR10):
-    """As :class:`CIFAR10` with 100 classes, from ``cifar-100-python``."""
+    """Like :class:`CIFAR10`, with 100 classes, from ``cifar-100-python``."""
 
     layout = "    {root}/cifar-100-python/    (or {root}/train/CLASS/* and {root}/test/CLASS/*)"
     archive = "cifar-100-python.tar.gz"
@@ -145,7 +145,7 @@ class ImageNet(ImageDataset):
     """ImageNet-1K (Russakovsky et al., IJCV 2015) in class folders, or any subset of its classes.
 
     Args:
-        data_root: holds ``train/CLASS/*`` and ``val/CLASS/*``, as torchvision and timm expect it.
+        data_root: holds ``train/CLASS/*`` and ``val/CLASS/*``, as torchvision and timm expect.
         split: ``'train'`` or ``'val'``.
     """
 

@@ -9,12 +9,13 @@ from ccrop.datasets.reading import printable
 
 
 class ImageFolder(ImageDataset):
-    """All images below a folder.
+    """All images under a folder.
 
     Args:
         data_root: the folder.
         labeled: the first folder on an image's path is its class; otherwise there are no labels.
-        classes_of: the folder whose class folders are numbered, that of the training images; by default ``data_root``.
+        classes_of: the folder whose class folders define the numbering, that of the training images; by default
+            ``data_root``.
     """
 
     layout = "    {root}/**/*.jpg    (any common image format, flat or nested)"
@@ -37,7 +38,7 @@ class ImageFolder(ImageDataset):
 
 
 class ImageList(ImageDataset):
-    """The images that a text file names, one path a line, relative to the file's folder or absolute.
+    """The images listed in a text file, one path per line, relative to the file's folder or absolute.
 
     Args:
         data_root: the text file.
@@ -65,10 +66,11 @@ def label_by_folder(
     Args:
         root: of the images.
         paths: relative to it.
-        training: the folder whose class folders are numbered, empty ones too; ``root`` where it does not exist.
+        training: the folder whose class folders define the numbering, including empty ones; ``root`` if it does not
+            exist.
 
     Raises:
-        MissingData: an image lies beside the class folders.
+        MissingData: an image is not in a class folder.
         InvalidAnnotations: an image is of a class that the training folder does not have.
     """
     loose = [path for path in paths if len(Path(path).parts) == 1]

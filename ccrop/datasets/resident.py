@@ -1,4 +1,4 @@
-"""Data sets that live on the device, decoded once: batches of views without workers and without copies."""
+"""Data sets that live on the device, decoded once: batches of views without workers and copies."""
 
 from collections.abc import Iterator
 from itertools import islice
@@ -33,8 +33,8 @@ class ResidentBatches:
     """Takes the place of a DataLoader of views: images and views are tensors on the device.
 
     Crops are drawn for a whole batch at once from (seed, epoch, number of the batch), by
-    :meth:`ccrop.views.RandomCrop.of_batch`: other random numbers than image by image, of the same distribution. A
-    batch is what a DataLoader of :class:`ccrop.views.CropViews` gives.
+    :meth:`ccrop.views.RandomCrop.of_batch`: different random numbers than image by image, with the same distribution. A
+    batch is the same as from a DataLoader of :class:`ccrop.views.CropViews` gives.
 
     Args:
         loader: over images of one size, with views by random crops or by ContrastiveCrop.
@@ -44,7 +44,7 @@ class ResidentBatches:
         images: ``(N, C, H, W)`` uint8.
 
     Raises:
-        ValueError: the views are others, or augmented in the workers; the images differ in size, or do not fit.
+        ValueError: the views are unsupported, or augmented in the workers; the images differ in size, or do not fit.
     """
 
     def __init__(self, loader: DataLoader, device: torch.device | str) -> None:
@@ -82,7 +82,7 @@ class ResidentBatches:
 
 
 def _views_of(dataset: Any) -> tuple[list[int], RandomCrop]:
-    """Sides and crop of the views, the only step of a pipeline that can be computed on a device."""
+    """Sides and crop of the views, the only pipeline step that can run on a device."""
     steps = dataset.pipeline.transforms if isinstance(dataset, ImageDataset) else []
     crop = steps[0].crop if len(steps) == 1 and isinstance(steps[0], CropViews) else None
     if isinstance(crop, RandomCrop) and type(crop) in CROPS:
@@ -122,5 +122,5 @@ def _decoded(dataset: ImageDataset, num_workers: int, device: torch.device) -> T
 
 
 def _free(device: torch.device) -> float:
-    """Bytes that can be had on a device; no limit on the CPU, whose memory the operating system manages."""
+    """Bytes available on a device; no limit on the CPU, whose memory the operating system manages."""
     return torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else float("inf")

@@ -36,14 +36,14 @@ def list_videos(source: str | Path) -> list[Path]:
 
 
 def write_frames(videos: Sequence[Path], root: Path, every: int) -> int:
-    """Write frames as ``root/VIDEO/FRAME.jpg``, and give their number; the log names the videos that cannot be read.
+    """Write frames as ``root/VIDEO/FRAME.jpg``, and return their count; the log lists unreadable videos.
 
     Args:
         videos: of different names.
-        every: the first frame of so many is kept.
+        every: keep one frame of this many, the first.
 
     Raises:
-        UnreadableFile: none of the videos can be read; of the first.
+        UnreadableFile: none of the videos can be read; about the first.
     """
     total, unreadable = 0, []
     for video in videos:
@@ -68,7 +68,7 @@ def _write_video(video: Path, folder: Path, every: int) -> int:
 
 
 def frames(video: Path, every: int) -> Iterator[tuple[int, NDArray]]:
-    """Numbers, from 0 on, and frames ``(H, W, 3)`` uint8 in BGR of a video, turned upright as it says.
+    """Numbers, from 0, and frames ``(H, W, 3)`` uint8 in BGR of a video, rotated upright as it specifies.
 
     Raises:
         UnreadableFile: it cannot be read, or has no frame.

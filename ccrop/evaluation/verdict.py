@@ -98,7 +98,7 @@ def judge_pairs(
     """Judge a checkpoint's clusters, and the pairs of views drawn around them, without annotations.
 
     Args:
-        boxes: clusters an image.
+        boxes: clusters per image.
         no_box, whole_image: fractions of images without a cluster, and of clusters that are whole images.
         common, common_at_random: fraction of pairs whose views share a cluster, by crops around clusters and by plain
             random crops.

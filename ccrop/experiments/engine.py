@@ -1,4 +1,4 @@
-"""Runs of a comparison that have no row yet: each is done once, whatever interrupts it and whoever works beside it."""
+"""Runs of a comparison that have no row yet: each is done once, whatever interrupts it and whoever works next to it."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -60,7 +60,7 @@ def _complete(study: Study, run: Row, file: Path) -> None:
 
 
 def _has_row(study: Study, run: Row, file: Path) -> bool:
-    """Whether a run is in the file, with the settings that are asked for.
+    """Whether a run is in the file, with the settings that are requested.
 
     Raises:
         ValueError: with others.

@@ -65,8 +65,8 @@ class InitializationStudy:
         labels: fractions of the labels.
         seeds: of the runs; the first one's are those by which learning rates are chosen.
         tflop: budget of a pretraining, 10^12 operations; of weights that are there, what they cost.
-        iterations: of fine-tuning; by default the config's.
-        only: names of the arms to run; by default all.
+        iterations: of fine-tuning; default: the config's.
+        only: names of the arms to run; default: all.
         long: there is an arm ``random_long``.
         lr_factors: of the config's learning rate, to choose from.
         backbone_factors: of each of these rates, for the backbone alone.

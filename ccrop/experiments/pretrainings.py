@@ -22,7 +22,7 @@ from ccrop.models import Siamese
 from ccrop.runner import PretrainRunner, build_runner, load_pretrained
 from ccrop.settings import pretraining_settings
 
-UNTRAINED = "untrained"  # in the place of a config: the weights that the runs start from
+UNTRAINED = "untrained"  # instead of a config: the weights that the runs start from
 COMMON = ("epochs", "tflop", "seconds", "loss", "z_std", "rank", "boxes")
 SCALARS = ("loss", "z_std", "rank")
 
@@ -163,7 +163,7 @@ def settings_of(config: Config, seed: int) -> dict[str, Any]:
 
 
 def _fit_to_epochs(config: Config, epochs: int) -> float:
-    """Give a run so many epochs; 10^12 operations of training."""
+    """Give a run this many epochs; 10^12 operations of training."""
     steps, cost = step_cost(config)
     config.train_cfg.max_epochs = epochs
     return epochs * steps * cost

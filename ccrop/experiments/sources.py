@@ -16,7 +16,7 @@ def named_sources(pretrain: Sequence[str], imagenet: str | None) -> dict[str, st
 
     Args:
         pretrain: see :func:`named_source`.
-        imagenet: weights of the arm ``imagenet``, where there is one.
+        imagenet: weights of the arm ``imagenet``, if there is one.
 
     Raises:
         ValueError: two arms have one name.

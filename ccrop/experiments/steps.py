@@ -15,7 +15,7 @@ def step(folder: Path, settings: Mapping[str, Any], work: Callable[[], Any]) -> 
     """The result of ``work()``, which is done here unless an earlier call finished it.
 
     The folder is locked meanwhile. What an interrupted call with the same settings left there stays, and ``work`` may
-    go on with it; anything else is moved aside.
+    continue with it; anything else is moved aside.
 
     Args:
         settings: all that the result depends on; numbers and texts.

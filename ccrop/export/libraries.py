@@ -30,7 +30,7 @@ def backbone_settings(checkpoint: str | Path, config: str | Path | None) -> Conf
     """The backbone in a run's config.
 
     Args:
-        config: by default the one in the checkpoint.
+        config: its path; default: the one in the checkpoint.
 
     Raises:
         ValueError: the checkpoint has no config.

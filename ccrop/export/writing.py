@@ -37,7 +37,7 @@ def export_backbone(
         framework: one of `TARGETS`.
         out: the file to write, or for `huggingface` the folder; it appears complete or not at all.
         force: replace `out` where it exists, unless it is a folder.
-        config: of the run, for `onnx` and a backbone of timm's or torchvision's; by default the one in the
+        config: of the run, for `onnx` and a backbone of timm's or torchvision's; default: the one in the
             checkpoint.
 
     Returns:

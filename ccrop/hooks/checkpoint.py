@@ -14,7 +14,7 @@ class WholeCheckpointHook(CheckpointHook):
     """MMEngine's hook, but old checkpoints go only after the new one is on disk, and each holds the run's config.
 
     MMEngine deletes first, so that a kill or a full disk in between can leave none. Checkpoints that are ahead of where
-    a run begins are not its own: they are renamed to ``*.superseded.pth``, so that the one with the highest number is
+    a run starts are not its own: they are renamed to ``*.superseded.pth``, so that the one with the highest number is
     always the run's newest.
 
     Args:

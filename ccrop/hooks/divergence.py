@@ -1,4 +1,4 @@
-"""A run whose weights are no numbers any more must not go on, and must not be resumed from."""
+"""A run whose weights are no numbers any more must not continue, and must not be resumed from."""
 
 from typing import Any
 
@@ -26,7 +26,7 @@ class DivergenceHook(Hook):
         """Look at weights and buffers.
 
         Raises:
-            DivergedError: names the first weight, and the newest checkpoint to go on from.
+            DivergedError: names the first weight, and the newest checkpoint to resume from.
         """
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         state = {name: value for name, value in model.state_dict().items() if value.is_floating_point()}

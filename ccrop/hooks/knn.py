@@ -29,7 +29,7 @@ class KNNHook(Hook):
         image_size: (height, width) in pixels of the images.
         k, temperature: see :func:`ccrop.evaluation.knn_predict`.
         interval: epochs between evaluations; the last epoch is always evaluated.
-        batch_size: images a batch.
+        batch_size: images per batch.
         num_workers: processes that decode.
     """
 

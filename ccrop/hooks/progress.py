@@ -33,7 +33,7 @@ class ProgressHook(Hook):
 
     Args:
         interval: iterations between looks at the loss, for the bar and for the backends' curves ``train/*``.
-        seconds: between lines of the log within an epoch, where there is no terminal to show a bar on.
+        seconds: between lines of the log within an epoch, if there is no terminal to show a bar on.
     """
 
     priority = "LOW"

@@ -10,7 +10,7 @@ from ccrop.inference.evaluating import evaluating
 
 
 class RoIKNNHook(Hook):
-    """RoI-kNN before training and every few epochs, where there are annotations.
+    """RoI-kNN before training and every few epochs, if there are annotations.
 
     Where there are none, or none that can be used, it says so once and rests.
 
@@ -19,7 +19,7 @@ class RoIKNNHook(Hook):
 
     Args:
         data_root: of a COCO-format set.
-        bank_images, query_images: images of the splits train and val that are looked at.
+        bank_images, query_images: images of the splits train and val that are used.
         interval: epochs between evaluations; the last epoch is always evaluated.
     """
 

@@ -11,7 +11,7 @@ from ccrop.models import Siamese
 
 
 class StartHook(Hook):
-    """Loads weights when a run begins, after MMEngine's own initialization, and notes in checkpoints what they expect.
+    """Loads weights when a run starts, after MMEngine's own initialization, and notes in checkpoints what they expect.
 
     Args:
         weights: of the backbone, and of heads that the model has too; None leaves those that were drawn. A resumed run

@@ -59,8 +59,8 @@ def class_features(
     """Features and labels of the sets of a run's kNN, training and test images; names of the classes.
 
     Args:
-        images: of each side; by default as many as the config says.
-        image_size: (height, width) in pixels; by default the config's.
+        images: of each side; default: as many as the config says.
+        image_size: (height, width) in pixels; default: the config's.
 
     Raises:
         ValueError: the config has no kNN, or the sets' labels count different classes.

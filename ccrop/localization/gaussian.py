@@ -47,9 +47,9 @@ def center_heatmaps(
     """Draw all objects of a batch, in one scatter.
 
     Each object draws exp(-d^2 / 2 sigma^2) into its class's map, CenterNet (Zhou et al., 2019, section 3) and
-    CenterPoint (Yin et al., CVPR 2021, section 4): d is the distance in cells to the cell that its center lies in,
+    CenterPoint (Yin et al., CVPR 2021, section 4): d is the distance in cells to the cell that its center is in,
     sigma = (2 r + 1) / 6, and nothing is drawn more than r rows or columns away. Where objects overlap, the maximum
-    counts. The center cell is exactly 1. An object whose center lies outside the grid, or is not finite, draws
+    counts. The center cell is exactly 1. An object whose center is outside the grid, or is not finite, draws
     nothing, so that padded batches of objects may be drawn as they are.
 
     Args:

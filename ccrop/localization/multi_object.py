@@ -30,7 +30,7 @@ class MultiObject:
         levels: index of the level that makes the heatmap, or several, see :func:`ccrop.localization.fused_heatmap`.
         fusion: of several levels, "geometric" or "arithmetic".
         response: of a cell, "sum" or "distance", see :func:`ccrop.localization.feature_heatmap`.
-        upsample: the heatmap is evaluated, bilinearly, at so many times its resolution.
+        upsample: the heatmap is evaluated, bilinearly, at this many times its resolution.
     """
 
     uses_features = True
@@ -81,7 +81,7 @@ class MultiObject:
             features: a tuple of levels ``(N, C_i, h_i, w_i)``, or a single one.
             image_size: evaluation size (height, width) in pixels; boxes do not depend on it.
             valid: ``(N, 4)`` x0, y0, x1, y1 of the image in fractions of a padded canvas. Boxes are in fractions of
-                the image, and none lies on the padding.
+                the image, and none is on the padding.
 
         Returns:
             ``boxes (N, K, 5)`` float32: x0, y0, x1, y1 in fractions of the image, score; best scores first, zero
@@ -144,7 +144,7 @@ class MultiObject:
         return features[level]
 
     def _extent(self, slot: Tensor, index: Tensor, length: int) -> tuple[Tensor, Tensor]:
-        """First index and last index + 1 of each object's cells, over ``length``; zeros where there is no object.
+        """First index and last index + 1 of each object's cells, over ``length``; zeros if there is no object.
 
         Args:
             slot: ``(N, cells)``, which object; K for none.

@@ -1,4 +1,4 @@
-"""Center heatmaps of clusters beside a method's loss: a dense target, which says where things stand."""
+"""Center heatmaps of clusters in addition to a method's loss: a dense target, which says where things stand."""
 
 from collections.abc import Sequence
 
@@ -20,8 +20,8 @@ class CenterHeatmapLoss(nn.Module):
     Args:
         in_channels: of the maps that the backbone gives.
         channels: of the hidden map.
-        level: which of these maps is looked at.
-        weight: beside the method's loss.
+        level: which of these maps is used.
+        weight: in addition to the method's loss.
         min_radius: of the Gaussians, in cells.
 
     Raises:

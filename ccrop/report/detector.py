@@ -88,7 +88,7 @@ def shown(name: str, value: float) -> str:
 
 
 def training(runs: Mapping[str, Curves]) -> str:
-    """Losses, the learning rate and figures that were tested while it trained, a line a run."""
+    """Losses, the learning rate and figures that were tested while it trained, a line per run."""
     tested = dict.fromkeys(name for run in runs.values() for name in run if is_fraction(name))
     return page.charts(
         line_chart(
@@ -146,5 +146,5 @@ def gallery(folder: Path) -> str:
 
 
 def side_by_side(runs: Mapping[str, Found]) -> str:
-    """Some tested images, a column a run; only images that all runs were tested on."""
+    """Some tested images, a column per run; only images that all runs were tested on."""
     return legend() + draw(runs, PICTURES) if runs else ""

@@ -124,7 +124,7 @@ def name_of(kind: object) -> str:
 
 
 def health(runs: Mapping[str, Curves]) -> str:
-    """A chart a scalar, a line a run; the scalars that tell of health first."""
+    """A chart per scalar, a line per run; the scalars that tell of health first."""
     every = dict.fromkeys([*HEALTH, *TITLES, *(name for curves in runs.values() for name in curves)])
     return page.charts(
         line_chart(
@@ -173,7 +173,7 @@ def of_images(checkpoint: Path, config: Config, dataset: ImageDataset) -> list[s
 
 
 def clusters(store: BoxStore) -> str:
-    """How many boxes an image has, and how large they are."""
+    """How many boxes per image has, and how large they are."""
     areas, counts = box_areas(store), store.counts
     if not len(areas):
         return page.paragraph("No cluster was found: all views were plain random crops.")

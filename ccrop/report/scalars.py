@@ -39,7 +39,7 @@ def seconds_by_epoch(work_dir: Path) -> dict[int, float]:
 
 
 def logged_lines(work_dir: Path) -> Curves:
-    """Scalars by iteration that MMEngine's logger wrote into ``vis_data/scalars.json``; none where there is no file."""
+    """Scalars by iteration that MMEngine's logger wrote into ``vis_data/scalars.json``; none if there is no file."""
     found: Curves = {}
     for file in sorted(work_dir.glob("*/vis_data/scalars.json")):
         for line in file.read_text().splitlines():

@@ -26,7 +26,7 @@ class Request:
         detector: work_dir of a fine-tuning, or one of its checkpoints.
         config: of the run; None for the one in the checkpoint.
         source: a file, a folder, or with ``split`` the root of a data set.
-        split: of the data set; None where the source is none.
+        split: of the data set; None if the source is none.
         formats: of the files that are written.
         min_score: lower detections are left out.
         pictures: how many are drawn at most.
@@ -69,7 +69,7 @@ def detector_config(detector: str | Path, config: str | Path | None = None) -> C
 
     Args:
         detector: work_dir, or one of its checkpoints.
-        config: by default the one in the checkpoint.
+        config: its path; default: the one in the checkpoint.
 
     Raises:
         FileNotFoundError: there is no such checkpoint or config.
@@ -92,7 +92,7 @@ def load_detector(
     Args:
         detector: work_dir, or one of its checkpoints.
         build: the model from its section of the config.
-        config: by default the one in the checkpoint.
+        config: its path; default: the one in the checkpoint.
 
     Returns:
         The model has the names of what it detects as ``dataset_meta["classes"]``, where the checkpoint has them.

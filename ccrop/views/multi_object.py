@@ -177,7 +177,7 @@ class MultiObjectCrop(RandomCrop):
 
     Args:
         cluster_scale: smallest and largest area of a view in areas of the cluster's box, for all views alike or one
-            pair a view; None for ``scale`` of the image instead, as in ContrastiveCrop.
+            pair per view; None for ``scale`` of the image instead, as in ContrastiveCrop.
         centers: center suppression, :class:`ccrop.views.BetaCenters` or :class:`ccrop.views.GaussianCenters`.
         evenness: 0 draws clusters as scored, 1 every cluster alike; see :func:`choose_cluster`.
         scene_prob: fraction of pairs that are plain random crops.

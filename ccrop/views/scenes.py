@@ -12,7 +12,7 @@ from ccrop.views.transforms import CropViews
 class ScenePair:
     """Square views of one place of the scene, nearly at its own scale.
 
-    The first view lies around one of the image's boxes, every one alike, or anywhere where there is none; the others
+    The first view lies around one of the image's boxes, every one alike, or anywhere if there is none; the others
     are shifted from it. Views are cut to the image's shorter side and kept inside the image.
 
     Args:
@@ -62,7 +62,7 @@ def crop_transforms(crops: NDArray[np.integer], image_size: tuple[int, int]) -> 
 
 
 class SceneViews(CropViews):
-    """:class:`ccrop.views.CropViews` that also says where the image's boxes lie in each view.
+    """:class:`ccrop.views.CropViews` that also says where the image's boxes are in each view.
 
     Adds ``transforms``, a list of ``(2, 3)`` from fractions of the image to fractions of a view, ``boxes``
     ``(max_boxes, 5)`` in fractions of the image, zero beyond the count, and ``counts``.

@@ -1,4 +1,4 @@
-"""ImageNet-1K for 100 epochs, as ContrastiveCrop (Peng et al., CVPR 2022) trains on it: 224 px, 256 images a step.
+"""ImageNet-1K for 100 epochs, as ContrastiveCrop (Peng et al., CVPR 2022) trains on it: 224 px, 256 images per step.
 
 kNN accuracy on a part of the images.
 """

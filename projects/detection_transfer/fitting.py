@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 
 def replace_backbone(config: Config, name: str) -> None:
-    """Put a named backbone in the place of a detector's, with the maps of the same strides as far as it has them.
+    """Put a named backbone instead of a detector's, with the maps of the same strides as far as it has them.
 
-    Images are normalized as its published weights expect it, where that is known. The config's ``notes`` say so.
+    Images are normalized as its published weights expect it, if that is known. The config's ``notes`` say so.
 
     Raises:
         ValueError: there is no such network, or none of its maps has a stride of the detector's.
@@ -44,7 +44,7 @@ def replace_backbone(config: Config, name: str) -> None:
 
 
 def backbone_of(config: Config) -> Backbone:
-    """A detector's backbone without memory for its weights, to be asked for its levels."""
+    """A detector's backbone without memory for its weights, to be requested its levels."""
     with DefaultScope.overwrite_default_scope(config.default_scope):
         return described(copy.deepcopy(config.model.backbone))
 

@@ -58,7 +58,7 @@ def paired_interval(figure: str, own: Sequence[Path], other: Sequence[Path]) -> 
 
 
 def image_interval(figure: str, own: Sequence[Path], other: Sequence[Path]) -> tuple[float, float] | None:
-    """Low and high end of :func:`paired_interval`; None where the figure is not resampled or a run kept nothing."""
+    """Low and high end of :func:`paired_interval`; None if the figure is not resampled or a run kept nothing."""
     if figure not in RESAMPLED or not all((folder / FILE).is_file() for folder in (*own, *other)):
         return None
     return paired_interval(figure, own, other)[-2:]

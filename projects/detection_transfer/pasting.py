@@ -52,7 +52,7 @@ class PastePieces(OwnRandomness, BaseTransform):
     (``scale_factor``), and their boxes and labels are added to the image's. Takes ``pieces`` out of the sample.
 
     Args:
-        number: least and largest number of pieces an image.
+        number: least and largest number of pieces per image.
         prob: probability that an image gets any.
         scale: range of the factor by which a piece is magnified beside that, drawn log-uniformly.
         upright: see :func:`ccrop.pseudo.paste`; for scenes in which objects stand on the ground.

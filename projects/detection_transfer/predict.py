@@ -60,7 +60,7 @@ def predict(request: Request, folder: Path) -> str:
 
     Raises:
         MissingData: there is no image.
-        ValueError: not one image can be read; or what is asked for is of sweeps.
+        ValueError: not one image can be read; or what is requested is of sweeps.
         FileNotFoundError, UntrustedCheckpoint: see :func:`ccrop.transfer.prediction.load_detector`.
     """
     if request.columns is not None or request.intensity_scale is not None:
@@ -195,7 +195,7 @@ def sure(found: Any, min_score: float) -> Detections:
 
 @contextmanager
 def csv_file(folder: Path, classes: Sequence[str]) -> Iterator[Add]:
-    """``predictions.csv``: a row a box, corners in pixels."""
+    """``predictions.csv``: a row per box, corners in pixels."""
     with (folder / "predictions.csv").open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(COLUMNS)

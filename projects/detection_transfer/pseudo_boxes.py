@@ -30,14 +30,14 @@ MAX_BOXES = 16  # of an image, where the source has more
 def use_pseudo_boxes(config: Config, source: str | Path, folder: str | Path, max_boxes: int = MAX_BOXES) -> None:
     """Train on pseudo-boxes, and test where objects are, whatever their category, if the val split has annotations.
 
-    The annotations of the train split are not used. What takes their place is written to
+    The annotations of the train split are not used. What replaces them is written to
     ``pseudo_boxes_{train,val}.json`` in the folder.
 
     Args:
         config: of a COCO-format set, see :func:`ccrop.projects.detection_transfer.finetune.load_config`.
         source: a file of pseudo-boxes (.json), or the checkpoint of a pretraining on the same train images that looked
             for clusters.
-        folder: is made where there is none.
+        folder: is made if there is none.
         max_boxes: an image; those with the best scores.
 
     Raises:

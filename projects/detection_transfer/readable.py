@@ -110,7 +110,7 @@ def _inner(dataset: Any) -> Iterator[BaseDataset]:
 def leave_out_unreadable(config: Config) -> None:
     """Leave out the images of the test data set that cannot be read, before anything is trained.
 
-    The config's ``notes`` name them. A test has no other image to take in the place of one, and that it fails should
+    The config's ``notes`` name them. A test has no other image to take instead of one, and that it fails should
     not be found out after the training.
 
     Raises:
@@ -158,7 +158,7 @@ def _faults(paths: Sequence[str], channels: int, white: int) -> dict[int, str]:
 
 @lru_cache(maxsize=10**6)  # a search of learning rates tests on the same images again
 def _fault(path: str, channels: int, white: int) -> str | None:
-    """What is wrong with a file, None where it can be read."""
+    """What is wrong with a file, None if it can be read."""
     try:
         read_image(path, channels, white)
     except UnreadableImage as error:

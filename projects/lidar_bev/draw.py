@@ -3,7 +3,7 @@
     python projects/lidar_bev/draw.py work_dirs/transfer/simulated_demo_lidar/0.05/{random,random_long}_0
 
 An object is found where a detection of its class lies within 2 m, the surest first. Objects of classes that were not
-asked for, such as vans, are drawn too: neither they nor detections in their boxes count.
+requested, such as vans, are drawn too: neither they nor detections in their boxes count.
 """
 
 import sys

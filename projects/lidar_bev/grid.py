@@ -85,7 +85,7 @@ class Grid:
         """Rows and columns ``(N,)`` int64 of points ``(N, 3 or more)`` that lie inside, or above."""
         rows, columns = self.shape
         x, y = (((points[:, axis] - self.low[axis]) / self.cell).long() for axis in (0, 1))
-        # points a rounding error below the upper end belong to the last cell
+        # points per rounding error below the upper end belong to the last cell
         return y.clamp(max=rows - 1), x.clamp(max=columns - 1)
 
 

@@ -109,7 +109,7 @@ def export_encoder(
     Args:
         checkpoint: with the encoder under ``backbone.``.
         framework: a key of ``FRAMEWORKS``.
-        into: a checkpoint of that framework, whose tensors stay where none of the same shape takes their place.
+        into: a checkpoint of that framework, whose tensors stay where none of the same shape replaces them.
         conv_for_no_stride: maps that keep their size go through a convolution in the framework's neck, which its
             option of this name asks for, and not through a transposed one.
 
@@ -142,7 +142,7 @@ def import_encoder(
     Args:
         checkpoint: of that framework.
         framework: a key of ``FRAMEWORKS``.
-        into: a ccrop checkpoint, whose tensors stay where none of the same shape takes their place.
+        into: a ccrop checkpoint, whose tensors stay where none of the same shape replaces them.
         z_middle: of the pillars in meters, the middle of the framework's point cloud range.
         legacy: mmdetection3d's pillars were trained with ``legacy=True``, its default.
         conv_for_no_stride: maps that keep their size go through a convolution in the framework's neck, which its
@@ -168,7 +168,7 @@ def import_encoder(
 
 
 def _renamed(name: str, layout: Framework, outwards: bool) -> str | None:
-    """The other side's name, None where it has no such layer."""
+    """The other side's name, None if it has no such layer."""
     shift = layout.shift if outwards else -layout.shift
     for here, there in layout.prefixes:
         source, target = (here, there) if outwards else (there, here)

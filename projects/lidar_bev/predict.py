@@ -28,7 +28,7 @@ from ccrop.projects.lidar_bev.pictures import color_of, draw_bev, draw_texts, le
 from ccrop.projects.lidar_bev.prediction_files import FORMATS, Found
 from ccrop.transfer.prediction import Request, flat_name, load_detector
 
-ALL = "all"  # in place of a split of nuScenes: every scene
+ALL = "all"  # instead of a split of nuScenes: every scene
 
 
 def predict(request: Request, folder: Path) -> str:
@@ -39,7 +39,7 @@ def predict(request: Request, folder: Path) -> str:
 
     Raises:
         MissingData: there is no sweep.
-        ValueError: not one sweep can be read; the columns are not those that the detector takes; or what is asked for
+        ValueError: not one sweep can be read; the columns are not those that the detector takes; or what is requested
             is of images.
         FileNotFoundError, UntrustedCheckpoint: see :func:`ccrop.transfer.prediction.load_detector`.
     """
@@ -77,7 +77,7 @@ def predict(request: Request, folder: Path) -> str:
 
 
 def sweeps_of(config: Config, model: CenterPoint, request: Request) -> SweepDataset:
-    """The unlabeled sweeps that are asked for, with the columns that the detector takes.
+    """The unlabeled sweeps that are requested, with the columns that the detector takes.
 
     Raises:
         MissingData: there is no such file, folder or split.
@@ -157,7 +157,7 @@ def found_in(dataset: SweepDataset, index: int, found: Detections) -> Found:
 
 
 def picture(sample: dict[str, Any], found: Detections, model: CenterPoint, name: str) -> Figure:
-    """A sweep from above with its boxes, their classes and scores; the legend stands beside it."""
+    """A sweep from above with its boxes, their classes and scores; the legend stands next to it."""
     low, high = model.backbone.grid.low, model.backbone.grid.high
     figure = Figure(figsize=(11.5, 1 + 9 * (high[0] - low[0]) / (high[1] - low[1])), layout="constrained")
     axes = figure.subplots()

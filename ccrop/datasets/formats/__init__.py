@@ -1,4 +1,4 @@
-"""Labeled sets in the formats that people have, read as COCO's: one file a format."""
+"""Labeled sets in common formats, read as COCO's: one module per format."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -25,12 +25,12 @@ def read_labeled(
 
     Args:
         source: its folder.
-        kind: the format; by default it is recognized.
-        file: a COCO-format file, or YOLO's data.yaml, that does not lie where its tool puts it.
+        kind: the format; default: detected.
+        file: a COCO-format file, or YOLO's data.yaml, that is not where its tool puts it.
 
     Raises:
         MissingData: there is no such folder or file.
-        InvalidAnnotations: the format is not recognized, or something in the set cannot be used; names file and line.
+        InvalidAnnotations: the format is not recognized, or something in the set is unusable; names file and line.
     """
     source = Path(source)
     if not source.is_dir():
@@ -51,7 +51,7 @@ def format_of(source: Path) -> str:
     """The format of a folder by the files in it.
 
     Raises:
-        InvalidAnnotations: it is of none, or of several.
+        InvalidAnnotations: it matches none, or several.
     """
     signs = dict(
         coco=lambda: bool(coco_files(source)),

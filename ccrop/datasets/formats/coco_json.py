@@ -1,4 +1,4 @@
-"""COCO-format files as tools export them: wherever the images lie, one file or several."""
+"""COCO-format files as exported by tools: one or several files, with images anywhere."""
 
 import os
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ KEYS = (b'"images"', b'"annotations"')
 def coco_files(source: Path) -> list[Path]:
     """The COCO-format files of a folder: ``*.json``, ``annotations/*.json`` or ``SPLIT/*.json``, the first that exist.
 
-    Of several in ``annotations/``, those named ``instances_*`` count where there are some: captions and keypoints have
+    Of several in ``annotations/``, those named ``instances_*`` count if there are some: captions and keypoints have
     files of their own.
     """
     for pattern in ("*.json", "annotations/*.json", "*/*.json"):
@@ -39,7 +39,7 @@ def read_coco(source: Path, file: Path | None = None) -> dict[str, LabeledSplit]
 
     Args:
         source: a folder with all images.
-        file: one that lies anywhere; by default those of :func:`coco_files`.
+        file: one that is anywhere; default: those of :func:`coco_files`.
 
     Raises:
         MissingData, InvalidAnnotations: see :func:`ccrop.datasets.formats.read_labeled`.
@@ -77,10 +77,10 @@ def _read_split(source: Path, file: Path, split: str, present: list[str], traini
 def _images_folder(source: Path, file: Path, split: str, present: list[str]) -> Path:
     """The folder below ``source`` to which the names of a file's images are relative.
 
-    The one in which most are found; of several that of the file itself, then the one that is named like the split.
+    The one in which most are found; among several, the file's own folder, then the one named like the split.
 
     Raises:
-        InvalidAnnotations: two remain.
+        InvalidAnnotations: two candidates remain.
     """
     names = image_names(file)
     names = [names[index].replace("\\", "/") for index in spread(len(names), PROBED)]
@@ -103,7 +103,7 @@ def _images_folder(source: Path, file: Path, split: str, present: list[str]) -> 
 
 
 def _without_placeholder(splits: dict[str, LabeledSplit]) -> dict[str, LabeledSplit]:
-    """The splits without the category that Roboflow puts first: of no object, the supercategory of all others."""
+    """The splits without the category that Roboflow puts first: without objects, the supercategory of all others."""
     contents = [each.annotations.content for each in splits.values()]
     placeholder = next(filter(None, (_placeholder(content["categories"]) for content in contents)), None)
     first = placeholder and placeholder["id"]
@@ -121,13 +121,13 @@ def _without_placeholder(splits: dict[str, LabeledSplit]) -> dict[str, LabeledSp
 
 
 def _placeholder(categories: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
-    """The first category, where all others name it as their supercategory."""
+    """The first category, if all others have it as their supercategory."""
     first, *others = categories or [{}]
     return first if others and all(each.get("supercategory") == first["name"] for each in others) else None
 
 
 def _without_missing(content: dict[str, Any], folder: Path) -> tuple[dict[str, Any], list[str]]:
-    """The content without the images that are not there, and how many those are."""
+    """The content without missing images, and how many are missing."""
     images = [image for image in content["images"] if (folder / image["file_name"]).is_file()]
     missing = len(content["images"]) - len(images)
     if not missing:

@@ -1,4 +1,4 @@
-"""Which split a file or a folder is of, by its name."""
+"""Which split a file or folder belongs to, by its name."""
 
 import re
 from collections.abc import Callable
@@ -10,16 +10,16 @@ WORDS = dict(train="train", training="train", trainval="train", val="val", valid
 
 
 def split_of(name: str) -> str:
-    """``train``, ``val`` or ``test`` by the last word of a name that says so; a set without splits is all ``train``."""
+    """``train``, ``val`` or ``test`` by the last matching word of a name; a set without splits is all ``train``."""
     words = re.split(r"[^a-z]+", name.lower())
     return next((WORDS[word] for word in reversed(words) if word in WORDS), "train")
 
 
 def split_folders(source: Path, is_one: Callable[[Path], bool]) -> list[Path]:
-    """The folder itself where it has what a format asks for, or else those below it, two levels down, that have.
+    """The folder itself if it has what a format requires, or else those up to two levels below it that do.
 
     Raises:
-        InvalidAnnotations: none has.
+        InvalidAnnotations: none does.
     """
     for level in ([source], sorted(source.glob("*/")), sorted(source.glob("*/*/"))):
         found = [folder for folder in level if is_one(folder)]
@@ -32,7 +32,7 @@ def by_split(source: Path, folders: list[Path]) -> dict[str, Path]:
     """Folders by their splits.
 
     Raises:
-        InvalidAnnotations: two are of the same split.
+        InvalidAnnotations: two belong to the same split.
     """
     splits: dict[str, Path] = {}
     for folder in folders:

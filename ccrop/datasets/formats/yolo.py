@@ -1,7 +1,7 @@
-"""YOLO's text labels: a line an object, in fractions of the image, with the classes in Ultralytics' data.yaml.
+"""YOLO's text labels: a line per object, in fractions of the image, with the classes in Ultralytics' data.yaml.
 
-A line is ``class x y width height``, x and y of the middle, or ``class x0 y0 x1 y1 ...`` for an outline, of which an
-oriented box is one. Labels lie in ``labels/`` where images lie in ``images/``, or else beside the images.
+A line is ``class x y width height``, x and y of the center, or ``class x0 y0 x1 y1 ...`` for an outline, such
+as an oriented box. Labels are in ``labels/`` if images are in ``images/``, or else next to the images.
 """
 
 import os
@@ -34,7 +34,7 @@ def read_yolo(source: Path, file: Path | None = None) -> dict[str, LabeledSplit]
     """The splits of a set of Ultralytics, or of a folder with ``classes.txt``, ``images/`` and ``labels/``.
 
     Args:
-        file: ``data.yaml`` or ``classes.txt``; by default the one in ``source``.
+        file: ``data.yaml`` or ``classes.txt``; default: the one in ``source``.
 
     Raises:
         MissingData, InvalidAnnotations: see :func:`ccrop.datasets.formats.read_labeled`.
@@ -57,7 +57,7 @@ def read_yolo(source: Path, file: Path | None = None) -> dict[str, LabeledSplit]
 
 
 def class_file(folder: Path) -> Path | None:
-    """The file of a folder that names YOLO's classes; None where there is none, or the YAML is of something else."""
+    """The file in a folder that lists YOLO's classes; None if there is none, or the YAML is for something else."""
     for file in sorted((*folder.glob("*.yaml"), *folder.glob("*.yml"))):
         text = file.read_text(encoding="utf-8", errors="replace")
         if any(line.startswith("names") for line in text.splitlines()):
@@ -94,7 +94,7 @@ def _distinct(names: list[str], file: Path) -> list[str]:
 
 
 def _found(places: str | Sequence[str], settings: dict[str, Any], file: Path, split: str) -> list[Path]:
-    """The folders or lists of images of a split, which stand relative to ``path``, to the file, or to its parent.
+    """The folders or image lists of a split, which are relative to ``path``, to the file, or to its parent.
 
     Roboflow writes ``../train/images`` where it means ``train/images``.
     """
@@ -126,7 +126,7 @@ def _read_split(places: Sequence[Path], classes: Sequence[str], file: Path) -> L
 
 
 def _images(place: Path) -> list[Path]:
-    """The images of a folder, or those that a text file names, relative to it or to a folder above.
+    """The images of a folder, or those listed in a text file, relative to it or to a parent folder.
 
     CVAT writes ``data/`` before them.
     """
@@ -144,7 +144,7 @@ def _images(place: Path) -> list[Path]:
 
 
 def _label_files(folders: set[Path]) -> list[Path]:
-    """Label files in folders; a text file that names classes or images is none."""
+    """Label files in folders, without text files that list classes or images."""
     return [file for folder in folders for file in folder.glob("*.txt") if file.name not in OTHER_FILES]
 
 

@@ -27,7 +27,7 @@ class SweepDataset(LocatedDataset):
     Points with a value that is not finite are left out and counted in :attr:`not_finite`; a sweep that has no point
     left is unreadable.
 
-    Subclasses implement :meth:`load_data_list`, :meth:`read` and, where there are labels, :meth:`object_names`.
+    Subclasses implement :meth:`load_data_list`, :meth:`read` and, if there are labels, :meth:`object_names`.
 
     Args:
         data_root, pipeline, subset: see :class:`ccrop.datasets.LocatedDataset`.

@@ -1,6 +1,6 @@
 """Point files whose header names the fields of a point: PLY (Turk, 1994) and PCD (Point Cloud Library, version 0.7).
 
-A header is believed only as far as the file's size allows, before memory is asked for.
+A header is believed only as far as the file's size allows, before memory is requested.
 """
 
 import os
@@ -98,7 +98,7 @@ def read_pcd(path: Path) -> dict[str, NDArray]:
 
 
 def _header(file: BinaryIO, last: str) -> list[list[str]]:
-    """The words of a header's lines, through the one that begins with ``last``; none where that does not come."""
+    """The words of a header's lines, through the one that starts with ``last``; none if that does not come."""
     lines = []
     for _ in range(LONGEST_HEADER):
         words = file.readline(10_000).decode("latin-1").removeprefix("\xef\xbb\xbf").split()

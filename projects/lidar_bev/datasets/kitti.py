@@ -117,7 +117,7 @@ class KittiSweeps(SweepDataset):
 
 
 def image_size(path: Path) -> tuple[int, int]:
-    """Width and height of an image, or of most KITTI images where there is none.
+    """Width and height of an image, or of most KITTI images if there is none.
 
     Raises:
         UnreadableImage: with the file and the reason.

@@ -47,13 +47,13 @@ class NuScenesSweeps(SweepDataset):
     """Sweeps ``(N, 5)``: x, y, z, intensity in [0, 1], and how many seconds before the key frame a point was seen.
 
     A sample is a key frame and the sweeps before it, moved into the key frame's LiDAR frame by the car's own motion.
-    Labeled samples have ``velocities (M, 2)`` float32 too, along x and y in meters a second, NaN where not known.
+    Labeled samples have ``velocities (M, 2)`` float32 too, along x and y in meters a second, NaN if not known.
 
     Args:
         data_root: see ``LAYOUT``.
         version: folder of the tables; by default v1.0-mini for mini_train and mini_val, else v1.0-trainval.
         split: train, val, mini_train or mini_val, or another, see :func:`.scenes_of`; None for all scenes.
-        scenes: names of scenes, or the path of a text file with one on each line, in place of a split's.
+        scenes: names of scenes, or the path of a text file with one on each line, instead of a split's.
         num_sweeps: sweeps in a sample, the key frame among them; fewer at the beginning of a scene.
         labeled: read boxes too.
         classes: names whose positions are the labels.

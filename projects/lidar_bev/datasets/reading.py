@@ -54,7 +54,7 @@ def read_sweep(path: str | os.PathLike, columns: Sequence[str] = XYZI) -> NDArra
         )
     try:
         if path.exists() and not path.is_file():
-            raise Malformed("it is not a regular file")  # reading a pipe would wait for ever
+            raise Malformed("it is not a regular file")  # reading a pipe would wait forever
         points = _relative(_returns(readers[suffix](path, columns), columns), columns, path.parent)
     except (MemoryError, ImportError):
         raise

@@ -85,13 +85,13 @@ def without_collision(boxes: NDArray, present: NDArray) -> NDArray[np.bool_]:
 class GroundTruthSamplingHook(Hook):
     """Cuts the objects out of the sweeps that are trained on, of no others, and pastes them into these.
 
-    The objects lie in ``objects/`` of the work_dir.
+    The objects are in ``objects/`` of the work_dir.
 
     Args:
         numbers: how many objects are tried in a sweep: of each class, or by the class's name.
         angle: see :class:`PastedObjects`.
         min_points: of an object that is pasted.
-        max_sweeps: so many sweeps at most give their objects.
+        max_sweeps: this many sweeps at most give their objects.
 
     Raises:
         ValueError: a name is none of the classes.

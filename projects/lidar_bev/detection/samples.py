@@ -19,7 +19,7 @@ class LabeledSweep:
     """Pipeline step: ``points (N, C)`` float32, ``boxes (M, 7)`` float32 and ``labels (M,)`` int64, as tensors.
 
     Objects without a point get the label ``OTHER``: nobody could find them. ``heading_weights (M,)`` of pseudo-boxes
-    are handed on, and ``velocities (M, 2)`` where there are any.
+    are handed on, and ``velocities (M, 2)`` if there are any.
 
     Args:
         motion: what sweep and boxes are moved by together, a :class:`.MotionRange` or the arguments of one.
@@ -47,7 +47,7 @@ def use_labels(config: Config, share: float, seed: int, held_out: float = 0.0) -
 
     Args:
         share: see :func:`ccrop.transfer.drawn_share`.
-        held_out: part of these that takes the place of the val split, to choose settings by.
+        held_out: part of these that replaces the val split, to choose settings by.
 
     Returns:
         What is trained on, for the log.
@@ -77,7 +77,7 @@ def check_classes(dataset: SweepDataset) -> None:
     """Whether labeled sweeps show what a detector is to find; the log warns of each class of which there is none.
 
     Raises:
-        ValueError: no object is of a class that is asked for; gives the names that the labels have.
+        ValueError: no object is of a class that is requested; gives the names that the labels have.
     """
     names = Counter(name for index in range(len(dataset)) for name in dataset.object_names(index))
     where = f"{dataset.data_root}, {len(dataset)} labeled sweeps"

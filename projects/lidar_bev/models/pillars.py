@@ -12,7 +12,7 @@ from ccrop.projects.lidar_bev.models.normalization import NORM
 
 
 class DynamicPillars(nn.Module):
-    """Points to a map ``(N, C, H, W)`` with the grid's rows and columns, 0 where no point is.
+    """Points to a map ``(N, C, H, W)`` with the grid's rows and columns, 0 if no point is.
 
     A point is described by its own values, its offset from the mean of its pillar's points (3) and from its cell's
     middle (2); a linear layer with batch normalization and ReLU follows, then the maximum over each pillar.

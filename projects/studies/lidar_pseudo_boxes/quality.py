@@ -48,7 +48,7 @@ def found(localizer: BevClusters, points: NDArray) -> NDArray[np.float32]:
 def compared(boxes: NDArray, sure: NDArray, objects: NDArray) -> NDArray[np.float64]:
     """Per object ``(M, 3)``: the best BEV IoU, the heading error modulo pi of the box that has it, and its weight.
 
-    The last two are NaN where no box touches the object.
+    The last two are NaN if no box touches the object.
     """
     rows = np.full((len(objects), 3), np.nan)
     rows[:, 0] = 0
