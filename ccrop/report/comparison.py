@@ -119,7 +119,7 @@ def dots(rows: Rows, figures: Sequence[str]) -> str:
 
 
 def over_labels(rows: Rows, figure: str, shares: Sequence[str]) -> str:
-    """The mean of a figure over the fraction of the labels, a line per arm."""
+    """The mean of a metric over the label fraction, one line per arm."""
     lines = {}
     for arm in arms_of(rows):
         means = {}

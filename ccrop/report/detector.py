@@ -88,7 +88,7 @@ def shown(name: str, value: float) -> str:
 
 
 def training(runs: Mapping[str, Curves]) -> str:
-    """Losses, the learning rate and figures that were tested while it trained, a line per run."""
+    """Losses, the learning rate and validation metrics during training, one line per run."""
     tested = dict.fromkeys(name for run in runs.values() for name in run if is_fraction(name))
     return page.charts(
         line_chart(
