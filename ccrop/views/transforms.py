@@ -1,13 +1,16 @@
 """An image -> what the model is fed: two views of it, or the whole of it. Thin steps of a data set's pipeline."""
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 from PIL import Image
+from torch import Tensor
 from torchvision.transforms import v2
+
+from ccrop.views.resampling import resized_crops
 
 PADDING = (124, 116, 104)  # ImageNet's mean color
 GREY_PADDING = 114  # its mean, for any other number of channels
@@ -18,6 +21,20 @@ class Crop(Protocol):
 
     def __call__(
         self, rng: np.random.Generator, image_size: tuple[int, int], boxes: NDArray[np.floating], num_views: int
+    ) -> NDArray[np.int64]: ...
+
+
+@runtime_checkable
+class BatchCrop(Crop, Protocol):
+    """Draws those of a whole batch as well; see :meth:`ccrop.views.RandomCrop.of_batch`."""
+
+    def of_batch(
+        self,
+        rng: np.random.Generator,
+        image_sizes: NDArray[np.integer],
+        boxes: NDArray[np.floating],
+        counts: NDArray[np.integer],
+        num_views: int,
     ) -> NDArray[np.int64]: ...
 
 
@@ -59,6 +76,27 @@ class CropViews:
                 view = self.augment(view, rng)
             views.append(to_tensor(view))
         return dict(views=views, rectangles=torch.from_numpy(rectangles), index=sample["index"])
+
+    def of_batch(
+        self,
+        rng: np.random.Generator,
+        images: Tensor,
+        image_sizes: NDArray[np.integer],
+        boxes: NDArray[np.floating],
+        counts: NDArray[np.integer],
+    ) -> dict[str, Any]:
+        """Views of a batch on the images' device; ``views`` and ``rectangles`` are as a loader stacks those of samples.
+
+        Args:
+            images: ``(B, C, H, W)`` uint8, each in the top left corner.
+            image_sizes: ``(B, 2)`` height, width in pixels.
+            boxes: ``(B, K, 5)``, ``counts (B,)`` of them.
+        """
+        assert isinstance(self.crop, BatchCrop)
+        rectangles = torch.from_numpy(self.crop.of_batch(rng, image_sizes, boxes, counts, len(self.sizes)))
+        moved = rectangles.to(images.device, non_blocking=True)
+        views = [resized_crops(images, moved[:, view], side) for view, side in enumerate(self.sizes)]
+        return dict(views=views, rectangles=rectangles)
 
 
 class WholeImage:
