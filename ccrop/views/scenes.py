@@ -96,7 +96,7 @@ class SceneViews(CropViews):
         self.max_boxes = max_boxes
 
     def __call__(self, sample: dict[str, Any]) -> dict[str, Any]:
-        found = sample["boxes"]
+        found = sample["clusters"]
         if len(found) > self.max_boxes:
             raise self._too_many(f"image {sample['index']} has {len(found)} boxes")
         if self.augment is not None:
@@ -135,7 +135,7 @@ class ScatterBoxes:
     """Moves each box to a random place of the image: a control that keeps the sizes and forgets the places."""
 
     def __call__(self, sample: dict[str, Any]) -> dict[str, Any]:
-        boxes = sample["boxes"]
+        boxes = sample["clusters"]
         sides = boxes[:, 2:4] - boxes[:, :2]
         start = (sample["rng"].random((len(boxes), 2)) * (1 - sides)).astype(boxes.dtype)
-        return sample | dict(boxes=np.concatenate([start, start + sides, boxes[:, 4:]], axis=1))
+        return sample | dict(clusters=np.concatenate([start, start + sides, boxes[:, 4:]], axis=1))

@@ -41,7 +41,7 @@ class BatchCrop(Crop, Protocol):
 class CropViews:
     """Cuts the views of a pair, or more of several sizes, out of one decoded image.
 
-    Takes a sample with ``image`` (a PIL image, or what is cropped and resized as one), ``boxes (K, 5)`` and ``rng``;
+    Takes a sample with ``image`` (a PIL image, or what is cropped and resized as one), ``clusters (K, 5)`` and ``rng``;
     gives ``views``, a list of ``(size, size, channels)`` uint8 tensors, ``rectangles (V, 4)`` in pixels and ``index``.
     Resizing is bilinear with antialiasing, as RandomResizedCrop does on PIL images.
 
@@ -68,7 +68,7 @@ class CropViews:
         image, rng = sample["image"], sample["rng"]
         if self.augment is not None and not isinstance(image, Image.Image):
             image = Image.fromarray(np.asarray(image))
-        rectangles = self.crop(rng, (image.height, image.width), sample["boxes"], len(self.sizes))
+        rectangles = self.crop(rng, (image.height, image.width), sample["clusters"], len(self.sizes))
         views = []
         for rectangle, size in zip(rectangles.tolist(), self.sizes, strict=True):
             view = image.crop(rectangle).resize((size, size), Image.Resampling.BILINEAR)
