@@ -164,7 +164,8 @@ class ImageDataset(LocatedDataset):
     """Reads an image, adds what is known of it, and hands it to the pipeline.
 
     A sample is ``dict(image, index, rng, clusters[, label])``: the image (upright), its number, its own random
-    generator, the boxes ``(K, 5)`` that :attr:`boxes` has of it, and its class where the entry of the list has a ``label``.
+    generator, the boxes ``(K, 5)`` that :attr:`boxes` has of it, and its class where the entry of the list has a
+    ``label``.
 
     Args:
         channels: of the images: 3 gives images in RGB, 1 in grey (L), and any other number is taken as it is in the
