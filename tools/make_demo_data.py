@@ -17,13 +17,13 @@ NUMBERS = {False: (512, 128), True: (160, 40)}  # of training and validation exa
 @command
 def main(argv: Sequence[str] | None = None) -> int:
     parser = command_parser(__doc__)
-    parser.add_argument("out", type=Path, help="folder of the set; kept if it holds the same set already")
+    parser.add_argument("out", type=Path, help="folder to create; kept if it already holds the same set")
     parser.add_argument("--lidar", action="store_true", help="LiDAR sweeps instead of images")
     parser.add_argument("--train", type=int, help="training examples (default: 512 images or 160 sweeps)")
     parser.add_argument("--val", type=int, help="validation examples (default: 128 images or 40 sweeps)")
-    parser.add_argument("--sensor", help="of the sweeps: HDL-64E (default) or HDL-32E")
+    parser.add_argument("--sensor", help="the simulated scanner: HDL-64E (default) or HDL-32E")
     parser.add_argument("--seed", type=int, default=0, help="default: %(default)s")
-    parser.add_argument("--workers", type=int, help="processes (default: one a core, images at most 8)")
+    parser.add_argument("--workers", type=int, help="processes (default: one per core, at most 8 for images)")
     args = parser.parse_args(argv)
     if args.sensor and not args.lidar:
         parser.error("--sensor needs --lidar")

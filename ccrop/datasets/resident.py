@@ -1,4 +1,4 @@
-"""Data sets that live on the device, decoded once: batches of views without workers and without copies."""
+"""Data sets that live on the device, decoded once: batches of views without workers and copies."""
 
 from collections.abc import Iterator
 from itertools import islice
@@ -32,8 +32,8 @@ class Pixels:
 class ResidentBatches:
     """Takes the place of a DataLoader of views: images and views are tensors on the device.
 
-    Crops are drawn for a whole batch at once from (seed, epoch, number of the batch): other random numbers than image
-    by image, of the same distribution. A batch is what a DataLoader of the same views gives.
+    Crops are drawn for a whole batch at once from (seed, epoch, number of the batch): different random numbers than
+    image by image, with the same distribution. A batch is the same as from a DataLoader of these views.
 
     Args:
         loader: over images, with views by one of :data:`CROPS`.
@@ -44,7 +44,7 @@ class ResidentBatches:
         image_sizes: ``(N, 2)`` height, width in pixels.
 
     Raises:
-        ValueError: the views are others, or augmented in the workers; or the images do not fit.
+        ValueError: the views are unsupported, or augmented in the workers; or the images do not fit.
     """
 
     def __init__(self, loader: DataLoader, device: torch.device | str) -> None:
@@ -52,8 +52,8 @@ class ResidentBatches:
         assert isinstance(loader.dataset, ImageDataset)
         if type(loader.sampler) is not SeededSampler:
             raise ValueError(
-                "train_dataloader.resident works with ccrop.datasets.SeededSampler only: set it to False, or take that "
-                "sampler"
+                "train_dataloader.resident works only with ccrop.datasets.SeededSampler: use that sampler, or set it to "
+                "False"
             )
         assert loader.batch_size is not None
         self.dataset = loader.dataset
@@ -86,10 +86,10 @@ def _views_of(dataset: Any) -> CropViews:
     if len(steps) == 1 and type(steps[0]) in STEPS and type(steps[0].crop) in CROPS:
         if steps[0].augment is None:
             return steps[0]
-        raise ValueError("train_dataloader.resident has no workers that could augment: set augment='device'")
+        raise ValueError("train_dataloader.resident has no workers to augment in: set augment='device'")
     raise ValueError(
-        "train_dataloader.resident takes images and ccrop's own crops, as the only step of the pipeline: set it to "
-        "False"
+        "train_dataloader.resident takes only images, with one of ccrop's own crops as the only pipeline step: set it "
+        "to False"
     )
 
 
@@ -107,7 +107,7 @@ def _decoded(dataset: ImageDataset, num_workers: int, device: torch.device) -> t
         if needed > ROOM * free:
             raise ValueError(
                 f"{len(dataset)} images of up to {largest[1]} x {largest[2]} px take {needed / 1e9:.1f} GB, more than "
-                f"half of what {device} has free ({free / 1e9:.1f} GB): set train_dataloader.resident to False, or "
+                f"half of the free memory of {device} ({free / 1e9:.1f} GB): set train_dataloader.resident to False, or "
                 "pack smaller images by tools/pack.py"
             )
     images = torch.zeros((len(decoded), *largest.tolist()), dtype=torch.uint8, device=device)
@@ -117,5 +117,5 @@ def _decoded(dataset: ImageDataset, num_workers: int, device: torch.device) -> t
 
 
 def _free(device: torch.device) -> float:
-    """Bytes that can be had on a device; no limit on the CPU, whose memory the operating system manages."""
+    """Bytes available on a device; no limit on the CPU, whose memory the operating system manages."""
     return torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else float("inf")

@@ -24,7 +24,7 @@ def list_videos(source: str | Path) -> list[Path]:
     """
     source = Path(source)
     if not source.exists():
-        raise MissingData(f"{source} does not exist: name a video or a folder of videos")
+        raise MissingData(f"{source} does not exist: pass a video or a folder of videos")
     videos = [source] if source.is_file() else [source / name for name in list_images(source, suffixes=VIDEO_SUFFIXES)]
     if not videos:
         raise MissingData(f"no video found in {source} (looked for {', '.join(VIDEO_SUFFIXES)})")
@@ -36,14 +36,14 @@ def list_videos(source: str | Path) -> list[Path]:
 
 
 def write_frames(videos: Sequence[Path], root: Path, every: int) -> int:
-    """Write frames as ``root/VIDEO/FRAME.jpg``, and give their number; the log names the videos that cannot be read.
+    """Write frames as ``root/VIDEO/FRAME.jpg``, and return their count; the log lists unreadable videos.
 
     Args:
         videos: of different names.
-        every: the first frame of so many is kept.
+        every: keep one frame of this many, the first.
 
     Raises:
-        UnreadableFile: none of the videos can be read; of the first.
+        UnreadableFile: none of the videos can be read; about the first.
     """
     total, unreadable = 0, []
     for video in videos:
@@ -68,7 +68,7 @@ def _write_video(video: Path, folder: Path, every: int) -> int:
 
 
 def frames(video: Path, every: int) -> Iterator[tuple[int, NDArray]]:
-    """Numbers, from 0 on, and frames ``(H, W, 3)`` uint8 in BGR of a video, turned upright as it says.
+    """Numbers, from 0, and frames ``(H, W, 3)`` uint8 in BGR of a video, rotated upright as it specifies.
 
     Raises:
         UnreadableFile: it cannot be read, or has no frame.
@@ -87,7 +87,9 @@ def frames(video: Path, every: int) -> Iterator[tuple[int, NDArray]]:
         capture.release()
     if not number:
         raise UnreadableFile(
-            video, "no frame can be read: it is damaged, or of a codec that OpenCV lacks, so convert it, as by ffmpeg"
+            video,
+            "no frame can be read: it is damaged, or its codec is not supported by OpenCV: convert it, for example "
+            "with ffmpeg",
         )
     if number < CUT_SHORT * promised:
         say_once(f"{printable(str(video))}: only {number} of {promised} frames can be read; it is damaged or cut short")

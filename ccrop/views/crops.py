@@ -47,7 +47,7 @@ def crop_sizes(
     """Sizes of RandomResizedCrop (Szegedy et al., 2015): area share uniform, aspect ratio log-uniform.
 
     The first of the tries that fits into the image counts; where none does, the largest central crop whose
-    aspect ratio lies in ``ratio``.
+    aspect ratio is in ``ratio``.
 
     Args:
         image_size: (height, width) in pixels, of one image or ``(V,)`` each.
@@ -99,7 +99,7 @@ def contrastive_crops(
 ) -> NDArray[np.int64]:
     """Center-suppressed crops of ContrastiveCrop (Peng et al., CVPR 2022, algorithm 1 and equation 5).
 
-    Sizes as in :func:`crop_sizes`. The *center* lies in the box: x = x0 + (x1 - x0) u with u from
+    Sizes as in :func:`crop_sizes`. The *center* is in the box: x = x0 + (x1 - x0) u with u from
     ``noise.center``; both ends of its range are clamped so that the crop stays inside the image. Rounding is
     that of the published code: down, and half a crop is ``size // 2``.
 
@@ -139,7 +139,7 @@ class RandomCrop:
     """The views of a pair anywhere in the image, whatever its boxes.
 
     Args:
-        scale: smallest and largest area as a fraction of the image, for all views alike or one pair a view.
+        scale: smallest and largest area as a fraction of the image, for all views alike or one pair per view.
         ratio: smallest and largest width / height.
     """
 
@@ -182,7 +182,7 @@ class RandomCrop:
         return random_crops(sizes, noise, self._scales(len(counts)), self.ratio).reshape(-1, num_views, 4)
 
     def _scales(self, images: int) -> Scale:
-        """The scale of every view of so many images."""
+        """The scale of every view of this many images."""
         return self.scale if np.ndim(self.scale) == 1 else np.tile(self.scale, (images, 1))
 
 

@@ -16,7 +16,7 @@ NO_BOX = np.zeros((1, 5))
 class ScenePair:
     """Square views of one place of the scene, nearly at its own scale.
 
-    The first view lies around one of the image's boxes, every one alike, or anywhere where there is none; the others
+    The first view lies around one of the image's boxes, every one alike, or anywhere if there is none; the others
     are shifted from it. Views are cut to the image's shorter side and kept inside the image.
 
     Args:
@@ -29,7 +29,7 @@ class ScenePair:
         if side < 1 or not 0 < zoom[0] <= zoom[1]:
             raise ValueError(f"side and zoom must be positive and zoom low, high, got {side} and {tuple(zoom)}")
         if not 0 <= shift < 1:
-            raise ValueError(f"shift must lie in [0, 1), else views need not overlap; got {shift}")
+            raise ValueError(f"shift must be in [0, 1), or views might not overlap; got {shift}")
         self.side = side
         self.zoom = tuple(zoom)
         self.shift = shift
@@ -81,7 +81,7 @@ def crop_transforms(crops: NDArray[np.integer], image_sizes: ArrayLike) -> NDArr
 
 
 class SceneViews(CropViews):
-    """:class:`ccrop.views.CropViews` that also says where the image's boxes lie in each view.
+    """:class:`ccrop.views.CropViews` that also says where the image's boxes are in each view.
 
     Adds ``transforms``, a list of ``(2, 3)`` from fractions of the image to fractions of a view, ``boxes``
     ``(max_boxes, 5)`` in fractions of the image, zero beyond the count, and ``counts``.
@@ -127,7 +127,7 @@ class SceneViews(CropViews):
 
     def _too_many(self, found: str) -> ValueError:
         return ValueError(
-            f"{found} and SceneViews expects {self.max_boxes} at most: give it the max_boxes of the localizer"
+            f"{found}, but SceneViews expects at most {self.max_boxes}: give it the localizer's max_boxes"
         )
 
 

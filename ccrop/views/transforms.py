@@ -107,9 +107,9 @@ class WholeImage:
 
     Args:
         size: (height, width) in pixels.
-        keep_ratio: the image keeps its aspect ratio and lies in the top left corner of the canvas, where the cells of
+        keep_ratio: the image keeps its aspect ratio and is in the top left corner of the canvas, where the cells of
             its feature map begin as they do without padding; the rest has ImageNet's mean color, or that color's mean
-            where there are not three channels, which normalizes to about zero. Otherwise the image is squashed, so that
+            if there are not three channels, which normalizes to about zero. Otherwise the image is squashed, so that
             boxes in fractions of this image are boxes in fractions of the original.
     """
 
@@ -147,7 +147,7 @@ def fitted_size(image_size: tuple[int, int], size: tuple[int, int]) -> tuple[int
 class ReferenceAugmentation:
     """SimSiam's photometric augmentation with torchvision's operations, one PIL view at a time.
 
-    Flip 0.5, color jitter at 0.8, grey at 0.2, Gaussian blur of sigma 0.1 to 2.0 px (SimSiam, Chen & He,
+    Flip 0.5, color jitter at 0.8, gray at 0.2, Gaussian blur of sigma 0.1 to 2.0 px (SimSiam, Chen & He,
     CVPR 2021, section 4). For exact comparisons; :class:`ccrop.models.ViewPreprocessor` is the fast twin.
 
     Args:

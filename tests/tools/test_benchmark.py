@@ -54,7 +54,7 @@ def test_the_command_prints_a_table_and_writes_rows(tmp_path: Path, capsys, monk
     file = tmp_path / "rows.json"
     assert benchmark.main(["localize", "--seconds", "0", "--json", str(file)]) == 0
     rows = json.loads(file.read_text())
-    assert [row["against"] for row in rows] == ["published loop", "channel sum alone"] * 2
+    assert [row["against"] for row in rows] == ["published loop", "channel sum only"] * 2
     assert all(set(row) == COLUMNS and 0 < row["spread"][0] <= row["ratio"] <= row["spread"][1] for row in rows)
     printed = capsys.readouterr().out.splitlines()
     assert printed[2:] == [line(row) for row in rows]

@@ -1,4 +1,4 @@
-"""One thing done in several ways, timed in turn in CPU time, and the rows that come of it."""
+"""One task done in several ways, timed alternately in CPU time, and the resulting rows."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -16,14 +16,14 @@ Row = dict[str, Any]
 
 
 class Comparison(NamedTuple):
-    """One thing, done by ccrop and in other ways.
+    """One task, done by ccrop and in other ways.
 
     Attributes:
         path: what is done.
         ours: does it.
-        theirs: do it too, by the name of what they are; None where that is not installed.
-        unit: of the figures: milliseconds of CPU time for what.
-        number: of these in a call.
+        theirs: do the same, keyed by name; None if not installed.
+        unit: of the times: milliseconds of CPU time per what.
+        number: of these units in a call.
     """
 
     path: str
@@ -36,16 +36,16 @@ class Comparison(NamedTuple):
 def measured(comparison: Comparison, seconds: float) -> list[Row]:
     """A row for each of the other ways.
 
-    All are called in turn, once before the clock runs and then :data:`ROUNDS` times or more, so that what else the
-    machine does meets all alike.
+    All are called in turn, once as a warm-up and then :data:`ROUNDS` times or more, so that other load on the machine
+    affects all of them equally.
 
     Args:
-        seconds: of CPU time to spend at least on the rounds.
+        seconds: minimum CPU time to spend on the rounds.
 
     Returns:
         ``path``, ``against``, ``ours`` and ``theirs`` (medians, in ``unit``), ``ratio``, the median over the rounds of
-        theirs by ours (above 1: ours is faster), and ``spread``, its quartiles. A way that is not installed has no
-        ratio.
+        theirs divided by ours (above 1: ours is faster), and ``spread``, its quartiles. A way that is not installed
+        has no ratio.
     """
     calls = {name: call for name, call in comparison.theirs.items() if call is not None}
     calls["ccrop"] = comparison.ours

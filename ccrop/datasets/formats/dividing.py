@@ -18,29 +18,29 @@ def divide_train(
     of: str | None = None,
     together: re.Pattern[str] | None = None,
 ) -> dict[str, LabeledSplit]:
-    """Splits of which one is divided into train and val; the others stay.
+    """Divide one of the splits into train and val; the others are kept.
 
     Args:
         share: of its images that go to val, in (0, 1).
-        of: the split; by default the only one.
+        of: the split; default: the only one.
         seed, together: see :func:`divided`.
 
     Raises:
-        InvalidAnnotations: see :func:`divided`; there is no such split, or several and none is named; or another one is
-            train or val.
+        InvalidAnnotations: see :func:`divided`; there is no such split, or several and none is given; or another
+            one is train or val.
     """
     source = next(iter(splits.values())).source
     known = ", ".join(splits)
     if of is None and len(splits) > 1:
-        raise InvalidAnnotations(source, f"there are the splits {known}: name the one to divide by --of")
+        raise InvalidAnnotations(source, f"there are the splits {known}: pass the one to divide with --of")
     of = of or known
     if of not in splits:
-        raise InvalidAnnotations(source, f"there is no split {of} to divide: there is {known}")
+        raise InvalidAnnotations(source, f"there is no split {of} to divide; there is {known}")
     others = {split: each for split, each in splits.items() if split != of}
     taken = {"train", "val"} & others.keys()
     if taken:
         raise InvalidAnnotations(
-            source, f"there is a split {taken.pop()} beside {of}: the set is divided already, as convert writes it"
+            source, f"there is already a split {taken.pop()} besides {of}: the set is divided already; use convert"
         )
     train, val = divided(splits[of], share, seed, together)
     return dict(train=train, val=val) | others
@@ -49,14 +49,14 @@ def divide_train(
 def divided(
     labeled: LabeledSplit, share: float, seed: int, together: re.Pattern[str] | None = None
 ) -> tuple[LabeledSplit, LabeledSplit]:
-    """The rest of a split, and a fraction of its images in which every category has its part.
+    """The rest of a split, and a fraction of its images with every category in proportion.
 
     Args:
         share: in (0, 1).
-        together: a regular expression; images in whose names it finds the same text stay together.
+        together: a regular expression; images whose names match it with the same text stay together.
 
     Raises:
-        InvalidAnnotations: the expression finds nothing in a name; or there is one image or scene alone.
+        InvalidAnnotations: the expression does not match a name; or there is only one image or scene.
     """
     content = labeled.annotations.content
     images = {image["id"]: number for number, image in enumerate(content["images"])}
@@ -75,12 +75,12 @@ def divided(
 
 
 def _scenes(names: Sequence[str], together: re.Pattern[str]) -> list[str]:
-    """What a regular expression finds in each name: its first group, or all of it where it has none."""
+    """The match of a regular expression in each name: its first group, or all of it if it has none."""
     found = []
     for name in names:
         match = together.search(name)
         if match is None:
-            raise ValueError(f"--together {together.pattern} finds nothing in the name {name}")
+            raise ValueError(f"--together {together.pattern} matches nothing in the name {name}")
         found.append(match[1] if together.groups else match[0])
     return found
 

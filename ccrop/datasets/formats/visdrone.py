@@ -1,4 +1,4 @@
-"""VisDrone-DET: ``images/`` and ``annotations/``, a line ``left,top,width,height,score,category,...`` an object.
+"""VisDrone-DET: ``images/`` and ``annotations/``, one line ``left,top,width,height,score,category,...`` per object.
 
 Zhu et al., Detection and Tracking Meet Drones Challenge, TPAMI 2021. A score of 0, ignored regions (category 0) and
 "others" (11) do not count in its evaluation: they become crowds of every category.
@@ -34,7 +34,7 @@ def has_visdrone(folder: Path) -> bool:
 
 
 def read_visdrone(source: Path) -> dict[str, LabeledSplit]:
-    """The splits of VisDrone-DET, of which a folder may be one.
+    """The splits of VisDrone-DET; the folder may itself be a split.
 
     Raises:
         MissingData, InvalidAnnotations: see :func:`ccrop.datasets.formats.read_labeled`.
@@ -70,5 +70,5 @@ def _read_line(text: str, file: Path, line: int) -> LabeledObject:
     if score == 0 or category in IGNORED:
         return LabeledObject((left, top, width, height), None, line, ignored=True)
     if category not in range(1, len(CLASSES) + 1):
-        raise InvalidAnnotations(f"{file}, line {line}", f"category {fields[5]} is none of VisDrone's 0 to 11")
+        raise InvalidAnnotations(f"{file}, line {line}", f"category {fields[5]} is not one of VisDrone's 0 to 11")
     return LabeledObject((left, top, width, height), CLASSES[int(category) - 1], line)

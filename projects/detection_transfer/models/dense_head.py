@@ -90,7 +90,7 @@ class DenseHead(BaseModule):
     ) -> None:
         super().__init__(init_cfg)
         if len(sides) != len(strides) - 1:
-            raise ValueError(f"{len(strides)} levels meet at {len(strides) - 1} sides, got {list(sides)}")
+            raise ValueError(f"{len(strides)} levels need {len(strides) - 1} boundaries, got {list(sides)}")
         self.num_classes = num_classes
         self.strides = tuple(strides)
         self.ranges = tuple(zip((0.0, *sides), (*sides, math.inf), strict=True))

@@ -171,7 +171,7 @@ def test_what_is_unreadable_crosses_a_worker_in_one_line(folder):
 
 def test_why_a_file_is_unreadable(folder):
     dataset = ImageFolder(folder)
-    assert dataset.why_unreadable(1) == f"{folder}/1.png: unreadable when it was first tried"
+    assert dataset.why_unreadable(1) == f"{folder}/1.png: unreadable when first tried"
     (folder / "1.png").unlink()
     assert dataset.why_unreadable(1) == f"{folder}/1.png: No such file or directory"
 

@@ -297,18 +297,18 @@ def test_is_faster_than_cell_by_cell(size):
 @pytest.mark.parametrize(
     ("rule", "message"),
     [
-        (dict(threshold=1.0), "threshold must lie in"),
-        (dict(threshold=math.nan), "threshold must lie in"),
-        (dict(floor=-0.1), "floor must lie in"),
-        (dict(merge=0.0), "merge must lie in"),
-        (dict(merge=1.1), "merge must lie in"),
+        (dict(threshold=1.0), "threshold must be in"),
+        (dict(threshold=math.nan), "threshold must be in"),
+        (dict(floor=-0.1), "floor must be in"),
+        (dict(merge=0.0), "merge must be in"),
+        (dict(merge=1.1), "merge must be in"),
         (dict(max_boxes=0), "max_boxes must be a whole number"),
         (dict(min_distance=0), "min_distance must be a whole number"),
         (dict(min_distance=1.5), "min_distance must be a whole number"),
         (dict(upsample=0), "upsample must be a whole number"),
         (dict(fusion="sum"), "fusion must be one of"),
         (dict(response="max"), "response must be one of"),
-        (dict(levels=()), "levels must name"),
+        (dict(levels=()), "levels must list"),
     ],
 )
 def test_refuses_what_makes_no_sense(rule, message):

@@ -225,5 +225,5 @@ def test_is_20_times_as_fast_as_image_by_image():
 
 @pytest.mark.parametrize("threshold", [-0.1, 1.0, math.nan])
 def test_refuses_thresholds_outside_the_heatmap(threshold):
-    with pytest.raises(ValueError, match="threshold must lie in"):
+    with pytest.raises(ValueError, match="threshold must be in"):
         SingleObject(threshold)

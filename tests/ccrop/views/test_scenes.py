@@ -55,7 +55,7 @@ def test_the_first_view_shows_the_middle_of_some_box_every_one_alike():
 
 
 def test_bad_settings_are_named():
-    with pytest.raises(ValueError, match=r"shift must lie in \[0, 1\)"):
+    with pytest.raises(ValueError, match=r"shift must be in \[0, 1\)"):
         ScenePair(shift=1.0)
     with pytest.raises(ValueError, match="side and zoom"):
         ScenePair(zoom=(1.5, 1.0))

@@ -44,7 +44,7 @@ def test_visdrone_in_folders_has_its_labels_in_the_same_folders(drone: Path):
     ("line", "message"),
     [
         ("1,2,3,4,1", "line 2: it has 5 values"),
-        ("1,2,3,4,1,12,0,0", "line 2: category 12 is none of VisDrone's 0 to 11"),
+        ("1,2,3,4,1,12,0,0", "line 2: category 12 is not one of VisDrone's 0 to 11"),
     ],
 )
 def test_a_wrong_line_of_visdrone_is_named(drone: Path, line: str, message: str):
@@ -84,7 +84,7 @@ def test_images_of_dota_in_parts_find_their_labels_by_name(aerial: Path):
     (aerial / "val/images/P3.png").rename(aerial / "val/images/part1/P3.png")
     assert objects(read_labeled(aerial)["val"]) == [("part1/P3.png", [10, 10, 30, 30], "plane", 0)]
     draw(aerial / "val/images/part2/P3.png")
-    with pytest.raises(InvalidAnnotations, match=r"part1/P3\.png and part2/P3\.png have one label file"):
+    with pytest.raises(InvalidAnnotations, match=r"part1/P3\.png and part2/P3\.png share one label file"):
         read_labeled(aerial)
 
 

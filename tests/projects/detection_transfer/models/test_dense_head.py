@@ -184,5 +184,5 @@ def test_detections_are_suppressed_by_image_and_category_and_given_in_the_origin
 
 
 def test_levels_must_have_ranges():
-    with pytest.raises(ValueError, match="2 levels meet at 1 sides"):
+    with pytest.raises(ValueError, match="2 levels need 1 boundaries"):
         DenseHead(2, 4, strides=(4, 8))

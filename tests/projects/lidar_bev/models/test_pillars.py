@@ -99,7 +99,7 @@ def test_waits_for_a_device_only_to_know_how_many_points_and_pillars_there_are()
 def test_refuses_other_columns_and_a_grid_without_points():
     with pytest.raises(ValueError, match=r"expected sweeps \(points, 4\), got \(3, 5\)"):
         pillars()([torch.zeros(3, 5)])
-    with pytest.raises(ValueError, match="0 points of the batch lie in the grid"):
+    with pytest.raises(ValueError, match="0 points of the batch are in the grid"):
         pillars().train()([torch.full((3, 4), 50.0)])
 
 
