@@ -163,8 +163,9 @@ class LocatedDataset(BaseDataset):
 class ImageDataset(LocatedDataset):
     """Reads an image, adds what is known of it, and hands it to the pipeline.
 
-    A sample is ``dict(image, index, rng, boxes[, label])``: the image (upright), its number, its own random
-    generator, its boxes ``(K, 5)`` from :attr:`boxes`, and its class if its entry has a ``label``.
+    A sample is ``dict(image, index, rng, clusters[, label])``: the image (upright), its number, its own random
+    generator, the boxes ``(K, 5)`` that :attr:`boxes` has of it, and its class where the entry of the list has a
+    ``label``.
 
     Args:
         channels: of the images: 3 gives images in RGB, 1 in gray (L), and any other number is read unchanged
@@ -203,7 +204,7 @@ class ImageDataset(LocatedDataset):
 
     def known(self, index: int) -> dict[str, Any]:
         info = self.get_data_info(index)
-        sample = dict(image=self.read(info), boxes=NO_BOXES if self.boxes is None else self.boxes[index])
+        sample = dict(image=self.read(info), clusters=NO_BOXES if self.boxes is None else self.boxes[index])
         return sample | {"label": info["label"]} if "label" in info else sample
 
     def read(self, info: dict[str, Any]) -> AnyImage:

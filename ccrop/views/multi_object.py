@@ -220,6 +220,21 @@ class MultiObjectCrop(RandomCrop):
         views = self.batch(torch.tensor([image_size]), torch.from_numpy(boxes)[None], torch.tensor([len(boxes)]), noise)
         return views[0].numpy()
 
+    def of_batch(
+        self,
+        rng: np.random.Generator,
+        image_sizes: NDArray[np.integer],
+        boxes: NDArray[np.floating],
+        counts: NDArray[np.integer],
+        num_views: int,
+    ) -> NDArray[np.int64]:
+        anywhere = super().of_batch(rng, image_sizes, boxes, counts, num_views)
+        scene = (counts == 0) | (rng.random(len(counts)) < self.scene_prob)
+        noise = PairNoise.draw(rng, len(counts), num_views, self.centers)
+        numbers = torch.from_numpy(counts).long().clamp(min=1)
+        around = self.batch(torch.from_numpy(image_sizes), torch.from_numpy(boxes), numbers, noise)
+        return np.where(scene[:, None, None], anywhere, around.numpy())
+
     def batch(self, image_sizes: Tensor, boxes: Tensor, counts: Tensor, noise: PairNoise) -> Tensor:
         """Views ``(N, V, 4)`` around clusters, for a whole batch on any device.
 
