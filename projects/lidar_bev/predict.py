@@ -163,8 +163,6 @@ def picture(sample: dict[str, Any], found: Detections, model: CenterPoint, name:
     texts = [f"{model.classes[label]} {score:.2f}" for label, score in zip(found.labels, found.scores, strict=True)]
     draw_texts(axes, found.boxes, texts, [color_of(label) for label in found.labels])
     axes.set_title(name)
-    entries = {
-        f"{each} ({(found.labels == label).sum()})": color_of(label) for label, each in enumerate(model.classes)
-    }
+    entries = {f"{each} ({(found.labels == label).sum()})": color_of(label) for label, each in enumerate(model.classes)}
     figure.legend(handles=legend_of(entries), loc="outside right upper", fontsize=8)
     return figure
