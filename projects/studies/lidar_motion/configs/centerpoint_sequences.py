@@ -3,7 +3,7 @@
 from mmengine.config import read_base
 
 with read_base():
-    from ...lidar_bev.configs.centerpoint_pseudo_nuscenes import *
+    from ....lidar_bev.configs.centerpoint_pseudo_nuscenes import *
 
 default_data_root = "data/demo_sequences"
 grid.update(low=(-36, -36, -3), high=(36, 36, 1.8), cell=0.375)
