@@ -172,21 +172,21 @@ def average_precision(rows: Rows, score: NDArray) -> float:
     return float(precision[hit].sum() / np.concatenate(rows.counted).sum())
 
 
-def drawn(path: Path, shown: dict[int, tuple], title: str) -> None:
-    """Pictures of sweeps with the labels, and boxes by whether they have moved."""
+def drawn(path: Path, shown: dict[int, tuple], title: str, extent: tuple[float, float, float, float]) -> None:
+    """Pictures of sweeps with the labels, and boxes by whether they have moved; ``extent`` x0, y0, x1, y1 in meters."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(8 * len(shown), 8), layout="constrained")
     for axes, (index, (points, boxes, motion, objects)) in zip(
         np.atleast_1d(figure.subplots(1, len(shown))), shown.items(), strict=True
     ):
-        draw_bev(axes, points, extent=(-40, -40, 40, 40))
+        draw_bev(axes, points, extent=extent)
         draw_boxes(axes, objects, LABEL, "dashed")
         draw_boxes(axes, boxes, np.where(motion >= 0.5, KEPT, DROPPED))
         axes.set_title(f"{title}, sweep {index}")
     names = {"labeled object": LABEL, "pseudo-box, motion of 0.5 or more": KEPT, "less": DROPPED}
     axes.legend(handles=legend_of(names), loc="upper right", facecolor="#444444", labelcolor="white", fontsize=8)
-    figure.savefig(path, dpi=90)
+    figure.savefig(path, dpi=90, bbox_inches="tight")
 
 
 @command
@@ -195,7 +195,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--data-root", required=True)
     parser.add_argument("--kitti", action="store_true", help="frames of one drive in KITTI's layout, not nuScenes'")
     parser.add_argument("--out", required=True, help="OUT.csv and OUT.png are written beside this file")
-    parser.add_argument("--pictures", type=int, nargs="+", default=[3, 155], help="sweeps to draw")
+    parser.add_argument("--pictures", type=int, nargs="+", default=[187, 275], help="sweeps to draw")
     args = parser.parse_args(argv)
     torch.set_num_threads(1)
     classes = ("Car", "Van", "Truck", "Pedestrian", "Cyclist")
@@ -226,7 +226,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         )
     chosen = {index: shown[index] for index in args.pictures if index in shown}
     if chosen:
-        drawn(here / f"{args.out}.png", chosen, args.out)
+        drawn(here / f"{args.out}.png", chosen, args.out, (0, -25, 50, 25) if args.kitti else (-40, -40, 40, 40))
     return 0
 
 

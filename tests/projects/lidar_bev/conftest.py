@@ -30,7 +30,7 @@ def simulated(once: Once) -> Path:
 def sequences(once: Once) -> Path:
     """Three training sequences and one for validation, simulated in nuScenes' layout."""
     pytest.importorskip("open3d")
-    return once("sequences", lambda folder: make_demo_sequences(folder, num_train=3, num_val=1, workers=2))
+    return once("sequences", lambda folder: make_demo_sequences(folder, num_train=3, num_val=1, workers=1))
 
 
 @pytest.fixture
