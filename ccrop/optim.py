@@ -82,7 +82,7 @@ def fit_schedule(schedulers: Sequence[Mapping[str, Any]], epochs: int) -> list[d
         ValueError: the run has no epoch.
     """
     if epochs < 1:
-        raise ValueError(f"a run has one epoch or more, got train_cfg.max_epochs={epochs}")
+        raise ValueError(f"a run needs at least one epoch, got train_cfg.max_epochs={epochs}")
 
     def epoch(length: float) -> int:
         return max(1, round(length * epochs)) if isinstance(length, float) else length
@@ -108,7 +108,7 @@ class AutocastOptimWrapper(OptimWrapper):
         dtype: ``'bfloat16'``; fp16 needs loss scaling and a GPU: use MMEngine's AmpOptimWrapper.
 
     Attributes:
-        cast_dtype: what autocast computes in, None where it is off.
+        cast_dtype: what autocast computes in, None if it is off.
     """
 
     def __init__(self, dtype: str = "bfloat16", **kwargs: Any) -> None:

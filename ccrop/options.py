@@ -1,7 +1,7 @@
 """Options of the command line over a config: each sets what something reads, to a value of the kind that it takes.
 
 MMEngine lays an option over the config whatever its name is, and many sections of a config are read by name alone, so
-that a misspelt name in them is passed over.
+that a misspelled name in them is skipped.
 """
 
 import difflib
@@ -47,7 +47,7 @@ READ = dict(
     test_dataloader=LOADER,
 )
 BESIDE = dict(optim_wrapper={"constructor", "paramwise_cfg"})  # and what it takes out of a section with a type
-SIMILAR = 0.8  # of names, as difflib rates them, one of which is taken for the other misspelt
+SIMILAR = 0.8  # of names, as difflib rates them, one of which is taken for the other misspelled
 
 
 class UnknownOption(ValueError):
@@ -70,12 +70,12 @@ def options_explained(options: Mapping[str, Any] | None) -> Iterator[None]:
     except TypeError as error:
         for option in options or {}:
             if f"unexpected keyword argument '{option.split('.')[-1]}'" in str(error):
-                raise UnknownOption(f"the option {option} sets what does not exist: {error}") from error
+                raise UnknownOption(f"unknown option {option}: {error}") from error
         raise
     except KeyError as error:
         for option, value in (options or {}).items():
             if str(error.args[0]).startswith(f"{value} is not in the "):
-                raise UnknownOption(f"the option {option} names the type {value}, which does not exist") from error
+                raise UnknownOption(f"the option {option} names an unknown type, {value}") from error
         raise
 
 
@@ -118,7 +118,7 @@ def check_options(path: str | Path, config: Config, options: Mapping[str, Any]) 
 
 
 def check_sections(path: str | Path, config: Config) -> None:
-    """Refuse names in sections of which MMEngine reads some and passes over the others.
+    """Refuse names in sections of which MMEngine reads some and skips the others.
 
     Raises:
         ValueError: names the section and the name.
@@ -143,14 +143,12 @@ def _check_new(
         similar = difflib.get_close_matches(name, names, n=1, cutoff=SIMILAR)
         if name in names or (is_open and not similar):
             return
-        raise UnknownOption(
-            f"the option {option} sets what does not exist: {kind.__name__} takes no {name}; {_advice(name, names)}"
-        )
+        raise UnknownOption(f"unknown option {option}: {kind.__name__} takes no {name}; {_advice(name, names)}")
     if "type" in node or name in READ.get(parent, ()):
         return
     if "." not in option and name in inspect.signature(Runner).parameters:
         return
-    raise UnknownOption(f"the option {option} sets what nothing reads: {reached} has no {name}; {_advice(name, node)}")
+    raise UnknownOption(f"unknown option {option}: {reached} has no {name}; {_advice(name, node)}")
 
 
 def _advice(name: str, known: Collection[str]) -> str:
@@ -187,7 +185,7 @@ def _arguments(kind: type) -> tuple[list[str], bool]:
 
 
 def _annotation(kind: type | None, name: str) -> Any:
-    """The annotation of an argument of a class; None where there is none."""
+    """The annotation of an argument of a class; None if there is none."""
     for each in kind.__mro__ if kind else ():
         own = vars(each).get("__init__")
         if own is not None and name in inspect.signature(own).parameters:
@@ -204,7 +202,9 @@ def _check_value(option: str, value: Any, annotation: Any, before: Any) -> None:
         return
     if isinstance(before, dict):
         if not isinstance(value, dict):
-            raise UnknownOption(f"the option {option} is a group of settings: name one of {', '.join(before)} in it")
+            raise UnknownOption(
+                f"the option {option} is a group of settings: set one of its members, {', '.join(before)}"
+            )
         return
     if annotation is not None:
         fits, expected = _fits(value, annotation), getattr(annotation, "__name__", str(annotation))
@@ -215,7 +215,7 @@ def _check_value(option: str, value: Any, annotation: Any, before: Any) -> None:
     else:
         return
     if not fits:
-        comma = " (decimals take a point)" if isinstance(value, list | tuple) else ""
+        comma = " (write decimals with a point)" if isinstance(value, list | tuple) else ""
         instead = "" if before is None else f" such as {before!r}"
         raise UnknownOption(f"the option {option} takes {_in_words(expected)}{instead}, not {value!r}{comma}")
 
@@ -226,7 +226,7 @@ def _in_words(expected: str) -> str:
 
 
 def _fits(value: Any, annotation: Any) -> bool:
-    """Whether a value of the command line is of an annotated kind; True where that cannot be told."""
+    """Whether a value of the command line is of an annotated kind; True if that cannot be told."""
     origin, inner = get_origin(annotation), get_args(annotation)
     if origin in (Union, UnionType):
         return any(_fits(value, each) for each in inner)

@@ -58,7 +58,7 @@ def listing() -> str:
     """All methods, crops, data, variants and complete configs, a line each."""
     kinds = {kind.capitalize(): parts(kind) for kind in KINDS} | {"Complete configs": flagships()}
     width = max(len(name) for files in kinds.values() for name in files)
-    lines = ["configs/METHOD_CROP_DATA.py or configs/METHOD_CROP_DATA_VARIANT.py, of any of these parts:"]
+    lines = ["configs/METHOD_CROP_DATA.py or configs/METHOD_CROP_DATA_VARIANT.py, composed of any of these parts:"]
     for title, files in kinds.items():
         lines += ["", title, *(f"  {name:<{width}}  {summary(file)}" for name, file in files.items())]
     return "\n".join(lines)
@@ -125,7 +125,8 @@ def _files(path: Path) -> dict[str, Path]:
     names = path.stem.split("_")
     if path.suffix not in ("", ".py") or len(names) not in (3, 4):
         raise UnknownConfig(
-            f"config {path} does not exist, and its name is not METHOD_CROP_DATA.py or METHOD_CROP_DATA_VARIANT.py: "
+            f"config {path} does not exist, and its name is neither METHOD_CROP_DATA.py nor "
+            "METHOD_CROP_DATA_VARIANT.py: "
             + (_meant(path.stem, flagships(path.parent)) or "tools/train.py --list shows all")
         )
     files = {name: _part(path, kind, name, parts(kind, path.parent)) for kind, name in zip(KINDS, names, strict=False)}

@@ -43,7 +43,7 @@ INSIDE_MMENGINE = ("will be deprecated in future", "Hooks will be executed", "Di
 
 
 class BriefRunner(Runner):
-    """MMEngine's runner with a log that begins with what a reader must know, the config's ``headline`` and ``notes``.
+    """MMEngine's runner with a log that starts with what a reader must know, the config's ``headline`` and ``notes``.
 
     The whole config is written to the work_dir and not to the log.
     """
@@ -128,7 +128,7 @@ class PretrainRunner(BriefRunner):
         return wrapped
 
     def resume(self, filename: str, *args: Any, **kwargs: Any) -> None:
-        """Go on from a checkpoint; where the run is to be longer or shorter, its schedule of rates is fitted to that.
+        """Resume from a checkpoint; where the run is to be longer or shorter, its schedule of rates is fitted to that.
 
         MMEngine would restore the old schedule, and train what was added at the rate of its end.
         """
@@ -167,7 +167,7 @@ def load_pretrained(
 
     Args:
         checkpoint: of the run; None for the weights that a run with ``seed`` and ``init`` starts from.
-        config: by default the one in the checkpoint.
+        config: its path; default: the one in the checkpoint.
         data_root, options, backbone: see :func:`ccrop.config.load_config`.
         init: see :func:`ccrop.checkpoint.starting_weights`.
 
@@ -178,11 +178,11 @@ def load_pretrained(
         ValueError: neither is named, the checkpoint is of another model than the config's, or weights do not fit.
     """
     if checkpoint is not None and init is not None:
-        raise ValueError(f"{checkpoint} and --init {init} are both weights: name one of them")
+        raise ValueError(f"{checkpoint} and --init {init} both specify weights: pass one of them")
     state = None if checkpoint is None else load_checkpoint(checkpoint)
     source = checkpoint if config is None else config
     if source is None:
-        raise ValueError("name a checkpoint, or a config for the weights that a run starts from")
+        raise ValueError("pass a checkpoint, or a config for the weights that a run starts from")
     config_file = Path(source)
     settings = load_config(config_file, data_root, options, backbone)
     weights = starting_weights(settings, init) if state is None else None
@@ -204,7 +204,9 @@ def load_pretrained(
     try:
         model.load_state_dict(state["state_dict"])
     except (KeyError, RuntimeError) as error:
-        raise ValueError(f"{checkpoint} is no checkpoint of a run with {config_file}: name its config") from error
+        raise ValueError(
+            f"{checkpoint} is not a checkpoint of a run with {config_file}: pass its config with --config"
+        ) from error
     return settings, model.eval()
 
 
@@ -297,7 +299,7 @@ def build_runner(
 
 
 def expect(config: Config, normalization: Normalization | None) -> Normalization | None:
-    """Normalize images as weights expect it, where that is known; how they are normalized then, None for sweeps.
+    """Normalize images as weights expect it, if that is known; how they are normalized then, None for sweeps.
 
     Images of other channels than the weights' get the mean over these, see :func:`ccrop.config.per_channel`.
     """
@@ -310,7 +312,7 @@ def expect(config: Config, normalization: Normalization | None) -> Normalization
 
 
 def _fit_to_machine(config: Config, launcher: str) -> None:
-    """No more workers than cores; gloo and unsynchronised BN where there is no GPU."""
+    """No more workers than cores; gloo and unsynchronized BN if there is no GPU."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     for settings in dicts_of(config):
         if "num_workers" in settings:

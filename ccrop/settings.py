@@ -1,4 +1,4 @@
-"""What must not change, unnoticed, when a run goes on from a checkpoint."""
+"""What must not change, unnoticed, when a run resumes from a checkpoint."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -38,7 +38,7 @@ def pretraining_settings(config: Config) -> dict[str, str]:
 
 
 def check_resumed(checkpoint: str, before: dict[str, str], now: dict[str, str], changes_allowed: bool) -> bool:
-    """Whether the schedule of learning rates must be fitted anew, because the run is to be longer or shorter.
+    """Whether the schedule of learning rates must be fitted again, because the run is to be longer or shorter.
 
     Raises:
         ValueError: other settings differ and may not; the message lists them.
@@ -49,6 +49,7 @@ def check_resumed(checkpoint: str, before: dict[str, str], now: dict[str, str], 
     if others and not changes_allowed:
         listed = "; ".join(f"{name} {before.get(name)}, not {now.get(name)}" for name in others)
         raise ValueError(
-            f"{checkpoint} was trained with {listed}: repeat its options, or go on with these by --allow-changes"
+            f"{checkpoint} was trained with {listed}: repeat its options, or go on with the new ones by passing "
+            "--allow-changes"
         )
     return bool(refit)

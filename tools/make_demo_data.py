@@ -19,15 +19,15 @@ NUMBERS = {"images": (512, 128), "simulated sweeps": (160, 40), "simulated seque
 @command
 def main(argv: Sequence[str] | None = None) -> int:
     parser = command_parser(__doc__)
-    parser.add_argument("out", type=Path, help="folder of the set; kept if it holds the same set already")
+    parser.add_argument("out", type=Path, help="folder to create; kept if it already holds the same set")
     lidar = parser.add_mutually_exclusive_group()
     lidar.add_argument("--lidar", action="store_true", help="LiDAR sweeps instead of images")
     lidar.add_argument("--sequences", action="store_true", help="sequences of LiDAR sweeps in which road users move")
     parser.add_argument("--train", type=int, help="training examples (default: 512 images, 160 sweeps or 20 sequences)")
     parser.add_argument("--val", type=int, help="validation examples (default: 128 images, 40 sweeps or 5 sequences)")
-    parser.add_argument("--sensor", help="HDL-64E (default of --lidar) or HDL-32E (of --sequences)")
+    parser.add_argument("--sensor", help="the simulated scanner: HDL-64E (default) or HDL-32E (default of --sequences)")
     parser.add_argument("--seed", type=int, default=0, help="default: %(default)s")
-    parser.add_argument("--workers", type=int, help="processes (default: one a core, images at most 8)")
+    parser.add_argument("--workers", type=int, help="processes (default: one per core, at most 8 for images)")
     args = parser.parse_args(argv)
     if args.sensor and not (args.lidar or args.sequences):
         parser.error("--sensor needs --lidar or --sequences")

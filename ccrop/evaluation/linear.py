@@ -22,7 +22,7 @@ def linear_probe(
     """Predicted classes ``(M,)`` of the test features by learning rate.
 
     Softmax regression by SGD with momentum 0.9, cosine decay and no weight decay, from zero, on channels that are
-    standardised by the training features, as a BN without affine does it (He et al., CVPR 2022, section A.1).
+    standardized by the training features, as a BN without affine does it (He et al., CVPR 2022, section A.1).
 
     Args:
         train, test: features ``(N, C)`` and ``(M, C)`` on one device.

@@ -20,7 +20,7 @@ class PairStatistics:
         common: fraction of pairs of which both views show at least half of one and the same object.
         iou: mean overlap of the two views, intersection over union.
         view_share: fraction of a view that such a common object fills, mean over objects and views, by COCO's sizes;
-            NaN where no pair shows an object of that size.
+            NaN if no pair shows an object of that size.
     """
 
     common: float

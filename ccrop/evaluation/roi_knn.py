@@ -26,7 +26,7 @@ def background_boxes(boxes: NDArray[np.floating], rng: np.random.Generator) -> N
         boxes: ``(M, 4)`` x0, y0, x1, y1 of an image's objects, in fractions of the image.
 
     Returns:
-        ``(B, 4)`` with B <= M: a size for which 20 random places all lie on objects is left out.
+        ``(B, 4)`` with B <= M: a size for which 20 random places all are on objects is left out.
     """
     sides = boxes[:, 2:] - boxes[:, :2]
     start = rng.random((TRIES, len(boxes), 2)) * (1 - sides)
@@ -67,7 +67,7 @@ def roi_knn_recall(
         k, temperature: see :func:`ccrop.evaluation.knn_predict`.
 
     Returns:
-        Of all queries, and of those of COCO's sizes small, medium and large; NaN where there is none.
+        Of all queries, and of those of COCO's sizes small, medium and large; NaN if there is none.
     """
     mean = bank.mean(dim=0)
     correct = knn_predict(bank - mean, bank_labels, queries - mean, k, temperature) == labels

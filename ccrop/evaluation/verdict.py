@@ -35,7 +35,7 @@ class Healthy(NamedTuple):
 
 HEALTHY = {
     "z_std": Healthy(0.5, 1.1, "z-std is {}", "the embedding is collapsing to a point"),
-    "rank": Healthy(10, math.inf, "the effective rank is {}", "the embedding uses hardly any direction"),
+    "rank": Healthy(10, math.inf, "the effective rank is {}", "the embedding uses hardly any dimension"),
     "no_box": Healthy(0, 0.5, "{} of the images have no box", "most views are plain random crops", percent=True),
     "whole_image": Healthy(
         0, 0.9, "{} of the boxes are whole images", "the localizer does not suit the data", percent=True
@@ -98,7 +98,7 @@ def judge_pairs(
     """Judge a checkpoint's clusters, and the pairs of views drawn around them, without annotations.
 
     Args:
-        boxes: clusters an image.
+        boxes: clusters per image.
         no_box, whole_image: fractions of images without a cluster, and of clusters that are whole images.
         common, common_at_random: fraction of pairs whose views share a cluster, by crops around clusters and by plain
             random crops.
@@ -120,7 +120,7 @@ def judge_pairs(
     if found > 3 / pairs:
         remarks.append(text)
     else:
-        faults.append(f"{text}: features do not tell images apart")
+        faults.append(f"{text}: the features do not tell images apart")
     return Verdict(tuple(faults), tuple(remarks))
 
 

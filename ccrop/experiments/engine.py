@@ -1,4 +1,4 @@
-"""Runs of a comparison that have no row yet: each is done once, whatever interrupts it and whoever works beside it."""
+"""Runs of a comparison that have no row yet: each is done once, whatever interrupts it and whoever works next to it."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -36,7 +36,7 @@ def run_missing(study: Study, file: Path) -> None:
     """
     rows = read_rows(file, study.schema.header)
     if rows and OPTIONS not in rows[0]:
-        print(f"{file} does not say with which options its rows were run: they count whatever those were")
+        print(f"{file} does not record the options of its rows: they are used whatever those were")
     pending = [run for run in study.runs() if not _has_row(study, run, file)]
     while pending:
         busy = []
@@ -60,7 +60,7 @@ def _complete(study: Study, run: Row, file: Path) -> None:
 
 
 def _has_row(study: Study, run: Row, file: Path) -> bool:
-    """Whether a run is in the file, with the settings that are asked for.
+    """Whether a run is in the file, with the settings that are requested.
 
     Raises:
         ValueError: with others.
@@ -70,8 +70,8 @@ def _has_row(study: Study, run: Row, file: Path) -> bool:
             for name, value in study.settings(run).items():
                 if name in row and not _same(row[name], value):
                     raise ValueError(
-                        f"{file} holds {_name(run)} with {name} {row[name]}, not {value}: name another --csv and other "
-                        "--work-dirs"
+                        f"{file} holds {_name(run)} with {name} {row[name]}, not {value}: choose another --csv and "
+                        "another --work-dirs"
                     )
             return True
     return False

@@ -65,8 +65,8 @@ class InitializationStudy:
         labels: fractions of the labels.
         seeds: of the runs; the first one's are those by which learning rates are chosen.
         tflop: budget of a pretraining, 10^12 operations; of weights that are there, what they cost.
-        iterations: of fine-tuning; by default the config's.
-        only: names of the arms to run; by default all.
+        iterations: of fine-tuning; default: the config's.
+        only: names of the arms to run; default: all.
         long: there is an arm ``random_long``.
         lr_factors: of the config's learning rate, to choose from.
         backbone_factors: of each of these rates, for the backbone alone.
@@ -107,7 +107,7 @@ class InitializationStudy:
             check_source(self.sources, arm, seed, self.data_root)
         if IMAGENET in self.transfer.references and IMAGENET not in self.sources:
             print(
-                f"No row {IMAGENET}: name weights of the detector's backbone by --imagenet FILE, timm:NAME or "
+                f"No row {IMAGENET}: pass weights of the detector's backbone with --imagenet FILE, timm:NAME or "
                 "torchvision:NAME"
             )
 
@@ -155,7 +155,7 @@ class InitializationStudy:
     def _chosen_arms(self) -> list[str]:
         known = [RANDOM, *([RANDOM_LONG] if self.long else []), *self.sources]
         if unknown := [arm for arm in self.only if arm not in known]:
-            raise ValueError(f"--arms {' '.join(unknown)}: there is no such arm, of {', '.join(known)}")
+            raise ValueError(f"--arms {' '.join(unknown)}: unknown arm; the arms are {', '.join(known)}")
         return [arm for arm in known if not self.only or arm in self.only]
 
     def _config_of(self, arm: str) -> Config:

@@ -22,7 +22,7 @@ from ccrop.models import Siamese
 from ccrop.runner import PretrainRunner, build_runner, load_pretrained
 from ccrop.settings import pretraining_settings
 
-UNTRAINED = "untrained"  # in the place of a config: the weights that the runs start from
+UNTRAINED = "untrained"  # instead of a config: the weights that the runs start from
 COMMON = ("epochs", "tflop", "seconds", "loss", "z_std", "rank", "boxes")
 SCALARS = ("loss", "z_std", "rank")
 
@@ -92,10 +92,10 @@ class PretrainingStudy:
     def __post_init__(self) -> None:
         self.arms = {Path(path).stem + self.tag: path for path in self.configs}
         if len(self.arms) < len(self.configs):
-            raise ValueError(f"two arms have one name, of {', '.join(self.configs)}: rename a config")
+            raise ValueError(f"two arms of {', '.join(self.configs)} have the same name: rename a config")
         files = [path for path in self.configs if path != UNTRAINED]
         if not files:
-            raise ValueError(f"{UNTRAINED} weights are those that a run starts from: name at least one config")
+            raise ValueError(f"{UNTRAINED} weights are those that a run starts from: pass at least one config")
         self.start = files[0]
         first, *_ = [load_config(path, self.data_root, self.options) for path in files]
         fitting = [measure for measure in self.measures if measure.fits(first)]
@@ -163,7 +163,7 @@ def settings_of(config: Config, seed: int) -> dict[str, Any]:
 
 
 def _fit_to_epochs(config: Config, epochs: int) -> float:
-    """Give a run so many epochs; 10^12 operations of training."""
+    """Give a run this many epochs; 10^12 operations of training."""
     steps, cost = step_cost(config)
     config.train_cfg.max_epochs = epochs
     return epochs * steps * cost

@@ -1,4 +1,4 @@
-"""CSV files with a row per run, from which an interrupted comparison goes on."""
+"""CSV files with a row per run, from which an interrupted comparison continues."""
 
 import csv
 import fcntl
@@ -24,13 +24,13 @@ def same_columns(header: Sequence[str], columns: Sequence[str]) -> bool:
 
 
 def header_of(file: Path) -> tuple[str, ...]:
-    """The names of a file's columns; none where it is empty."""
+    """The names of a file's columns; none if it is empty."""
     with file.open(newline="") as handle:
         return tuple(next(csv.reader(handle), ()))
 
 
 def read_rows(file: Path, columns: Sequence[str]) -> list[Row]:
-    """Rows of earlier runs; none where there is no file.
+    """Rows of earlier runs; none if there is no file.
 
     A last row without its line end was cut off while it was written, and does not count.
 
@@ -53,7 +53,7 @@ def append_row(file: Path, row: Mapping[str, Any], columns: Sequence[str], key: 
         key: columns that identify a run.
 
     Returns:
-        Whether the row was added: False where the file holds one with the same key.
+        Whether the row was added: False if the file holds one with the same key.
 
     Raises:
         ValueError: see :func:`read_rows`.
@@ -83,12 +83,12 @@ def _complete_lines(content: bytes) -> bytes:
 
 
 def _parsed(file: Path, content: bytes, columns: Sequence[str]) -> tuple[Sequence[str], list[list[str]]]:
-    """Header and fields of complete lines; the columns and no row where there are none."""
+    """Header and fields of complete lines; the columns and no row if there are none."""
     if not content:
         return columns, []
     header, *rows = csv.reader(StringIO(content.decode(), newline=""))
     if not same_columns(header, columns):
-        raise ValueError(f"{file} has other columns than this comparison writes: name another --csv")
+        raise ValueError(f"{file} has other columns than this comparison writes: choose another --csv")
     for number, row in enumerate(rows, start=2):
         if len(row) != len(header):
             raise ValueError(

@@ -16,7 +16,7 @@ def named_sources(pretrain: Sequence[str], imagenet: str | None) -> dict[str, st
 
     Args:
         pretrain: see :func:`named_source`.
-        imagenet: weights of the arm ``imagenet``, where there is one.
+        imagenet: weights of the arm ``imagenet``, if there is one.
 
     Raises:
         ValueError: two arms have one name.
@@ -25,7 +25,7 @@ def named_sources(pretrain: Sequence[str], imagenet: str | None) -> dict[str, st
     named += map(named_source, pretrain)
     names = [RANDOM, RANDOM_LONG, *(name for name, _ in named)]
     if len(set(names)) < len(names):
-        raise ValueError(f"two initializations have one name, of {', '.join(names)}: give NAME=FILE")
+        raise ValueError(f"two initializations of {', '.join(names)} have the same name: pass NAME=FILE")
     return dict(named)
 
 
@@ -60,7 +60,7 @@ def check_source(sources: Mapping[str, str], arm: str, seed: int, data_root: str
     if source.startswith(CLUSTERS):
         other = source.removeprefix(CLUSTERS)
         if sources.get(other, CLUSTERS).startswith(CLUSTERS):
-            raise ValueError(f"{source} is of no pretraining, of {', '.join(sources)}: name it in --pretrain")
+            raise ValueError(f"{source} matches none of {', '.join(sources)}: add its pretraining to --pretrain")
         check_source(sources, other, seed, data_root)
     elif is_config(source):
         load_config(source, data_root)

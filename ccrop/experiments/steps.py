@@ -15,7 +15,7 @@ def step(folder: Path, settings: Mapping[str, Any], work: Callable[[], Any]) -> 
     """The result of ``work()``, which is done here unless an earlier call finished it.
 
     The folder is locked meanwhile. What an interrupted call with the same settings left there stays, and ``work`` may
-    go on with it; anything else is moved aside.
+    continue with it; anything else is moved aside.
 
     Args:
         settings: all that the result depends on; numbers and texts.
@@ -29,7 +29,7 @@ def step(folder: Path, settings: Mapping[str, Any], work: Callable[[], Any]) -> 
         record = json.loads(file.read_text()) if file.is_file() else {}
         if record.get("settings") != settings:
             if any(each.name != LOCK for each in folder.iterdir()):
-                set_aside(folder, "its settings were others")
+                set_aside(folder, "its settings differed")
             record = dict(settings=dict(settings))
             _write(file, record)
         if "result" not in record:

@@ -13,7 +13,7 @@ Rows = Sequence[Row]
 
 
 def mean_and_spread(values: Sequence[float]) -> str:
-    """``mean ± standard deviation`` over seeds; the value alone where there is one, nothing where there is none."""
+    """``mean ± standard deviation`` over seeds; the value alone if there is one, nothing if there is none."""
     if not values:
         return ""
     return f"{np.mean(values):.1f}" + (f" ± {np.std(values, ddof=1):.1f}" if len(values) > 1 else "")
@@ -35,7 +35,7 @@ def title(name: str) -> str:
 
 
 def paired_difference(own: dict[int, float], other: dict[int, float]) -> tuple[float, float]:
-    """Mean difference over common seeds, and half of its 95 % interval by Student's t; nan where it has none."""
+    """Mean difference over common seeds, and half of its 95 % interval by Student's t; nan if it has none."""
     differences = np.array([own[seed] - other[seed] for seed in own.keys() & other.keys()])
     if len(differences) < 2:
         return float(differences.mean()) if len(differences) else float("nan"), float("nan")
@@ -44,7 +44,7 @@ def paired_difference(own: dict[int, float], other: dict[int, float]) -> tuple[f
 
 
 def markdown(rows: Rows, schema: Schema, references: Sequence[str] = (), work_dirs: Path | None = None) -> str:
-    """One row an arm: mean ± standard deviation over seeds, and the goal against some other arms.
+    """One row per arm: mean ± standard deviation over seeds, and the goal against some other arms.
 
     Metrics that no run has are left out.
 

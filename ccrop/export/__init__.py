@@ -63,7 +63,7 @@ __all__ = ["TARGETS", "export_backbone"]
 
 
 def __getattr__(name: str) -> Any:
-    """What needs torch, imported when it is asked for."""
+    """What needs torch, imported when it is requested."""
     if name in __all__:
         return getattr(import_module("ccrop.export.writing"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,4 +1,4 @@
-"""Annotated boxes in place of clusters: the ceiling of what localization can give."""
+"""Annotated boxes instead of clusters: the ceiling of what localization can give."""
 
 import numpy as np
 import torch

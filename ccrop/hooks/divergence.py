@@ -1,4 +1,4 @@
-"""A run whose weights are no numbers any more must not go on, and must not be resumed from."""
+"""A run whose weights are no numbers any more must not continue, and must not be resumed from."""
 
 from typing import Any
 
@@ -26,7 +26,7 @@ class DivergenceHook(Hook):
         """Look at weights and buffers.
 
         Raises:
-            DivergedError: names the first weight, and the newest checkpoint to go on from.
+            DivergedError: names the first weight, and the newest checkpoint to resume from.
         """
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         state = {name: value for name, value in model.state_dict().items() if value.is_floating_point()}
@@ -36,7 +36,7 @@ class DivergenceHook(Hook):
         if all(finite):
             return
         latest = latest_checkpoint(runner.work_dir)
-        advice = f"resume {latest} with a lower learning rate" if latest else "start again with a lower learning rate"
+        advice = f"resume {latest} with a lower learning rate" if latest else "start over with a lower learning rate"
         raise DivergedError(
             f"DIVERGED by iteration {runner.iter + 1}: {finite.count(False)} of {len(finite)} weights are NaN or "
             f"infinite, the first is {list(state)[finite.index(False)]}; no checkpoint was written: {advice}"

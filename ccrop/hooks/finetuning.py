@@ -1,4 +1,4 @@
-"""What the checkpoints of a fine-tuning say of it, for a run that goes on from them."""
+"""What the checkpoints of a fine-tuning say of it, for a run that resumes from them."""
 
 from typing import Any
 

@@ -33,7 +33,7 @@ class ProgressHook(Hook):
 
     Args:
         interval: iterations between looks at the loss, for the bar and for the backends' curves ``train/*``.
-        seconds: between lines of the log within an epoch, where there is no terminal to show a bar on.
+        seconds: between lines of the log within an epoch, if there is no terminal to show a bar on.
     """
 
     priority = "LOW"
@@ -82,7 +82,7 @@ class ProgressHook(Hook):
             left = timedelta(seconds=round((now - self._started) / done * (total - done)))
             runner.logger.info(
                 f"epoch {runner.epoch + 1}/{runner.max_epochs}, iteration {done}/{total}  "
-                f"loss {float(outputs['loss']):+.4f}  {left} to the epoch's end"
+                f"loss {float(outputs['loss']):+.4f}  {left} to the end of the epoch"
             )
 
     @master_only

@@ -1,4 +1,4 @@
-"""Names unreadable images while the run goes on without them, and stops where they are too many."""
+"""Names unreadable images while the run continues without them, and stops where they are too many."""
 
 from typing import Any
 

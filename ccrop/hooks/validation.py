@@ -8,7 +8,7 @@ from mmengine.runner import Runner
 
 
 class ValidationHook(Hook):
-    """Tests a detector every so many iterations, but not after the last one, when it is tested anyway.
+    """Tests a detector at an interval of iterations, but not after the last one, when it is tested anyway.
 
     Args:
         interval: iterations from one test to the next.

@@ -35,7 +35,7 @@ class Regions(NamedTuple):
 def annotated_regions(model: Siamese, root: str | Path, split: str, subset: int | None = None) -> Regions:
     """Features of all annotated boxes of a split, and of as many background boxes of the same sizes.
 
-    Images are looked at whole and at their own size, padded to a multiple of every stride that the backbone has.
+    Whole images are processed at their own size, padded to a multiple of every stride that the backbone has.
 
     Args:
         model: in eval mode.
@@ -48,7 +48,7 @@ def annotated_regions(model: Siamese, root: str | Path, split: str, subset: int 
     """
     images = [image for image in annotated_boxes(root, split) if len(image.boxes)]
     if not images:
-        raise MissingData(f"{root} annotates no object in split {split!r}")
+        raise MissingData(f"{root} annotates no objects in split {split!r}")
     folder = Path(root, find_split(Path(root), split))
     device = next(model.parameters()).device
     features: dict[int, list[Tensor]] = {}

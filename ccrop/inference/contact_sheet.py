@@ -34,7 +34,7 @@ def shown_box(boxes: Tensor, views: Tensor, visible: float = 0.5) -> int | None:
         visible: fraction of a box that a view must show.
 
     Returns:
-        Index of the box; None where there is no such box.
+        Index of the box; None if there is no such box.
     """
     area = rectangles.area(boxes)
     shown = rectangles.intersection(boxes[:, None], views) >= visible * area[:, None]
@@ -53,7 +53,7 @@ def image_panels(
     """Image with views and boxes, heatmap with boxes and their scores, and every view as the model is fed it.
 
     The box that all views show, see :func:`shown_box`, has a thick outline. At most :data:`MAX_BOXES` are drawn, that
-    one and those with the best scores. Annotated objects are green where the center of any box lies on them and red
+    one and those with the best scores. Annotated objects are green where the center of any box is on them and red
     where none does, and the image says how many were hit.
 
     Args:
@@ -61,7 +61,7 @@ def image_panels(
         boxes: ``(K, 5)`` x0, y0, x1, y1 in fractions of the image, and a score.
         views: ``(V, 4)`` left, top, right, bottom in pixels of the image.
         shown: V views ``(H, W, 3)``.
-        objects: ``(M, 4)`` x0, y0, x1, y1 in fractions of the image; None where the set has no annotations.
+        objects: ``(M, 4)`` x0, y0, x1, y1 in fractions of the image; None if the set has no annotations.
     """
     import matplotlib  # takes half a second, which only runs that draw should wait for
 
@@ -192,7 +192,7 @@ def _corners(box: NDArray[np.floating]) -> tuple[float, float, float, float]:
 
 
 def _write(pen: ImageDraw.ImageDraw, corner: NDArray[np.floating], text: str) -> None:
-    """Above a box's upper left corner, or in the box where there is no room above; always whole."""
+    """Above a box's upper left corner, or in the box if there is no room above; always whole."""
     font, height = ImageFont.load_default(12), 14
     width = pen.textlength(text, font=font) + 4
     left = max(0, min(corner[0], pen.im.size[0] - 1 - width))
@@ -208,7 +208,7 @@ def _write_header(sheet: Image.Image, title: str, widths: Sequence[int], starts:
     pen.text((GAP, 5), title, fill="white", font=ImageFont.load_default(16))
     num_views = len(widths) - 2
     texts = [
-        (f"the best {MAX_BOXES} boxes, thick where all views show it", BOX_COLOR),
+        (f"the best {MAX_BOXES} boxes, thick where all views overlap", BOX_COLOR),
         *((f"view {i + 1}", color) for i, color in enumerate(_view_colors(num_views))),
         ("object hit by a box's center", HIT_COLOR),
         ("object missed", MISSED_COLOR),

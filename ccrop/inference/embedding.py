@@ -31,8 +31,8 @@ class Embedding:
         vectors: ``(N, C)`` float32.
         files: ``(N,)`` paths relative to the data's root.
         boxes: ``(N, 4)`` x0, y0, x1, y1 in pixels; None for whole images.
-        labels: ``(N,)`` names of the categories of annotated boxes; None where there are none.
-        scores: ``(N,)`` of clusters; None where there are none.
+        labels: ``(N,)`` names of the categories of annotated boxes; None if there are none.
+        scores: ``(N,)`` of clusters; None if there are none.
     """
 
     vectors: NDArray[np.float32]
@@ -96,7 +96,7 @@ def embed_images(model: Siamese, dataset: ImageDataset, image_size: tuple[int, i
         vectors = model.pooled(images).float().cpu().numpy()
         found |= dict(
             zip(batch["index"].tolist(), vectors, strict=True)
-        )  # in place of unreadable ones others come twice
+        )  # instead of unreadable ones others come twice
     indices = sorted(found)
     _say_unreadable(dataset, sorted({*range(len(dataset))} - found.keys()))
     return Embedding(np.stack([found[index] for index in indices]), _files(dataset, indices))

@@ -66,7 +66,7 @@ def look(
 
 
 def annotated_objects(dataset: ImageDataset, indices: Sequence[int]) -> dict[int, NDArray[np.float64]] | None:
-    """Annotated boxes ``(M, 4)`` of some images in fractions of each; None where there are no usable annotations."""
+    """Annotated boxes ``(M, 4)`` of some images in fractions of each; None if there are no usable annotations."""
     if not isinstance(dataset, CocoImages):
         return None
     try:

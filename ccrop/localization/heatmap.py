@@ -14,7 +14,7 @@ RESPONSES = ("sum", "distance")
 
 
 def feature_heatmap(features: Tensor, valid: Tensor | None = None, response: str = "sum") -> Tensor:
-    """One number a cell, min-max normalized per image.
+    """One number per cell, min-max normalized per image.
 
     Args:
         features: ``(N, C, H, W)``, any floating dtype.

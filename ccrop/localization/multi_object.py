@@ -30,7 +30,7 @@ class MultiObject:
         levels: index of the level that makes the heatmap, or several, see :func:`ccrop.localization.fused_heatmap`.
         fusion: of several levels, "geometric" or "arithmetic".
         response: of a cell, "sum" or "distance", see :func:`ccrop.localization.feature_heatmap`.
-        upsample: the heatmap is evaluated, bilinearly, at so many times its resolution.
+        upsample: the heatmap is evaluated, bilinearly, at this many times its resolution.
     """
 
     uses_features = True
@@ -49,9 +49,9 @@ class MultiObject:
     ) -> None:
         for name, value in (("threshold", threshold), ("floor", floor)):
             if not 0 <= value < 1:
-                raise ValueError(f"{name} must lie in [0, 1), got {value}")
+                raise ValueError(f"{name} must be in [0, 1), got {value}")
         if not 0 < merge <= 1:
-            raise ValueError(f"merge must lie in (0, 1], got {merge}")
+            raise ValueError(f"merge must be in (0, 1], got {merge}")
         for name, value in (("max_boxes", max_boxes), ("min_distance", min_distance), ("upsample", upsample)):
             if value < 1 or value != int(value):
                 raise ValueError(f"{name} must be a whole number of at least 1, got {value}")
@@ -69,7 +69,7 @@ class MultiObject:
         self.response = response
         self.upsample = upsample
         if not self.levels:
-            raise ValueError("levels must name at least one level")
+            raise ValueError("levels must list at least one level")
 
     @torch.no_grad()
     def __call__(
@@ -81,7 +81,7 @@ class MultiObject:
             features: a tuple of levels ``(N, C_i, h_i, w_i)``, or a single one.
             image_size: evaluation size (height, width) in pixels; boxes do not depend on it.
             valid: ``(N, 4)`` x0, y0, x1, y1 of the image in fractions of a padded canvas. Boxes are in fractions of
-                the image, and none lies on the padding.
+                the image, and none is on the padding.
 
         Returns:
             ``boxes (N, K, 5)`` float32: x0, y0, x1, y1 in fractions of the image, score; best scores first, zero
@@ -138,13 +138,13 @@ class MultiObject:
     def _level(features: Sequence[Tensor], level: int) -> Tensor:
         if not -len(features) <= level < len(features):
             raise ValueError(
-                f"there is no level {level} among the backbone's {len(features)}: name others in the localizer's "
-                "levels, or more in the backbone's out_indices"
+                f"there is no level {level} among the backbone's {len(features)}: set other levels in the "
+                "localizer, or add to the backbone's out_indices"
             )
         return features[level]
 
     def _extent(self, slot: Tensor, index: Tensor, length: int) -> tuple[Tensor, Tensor]:
-        """First index and last index + 1 of each object's cells, over ``length``; zeros where there is no object.
+        """First index and last index + 1 of each object's cells, over ``length``; zeros if there is no object.
 
         Args:
             slot: ``(N, cells)``, which object; K for none.

@@ -12,17 +12,17 @@ from ccrop.models.precision import full_precision
 
 
 class StartDistillation(nn.Module):
-    """Cosine loss between a map of the backbone and the same map of what it started from, beside a method's loss.
+    """Cosine loss between a map of the backbone and the same map of its start, in addition to a method's loss.
 
     Continued pretraining forgets what ImageNet's labels taught. GFM (Mendieta et al., ICCV 2023, arXiv 2302.04476)
-    keeps the frozen start as a teacher: the map of an intermediate stage, through a linear projector, is to have the
-    direction that it had, and the stages behind are free. GFM compares averages over the map; here every cell counts,
+    keeps the frozen start as a teacher: the map of an intermediate stage, through a linear projector, must keep
+    its direction, and the stages after it are free. GFM compares averages over the map; here every cell counts,
     because objects are small. The projector starts as the identity, so a short run is not pulled anywhere at first.
 
     Args:
         backbone: see :class:`ccrop.backbones.Backbone`; is copied.
         level: which of its maps; GFM takes that of the last stage but one.
-        weight: beside the method's loss, 1 in GFM.
+        weight: in addition to the method's loss, 1 in GFM.
 
     Raises:
         ValueError: the backbone gives no such map.

@@ -43,7 +43,7 @@ class MomentumSiamese(Siamese):
     ) -> None:
         super().__init__(backbone, **kwargs)
         if not 0 <= momentum <= 1:
-            raise ValueError(f"momentum must lie in [0, 1], got {momentum}")
+            raise ValueError(f"momentum must be in [0, 1], got {momentum}")
         self.projector = projector(self.in_channels)
         self.momentum = momentum
         online: dict[str, nn.Module] = dict(backbone=self.backbone, projector=self.projector)

@@ -28,7 +28,7 @@ def adjust_contrast(images: Tensor, factor: Tensor) -> Tensor:
 
 
 def adjust_saturation(images: Tensor, factor: Tensor) -> Tensor:
-    """Blend with the grey image; factor 0 is :func:`to_grey` in all three channels."""
+    """Blend with the gray image; factor 0 is :func:`to_grey` in all three channels."""
     return torch.lerp(to_grey(images), images, _per_image(factor)).clamp_(0, 1)
 
 

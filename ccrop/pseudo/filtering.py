@@ -27,11 +27,11 @@ def objectness(
         boxes: features ``(M, D)`` of boxes; with their images ``(M,)`` int64.
         windows: features ``(W, D)`` of windows in places without a box; with their images ``(W,)`` int64.
         neighbors: k; fewer where other images have fewer.
-        bank: boxes and windows that each box is compared with; where there are more, they are drawn at random.
+        bank: boxes and windows that each box is compared with; if there are more, they are drawn at random.
         seed: of this draw.
 
     Returns:
-        ``(M,)`` float32 in [0, 1]; 1 where there is no other image to compare with.
+        ``(M,)`` float32 in [0, 1]; 1 if there is no other image to compare with.
     """
     if not len(boxes):
         return boxes.new_zeros(0, dtype=torch.float32)

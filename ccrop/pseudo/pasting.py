@@ -75,7 +75,7 @@ def paste(
     """Paste pieces at random places of a copy of the image, none over an object or over another piece.
 
     A piece's levels move with the background, from that where it was cut out to that where it is pasted, so that its
-    soft edge leaves no halo. It is left out where there is no room for it after a few tries, where it keeps less than
+    soft edge leaves no halo. It is left out if there is no room for it after a few tries, where it keeps less than
     half of its contrast because levels end at black or white, and where it becomes smaller than 4 pixels.
 
     Args:
@@ -140,7 +140,7 @@ def _varied(
 def _free_window(
     size: Sequence[int], image_size: Sequence[int], taken: list[list[float]], rng: np.random.Generator
 ) -> list[int] | None:
-    """A window of (height, width) as x0, y0, x1, y1 that meets none of the taken boxes; None where no try finds one."""
+    """A window of (height, width) as x0, y0, x1, y1 that meets none of the taken boxes; None if no try finds one."""
     height, width = size
     room_x, room_y = image_size[1] - width, image_size[0] - height
     if room_x < 0 or room_y < 0:
@@ -155,7 +155,7 @@ def _free_window(
 def _blended(
     region: NDArray, pixels: NDArray, alpha: NDArray[np.float32], background: NDArray[np.float32]
 ) -> NDArray | None:
-    """A region ``(h, w, C)`` with a piece on it; None where the piece would hardly stand out."""
+    """A region ``(h, w, C)`` with a piece on it; None if the piece would hardly stand out."""
     below = region.astype(np.float32)
     around = upper_median(below.reshape(-1, below.shape[2]))
     levels = pixels + (around - background)

@@ -59,13 +59,13 @@ def run_rounds(
     assert last is not None  # there are boxes for a first round
     checkpoint = latest_checkpoint(last)
     assert checkpoint is not None  # of a round that is done
-    print(f"Done: fine-tune from it by tools/finetune.py --init {checkpoint}")
+    print(f"Done: fine-tune from it with tools/finetune.py --init {checkpoint}")
     return Path(checkpoint)
 
 
 def none_sure(last: Path, min_score: float) -> str:
     """Why a round was the last whose detector is sure of nothing."""
     return (
-        f"The detector of {last} scores no box with {min_score} or more, so it is the last: train longer, or lower "
-        "pseudo_boxes.min_score"
+        f"The detector of {last} scores no box at {min_score} or above, so this was the last round: train longer, or "
+        "lower pseudo_boxes.min_score"
     )

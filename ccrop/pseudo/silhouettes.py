@@ -95,7 +95,7 @@ def snap(image: NDArray, boxes: NDArray[np.floating], max_side: float = 96) -> S
 
 
 def silhouette(image: NDArray, box: NDArray[np.floating]) -> Silhouette | None:
-    """The region of a box that stands out most from what lies around it; None where nothing does.
+    """The region of a box that stands out most from what lies around it; None if nothing does.
 
     The box is enlarged to a window, whose outline gives the background. The axis in the space of channels is the one
     along which the pixels of the box deviate most from the background (the first principal axis about it). Both of its

@@ -38,7 +38,7 @@ def sections(file: Path, runs: Path | None = None) -> list[str]:
     rows = read(file)
     figures = figures_of(rows)
     if not figures:
-        raise ValueError(f"{file} has no figure in [0, 1] besides what a run cost: nothing to compare")
+        raise ValueError(f"{file} has no metric in [0, 1] besides the cost of a run: nothing to compare")
     parts = []
     for data in dict.fromkeys(row["data"] for row in rows):
         own = [row for row in rows if row["data"] == data]
@@ -80,7 +80,7 @@ def arms_of(rows: Rows) -> list[str]:
 
 
 def interval(values: Sequence[float]) -> tuple[float, float]:
-    """Mean and half of its 95 % interval over seeds (Student's t); nan where there is one seed."""
+    """Mean and half of its 95 % interval over seeds (Student's t); nan if there is one seed."""
     if len(values) < 2:
         return float(np.mean(values)), math.nan
     half = stats.t.ppf(0.975, len(values) - 1) * np.std(values, ddof=1) / math.sqrt(len(values))
@@ -93,7 +93,7 @@ def with_half(mean: float, half: float, signed: bool = False) -> str:
 
 
 def table(rows: Rows, figures: Sequence[str]) -> str:
-    """One row an arm: mean ± half of the 95 % interval, and the first figure's difference to a reference arm."""
+    """One row per arm: mean ± half of the 95 % interval, and the first figure's difference to a reference arm."""
     arms, shown = arms_of(rows), list(figures[:COLUMNS])
     other = next((each for each in REFERENCES if each in arms), arms[0])
     lines = []
@@ -109,7 +109,7 @@ def table(rows: Rows, figures: Sequence[str]) -> str:
 
 
 def dots(rows: Rows, figures: Sequence[str]) -> str:
-    """A chart a figure: the seeds of each arm, and the mean with its interval."""
+    """A chart per figure: the seeds of each arm, and the mean with its interval."""
     drawn = []
     for name in figures[:4]:
         groups = {title(arm): list(percent_by_seed(rows, arm, name).values()) for arm in arms_of(rows)}
@@ -119,7 +119,7 @@ def dots(rows: Rows, figures: Sequence[str]) -> str:
 
 
 def over_labels(rows: Rows, figure: str, shares: Sequence[str]) -> str:
-    """The mean of a figure over the fraction of the labels, a line an arm."""
+    """The mean of a figure over the fraction of the labels, a line per arm."""
     lines = {}
     for arm in arms_of(rows):
         means = {}
@@ -144,7 +144,7 @@ def folders(rows: Rows, runs: Path) -> Mapping[str, Path]:
 
 
 def learning(rows: Rows, runs: Path) -> str:
-    """Losses over iterations, a line an arm."""
+    """Losses over iterations, a line per arm."""
     curves = {arm: logged_lines(folder) for arm, folder in folders(rows, runs).items()}
     names = [name for name in CURVES if any(name in each for each in curves.values())]
     if not names:

@@ -73,7 +73,7 @@ def precision(runs: Mapping[str, Mapping[str, float]]) -> str:
         bars = known or {key: value for key, value in run.items() if key in names and is_fraction(key)}
         drawn.append(bar_chart(f"{name}: AP by size" if known else name, bars, percent=True))
     rows = [[name, *(shown(name, run.get(name, float("nan"))) for run in runs.values())] for name in names]
-    note = "Sizes are COCO's; figures that end in _counted are of the categories with enough objects of that size."
+    note = "Sizes are COCO's; metrics that end in _counted cover the categories with enough objects of that size."
     return page.charts(drawn) + page.fold("All metrics", page.paragraph(note) + page.table(["", *runs], rows))
 
 
@@ -88,7 +88,7 @@ def shown(name: str, value: float) -> str:
 
 
 def training(runs: Mapping[str, Curves]) -> str:
-    """Losses, the learning rate and figures that were tested while it trained, a line a run."""
+    """Losses, the learning rate and figures that were tested while it trained, a line per run."""
     tested = dict.fromkeys(name for run in runs.values() for name in run if is_fraction(name))
     return page.charts(
         line_chart(
@@ -130,7 +130,7 @@ def quality(rounds: list[Path]) -> str:
     if not rows:
         return ""
     header = ["", "boxes", *(f"{kind} at IoU {iou}" for kind in ("recall", "precision") for iou in ("0.3", "0.5"))]
-    text = "Recall and precision in %, of all / of small objects, by annotations that are not learned."
+    text = "Recall and precision in %, of all / of small objects, by annotations that are not trained on."
     return page.paragraph(text) + page.table(header, rows)
 
 
@@ -146,5 +146,5 @@ def gallery(folder: Path) -> str:
 
 
 def side_by_side(runs: Mapping[str, Found]) -> str:
-    """Some tested images, a column a run; only images that all runs were tested on."""
+    """Some tested images, a column per run; only images that all runs were tested on."""
     return legend() + draw(runs, PICTURES) if runs else ""

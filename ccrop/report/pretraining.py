@@ -90,7 +90,7 @@ def data_of(config: Config) -> tuple[Sized | None, str]:
     try:
         return DATASETS.build(config.train_dataloader.dataset), ""
     except (MissingData, OSError) as error:
-        return None, f"The images cannot be looked at: {str(error).splitlines()[0]}"
+        return None, f"The images cannot be read: {str(error).splitlines()[0]}"
 
 
 def described(work_dir: Path, config: Config, dataset: Sized | None, curves: Curves) -> str:
@@ -124,7 +124,7 @@ def name_of(kind: object) -> str:
 
 
 def health(runs: Mapping[str, Curves]) -> str:
-    """A chart a scalar, a line a run; the scalars that tell of health first."""
+    """A chart per scalar, a line per run; the scalars that tell of health first."""
     every = dict.fromkeys([*HEALTH, *TITLES, *(name for curves in runs.values() for name in curves)])
     return page.charts(
         line_chart(
@@ -167,15 +167,13 @@ def of_images(checkpoint: Path, config: Config, dataset: ImageDataset) -> list[s
     if objects is not None:
         parts.append(page.section("Nearest neighbors", neighbor_rows(objects)))
         places, method = flat_map(objects.features)
-        caption = (
-            f"{len(objects.images)} {objects.kind} by {method} of their features. Alike things should lie together."
-        )
+        caption = f"{len(objects.images)} {objects.kind} by {method} of their features. Similar ones should be close."
         parts.append(page.section("Map of the embedding", page.picture(draw_map(objects, places), caption)))
     return parts
 
 
 def clusters(store: BoxStore) -> str:
-    """How many boxes an image has, and how large they are."""
+    """How many boxes per image has, and how large they are."""
     areas, counts = box_areas(store), store.counts
     if not len(areas):
         return page.paragraph("No cluster was found: all views were plain random crops.")

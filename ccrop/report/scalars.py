@@ -39,7 +39,7 @@ def seconds_by_epoch(work_dir: Path) -> dict[int, float]:
 
 
 def logged_lines(work_dir: Path) -> Curves:
-    """Scalars by iteration that MMEngine's logger wrote into ``vis_data/scalars.json``; none where there is no file."""
+    """Scalars by iteration that MMEngine's logger wrote into ``vis_data/scalars.json``; none if there is no file."""
     found: Curves = {}
     for file in sorted(work_dir.glob("*/vis_data/scalars.json")):
         for line in file.read_text().splitlines():
@@ -55,7 +55,7 @@ def _logged(work_dir: Path) -> Iterator[Logged]:
 
     files = sorted(work_dir.rglob("events.out.tfevents.*"), key=lambda file: file.stat().st_mtime)
     if not files:
-        raise FileNotFoundError(f"{work_dir} holds no TensorBoard log of a run")
+        raise FileNotFoundError(f"{work_dir} holds no run's TensorBoard log")
     for file in files:
         for record in _records(file.read_bytes()):
             if len(record) > MAX_RECORD:

@@ -52,7 +52,7 @@ def kind_of(path: Path) -> ModuleType:
     if path.is_file():
         return comparison
     if not path.is_dir():
-        raise FileNotFoundError(f"{path} does not exist: name a run's folder, or a comparison's CSV file")
+        raise FileNotFoundError(f"{path} does not exist: pass a run's folder, or a comparison's CSV file")
     if (
         (path / "figures.json").exists()
         or any(path.glob("round_*/boxes.json"))
@@ -61,7 +61,7 @@ def kind_of(path: Path) -> ModuleType:
         return detector
     if any(path.glob("*/vis_data/events.out.tfevents.*")):
         return pretraining
-    raise FileNotFoundError(f"{path} holds no log of a run: name the folder that a run wrote, such as work_dirs/RUN")
+    raise FileNotFoundError(f"{path} holds no log of a run: pass a run's folder, such as work_dirs/RUN")
 
 
 def write_report(paths: Sequence[Path], file: Path, runs: Path | None = None) -> None:

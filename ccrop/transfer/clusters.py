@@ -1,4 +1,4 @@
-"""What a pretraining found, for a detector that learns it in place of labels."""
+"""What a pretraining found, for a detector that learns it instead of labels."""
 
 from pathlib import Path
 
@@ -19,15 +19,15 @@ def stored_clusters(checkpoint: str | Path, dataset: LocatedDataset, example: st
     state = load_checkpoint(checkpoint).get("boxes")
     if state is None or state["boxes"].shape[1] == 1:
         raise ValueError(
-            f"{checkpoint} holds no clusters: it takes one of a pretraining with several boxes of each "
-            f"{dataset.unit}, such as {example}"
+            f"{checkpoint} holds no clusters: pass a checkpoint of a pretraining with several "
+            f"boxes per {dataset.unit}, such as {example}"
         )
     number, max_boxes, _ = state["boxes"].shape
     store = BoxStore(number, max_boxes, dataset.fingerprint())
     if len(dataset) != len(store) or state["fingerprint"] != store.fingerprint:
         raise ValueError(
-            f"the clusters of {checkpoint} are of {len(store)} other {dataset.unit}s than the {len(dataset)} of "
-            f"{dataset.data_root} that are trained on: pretrain on these, and train on all of them"
+            f"the clusters of {checkpoint} belong to {len(store)} {dataset.unit}s other than the {len(dataset)} "
+            f"training {dataset.unit}s of {dataset.data_root}: pretrain on these, and train on all of them"
         )
     store.load_state_dict(state)
     return store

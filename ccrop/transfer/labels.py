@@ -13,7 +13,7 @@ def share_of(text: str, what: str = "labels") -> float:
         what: it is a fraction of, for the error.
 
     Raises:
-        ValueError: it is no number, or out of range.
+        ValueError: it is not a number, or out of range.
     """
     try:
         share = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)

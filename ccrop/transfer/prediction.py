@@ -26,7 +26,7 @@ class Request:
         detector: work_dir of a fine-tuning, or one of its checkpoints.
         config: of the run; None for the one in the checkpoint.
         source: a file, a folder, or with ``split`` the root of a data set.
-        split: of the data set; None where the source is none.
+        split: of the data set; None if the source is none.
         formats: of the files that are written.
         min_score: lower detections are left out.
         pictures: how many are drawn at most.
@@ -54,7 +54,9 @@ def checkpoint_of(detector: str | Path) -> Path:
     detector = Path(detector)
     if not detector.is_dir():
         if not detector.is_file():
-            raise FileNotFoundError(f"{detector} does not exist: name a fine-tuning's work_dir, or a checkpoint of it")
+            raise FileNotFoundError(
+                f"{detector} does not exist: pass a fine-tuning run's work_dir, or one of its checkpoints"
+            )
         return detector
     checkpoint = latest_checkpoint(detector)
     if checkpoint is None:
@@ -67,7 +69,7 @@ def detector_config(detector: str | Path, config: str | Path | None = None) -> C
 
     Args:
         detector: work_dir, or one of its checkpoints.
-        config: by default the one in the checkpoint.
+        config: its path; default: the one in the checkpoint.
 
     Raises:
         FileNotFoundError: there is no such checkpoint or config.
@@ -76,8 +78,8 @@ def detector_config(detector: str | Path, config: str | Path | None = None) -> C
     settings = read_config(config or checkpoint_of(detector))
     if "augment" in settings:
         raise ValueError(
-            f"{detector} is a pretraining, which detects nothing: fine-tune a detector from it by tools/finetune.py "
-            "--init"
+            f"{detector} is a pretraining run, which detects nothing: fine-tune a detector from it with "
+            "tools/finetune.py --init"
         )
     return settings
 
@@ -90,7 +92,7 @@ def load_detector(
     Args:
         detector: work_dir, or one of its checkpoints.
         build: the model from its section of the config.
-        config: by default the one in the checkpoint.
+        config: its path; default: the one in the checkpoint.
 
     Returns:
         The model has the names of what it detects as ``dataset_meta["classes"]``, where the checkpoint has them.
@@ -106,7 +108,9 @@ def load_detector(
     try:
         model.load_state_dict(content["state_dict"])
     except (KeyError, RuntimeError) as error:
-        raise ValueError(f"{checkpoint} is no checkpoint of a run with its config: name that by --config") from error
+        raise ValueError(
+            f"{checkpoint} is not a checkpoint of a run with its config: pass the config with --config"
+        ) from error
     model.dataset_meta = content.get("meta", {}).get("dataset_meta", {})
     return settings, model.eval()
 

@@ -177,7 +177,7 @@ class MultiObjectCrop(RandomCrop):
 
     Args:
         cluster_scale: smallest and largest area of a view in areas of the cluster's box, for all views alike or one
-            pair a view; None for ``scale`` of the image instead, as in ContrastiveCrop.
+            pair per view; None for ``scale`` of the image instead, as in ContrastiveCrop.
         centers: center suppression, :class:`ccrop.views.BetaCenters` or :class:`ccrop.views.GaussianCenters`.
         evenness: 0 draws clusters as scored, 1 every cluster alike; see :func:`choose_cluster`.
         scene_prob: fraction of pairs that are plain random crops.
@@ -200,7 +200,7 @@ class MultiObjectCrop(RandomCrop):
         super().__init__(scale, ratio)
         for name, value in (("evenness", evenness), ("scene_prob", scene_prob), ("min_visible", min_visible)):
             if not 0 <= value <= 1:
-                raise ValueError(f"{name} must lie in [0, 1], got {value}")
+                raise ValueError(f"{name} must be in [0, 1], got {value}")
         self.cluster_scale = None if cluster_scale is None else torch.tensor(cluster_scale, dtype=torch.float64)
         if self.cluster_scale is not None and not (self.cluster_scale[..., 0] <= self.cluster_scale[..., 1]).all():
             raise ValueError(f"cluster_scale must be low, high with low <= high, got {cluster_scale}")
@@ -219,6 +219,21 @@ class MultiObjectCrop(RandomCrop):
         noise = PairNoise.draw(rng, 1, num_views, self.centers)
         views = self.batch(torch.tensor([image_size]), torch.from_numpy(boxes)[None], torch.tensor([len(boxes)]), noise)
         return views[0].numpy()
+
+    def of_batch(
+        self,
+        rng: np.random.Generator,
+        image_sizes: NDArray[np.integer],
+        boxes: NDArray[np.floating],
+        counts: NDArray[np.integer],
+        num_views: int,
+    ) -> NDArray[np.int64]:
+        anywhere = super().of_batch(rng, image_sizes, boxes, counts, num_views)
+        scene = (counts == 0) | (rng.random(len(counts)) < self.scene_prob)
+        noise = PairNoise.draw(rng, len(counts), num_views, self.centers)
+        numbers = torch.from_numpy(counts).long().clamp(min=1)
+        around = self.batch(torch.from_numpy(image_sizes), torch.from_numpy(boxes), numbers, noise)
+        return np.where(scene[:, None, None], anywhere, around.numpy())
 
     def batch(self, image_sizes: Tensor, boxes: Tensor, counts: Tensor, noise: PairNoise) -> Tensor:
         """Views ``(N, V, 4)`` around clusters, for a whole batch on any device.

@@ -24,7 +24,7 @@ MIN_OBJECTS = 50
 
 
 def evaluate(truth: COCO, found: NDArray[np.floating], images: Sequence[int]) -> COCOeval:
-    """pycocotools' evaluation of at most 100 detections an image, by the sizes of :data:`AREAS`.
+    """pycocotools' evaluation of at most 100 detections per image, by the sizes of :data:`AREAS`.
 
     Args:
         truth: annotations; ids from 0 on are counted from 1 on, because pycocotools reads 0 as no match.
@@ -60,7 +60,7 @@ def counted(objects: NDArray[np.integer], min_objects: int) -> NDArray[np.bool_]
 
 
 def average_precision(evaluation: COCOeval, min_objects: int = MIN_OBJECTS) -> dict[str, float]:
-    """Figures in [0, 1]; nan where no category counts.
+    """Figures in [0, 1]; nan if no category counts.
 
     ``AP`` is the mean over IoU 0.5 to 0.95, ``AP50`` at 0.5 alone, each over objects of all sizes and, by suffix, over
     those of one size (``AP_S``, ``AP50_S``, ...); ``AP75`` and ``AR_S`` complete COCO's. These are means over the
@@ -104,6 +104,6 @@ def describe_counts(names: Sequence[str], objects: NDArray[np.integer], min_obje
         own = ", ".join(name for name, used in zip(names, enough, strict=True) if used) or "none"
         parts.append(f"{size}: {own}" + (f", without {', '.join(rare)}" if rare else ""))
     return (
-        f"Objects, {'/'.join(DISJOINT)}: {', '.join(listed)}; *_counted are over categories with at least "
+        f"Objects, {'/'.join(DISJOINT)}: {', '.join(listed)}; *_counted average categories with at least "
         f"{min_objects} of the size: {'; '.join(parts)}"
     )

@@ -115,7 +115,7 @@ def resampled_figures(
 
 
 def _mean(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Over the first axis, without nan; nan where there is nothing else."""
+    """Over the first axis, without nan; nan if there is nothing else."""
     known = ~np.isnan(values)
     number = known.sum(axis=0)
     return np.where(number > 0, np.where(known, values, 0).sum(axis=0) / np.maximum(number, 1), np.nan)

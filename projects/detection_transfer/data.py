@@ -36,7 +36,7 @@ def settle_coco(config: Config, root: str | Path) -> None:
 
 
 def settle_unlabeled(config: Config, root: str | Path) -> None:
-    """Name the images of COCO-format data sets whose train split has no annotations that are looked at.
+    """Name the images of COCO-format data sets whose train split has no annotations that are used.
 
     Where the val split has none either, the config loses its ``test_evaluator``; otherwise it tests where objects are,
     whatever their category.
@@ -124,10 +124,10 @@ def use_labels(config: Config, share: float, seed: int, held_out: float = 0.0) -
 
     Args:
         share: of the labeled images, see :func:`ccrop.transfer.drawn_share`.
-        held_out: part of these that takes the place of the val split, to choose settings by.
+        held_out: part of these that replaces the val split, to choose settings by.
 
     Returns:
-        How many images are trained on, and how many there are; None where the set is not in COCO's format.
+        How many images are trained on, and how many there are; None if the set is not in COCO's format.
 
     Raises:
         ValueError: no image is left to train on, or a share is asked of a set that is not in COCO's format.
@@ -135,7 +135,9 @@ def use_labels(config: Config, share: float, seed: int, held_out: float = 0.0) -
     dataset = config.train_dataloader.dataset
     if dataset.type != "CocoDataset":
         if share < 1 or held_out:
-            raise ValueError(f"a fraction of the labels can be drawn of a COCO-format set only, not of {dataset.type}")
+            raise ValueError(
+                f"a fraction of the labels can be drawn only from a COCO-format set, not from {dataset.type}"
+            )
         return None
     number = len(DATASETS.build(dict(dataset, pipeline=[], _scope_="mmdet")))
     chosen = drawn_share(range(number), share, seed)
@@ -144,7 +146,7 @@ def use_labels(config: Config, share: float, seed: int, held_out: float = 0.0) -
         _test_on(config, tested)
         chosen = sorted(set(chosen) - set(tested))
     if not chosen:
-        raise ValueError(f"{share:.1%} of {number} images leave none to train on")
+        raise ValueError(f"{share:.1%} of {number} images leaves none to train on")
     dataset.indices = chosen
     return len(chosen), number
 

@@ -126,9 +126,9 @@ def _area(box: Sequence[float]) -> float:
 @command
 def main(argv: Sequence[str] | None = None) -> int:
     parser = command_parser(__doc__)
-    parser.add_argument("work_dirs", nargs="+", type=Path, metavar="WORK_DIR", help="of fine-tuning runs")
+    parser.add_argument("work_dirs", nargs="+", type=Path, metavar="WORK_DIR", help="work_dirs of fine-tuning runs")
     parser.add_argument("--images", type=int, default=4, help="default: %(default)s")
-    parser.add_argument("--score", type=float, default=0.3, help="lowest score that is drawn (default: %(default)s)")
+    parser.add_argument("--score", type=float, default=0.3, help="lowest score to draw (default: %(default)s)")
     parser.add_argument("--out", type=Path, default=Path("detections.png"), help="default: %(default)s")
     args = parser.parse_args(argv)
     detectors = [load_detector(work_dir) for work_dir in args.work_dirs]

@@ -38,10 +38,10 @@ def load_config(
 
     Args:
         path: a file of ``projects/detection_transfer/configs/``, or any other of mmdet's kind.
-        data_root: of the data set; by default the config's ``default_data_root``.
+        data_root: root of the data set; default: the config's ``default_data_root``.
         options: dotted keys and values over those of the config.
-        backbone: takes the place of the config's, see :func:`.fitting.replace_backbone`.
-        labeled: the set's annotations are needed; otherwise something else takes the place of the train split's, and
+        backbone: replaces the config's, see :func:`.fitting.replace_backbone`.
+        labeled: the set's annotations are needed; otherwise something else replaces the train split's, and
             a set without those of the val split is not tested on.
 
     Raises:
@@ -56,7 +56,7 @@ def load_config(
         fit_neck(config)
     root = Path(data_root or config.default_data_root)
     if not root.is_dir():
-        raise MissingData(f"the data root {root} does not exist: name one by --data-root")
+        raise MissingData(f"the data root {root} does not exist: pass one with --data-root")
     if config.train_dataloader.dataset.type == "CocoDataset":
         (settle_coco if labeled else settle_unlabeled)(config, root)
     else:
@@ -93,12 +93,13 @@ def finetune(
             the val split, ``detections.npz``, see :class:`ccrop.projects.detection_transfer.metric.SmallObjectMetric`.
         labels: fraction of the labeled images, see :func:`ccrop.transfer.drawn_share`.
         seed: draws the images, the weights and the batches.
-        held_out: part of these images that is tested on in place of the val split.
-        resume: go on from this checkpoint, or from the newest of the work_dir where it is ``'auto'`` and there is one,
+        held_out: part of these images that is tested on instead of the val split.
+        resume: resume from this checkpoint, or from the newest of the work_dir where it is ``'auto'`` and there is one,
             with its model, optimizer, schedule and iteration. Single images also come in the order of an uninterrupted
-            run; where batches are grouped by aspect ratio the order is drawn anew. The random numbers of transforms and
-            of the detector's sampling begin anew, so a resumed run is as good as an uninterrupted one, but not equal.
-        val_interval: test every so many iterations too, and log the figures; this counts for the core-seconds.
+            run; where batches are grouped by aspect ratio the order is drawn again. The random numbers of transforms
+            and of the detector's sampling begin again, so a resumed run is as good as an uninterrupted one, but not
+            equal.
+        val_interval: test every this many iterations too, and log the figures; this counts for the core-seconds.
 
     Returns:
         The figures of :class:`.metric.SmallObjectMetric`, in [0, 1], and the training's
@@ -155,11 +156,11 @@ def trained_parts(backbone: nn.Module) -> str:
     line = f"{max(getattr(backbone, 'frozen_stages', 0), 0)} stages of the backbone frozen"
     if not any(isinstance(module, _BatchNorm) for module in backbone.modules()):
         return line
-    return f"{line}, its BN statistics {'as they are' if getattr(backbone, 'norm_eval', False) else 'trained'}"
+    return f"{line}, its BN statistics {'frozen' if getattr(backbone, 'norm_eval', False) else 'trained'}"
 
 
 def without_sync_bn(config: Config) -> None:
-    """Plain BN in place of SyncBN, which needs a GPU."""
+    """Plain BN instead of SyncBN, which needs a GPU."""
     for settings in dicts_of(config):
         if settings.get("type") == "SyncBN":
             settings["type"] = "BN"

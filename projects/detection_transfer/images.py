@@ -42,7 +42,7 @@ class ReadImage(BaseTransform):
         """Read ``img_path``.
 
         Raises:
-            UnreadableImage: names the file and what is wrong with it; where there are marks, only when all are marked.
+            UnreadableImage: names the file and what is wrong with it; if there are marks, only when all are marked.
         """
         try:
             image = self.read(results["img_path"])

@@ -52,7 +52,7 @@ class PastePieces(OwnRandomness, BaseTransform):
     (``scale_factor``), and their boxes and labels are added to the image's. Takes ``pieces`` out of the sample.
 
     Args:
-        number: least and largest number of pieces an image.
+        number: least and largest number of pieces per image.
         prob: probability that an image gets any.
         scale: range of the factor by which a piece is magnified beside that, drawn log-uniformly.
         upright: see :func:`ccrop.pseudo.paste`; for scenes in which objects stand on the ground.
@@ -77,7 +77,7 @@ class PastePieces(OwnRandomness, BaseTransform):
             ValueError: no CollectPieces came before, or the sample has masks, which pasted pieces would not get.
         """
         if "gt_masks" in results:
-            raise ValueError("PastePieces pastes boxes without masks: set with_mask=False in LoadAnnotations")
+            raise ValueError("PastePieces pastes boxes only, not masks: set with_mask=False in LoadAnnotations")
         if "pieces" not in results:
             raise ValueError("PastePieces has no pieces: put CollectPieces after LoadAnnotations in the same pipeline")
         pieces = results.pop("pieces")

@@ -69,7 +69,7 @@ def _write(
 
 
 def _places(box: Rectangle, width: float, height: float) -> Iterator[tuple[float, float]]:
-    """Left upper corners of a text of a size: above, below, inside above where there is room, right and left."""
+    """Left upper corners of a text of a size: above, below, inside above if there is room, right and left."""
     x0, y0, x1, y1 = box
     yield x0, y0 - height
     yield x0, y1
@@ -84,7 +84,7 @@ def _overlap(one: Rectangle, other: Rectangle) -> bool:
 
 
 def _legend(entries: Sequence[tuple[str, int, str]], width: int) -> Image.Image:
-    """Names, numbers and colors in lines of a width; "nothing found" where there is none."""
+    """Names, numbers and colors in lines of a width; "nothing found" if there is none."""
     font = ImageFont.load_default(FONT_SIZE)
     pen = ImageDraw.Draw(Image.new("RGB", (1, 1)))
     x: float = GAP

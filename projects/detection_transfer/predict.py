@@ -60,13 +60,15 @@ def predict(request: Request, folder: Path) -> str:
 
     Raises:
         MissingData: there is no image.
-        ValueError: not one image can be read; or what is asked for is of sweeps.
+        ValueError: not one image can be read; or what is requested is of sweeps.
         FileNotFoundError, UntrustedCheckpoint: see :func:`ccrop.transfer.prediction.load_detector`.
     """
     if request.columns is not None or request.intensity_scale is not None:
-        raise ValueError(f"--columns and --intensity-scale are of sweeps, and {request.detector} takes images")
+        raise ValueError(f"--columns and --intensity-scale apply to sweeps, but {request.detector} takes images")
     if others := [name for name in request.formats if name not in FORMATS]:
-        raise ValueError(f"--to {others[0]} is of sweeps, and {request.detector} takes images: {', '.join(FORMATS)}")
+        raise ValueError(
+            f"--to {others[0]} applies to sweeps, but {request.detector} takes images: {', '.join(FORMATS)}"
+        )
     config, model = load_detector(request.detector, request.config)
     channels = config.get("channels", 3)
     root, names = list_source(request.source, request.split, channels)
@@ -85,7 +87,7 @@ def predict(request: Request, folder: Path) -> str:
                 shown = picture(image, found.detections, classes)
                 shown.save(folder / "pictures" / f"{index:06d}_{flat_name(found.name)}.jpg", quality=92)
     return (
-        f"{counts['boxes']:,} boxes with a score of {request.min_score:g} or more in {counts['images']:,} of "
+        f"{counts['boxes']:,} boxes with a score of at least {request.min_score:g} in {counts['images']:,} of "
         f"{len(names):,} images"
     )
 
@@ -103,7 +105,9 @@ def list_source(source: Path, split: str | None, channels: int) -> tuple[Path, l
     if source.is_file() and split is None:
         return source.parent, [source.name]
     if not source.is_dir():
-        raise MissingData(f"{source} is no folder" if split else f"{source} does not exist: name an image or a folder")
+        raise MissingData(
+            f"{source} is not a folder" if split else f"{source} does not exist: pass an image or a folder"
+        )
     root = source if split is None else source / find_split(source, split)
     suffixes = IMAGE_SUFFIXES if channels == 3 else (*IMAGE_SUFFIXES, ARRAY_SUFFIX)
     names = list_images(root, suffixes=suffixes)
@@ -191,7 +195,7 @@ def sure(found: Any, min_score: float) -> Detections:
 
 @contextmanager
 def csv_file(folder: Path, classes: Sequence[str]) -> Iterator[Add]:
-    """``predictions.csv``: a row a box, corners in pixels."""
+    """``predictions.csv``: a row per box, corners in pixels."""
     with (folder / "predictions.csv").open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(COLUMNS)

@@ -1,4 +1,4 @@
-"""Pseudo-boxes in place of labels: a detector that learns where objects are before it sees a label.
+"""Pseudo-boxes instead of labels: a detector that learns where objects are before it sees a label.
 
 LOST (Simeoni et al., BMVC 2021) and CutLER (Wang et al., CVPR 2023) train a detector of one category on the boxes that
 unlabeled features give. Neck and heads are pretrained that way as well.
@@ -30,14 +30,14 @@ MAX_BOXES = 16  # of an image, where the source has more
 def use_pseudo_boxes(config: Config, source: str | Path, folder: str | Path, max_boxes: int = MAX_BOXES) -> None:
     """Train on pseudo-boxes, and test where objects are, whatever their category, if the val split has annotations.
 
-    The annotations of the train split are not used. What takes their place is written to
+    The annotations of the train split are not used. What replaces them is written to
     ``pseudo_boxes_{train,val}.json`` in the folder.
 
     Args:
         config: of a COCO-format set, see :func:`ccrop.projects.detection_transfer.finetune.load_config`.
         source: a file of pseudo-boxes (.json), or the checkpoint of a pretraining on the same train images that looked
             for clusters.
-        folder: is made where there is none.
+        folder: is made if there is none.
         max_boxes: an image; those with the best scores.
 
     Raises:
@@ -45,7 +45,7 @@ def use_pseudo_boxes(config: Config, source: str | Path, folder: str | Path, max
     """
     train, test = config.train_dataloader.dataset, config.test_dataloader.dataset
     if train.type != "CocoDataset":
-        raise ValueError(f"pseudo-boxes can be learned on a COCO-format set only, not on {train.type}")
+        raise ValueError(f"pseudo-boxes can be learned only on a COCO-format set, not on {train.type}")
     folder = Path(folder).resolve()
     folder.mkdir(parents=True, exist_ok=True)
     files = {split: folder / f"pseudo_boxes_{split}.json" for split in ("train", "val")}
@@ -65,7 +65,7 @@ def use_pseudo_boxes(config: Config, source: str | Path, folder: str | Path, max
         write_json(files["val"], annotated.content)
         test.update(ann_file=str(files["val"]))
         config.test_evaluator.ann_file = str(files["val"])
-    config.headline += f", pseudo-boxes of {source} in place of labels"
+    config.headline += f", pseudo-boxes of {source} instead of labels"
 
 
 def read_pseudo_boxes(file: str | Path, root: str | Path) -> Annotations:
@@ -81,7 +81,7 @@ def read_pseudo_boxes(file: str | Path, root: str | Path) -> Annotations:
     lost = [image["file_name"] for image in found.content["images"] if not (folder / image["file_name"]).is_file()]
     if lost:
         raise InvalidAnnotations(
-            file, f"it has boxes of {len(lost)} images that {folder} lacks, the first is {printable(lost[0])}"
+            file, f"it has boxes for {len(lost)} images that {folder} lacks, the first is {printable(lost[0])}"
         )
     return found
 

@@ -25,7 +25,7 @@ BACKGROUND = (24, 24, 28)
 COLOR = "#ffdc00"
 HEADINGS = (
     "Training images and the pseudo-boxes that the detector learns",
-    "Samples as it is fed them, with pieces of other images pasted in where the config says so",
+    "Samples as the detector gets them, with pieces of other images pasted in if the config does so",
 )
 
 

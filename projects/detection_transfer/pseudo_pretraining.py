@@ -61,7 +61,7 @@ def pretrain(
         work_dir: takes ``round_R/`` with the boxes, a picture, the log and the checkpoint of each round.
         init: what the detector starts from in every round; its backbone also looks for clusters.
         seed: of weights and batches.
-        resume: keep what an earlier run in the work_dir has finished, and go on with its unfinished round, see
+        resume: keep what an earlier run in the work_dir has finished, and continue with its unfinished round, see
             :func:`.finetune`; otherwise its folder is renamed.
 
     Returns:
@@ -197,4 +197,4 @@ def described(file: Path, images: CocoImages) -> str:
         for name in ("recall", "precision")
         for iou in (0.3, 0.5)
     ]
-    return f"{line}; by the annotations, which are not learned: {'; '.join(shown)}"
+    return f"{line}; by the annotations, which are not trained on: {'; '.join(shown)}"

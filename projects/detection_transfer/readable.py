@@ -70,8 +70,7 @@ class MarkedImages:
     def why_unreadable(self, index: int) -> str:
         path = self.path(self.get_data_info(index))
         return (
-            _fault(path, self.reader.channels, self.reader.white)
-            or f"{printable(path)}: unreadable when it was first tried"
+            _fault(path, self.reader.channels, self.reader.white) or f"{printable(path)}: unreadable when first tried"
         )
 
 
@@ -111,7 +110,7 @@ def _inner(dataset: Any) -> Iterator[BaseDataset]:
 def leave_out_unreadable(config: Config) -> None:
     """Leave out the images of the test data set that cannot be read, before anything is trained.
 
-    The config's ``notes`` name them. A test has no other image to take in the place of one, and that it fails should
+    The config's ``notes`` name them. A test has no other image to take instead of one, and that it fails should
     not be found out after the training.
 
     Raises:
@@ -127,7 +126,7 @@ def leave_out_unreadable(config: Config) -> None:
         return
     used = settings.get("indices") or range(len(paths))
     settings["indices"] = [used[place] for place in range(len(paths)) if place not in faults]
-    left_out = [f"not tested on, since it is unreadable: {fault}" for fault in faults.values()]
+    left_out = [f"left out of the test, unreadable: {fault}" for fault in faults.values()]
     config.notes = [*config.get("notes", ()), *left_out]
 
 
@@ -159,7 +158,7 @@ def _faults(paths: Sequence[str], channels: int, white: int) -> dict[int, str]:
 
 @lru_cache(maxsize=10**6)  # a search of learning rates tests on the same images again
 def _fault(path: str, channels: int, white: int) -> str | None:
-    """What is wrong with a file, None where it can be read."""
+    """What is wrong with a file, None if it can be read."""
     try:
         read_image(path, channels, white)
     except UnreadableImage as error:

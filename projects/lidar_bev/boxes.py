@@ -33,7 +33,7 @@ def corners(boxes: NDArray) -> NDArray:
 
 
 def points_in_boxes(points: NDArray, boxes: NDArray) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Which points lie in which boxes, borders included.
+    """Which points are in which boxes, borders included.
 
     Points are sorted along x, so that each box is compared with those of its own strip only.
 
@@ -61,5 +61,5 @@ def points_in_boxes(points: NDArray, boxes: NDArray) -> tuple[NDArray[np.int64],
 
 
 def num_points_in_boxes(points: NDArray, boxes: NDArray) -> NDArray[np.int64]:
-    """How many of the points ``(N, 3 or more)`` lie in each of the boxes ``(M, 7)``, as ``(M,)``."""
+    """How many of the points ``(N, 3 or more)`` are in each of the boxes ``(M, 7)``, as ``(M,)``."""
     return np.bincount(points_in_boxes(points, boxes)[1], minlength=len(boxes))

@@ -39,7 +39,7 @@ def load_config(
 
     Args:
         path: a file of ``projects/lidar_bev/configs/centerpoint_*.py``.
-        data_root: of the data set; by default the config's ``default_data_root``.
+        data_root: root of the data set; default: the config's ``default_data_root``.
         options: dotted keys and values over those of the config.
         backbone: None, because those that have names take images.
         labeled: makes no difference: the sets that are read here have labels.
@@ -50,11 +50,13 @@ def load_config(
         ValueError: a backbone is named.
     """
     if backbone is not None:
-        raise ValueError(f"{backbone} takes images, but {path} detects in LiDAR sweeps: set model.backbone instead")
+        raise ValueError(
+            f"{backbone} takes images, but {path} detects objects in LiDAR sweeps: set model.backbone instead"
+        )
     config = read_config(path, options)
     root = data_root or config.default_data_root
     if root is None or not Path(root).is_dir():
-        advice = f"name one by --data-root{config.get('how_to_make_data', '')}"
+        advice = f"pass one with --data-root{config.get('how_to_make_data', '')}"
         raise MissingData(f"the data root {root} does not exist: {advice}")
     root = Path(root)
     for settings in dicts_of(config):
@@ -95,11 +97,11 @@ def finetune(
         work_dir: takes the log, the last checkpoint and ``figures.json``.
         labels: fraction of the labeled sweeps, see :func:`ccrop.projects.lidar_bev.detection.samples.use_labels`.
         seed: draws the scenes, the weights and the batches.
-        held_out: part of these sweeps that is tested on in place of the val split.
-        resume: go on from this checkpoint, or from the newest of the work_dir where it is ``'auto'`` and there is one.
-            Sweeps, augmentation and optimizer go on as in an uninterrupted run; on the CPU the weights are equal to the
-            last bit.
-        val_interval: test every so many iterations too, and log the figures; this counts for the core-seconds.
+        held_out: part of these sweeps that is tested on instead of the val split.
+        resume: resume from this checkpoint, or from the newest of the work_dir where it is ``'auto'`` and there is one.
+            Sweeps, augmentation and optimizer go on as in an uninterrupted run; on the CPU the weights are equal bit
+            for bit.
+        val_interval: test every this many iterations too, and log the figures; this counts for the core-seconds.
 
     Returns:
         The figures of :mod:`ccrop.projects.lidar_bev.detection.figures`, and the training's core-seconds; these alone
@@ -107,7 +109,7 @@ def finetune(
 
     Raises:
         ValueError: the checkpoint was trained with other settings; the message lists them. Or no object to train or to
-            test on is of a class that is asked for.
+            test on is of a class that is requested.
     """
     config = copy.deepcopy(config)
     start = start_of(config, init, work_dir, resume)  # a wrong file stops here, before the data are read

@@ -63,7 +63,7 @@ Add = Callable[[Found], None]
 
 @contextmanager
 def csv_file(folder: Path, classes: Sequence[str]) -> Iterator[Add]:
-    """``predictions.csv``: a row a box, in meters and radians in the LiDAR frame."""
+    """``predictions.csv``: a row per box, in meters and radians in the LiDAR frame."""
     with (folder / "predictions.csv").open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(COLUMNS)

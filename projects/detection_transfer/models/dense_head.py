@@ -90,7 +90,7 @@ class DenseHead(BaseModule):
     ) -> None:
         super().__init__(init_cfg)
         if len(sides) != len(strides) - 1:
-            raise ValueError(f"{len(strides)} levels meet at {len(strides) - 1} sides, got {list(sides)}")
+            raise ValueError(f"{len(strides)} levels need {len(strides) - 1} boundaries, got {list(sides)}")
         self.num_classes = num_classes
         self.strides = tuple(strides)
         self.ranges = tuple(zip((0.0, *sides), (*sides, math.inf), strict=True))
@@ -132,7 +132,8 @@ class DenseHead(BaseModule):
         own = owner.clamp(min=0)
         iou, giou = overlaps(boxes, objects.gather(1, own[..., None].expand(-1, -1, 4)))
         quality = iou.detach().clamp(min=MIN_IOU) * positive
-        target = F.one_hot(labels.gather(1, own), self.num_classes) * quality[..., None]
+        classes = torch.arange(self.num_classes, device=labels.device)
+        target = (labels.gather(1, own)[..., None] == classes) * quality[..., None]
         counted = positive | ~inside(cells.centers, ignored, to_ignore).any(dim=2)
         # no object at all: the loss of the background alone, over one
         positives = reduce_mean(positive.sum().float()).clamp(min=1)

@@ -1,4 +1,4 @@
-"""Detection at an image's own scale, whatever its size: large images are looked at in overlapping tiles."""
+"""Detection at an image's own scale, whatever its size: large images are used in overlapping tiles."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -16,7 +16,7 @@ from ccrop.projects.detection_transfer.models.dense_head import Candidates
 class TiledDetector(SingleStageDetector):
     """A single-stage detector with :class:`DenseHead`, channels last in memory, that tests large images in tiles.
 
-    An image of which no side is longer than ``test_cfg.tile`` pixels is looked at whole. Of a larger one, boxes that
+    An image of which no side is longer than ``test_cfg.tile`` pixels is used whole. Of a larger one, boxes that
     touch an edge of their tile are left to the neighbor that shows the object whole, unless they are longer than the
     ``test_cfg.overlap`` of the tiles; NMS over the whole image merges the rest.
 

@@ -14,7 +14,7 @@ with read_base():
 
 grid = dict(type=Grid, low=(0, -39.68, -3), high=(69.12, 39.68, 1), cell=0.16)
 default_data_root = "data/kitti"
-demo = "simsiam_ccrop_bev_demo.py"  # where there is no data
+demo = "simsiam_ccrop_bev_demo.py"  # if there is no data
 model.backbone.grid = grid
 train_dataloader.dataset.update(type=KittiSweeps, split="train")
 train_dataloader.dataset.pipeline[0].update(grid=grid, motion=dict(type=MotionRange, angle=0.5, mirror_x=0.0))

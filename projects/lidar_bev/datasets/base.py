@@ -42,7 +42,7 @@ class SweepDataset(LocatedDataset):
     Points with a value that is not finite are left out and counted in :attr:`not_finite`; a sweep that has no point
     left is unreadable.
 
-    Subclasses implement :meth:`load_data_list`, :meth:`read` and, where there are labels, :meth:`object_names`.
+    Subclasses implement :meth:`load_data_list`, :meth:`read` and, if there are labels, :meth:`object_names`.
 
     Args:
         data_root, pipeline, subset: see :class:`ccrop.datasets.LocatedDataset`.
@@ -74,7 +74,7 @@ class SweepDataset(LocatedDataset):
         points = finite(sample["points"])
         self.not_finite[index] = len(sample["points"]) - len(points)
         if not len(points):
-            raise UnreadableSweep(self.path(info), "none of its points is finite, or in view")
+            raise UnreadableSweep(self.path(info), "none of its points is finite and in view")
         sample["points"] = points
         if "boxes" in sample:
             sample["num_points"] = num_points_in_boxes(points, sample["boxes"])
@@ -149,14 +149,14 @@ def names_in_split(root: Path, split: str | None, found: Collection[str], where:
     file = root / "ImageSets" / f"{split}.txt"
     if not file.is_file():
         raise MissingData(
-            f"{file} is no file (split=None takes all sweeps); expected layout:\n{layout.format(root=root)}"
+            f"{file} is not a file (split=None takes all sweeps); expected layout:\n{layout.format(root=root)}"
         )
     names = [line.strip() for line in read_text(file).splitlines() if line.strip()]
     missing = [name for name in names if name not in found]
     if missing:
         raise MissingData(
-            f"{where} lacks {len(missing)} of the {len(names)} sweeps of split {split!r}, first {missing[0]}: add "
-            "them, or take them out of the split's file"
+            f"{where} lacks {len(missing)} of the {len(names)} sweeps of split {split!r}, the first is {missing[0]}: "
+            "add them, or remove them from the split's file"
         )
     return names
 

@@ -52,9 +52,9 @@ class SweepFolder(SweepDataset):
         self.columns = tuple(columns)
         self.use = tuple(columns if use is None else use)
         if len(set(self.columns)) < len(self.columns):
-            raise ValueError(f"columns must differ from each other, got {self.columns}")
+            raise ValueError(f"columns must be distinct, got {self.columns}")
         if self.use[:3] != XYZ or not set(self.use) <= set(self.columns):
-            raise ValueError(f"use must name x, y, z and then others of the columns {self.columns}, got {self.use}")
+            raise ValueError(f"use must list x, y, z and then others of the columns {self.columns}, got {self.use}")
         super().__init__(data_root, **kwargs)
 
     def load_data_list(self) -> list[dict[str, Any]]:
@@ -62,7 +62,7 @@ class SweepFolder(SweepDataset):
         if root.is_file():
             return [dict(path="")]
         if not root.is_dir():
-            raise MissingData(f"{root} is no folder; expected layout:\n{self.layout.format(root=root)}")
+            raise MissingData(f"{root} is not a folder; expected layout:\n{self.layout.format(root=root)}")
         paths = list_sweeps(root)
         if self.pattern is not None:
             found, paths = paths, [path for path in paths if PurePath(path).match(self.pattern)]
@@ -94,11 +94,11 @@ def scaled(points: NDArray[np.float32], column: int, scale: float, source: str |
     if largest > scale:
         likely = next((each for each in SCALES if largest <= each), largest)
         say_once(
-            f"{source}: intensities reach {largest:g}, and {scale:g} is said to be the largest: set intensity_scale to "
-            f"{likely:g}, so that a network sees values in [0, 1]"
+            f"{source}: intensities reach {largest:g}, above the declared maximum of {scale:g}: set intensity_scale "
+            f"to {likely:g}, so that a network sees values in [0, 1]"
         )
     elif scale > 1 and 0 < largest <= 1:
-        say_once(f"{source}: a sweep's intensities reach {largest:g} only, where {scale:g} is said to be the largest")
+        say_once(f"{source}: a sweep's intensities reach only {largest:g}, but the declared maximum is {scale:g}")
     if scale == 1:
         return points
     points = points.copy()
@@ -138,7 +138,7 @@ def _warn_of_small(root: Path, paths: Sequence[str]) -> None:
     if len(small) > FEW * len(looked_at):
         first, other = small[0], beside[small[0]]
         MMLogger.get_current_instance().warning(
-            f"{root}: {len(small)} of {len(looked_at)} files looked at are small for sweeps, such as {first} with "
-            f"{sizes[first]} bytes beside {other} with {sizes[other]}: if they are crops or copies, choose the others "
-            "by the data set's pattern"
+            f"{root}: {len(small)} of {len(looked_at)} checked files are small for sweeps, such as {first} "
+            f"with {sizes[first]} bytes next to {other} with {sizes[other]}: if they are crops or copies, exclude "
+            "them with the data set's pattern"
         )

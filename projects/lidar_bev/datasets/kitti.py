@@ -22,10 +22,10 @@ from ccrop.projects.lidar_bev.datasets.reading import XYZI, UnreadableSweep, rea
 
 LAYOUT = """\
     {root}/training/velodyne/000000.bin        (or velodyne_reduced)
-    {root}/training/label_2/000000.txt         (only labeled training and evaluations need them)
-    {root}/training/calib/000000.txt           (only these, and crops to the camera's view)
-    {root}/ImageSets/train.txt                 (names of a split's frames; without a split: all there are)
-    {root}/mapping/train_mapping.txt, train_rand.txt  (of the development kit, optional: which drive a frame is of)"""
+    {root}/training/label_2/000000.txt         (only for labeled training and evaluation)
+    {root}/training/calib/000000.txt           (for the labels, and crops to the camera's view)
+    {root}/ImageSets/train.txt                 (names of a split's frames; without a split: all frames)
+    {root}/mapping/train_mapping.txt, train_rand.txt  (of the development kit, optional: the drive of each frame)"""
 CLASSES = ("Car", "Pedestrian", "Cyclist")
 
 
@@ -106,7 +106,9 @@ class KittiSweeps(SweepDataset):
             size = image_size(base / "image_2" / f"{info['name']}.png")
             sample["points"] = sample["points"][in_image(sample["points"], calibration, size)]
             if not len(sample["points"]):
-                raise UnreadableSweep(path, "the camera sees none of its points: does the calibration belong to it?")
+                raise UnreadableSweep(
+                    path, "the camera sees none of its points: check that the calibration belongs to it"
+                )
         if self.labeled:
             objects = read_objects(base / self.labels / f"{info['name']}.txt", calibration)
             sample["boxes"] = objects.boxes.astype(np.float32)
@@ -115,7 +117,7 @@ class KittiSweeps(SweepDataset):
 
 
 def image_size(path: Path) -> tuple[int, int]:
-    """Width and height of an image, or of most KITTI images where there is none.
+    """Width and height of an image, or of most KITTI images if there is none.
 
     Raises:
         UnreadableImage: with the file and the reason.
@@ -137,5 +139,5 @@ def read_drives(mapping: Path) -> dict[str, str]:
     drives = [line.split()[1] for line in read_text(lines).splitlines() if len(line.split()) > 1]
     numbers = [int(number) for number in read_text(order).replace(",", " ").split()]
     if any(not 1 <= number <= len(drives) for number in numbers):
-        raise ValueError(f"{order} names lines that {lines} lacks: copy both from one development kit")
+        raise ValueError(f"{order} refers to lines that {lines} lacks: copy both from the same development kit")
     return {f"{frame:06d}": drives[number - 1] for frame, number in enumerate(numbers)}

@@ -141,8 +141,8 @@ def read_calibration(path: str | Path) -> Calibration:
     path = Path(path)
     if not path.is_file():
         raise ValueError(
-            f"{path}: labels need the frame's calibration, and there is no such file: add it, or set calibrated=False "
-            "where labels stand in the frame of a camera at the sensor that looks ahead"
+            f"{path}: labels need the frame's calibration, but this file does not exist: add it, or set "
+            "calibrated=False if labels are given in the frame of a forward-looking camera at the sensor"
         )
     lines = [line.split(":", 1) for line in read_text(path).splitlines() if ":" in line]
     values = {name.strip(): numbers.split() for name, numbers in lines}
@@ -183,7 +183,7 @@ def read_names(path: str | Path) -> list[str]:
 def _read_table(path: Path) -> tuple[list[str], NDArray[np.float64]]:
     """Classes, and ``(M, 15)`` of the numbers of each line, the score last."""
     if not path.is_file():
-        raise ValueError(f"{path}: there is no such label file: add it, or read the set with labeled=False")
+        raise ValueError(f"{path}: label file not found: add it, or read the set with labeled=False")
     names, rows = [], []
     for number, line in enumerate(read_text(path).splitlines(), 1):
         fields = line.split()
@@ -195,8 +195,8 @@ def _read_table(path: Path) -> tuple[list[str], NDArray[np.float64]]:
             values = []
         if len(fields) not in (NUM_FIELDS, NUM_FIELDS + 1) or len(values) != len(fields) - 1:
             raise ValueError(
-                f"{path}, line {number}: expected a class and {NUM_FIELDS - 1} numbers (results: and a score), "
-                f"got {line!r}"
+                f"{path}, line {number}: expected a class and {NUM_FIELDS - 1} numbers (in results "
+                f"also a score), got {line!r}"
             )
         names.append(fields[0])
         rows.append([*values, 1.0][:NUM_FIELDS])

@@ -47,13 +47,13 @@ class NuScenesSweeps(SweepDataset):
     """Sweeps ``(N, 5)``: x, y, z, intensity in [0, 1], and how many seconds before the key frame a point was seen.
 
     A sample is a key frame and the sweeps before it, moved into the key frame's LiDAR frame by the car's own motion.
-    Labeled samples have ``velocities (M, 2)`` float32 too, along x and y in meters a second, NaN where not known.
+    Labeled samples have ``velocities (M, 2)`` float32 too, along x and y in meters a second, NaN if not known.
 
     Args:
         data_root: see ``LAYOUT``.
         version: folder of the tables; by default v1.0-mini for mini_train and mini_val, else v1.0-trainval.
         split: train, val, mini_train or mini_val, or another, see :func:`.scenes_of`; None for all scenes.
-        scenes: names of scenes, or the path of a text file with one on each line, in place of a split's.
+        scenes: names of scenes, or the path of a text file with one on each line, instead of a split's.
         num_sweeps: sweeps in a sample, the key frame among them; fewer at the beginning of a scene.
         labeled: read boxes too.
         classes: names whose positions are the labels.
@@ -76,7 +76,7 @@ class NuScenesSweeps(SweepDataset):
         **kwargs: Any,
     ) -> None:
         if num_sweeps < 1:
-            raise ValueError(f"num_sweeps must be 1 (the key frame alone) or more, got {num_sweeps}")
+            raise ValueError(f"num_sweeps must be at least 1 (only the key frame), got {num_sweeps}")
         self.version = version_of(split) if version is None else version
         self.split = split
         self.chosen_scenes = scenes
@@ -89,7 +89,7 @@ class NuScenesSweeps(SweepDataset):
     def load_data_list(self) -> list[dict[str, Any]]:
         tables = Path(self.data_root, self.version)
         if not tables.is_dir():
-            raise MissingData(f"{tables} is no folder; expected layout:\n{LAYOUT.format(root=self.data_root)}")
+            raise MissingData(f"{tables} is not a folder; expected layout:\n{LAYOUT.format(root=self.data_root)}")
         frames = key_frames(tables, self._scene_names(tables), self.num_sweeps)
         self._check_earlier_sweeps(frames)
         for frame in frames:
@@ -106,7 +106,7 @@ class NuScenesSweeps(SweepDataset):
         chosen = self.chosen_scenes
         if isinstance(chosen, str | Path):
             if not Path(chosen).is_file():
-                raise MissingData(f"{chosen} is no file; expected the name of a scene on each of its lines")
+                raise MissingData(f"{chosen} is not a file; expected one scene name per line")
             return read_text(Path(chosen)).split()
         if chosen is None and self.split is not None:
             return scenes_of(self.split, Path(self.data_root), list(scene_names(tables).values()))
@@ -118,8 +118,8 @@ class NuScenesSweeps(SweepDataset):
         some = [Path(self.data_root, earlier[index]) for index in spread(len(earlier), CHECKED)]
         if some and not any(path.exists() for path in some):
             raise MissingData(
-                f"{some[0]} does not exist, nor does any of {len(some)} sweeps before key frames that were looked for: "
-                "unpack the archives of the sweeps, or set num_sweeps=1 to read the key frames alone"
+                f"{some[0]} does not exist, nor do any of the {len(some)} checked sweeps before key "
+                "frames: unpack the sweep archives, or set num_sweeps=1 to read only the key frames"
             )
 
     def scenes(self) -> list[str]:

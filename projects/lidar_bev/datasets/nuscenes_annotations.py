@@ -18,11 +18,11 @@ class Annotations(NamedTuple):
 
     Attributes:
         categories: their names in nuScenes' taxonomy.
-        attributes: their names; empty where there is none.
+        attributes: their names; empty if there is none.
         middles: ``(M, 3)`` in meters.
         sizes: ``(M, 3)`` length, width, height in meters.
         ahead: ``(M, 3)`` unit vectors along their lengths.
-        velocities: ``(M, 3)`` in meters a second; NaN where not known.
+        velocities: ``(M, 3)`` in meters a second; NaN if not known.
         num_points: ``(M,)`` int64, of LiDAR and radar.
     """
 

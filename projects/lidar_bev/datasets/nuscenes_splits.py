@@ -46,7 +46,7 @@ def scenes_of(split: str, root: Path, known: Sequence[str]) -> list[str]:
     file = root / f"{split}.txt"
     if not file.is_file():
         raise MissingData(
-            f"{file} is no file; expected the name of a scene on each of its lines, or one of the official splits "
+            f"{file} is not a file; expected one scene name per line, or one of the official splits "
             f"{', '.join(OFFICIAL)}"
         )
     return read_text(file).split()

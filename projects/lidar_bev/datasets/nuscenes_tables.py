@@ -104,8 +104,8 @@ def _chosen(names: dict[str, str], scenes: Sequence[str] | None, tables: Path) -
     unknown = sorted(set(scenes or ()) - set(names.values()))
     if unknown:
         raise ValueError(
-            f"{tables / 'scene.json'} has no scene {', '.join(unknown[:5])} ({len(unknown)} are missing): do the "
-            "scenes belong to this version of nuScenes?"
+            f"{tables / 'scene.json'} has no scene {', '.join(unknown[:5])} ({len(unknown)} are missing): check "
+            "that the scenes belong to this version of nuScenes"
         )
     return names if scenes is None else {token: name for token, name in names.items() if name in set(scenes)}
 
@@ -119,7 +119,9 @@ def read_rows(tables: Path, name: str) -> list[dict[str, Any]]:
     """
     file = tables / f"{name}.json"
     if not file.is_file():
-        raise MissingData(f"{file} is no file: nuScenes' table {name!r} is needed; unpack the metadata archive again")
+        raise MissingData(
+            f"{file} is not a file: nuScenes' table {name!r} is needed; unpack the metadata archive again"
+        )
     try:
         return json.loads(read_text(file))
     except ValueError as error:
@@ -140,5 +142,6 @@ def find(rows: dict[str, Any], token: str, tables: Path, name: str) -> Any:
         return rows[token]
     except KeyError:
         raise ValueError(
-            f"{tables / f'{name}.json'} has no {token!r}, which another table names: are all tables of one version?"
+            f"{tables / f'{name}.json'} has no {token!r}, which another table refers to: check that all tables are "
+            "of the same version"
         ) from None

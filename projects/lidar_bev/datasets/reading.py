@@ -49,10 +49,12 @@ def read_sweep(path: str | os.PathLike, columns: Sequence[str] = XYZI) -> NDArra
     suffix = path.suffix.lower()
     readers = {".bin": _read_bin, ".npy": _read_npy, ".pcd": _read_fields, ".ply": _read_fields}
     if suffix not in readers:
-        raise UnreadableSweep(path, f"files of kind {suffix!r} are not read: convert it to one of {SWEEP_SUFFIXES}")
+        raise UnreadableSweep(
+            path, f"files of kind {suffix!r} are not supported: convert it to one of {SWEEP_SUFFIXES}"
+        )
     try:
         if path.exists() and not path.is_file():
-            raise Malformed("it is no regular file")  # reading a pipe would wait for ever
+            raise Malformed("it is not a regular file")  # reading a pipe would wait forever
         points = _relative(_returns(readers[suffix](path, columns), columns), columns, path.parent)
     except (MemoryError, ImportError):
         raise
@@ -62,9 +64,9 @@ def read_sweep(path: str | os.PathLike, columns: Sequence[str] = XYZI) -> NDArra
         raise UnreadableSweep(path, error.strerror or str(error)) from error
     except Exception as error:  # whatever a damaged file leads to
         reason = " ".join(str(error).split()) or type(error).__name__
-        raise UnreadableSweep(path, f"damaged or of an unsupported kind ({reason})") from error
+        raise UnreadableSweep(path, f"damaged or of an unsupported format ({reason})") from error
     if not len(points):
-        raise UnreadableSweep(path, "it holds no point: remove it from the data set")
+        raise UnreadableSweep(path, "it holds no points: remove it from the data set")
     return points
 
 
@@ -77,7 +79,7 @@ def read_text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
-        raise ValueError(f"{path}: no text in UTF-8 ({error.reason} at byte {error.start}): save it so") from error
+        raise ValueError(f"{path}: not UTF-8 text ({error.reason} at byte {error.start}): save it as UTF-8") from error
 
 
 def finite(points: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -109,7 +111,7 @@ def _relative(points: NDArray, columns: Sequence[str], folder: Path) -> NDArray[
     step = np.spacing(farthest.astype(points.dtype)) if points.dtype.kind == "f" else 0.0
     if step > COARSE:
         raise Malformed(
-            f"its coordinates lie around {farthest:.0f} m, where {points.dtype} tells only {step:.2g} m apart: save "
+            f"its coordinates are around {farthest:.0f} m, where {points.dtype} resolves only {step:.2g} m: save "
             "them as float64, or relative to the sensor"
         )
     _say_moved(folder)
@@ -122,7 +124,7 @@ def _relative(points: NDArray, columns: Sequence[str], folder: Path) -> NDArray[
 @cache
 def _say_moved(folder: Path) -> None:
     MMLogger.get_current_instance().warning(
-        f"{folder}: the coordinates are those of a map, not of the sensor: each sweep is moved by its median point"
+        f"{folder}: the coordinates are in a map frame, not the sensor's: each sweep is centered on its median point"
     )
 
 
@@ -130,16 +132,16 @@ def _read_bin(path: Path, columns: Sequence[str]) -> NDArray[np.float32]:
     size = path.stat().st_size
     if size % (4 * len(columns)):
         raise Malformed(
-            f"its {size} bytes are no whole number of points with {len(columns)} float32 values "
-            f"({', '.join(columns)}): the file is cut off, or its points have other columns; name them in columns"
+            f"its {size} bytes are not a whole number of points with {len(columns)} float32 values "
+            f"({', '.join(columns)}): the file is truncated, or its points have other columns; list them in columns"
         )
     points = np.fromfile(path, dtype=np.float32).reshape(-1, len(columns))
     if "intensity" in columns and len(points):  # the size of a file of five columns may suit four by chance
         negative = (points[:, list(columns).index("intensity")] < 0).mean()
         if negative > NEGATIVE:
             raise Malformed(
-                f"{negative:.0%} of its intensities are negative, as no sensor's are: its points have other "
-                f"columns than {', '.join(columns)}; name them in columns"
+                f"{negative:.0%} of its intensities are negative, which no sensor gives: its points "
+                f"have columns other than {', '.join(columns)}; list them in columns"
             )
     return points
 
@@ -154,7 +156,7 @@ def _read_npy(path: Path, columns: Sequence[str]) -> NDArray:
     if values.ndim < 2 or width not in (values.shape[-1], values.shape[0]):
         raise Malformed(
             f"its array has shape {values.shape}, expected (points, {width}), ({width}, points) or "
-            f"(rows, points, {width}) for the columns {', '.join(columns)}: name the columns that it has in columns"
+            f"(rows, points, {width}) for the columns {', '.join(columns)}: list its columns in columns"
         )
     points = values if values.shape[-1] == width else np.moveaxis(values, 0, -1)
     return points.reshape(-1, width)
@@ -167,17 +169,17 @@ def _load_npy(path: Path) -> NDArray:
         try:
             shape, _, dtype = headers[np.lib.format.read_magic(file)](file)
         except (ValueError, KeyError) as error:
-            raise Malformed(f"no array of numbers ({error})") from error
+            raise Malformed(f"not an array of numbers ({error})") from error
         declared, present = math.prod(shape) * dtype.itemsize, path.stat().st_size - file.tell()
     if declared > present:
         raise Malformed(
-            f"its header declares an array of shape {shape}, {declared} bytes, and {present} follow: it is cut off or "
-            "damaged"
+            f"its header declares an array of shape {shape}, {declared} bytes, but {present} follow: it is "
+            "truncated or damaged"
         )
     try:
         return np.load(path, allow_pickle=False)
     except ValueError as error:
-        raise Malformed(f"no array of numbers ({error})") from error
+        raise Malformed(f"not an array of numbers ({error})") from error
 
 
 def _read_fields(path: Path, columns: Sequence[str]) -> NDArray:
@@ -191,7 +193,7 @@ def _stacked(fields: Mapping[str, NDArray], columns: Sequence[str]) -> NDArray:
     missing = [name for name, own in zip(columns, called, strict=True) if own not in known]
     if missing:
         raise Malformed(
-            f"it has no field {', '.join(missing)}, only {', '.join(fields)}: name some of these in columns"
+            f"it has no field {', '.join(missing)}, only {', '.join(fields)}: list some of these in columns"
         )
     chosen = [known[own] for own in called]
     kind = np.result_type(np.float32, *(values for name, values in zip(columns, chosen, strict=True) if name in XYZ))

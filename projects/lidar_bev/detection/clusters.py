@@ -1,4 +1,4 @@
-"""Clusters in place of labels: a detector that learns where things stand before it sees a label.
+"""Clusters instead of labels: a detector that learns where things stand before it sees a label.
 
 Encoder and head are pretrained, as LOST (Simeoni et al., BMVC 2021) and CutLER (Wang et al., CVPR 2023) do for images.
 """
@@ -119,4 +119,4 @@ def use_pseudo_boxes(config: Config, source: str | Path, folder: str | Path, max
     train.labeled = False
     train.pipeline = [dict(type=ClusterBoxes, grid=grid, max_boxes=max_boxes), *train.pipeline]
     config.custom_hooks = [*config.get("custom_hooks", []), dict(type=StoredClustersHook, checkpoint=str(source))]
-    config.headline += f", pseudo-boxes of {source} in place of labels"
+    config.headline += f", pseudo-boxes of {source} instead of labels"

@@ -13,14 +13,14 @@ from ccrop.projects.lidar_bev.grid import Grid
 
 
 class Found(NamedTuple):
-    """The detections of a batch, K places a sweep, the surest first.
+    """The detections of a batch, K places per sweep, the surest first.
 
     Attributes:
         boxes: ``(N, K, 7)``.
         scores: ``(N, K)`` in [0, 1].
         labels: ``(N, K)`` int64.
         kept: ``(N, K)`` bool; other places hold nothing.
-        velocities: ``(N, K, 2)`` in meters a second; None where the head has none.
+        velocities: ``(N, K, 2)`` in meters a second; None if the head has none.
     """
 
     boxes: Tensor

@@ -49,7 +49,7 @@ def compared(sample: dict[str, NDArray], found: Detections, grid: Grid) -> Compa
     """Lay a sweep's detections beside its objects.
 
     Objects without a point or with their center off the grid do not count, and neither do detections whose center
-    lies in a box of a class that was not asked for: a van is no wrong car.
+    is in a box of a class that was not requested: a van is no wrong car.
 
     Args:
         sample: of :meth:`.SweepDataset.known`.
@@ -73,9 +73,15 @@ def center_figures(sweeps: Sequence[Compared], classes: Sequence[str]) -> dict[s
 
     Returns:
         ``mAP`` over classes and thresholds; ``AP_Car`` ... over thresholds; ``mAP_0.5m`` ... over classes;
+<<<<<<< HEAD
         ``mAP_0-15m`` ... of objects in a range and ``mAP_1-9points`` ... of objects with so many points;
         ``translation`` in meters, ``scale``, ``heading`` and ``axis`` (the heading modulo pi) in radians, the mean
         errors of true positives over classes, and ``heading_Car`` ..., ``axis_Car`` ... NaN where no object counts.
+=======
+        ``mAP_0-15m`` ... of objects in a range and ``mAP_1-9points`` ... of objects with that many points;
+        ``translation`` in meters, ``scale`` and ``heading`` in radians, the mean errors of true positives over
+        classes. NaN if no object counts.
+>>>>>>> main
     """
     truths, found = [each.truth for each in sweeps], [each.found for each in sweeps]
     by_class = {name: center_metrics(truths, found, label) for label, name in enumerate(classes)}
@@ -98,7 +104,7 @@ def center_figures(sweeps: Sequence[Compared], classes: Sequence[str]) -> dict[s
 
 
 def kitti_figures(dataset: KittiSweeps, indices: Sequence[int], found: Sequence[Detections]) -> dict[str, float]:
-    """KITTI's AP_R40 in [0, 1]: ``AP_R40_3d_Car_moderate`` ..., of those of KITTI's classes that were asked for.
+    """KITTI's AP_R40 in [0, 1]: ``AP_R40_3d_Car_moderate`` ..., of those of KITTI's classes that were requested.
 
     The log warns of each class with so few objects that even perfect detections stay below 1.
 
@@ -138,8 +144,8 @@ def _warn_of_few(labels: Sequence[Objects], names: Sequence[str]) -> None:
         ]
         if few:
             MMLogger.get_current_instance().warning(
-                f"KITTI's AP_R40 of {name} is low for want of objects, even of perfect detections: {', '.join(few)}; "
-                f"it needs more than {NUM_RECALLS}, so compare it on this set alone"
+                f"KITTI's AP_R40 of {name} is low for lack of objects, even with perfect detections: {', '.join(few)}; "
+                f"it needs more than {NUM_RECALLS}, so compare it only on this set"
             )
 
 
@@ -154,6 +160,6 @@ def _mean_ap(truths: Sequence[Truth], found: Sequence[Detections], num_classes: 
 
 
 def _mean(values: Sequence[float]) -> float:
-    """Of those that are not NaN; NaN where there is none."""
+    """Of those that are not NaN; NaN if there is none."""
     known = [value for value in values if value == value]
     return float(np.mean(known)) if known else float("nan")

@@ -15,7 +15,7 @@ class CenterMaps(NamedTuple):
     Attributes:
         logits: ``(N, classes, H, W)`` of the heatmaps.
         regression: ``(N, groups * D, H, W)``, D channels for each group of classes, see :mod:`.targets`.
-        ious: ``(N, groups, H, W)``, 2 * IoU - 1 of the boxes with the objects; None where they are not predicted.
+        ious: ``(N, groups, H, W)``, 2 * IoU - 1 of the boxes with the objects; None if they are not predicted.
     """
 
     logits: Tensor

@@ -53,7 +53,7 @@ def global_boxes(found: Detections, to_global: NDArray[np.float64]) -> NDArray[n
 
 
 def attributes(names: Sequence[str], velocities: NDArray) -> list[str]:
-    """The usual attribute of each object, by its class and velocity ``(M, 2)``; empty where its class has none."""
+    """The usual attribute of each object, by its class and velocity ``(M, 2)``; empty if its class has none."""
     still = np.hypot(*velocities.T) <= MOVING
     return [USUAL[name][int(rests)] if name in USUAL else "" for name, rests in zip(names, still, strict=True)]
 

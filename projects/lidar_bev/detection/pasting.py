@@ -85,13 +85,13 @@ def without_collision(boxes: NDArray, present: NDArray) -> NDArray[np.bool_]:
 class GroundTruthSamplingHook(Hook):
     """Cuts the objects out of the sweeps that are trained on, of no others, and pastes them into these.
 
-    The objects lie in ``objects/`` of the work_dir.
+    The objects are in ``objects/`` of the work_dir.
 
     Args:
         numbers: how many objects are tried in a sweep: of each class, or by the class's name.
         angle: see :class:`PastedObjects`.
         min_points: of an object that is pasted.
-        max_sweeps: so many sweeps at most give their objects.
+        max_sweeps: this many sweeps at most give their objects.
 
     Raises:
         ValueError: a name is none of the classes.
@@ -123,7 +123,7 @@ def of_each_class(numbers: int | Mapping[str, int], classes: Sequence[str]) -> l
         return [numbers] * len(classes)
     if unknown := [name for name in numbers if name not in classes]:
         raise ValueError(
-            f"ground_truth_sampling.numbers names {', '.join(unknown)}, which the detector does not find: name some of "
-            f"{', '.join(classes)}, or give one number for all"
+            f"ground_truth_sampling.numbers names {', '.join(unknown)}, which are not classes of the detector: "
+            f"use some of {', '.join(classes)}, or give one number for all"
         )
     return [numbers.get(name, 0) for name in classes]

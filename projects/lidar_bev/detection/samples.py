@@ -19,7 +19,7 @@ class LabeledSweep:
     """Pipeline step: ``points (N, C)`` float32, ``boxes (M, 7)`` float32 and ``labels (M,)`` int64, as tensors.
 
     Objects without a point get the label ``OTHER``: nobody could find them. ``heading_weights (M,)`` of pseudo-boxes
-    are handed on, and ``velocities (M, 2)`` where there are any.
+    are handed on, and ``velocities (M, 2)`` if there are any.
 
     Args:
         motion: what sweep and boxes are moved by together, a :class:`.MotionRange` or the arguments of one.
@@ -47,7 +47,7 @@ def use_labels(config: Config, share: float, seed: int, held_out: float = 0.0) -
 
     Args:
         share: see :func:`ccrop.transfer.drawn_share`.
-        held_out: part of these that takes the place of the val split, to choose settings by.
+        held_out: part of these that replaces the val split, to choose settings by.
 
     Returns:
         What is trained on, for the log.
@@ -64,8 +64,8 @@ def use_labels(config: Config, share: float, seed: int, held_out: float = 0.0) -
         chosen = sorted(set(chosen) - set(tested))
     if not chosen:
         raise ValueError(
-            f"{share:.1%} of {len(scenes)} labeled sweeps of {len(set(scenes))} scenes leave none to train on: "
-            "name a larger share, or no search of the learning rate"
+            f"{share:.1%} of {len(scenes)} labeled sweeps of {len(set(scenes))} scenes leaves none to train "
+            "on: increase the fraction, or do not search the learning rate"
         )
     settings.indices = chosen
     of_scenes = f" ({len({scenes[index] for index in chosen})} of {len(set(scenes))} scenes)"
@@ -77,18 +77,18 @@ def check_classes(dataset: SweepDataset) -> None:
     """Whether labeled sweeps show what a detector is to find; the log warns of each class of which there is none.
 
     Raises:
-        ValueError: no object is of a class that is asked for; gives the names that the labels have.
+        ValueError: no object is of a class that is requested; gives the names that the labels have.
     """
     names = Counter(name for index in range(len(dataset)) for name in dataset.object_names(index))
     where = f"{dataset.data_root}, {len(dataset)} labeled sweeps"
     if not names:
-        raise ValueError(f"{where}: they have no object: name other sweeps, or check the label files")
+        raise ValueError(f"{where}: they have no objects: use other sweeps, or check the label files")
     absent = [name for name in dataset.classes if name not in names and name != ANY]
     if not absent:
         return
     known = ", ".join(f"{name} ({number})" for name, number in names.most_common(20))
     if len(absent) == len(dataset.classes):
         raise ValueError(
-            f"{where}: no object is of a class in {', '.join(absent)}; the labels name {known}: set classes"
+            f"{where}: no object is of the classes {', '.join(absent)}; the labels have {known}: set classes"
         )
-    MMLogger.get_current_instance().warning(f"{where}: none of {', '.join(absent)}; the labels name {known}")
+    MMLogger.get_current_instance().warning(f"{where}: none of {', '.join(absent)}; the labels have {known}")

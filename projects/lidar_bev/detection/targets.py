@@ -26,7 +26,7 @@ class CenterTargets(NamedTuple):
         cells: ``(M,)`` int64, the cell of each center, counted through the batch's sweeps, groups of classes, rows and
             columns.
         regression: ``(M, 8)`` or ``(M, 10)`` float32, see the module.
-        counted: ``(M,)`` bool: the center lies on the grid, and the class is known.
+        counted: ``(M,)`` bool: the center is on the grid, and the class is known.
     """
 
     heatmaps: Tensor
@@ -54,7 +54,7 @@ def center_targets(
         stride: of its map.
         min_radius: of the Gaussians, in cells of the map.
         groups: ``(num_classes,)`` int64, of which group each class is; None for one of all.
-        velocities: per sweep ``(M_i, 2)`` in meters a second, NaN where not known; None for eight channels.
+        velocities: per sweep ``(M_i, 2)`` in meters a second, NaN if not known; None for eight channels.
     """
     rows, columns = grid.map_shape(stride)
     every, sweep = stacked(boxes)

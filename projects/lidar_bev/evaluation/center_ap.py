@@ -40,7 +40,7 @@ class Detections(NamedTuple):
         scores: ``(D,)``, high for sure.
         labels: ``(D,)`` int64.
         counted: ``(D,)`` bool, whether it counts as wrong where it matches nothing; None for all.
-        velocities: ``(D, 2)`` along x and y in meters a second; None where the detector gives none.
+        velocities: ``(D, 2)`` along x and y in meters a second; None if the detector gives none.
     """
 
     boxes: NDArray
@@ -81,7 +81,7 @@ class Matches(NamedTuple):
     Attributes:
         scores: ``(D,)``.
         detections: ``(D, 7)``, or with as many columns more as the boxes have.
-        objects: the same, the object that each matched; NaN where it matched none.
+        objects: the same, the object that each matched; NaN if it matched none.
         num_objects: that count.
     """
 
@@ -111,7 +111,9 @@ def center_metrics(
         ValueError: not as many truths as detections.
     """
     if len(truths) != len(detections):
-        raise ValueError(f"{len(truths)} sweeps have truths and {len(detections)} detections: give both for each sweep")
+        raise ValueError(
+            f"{len(truths)} sweeps have ground truth and {len(detections)} have detections: give both for every sweep"
+        )
     ap = {threshold: average_precision(match(truths, detections, label, threshold)) for threshold in thresholds}
     matches = match(truths, detections, label, ERROR_THRESHOLD)
     found, objects = matches.detections, matches.objects
@@ -192,7 +194,7 @@ def mean_error(errors: NDArray, matches: Matches) -> float:
     1 where ``MIN_RECALL`` is not reached, NaN without objects.
 
     Args:
-        errors: ``(D,)``, of detections that matched; others are ignored. NaN where the object has no such value: it is
+        errors: ``(D,)``, of detections that matched; others are ignored. NaN if the object has no such value: it is
             left out of means, and where none is left the error is 1.
     """
     if not matches.num_objects:

@@ -56,7 +56,7 @@ def kitti_ap(
     view: Literal["bev", "3d"] = "3d",
     min_iou: float | None = None,
 ) -> float:
-    """AP_R40 of a class in percent, NaN where no object of the difficulty counts.
+    """AP_R40 of a class in percent, NaN if no object of the difficulty counts.
 
     Args:
         labels: per frame.
@@ -71,7 +71,7 @@ def kitti_ap(
         ValueError: not as many results as labels, or an unknown name.
     """
     if len(labels) != len(results):
-        raise ValueError(f"{len(labels)} frames have labels and {len(results)} results: give both for each frame")
+        raise ValueError(f"{len(labels)} frames have labels and {len(results)} have results: give both for every frame")
     for what, value, known in (("name", name, MIN_IOU), ("difficulty", difficulty, DIFFICULTIES)):
         if value not in known:
             raise ValueError(f"{what} must be one of {', '.join(known)}, got {value!r}")
@@ -171,7 +171,7 @@ def _scores_of_true(frame: Frame, min_iou: float) -> NDArray:
 def _true_and_false(frame: Frame, min_iou: float, thresholds: NDArray) -> NDArray:
     """How many detections at each threshold or above are right and wrong: ``(2, T)``.
 
-    Each object in turn takes the free detection with the largest overlap, an ignored one only where there is no other.
+    Each object in turn takes the free detection with the largest overlap, an ignored one only if there is no other.
     """
     shown = frame.scores >= thresholds[:, None]  # (T, D)
     free = shown.copy()

@@ -242,5 +242,5 @@ def test_pseudo_boxes_of_nothing():
     quality = pseudo_box_quality([np.zeros((0, 4))], [np.array([[0, 0, 5, 5]])])
     assert quality["recall_0.5"] == 0
     assert math.isnan(quality["precision_0.5"])
-    with pytest.raises(ValueError, match="boxes are of 1 images and objects of 2"):
+    with pytest.raises(ValueError, match="there are boxes for 1 images and objects for 2"):
         pseudo_box_quality([np.zeros((0, 4))], [np.zeros((0, 4))] * 2)

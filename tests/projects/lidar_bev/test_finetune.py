@@ -49,7 +49,7 @@ def test_search_train_test_and_draw(simulated: Path, pretrained: Path, tmp_path:
     done = call(command, tmp_path)
     assert done.returncode == 0, done.stdout
     assert "trained on 8 of 80 labeled sweeps (8 of 80 scenes)" in done.stdout
-    assert "mAP on held-out sweeps by learning rate x the backbone's part: 0.003 x 1: " in done.stdout
+    assert "mAP on held-out sweeps by learning rate x the backbone's fraction: 0.003 x 1: " in done.stdout
     assert f"backbone from {pretrained}" in done.stdout
     assert "mmdet" not in done.stdout
     figures = json.loads((tmp_path / "w/figures.json").read_text())

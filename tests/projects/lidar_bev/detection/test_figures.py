@@ -108,7 +108,9 @@ def test_a_class_with_too_few_objects_for_kittis_ap_is_said_once(tmp_path, warne
     kitti_figures(KittiSweeps(tmp_path, labeled=True), [0], [detections([], [], np.zeros(0, int))])
     assert len(warned) == 2
     # 12 cars count as easy and 50 as the rest: (12 - 1) / 40 is the most that perfect detections of them get
-    assert "AP_R40 of Car is low for want of objects, even of perfect detections: 12 easy (at most 27.5%);" in warned[0]
+    assert (
+        "AP_R40 of Car is low for lack of objects, even with perfect detections: 12 easy (at most 27.5%);" in warned[0]
+    )
     assert "Cyclist" in warned[1]
     assert "1 easy (at most 0.0%), 1 moderate (at most 0.0%), 1 hard (at most 0.0%);" in warned[1]
 

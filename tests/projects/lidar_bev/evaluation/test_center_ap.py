@@ -207,7 +207,7 @@ def test_bins_by_points():
 
 
 def test_refuses_lists_of_different_lengths():
-    with pytest.raises(ValueError, match="1 sweeps have truths and 0 detections"):
+    with pytest.raises(ValueError, match="1 sweeps have ground truth and 0 have detections"):
         center_metrics([truth_at()], [], 0)
 
 

@@ -49,7 +49,7 @@ def test_rounds_on_sweeps_without_any_label(unlabeled: Path, tmp_path: Path, cap
     work_dir = tmp_path / "run"
     assert pretrain(unlabeled, work_dir, "pseudo_boxes.min_score=0.9") == 0
     shown = capsys.readouterr().out
-    assert f"{work_dir}/round_0 scores no box with 0.9 or more, so it is the last" in shown
+    assert f"{work_dir}/round_0 scores no box at 0.9 or above, so this was the last round" in shown
     assert "2 of 2 sweeps" in shown
     assert not (work_dir / "round_1").exists()
     assert pretrain(unlabeled, work_dir, "pseudo_boxes.min_score=0.0", flags=("--resume",)) == 0
@@ -74,7 +74,7 @@ def test_a_folder_of_sweeps(unlabeled: Path, tmp_path: Path, capsys: pytest.Capt
     assert "pseudo-boxes of 2 sweeps; not compared with labels: the data set has no labels" in capsys.readouterr().out
     assert set(json.loads((tmp_path / "run/round_0/figures.json").read_text())) == {"core_seconds"}
     assert train.main([command[0], "--work-dir", str(tmp_path / "run")]) == 2
-    assert "the data root None does not exist: name one by --data-root" in capsys.readouterr().err
+    assert "the data root None does not exist: pass one with --data-root" in capsys.readouterr().err
 
 
 def test_the_boxes_of_a_round_are_compared_with_labels(simulated: Path, tmp_path: Path):
