@@ -73,15 +73,9 @@ def center_figures(sweeps: Sequence[Compared], classes: Sequence[str]) -> dict[s
 
     Returns:
         ``mAP`` over classes and thresholds; ``AP_Car`` ... over thresholds; ``mAP_0.5m`` ... over classes;
-<<<<<<< HEAD
-        ``mAP_0-15m`` ... of objects in a range and ``mAP_1-9points`` ... of objects with so many points;
-        ``translation`` in meters, ``scale``, ``heading`` and ``axis`` (the heading modulo pi) in radians, the mean
-        errors of true positives over classes, and ``heading_Car`` ..., ``axis_Car`` ... NaN where no object counts.
-=======
         ``mAP_0-15m`` ... of objects in a range and ``mAP_1-9points`` ... of objects with that many points;
-        ``translation`` in meters, ``scale`` and ``heading`` in radians, the mean errors of true positives over
-        classes. NaN if no object counts.
->>>>>>> main
+        ``translation`` in meters, ``scale``, ``heading`` and ``axis`` (the heading modulo pi) in radians, the mean
+        errors of true positives over classes, and ``heading_Car`` ..., ``axis_Car`` ... NaN if no object counts.
     """
     truths, found = [each.truth for each in sweeps], [each.found for each in sweeps]
     by_class = {name: center_metrics(truths, found, label) for label, name in enumerate(classes)}
