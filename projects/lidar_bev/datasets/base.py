@@ -128,8 +128,8 @@ class SweepDataset(LocatedDataset):
             ValueError: it is not known, or a sample is more than one sweep.
         """
         raise ValueError(
-            f"{self.data_root}: {type(self).__name__} knows no ego poses, which motion is told by: leave out "
-            "pseudo_boxes.min_motion, or take sequences with poses (NuScenesSweeps)"
+            f"{self.data_root}: {type(self).__name__} has no ego poses, which motion scores need: leave out "
+            "pseudo_boxes.min_motion, or use sequences with poses (NuScenesSweeps)"
         )
 
 

@@ -14,7 +14,7 @@ TOLERANCE = 0.25  # of a gap, by which the next sweep may be off
 
 
 def neighbors(trajectories: Trajectories, gaps: Sequence[float]) -> list[list[int]]:
-    """Of each sweep, the numbers of those of its drive that lie nearest to so many seconds before and after.
+    """For each sweep, the indices of those in its drive that are closest to so many seconds before and after.
 
     Args:
         gaps: seconds; a sweep counts within ``TOLERANCE`` of them.
@@ -36,8 +36,8 @@ def neighbors(trajectories: Trajectories, gaps: Sequence[float]) -> list[list[in
         found.append(sorted(nearest))
     if not any(found):
         raise ValueError(
-            f"pseudo_boxes.min_motion compares sweeps of a drive, and of {len(found)} sweeps none has another about "
-            f"{' or '.join(f'{gap:g}' for gap in gaps)} s before or after: set pseudo_boxes.motion_gaps to what lies "
+            f"pseudo_boxes.min_motion compares sweeps of a drive, but none of the {len(found)} sweeps has another about "
+            f"{' or '.join(f'{gap:g}' for gap in gaps)} s before or after: set pseudo_boxes.motion_gaps to the gaps "
             "between your sweeps"
         )
     return found

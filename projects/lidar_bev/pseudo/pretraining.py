@@ -105,10 +105,10 @@ def labeled_sweeps(config: Config) -> tuple[SweepDataset | None, str]:
 def first_boxes(sweeps: SweepDataset, settings: ConfigDict) -> dict[str, Any]:
     """Clusters of each sweep by the localizer of the config, fitted: the content of a file of pseudo-boxes.
 
-    With ``min_motion``, those alone that have moved, see :class:`.MotionOfBoxes`.
+    With ``min_motion``, only those that have moved, see :class:`.MotionOfBoxes`.
 
     Raises:
-        ValueError: motion is asked for, and cannot be told, or no box has moved.
+        ValueError: motion scores are requested but cannot be computed, or no box has moved.
     """
     localizer = TASK_UTILS.build(settings.localizer)
     least = settings.min_motion
@@ -124,7 +124,7 @@ def first_boxes(sweeps: SweepDataset, settings: ConfigDict) -> dict[str, Any]:
         found[index] = fit.boxes[kept], clusters[fit.source, 4][kept], fit.heading_weights[kept]
     if motion is not None and not any(len(boxes) for boxes, *_ in found.values()):
         raise ValueError(
-            f"{sweeps.data_root}: of {len(sweeps)} sweeps no pseudo-box has a motion of {least:g} or more: lower "
+            f"{sweeps.data_root}: no pseudo-box of the {len(sweeps)} sweeps has a motion score of {least:g} or more: lower "
             "pseudo_boxes.min_motion"
         )
     return content_of(paths_of(sweeps), found)

@@ -21,7 +21,9 @@ def test_sweeps_before_and_after_in_the_same_drive():
 
 
 def test_gaps_that_fit_no_sweep_are_refused():
-    with pytest.raises(ValueError, match=r"of 3 sweeps none has another about 0.2 or 5 s .* set pseudo_boxes.motion_g"):
+    with pytest.raises(
+        ValueError, match=r"none of the 3 sweeps has another about 0.2 or 5 s .* set pseudo_boxes.motion_g"
+    ):
         neighbors(trajectories("aab", [0.0, 1.0, 0.2]), [0.2, 5.0])
     for gaps in ([], [0.5, 0.0]):
         with pytest.raises(ValueError, match=r"motion_gaps must be positive seconds, got \("):
@@ -67,7 +69,7 @@ def test_an_unreadable_neighbor_is_left_out(sequences: Path, tmp_path: Path):
 def test_sets_without_poses_and_samples_of_several_sweeps_say_so(sequences: Path, tmp_path: Path):
     (tmp_path / "training/velodyne").mkdir(parents=True)
     np.ones((3, 4), np.float32).tofile(tmp_path / "training/velodyne/000000.bin")
-    with pytest.raises(ValueError, match=re.escape(f"{tmp_path}: KittiSweeps knows no ego poses, which motion")):
+    with pytest.raises(ValueError, match=re.escape(f"{tmp_path}: KittiSweeps has no ego poses, which motion")):
         MotionOfBoxes(KittiSweeps(tmp_path), (0.5,))
-    with pytest.raises(ValueError, match=r"a sample is 10 of them: set train_dataloader.dataset.num_sweeps=1"):
+    with pytest.raises(ValueError, match=r"a sample merges 10 of them: set train_dataloader.dataset.num_sweeps=1"):
         MotionOfBoxes(NuScenesSweeps(sequences, split="sim_train", num_sweeps=10), (0.5,))

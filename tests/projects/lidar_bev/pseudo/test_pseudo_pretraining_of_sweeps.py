@@ -116,7 +116,7 @@ def test_boxes_that_have_moved_alone_are_learned(sequences: Path):
     assert np.mean(np.array(overlaps) > 0) > 0.6
 
     settings.motion_gaps = (7.0,)
-    with pytest.raises(ValueError, match=r"none has another about 7 s before or after"):
+    with pytest.raises(ValueError, match=r"none of the 8 sweeps has another about 7 s before or after"):
         first_boxes(sweeps, settings)
     settings.min_motion = 1.5
     with pytest.raises(ValueError, match=r"min_motion must lie in \(0, 1\], or be None, got 1.5"):
@@ -125,7 +125,7 @@ def test_boxes_that_have_moved_alone_are_learned(sequences: Path):
 
 def test_motion_of_sweeps_without_poses_is_refused(unlabeled: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     assert pretrain(unlabeled, tmp_path / "run", "pseudo_boxes.min_motion=0.5") == 2
-    assert "KittiSweeps knows no ego poses, which motion is told by" in capsys.readouterr().err
+    assert "KittiSweeps has no ego poses, which motion scores need" in capsys.readouterr().err
 
 
 def test_figures_in_words():

@@ -12,7 +12,7 @@ SECONDS = 1.75
 
 @pytest.fixture(scope="module")
 def drives():
-    rngs = [np.random.default_rng(seed) for seed in range(12)]
+    rngs = [np.random.default_rng(seed) for seed in range(8)]
     return [in_motion(sample_layout(rng), rng, SECONDS) for rng in rngs]
 
 
@@ -61,8 +61,8 @@ def test_lanes_have_one_speed_and_the_sensors_car_has_that_of_its_own(drives):
                 assert speed == drive.own_speed
                 own_lane += 1
             moving += speed > 0
-    assert min(own_lane, parked) > 10
-    assert moving > 60
+    assert min(own_lane, parked) > 5
+    assert moving > 40
 
 
 def test_speeds_do_not_depend_on_who_else_is_there():
