@@ -128,8 +128,8 @@ class NuScenesSweeps(SweepDataset):
     def trajectories(self) -> Trajectories:
         if self.num_sweeps > 1:
             raise ValueError(
-                f"{self.data_root}: motion scores compare single sweeps, but a sample merges {self.num_sweeps} of them: set "
-                "train_dataloader.dataset.num_sweeps=1"
+                f"{self.data_root}: motion scores compare single sweeps, but samples merge {self.num_sweeps} of them: "
+                "set train_dataloader.dataset.num_sweeps=1"
             )
         infos = [self.get_data_info(index) for index in range(len(self))]
         seconds, poses = (np.array([info[name] for info in infos]) for name in ("seconds", "to_global"))

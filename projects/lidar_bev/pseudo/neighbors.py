@@ -36,9 +36,9 @@ def neighbors(trajectories: Trajectories, gaps: Sequence[float]) -> list[list[in
         found.append(sorted(nearest))
     if not any(found):
         raise ValueError(
-            f"pseudo_boxes.min_motion compares sweeps of a drive, but none of the {len(found)} sweeps has another about "
-            f"{' or '.join(f'{gap:g}' for gap in gaps)} s before or after: set pseudo_boxes.motion_gaps to the gaps "
-            "between your sweeps"
+            f"pseudo_boxes.min_motion compares sweeps of a drive, but none of the {len(found)} sweeps has another "
+            f"about {' or '.join(f'{gap:g}' for gap in gaps)} s before or after: set pseudo_boxes.motion_gaps to "
+            "the gaps between your sweeps"
         )
     return found
 

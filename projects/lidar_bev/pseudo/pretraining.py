@@ -124,8 +124,8 @@ def first_boxes(sweeps: SweepDataset, settings: ConfigDict) -> dict[str, Any]:
         found[index] = fit.boxes[kept], clusters[fit.source, 4][kept], fit.heading_weights[kept]
     if motion is not None and not any(len(boxes) for boxes, *_ in found.values()):
         raise ValueError(
-            f"{sweeps.data_root}: no pseudo-box of the {len(sweeps)} sweeps has a motion score of {least:g} or more: lower "
-            "pseudo_boxes.min_motion"
+            f"{sweeps.data_root}: no pseudo-box of the {len(sweeps)} sweeps has a motion score of {least:g} or more: "
+            "lower pseudo_boxes.min_motion"
         )
     return content_of(paths_of(sweeps), found)
 

@@ -71,5 +71,5 @@ def test_sets_without_poses_and_samples_of_several_sweeps_say_so(sequences: Path
     np.ones((3, 4), np.float32).tofile(tmp_path / "training/velodyne/000000.bin")
     with pytest.raises(ValueError, match=re.escape(f"{tmp_path}: KittiSweeps has no ego poses, which motion")):
         MotionOfBoxes(KittiSweeps(tmp_path), (0.5,))
-    with pytest.raises(ValueError, match=r"a sample merges 10 of them: set train_dataloader.dataset.num_sweeps=1"):
+    with pytest.raises(ValueError, match=r"samples merge 10 of them: set train_dataloader.dataset.num_sweeps=1"):
         MotionOfBoxes(NuScenesSweeps(sequences, split="sim_train", num_sweeps=10), (0.5,))

@@ -12,6 +12,7 @@ from mmengine.registry import DATASETS
 
 from ccrop.projects.lidar_bev.evaluation.polygons import bev_ious
 from ccrop.projects.lidar_bev.finetune import load_config
+from ccrop.projects.lidar_bev.pseudo.neighbors import MotionOfBoxes
 from ccrop.projects.lidar_bev.pseudo.pretraining import described, first_boxes, labeled_sweeps, listed
 from ccrop.tools import train
 
@@ -92,7 +93,7 @@ def test_the_boxes_of_a_round_are_compared_with_labels(simulated: Path, tmp_path
     assert float(re.search(r"IoU 0.5 .*precision ([\d.]+)%", line)[1]) > 10
 
 
-def test_boxes_that_have_moved_alone_are_learned(sequences: Path):
+def test_boxes_that_have_moved_alone_are_learned(sequences: Path, monkeypatch: pytest.MonkeyPatch):
     options = {"train_dataloader.dataset.scenes": ["sequence-0000"]}
     config = load_config(CONFIG.replace("demo", "nuscenes"), sequences, options)
     settings = config.pop("pseudo_boxes")
@@ -115,6 +116,10 @@ def test_boxes_that_have_moved_alone_are_learned(sequences: Path):
     assert 10 < len(overlaps) < 0.3 * sum(len(each["boxes"]) for each in every)
     assert np.mean(np.array(overlaps) > 0) > 0.6
 
+    with monkeypatch.context() as patch:
+        patch.setattr(MotionOfBoxes, "__call__", lambda self, index, boxes, points: np.zeros(len(boxes)))
+        with pytest.raises(ValueError, match=r"no pseudo-box of the 8 sweeps has a motion score of 0.5 or more: lower"):
+            first_boxes(sweeps, settings)
     settings.motion_gaps = (7.0,)
     with pytest.raises(ValueError, match=r"none of the 8 sweeps has another about 7 s before or after"):
         first_boxes(sweeps, settings)
