@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ccrop.cli import command, command_parser
 
-NUMBERS = {False: (512, 128), True: (160, 40)}  # of training and validation examples, by --lidar
+NUMBERS = {False: (512, 128), True: (160, 40)}  # numbers of training and validation examples, by --lidar
 
 
 @command

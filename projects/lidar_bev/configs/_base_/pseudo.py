@@ -6,7 +6,7 @@ pretraining = "ccrop.projects.lidar_bev.pseudo.pretraining"
 pseudo_boxes = dict(
     # on the encoder's grid; clusters where the points are, since the fit grows boxes away from the sensor
     localizer=dict(type=BevClusters, max_boxes=64, behind=0, min_side=0.375),
-    max_boxes=64,  # a sweep; those with the best scores
-    rounds=2,  # each but the first learns the boxes that the detector of the round before is sure of
+    max_boxes=64,  # per sweep; those with the best scores
+    rounds=2,  # each except the first trains on the confident boxes of the previous round
     min_score=0.3,  # of these boxes
 )
