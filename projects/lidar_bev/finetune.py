@@ -1,6 +1,7 @@
 """Fine-tune a detector on labeled sweeps, and measure it on the val split."""
 
 import copy
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,14 +18,13 @@ from ccrop.hooks.validation import ValidationHook
 from ccrop.projects.lidar_bev.datasets import SweepDataset
 from ccrop.projects.lidar_bev.detection.clusters import use_pseudo_boxes
 from ccrop.projects.lidar_bev.detection.detector import CenterPoint
-from ccrop.projects.lidar_bev.detection.figures import center_figures, compared, has_kitti_labels, kitti_figures
+from ccrop.projects.lidar_bev.detection.figures import ERRORS, center_figures, compared, has_kitti_labels, kitti_figures
 from ccrop.projects.lidar_bev.detection.nuscenes import has_nuscenes_score, nuscenes_figures
 from ccrop.projects.lidar_bev.detection.pasting import GroundTruthSamplingHook
 from ccrop.projects.lidar_bev.detection.samples import check_classes, use_labels
 from ccrop.projects.lidar_bev.evaluation.center_ap import Detections
 from ccrop.transfer import CORE_SECONDS, Transfer, build_runner, start_of, train, write_figures
 
-ERRORS = {"translation": "m", "scale": "", "heading": "rad"}
 NUSCENES_ERRORS = {"mATE": "m", "mASE": "", "mAOE": "rad", "mAVE": "m/s", "mAAE": ""}
 
 
@@ -160,9 +160,10 @@ def detected(model: CenterPoint, dataset: SweepDataset) -> Iterator[tuple[int, d
 
 
 def line(figures: dict[str, float], data: str) -> str:
-    """Shares in percent, errors in their units, where objects counted; KITTI's AP of moderate objects only."""
+    """Shares in percent, errors over classes in their units, where objects counted; KITTI's AP of moderate objects."""
     known = {name: value for name, value in figures.items() if value == value and name != CORE_SECONDS}
-    shown = {name: value for name, value in known.items() if not name.endswith(("_easy", "_hard"))}
+    hidden = re.compile(r".*_(easy|hard)|(heading|axis)_.*")
+    shown = {name: value for name, value in known.items() if not hidden.fullmatch(name)}
     units = ERRORS | NUSCENES_ERRORS
     return f"{data}:  " + "  ".join(
         f"{name} {value:.2f} {units[name]}".rstrip() if name in units else f"{name} {value:.1%}"

@@ -2,11 +2,12 @@
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from mmengine.logging import MMLogger
+from numpy.typing import NDArray
 
 from ccrop.datasets import LocatedDataset, MissingData, UnreadableFile
 from ccrop.projects.lidar_bev.boxes import num_points_in_boxes
@@ -14,6 +15,20 @@ from ccrop.projects.lidar_bev.datasets.reading import UnreadableSweep, finite, r
 
 OTHER = -1
 ANY = "object"  # as the only class: everything that is labeled
+
+
+class Trajectories(NamedTuple):
+    """Where and when the ``N`` sweeps of a data set were taken.
+
+    Attributes:
+        drives: of which drive each sweep is.
+        seconds: ``(N,)`` within the drive.
+        poses: ``(N, 4, 4)`` from the LiDAR frame to one that stands still during the drive.
+    """
+
+    drives: list[str]
+    seconds: NDArray[np.float64]
+    poses: NDArray[np.float64]
 
 
 class SweepDataset(LocatedDataset):
@@ -105,6 +120,17 @@ class SweepDataset(LocatedDataset):
     def scenes(self) -> list[str]:
         """The drive of each sweep; if unknown, each is its own."""
         return [self.get_data_info(index)["path"] for index in range(len(self))]
+
+    def trajectories(self) -> Trajectories:
+        """Where and when each sweep was taken.
+
+        Raises:
+            ValueError: it is not known, or a sample is more than one sweep.
+        """
+        raise ValueError(
+            f"{self.data_root}: {type(self).__name__} has no ego poses, which motion scores need: leave out "
+            "pseudo_boxes.min_motion, or use sequences with poses (NuScenesSweeps)"
+        )
 
 
 def names_in_split(root: Path, split: str | None, found: Collection[str], where: Path, layout: str) -> list[str]:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ccrop.datasets import MissingData
 from ccrop.datasets.base import spread
-from ccrop.projects.lidar_bev.datasets.base import SweepDataset, class_labels
+from ccrop.projects.lidar_bev.datasets.base import SweepDataset, Trajectories, class_labels
 from ccrop.projects.lidar_bev.datasets.nuscenes_annotations import read_annotations
 from ccrop.projects.lidar_bev.datasets.nuscenes_splits import scenes_of, version_of
 from ccrop.projects.lidar_bev.datasets.nuscenes_tables import key_frames, scene_names
@@ -125,6 +125,16 @@ class NuScenesSweeps(SweepDataset):
 
     def scenes(self) -> list[str]:
         return [self.get_data_info(index)["scene"] for index in range(len(self))]
+
+    def trajectories(self) -> Trajectories:
+        if self.num_sweeps > 1:
+            raise ValueError(
+                f"{self.data_root}: motion scores compare single sweeps, but samples merge {self.num_sweeps} of them: "
+                "set train_dataloader.dataset.num_sweeps=1"
+            )
+        infos = [self.get_data_info(index) for index in range(len(self))]
+        seconds, poses = (np.array([info[name] for info in infos]) for name in ("seconds", "to_global"))
+        return Trajectories(self.scenes(), seconds, poses)
 
     def object_names(self, index: int) -> list[str]:
         return self.get_data_info(index)["names"]

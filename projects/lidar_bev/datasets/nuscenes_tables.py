@@ -24,10 +24,10 @@ def key_frames(tables: Path, scenes: Sequence[str] | None, num_sweeps: int) -> l
         num_sweeps: sweeps of each key frame, itself among them.
 
     Returns:
-        A dict per key frame with its ``scene``, its ``sample`` (the token), ``to_global (4, 4)`` from its LiDAR frame,
-        ``ego``, the global x and y of the vehicle, and ``sweeps``, from the key frame back in time: each a ``path``,
-        ``to_key_frame (4, 4)`` from its LiDAR frame to the key frame's, and ``seconds_before``. Arrays are lists of
-        floats.
+        A dict per key frame with its ``scene``, its ``sample`` (the token), its time in ``seconds``,
+        ``to_global (4, 4)`` from its LiDAR frame, ``ego``, the global x and y of the vehicle, and ``sweeps``, from the key
+        frame back in time: each a ``path``, ``to_key_frame (4, 4)`` from its LiDAR frame to the key frame's, and
+        ``seconds_before``. Arrays are lists of floats.
 
     Raises:
         MissingData: a table is missing.
@@ -59,6 +59,7 @@ def key_frames(tables: Path, scenes: Sequence[str] | None, num_sweeps: int) -> l
             dict(
                 scene=scene,
                 sample=key["sample_token"],
+                seconds=key["timestamp"] * MICROSECONDS,
                 ego=poses[key["ego_pose_token"]]["translation"][:2],
                 to_global=to_global[key["token"]].tolist(),
                 sweeps=[

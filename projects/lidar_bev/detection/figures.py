@@ -26,6 +26,7 @@ from ccrop.projects.lidar_bev.evaluation.kitti_ap import DIFFICULTIES, MIN_IOU, 
 from ccrop.projects.lidar_bev.grid import Grid
 
 RANGES = (0.0, 15.0, 30.0, np.inf)  # meters from the sensor
+ERRORS = {"translation": "m", "scale": "", "heading": "rad", "axis": "rad"}  # and their units
 POINTS = (1, 10, 100, np.iinfo(np.int64).max)  # in an object's box
 
 
@@ -73,8 +74,8 @@ def center_figures(sweeps: Sequence[Compared], classes: Sequence[str]) -> dict[s
     Returns:
         ``mAP`` over classes and thresholds; ``AP_Car`` ... over thresholds; ``mAP_0.5m`` ... over classes;
         ``mAP_0-15m`` ... of objects in a range and ``mAP_1-9points`` ... of objects with that many points;
-        ``translation`` in meters, ``scale`` and ``heading`` in radians, the mean errors of true positives over
-        classes. NaN if no object counts.
+        ``translation`` in meters, ``scale``, ``heading`` and ``axis`` (the heading modulo pi) in radians, the mean
+        errors of true positives over classes, and ``heading_Car`` ..., ``axis_Car`` ... NaN if no object counts.
     """
     truths, found = [each.truth for each in sweeps], [each.found for each in sweeps]
     by_class = {name: center_metrics(truths, found, label) for label, name in enumerate(classes)}
@@ -90,8 +91,10 @@ def center_figures(sweeps: Sequence[Compared], classes: Sequence[str]) -> dict[s
         own = within_points(truths, found, *points, low, high)
         name = f"mAP_{low}-{high - 1}points" if high < POINTS[-1] else f"mAP_{low}+points"
         figures[name] = _mean_ap(*own, len(classes))
-    errors = ("translation", "scale", "heading")
-    return figures | {name: _mean([getattr(each, name) for each in every]) for name in errors}
+    figures |= {name: _mean([getattr(each, name) for each in every]) for name in ERRORS}
+    return figures | {
+        f"{error}_{name}": getattr(each, error) for error in ("heading", "axis") for name, each in by_class.items()
+    }
 
 
 def kitti_figures(dataset: KittiSweeps, indices: Sequence[int], found: Sequence[Detections]) -> dict[str, float]:

@@ -57,7 +57,8 @@ class CenterMetrics(NamedTuple):
         ap: average precision per threshold, in [0, 1].
         translation: mean distance of centers in meters, at ``ERROR_THRESHOLD``.
         scale: mean of 1 - IoU of sizes, the boxes laid over each other.
-        heading: mean angle between headings in radians.
+        heading: mean angle between headings in radians; pi / 2 where they are guessed.
+        axis: the same modulo pi, which does not tell front from back; pi / 4 where guessed.
         num_objects: that count. Without any, all metrics are NaN.
     """
 
@@ -65,6 +66,7 @@ class CenterMetrics(NamedTuple):
     translation: float
     scale: float
     heading: float
+    axis: float
     num_objects: int
 
     @property
@@ -94,7 +96,6 @@ def center_metrics(
     detections: Sequence[Detections],
     label: int,
     thresholds: Sequence[float] = THRESHOLDS,
-    heading_period: float = 2 * np.pi,
 ) -> CenterMetrics:
     """The metrics of a class over sweeps.
 
@@ -105,7 +106,6 @@ def center_metrics(
         truths: per sweep.
         detections: per sweep.
         thresholds: in meters.
-        heading_period: 2 pi, or pi for objects without front and back.
 
     Raises:
         ValueError: the numbers of truths and detections differ.
@@ -118,10 +118,12 @@ def center_metrics(
     matches = match(truths, detections, label, ERROR_THRESHOLD)
     found, objects = matches.detections, matches.objects
     smaller = np.minimum(found[:, 3:6], objects[:, 3:6]).prod(axis=1)
+    turn = (found - objects)[:, 6]
     errors = dict(
         translation=np.hypot(*(found - objects)[:, :2].T),
         scale=1 - smaller / (found[:, 3:6].prod(axis=1) + objects[:, 3:6].prod(axis=1) - smaller),
-        heading=abs(wrapped((found - objects)[:, 6] * 2 * np.pi / heading_period)) * heading_period / (2 * np.pi),
+        heading=abs(wrapped(turn)),
+        axis=abs(wrapped(2 * turn)) / 2,
     )
     means = {name: mean_error(values, matches) for name, values in errors.items()}
     return CenterMetrics(ap=ap, **means, num_objects=matches.num_objects)
