@@ -41,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         advice = f"did you mean {close[0]}?" if close else "ccrop --help lists all commands"
         print(f"ccrop: unknown command {name}; {advice}", file=sys.stderr)
         return 2
-    sys.argv = [f"ccrop {name}", *arguments]  # what argparse calls the program
+    sys.argv = [f"ccrop {name}", *arguments]  # argparse's program name
     return import_module(f"ccrop.tools.{known[name].stem}").main()
 
 

@@ -9,8 +9,8 @@ from threading import current_thread, main_thread
 
 from mmengine.runner import Runner
 
-LOST = (RuntimeError, ConnectionError, EOFError, FileNotFoundError)  # what the death of a worker raises
-RESUME = "go on with the same command and --resume"
+LOST = (RuntimeError, ConnectionError, EOFError, FileNotFoundError)  # raised when a worker dies
+RESUME = "run the same command again with --resume"
 
 
 @contextmanager
@@ -29,7 +29,7 @@ def accidents_explained(runner: Runner) -> Iterator[None]:
         raise
     except Exception as error:
         if isinstance(error, LOST) and current_thread() is main_thread():
-            signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # else torch's handler raises wherever it is by then
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # otherwise torch's handler raises at an arbitrary place
         text = str(error).strip()
         if text.startswith("DataLoader worker (pid") or _lost_a_worker(error):
             raise ChildProcessError(

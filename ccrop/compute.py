@@ -14,7 +14,7 @@ def step_cost(config: Config) -> tuple[int, float]:
     """Steps per epoch, and 10^12 floating-point operations of one step, forward and backward."""
     model = MODELS.build(copy.deepcopy(config.model))
     settings = copy.deepcopy(config.train_dataloader) | dict(num_workers=0, persistent_workers=False)
-    settings.pop("resident", None)  # one batch is as quick from files
+    settings.pop("resident", None)  # for a single batch, reading files is as fast
     loader = Runner.build_dataloader(settings)
     batch = model.data_preprocessor(next(iter(loader)), training=True)
     with FlopCounterMode(display=False) as counter:

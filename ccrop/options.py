@@ -47,7 +47,7 @@ READ = dict(
     test_dataloader=LOADER,
 )
 BESIDE = dict(optim_wrapper={"constructor", "paramwise_cfg"})  # and what it takes out of a section with a type
-SIMILAR = 0.8  # of names, as difflib rates them, one of which is taken for the other misspelled
+SIMILAR = 0.8  # difflib's ratio above which one name is taken for a misspelling of the other
 
 
 class UnknownOption(ValueError):
@@ -191,7 +191,7 @@ def _annotation(kind: type | None, name: str) -> Any:
         if own is not None and name in inspect.signature(own).parameters:
             try:
                 return get_type_hints(own).get(name)
-            except (NameError, TypeError):  # of what is imported for type checkers alone
+            except (NameError, TypeError):  # of what is imported only for type checkers
                 return None
     return None
 

@@ -27,7 +27,7 @@ CONFIGS = Path(__file__).parent / "configs"
 RUNTIME = CONFIGS / "_base_/runtime.py"
 KINDS = {"methods": "method", "crops": "crop", "data": "data", "variants": "variant"}
 ALWAYS = "always"
-# what configs of ccrop 0.1 were called
+# names of configs in ccrop 0.1
 FORMER = {
     "ccrop": "it is now single (one object an image) or region (many);",
     "ccrop-single": "it is now single;",

@@ -38,7 +38,7 @@ from ccrop.settings import check_resumed, pretraining_settings
 from ccrop.views import ReferenceAugmentation
 from ccrop.work_dir import locked, set_aside
 
-# what MMEngine logs in every run about its own insides
+# messages that MMEngine logs in every run about its internals
 INSIDE_MMENGINE = ("will be deprecated in future", "Hooks will be executed", "Distributed training is not used")
 
 

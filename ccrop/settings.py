@@ -49,7 +49,7 @@ def check_resumed(checkpoint: str, before: dict[str, str], now: dict[str, str], 
     if others and not changes_allowed:
         listed = "; ".join(f"{name} {before.get(name)}, not {now.get(name)}" for name in others)
         raise ValueError(
-            f"{checkpoint} was trained with {listed}: repeat its options, or go on with the new ones by passing "
+            f"{checkpoint} was trained with {listed}: repeat its options, or resume with the new ones by passing "
             "--allow-changes"
         )
     return bool(refit)

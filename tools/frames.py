@@ -4,7 +4,7 @@ SOURCE is a video, or a folder of them, nested or not; OUT/VIDEO/FRAME.jpg is wh
 written completely or not at all.
 
 Example:
-    python tools/frames.py flight.mp4 data/flight --every 30    # one a second, of 30
+    python tools/frames.py flight.mp4 data/flight --every 30    # one per second at 30 fps
     python tools/train.py configs/simsiam_region_folder.py --data-root data/flight
 """
 

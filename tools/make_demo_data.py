@@ -12,7 +12,7 @@ from pathlib import Path
 
 from ccrop.cli import command, command_parser
 
-# what is made, and how many of them for training and for validation by default
+# the kinds of sets, with their default numbers of training and validation examples
 NUMBERS = {"images": (512, 128), "simulated sweeps": (160, 40), "simulated sequences": (20, 5)}
 
 

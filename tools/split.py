@@ -8,7 +8,7 @@ better than it is: keep them together with --together.
 Example:
     python tools/split.py downloads/labelstudio data/birds --val 20%
     python tools/split.py data/drone data/drone_split --val 0.1 --together '^[^_]+_[0-9]+'    # time and place
-    python tools/split.py data/voc data/voc_split --of train    # its other splits stay
+    python tools/split.py data/voc data/voc_split --of train    # its other splits are kept
 """
 
 import argparse

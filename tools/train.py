@@ -21,7 +21,7 @@ from pathlib import Path
 from ccrop.cli import BACKBONE_HELP, INIT_HELP, OptionsAction, command, command_parser, config_file
 from ccrop.compat.safe_yaml import read_config_file
 
-# what everyone sets has a flag of its own
+# the settings that everyone changes have their own flags
 SETTINGS = {
     "epochs": "train_cfg.max_epochs",
     "batch_size": "train_dataloader.batch_size",
@@ -117,7 +117,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def report(work_dir: str | Path) -> int:
     """Write the report of a finished run."""
-    from ccrop.report import write_after_run  # takes long to import, and a run should begin
+    from ccrop.report import write_after_run  # slow to import, and a run should start at once
 
     write_after_run(work_dir)
     return 0

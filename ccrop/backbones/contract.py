@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)  # RGB in [0, 1]
 IMAGENET_STD = (0.229, 0.224, 0.225)
-FINEST_STRIDE = 4  # maps of stride 2 are stems: no method and no detector here looks at them
+FINEST_STRIDE = 4  # maps of stride 2 are stems: no method or detector here uses them
 
 
 class Level(NamedTuple):

@@ -9,9 +9,9 @@ from torch import Tensor, nn
 
 from ccrop.backbones.contract import FINEST_STRIDE, BackboneModule, Level, checked_indices, unknown_name
 
-# how transformers are told to take images of any size
+# arguments that make transformers take images of any size
 ANY_SIZE = dict(dynamic_img_size=True, strict_img_size=False)
-# families whose last map timm gives as it is before the network's norm
+# families whose last map timm returns before the network's norm
 WITHOUT_NORM = ("hiera", "sam2_hiera")
 
 

@@ -121,6 +121,6 @@ def _take_channels(network: nn.Module, in_channels: int) -> None:
     name, first = next((name, each) for name, each in network.named_modules() if isinstance(each, nn.Conv2d))
     parent, _, child = name.rpartition(".")
     geometry = (first.kernel_size, first.stride, first.padding)
-    # torch declares what a convolution keeps more widely than what it takes
+    # torch declares a convolution's attributes with wider types than its arguments
     convolution = nn.Conv2d(in_channels, first.out_channels, *geometry, bias=first.bias is not None)  # type: ignore[arg-type]
     setattr(network.get_submodule(parent), child, convolution)

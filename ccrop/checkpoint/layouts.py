@@ -17,7 +17,7 @@ CONTAINERS = (
     *("classy_state_dict", "base_model"),  # VISSL
     *("model", "model_state", "model_state_dict", "trunk"),
 )
-# prefixes of the backbone inside a method's or a detector's state dict, and whose they are
+# prefixes of the backbone inside a method's or a detector's state dict, and where they come from
 PARTS = {
     "encoder_q.": "MoCo's query encoder",
     "base_encoder.": "the base encoder of MoCo v3",
@@ -40,7 +40,7 @@ HEADS = frozenset(
         *("decoder_norm", "decoder_pred"),
     )
 )
-# names of layers: torchvision's places of the children of a ResNet, and timm's for those of EfficientNet-Lite
+# names of layers: torchvision's for the children of a ResNet, and timm's for those of EfficientNet-Lite
 SEQUENTIAL = {"0": "conv1", "1": "bn1", "4": "layer1", "5": "layer2", "6": "layer3", "7": "layer4"}
 EFFICIENTNET_LITE = dict(
     network=dict(_conv_stem="conv_stem", _bn0="bn1", _conv_head="conv_head", _bn1="bn2", _fc="classifier"),
@@ -163,7 +163,7 @@ def _efficientnet_lite_names(state: StateDict) -> dict[str, str] | None:
     return {name: renamed(name) for name in state}
 
 
-# functions that give the names of timm or torchvision for those of a layout, what it is, and what it expects
+# functions from a layout's names to those of timm or torchvision, what it is, and what it expects
 RENAMINGS = (
     (_sequential_names, "Lightly's ResNet of numbered layers", None),
     (

@@ -13,7 +13,7 @@ from ccrop.checkpoint.weights import Weights
 
 EXAMPLES = 4  # of the names in an error
 COUNTER = "num_batches_tracked"  # of BN, which older files do not have
-LAST_LAYERS = {"conv_head", "bn2", "norm", "fc_norm"}  # of timm's networks, behind their last map
+LAST_LAYERS = {"conv_head", "bn2", "norm", "fc_norm"}  # of timm's networks, after their last map
 NOT_HEADS = {"target", "queue", "queues", "distillation", "data_preprocessor"}
 STAGE = re.compile(r"(layer|(?:blocks|stages|layers|features)\.)(\d+)\.")
 

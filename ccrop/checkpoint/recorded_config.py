@@ -22,11 +22,11 @@ from torch.utils.data import Sampler
 from ccrop.compat.checkpoint import UntrustedCheckpoint, install_safe_checkpoints, load_checkpoint
 
 KEY = "config"  # of a checkpoint
-BUILT = ("type", "constructor")  # settings that name what is built
-MODULES = ("finetuning", "pretraining")  # settings that name what is imported
+BUILT = ("type", "constructor")  # settings that name a class to build
+MODULES = ("finetuning", "pretraining")  # settings that name an import
 FUNCTIONS = ("collate_fn", "demo_set")  # sections that a function is built from
 SCOPES = {"default_scope": ("mmengine", "mmdet"), "_scope_": ("mmengine", "mmdet", "mmcv")}
-KINDS = (  # of classes of other libraries: what a config of a run is made of
+KINDS = (  # of classes of other libraries that run configs consist of
     nn.Module,
     Optimizer,
     OptimWrapper,

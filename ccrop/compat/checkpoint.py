@@ -21,7 +21,7 @@ from mmengine.runner import CheckpointLoader
 
 from ccrop.files import write_bytes
 
-RESUME = "go on with --resume"
+RESUME = "continue with --resume"
 PICKLES = ("pkl", "pickle")  # file types that MMEngine reads by unpickling
 
 
@@ -36,11 +36,11 @@ def _history_method(owner: type, name: str) -> Any:
     raise UnpicklingError(f"getattr({owner!r}, {name!r})")
 
 
-NUMPY_MODULES = ("numpy.core.multiarray", "numpy._core.multiarray")  # of NumPy 1 and 2: either reads the other's files
+NUMPY_MODULES = ("numpy.core.multiarray", "numpy._core.multiarray")  # of NumPy 1 and 2: each reads the other's files
 SAFE_GLOBALS = [
     HistoryBuffer,
     (_history_method, "builtins.getattr"),
-    argparse.Namespace,  # the arguments of the command that DINO, MAE and others trained with
+    argparse.Namespace,  # the command-line arguments that DINO, MAE and others store
     np.ndarray,
     np.dtype,
     *{type(np.dtype(code)) for code in np.typecodes["AllInteger"] + np.typecodes["Float"] + "?"},
@@ -72,7 +72,7 @@ def load_checkpoint(path: str | os.PathLike, map_location: Any = "cpu") -> dict[
     except (OSError, MemoryError):
         raise
     except Exception as error:  # the unpickler raises nearly anything on damaged files
-        cause = error.__context__ or error  # torch wraps it in advice to load the file without checks
+        cause = error.__context__ or error  # torch wraps it in advice to load the file unchecked
         reason = (str(cause).strip().splitlines() or [""])[0].split(". ")[0] or type(cause).__name__
         raise UntrustedCheckpoint(
             f"checkpoint {path} was not loaded: it is damaged, or holds objects that would run code ({reason}). "

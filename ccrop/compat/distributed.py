@@ -33,6 +33,6 @@ def with_synchronized_bn(model: nn.Module) -> nn.Module:
     """
     if not any(type(module).__module__.startswith("timm.") for module in model.modules()):
         return convert_sync_batchnorm(model)
-    from timm.layers import convert_sync_batchnorm as convert  # only where timm is in use already
+    from timm.layers import convert_sync_batchnorm as convert  # only if timm is already in use
 
     return convert(model)

@@ -14,7 +14,7 @@ from ccrop.datasets.reading import UnreadableImage, image_size, is_turned, print
 MEASURED = 1000  # images whose size is compared with the file's; if one differs, all are
 TOLERATED = 0.01  # fraction of wrong boxes, though one is always tolerated
 ROUNDING = 1.0  # pixels by which a box may leave its image
-NEAR = 0.25  # part by which an area may be smaller than its mask's, of which outlines overlap
+NEAR = 0.25  # fraction by which an area may be smaller than its mask's, whose outlines may overlap
 
 
 def repair_sizes(content: dict[str, Any], file: Path, folder: Path | None) -> list[str]:

@@ -24,7 +24,7 @@ class Category(TypedDict):
     name: str
 
 
-OBJECT = Category(id=1, name="object")  # the one category where categories do not count
+OBJECT = Category(id=1, name="object")  # the only category if categories do not matter
 
 
 class Annotations(NamedTuple):
@@ -101,7 +101,7 @@ def _parsed(file: Path) -> tuple[dict[str, Any], list[str]]:
         content = json.loads(text.removeprefix(BYTE_ORDER_MARK))
     except OSError as error:
         raise InvalidAnnotations(file, f"it cannot be read ({error.strerror})") from error
-    except (ValueError, RecursionError) as error:  # no JSON, or not UTF-8
+    except (ValueError, RecursionError) as error:  # not JSON, or not UTF-8
         raise InvalidAnnotations(file, f"it is not valid JSON ({error}): export or copy it again") from error
     lists = content if isinstance(content, dict) else {}
     missing = [name for name in ("images", "annotations") if not isinstance(lists.get(name), list)]

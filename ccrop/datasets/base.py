@@ -131,7 +131,7 @@ class LocatedDataset(BaseDataset):
         raise NotImplementedError
 
     def path(self, info: dict[str, Any]) -> Path:
-        """Where the file of an entry of the list lies."""
+        """The path of an entry's file."""
         return Path(self.data_root, info["path"])
 
     def with_pipeline(self, pipeline: Sequence[dict[str, Any] | Callable]) -> "LocatedDataset":
@@ -189,7 +189,7 @@ class ImageDataset(LocatedDataset):
         self.channels = channels
         self.white = white
         super().__init__(data_root, **kwargs)
-        if channels not in (1, 3):  # any file can be read as gray or RGB; of others the first one tells
+        if channels not in (1, 3):  # any file can be read as gray or RGB; for other numbers, the first file is checked
             self.read(self.get_data_info(0))
 
     @property

@@ -178,7 +178,7 @@ def _draw_all(root: Path, jobs: list[tuple[str, int]], seed: int, workers: int |
     draw = partial(_draw_example, root, seed)
     if workers is None:
         workers = min(os.cpu_count() or 1, 8)
-    workers = min(workers, len(jobs) // 16)  # a process takes as long to start as some images to draw
+    workers = min(workers, len(jobs) // 16)  # starting a process takes as long as drawing a few images
     if workers < 2:
         return [draw(job) for job in jobs]
     # Spawned, because a fork of a process in which OpenCV has run threads can hang.

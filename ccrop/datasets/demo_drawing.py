@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.random import Generator
 
-Span = tuple[float, float]  # the least and the most
+Span = tuple[float, float]  # minimum and maximum
 
 WIDTH, HEIGHT = 320, 240
 FINE = 3  # silhouettes are drawn this many times finer

@@ -43,7 +43,7 @@ class Pack:
         self.settings = json.loads((self.folder / SETTINGS).read_text())
         self._index = np.load(self.folder / INDEX, mmap_mode="r")
         file = self.folder / PIXELS
-        # copy on write, because torch warns of arrays that cannot be written; an empty file cannot be mapped
+        # copy on write, because torch warns about read-only arrays; an empty file cannot be mapped
         self._pixels = np.memmap(file, np.uint8, "c") if file.stat().st_size else np.zeros(0, np.uint8)
         self.names = self._index["name"]
         self._checked = np.zeros(len(self.names), dtype=bool)

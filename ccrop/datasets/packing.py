@@ -108,7 +108,7 @@ def _resumed(target: Path, settings: dict[str, Any], names: list[str]) -> list[E
         pixels.write_bytes(b"")
         journal.write_text(json.dumps(settings) + "\n")
         return []
-    first, *lines = journal.read_text().split("\n")[:-1]  # what follows the last line break is torn
+    first, *lines = journal.read_text().split("\n")[:-1]  # anything after the last line break is incomplete
     _require_same(target, settings, json.loads(first))
     done, end, written_bytes = [], 0, pixels.stat().st_size
     for line in lines:

@@ -31,7 +31,7 @@ IMAGE_SUFFIXES = tuple(
 )
 ARRAY_SUFFIX = ".npy"
 WHITE = 65535  # level of white in 16-bit gray images and more
-DARK = WHITE // 8  # where no level is above, white is most likely another one
+DARK = WHITE // 8  # if no level is above it, white is most likely wrong
 MAX_PIXELS = 100_000_000  # of an image; RGB takes 3 bytes per pixel in every worker, and decoding some more
 
 
@@ -47,7 +47,7 @@ class UnreadableFile(ValueError):
     """
 
     def __init__(self, path: str | os.PathLike, reason: str | None = None) -> None:
-        if reason is None:  # torch hands over a worker's traceback alone, whose last line is type, path and reason
+        if reason is None:  # torch hands over only a worker's traceback, whose last line is type, path and reason
             path, reason = str(path).strip().splitlines()[-1].split(": ", 2)[1:]
         super().__init__(path, reason)
         self.path = path
@@ -109,7 +109,7 @@ def image_size(path: str | os.PathLike) -> tuple[int, int]:
         with _explained(path):
             return _mapped(path).shape[1::-1]
     with _opened(path) as image:
-        turned = _orientation(image) in TURNED and image.format != "TIFF"  # whose size Pillow turns itself
+        turned = _orientation(image) in TURNED and image.format != "TIFF"  # whose size Pillow rotates itself
         return image.size[::-1] if turned else image.size
 
 
@@ -195,7 +195,7 @@ def _explained(path: str | os.PathLike) -> Iterator[None]:
     """Any failure is an :class:`UnreadableImage`, except lack of memory and a damaged pack."""
     try:
         if os.path.exists(path) and not (os.path.isfile(path) or os.path.isdir(path)):
-            raise _Unsuited("it is a pipe, a socket or a device, not a file")  # a pipe would be waited for forever
+            raise _Unsuited("it is a pipe, a socket or a device, not a file")  # reading a pipe would block forever
         yield
     except (MemoryError, BadPack):
         raise

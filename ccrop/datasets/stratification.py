@@ -18,7 +18,7 @@ def stratified(
         classes: ``(N, C)``, whether an example shows a class; one without any counts as its own class.
         share: fraction of the examples, in (0, 1).
         seed: draws the order.
-        scenes: by example; examples of a scene stay together. Default: each example is a scene of its own.
+        scenes: by example; examples of a scene stay together. Default: each example is its own scene.
 
     Returns:
         Sorted indices, at least one, and not all if there are several scenes.
@@ -49,7 +49,7 @@ def _dealt(counts: NDArray[np.int_], share: float, rng: np.random.Generator) -> 
         counts: ``(G, C + 1)``, examples of a group by class and, last, all.
     """
     order = rng.permutation(len(counts))
-    order = order[np.argsort(-counts[order, -1], kind="stable")]  # what is left to deal out at last should be small
+    order = order[np.argsort(-counts[order, -1], kind="stable")]  # what remains to be assigned last should be small
     lacks = np.array([[share], [1 - share]]) * counts.sum(axis=0)  # (2, C + 1): of the share, of the rest
     part = np.full(len(counts), -1)
     while (part < 0).any():

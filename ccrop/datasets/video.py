@@ -12,7 +12,7 @@ from ccrop.datasets.reading import UnreadableFile, printable
 
 VIDEO_SUFFIXES = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".ts", ".wmv")
 QUALITY = 95  # of JPEG
-CUT_SHORT = 0.98  # fraction of the promised frames; some files promise a frame too many
+CUT_SHORT = 0.98  # fraction of the promised frames; some files promise one frame too many
 
 
 def list_videos(source: str | Path) -> list[Path]:

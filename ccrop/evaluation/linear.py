@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 LEARNING_RATES = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0)
-HELD_OUT = 0.2  # of the training features, to choose a learning rate by
+HELD_OUT = 0.2  # of the training features, to choose a learning rate
 
 
 def linear_probe(

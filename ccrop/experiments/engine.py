@@ -53,7 +53,7 @@ def run_missing(study: Study, file: Path) -> None:
 
 
 def _complete(study: Study, run: Row, file: Path) -> None:
-    if _has_row(study, run, file):  # by now, of another process
+    if _has_row(study, run, file):  # by now, from another process
         return
     row = {**run, **study.settings(run), **study.measure(run)}
     append_row(file, row, study.schema.header, study.schema.key)

@@ -7,7 +7,7 @@ from ccrop.checkpoint import RANDOM, is_library
 from ccrop.config import load_config
 from ccrop.transfer.finetuning import IMAGENET
 
-RANDOM_LONG = "random_long"  # the arm that trains longer, by what a pretraining costs
+RANDOM_LONG = "random_long"  # the arm that trains longer, by the cost of pretraining
 CLUSTERS = "clusters:"
 
 

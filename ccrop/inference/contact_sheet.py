@@ -63,7 +63,7 @@ def image_panels(
         shown: V views ``(H, W, 3)``.
         objects: ``(M, 4)`` x0, y0, x1, y1 in fractions of the image; None if the set has no annotations.
     """
-    import matplotlib  # takes half a second, which only runs that draw should wait for
+    import matplotlib  # takes half a second, which only runs that draw should pay
 
     marked = _fit(image)
     heat = Image.fromarray(np.ascontiguousarray(heatmap, dtype=np.float32)).resize(marked.size, _BILINEAR)

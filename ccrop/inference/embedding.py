@@ -96,7 +96,7 @@ def embed_images(model: Siamese, dataset: ImageDataset, image_size: tuple[int, i
         vectors = model.pooled(images).float().cpu().numpy()
         found |= dict(
             zip(batch["index"].tolist(), vectors, strict=True)
-        )  # instead of unreadable ones others come twice
+        )  # unreadable ones are replaced by others, which come twice
     indices = sorted(found)
     _say_unreadable(dataset, sorted({*range(len(dataset))} - found.keys()))
     return Embedding(np.stack([found[index] for index in indices]), _files(dataset, indices))

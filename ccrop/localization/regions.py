@@ -80,7 +80,7 @@ def _roots(parent: Tensor, longest: int) -> Tensor:
     """Where each cell's path ends, by pointer jumping; ``longest`` is a bound on the steps of a path."""
     for _ in range(longest.bit_length()):
         above = _at(parent, parent)
-        if parent.is_cpu and torch.equal(above, parent):  # a GPU would have to be waited for
+        if parent.is_cpu and torch.equal(above, parent):  # this would wait for a GPU
             break
         parent = above
     return parent

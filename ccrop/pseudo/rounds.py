@@ -58,7 +58,7 @@ def run_rounds(
             last = folder
     assert last is not None  # there are boxes for a first round
     checkpoint = latest_checkpoint(last)
-    assert checkpoint is not None  # of a round that is done
+    assert checkpoint is not None  # of a finished round
     print(f"Done: fine-tune from it with tools/finetune.py --init {checkpoint}")
     return Path(checkpoint)
 

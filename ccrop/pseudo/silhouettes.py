@@ -95,7 +95,7 @@ def snap(image: NDArray, boxes: NDArray[np.floating], max_side: float = 96) -> S
 
 
 def silhouette(image: NDArray, box: NDArray[np.floating]) -> Silhouette | None:
-    """The region of a box that stands out most from what lies around it; None if nothing does.
+    """The region of a box that stands out most from its surroundings; None if nothing does.
 
     The box is enlarged to a window, whose outline gives the background. The axis in the space of channels is the one
     along which the pixels of the box deviate most from the background (the first principal axis about it). Both of its
@@ -158,7 +158,7 @@ def _most_salient(
     Args:
         inner: the box in the window.
         faintest: a peak below it does not stand out.
-        room: x0, y0, x1, y1 within which a region lies that does not leave the window.
+        room: x0, y0, x1, y1 that contain a region that does not leave the window.
     """
     shown = deviation[inner].ravel()
     rank = int(len(shown) * PEAK)

@@ -88,7 +88,7 @@ def interval(values: Sequence[float]) -> tuple[float, float]:
 
 
 def with_half(mean: float, half: float, signed: bool = False) -> str:
-    """``mean ± half``, or the mean alone."""
+    """``mean ± half``, or only the mean."""
     return (f"{mean:+.1f}" if signed else f"{mean:.1f}") + ("" if math.isnan(half) else f" ± {half:.1f}")
 
 

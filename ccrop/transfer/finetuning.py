@@ -25,7 +25,7 @@ from ccrop.transfer.start import Start, check_settings, notes_on
 
 LR_FACTORS = (0.5, 1.0, 2.0)  # of the config's learning rate
 IMAGENET = "imagenet"  # the arm that starts from weights of ImageNet
-CORE_SECONDS = "core_seconds"  # name of what a training cost among a run's figures
+CORE_SECONDS = "core_seconds"  # key of the training cost in a run's metrics
 HELD_OUT = 0.2  # of the labeled examples, to choose a learning rate by
 
 
@@ -37,22 +37,22 @@ class Transfer:
         load_config: ``(path, data_root, options, backbone, labeled)``; reads a config, for a data root, with options
             over it and another backbone in its place unless that is None, and settles its data, of which a set that is
             not ``labeled`` needs no annotations.
-        finetune: ``(config, init, work_dir, labels, seed, held_out, resume, val_interval)``; trains, tests and gives
-            the figures, and the training's :data:`CORE_SECONDS`. Where ``held_out`` is not 0, this part of the labeled
+        finetune: ``(config, init, work_dir, labels, seed, held_out, resume, val_interval)``; trains, tests and returns
+            the metrics, and the training's :data:`CORE_SECONDS`. Where ``held_out`` is not 0, this part of the labeled
             examples is tested on instead of the val split. ``resume`` resumes from a checkpoint, or the newest
             of the work_dir where it is ``'auto'``; ``val_interval`` iterations apart, the detector is tested while it
             trains.
         use_pseudo_boxes: ``(config, source, folder[, max_boxes])``; puts pseudo-boxes, such as the clusters of a
             pretraining's checkpoint, instead of the labels, so that a detector of one category learns them.
         goal: the figure that learning rates are chosen by and initializations compared by.
-        fallbacks: the figures that take its place, the first that was measured, where no object counts for the goal.
-        figures: all that a comparison keeps; in [0, 1] where they are shares.
+        fallbacks: the metrics that replace it, the first that was measured, if no object counts for the goal.
+        figures: all metrics that a comparison keeps; in [0, 1] if they are fractions.
         shown: those in its tables, in [0, 1].
         examples: what labels are fractions of.
         references: the initializations to which tables give differences.
         labels: the fractions of the labels that a comparison uses by default.
         data_name: of a data root, for tables and titles.
-        line: the last line of a run, of its figures and the data's name.
+        line: the last line of a run, from its metrics and the data's name.
         interval: ``(figure, own, other)``; the 95 % interval, low and high, of the difference of a figure between runs
             in two lists of work_dirs, over the choice of tested examples; None if they lack the required files.
     """
@@ -149,7 +149,7 @@ def build_runner(
     kind = config.optim_wrapper.type
     kind = OPTIM_WRAPPERS.get(kind) if isinstance(kind, str) else kind
     if kind is AutocastOptimWrapper and config.get("test_cfg"):
-        config.test_cfg.fp16 = has_bf16()  # MMEngine's word for autocast, whatever its type
+        config.test_cfg.fp16 = has_bf16()  # MMEngine's name for autocast, whatever its type
         torch.set_autocast_dtype("cuda", torch.bfloat16)
     config.headline += f", backbone {config.init}, trained on {trained_on}"
     torch.manual_seed(seed)

@@ -33,7 +33,7 @@ def drawn_share(
         examples: indices.
         share: in [0, 1]; rounded up to whole examples, and then to whole scenes.
         seed: draws the order.
-        scenes: by index; examples of a scene are drawn together. Default: each example is a scene of its own.
+        scenes: by index; examples of a scene are drawn together. Default: each example is its own scene.
     """
     members: dict[Hashable, list[int]] = {}
     for example in examples:

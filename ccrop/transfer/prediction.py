@@ -31,7 +31,7 @@ class Request:
         min_score: lower-scoring detections are dropped.
         pictures: how many are drawn at most.
         columns: of sweeps, see :func:`ccrop.projects.lidar_bev.datasets.read_sweep`; None for the detector's own.
-        intensity_scale: of sweeps, the value that stands for full intensity in the files; None for that of training.
+        intensity_scale: of sweeps, the full-scale intensity in the files; None for that of training.
     """
 
     detector: Path

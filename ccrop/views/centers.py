@@ -36,7 +36,7 @@ class GaussianCenters:
     """A ring inside the ellipse of the box: density 1 - exp(-d^2 / 2 sigma^2), zero outside.
 
     d is the distance to the middle in half sides of the box, so the density is zero at the peak of a Gaussian
-    center and nothing lies beyond its footprint.
+    center and zero beyond its footprint.
 
     Args:
         sigma: of the suppressing Gaussian, in half sides of the box; CenterPoint's footprint has 1/3.

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 TRIES = 10
 # height and width in pixels, of one image or (V,) each
 ImageSize = tuple[int, int] | Sequence[NDArray[np.integer]] | NDArray[np.integer]
-# for all views alike, or one pair a view
+# for all views, or one pair per view
 Scale = tuple[float, float] | Sequence[tuple[float, float]] | NDArray[np.floating]
 
 

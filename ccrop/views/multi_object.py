@@ -142,8 +142,8 @@ def area_ranges(
     """Range of each view's area as a fraction of the image, ``(N, V, 2)``, following the cluster's.
 
     ``scale`` times the box's area, or times that of the narrowest view that shows ``min_visible`` of a long box;
-    never more than the image. A cluster that fills much of the image gets the range of scenes, 0.2 to 1, as far as a
-    view can still show enough of it.
+    never more than the image. A cluster that fills much of the image gets the range of scenes, 0.2 to 1, as long as
+    a view can still show enough of it.
 
     Args:
         image_sizes: ``(N, 2)`` height, width in pixels.

@@ -31,7 +31,7 @@ def evaluate(truth: COCO, found: NDArray[np.floating], images: Sequence[int]) ->
         found: ``(M, 7)`` image id, x, y, width, height, score, category id.
         images: ids of the images that count.
     """
-    if not len(found):  # pycocotools cannot load nothing
+    if not len(found):  # pycocotools cannot load an empty list
         found = np.array([[images[0], 0, 0, 1, 1, 0, truth.getCatIds()[0]]])
     with contextlib.redirect_stdout(io.StringIO()):
         if 0 in truth.anns:

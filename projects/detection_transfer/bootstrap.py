@@ -89,7 +89,7 @@ def resampled_precision(outcomes: Outcomes, draws: NDArray[np.integer], recalls:
 def resampled_figures(
     evaluation: COCOeval, min_objects: int, resamples: int = RESAMPLES, seed: int = 0
 ) -> dict[str, NDArray[np.float64]]:
-    """The figures :data:`RESAMPLED`, ``(1 + resamples,)`` each: of the original images, then of each resample.
+    """The metrics :data:`RESAMPLED`, ``(1 + resamples,)`` each: of the original images, then of each resample.
 
     Two detectors tested on the same images get the same resamples, so that their metrics are paired. The categories
     that count are those of the original images.

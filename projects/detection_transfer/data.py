@@ -154,5 +154,5 @@ def use_labels(config: Config, share: float, seed: int, held_out: float = 0.0) -
 def _test_on(config: Config, indices: Sequence[int]) -> None:
     train, test = config.train_dataloader.dataset, config.test_dataloader.dataset
     test.update(ann_file=train.ann_file, data_prefix=train.data_prefix, filter_cfg=train.filter_cfg, indices=indices)
-    test.test_mode = False  # in test mode no image without objects is left out, and the indices would shift
+    test.test_mode = False  # test mode keeps images without objects; otherwise, the indices would shift
     config.test_evaluator.ann_file = str(Path(train.data_root, train.ann_file))

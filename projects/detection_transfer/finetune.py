@@ -103,7 +103,7 @@ def finetune(
             core-seconds.
 
     Returns:
-        The figures of :class:`.metric.SmallObjectMetric`, in [0, 1], and the training's
+        The metrics of :class:`.metric.SmallObjectMetric`, in [0, 1], and the training's
         core-seconds.
 
     Raises:
@@ -112,7 +112,7 @@ def finetune(
     """
     config = copy.deepcopy(config)
     keep_annotations(config, work_dir)
-    start = start_of(config, init, work_dir, resume)  # a wrong file stops here, before the data are read
+    start = start_of(config, init, work_dir, resume)  # a wrong file stops here, before the data is read
     normalization = expect_in_levels(config, start.normalization)
     used = use_labels(config, labels, seed, held_out)
     tests = config.test_evaluator is not None
@@ -143,7 +143,7 @@ def expect_in_levels(config: Config, normalization: Normalization | None) -> Nor
     """:func:`ccrop.runner.expect` for mmdet's preprocessors, which take levels of 0 to 255, perhaps as BGR."""
     preprocessor, rgb = config.model.data_preprocessor, config.get("channels", 3) == 3
     if normalization is not None:
-        for name, values in per_channel(normalization, 3 if rgb else 1)._asdict().items():  # one is for all channels
+        for name, values in per_channel(normalization, 3 if rgb else 1)._asdict().items():  # one value for all channels
             preprocessor[name] = [255 * value for value in values]
         preprocessor.bgr_to_rgb = rgb
     order = 1 if preprocessor.get("bgr_to_rgb") else -1

@@ -156,7 +156,7 @@ def _faults(paths: Sequence[str], channels: int, white: int) -> dict[int, str]:
     return {place: fault for place, fault in enumerate(found) if fault}
 
 
-@lru_cache(maxsize=10**6)  # a search of learning rates tests on the same images again
+@lru_cache(maxsize=10**6)  # a learning-rate search tests on the same images again
 def _fault(path: str, channels: int, white: int) -> str | None:
     """What is wrong with a file, None if it is readable."""
     try:

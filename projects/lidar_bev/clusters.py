@@ -12,7 +12,7 @@ from ccrop.projects.lidar_bev.grid import Grid
 from ccrop.projects.lidar_bev.heatmap import cells_above_ground, geometric_heatmap, learnt_heatmap, smoothed, walls
 
 LONG = 1.5  # meters: vehicles, not people
-CANDIDATES = 256  # boxes at least from which K are taken
+CANDIDATES = 256  # minimum number of boxes from which K are taken
 
 
 class BevClusters:
@@ -117,7 +117,7 @@ class BevClusters:
 def spread_order(centers: Tensor, scores: Tensor, spacing: float) -> Tensor:
     """Order ``(N, M)`` in which boxes are taken, so that they spread over the sweep.
 
-    First all that are the best within ``spacing`` of themselves, by falling score, then the second best, and so on.
+    First all that are the best within ``spacing`` of themselves, by descending score, then the second best, and so on.
 
     Args:
         centers: ``(N, M, 2)`` in meters.

@@ -113,7 +113,7 @@ def finetune(
             test on is of a class that is requested.
     """
     config = copy.deepcopy(config)
-    start = start_of(config, init, work_dir, resume)  # a wrong file stops here, before the data are read
+    start = start_of(config, init, work_dir, resume)  # a wrong file stops here, before the data is read
     trained_on = use_labels(config, labels, seed, held_out)
     if config.train_dataloader.dataset.get("labeled"):  # not where pseudo-boxes take the labels' place
         check_classes(DATASETS.build(dict(config.train_dataloader.dataset, pipeline=[])))

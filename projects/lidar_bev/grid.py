@@ -48,7 +48,7 @@ class Grid:
         """Rows and columns of a map with cells ``stride`` times as large.
 
         Raises:
-            ValueError: they are no whole numbers.
+            ValueError: they are not whole numbers.
         """
         if self.shape[0] % stride or self.shape[1] % stride:
             raise ValueError(

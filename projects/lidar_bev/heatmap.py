@@ -14,7 +14,7 @@ RING = 4.0  # meters of range over which responses are averaged
 
 
 class Cells(NamedTuple):
-    """What stands on the ground in each cell of a batch of sweeps.
+    """What rises above the ground in each cell of a batch of sweeps.
 
     Attributes:
         points: ``(N, H, W)`` float32, how many stand above the ground.

@@ -173,7 +173,7 @@ def _renamed(name: str, layout: Framework, outwards: bool) -> str | None:
     for here, there in layout.prefixes:
         source, target = (here, there) if outwards else (there, here)
         if name.startswith(source):
-            # stages alone have a padding before them, not "deblocks"
+            # stages alone have padding before them, not "deblocks"
             name = re.sub(r"(?<![a-z])(blocks\.\d+\.)(\d+)", lambda found: f"{found[1]}{int(found[2]) + shift}", name)
             return target + name.removeprefix(source)
     return None

@@ -21,7 +21,7 @@ ALL_AROUND = "label_360"  # folder of labels all around, of simulated sweeps
 
 
 def labeled_sweeps(config: Config, split: str | None, classes: list[str] | None, number: int | None) -> SweepDataset:
-    """The sweeps that a config trains on, with labels; KITTI's in the camera's view, where alone it has labels.
+    """The sweeps that a config trains on, with labels; KITTI's in the camera's view, the only part with labels.
 
     Args:
         split: other than the config's.

@@ -62,13 +62,13 @@ def test_a_killed_worker_is_one_line():
     assert done.returncode == 1
     said = "ChildProcessError: a data-loading worker died early"  # Python may say more as it ends
     (line,) = (line for line in done.stderr.splitlines() if line.startswith(said))
-    assert re.search(r"num_workers or batch_size, and go on .* --resume$", line)
+    assert re.search(r"num_workers or batch_size, and run .* --resume$", line)
 
 
 def test_an_interrupt_is_logged_and_goes_on(caplog: pytest.LogCaptureFixture):
     with pytest.raises(KeyboardInterrupt):
         trained("interrupt")
-    assert caplog.messages == ["Interrupted after 3 iterations: go on with the same command and --resume"]
+    assert caplog.messages == ["Interrupted after 3 iterations: run the same command again with --resume"]
 
 
 if __name__ == "__main__":

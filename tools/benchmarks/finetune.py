@@ -14,7 +14,7 @@ from ccrop.compat.mmcv_ext import install_mmcv_ext
 from ccrop.tools.benchmarks.common import Call, Comparison
 
 TILES, SIDE, OBJECTS, CLASSES = 32, 128, 8, 80
-HEAD = dict(  # of FCOS, as wide and as deep as ours
+HEAD = dict(  # FCOS's, as wide and as deep as ours
     type="FCOSHead",
     num_classes=CLASSES,
     in_channels=32,

@@ -30,7 +30,7 @@ def comparisons() -> Iterator[Comparison]:
 
 def at_once(centers: Tensor, sizes: Tensor, labels: Tensor, classes: int) -> Tensor:
     images = torch.arange(IMAGES).repeat_interleave(labels.shape[1])
-    radii = gaussian_radius(sizes.flatten(0, 1), formula="corrected")  # as mmdet has it
+    radii = gaussian_radius(sizes.flatten(0, 1), formula="corrected")  # as in mmdet
     return center_heatmaps(centers.flatten(0, 1), radii, images, labels.flatten(), (IMAGES, classes, CELLS, CELLS))
 
 

@@ -13,7 +13,7 @@ from ccrop.projects.lidar_bev.models.pillars import DynamicPillars
 from ccrop.projects.lidar_bev.simulation.sensors import SENSORS
 from ccrop.tools.benchmarks.common import Call, Comparison
 
-POINTS_A_PILLAR = 32  # that a fixed buffer keeps, as PointPillars' configs have it
+POINTS_A_PILLAR = 32  # kept in a fixed buffer, as in PointPillars' configs
 
 
 def comparisons() -> Iterator[Comparison]:

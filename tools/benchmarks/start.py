@@ -12,8 +12,8 @@ import ccrop
 from ccrop.datasets.demo import make_demo_set
 from ccrop.tools.benchmarks.common import Comparison
 
-DEMO = 128, 32  # images to train on and to evaluate on
-# the command, ended when a first batch has been trained on
+DEMO = 128, 32  # training and validation images
+# the command, stopped after its first training batch
 FIRST_ITERATION = """
 import sys
 from ccrop.hooks import ProgressHook

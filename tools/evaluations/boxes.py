@@ -82,7 +82,7 @@ def located(
     yield "SingleObject", found_by(SingleObject())
     boxes, counts = found_by(many)
     yield "MultiObject", (boxes, counts)
-    # what chance gives: as many boxes, of the same sizes, where another image has its clusters
+    # chance level: as many boxes of the same sizes, at the clusters of another image
     yield "MultiObject on another image", (boxes.roll(len(boxes) // 2, dims=0), counts.roll(len(boxes) // 2, dims=0))
     yield "middle", found_by(FixedBox())
     yield "whole image", found_by(FixedBox((0, 0, 1, 1)))

@@ -19,7 +19,7 @@ from ccrop.tools.evaluations.common import load, percent, print_table
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt
 
-NAMED = 30  # more classes than that have no names in the picture
+NAMED = 30  # with more classes, the picture omits their names
 
 
 def image_knn(args: argparse.Namespace) -> None:

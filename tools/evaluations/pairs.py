@@ -29,7 +29,7 @@ CROPS = {
     "one object, its size, 20 % scenes": MultiObjectCrop(),
 }
 Crops = dict[str, tuple[Crop, Sequence[NDArray[np.float32]]]]  # with the boxes (K, 5) of each image to draw around
-VIEWS = 128  # pairs among which partners are looked for
+VIEWS = 128  # pairs among which each view looks for its partner
 
 
 def pairs(args: argparse.Namespace) -> None:

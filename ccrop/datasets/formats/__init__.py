@@ -15,7 +15,7 @@ from ccrop.datasets.formats.yolo import CLASS_FILES, class_file, read_yolo
 READERS: dict[str, Callable[..., dict[str, LabeledSplit]]] = dict(
     coco=read_coco, yolo=read_yolo, voc=read_voc, visdrone=read_visdrone, dota=read_dota
 )
-FILES = {".json": "coco", ".yaml": "yolo", ".yml": "yolo"}  # that name all labels of a set
+FILES = {".json": "coco", ".yaml": "yolo", ".yml": "yolo"}  # files that describe all labels of a set
 
 
 def read_labeled(

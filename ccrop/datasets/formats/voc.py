@@ -1,4 +1,4 @@
-"""Pascal VOC's XML, a file per image: in Annotations/ beside JPEGImages/, or next to the images.
+"""Pascal VOC's XML, a file per image: in Annotations/ next to JPEGImages/, or next to the images.
 
 Everingham et al., The Pascal Visual Object Classes Challenge, IJCV 2010. Corners are pixels, counted from 1, both
 included; if a corner is at 0, they are read as the coordinates that most tools write.

@@ -27,7 +27,7 @@ from ccrop.datasets.reading import image_size, printable
 
 SPLITS = ("train", "val", "test")
 CLASS_FILES = ("classes.txt", "obj.names")  # of Label Studio, of Darknet
-OTHER_FILES = (*CLASS_FILES, *(f"{split}.txt" for split in SPLITS))  # that are no labels
+OTHER_FILES = (*CLASS_FILES, *(f"{split}.txt" for split in SPLITS))  # that are not labels
 
 
 def read_yolo(source: Path, file: Path | None = None) -> dict[str, LabeledSplit]:
@@ -149,7 +149,7 @@ def _label_files(folders: set[Path]) -> list[Path]:
 
 
 def labels_of(image: Path) -> Path:
-    """The label file of an image: the last folder ``images`` on its path is ``labels``; or else beside the image."""
+    """The label file of an image: in ``labels`` instead of the last ``images`` on its path, or next to the image."""
     parts = list(image.with_suffix(".txt").parts)
     for place in range(len(parts) - 2, -1, -1):
         if parts[place] == "images":

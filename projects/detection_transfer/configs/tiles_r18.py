@@ -44,7 +44,7 @@ test_pipeline = [
 train_dataloader = dict(
     batch_size=32,
     num_workers=0,
-    batch_sampler=None,  # tiles are of one shape
+    batch_sampler=None,  # tiles have one shape
     collate_fn=dict(type="pack_tiles"),
     dataset=dict(pipeline=train_pipeline),
 )

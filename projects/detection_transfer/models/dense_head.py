@@ -110,7 +110,7 @@ class DenseHead(BaseModule):
 
     def forward(self, maps: Sequence[Tensor]) -> tuple[Tensor, Tensor, Cells]:
         """Logits ``(N, P, K)``, boxes ``(N, P, 4)`` in pixels, and the cells of all levels ``(N, C, h, w)``."""
-        # as one convolution: those of few output channels leave vector units idle
+        # as one convolution: those with few output channels leave vector units idle
         layers = (self.classifier, self.regressor)
         weight, bias = (torch.cat([getattr(layer, name) for layer in layers]) for name in ("weight", "bias"))
         predicted = [F.conv2d(self.tower(level), weight, bias, padding=1).float() for level in maps]
@@ -135,7 +135,7 @@ class DenseHead(BaseModule):
         classes = torch.arange(self.num_classes, device=labels.device)
         target = (labels.gather(1, own)[..., None] == classes) * quality[..., None]
         counted = positive | ~inside(cells.centers, ignored, to_ignore).any(dim=2)
-        # no object at all: the loss of the background alone, over one
+        # no objects at all: only the loss of the background, divided by one
         positives = reduce_mean(positive.sum().float()).clamp(min=1)
         scores = (quality_focal_loss(logits, target) * counted[..., None]).sum() / positives
         places = ((1 - giou) * quality).sum() / reduce_mean(quality.sum()).clamp(min=MIN_IOU)

@@ -14,7 +14,7 @@ from ccrop.projects.lidar_bev.boxes import num_points_in_boxes
 from ccrop.projects.lidar_bev.datasets.reading import UnreadableSweep, finite, read_text
 
 OTHER = -1
-ANY = "object"  # as the one class: all that is labeled
+ANY = "object"  # as the only class: everything that is labeled
 
 
 class Trajectories(NamedTuple):

@@ -16,9 +16,9 @@ from ccrop.projects.lidar_bev.datasets.reading import SWEEP_SUFFIXES, XYZ, XYZI,
 
 LOOKED_AT = 200  # files whose sizes are compared
 SMALL = 1 / 3  # of the largest file of its kind; sweeps of one sensor differ less
-FEW = 0.05  # fraction of small files that is no reason for a warning
+FEW = 0.05  # fraction of small files that does not trigger a warning
 INTENSITY = "intensity"
-SCALES = (1.0, 255.0, 65535.0)  # full intensity as drivers write it
+SCALES = (1.0, 255.0, 65535.0)  # full-scale intensities that drivers write
 LAYOUT = "    {root}/**/*.bin, *.npy, *.pcd, *.ply         (nested folders too)"
 
 

@@ -52,7 +52,7 @@ class Calibration(NamedTuple):
         return self.rectification @ self.velo_to_cam[:, :3], self.rectification @ self.velo_to_cam[:, 3]
 
 
-# a camera at the sensor that looks ahead, with x right, y down, z ahead and a focal length of one
+# a forward-looking camera at the sensor, with x right, y down, z forward and a focal length of one
 AT_SENSOR = Calibration(np.eye(3, 4), np.eye(3), np.array([[0.0, -1, 0, 0], [0, 0, -1, 0], [1, 0, 0, 0]]))
 
 

@@ -19,7 +19,7 @@ LAYOUT = """\
     {root}/v1.0-trainval/*.json                (or v1.0-mini: sample, sample_data, calibrated_sensor, ego_pose, ...)
     {root}/samples/LIDAR_TOP/*.pcd.bin         (key frames)
     {root}/sweeps/LIDAR_TOP/*.pcd.bin          (the sweeps between them)"""
-CHECKED = 20  # sweeps before key frames that are looked for
+CHECKED = 20  # sweeps before key frames whose existence is checked
 COLUMNS = ("x", "y", "z", "intensity", "ring")
 # nuScenes' ten detection classes, and the categories of its annotations that belong to each
 CATEGORIES = {

@@ -15,7 +15,7 @@ _VAL = (
 )
 VAL = tuple(f"scene-{number:04d}" for first, last in _VAL for number in range(first, last + 1))
 MINI_VAL = ("scene-0103", "scene-0916")
-# split: the version that it is of, its validation scenes, and whether it is these or all others
+# split: its version, its validation scenes, and whether it consists of these or all others
 OFFICIAL = {
     "train": (TRAINVAL, VAL, False),
     "val": (TRAINVAL, VAL, True),

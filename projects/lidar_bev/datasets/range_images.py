@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-TOP = 1  # the laser that turns; each pixel of its images has a pose of its own
+TOP = 1  # the spinning laser; each pixel of its images has its own pose
 DISTANCE, INTENSITY, ELONGATION, NOT_LABELED = range(4)  # channels
 
 

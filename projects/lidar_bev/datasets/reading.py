@@ -17,7 +17,7 @@ SWEEP_SUFFIXES = (".bin", ".npy", ".pcd", ".ply")
 XYZ = ("x", "y", "z")
 XYZI = ("x", "y", "z", "intensity")
 NEGATIVE = 0.05  # fraction of negative intensities above which the columns cannot be as declared
-FAR = 1000.0  # meters; where half of the points are farther off, the origin is not the sensor
+FAR = 1000.0  # meters; if half of the points are farther away, the origin is not the sensor
 COARSE = 0.01  # meters between neighboring numbers of a type above which a sweep's shape is lost
 
 
@@ -62,7 +62,7 @@ def read_sweep(path: str | os.PathLike, columns: Sequence[str] = XYZI) -> NDArra
         raise UnreadableSweep(path, str(error)) from error
     except OSError as error:
         raise UnreadableSweep(path, error.strerror or str(error)) from error
-    except Exception as error:  # whatever a damaged file leads to
+    except Exception as error:  # anything that a damaged file can raise
         reason = " ".join(str(error).split()) or type(error).__name__
         raise UnreadableSweep(path, f"damaged or of an unsupported format ({reason})") from error
     if not len(points):
@@ -136,7 +136,7 @@ def _read_bin(path: Path, columns: Sequence[str]) -> NDArray[np.float32]:
             f"({', '.join(columns)}): the file is truncated, or its points have other columns; list them in columns"
         )
     points = np.fromfile(path, dtype=np.float32).reshape(-1, len(columns))
-    if "intensity" in columns and len(points):  # the size of a file of five columns may suit four by chance
+    if "intensity" in columns and len(points):  # the size of a five-column file may fit four columns by chance
         negative = (points[:, list(columns).index("intensity")] < 0).mean()
         if negative > NEGATIVE:
             raise Malformed(

@@ -21,7 +21,7 @@ from ccrop.projects.lidar_bev.datasets.base import ANY
 from ccrop.projects.lidar_bev.grid import Grid
 from ccrop.transfer import stored_clusters
 
-DISTANCE = 1.0  # meters between two detections at least: people who walk together are one cluster anyway
+DISTANCE = 1.0  # minimum meters between two detections: people who walk together are one cluster anyway
 CEILING = 4.0  # meters above a cluster's lowest point; anything higher belongs to something else
 THINNEST = 0.2  # meters, height of a box around points of one height
 

@@ -96,7 +96,7 @@ def unsuppressed(centers: Tensor, labels: Tensor, present: Tensor, distances: Te
     """
     near = torch.cdist(centers, centers, compute_mode="donot_use_mm_for_euclid_dist") <= distances[labels][..., None]
     conflicts = near & (labels[:, :, None] == labels[:, None]) & present[:, :, None]
-    conflicts = conflicts.triu(diagonal=1)  # the surer one's row, the other's column
+    conflicts = conflicts.triu(diagonal=1)  # rows: more confident ones; columns: others
     kept = present
     while True:
         after = present & ~(conflicts & kept[:, :, None]).any(dim=1)

@@ -40,7 +40,7 @@ def averaged(
         probabilities: gives the maps of sweeps ``(points, columns)``, with heatmaps in [0, 1] instead of logits.
         points: N sweeps.
         flips: of "x" and "y".
-        groups: of classes, each with boxes of its own.
+        groups: of classes, each with its own boxes.
     """
     choices = chain.from_iterable(combinations(flips, number) for number in range(len(flips) + 1))
     every = [mirrored_maps(probabilities(mirrored_points(points, axes)), axes, groups) for axes in choices]

@@ -16,7 +16,7 @@ from ccrop.projects.lidar_bev.evaluation.nuscenes_score import ATTRIBUTES, Scene
 
 MOST_BOXES = 500  # of a sample in a result file
 MOVING = 0.2  # m/s from which an object counts as moving
-# attributes of a class's moving and still objects, by what is usual on roads
+# typical attributes of a class's moving and stationary objects
 USUAL = {
     "car": ("vehicle.moving", "vehicle.parked"),
     "truck": ("vehicle.moving", "vehicle.parked"),
@@ -64,7 +64,7 @@ def has_nuscenes_score(dataset: SweepDataset) -> bool:
 
 
 def nuscenes_figures(dataset: NuScenesSweeps, indices: Sequence[int], found: Sequence[Detections]) -> dict[str, float]:
-    """The figures of :func:`.detection_score`.
+    """The metrics of :func:`.detection_score`.
 
     Args:
         dataset: labeled, with all of nuScenes' classes.

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ccrop.projects.lidar_bev.boxes import wrapped
 
 THRESHOLDS = (0.5, 1.0, 2.0, 4.0)  # meters
-ERROR_THRESHOLD = 2.0  # at which the errors of true positives are taken
+ERROR_THRESHOLD = 2.0  # at which the errors of true positives are computed
 RECALLS = np.linspace(0, 1, 101)
 MIN_RECALL = MIN_PRECISION = 0.1
 

@@ -45,7 +45,7 @@ AP_WEIGHT = 5
 
 
 class Scene(NamedTuple):
-    """What the score needs to know of a key frame beside its objects.
+    """What the score needs to know of a key frame besides its objects.
 
     Attributes:
         ego: ``(2,)`` global x and y of the car in meters.

@@ -63,7 +63,7 @@ class PillarEncoder(Encoder):
         out_channels: 384, 384, 96.
 
     Raises:
-        ValueError: an unknown size, or the grid's rows or columns are no multiple of the coarsest stage's stride.
+        ValueError: an unknown size, or the grid's rows or columns are not a multiple of the coarsest stage's stride.
     """
 
     def __init__(self, grid: Grid, columns: int = 4, size: str = "kitti") -> None:

@@ -82,7 +82,7 @@ def test_the_log_says_what_came_of_it(tmp_path: Path):
 def test_images_stay_normalized_where_nobody_says_what_a_network_expects():
     preprocessor = dict(mean=(0.1, 0.2, 0.3))
     backbone = ModuleBackbone(nn.Conv2d(3, 4, 8, stride=8))
-    assert normalize_as(backbone, "mine", preprocessor).startswith("Images are normalized as the config says")
+    assert normalize_as(backbone, "mine", preprocessor).startswith("Images are normalized as in the config")
     assert preprocessor == dict(mean=(0.1, 0.2, 0.3))
 
 

@@ -130,10 +130,10 @@ def test_a_byte_order_mark_is_no_part_of_the_text(root):
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        (edited(lambda c: c["images"][1].update(id=11)), r"image id 11 is that of 0\.png and of 1\.png"),
-        (edited(lambda c: c["images"][1].update(id="11")), "image id 11 is that of"),
+        (edited(lambda c: c["images"][1].update(id=11)), r"image id 11 belongs to both 0\.png and 1\.png"),
+        (edited(lambda c: c["images"][1].update(id="11")), "image id 11 belongs to"),
         (edited(lambda c: c["images"][1].update(file_name="0.png")), r"0\.png is listed under the image ids 11 and 12"),
-        (edited(lambda c: c["annotations"][2].update(image_id=99)), "the first, 3, of image 99"),
+        (edited(lambda c: c["annotations"][2].update(image_id=99)), "the first, 3, to image 99"),
         (edited(lambda c: c["annotations"][2].update(category_id=9)), r"use the unlisted categories \['9'\]: add"),
         (edited(lambda c: c["annotations"][2].pop("category_id")), r"use the unlisted categories \['None'\]"),
         (edited(lambda c: c["categories"][1].update(id=1)), r"category id 1 more than once, as \['cat', 'dog'\]"),
@@ -145,9 +145,9 @@ def test_a_byte_order_mark_is_no_part_of_the_text(root):
         (edited(lambda c: c.update(annotations=[3])), "entry 0 of its list annotations has no image_id"),
         ([], "it has no list images and no list annotations"),
         (each("images", lambda i: i.update(file_name="x/" + i["file_name"] + "x")), "none of its 2 images is in"),
-        (edited(lambda c: c["images"][0].update(file_name="../../secret.png")), "lies outside of"),
-        (edited(lambda c: c["images"][0].update(file_name="/etc/0.png")), "/etc/0.png lies outside of"),
-        (edited(lambda c: c["images"][0].update(file_name="..\\..\\0.png")), "lies outside of"),
+        (edited(lambda c: c["images"][0].update(file_name="../../secret.png")), "is outside"),
+        (edited(lambda c: c["images"][0].update(file_name="/etc/0.png")), "/etc/0.png is outside"),
+        (edited(lambda c: c["images"][0].update(file_name="..\\..\\0.png")), "is outside"),
     ],
 )
 def test_what_cannot_be_repaired_is_refused_by_file_and_reason(root, content, reason):

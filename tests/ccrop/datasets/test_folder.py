@@ -48,7 +48,7 @@ def test_classes_are_numbered_by_the_training_images(tmp_path):
 
 def test_a_class_that_the_training_images_lack_is_refused(tmp_path):
     write_images(tmp_path, ["train/ant/0.png", "val/ant/1.png", "val/wasp/2.png"])
-    with pytest.raises(InvalidAnnotations, match=r"val: it has images of the classes \['wasp'\], which .*train does"):
+    with pytest.raises(InvalidAnnotations, match=r"val: it has images of the classes \['wasp'\], which .*train lacks"):
         ImageFolder(tmp_path / "val", labeled=True, classes_of=tmp_path / "train")
 
 

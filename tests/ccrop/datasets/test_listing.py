@@ -49,7 +49,7 @@ def test_a_folder_that_is_reached_again_counts_once(tmp_path, warnings):
     (tmp_path / "set/images").symlink_to(tmp_path / "set")
     assert list_images(tmp_path / "set") == sorted(names)
     assert warnings == [
-        f"{tmp_path}/set/: passed over 1 entries that are not images by their type: folder seen before (1)"
+        f"{tmp_path}/set/: passed over 1 entries that are no images by their kind: folder seen before (1)"
     ]
 
 

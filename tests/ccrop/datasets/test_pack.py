@@ -73,7 +73,7 @@ def test_grey_and_rgb_become_each_other_and_nothing_else(source: Path, tmp_path:
     pack_images(source, tmp_path / "pack")
     grey = read_image(tmp_path / "pack/0.png", channels=1)
     assert grey.tobytes() == read_image(source / "0.png").convert("L").tobytes()
-    with pytest.raises(UnreadableImage, match="it was packed with 3 channels, and 5 are expected"):
+    with pytest.raises(UnreadableImage, match="it was packed with 3 channels, but 5 are expected"):
         read_image(tmp_path / "pack/0.png", channels=5)
 
 

@@ -198,7 +198,10 @@ def change(file: Path, edit: Callable[[dict], None]) -> None:
         (cut, "instances_val.json: it is not valid JSON"),
         (lambda file: change(file, lambda c: c.pop("images")), "instances_val.json: it has no list images"),
         (lambda file: change(file, lambda c: c["annotations"][0].pop("image_id")), "entry 0 of its list annotations"),
-        (lambda file: change(file, lambda c: c["images"][1].update(id=0)), "image id 0 is that of 0.png and of 1.png"),
+        (
+            lambda file: change(file, lambda c: c["images"][1].update(id=0)),
+            "image id 0 belongs to both 0.png and 1.png",
+        ),
         (lambda file: change(file, lambda c: c["categories"][0].update(name="pink")), "categories ['pink']"),
         (lambda file: [each.write_bytes(b"x") for each in file.parents[1].glob("val/*")], "is readable, the last"),
     ],

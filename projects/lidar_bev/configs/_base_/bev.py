@@ -40,7 +40,7 @@ model = dict(
         heatmap=dict(type=CenterHeatmapLoss),
     ),
 )
-data_root = None  # name it here or by --data-root
+data_root = None  # set it here or with --data-root
 train_dataloader.update(
     batch_size=8,
     num_workers=8,
@@ -55,7 +55,7 @@ optim_wrapper = dict(
     type=OptimWrapper,
     constructor=PredictorGroups,
     paramwise_cfg=dict(fix_predictor_lr=True),
-    # by SGD (0.2 for 8 sweeps) the heatmap's loss runs away
+    # with SGD (0.2 for 8 sweeps), the heatmap's loss diverges
     optimizer=dict(type=AdamW, lr=0.002, weight_decay=0.05),
 )
 param_scheduler = [dict(type=CosineLR, eta_min=0.0, by_epoch=True)]

@@ -15,6 +15,6 @@ model.update(channels=256, bottleneck=64)
 train_dataloader.dataset.update(type=KittiSweeps, split="train")
 train_dataloader.dataset.pipeline[0].grid = grid
 train_dataloader.batch_size = 2
-optim_wrapper.optimizer.lr = 0.004  # such a run has some hundred steps
+optim_wrapper.optimizer.lr = 0.004  # such a run has a few hundred steps
 default_hooks.localization.localizer.grid = grid
 train_cfg.max_epochs = 4

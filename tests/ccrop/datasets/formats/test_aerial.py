@@ -97,5 +97,5 @@ def test_a_wrong_line_of_dota_is_named(aerial: Path, line: str):
 
 def test_two_versions_of_dota_are_refused(aerial: Path):
     write(aerial / "train/labelTxt-v1.5/labelTxt/P1.txt", "")
-    with pytest.raises(InvalidAnnotations, match=r"labels of P1 in .*v1\.0.* and in .*v1\.5"):
+    with pytest.raises(InvalidAnnotations, match=r"labels for P1 in both .*v1\.0.* and .*v1\.5"):
         read_labeled(aerial)
