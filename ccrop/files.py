@@ -1,4 +1,4 @@
-"""Files and folders that are complete or absent: written beside their place and renamed into it."""
+"""Files and folders written atomically: under a temporary name next to the final one, then renamed."""
 
 import errno
 import json
@@ -17,10 +17,10 @@ FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 def written(path: str | Path, needed: int | None = None, advice: str = "run the command again") -> Iterator[Path]:
     """The name to write a file under, with the same suffix; when that is done, it is renamed to ``path``.
 
-    After an error, or a kill, ``path`` is what it was before.
+    After an error or a kill, ``path`` is unchanged.
 
     Args:
-        needed: bytes that are to be written, if that is known.
+        needed: bytes to write, if known.
         advice: what to do once there is room.
 
     Raises:
@@ -61,7 +61,7 @@ def write_json(path: str | Path, content: Any, indent: int | None = None) -> Non
 
 @contextmanager
 def new_folder(out: str | Path) -> Iterator[Path]:
-    """A folder to write to, which gets its name when all is written: it is complete or absent.
+    """A folder to write to, which gets its name when everything is written, so it is complete or absent.
 
     Raises:
         FileExistsError: the path exists.
@@ -93,7 +93,7 @@ def refuse_existing(out: Path) -> None:
 
 
 def remove_partial(folder: Path) -> None:
-    """Remove what killed processes left half-written below a folder in which none works now."""
+    """Remove partial files of killed processes under a folder that no process uses."""
     for file in list(folder.rglob(f"{PARTIAL}*")):
         if file.is_dir():
             shutil.rmtree(file, ignore_errors=True)

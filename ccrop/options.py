@@ -1,7 +1,7 @@
-"""Options of the command line over a config: each sets what something reads, to a value of the kind that it takes.
+"""Command-line options over a config: each must set something that is read, to a value of the right type.
 
-MMEngine lays an option over the config whatever its name is, and many sections of a config are read by name alone, so
-that a misspelled name in them is skipped.
+MMEngine merges an option into the config whatever its name, and many sections of a config are read only by name, so
+that a misspelled name in them is ignored.
 """
 
 import difflib
@@ -51,12 +51,12 @@ SIMILAR = 0.8  # of names, as difflib rates them, one of which is taken for the 
 
 
 class UnknownOption(ValueError):
-    """An option of the command line that nothing reads, or whose value is of another kind than what it sets."""
+    """A command-line option that nothing reads, or whose value has the wrong type."""
 
 
 @contextmanager
 def options_explained(options: Mapping[str, Any] | None) -> Iterator[None]:
-    """Around what builds from a config: a setting that a class does not take is reported as the option that set it.
+    """A context for building from a config: a setting that a class does not take is reported as the option that set it.
 
     Args:
         options: dotted keys and values of the command line.
@@ -80,15 +80,15 @@ def options_explained(options: Mapping[str, Any] | None) -> Iterator[None]:
 
 
 def check_options(path: str | Path, config: Config, options: Mapping[str, Any]) -> None:
-    """Refuse options that nothing would read, and values of another kind than what they replace.
+    """Refuse options that nothing would read, and values of a different type from those they replace.
 
     Args:
         path: of the config, for messages.
-        config: its settings, before the options are laid over them.
+        config: its settings, before the options are applied.
         options: dotted keys and values.
 
     Raises:
-        UnknownOption: names the option, what is wrong with it, and what the config has in its place.
+        UnknownOption: names the option, what is wrong with it, and what the config has instead.
     """
     for option, value in options.items():
         node: Any = config._cfg_dict
@@ -118,7 +118,7 @@ def check_options(path: str | Path, config: Config, options: Mapping[str, Any]) 
 
 
 def check_sections(path: str | Path, config: Config) -> None:
-    """Refuse names in sections of which MMEngine reads some and skips the others.
+    """Refuse names in sections that MMEngine does not read and silently ignores.
 
     Raises:
         ValueError: names the section and the name.
@@ -197,7 +197,7 @@ def _annotation(kind: type | None, name: str) -> Any:
 
 
 def _check_value(option: str, value: Any, annotation: Any, before: Any) -> None:
-    """Refuse a value that an annotation, or else the value before it, shows to be of a wrong kind."""
+    """Refuse a value whose type contradicts the annotation, or else the previous value."""
     if value is None:
         return
     if isinstance(before, dict):
@@ -226,7 +226,7 @@ def _in_words(expected: str) -> str:
 
 
 def _fits(value: Any, annotation: Any) -> bool:
-    """Whether a value of the command line is of an annotated kind; True if that cannot be told."""
+    """Whether a command-line value matches an annotation; True if that cannot be told."""
     origin, inner = get_origin(annotation), get_args(annotation)
     if origin in (Union, UnionType):
         return any(_fits(value, each) for each in inner)

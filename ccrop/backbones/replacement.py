@@ -16,9 +16,8 @@ def replace_backbone(config: Config, name: str) -> None:
 
     It returns maps of the same strides, and regions and the localizer keep using these; the network's last level
     stands for the last one. If the network has no map of a stride, regions do without it, and a localizer
-    or a heatmap uses the nearest. Images are normalized as the network's published weights expect it, if that is
-
-       known. The config's ``notes``, with which the log starts, report the result.
+    or a heatmap uses the nearest. Images are normalized as the network's published weights expect it, if that is known.
+    The config's ``notes``, with which the log starts, report the result.
 
     Args:
         name: see :func:`ccrop.backbones.build_backbone`.

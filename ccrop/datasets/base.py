@@ -94,7 +94,7 @@ class LocatedDataset(BaseDataset):
 
         Raises:
             IndexError: the index is not in 0 to ``len(self) - 1``.
-            UnreadableFile: not one file of the data set is readable; says why for the first one.
+            UnreadableFile: no file of the data set is readable; says why for the first one.
         """
         seed, epoch, index = (0, 0, key) if isinstance(key, int) else key
         if not 0 <= index < len(self):

@@ -52,8 +52,8 @@ class ResidentBatches:
         assert isinstance(loader.dataset, ImageDataset)
         if type(loader.sampler) is not SeededSampler:
             raise ValueError(
-                "train_dataloader.resident works only with ccrop.datasets.SeededSampler: use that sampler, or set it to "
-                "False"
+                "train_dataloader.resident works only with ccrop.datasets.SeededSampler: use that sampler, or set it "
+                "to False"
             )
         assert loader.batch_size is not None
         self.dataset = loader.dataset
@@ -107,8 +107,8 @@ def _decoded(dataset: ImageDataset, num_workers: int, device: torch.device) -> t
         if needed > ROOM * free:
             raise ValueError(
                 f"{len(dataset)} images of up to {largest[1]} x {largest[2]} px take {needed / 1e9:.1f} GB, more than "
-                f"half of the free memory of {device} ({free / 1e9:.1f} GB): set train_dataloader.resident to False, or "
-                "pack smaller images by tools/pack.py"
+                f"half of the free memory of {device} ({free / 1e9:.1f} GB): set train_dataloader.resident to False, "
+                "or pack smaller images by tools/pack.py"
             )
     images = torch.zeros((len(decoded), *largest.tolist()), dtype=torch.uint8, device=device)
     for place, image in enumerate(decoded):

@@ -1,4 +1,4 @@
-"""Do the boxes of a localizer find the annotated objects? Measures of boxes, without a model."""
+"""Do the boxes of a localizer find the annotated objects? Box metrics, without a model."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ CORLOC_IOU = 0.5
 
 @dataclass(frozen=True)
 class BoxQuality:
-    """Of one localizer's boxes over a set.
+    """Metrics of one localizer's boxes over a set.
 
     Attributes:
         objects: number of objects by size: "small", "medium", "large" (COCO's limits) and "all".
@@ -43,10 +43,10 @@ def box_quality(
     Args:
         boxes: ``(N, K, 5)`` x0, y0, x1, y1 in fractions of the image, score; the best first.
         counts: ``(N,)`` boxes of each image.
-        objects: ``(N, M, 4)`` x0, y0, x1, y1 in fractions of the same images; those without area are left out.
+        objects: ``(N, M, 4)`` x0, y0, x1, y1 in fractions of the same images; those without area are ignored.
         object_counts: ``(N,)`` objects of each image.
         image_sizes: ``(N, 2)`` height, width in pixels, for the sizes of objects.
-        ks: numbers of boxes to look at.
+        ks: numbers of first boxes to evaluate.
     """
     finds = [
         first_finds(*part)
@@ -109,8 +109,8 @@ def pseudo_box_quality(boxes: Sequence[Tensor | NDArray], objects: Sequence[Tens
     """Recall and precision of pseudo-boxes at IoU 0.3 and 0.5, by COCO's sizes.
 
     Recall is the fraction of objects that any box overlaps by at least that much, precision the fraction of boxes that
-    overlap any object so. Boxes and objects are not matched one to one: several boxes of one object, which training
-    tolerates, all count as right, and there is no order of scores on which a greedy match would depend.
+    overlap any object by that much. Boxes and objects are not matched one to one: several boxes of one object, which
+    training tolerates, all count as right, and no order of scores, on which a greedy match would depend, is needed.
 
     Args:
         boxes: of each image ``(n, 4)`` x0, y0, x1, y1 in pixels.
@@ -121,7 +121,7 @@ def pseudo_box_quality(boxes: Sequence[Tensor | NDArray], objects: Sequence[Tens
         precision by that of the box. NaN if there is nothing of that size. And "boxes", their number an image.
 
     Raises:
-        ValueError: boxes and objects are of different numbers of images.
+        ValueError: boxes and objects belong to different numbers of images.
     """
     if len(boxes) != len(objects):
         raise ValueError(

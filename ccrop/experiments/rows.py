@@ -13,13 +13,13 @@ Row = dict[str, str]
 
 
 def listed(options: Mapping[str, Any]) -> str:
-    """Options as they stand in a row: ``NAME=VALUE`` by name."""
+    """Options in the format of a row: ``NAME=VALUE``, by name."""
     texts = {name: f"{value:g}" if isinstance(value, float) else value for name, value in options.items()}
     return " ".join(f"{name}={text}" for name, text in sorted(texts.items()))
 
 
 def same_columns(header: Sequence[str], columns: Sequence[str]) -> bool:
-    """Whether a file's header names the columns, of which it may lack :data:`OPTIONS`."""
+    """Whether a file's header has the columns, of which it may lack :data:`OPTIONS`."""
     return tuple(header) in (tuple(columns), tuple(name for name in columns if name != OPTIONS))
 
 
@@ -32,7 +32,7 @@ def header_of(file: Path) -> tuple[str, ...]:
 def read_rows(file: Path, columns: Sequence[str]) -> list[Row]:
     """Rows of earlier runs; none if there is no file.
 
-    A last row without its line end was cut off while it was written, and does not count.
+    A last row without a line end was interrupted while being written, and does not count.
 
     Args:
         columns: of the file, which may lack :data:`OPTIONS`.
@@ -45,9 +45,9 @@ def read_rows(file: Path, columns: Sequence[str]) -> list[Row]:
 
 
 def append_row(file: Path, row: Mapping[str, Any], columns: Sequence[str], key: Sequence[str]) -> bool:
-    """Add a row, and above the first one the columns' names; safe where several comparisons write to one file.
+    """Add a row, and a header above the first one; safe if several comparisons write to the same file.
 
-    A row that was cut off while it was written is removed. The columns of an existing file stay as they are.
+    A partially written row is removed. The columns of an existing file are kept.
 
     Args:
         key: columns that identify a run.

@@ -12,14 +12,14 @@ CLUSTERS = "clusters:"
 
 
 def named_sources(pretrain: Sequence[str], imagenet: str | None) -> dict[str, str]:
-    """What each arm but the random ones starts from, ImageNet's weights first.
+    """What each arm except the random ones starts from, ImageNet weights first.
 
     Args:
         pretrain: see :func:`named_source`.
         imagenet: weights of the arm ``imagenet``, if there is one.
 
     Raises:
-        ValueError: two arms have one name.
+        ValueError: two arms have the same name.
     """
     named = [(IMAGENET, imagenet)] if imagenet else []
     named += map(named_source, pretrain)
@@ -32,8 +32,8 @@ def named_sources(pretrain: Sequence[str], imagenet: str | None) -> dict[str, st
 def named_source(text: str) -> tuple[str, str]:
     """Name and source of ``NAME=SOURCE`` or ``SOURCE``.
 
-    Without a name, a config's is its stem, a checkpoint's that of its folder, and a library's weights have the one they
-    are known by.
+    The default name of a config is its stem, of a checkpoint its folder's, and of a library's weights
+    their own.
     """
     name, separator, file = text.rpartition("=")
     if separator:
@@ -45,12 +45,12 @@ def named_source(text: str) -> tuple[str, str]:
 
 
 def is_config(source: str) -> bool:
-    """Whether a source is a pretraining that is still to be run."""
+    """Whether a source is a pretraining config that must be run first."""
     return Path(source).suffix == ".py"
 
 
 def check_source(sources: Mapping[str, str], arm: str, seed: int, data_root: str) -> None:
-    """Refuse, before anything is run, what an arm cannot start from.
+    """Refuse, before anything is run, a source that an arm cannot start from.
 
     Raises:
         FileNotFoundError: its config or its checkpoint does not exist.

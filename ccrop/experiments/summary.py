@@ -1,4 +1,4 @@
-"""What a comparison's CSV says: tables in Markdown, and a plot per data set, next to it."""
+"""Summary of a comparison's CSV: Markdown tables, and a plot per data set, next to it."""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A backbone's state dict as each framework wants it."""
+"""A backbone's state dict in each framework's layout."""
 
 import re
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Backbones that are timm's or torchvision's own networks, under the names that those have."""
+"""Backbones that are timm's or torchvision's own networks, under their original names."""
 
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -44,7 +44,7 @@ def network_of(checkpoint: str | Path, config: str | Path | None) -> Network:
     """The network of a run's backbone, by the run's config, see :func:`backbone_settings`.
 
     Raises:
-        ValueError: the backbone is no network of timm's or torchvision's.
+        ValueError: the backbone is not a timm or torchvision network.
     """
     settings = dict(backbone_settings(checkpoint, config))
     kind = settings.pop("type")

@@ -23,8 +23,8 @@ TOLERANCE = 1e-3  # of a map's largest value
 def write_onnx(backbone: BackboneModule, normalization: Normalization | None, out: Path) -> float:
     """Write all maps of a backbone, in eval mode, as the outputs ``stride_4``, ``stride_8``, ... of a graph.
 
-    Its input ``images`` is ``(N, in_channels, H, W)`` float32, normalized, of any size unless the network takes one
-    alone. The file's metadata are the strides, and mean and std of the channels on the scale 0 to 255.
+    Its input ``images`` is ``(N, in_channels, H, W)`` float32, normalized, of any size unless the network takes
+    only one. The file's metadata are the strides, and mean and std of the channels on the scale 0 to 255.
 
     Returns:
         The largest difference between the network and the graph in ONNX Runtime, in parts of a map's largest value.

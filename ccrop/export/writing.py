@@ -1,4 +1,4 @@
-"""A backbone written in the form that a framework loads: complete, or not at all."""
+"""A backbone written in the form that a framework loads, atomically."""
 
 import io
 import pickle
@@ -74,7 +74,7 @@ def export_backbone(
 
 
 def _check_suffix(framework: str, out: Path) -> None:
-    """Refuse a file that its framework would take for one of another kind."""
+    """Refuse a file that its framework would mistake for another type."""
     if framework == "detectron2" and out.suffix != ".pkl":
         raise ValueError(f"detectron2 recognizes a pickle by the suffix .pkl, which {out} lacks")
     if framework != "detectron2" and out.suffix == ".pkl":

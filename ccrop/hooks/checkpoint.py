@@ -1,4 +1,4 @@
-"""Checkpoints of which the newest whole one always exists."""
+"""Checkpoints with a guarantee that the newest complete one always exists."""
 
 from typing import Any
 
@@ -11,10 +11,10 @@ from ccrop.checkpoint.recorded_config import KEY, as_data
 
 
 class WholeCheckpointHook(CheckpointHook):
-    """MMEngine's hook, but old checkpoints go only after the new one is on disk, and each holds the run's config.
+    """MMEngine's hook, but old checkpoints are deleted only once the new one is on disk; each holds the run's config.
 
-    MMEngine deletes first, so that a kill or a full disk in between can leave none. Checkpoints that are ahead of where
-    a run starts are not its own: they are renamed to ``*.superseded.pth``, so that the one with the highest number is
+    MMEngine deletes first, so that a kill or a full disk in between can leave none. Checkpoints ahead of where a run
+    starts belong to another run: they are renamed to ``*.superseded.pth``, so that the one with the highest number is
     always the run's newest.
 
     Args:

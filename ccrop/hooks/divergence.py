@@ -1,4 +1,4 @@
-"""A run whose weights are no numbers any more must not continue, and must not be resumed from."""
+"""A run whose weights have become NaN or infinite must not continue or be resumed."""
 
 from typing import Any
 
@@ -17,13 +17,13 @@ class DivergedError(RuntimeError):
 class DivergenceHook(Hook):
     """Ends a run before a checkpoint with weights that are NaN or infinite is written.
 
-    Looks at the weights whenever a checkpoint is due, so an iteration costs nothing.
+    Checks the weights whenever a checkpoint is due, so iterations cost nothing.
     """
 
     priority = "VERY_HIGH"
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
-        """Look at weights and buffers.
+        """Check weights and buffers.
 
         Raises:
             DivergedError: names the first weight, and the newest checkpoint to resume from.

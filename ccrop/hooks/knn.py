@@ -21,8 +21,8 @@ from ccrop.views import WholeImage
 class KNNHook(Hook):
     """Weighted kNN (Wu et al., CVPR 2018) on globally pooled features, before training and every few epochs.
 
-    Images are decoded once and kept as uint8, so bound the data sets with ``subset``. Where a data set has no
-    labels, or none that can be used, the hook says so once and rests.
+    Images are decoded once and kept as uint8, so bound the data sets with ``subset``. If a data set has
+    no usable labels, the hook says so once and does nothing.
 
     Args:
         bank, queries: configs of labeled data sets.

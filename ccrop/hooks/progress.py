@@ -1,4 +1,4 @@
-"""A bar while an epoch runs, and one line that says whether it was healthy when it is over."""
+"""A progress bar during an epoch, and one line at its end that says whether it was healthy."""
 
 import time
 from datetime import timedelta
@@ -26,9 +26,9 @@ COLUMNS = {
 
 
 class ProgressHook(Hook):
-    """Prints the epoch's line from the scalars ``epoch/*`` that other hooks left in the message hub during the epoch.
+    """Prints the epoch's line from the scalars ``epoch/*`` that other hooks recorded in the message hub.
 
-    A new scalar appears as ``name value``; the known ones have their format in ``COLUMNS``. All go to the visualizer's
+    A new scalar appears as ``name value``; known ones are formatted by ``COLUMNS``. All go to the visualizer's
     backends (TensorBoard by default), under the same names.
 
     Args:

@@ -1,4 +1,4 @@
-"""kNN over the regions of whole images: the cheap stand-in for what a detector gains."""
+"""kNN over the regions of whole images: a cheap proxy for what a detector gains."""
 
 from mmengine.dist import master_only
 from mmengine.hooks import Hook
@@ -12,10 +12,10 @@ from ccrop.inference.evaluating import evaluating
 class RoIKNNHook(Hook):
     """RoI-kNN before training and every few epochs, if there are annotations.
 
-    Where there are none, or none that can be used, it says so once and rests.
+    If there are no usable ones, it says so once and does nothing.
 
-    Leaves ``epoch/roi_sN`` and ``epoch/roi_sN_small`` for each stride N, and gives the visualizer's backends
-    ``roi/sN_SIZE`` for each size.
+    Records ``epoch/roi_sN`` and ``epoch/roi_sN_small`` for each stride N, and passes ``roi/sN_SIZE`` for each
+    size to the visualizer's backends.
 
     Args:
         data_root: of a COCO-format set.

@@ -11,11 +11,11 @@ from ccrop.models import Siamese
 
 
 class StartHook(Hook):
-    """Loads weights when a run starts, after MMEngine's own initialization, and notes in checkpoints what they expect.
+    """Loads weights when a run starts, after MMEngine's initialization; records in checkpoints what they expect.
 
     Args:
-        weights: of the backbone, and of heads that the model has too; None leaves those that were drawn. A resumed run
-            keeps its own.
+        weights: of the backbone, and of heads that the model also has; None keeps the random ones. A resumed
+            run keeps its own.
         normalization: of the images that the run trains on.
     """
 

@@ -1,4 +1,4 @@
-"""Features of annotated boxes of whole images, and which category each is recognized as."""
+"""Features of annotated boxes of whole images, and the category that each is recognized as."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -42,9 +42,9 @@ def annotated_regions(model: Siamese, root: str | Path, split: str, subset: int 
         subset: use only this many images that have objects, evenly spaced.
 
     Raises:
-        MissingData: there are no annotations, or none of an object.
+        MissingData: there are no annotations, or no annotated objects.
         InvalidAnnotations: see :func:`ccrop.datasets.coco.annotated_boxes`.
-        UnreadableFile: not one annotated image is readable.
+        UnreadableFile: no annotated image is readable.
     """
     images = [image for image in annotated_boxes(root, split) if len(image.boxes)]
     if not images:

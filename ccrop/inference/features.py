@@ -18,7 +18,7 @@ from ccrop.views import WholeImage
 def whole_images(
     dataset: ImageDataset, size: tuple[int, int], batch_size: int, num_workers: int, keep_ratio: bool = False
 ) -> DataLoader:
-    """This rank's share of the data set, whole images of ``size`` (height, width) pixels, in whole batches.
+    """This rank's part of the data set, whole images of ``size`` (height, width) pixels, in whole batches.
 
     See :class:`ccrop.views.WholeImage` for what a batch holds.
     """

@@ -1,4 +1,4 @@
-"""Where the objects of all images of a data set are, as a backbone sees them."""
+"""Localizing the objects of all images of a data set with a backbone."""
 
 import math
 from collections.abc import Sequence
@@ -28,11 +28,11 @@ def locate(
     num_workers: int = 0,
     keep_ratio: bool = False,
 ) -> tuple[Tensor, Tensor]:
-    """Boxes of all images of a data set, every rank looking at its share.
+    """Boxes of all images of a data set, every rank processing its part.
 
     Args:
         model: in eval mode.
-        localizer: see :mod:`ccrop.localization`; the images are not read where it does not look at features.
+        localizer: see :mod:`ccrop.localization`; the images are not read if it does not use features.
         image_size: (height, width) in pixels.
         batch_size: images per batch, on which the memory depends: see :class:`LocalizationHook`.
         keep_ratio: see :class:`ccrop.views.WholeImage`; boxes are in fractions of the image all the same.
@@ -80,7 +80,7 @@ def gathered(
 
 
 def describe(store: BoxStore, image_size: tuple[int, int]) -> dict[str, float]:
-    """What an epoch's line says of the boxes.
+    """Statistics of the boxes for an epoch's line.
 
     Args:
         image_size: (height, width) in pixels at which images were looked at.

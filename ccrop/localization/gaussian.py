@@ -1,4 +1,4 @@
-"""Gaussian center heatmaps: each object a bump whose size follows the object's."""
+"""Gaussian center heatmaps: each object is a Gaussian whose size follows the object's."""
 
 import torch
 from torch import Tensor
@@ -9,17 +9,17 @@ FORMULAS = ("shipped", "corrected")
 def gaussian_radius(sizes: Tensor, min_overlap: float = 0.1, min_radius: int = 2, formula: str = "shipped") -> Tensor:
     """How far from an object's center a box of its size still overlaps with it, in whole cells.
 
-    CornerNet (Law & Deng, ECCV 2018, section 3.2) asks for the radius within which a pair of moved corners keeps an
-    IoU of ``min_overlap`` and solves a quadratic equation a r^2 - b r + c = 0 for each of three ways to move them;
-    the smallest of the three counts. CenterPoint (Yin et al., CVPR 2021, section 4) takes it over with
+    CornerNet (Law & Deng, ECCV 2018, section 3.2) defines the radius within which a pair of moved corners keeps
+    an IoU of ``min_overlap`` and solves a quadratic equation a r^2 - b r + c = 0 for each of three ways to move them;
+    the smallest of the three counts. CenterPoint (Yin et al., CVPR 2021, section 4) uses it with
     ``min_overlap`` 0.1 and ``min_radius`` 2 on nuScenes.
 
     Args:
         sizes: ``(..., 2)`` the two sides of each box in cells.
         min_overlap: IoU in (0, 1).
         min_radius: smallest radius in cells.
-        formula: "shipped", what CornerNet, CenterNet and CenterPoint run: the larger root, and halved where the
-            quadratic formula divides by 2 a; or "corrected", the roots that solve the equations.
+        formula: "shipped", what CornerNet, CenterNet and CenterPoint run: the larger root, halved although
+            the quadratic formula divides by 2 a; or "corrected", the roots that solve the equations.
 
     Returns:
         ``(...)`` int64, rounded down. Boxes without an area have ``min_radius``.

@@ -1,4 +1,4 @@
-"""Images that keep their aspect ratio are on a canvas with padding: where on it, and boxes of the image itself."""
+"""Images that keep their aspect ratio on a padded canvas: their position, and boxes of the image itself."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""A box around each thing that stands out: the localizer for scenes of many objects."""
+"""A box around everything that stands out: the localizer for scenes with many objects."""
 
 from collections.abc import Sequence
 
@@ -15,16 +15,17 @@ class MultiObject:
 
     ContrastiveCrop (Peng et al., CVPR 2022, equation 3) thresholds the heatmap once and draws one box around all of
     it. Here each cell belongs to the peak that it climbs to (:func:`ccrop.localization.peak_regions`), and to the
-    object if it is higher than ``threshold`` times that peak: a threshold that suits big objects erases no small ones.
+    object if it is higher than ``threshold`` times that peak: so a threshold that suits big objects does not erase
+    small ones.
 
     A box covers whole cells: (first column / w, first row / h, (last column + 1) / w, (last row + 1) / h) of an
     object's cells. Its score is the height of its peak in the heatmap, whose highest cell is 1 (a little less once
-    upsampled). A heatmap without signal gives no box.
+    upsampled). A heatmap without signal gives no boxes.
 
     Args:
         max_boxes: K; an image keeps the boxes with the best scores.
         threshold: in [0, 1), relative to the height of the object's peak.
-        floor: in [0, 1); peaks that are not higher are no objects.
+        floor: in [0, 1); peaks that are not higher are not objects.
         min_distance: no two peaks lie within as many rows and columns of each other, in cells of the heatmap.
         merge: objects are one if the saddle between them is at least as high as this fraction of the lower peak.
         levels: index of the level that makes the heatmap, or several, see :func:`ccrop.localization.fused_heatmap`.
@@ -95,7 +96,7 @@ class MultiObject:
         """``(N, h, w)`` in [0, 1]: where the boxes come from; arguments as of the call.
 
         Raises:
-            ValueError: there are fewer levels than :attr:`levels` asks for.
+            ValueError: there are fewer levels than :attr:`levels` requires.
         """
         levels = [features] if isinstance(features, Tensor) else [self._level(features, each) for each in self.levels]
         heatmap = fused_heatmap(levels, self.fusion, valid, self.response)

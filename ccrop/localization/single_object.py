@@ -16,8 +16,8 @@ class SingleObject:
 
     ContrastiveCrop (Peng et al., CVPR 2022), equation 3. The heatmap is upsampled bilinearly
     (``align_corners=False``) to ``image_size``; a box is (first column / width, first row / height,
-    last column / width, last row / height) of the pixels above ``threshold``, bit for bit what
-    ``F.interpolate`` and ``nonzero`` give on one image after the other.
+    last column / width, last row / height) of the pixels above ``threshold``, bit for bit
+    what ``F.interpolate`` and ``nonzero`` give one image at a time.
 
     Args:
         threshold: k in [0, 1); the published code uses 0.10.

@@ -1,4 +1,4 @@
-"""A frozen copy of the backbone that a run started from, near which the backbone is kept."""
+"""A frozen copy of the backbone that a run started from, to keep the backbone near it."""
 
 import copy
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ class StartDistillation(nn.Module):
 
     Args:
         backbone: see :class:`ccrop.backbones.Backbone`; is copied.
-        level: which of its maps; GFM takes that of the last stage but one.
+        level: which of its maps; GFM uses the second-to-last stage.
         weight: in addition to the method's loss, 1 in GFM.
 
     Raises:
@@ -53,7 +53,7 @@ class StartDistillation(nn.Module):
         return self
 
     def copy_from(self, backbone: nn.Module) -> None:
-        """Take a backbone's weights for the start."""
+        """Use a backbone's weights as the start."""
         self.start.load_state_dict(backbone.state_dict())
 
     def compare(self, images: Tensor | list[Tensor], maps: Sequence[Tensor]) -> None:
@@ -64,6 +64,6 @@ class StartDistillation(nn.Module):
         self._losses.append(-F.cosine_similarity(full_precision(now), full_precision(then), dim=1).mean())
 
     def loss(self) -> Tensor:
-        """The weighted mean, in [-weight, weight], of all that was compared since the last call."""
+        """The weighted mean, in [-weight, weight], of everything compared since the last call."""
         losses, self._losses = self._losses, []
         return self.weight * torch.stack(losses).mean()

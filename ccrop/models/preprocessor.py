@@ -19,13 +19,13 @@ Operation = Callable[[Tensor, Tensor], Tensor]  # images and a strength each to 
 
 
 class ViewPreprocessor(BaseDataPreprocessor):
-    """Flip, color jitter, gray, blur and normalization of whole batches, with parameters per view.
+    """Flip, color jitter, grayscale, blur and normalization of whole batches, with parameters per view.
 
-    SimSiam's augmentation (Chen & He, CVPR 2021, section 4, after MoCo v2); where images are not RGB, without
-    saturation, hue and gray, which mean nothing there. Views are augmented in training; whole images (``images``) are
-    only normalized. The order of the color operations is drawn for every eighth of a batch, of 16 views at least: a
-    large batch is no more work for the host than a small one. torchvision's ColorJitter draws it for every call.
-    Strengths of views that an operation leaves out are its identity, so a GPU selects no view and nothing waits for it,
+    SimSiam's augmentation (Chen & He, CVPR 2021, section 4, after MoCo v2); for images that are not RGB, without
+    saturation, hue and grayscale, which are undefined there. Views are augmented in training; whole images (``images``)
+    are only normalized. The order of the color operations is drawn for every eighth of a batch, of 16 views at least: a
+    large batch costs the host no more than a small one. torchvision's ColorJitter draws it for every call.
+    Views that an operation skips get its identity strength, so no views are selected on a GPU and nothing waits for it,
     see :func:`on_chosen`.
 
     Args:
@@ -152,11 +152,11 @@ class ViewPreprocessor(BaseDataPreprocessor):
 def on_chosen(chosen: Tensor, operations: Sequence[tuple[Operation, Tensor]], images: Tensor) -> Tensor:
     """Apply operations to some of the images, in place.
 
-    A CPU works on these alone. A GPU works on all, because to select would be to wait for it.
+    A CPU processes only these. A GPU processes all, because selecting would mean waiting for it.
 
     Args:
         chosen: ``(N,)`` bool.
-        operations: with strengths ``(N,)`` that leave images as they are where they are not chosen.
+        operations: with strengths ``(N,)`` that leave images unchanged where not chosen.
         images: ``(N, C, H, W)``.
     """
     if not images.is_cpu:

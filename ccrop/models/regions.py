@@ -15,9 +15,9 @@ from ccrop.views.regions import WindowNoise, pooled_windows, window_pairs
 class RegionPairs(nn.Module):
     """Pools windows around the clusters that all views show, and around background, from each view's maps.
 
-    It replaces global pooling: the heads and the loss of a method get one vector per window, so that row i of
-    one view and row i of the other are a pair. Works on any maps ``(N, C, H, W)`` of which a 2x3 transform says where
-    they lie, images and BEV grids alike.
+    It replaces global pooling: the heads and the loss of a method get one vector per window, so that row
+    i of one view and row i of the other are a pair. Works on any maps ``(N, C, H, W)`` located by a 2x3
+    transform, both images and BEV grids.
 
     Args:
         channels: of the maps that the backbone gives.
@@ -25,9 +25,9 @@ class RegionPairs(nn.Module):
         num_objects: windows around clusters per image; without a cluster they are around background too.
         num_background: windows around background an image.
         alpha: Beta parameter of a window's center in its box: below 1 suppresses the middle.
-        centers: config of another law, :class:`ccrop.views.GaussianCenters`, instead of ``alpha``.
+        centers: config of another distribution, :class:`ccrop.views.GaussianCenters`, instead of ``alpha``.
         scale, offset, min_side, min_visible: see :func:`ccrop.views.window_pairs`.
-        whole_views: each view as a whole is one more pair beside its windows, in the same heads and loss.
+        whole_views: each whole view is one more pair besides its windows, with the same heads and loss.
         heatmap: config of :class:`ccrop.models.CenterHeatmapLoss`, a loss in addition to the method's; None for windows
             alone.
 

@@ -20,8 +20,8 @@ def objectness(
 ) -> Tensor:
     """Fraction of the nearest neighbors of each box, in other images, that are boxes too.
 
-    Objects come again and again in a data set, and look alike; what stands out by chance does not. Neighbors are by
-    the cosine of features after the mean of all is taken away. With as many windows as boxes, 0.5 is chance.
+    Objects recur in a data set and look alike; what stands out by chance does not. Neighbors are by
+    the cosine of features after subtracting the overall mean. With as many windows as boxes, chance is 0.5.
 
     Args:
         boxes: features ``(M, D)`` of boxes; with their images ``(M,)`` int64.

@@ -1,8 +1,8 @@
-"""Copy-paste: objects with their silhouettes onto other scenes, where their boxes are exact.
+"""Copy-paste: objects cut out along their silhouettes and pasted into other scenes, where their boxes are exact.
 
 Kisantal et al. (arXiv 1902.07296) paste small objects to train on more of them; Ghiasi et al. (Simple Copy-Paste, CVPR
-2021) find scale jitter to matter and a realistic place not to; InsLoc (Yang et al., CVPR 2021) pretrains detectors on
-what was pasted.
+2021) find scale jitter to matter and a realistic place not to; InsLoc (Yang et al., CVPR 2021) pretrains detectors
+on pasted objects.
 """
 
 from collections.abc import Sequence
@@ -27,7 +27,7 @@ class Piece(NamedTuple):
     Attributes:
         pixels: ``(h, w, C)``, as in the image, with a margin around the silhouette.
         alpha: ``(h, w)`` float32 in [0, 1], the silhouette with a soft edge.
-        background: ``(C,)`` float32, median of what lies around.
+        background: ``(C,)`` float32, median of the surroundings.
         label: of the object.
     """
 
@@ -40,8 +40,8 @@ class Piece(NamedTuple):
 def cut_pieces(image: NDArray, boxes: NDArray[np.floating], labels: Sequence[int], max_side: float = 96) -> list[Piece]:
     """Cut objects out along their silhouettes.
 
-    Boxes without a clear silhouette (IoU below 0.5 with its own box), longer ones than `max_side` pixels and objects at
-    the image's edge, which may be cut off, give no piece.
+    Boxes without a clear silhouette (IoU below 0.5 with its own box) or longer than `max_side` pixels, and objects
+    at the image's edge, which may be cut off, give no piece.
 
     Args:
         image: ``(H, W)`` or ``(H, W, C)`` uint8 or uint16.
@@ -74,7 +74,7 @@ def paste(
 ) -> tuple[NDArray, NDArray[np.float32], NDArray[np.int64]]:
     """Paste pieces at random places of a copy of the image, none over an object or over another piece.
 
-    A piece's levels move with the background, from that where it was cut out to that where it is pasted, so that its
+    A piece's levels move with the background, from where it was cut out to where it is pasted, so that its
     soft edge leaves no halo. It is left out if there is no room for it after a few tries, where it keeps less than
     half of its contrast because levels end at black or white, and where it becomes smaller than 4 pixels.
 
@@ -84,7 +84,7 @@ def paste(
         labels: ``(M,)``.
         pieces: each is pasted once.
         scale: range of the factor by which a piece is magnified, drawn log-uniformly.
-        upright: mirror from left to right only; otherwise pieces are also turned upside down and on their sides.
+        upright: mirror from left to right only; otherwise, pieces are also rotated by multiples of 90 degrees.
 
     Returns:
         The image, boxes ``(M + P, 4)`` float32 and labels ``(M + P,)`` int64; the new ones are the last.

@@ -44,11 +44,11 @@ def line_chart(
     """A chart of one scalar.
 
     Args:
-        lines: name of a run -> step -> value; values that are not finite are left out. A single step is no curve.
+        lines: name of a run -> step -> value; values that are not finite are left out. A single step is not a curve.
         healthy: a range that is drawn behind the lines, up to the chart's edge where an end is infinite.
         shown: values that the vertical axis shows at least, so that a healthy wobble does not look like a crash.
         percent: values are in [0, 1] and written as percents.
-        x_names: what stands at some steps below the axis, instead of round numbers.
+        x_names: labels of some steps below the axis, instead of round numbers.
     """
     points = {
         name: sorted((x, y) for x, y in line.items() if math.isfinite(x) and math.isfinite(y))

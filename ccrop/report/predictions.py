@@ -1,4 +1,4 @@
-"""What detectors find on some images of the val split, side by side, from the detections that their runs kept."""
+"""What detectors find on some images of the val split, side by side, from the detections stored by their runs."""
 
 import json
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""What a pretraining found, for a detector that learns it instead of labels."""
+"""The clusters of a pretraining run, for a detector that is trained on them instead of labels."""
 
 from pathlib import Path
 

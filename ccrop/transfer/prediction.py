@@ -1,4 +1,4 @@
-"""Detections on data without labels, as far as they do not depend on the detector."""
+"""The detector-independent part of detection on unlabeled data."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -20,15 +20,15 @@ UNSAFE = set('/\\:*?"<>|')  # in names of files, on one system or another
 
 @dataclass(frozen=True)
 class Request:
-    """What is asked of a detector.
+    """A prediction request.
 
     Attributes:
         detector: work_dir of a fine-tuning, or one of its checkpoints.
         config: of the run; None for the one in the checkpoint.
         source: a file, a folder, or with ``split`` the root of a data set.
-        split: of the data set; None if the source is none.
-        formats: of the files that are written.
-        min_score: lower detections are left out.
+        split: of the data set; None if the source is not a data set.
+        formats: of the output files.
+        min_score: lower-scoring detections are dropped.
         pictures: how many are drawn at most.
         columns: of sweeps, see :func:`ccrop.projects.lidar_bev.datasets.read_sweep`; None for the detector's own.
         intensity_scale: of sweeps, the value that stands for full intensity in the files; None for that of training.
@@ -73,7 +73,7 @@ def detector_config(detector: str | Path, config: str | Path | None = None) -> C
 
     Raises:
         FileNotFoundError: there is no such checkpoint or config.
-        ValueError: it is of a pretraining.
+        ValueError: it is a pretraining checkpoint.
     """
     settings = read_config(config or checkpoint_of(detector))
     if "augment" in settings:
@@ -98,7 +98,7 @@ def load_detector(
         The model has the names of what it detects as ``dataset_meta["classes"]``, where the checkpoint has them.
 
     Raises:
-        FileNotFoundError, ValueError: see :func:`detector_config`; or the checkpoint is of another model.
+        FileNotFoundError, ValueError: see :func:`detector_config`; or the checkpoint belongs to another model.
         UntrustedCheckpoint: see :func:`ccrop.compat.checkpoint.load_checkpoint`.
     """
     settings = detector_config(detector, config)
@@ -124,7 +124,7 @@ def count_left_out(source: str | Path, unit: str, reasons: Sequence[str], total:
     """Log how many files could not be read.
 
     Raises:
-        ValueError: it is all of them.
+        ValueError: none could be read.
     """
     if total and len(reasons) == total:
         raise ValueError(f"{source}: none of {total} {unit}s can be read; the first: {reasons[0]}")

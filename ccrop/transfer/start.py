@@ -1,4 +1,4 @@
-"""What a fine-tuning starts from: weights for the backbone, or the checkpoint of an unfinished run."""
+"""What a fine-tuning run starts from: weights for the backbone, or the checkpoint of an unfinished run."""
 
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,10 +15,10 @@ PIXELS = ("mean", "std", "bgr_to_rgb")  # what a preprocessor does to an image's
 
 
 class Start(NamedTuple):
-    """What a fine-tuning starts from.
+    """What a fine-tuning run starts from.
 
     Attributes:
-        weights: of the backbone, and of what else fits; None for random ones, and where a run continues.
+        weights: of the backbone, and of what else fits; None for random ones, and for a resumed run.
         normalization: of images, that the weights expect, if that is known.
         checkpoint: of the run that continues, None for a new one.
         iteration: that the checkpoint was written after.
@@ -35,10 +35,10 @@ class Start(NamedTuple):
 def start_of(config: Config, init: str, work_dir: str | Path, resume: str | None) -> Start:
     """Find what a run starts from; the config keeps it for the log and for MMEngine's runner.
 
-    A run that continues normalizes images as it did before, whatever the config says.
+    A resumed run normalizes images as before, whatever the config says.
 
     Args:
-        init: see :func:`ccrop.checkpoint.starting_weights`; not read where a run continues.
+        init: see :func:`ccrop.checkpoint.starting_weights`; not read if a run is resumed.
         resume: see :func:`ccrop.checkpoint.newest.checkpoint_to_resume`.
 
     Raises:
@@ -75,7 +75,7 @@ def notes_on(config: Config, trained_on: str) -> dict[str, Any]:
 
 
 def settings_of(config: Config, trained_on: str) -> dict[str, str]:
-    """What must not change when a run continues, by dotted names: model, optimizer, schedule, examples and seed."""
+    """What must not change when a run is resumed, by dotted names: model, optimizer, schedule, examples and seed."""
     return dict(
         init=config.init,
         seed=str(config.randomness.seed),
@@ -86,7 +86,7 @@ def settings_of(config: Config, trained_on: str) -> dict[str, str]:
 
 
 def check_settings(start: Start, settings: dict[str, str]) -> None:
-    """Refuse to continue with other settings than a checkpoint's.
+    """Refuse to resume with settings other than the checkpoint's.
 
     Raises:
         ValueError: some differ; the message lists them.

@@ -44,14 +44,14 @@ def crop_sizes(
     scale: Scale,
     ratio: tuple[float, float],
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]:
-    """Sizes of RandomResizedCrop (Szegedy et al., 2015): area share uniform, aspect ratio log-uniform.
+    """Sizes of RandomResizedCrop (Szegedy et al., 2015): area fraction uniform, aspect ratio log-uniform.
 
-    The first of the tries that fits into the image counts; where none does, the largest central crop whose
+    The first try that fits into the image counts; if none does, the largest central crop whose
     aspect ratio is in ``ratio``.
 
     Args:
         image_size: (height, width) in pixels, of one image or ``(V,)`` each.
-        scale: smallest and largest area as a fraction of the image, for all views alike or one pair a view.
+        scale: smallest and largest area as a fraction of the image, for all views, or one pair per view.
         ratio: smallest and largest width / height.
 
     Returns:
@@ -139,7 +139,7 @@ class RandomCrop:
     """The views of a pair anywhere in the image, whatever its boxes.
 
     Args:
-        scale: smallest and largest area as a fraction of the image, for all views alike or one pair per view.
+        scale: smallest and largest area as a fraction of the image, for all views, or one pair per view.
         ratio: smallest and largest width / height.
     """
 

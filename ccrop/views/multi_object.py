@@ -51,7 +51,7 @@ def choose_cluster(boxes: Tensor, counts: Tensor, position: Tensor, evenness: fl
         boxes: ``(N, K, 5)`` x0, y0, x1, y1, score.
         counts: ``(N,)``, at least 1.
         position: ``(N,)`` in [0, 1), uniform.
-        evenness: 0 draws as scored, 1 draws every cluster alike.
+        evenness: 0 draws by score, 1 draws every cluster equally often.
 
     Returns:
         Indices ``(N,)``.
@@ -77,9 +77,9 @@ def cluster_crops(
     """Views ``(N, V, 4)`` of one cluster an image, for a whole batch on any device.
 
     Areas and aspect ratios as in RandomResizedCrop, centers and rounding as in ContrastiveCrop
-    (:func:`ccrop.views.contrastive_crops`). The first try counts that fits into the image and shows enough of the
-    cluster; where none does, the view is centered on the cluster, with the first size that fits, or else with the
-    largest one that ``ratio`` allows.
+    (:func:`ccrop.views.contrastive_crops`). The first try that fits into the image and shows enough of the cluster
+    counts; if none does, the view is centered on the cluster, with the first size that fits, or else with
+    the largest one that ``ratio`` allows.
 
     Args:
         image_sizes: ``(N, 2)`` height, width in pixels.
@@ -88,7 +88,7 @@ def cluster_crops(
         ratio: smallest and largest width / height.
         min_side: shortest side of a view in pixels.
         min_visible: fraction of the cluster's box that each view shows.
-        iou: range of the overlap of the first two views; where no try has it, any overlap will do.
+        iou: range of the overlap of the first two views; if no try has it, any overlap will do.
         fallback: ``(N, 4)`` boxes to center on where no try counts, instead of the clusters.
 
     Returns:
@@ -179,7 +179,7 @@ class MultiObjectCrop(RandomCrop):
         cluster_scale: smallest and largest area of a view in areas of the cluster's box, for all views alike or one
             pair per view; None for ``scale`` of the image instead, as in ContrastiveCrop.
         centers: center suppression, :class:`ccrop.views.BetaCenters` or :class:`ccrop.views.GaussianCenters`.
-        evenness: 0 draws clusters as scored, 1 every cluster alike; see :func:`choose_cluster`.
+        evenness: 0 draws clusters by score, 1 every cluster equally often; see :func:`choose_cluster`.
         scene_prob: fraction of pairs that are plain random crops.
         min_side, min_visible, iou: see :func:`cluster_crops`.
         scale, ratio: of the random crops, as in :class:`ccrop.views.RandomCrop`.

@@ -27,7 +27,7 @@ def mirrored(transforms: Tensor, chosen: Tensor) -> Tensor:
 def transformed(boxes: Tensor, transforms: Tensor) -> Tensor:
     """Boxes ``(..., M, 4)`` x0, y0, x1, y1 under transforms ``(..., 2, 3)``.
 
-    The middle goes where the transform takes it. The sides are those of the bounds of the ellipse in the box: exact
+    The center goes where the transform takes it. The sides are those of the bounds of the ellipse in the box: exact
     where nothing turns, and a square stays as large when it does.
     """
     middle = (boxes[..., :2] + boxes[..., 2:]) / 2
@@ -104,8 +104,8 @@ def window_pairs(
 
     ``num_objects`` windows per image are around clusters of which every view shows enough, in turn if there are
     fewer. All others, and all where no cluster is shown, are around background: places that every view shows, as far
-    from the clusters as ``BACKGROUND_TRIES`` draws allow, with the size of some cluster of the batch (a sixth of the
-    first view where the batch has none).
+    from the clusters as possible in ``BACKGROUND_TRIES`` draws, with the size of some cluster of the batch (a sixth of
+    the first view where the batch has none).
 
     Args:
         boxes: ``(N, K, 4)`` x0, y0, x1, y1 in the shared frame, ``counts (N,)`` of them.

@@ -1,4 +1,4 @@
-"""Views of a scene that overlap, and what is needed to find the same places in all of them."""
+"""Overlapping views of a scene, and the transforms to find the same places in all of them."""
 
 import math
 from typing import Any
@@ -16,7 +16,7 @@ NO_BOX = np.zeros((1, 5))
 class ScenePair:
     """Square views of one place of the scene, nearly at its own scale.
 
-    The first view lies around one of the image's boxes, every one alike, or anywhere if there is none; the others
+    The first view lies around one of the image's boxes, each equally likely, or anywhere if there is none; the others
     are shifted from it. Views are cut to the image's shorter side and kept inside the image.
 
     Args:

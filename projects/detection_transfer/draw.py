@@ -1,9 +1,9 @@
-"""What each initialization finds, side by side: images in rows, fine-tuned detectors in columns.
+"""The detections of each initialization, side by side: images in rows, fine-tuned detectors in columns.
 
     python projects/detection_transfer/draw.py work_dirs/transfer/demo/0.1/{random,rcrop}_0 --out found.png
 
 A hit is a detection of the right category with an IoU of at least 0.5, each object counted once, best score first.
-Small objects (below 32 x 32 px) have a triangle above them, filled where they were found.
+Small objects (below 32 x 32 px) have a triangle above them, filled if found.
 """
 
 import sys
@@ -83,7 +83,7 @@ def detect(model: "BaseDetector", sample: dict[str, Any], score: float) -> Detec
 
 
 def draw(axis: Axes, image: NDArray[np.uint8], detections: Detections, boxes: Tensor, labels: Tensor) -> str:
-    """Draw one image; gives the count of found objects, small ones apart."""
+    """Draw one image; returns the counts of found objects, with small ones listed separately."""
     hits, found = match(detections, boxes, labels)
     axis.imshow(image)
     axis.set(xlim=(0, image.shape[1]), ylim=(image.shape[0], 0))

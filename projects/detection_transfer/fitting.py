@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
 
 def replace_backbone(config: Config, name: str) -> None:
-    """Put a named backbone instead of a detector's, with the maps of the same strides as far as it has them.
+    """Replace a detector's backbone with a named one, with maps of the same strides if it has them.
 
     Images are normalized as its published weights expect it, if that is known. The config's ``notes`` say so.
 
     Raises:
-        ValueError: there is no such network, or none of its maps has a stride of the detector's.
+        ValueError: there is no such network, or none of its maps has one of the detector's strides.
     """
     before, after = backbone_of(config), described(name)
     indices = tuple(number for number, level in enumerate(after.levels) if level.stride in before.strides)
@@ -44,7 +44,7 @@ def replace_backbone(config: Config, name: str) -> None:
 
 
 def backbone_of(config: Config) -> Backbone:
-    """A detector's backbone without memory for its weights, to be requested its levels."""
+    """A detector's backbone without memory for its weights, to read its levels from."""
     with DefaultScope.overwrite_default_scope(config.default_scope):
         return described(copy.deepcopy(config.model.backbone))
 
@@ -59,7 +59,7 @@ def fit_neck(config: Config) -> None:
 
 
 def check_strides(detector: "BaseDetector") -> None:
-    """Refuse a detector whose head takes the maps that it gets for maps of other strides.
+    """Refuse a detector whose head expects maps of other strides than it gets.
 
     Raises:
         ValueError: names the strides of both.
@@ -79,7 +79,7 @@ def check_strides(detector: "BaseDetector") -> None:
 
 
 def head_strides(detector: nn.Module) -> dict[str, list[int]]:
-    """The strides that a detector's heads were told, by the place where its config has them."""
+    """The strides that a detector's heads expect, by their place in the config."""
     heads: dict[str, Any] = {
         "rpn_head": getattr(detector, "rpn_head", None),
         "bbox_head": getattr(detector, "bbox_head", None),

@@ -4,7 +4,7 @@
         --over work_dirs/transfer/SET/0.1/random_{0,1,2}
 
 Each side is a fine-tuning run or several of them, whose mean is compared. The images are resampled 1,000 times, the
-same ones for every run (paired bootstrap); the seeds stay. Figures are of the categories with enough small objects.
+same ones for every run (paired bootstrap); the seeds are kept. Metrics cover the categories with enough small objects.
 """
 
 import sys
@@ -58,7 +58,7 @@ def paired_interval(figure: str, own: Sequence[Path], other: Sequence[Path]) -> 
 
 
 def image_interval(figure: str, own: Sequence[Path], other: Sequence[Path]) -> tuple[float, float] | None:
-    """Low and high end of :func:`paired_interval`; None if the figure is not resampled or a run kept nothing."""
+    """Low and high end of :func:`paired_interval`; None if the metric is not resampled or a run kept nothing."""
     if figure not in RESAMPLED or not all((folder / FILE).is_file() for folder in (*own, *other)):
         return None
     return paired_interval(figure, own, other)[-2:]

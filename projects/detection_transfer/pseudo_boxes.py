@@ -1,10 +1,10 @@
 """Pseudo-boxes instead of labels: a detector that learns where objects are before it sees a label.
 
-LOST (Simeoni et al., BMVC 2021) and CutLER (Wang et al., CVPR 2023) train a detector of one category on the boxes that
-unlabeled features give. Neck and heads are pretrained that way as well.
+LOST (Simeoni et al., BMVC 2021) and CutLER (Wang et al., CVPR 2023) train a detector of one category on boxes from
+unsupervised features. This also pretrains the neck and heads.
 
 A file of pseudo-boxes is a COCO-format annotation file of the train split with one category; annotations may have a
-``score``. Those of any other method can be used alike.
+``score``. Those of any other method work as well.
 """
 
 from collections.abc import Sequence
@@ -35,10 +35,10 @@ def use_pseudo_boxes(config: Config, source: str | Path, folder: str | Path, max
 
     Args:
         config: of a COCO-format set, see :func:`ccrop.projects.detection_transfer.finetune.load_config`.
-        source: a file of pseudo-boxes (.json), or the checkpoint of a pretraining on the same train images that looked
-            for clusters.
-        folder: is made if there is none.
-        max_boxes: an image; those with the best scores.
+        source: a file of pseudo-boxes (.json), or the checkpoint of a pretraining run on the same train images
+            that localized clusters.
+        folder: is created if necessary.
+        max_boxes: per image; those with the best scores.
 
     Raises:
         ValueError: the data set is not in COCO's format, or the source has no boxes, or those of other images.
@@ -69,7 +69,7 @@ def use_pseudo_boxes(config: Config, source: str | Path, folder: str | Path, max
 
 
 def read_pseudo_boxes(file: str | Path, root: str | Path) -> Annotations:
-    """What a file of pseudo-boxes says of the train split's images, all of one category.
+    """The pseudo-boxes of a file for the train split's images, all of one category.
 
     Raises:
         InvalidAnnotations: see :func:`ccrop.datasets.annotations.read_annotations`; or it has no boxes, or names images
@@ -87,7 +87,7 @@ def read_pseudo_boxes(file: str | Path, root: str | Path) -> Annotations:
 
 
 def best(content: dict[str, Any], max_boxes: int) -> dict[str, Any]:
-    """The pseudo-boxes with the best scores of each image; where boxes have no scores, the first."""
+    """The pseudo-boxes with the best scores per image; if boxes have no scores, the first ones."""
     taken: dict[int, int] = {}
     kept = []
     for each in sorted(content["annotations"], key=lambda each: -each.get("score", 0.0)):

@@ -27,7 +27,7 @@ NETWORK = ("backbone", "neck", "bbox_head", "rpn_head")  # modules whose forward
 
 
 class Clock:
-    """Seconds by part; of the process's CPU time, or of the wall once a GPU has finished."""
+    """Seconds by part; of CPU time, or of wall time synchronized with the GPU."""
 
     def __init__(self) -> None:
         self.seconds = dict.fromkeys(PARTS, 0.0)

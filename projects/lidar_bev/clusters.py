@@ -1,4 +1,4 @@
-"""Heatmap -> boxes of what stands in a sweep: the localizer of bird's-eye views."""
+"""Heatmap -> boxes of the objects in a sweep: the localizer for bird's-eye views."""
 
 from typing import Any
 
@@ -27,8 +27,8 @@ class BevClusters:
         max_side: boxes with a longer side in meters are houses or bushes, and left out.
         wall_length, wall_thickness: see :func:`.walls`, which are left out before there are boxes; meters.
         min_side: shorter sides are lengthened to it, in meters.
-        behind: boxes with a side of ``LONG`` or more are moved by this many meters away from the sensor, which sees the
-            near side of what stands there.
+        behind: boxes with a side of ``LONG`` or more are moved by this many meters away from the sensor, which sees
+            the near side of objects.
         spacing: if there are more than K, those come first that are the highest within this many meters, then the
             second highest, and so on.
     """

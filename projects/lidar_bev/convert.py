@@ -4,7 +4,7 @@
     python projects/lidar_bev/convert.py import openpcdet pointpillar_7728.pth imported.pth
     python tools/finetune.py projects/lidar_bev/configs/centerpoint_pillar_kitti.py --init imported.pth --labels 5%
 
-With --into, the result is a whole checkpoint of the other side, in which whatever has the same name and shape is
+With --into, the result is a complete checkpoint of the target layout, with all tensors of the same name and shape
 replaced. In mmdetection3d, exported pillars need legacy=False in the voxel encoder.
 """
 

@@ -1,9 +1,9 @@
-"""What each initialization finds, side by side from above: sweeps in rows, fine-tuned detectors in columns.
+"""The detections of each initialization, side by side from above: sweeps in rows, fine-tuned detectors in columns.
 
     python projects/lidar_bev/draw.py work_dirs/transfer/simulated_demo_lidar/0.05/{random,random_long}_0
 
-An object is found where a detection of its class lies within 2 m, the surest first. Objects of classes that were not
-requested, such as vans, are drawn too: neither they nor detections in their boxes count.
+An object is found if a detection of its class is within 2 m, most confident first. Objects of unrequested classes,
+such as vans, are drawn, too: neither they nor detections in their boxes count.
 """
 
 import sys

@@ -45,7 +45,7 @@ def load_config(
         labeled: makes no difference: the sets that are read here have labels.
 
     Raises:
-        MissingData: the data are not there.
+        MissingData: the data does not exist.
         FileNotFoundError, UnknownOption: see :func:`ccrop.config.read_config`.
         ValueError: a backbone is named.
     """
@@ -92,7 +92,7 @@ def finetune(
     """Train and test a detector.
 
     Args:
-        config: of :func:`load_config`; it stays as it is.
+        config: of :func:`load_config`; it is not modified.
         init: ``'random'``, or a file with an encoder, see :func:`ccrop.checkpoint.read_weights`.
         work_dir: takes the log, the last checkpoint and ``figures.json``.
         labels: fraction of the labeled sweeps, see :func:`ccrop.projects.lidar_bev.detection.samples.use_labels`.
@@ -101,7 +101,8 @@ def finetune(
         resume: resume from this checkpoint, or from the newest of the work_dir where it is ``'auto'`` and there is one.
             Sweeps, augmentation and optimizer go on as in an uninterrupted run; on the CPU the weights are equal bit
             for bit.
-        val_interval: test every this many iterations too, and log the figures; this counts for the core-seconds.
+        val_interval: also test after every this many iterations, and log the metrics; this counts toward the
+            core-seconds.
 
     Returns:
         The figures of :mod:`ccrop.projects.lidar_bev.detection.figures`, and the training's core-seconds; these alone

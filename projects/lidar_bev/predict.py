@@ -32,7 +32,7 @@ ALL = "all"  # instead of a split of nuScenes: every scene
 
 
 def predict(request: Request, folder: Path) -> str:
-    """Write what a detector finds, and say in a line how much that is.
+    """Write a detector's detections, and summarize them in a line.
 
     Args:
         folder: takes the files.

@@ -429,7 +429,7 @@ def test_what_is_missing_is_named(
     assert "nowhere does not exist" in refusal(pretrained, "--data-root", tmp_path / "nowhere")
     expected = "no image found in" if command == "pairs" else "annotations/instances_"  # pairs can do without
     assert expected in refusal(pretrained, "--data-root", tmp_path)
-    assert "name a" in refusal()
+    assert "pass a" in refusal()
 
 
 def test_a_checkpoint_of_another_model_and_a_setting_that_is_none(

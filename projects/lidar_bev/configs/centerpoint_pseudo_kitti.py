@@ -1,4 +1,4 @@
-"""CenterPoint learns pseudo-boxes of KITTI's sweeps: PointPillars' grid, ahead of the sensor."""
+"""CenterPoint learns pseudo-boxes of KITTI's sweeps: PointPillars' grid, in front of the sensor."""
 
 from mmengine.config import read_base
 

@@ -1,6 +1,6 @@
-"""SimSiam on windows around clusters of KITTI's full training sweeps, on PointPillars' grid, ahead of the sensor.
+"""SimSiam on windows around clusters of KITTI's full training sweeps, on PointPillars' grid, in front of the sensor.
 
-All frames, those of val too: ``train_dataloader.dataset.split=None``.
+All frames, including those of val: ``train_dataloader.dataset.split=None``.
 """
 
 from mmengine.config import read_base

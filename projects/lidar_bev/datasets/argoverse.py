@@ -25,12 +25,12 @@ FULL = 255  # intensity
 
 
 class ArgoverseSweeps(SweepDataset):
-    """Sweeps ``(N, 4)``: x, y, z, intensity in [0, 1], in the frame of the car, whose origin is its rear axle.
+    """Sweeps ``(N, 4)``: x, y, z, intensity in [0, 1], in the vehicle's frame, whose origin is its rear axle.
 
     Args:
         data_root: see ``LAYOUT``.
         split: folder of the logs: train, val or test.
-        labeled: read boxes too.
+        labeled: also read boxes.
         classes: names of categories, whose positions are the labels.
     """
 

@@ -37,10 +37,10 @@ class SweepDataset(LocatedDataset):
     A sample is ``dict(points, index, rng)``: ``points (N, C)`` float32 with x, y, z in meters in the LiDAR frame first,
     the sweep's number, and its own random generator. Labeled sweeps add ``boxes (M, 7)`` float32 (see
     :mod:`ccrop.projects.lidar_bev.boxes`), ``labels (M,)`` int64, which are positions in ``classes`` or ``OTHER`` for
-    objects of any other class, and ``num_points (M,)`` int64, how many points each box holds: none is left out here.
-    Where a hook has found boxes in the sweeps, ``clusters (K, 5)`` are those, see :class:`ccrop.datasets.BoxStore`.
-    Points with a value that is not finite are left out and counted in :attr:`not_finite`; a sweep that has no point
-    left is unreadable.
+    objects of any other class, and ``num_points (M,)`` int64, how many points each box holds: none is skipped here.
+    If a hook has found boxes in the sweeps, ``clusters (K, 5)`` are those, see :class:`ccrop.datasets.BoxStore`.
+    Points with a non-finite value are dropped and counted in :attr:`not_finite`; a sweep without remaining
+    points is unreadable.
 
     Subclasses implement :meth:`load_data_list`, :meth:`read` and, if there are labels, :meth:`object_names`.
 
@@ -83,7 +83,7 @@ class SweepDataset(LocatedDataset):
         return sample
 
     def readable(self, chosen: Collection[int] | None = None) -> Iterator[tuple[int, dict[str, Any]]]:
-        """Index and :meth:`known` of every sweep that can be read; the log names the others and counts them.
+        """Index and :meth:`known` of every readable sweep; the log lists and counts the others.
 
         Args:
             chosen: their indices; None for all.
@@ -118,7 +118,7 @@ class SweepDataset(LocatedDataset):
         raise NotImplementedError
 
     def scenes(self) -> list[str]:
-        """Of which drive each sweep is; where that is not known, each is of its own."""
+        """The drive of each sweep; if unknown, each is its own."""
         return [self.get_data_info(index)["path"] for index in range(len(self))]
 
     def trajectories(self) -> Trajectories:
@@ -137,12 +137,12 @@ def names_in_split(root: Path, split: str | None, found: Collection[str], where:
     """Names of the sweeps of a split: the lines of ``ImageSets/SPLIT.txt``, in their order; of all, sorted, for None.
 
     Args:
-        found: names of the sweeps that there are.
+        found: names of the existing sweeps.
         where: their folder, for messages.
         layout: see :class:`SweepDataset`.
 
     Raises:
-        MissingData: there is no such file, or it names sweeps that there are not.
+        MissingData: there is no such file, or it lists sweeps that do not exist.
     """
     if split is None:
         return sorted(found)

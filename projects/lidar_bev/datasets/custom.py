@@ -24,9 +24,9 @@ class CustomSweeps(SweepFolder):
     Args:
         data_root: see ``LAYOUT``.
         split: name of a file in ``ImageSets``, or None for all sweeps.
-        labeled: read labels too.
+        labeled: also read labels.
         classes: names whose positions are the labels.
-        kwargs: columns of the files and what their intensities mean, see :class:`.SweepFolder`.
+        kwargs: columns of the files and the scale of their intensities, see :class:`.SweepFolder`.
     """
 
     layout = LAYOUT
@@ -74,10 +74,10 @@ class CustomSweeps(SweepFolder):
 
 
 def read_boxes(path: Path) -> tuple[list[str], NDArray[np.float64]]:
-    """Classes, and boxes ``(M, 7)`` of a label file; an empty one has no object. A class may be of several words.
+    """Classes, and boxes ``(M, 7)`` of a label file; an empty one has no objects. A class may have several words.
 
     Raises:
-        ValueError: the file is missing, or a line is no box; names the file and the line.
+        ValueError: the file is missing, or a line is not a box; names the file and the line.
     """
     if not path.is_file():
         raise ValueError(f"{path}: label file not found: add it, empty if the sweep shows no objects")

@@ -1,6 +1,6 @@
 """Point files whose header names the fields of a point: PLY (Turk, 1994) and PCD (Point Cloud Library, version 0.7).
 
-A header is believed only as far as the file's size allows, before memory is requested.
+A header is checked against the file's size before memory is allocated.
 """
 
 import os
@@ -21,7 +21,7 @@ MOST_COMPRESSION = 264 / 3  # LZF's longest match over its code
 
 
 class Malformed(ValueError):
-    """What is wrong with the content of a file, and what to do; whoever knows the file's name adds it."""
+    """What is wrong with the content of a file, and what to do; the caller adds the file's name."""
 
 
 class Element(NamedTuple):
@@ -57,7 +57,7 @@ def read_ply(path: Path) -> dict[str, NDArray]:
 
 
 def read_pcd(path: Path) -> dict[str, NDArray]:
-    """The fields with one value a point by name, each ``(N,)``, of an ASCII or binary file, compressed or not.
+    """The fields with one value per point, by name, each ``(N,)``, of an ASCII or binary file, compressed or not.
 
     Raises:
         Malformed: it is not a PCD file, or has fewer points than its header declares.
@@ -156,7 +156,7 @@ def _binary_table(file: BinaryIO, number: int, dtype: np.dtype) -> NDArray:
 
 
 def _text_table(file: BinaryIO, skipped: int, number: int, width: int) -> NDArray[np.float64]:
-    """``number`` rows of ``width`` numbers, after some that are skipped; a value takes two bytes at least."""
+    """``number`` rows of ``width`` numbers, after some that are skipped; a value takes at least two bytes."""
     if 2 * (skipped + number) > _left(file) + 1 or 2 * number * width > _left(file) + 1:
         raise _fewer(number, "fewer")
     if not number:

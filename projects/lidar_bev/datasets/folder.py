@@ -1,4 +1,4 @@
-"""A plain folder of sweeps without labels: what people have."""
+"""A plain folder of sweeps without labels."""
 
 import os
 from collections.abc import Sequence
@@ -23,15 +23,15 @@ LAYOUT = "    {root}/**/*.bin, *.npy, *.pcd, *.ply         (nested folders too)"
 
 
 class SweepFolder(SweepDataset):
-    """All sweeps below a folder.
+    """All sweeps under a folder.
 
     Args:
         data_root: see ``LAYOUT``; or one file.
         columns: names of the values of a point in the files, see :func:`.read_sweep`; x, y and z among them.
         use: those of them that a sample has, x, y and z first. Default: all, in the order of ``columns``.
-        pattern: only files whose path ends so, as :meth:`pathlib.PurePath.match` has it: ``velodyne/*.bin`` leaves out
-            the reduced copies and the crops of objects that other tools put beside KITTI's sweeps.
-        intensity_scale: what stands for full intensity in the files, 1, 255 or 65535; samples have it in [0, 1].
+        pattern: only files whose path matches, as in :meth:`pathlib.PurePath.match`: ``velodyne/*.bin`` leaves out
+            the reduced copies and the crops of objects that other tools put next to KITTI's sweeps.
+        intensity_scale: full-scale intensity in the files, 1, 255 or 65535; samples have it in [0, 1].
     """
 
     layout = LAYOUT
@@ -81,9 +81,9 @@ class SweepFolder(SweepDataset):
 
 
 def scaled(points: NDArray[np.float32], column: int, scale: float, source: str | Path) -> NDArray[np.float32]:
-    """Points ``(N, C)`` with their intensity divided by what stands for full intensity.
+    """Points ``(N, C)`` with their intensity divided by the full-scale intensity.
 
-    One warning says where the values do not look as if they had that scale.
+    Warns once if the values do not seem to have that scale.
 
     Args:
         column: of the intensity.
@@ -126,7 +126,7 @@ def list_sweeps(root: str | Path) -> list[str]:
 
 
 def _warn_of_small(root: Path, paths: Sequence[str]) -> None:
-    """Warn where many files are much smaller than the largest of their kind: crops or copies, most likely."""
+    """Warn if many files are much smaller than the largest of their type: crops or copies, most likely."""
     looked_at = [paths[index] for index in spread(len(paths), LOOKED_AT)]
     sizes = {path: os.path.getsize(root / path) for path in looked_at if os.path.isfile(root / path)}
     largest: dict[str, str] = {}

@@ -1,4 +1,4 @@
-"""KITTI's object benchmark: HDL-64E sweeps, with boxes where the left color camera sees."""
+"""KITTI's object benchmark: HDL-64E sweeps, with boxes in the view of the left color camera."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -35,18 +35,18 @@ class KittiSweeps(SweepDataset):
     Args:
         data_root: see ``LAYOUT``.
         split: name of a file in ``ImageSets``, or None for all frames of the folder.
-        labeled: read labels too.
-        in_view: leave out the points that the left color camera does not see, since objects are labeled in its
-            view alone. Default: where ``labeled`` and ``calibrated``.
-        calibrated: False for sets without ``calib``: labels then stand in the frame of a camera at the sensor that
-            looks ahead (x right, y down, z ahead), all around.
+        labeled: also read labels.
+        in_view: leave out the points that the left color camera does not see, since objects are labeled
+            only in its view. Default: if ``labeled`` and ``calibrated``.
+        calibrated: False for sets without ``calib``: labels are then given in the frame of a forward-looking
+            camera at the sensor (x right, y down, z forward), all around.
         classes: names whose positions are the labels.
         folder: ``training`` or ``testing``.
         labels: the folder of the labels.
-        intensity_scale: what stands for full intensity in the files, see :class:`.SweepFolder`.
+        intensity_scale: full-scale intensity in the files, see :class:`.SweepFolder`.
 
     Raises:
-        ValueError: points are to be those in view of a camera that is not calibrated.
+        ValueError: ``in_view`` is set for a camera that is not calibrated.
     """
 
     layout = LAYOUT
@@ -86,7 +86,7 @@ class KittiSweeps(SweepDataset):
         return [dict(name=name, path=f"{self.folder}/{velodyne}/{name}.bin") for name in names]
 
     def scenes(self) -> list[str]:
-        """The drive of each frame, where the development kit's mapping is there; else each frame is its own."""
+        """The drive of each frame, if the development kit's mapping exists; else each frame is its own."""
         drives = read_drives(Path(self.data_root, "mapping")) if self.folder == "training" else {}
         infos = [self.get_data_info(index) for index in range(len(self))]
         return [drives.get(info["name"], info["path"]) for info in infos]

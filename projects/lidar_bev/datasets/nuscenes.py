@@ -46,19 +46,20 @@ CLASS_OF = {category: name for name, categories in CATEGORIES.items() for catego
 class NuScenesSweeps(SweepDataset):
     """Sweeps ``(N, 5)``: x, y, z, intensity in [0, 1], and how many seconds before the key frame a point was seen.
 
-    A sample is a key frame and the sweeps before it, moved into the key frame's LiDAR frame by the car's own motion.
-    Labeled samples have ``velocities (M, 2)`` float32 too, along x and y in meters a second, NaN if not known.
+    A sample is a key frame and the sweeps before it, transformed into the key frame's LiDAR frame by the vehicle's ego
+    motion. Labeled samples also have ``velocities (M, 2)`` float32, along x and y in meters per second, NaN if not
+    known.
 
     Args:
         data_root: see ``LAYOUT``.
         version: folder of the tables; by default v1.0-mini for mini_train and mini_val, else v1.0-trainval.
         split: train, val, mini_train or mini_val, or another, see :func:`.scenes_of`; None for all scenes.
         scenes: names of scenes, or the path of a text file with one on each line, instead of a split's.
-        num_sweeps: sweeps in a sample, the key frame among them; fewer at the beginning of a scene.
-        labeled: read boxes too.
+        num_sweeps: sweeps in a sample, the key frame among them; fewer at the start of a scene.
+        labeled: also read boxes.
         classes: names whose positions are the labels.
-        min_distance: points that are closer to the sensor than this along both x and y are left out, in meters: the
-            sensor sees the roof that it stands on.
+        min_distance: points that are closer to the sensor than this along both x and y are dropped, in meters:
+            the sensor sees the roof that it is mounted on.
     """
 
     layout = LAYOUT
@@ -113,7 +114,7 @@ class NuScenesSweeps(SweepDataset):
         return chosen
 
     def _check_earlier_sweeps(self, frames: Sequence[dict[str, Any]]) -> None:
-        """Whether the sweeps between the key frames are there, which come in archives of their own."""
+        """Whether the sweeps between the key frames exist, which come in separate archives."""
         earlier = sorted({sweep["path"] for frame in frames for sweep in frame["sweeps"][1:]})
         some = [Path(self.data_root, earlier[index]) for index in spread(len(earlier), CHECKED)]
         if some and not any(path.exists() for path in some):

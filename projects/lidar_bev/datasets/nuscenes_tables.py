@@ -25,13 +25,13 @@ def key_frames(tables: Path, scenes: Sequence[str] | None, num_sweeps: int) -> l
 
     Returns:
         A dict per key frame with its ``scene``, its ``sample`` (the token), its time in ``seconds``,
-        ``to_global (4, 4)`` from its LiDAR frame, ``ego``, the global x and y of the car, and ``sweeps``, from the key
+        ``to_global (4, 4)`` from its LiDAR frame, ``ego``, the global x and y of the vehicle, and ``sweeps``, from the key
         frame back in time: each a ``path``, ``to_key_frame (4, 4)`` from its LiDAR frame to the key frame's, and
         ``seconds_before``. Arrays are lists of floats.
 
     Raises:
         MissingData: a table is missing.
-        ValueError: a scene is not in the tables, or a table names what another lacks; names the files.
+        ValueError: a scene is not in the tables, or a table refers to what another lacks; names the files.
     """
     sensors = {row["token"] for row in read_rows(tables, "sensor") if row["channel"] == CHANNEL}
     calibrated = by_token(row for row in read_rows(tables, "calibrated_sensor") if row["sensor_token"] in sensors)

@@ -1,4 +1,4 @@
-"""ONCE (Mao et al., NeurIPS Datasets and Benchmarks 2021): a million sweeps, of which some sequences are labeled."""
+"""ONCE (Mao et al., NeurIPS Datasets and Benchmarks 2021): a million sweeps, some sequences of which are labeled."""
 
 import json
 from collections.abc import Sequence
@@ -25,9 +25,9 @@ class OnceSweeps(SweepDataset):
     Args:
         data_root: see ``LAYOUT``.
         split: name of a file in ``ImageSets``, or None for all sequences.
-        labeled: read boxes too, and only the frames that have them; else all frames are read.
+        labeled: also read boxes, and only the frames that have them; else all frames are read.
         classes: names whose positions are the labels.
-        intensity_scale: what stands for full intensity in the files, see :class:`.SweepFolder`.
+        intensity_scale: full-scale intensity in the files, see :class:`.SweepFolder`.
     """
 
     layout = LAYOUT

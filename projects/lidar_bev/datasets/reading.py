@@ -1,4 +1,4 @@
-"""Reading a sweep file of any common kind as an array of points."""
+"""Reading a sweep file of any common format as an array of points."""
 
 import math
 import os
@@ -16,7 +16,7 @@ from ccrop.projects.lidar_bev.datasets.fields import Malformed, read_pcd, read_p
 SWEEP_SUFFIXES = (".bin", ".npy", ".pcd", ".ply")
 XYZ = ("x", "y", "z")
 XYZI = ("x", "y", "z", "intensity")
-NEGATIVE = 0.05  # fraction of negative intensities above which the columns are not what they are said to be
+NEGATIVE = 0.05  # fraction of negative intensities above which the columns cannot be as declared
 FAR = 1000.0  # meters; where half of the points are farther off, the origin is not the sensor
 COARSE = 0.01  # meters between neighboring numbers of a type above which a sweep's shape is lost
 
@@ -28,16 +28,16 @@ class UnreadableSweep(UnreadableFile):
 def read_sweep(path: str | os.PathLike, columns: Sequence[str] = XYZI) -> NDArray[np.float32]:
     """The points of a sweep.
 
-    Returns at exactly (0, 0, 0) are left out: drivers write them where nothing came back. Coordinates of a map
-    (UTM) are moved by their rounded median before they become float32, and the log says so.
+    Returns at exactly (0, 0, 0) are dropped: drivers write them for missing returns. Map coordinates (UTM)
+    are centered on their rounded median before conversion to float32, and the log says so.
 
     Args:
-        path: ``.bin`` (float32 values, point after point, as KITTI and nuScenes have them), ``.npy`` (an array whose
+        path: ``.bin`` (float32 values, point after point, as in KITTI and nuScenes), ``.npy`` (an array whose
             last or first axis is that of the columns, or a structured one), ``.pcd`` or ``.ply`` (compressed .pcd
             needs Open3D).
         columns: names of the values of a point, x, y and z among them. Those of .bin and .npy files in their order,
-            all of them; of the fields of .pcd and .ply files and structured arrays these are taken, whether they are
-            written in capitals or not.
+            all of them; of the fields of .pcd and .ply files and structured arrays these are taken,
+            ignoring case.
 
     Returns:
         ``(N, len(columns))``, N > 0; points may be NaN, see :func:`finite`.
@@ -74,7 +74,7 @@ def read_text(path: Path) -> str:
     """The text of a file in UTF-8, without the byte order mark that some editors put first.
 
     Raises:
-        ValueError: it is in another encoding; names the file.
+        ValueError: it has another encoding; names the file.
     """
     try:
         return path.read_text(encoding="utf-8-sig")
@@ -99,7 +99,7 @@ def _returns(points: NDArray, columns: Sequence[str]) -> NDArray:
 
 
 def _relative(points: NDArray, columns: Sequence[str], folder: Path) -> NDArray[np.float32]:
-    """The points as float32, those of a map moved to around their median."""
+    """The points as float32, with map coordinates centered on their median."""
     places = _coordinates(points, columns)
     places = places[np.isfinite(places).all(axis=1)]
     if not len(places) or abs(places).max() <= FAR:
@@ -187,7 +187,7 @@ def _read_fields(path: Path, columns: Sequence[str]) -> NDArray:
 
 
 def _stacked(fields: Mapping[str, NDArray], columns: Sequence[str]) -> NDArray:
-    """``(N, len(columns))`` of the fields that are called so, in the floating-point type of the coordinates."""
+    """``(N, len(columns))`` of the fields with these names, in the floating-point type of the coordinates."""
     known = {name.lower(): values for name, values in fields.items()} | dict(fields)
     called = [name if name in known else name.lower() for name in columns]
     missing = [name for name, own in zip(columns, called, strict=True) if own not in known]

@@ -31,13 +31,13 @@ INCLINATION = "[LiDARCalibrationComponent].beam_inclination"
 
 
 class WaymoSweeps(SweepDataset):
-    """Sweeps ``(N, 5)`` of all lasers, first returns: x, y, z in the car's frame, the hyperbolic tangent of the
-    intensity, which has no highest value, and elongation. Points in zones that are not labeled are left out.
+    """Sweeps ``(N, 5)`` of all lasers, first returns: x, y, z in the vehicle's frame, the hyperbolic tangent
+    of the intensity, which is unbounded, and elongation. Points in unlabeled zones are dropped.
 
     Args:
         data_root: see ``LAYOUT``.
         split: folder: training, validation or testing.
-        labeled: read boxes too.
+        labeled: also read boxes.
         classes: of Vehicle, Pedestrian, Cyclist and Sign, those whose positions are the labels.
     """
 
@@ -143,7 +143,7 @@ def _images(file: Path, component: str, time: int) -> dict[int, NDArray[np.float
 
 
 def _columns(file: Path, names: Sequence[str], time: int | None = None) -> dict[str, NDArray]:
-    """Columns of a file, of a frame alone where its time is named."""
+    """Columns of a file, only for one frame if its time is given."""
     parquet = extra("pyarrow.parquet", "reading Waymo's files")
     if not file.is_file():
         raise UnreadableSweep(file, "file not found: download this component of the segment, too")

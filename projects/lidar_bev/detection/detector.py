@@ -25,15 +25,15 @@ class CenterPoint(BaseModel):
     Args:
         backbone: an encoder of :mod:`ccrop.projects.lidar_bev.models`, or the config of one, with that of its grid.
         classes: names of what is detected.
-        distances: per class, how far apart two detections are at least, in meters.
+        distances: per class, the minimum distance between two detections, in meters.
         channels: of the head, for each group.
         groups: names of the classes that share convolutions of the head; default: all do.
         flips: of "x" and "y", those along which a sweep is mirrored when it is tested, see :mod:`.flips`.
         iou_power: weight in [0, 1) of a box's predicted IoU in its score, see :mod:`.ious`; 0 predicts none.
-        velocity: learn and find velocities too, of sweeps that several turns of the sensor are put into.
+        velocity: also learn and predict velocities, for samples that combine several sweeps.
         min_radius: of the target's Gaussians, in cells of the map.
-        regression_weight: of the boxes' loss beside the heatmaps'.
-        velocity_weight: of velocities in it beside other channels.
+        regression_weight: of the boxes' loss relative to the heatmaps'.
+        velocity_weight: of velocities in it relative to other channels.
         min_score: lower detections are left out.
         top: detections per sweep, at most.
     """
@@ -146,7 +146,7 @@ class CenterPoint(BaseModel):
 
     @torch.no_grad()
     def detections(self, points: list[Tensor]) -> list[Detections]:
-        """What was found in each sweep, the surest first, as arrays."""
+        """The detections of each sweep, most confident first, as arrays."""
         encoder = self.backbone
         maps = averaged(self._probabilities, points, self.flips, self.num_groups)
         found = decode(

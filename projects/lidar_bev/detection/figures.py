@@ -1,4 +1,4 @@
-"""What a detector is measured by: figures of all classes, and bins by range and by points."""
+"""A detector's metrics: over all classes, and in bins by range and by points."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -31,7 +31,7 @@ POINTS = (1, 10, 100, np.iinfo(np.int64).max)  # in an object's box
 
 
 class Compared(NamedTuple):
-    """A sweep and what was found in it.
+    """A sweep and its detections.
 
     Attributes:
         truth: its objects.
@@ -46,10 +46,10 @@ class Compared(NamedTuple):
 
 
 def compared(sample: dict[str, NDArray], found: Detections, grid: Grid) -> Compared:
-    """Lay a sweep's detections beside its objects.
+    """Pair a sweep's detections with its objects.
 
-    Objects without a point or with their center off the grid do not count, and neither do detections whose center
-    is in a box of a class that was not requested: a van is no wrong car.
+    Objects without points or with their center off the grid do not count, and neither do detections whose
+    center is in a box of an unrequested class: a van is not a false car.
 
     Args:
         sample: of :meth:`.SweepDataset.known`.
@@ -69,7 +69,7 @@ def compared(sample: dict[str, NDArray], found: Detections, grid: Grid) -> Compa
 
 
 def center_figures(sweeps: Sequence[Compared], classes: Sequence[str]) -> dict[str, float]:
-    """Average precision by the distance of centers, in [0, 1], and errors.
+    """Average precision by center distance, in [0, 1], and errors.
 
     Returns:
         ``mAP`` over classes and thresholds; ``AP_Car`` ... over thresholds; ``mAP_0.5m`` ... over classes;
@@ -144,7 +144,7 @@ def _warn_of_few(labels: Sequence[Objects], names: Sequence[str]) -> None:
 
 
 def has_kitti_labels(dataset: SweepDataset) -> bool:
-    """Whether KITTI's AP can be taken: of labels in the camera's view, with boxes in the image."""
+    """Whether KITTI's AP can be computed: for labels in the camera's view, with boxes in the image."""
     return isinstance(dataset, KittiSweeps) and dataset.labels == "label_2" and dataset.calibrated
 
 

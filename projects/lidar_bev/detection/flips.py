@@ -19,7 +19,7 @@ def check_flips(flips: Sequence[str], grid: Grid) -> None:
     """Whether mirrored sweeps still are on the grid.
 
     Raises:
-        ValueError: an axis is unknown, or the grid does not reach as far to both sides along it.
+        ValueError: an axis is unknown, or the grid does not extend equally far to both sides along it.
     """
     for name in flips:
         if name not in AXES:

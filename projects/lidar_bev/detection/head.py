@@ -1,4 +1,4 @@
-"""CenterPoint's head: class heatmaps and, in every cell, the box of a center that might lie there."""
+"""CenterPoint's head: class heatmaps and, in every cell, the box of a center that might be there."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -26,7 +26,7 @@ class CenterMaps(NamedTuple):
 class CenterHead(nn.Module):
     """A shared 3x3 convolution, then two more for the heatmaps and two for the boxes (Yin et al., CVPR 2021).
 
-    Each group of classes has convolutions of its own after the shared one, as class-balanced grouping asks for (Zhu
+    Each group of classes has its own convolutions after the shared one, as in class-balanced grouping (Zhu
     et al., 2019, section 3.3); those of all groups run as one grouped convolution.
 
     Args:
@@ -59,7 +59,7 @@ class CenterHead(nn.Module):
         nn.init.constant_(last.bias, PRIOR)
 
     def forward(self, maps: Tensor) -> CenterMaps:
-        """Maps in float32, also under autocast: losses and decoding need more digits than bf16 has.
+        """Maps in float32, also under autocast: losses and decoding need more precision than bf16 has.
 
         Args:
             maps: ``(N, in_channels, H, W)``.

@@ -1,4 +1,4 @@
-"""Labeled objects with their points, cut out of the sweeps that a detector is trained on, in files."""
+"""Labeled objects with their points, cut out of a detector's training sweeps, in files."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -42,7 +42,7 @@ def write_bank(dataset: SweepDataset, folder: Path, min_points: int, max_sweeps:
         dataset: labeled, without a pipeline.
         folder: takes the files.
         min_points: of an object.
-        max_sweeps: this many at most, evenly spaced.
+        max_sweeps: at most this many, evenly spaced.
     """
     folder.mkdir(parents=True, exist_ok=True)
     counts, boxes, labels, velocities, columns = [], [], [], [], 0

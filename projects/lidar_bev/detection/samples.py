@@ -1,4 +1,4 @@
-"""What a detector takes of a labeled sweep, and which of them a run may train on."""
+"""What a detector uses of a labeled sweep, and which sweeps a run may train on."""
 
 from collections import Counter
 from typing import Any
@@ -18,11 +18,11 @@ from ccrop.transfer import drawn_share
 class LabeledSweep:
     """Pipeline step: ``points (N, C)`` float32, ``boxes (M, 7)`` float32 and ``labels (M,)`` int64, as tensors.
 
-    Objects without a point get the label ``OTHER``: nobody could find them. ``heading_weights (M,)`` of pseudo-boxes
-    are handed on, and ``velocities (M, 2)`` if there are any.
+    Objects without points get the label ``OTHER``: they cannot be detected. ``heading_weights (M,)`` of pseudo-boxes
+    are passed on, and so are ``velocities (M, 2)``, if any.
 
     Args:
-        motion: what sweep and boxes are moved by together, a :class:`.MotionRange` or the arguments of one.
+        motion: the common motion of sweep and boxes, a :class:`.MotionRange` or the arguments of one.
     """
 
     def __init__(self, motion: MotionRange | dict[str, Any]) -> None:
@@ -74,10 +74,10 @@ def use_labels(config: Config, share: float, seed: int, held_out: float = 0.0) -
 
 
 def check_classes(dataset: SweepDataset) -> None:
-    """Whether labeled sweeps show what a detector is to find; the log warns of each class of which there is none.
+    """Check that labeled sweeps contain a detector's classes; the log warns about each class without objects.
 
     Raises:
-        ValueError: no object is of a class that is requested; gives the names that the labels have.
+        ValueError: no object is of a requested class; lists the names in the labels.
     """
     names = Counter(name for index in range(len(dataset)) for name in dataset.object_names(index))
     where = f"{dataset.data_root}, {len(dataset)} labeled sweeps"

@@ -1,7 +1,7 @@
-"""Average precision by the distance of centers, as nuScenes defines it (Caesar et al., CVPR 2020, section 3.1).
+"""Average precision by center distance, as defined by nuScenes (Caesar et al., CVPR 2020, section 3.1).
 
 A detection is right if its center lies less than a threshold away from that of an object of its class, seen from above,
-whatever its size: small and far objects are not lost to an IoU that they cannot reach.
+whatever its size: small and distant objects are not lost to an IoU that they cannot reach.
 """
 
 from collections.abc import Sequence
@@ -33,14 +33,14 @@ class Truth(NamedTuple):
 
 
 class Detections(NamedTuple):
-    """What a detector found in a sweep.
+    """A detector's detections in a sweep.
 
     Attributes:
         boxes: ``(D, 7)``.
-        scores: ``(D,)``, high for sure.
+        scores: ``(D,)``, the confidences.
         labels: ``(D,)`` int64.
-        counted: ``(D,)`` bool, whether it counts as wrong where it matches nothing; None for all.
-        velocities: ``(D, 2)`` along x and y in meters a second; None if the detector gives none.
+        counted: ``(D,)`` bool, whether it counts as false if it matches nothing; None for all.
+        velocities: ``(D, 2)`` along x and y in meters per second; None if the detector gives none.
     """
 
     boxes: NDArray
@@ -76,7 +76,7 @@ class CenterMetrics(NamedTuple):
 
 
 class Matches(NamedTuple):
-    """Detections of one class in all sweeps, the surest first, without those that do not count.
+    """Detections of one class in all sweeps, most confident first, without those that do not count.
 
     Attributes:
         scores: ``(D,)``.
@@ -99,8 +99,8 @@ def center_metrics(
 ) -> CenterMetrics:
     """The metrics of a class over sweeps.
 
-    For metrics of some objects alone, say those of a range, the others do not count: a detection that matches such an
-    object is left out, neither right nor wrong, and so is one that matches nothing and does not count itself.
+    For metrics of only some objects, such as those in a range, the others do not count: a detection that matches such
+    an object is ignored, neither true nor false, and so is one that matches nothing and does not count itself.
 
     Args:
         truths: per sweep.
@@ -108,7 +108,7 @@ def center_metrics(
         thresholds: in meters.
 
     Raises:
-        ValueError: not as many truths as detections.
+        ValueError: the numbers of truths and detections differ.
     """
     if len(truths) != len(detections):
         raise ValueError(
@@ -130,7 +130,7 @@ def center_metrics(
 
 
 def match(truths: Sequence[Truth], detections: Sequence[Detections], label: int, threshold: float) -> Matches:
-    """Give each detection of a class the nearest object that no surer one has, if it is nearer than ``threshold``."""
+    """Give each detection of a class the nearest object within ``threshold`` that no more confident one has."""
     own_truths = [truth.boxes[truth.labels == label] for truth in truths]
     counted_truths = [_counted(truth)[truth.labels == label] for truth in truths]
     num_objects = int(sum(counted.sum() for counted in counted_truths))
@@ -190,8 +190,8 @@ def average_precision(matches: Matches) -> float:
 def mean_error(errors: NDArray, matches: Matches) -> float:
     """Mean error of true positives over recalls above ``MIN_RECALL``, up to the highest that is reached.
 
-    At each recall it is the mean over all true positives that are as sure as the detection at which it is reached.
-    1 where ``MIN_RECALL`` is not reached, NaN without objects.
+    At each recall it is the mean over all true positives that are at least as confident as the detection that reaches
+    it. 1 where ``MIN_RECALL`` is not reached, NaN without objects.
 
     Args:
         errors: ``(D,)``, of detections that matched; others are ignored. NaN if the object has no such value: it is
@@ -226,7 +226,7 @@ def recall_and_precision(matches: Matches) -> tuple[NDArray, NDArray]:
 def within_range(
     truths: Sequence[Truth], detections: Sequence[Detections], low: float, high: float
 ) -> tuple[list[Truth], list[Detections]]:
-    """The same, of which only what lies ``low`` to ``high`` meters from the sensor (seen from above) counts."""
+    """The same, counting only what is ``low`` to ``high`` meters from the sensor (seen from above)."""
 
     def inside(each: Truth | Detections) -> NDArray[np.bool_]:
         distance = np.hypot(each.boxes[:, 0], each.boxes[:, 1])
@@ -246,7 +246,7 @@ def within_points(
     low: int,
     high: int,
 ) -> tuple[list[Truth], list[Detections]]:
-    """The same, of which only what holds ``low`` to ``high - 1`` points counts; see :func:`.num_points_in_boxes`."""
+    """The same, counting only what holds ``low`` to ``high - 1`` points; see :func:`.num_points_in_boxes`."""
 
     def inside(each: Truth | Detections, points: NDArray[np.int64]) -> NDArray[np.bool_]:
         return _counted(each) & (points >= low) & (points < high)

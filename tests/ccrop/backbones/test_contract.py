@@ -190,7 +190,7 @@ def test_the_builder_takes_names_configs_and_modules():
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("resnet18", "named timm:NAME, torchvision:NAME or mmdet:resnetDEPTH; got 'resnet18'"),
+        ("resnet18", "must be timm:NAME, torchvision:NAME or mmdet:resnetDEPTH; got 'resnet18'"),
         ("keras:resnet18", "got 'keras:resnet18'"),
         ("timm:convnext_tinny", r"timm has no network 'convnext_tinny': similar names are convnext_tiny\b"),
         ("torchvision:resnet19", r"torchvision has no network 'resnet19': similar names are .*resnet18"),

@@ -117,7 +117,7 @@ def test_weights_that_do_not_fit_are_listed_and_none_is_loaded(resnet: ResNet, c
 
 def test_the_error_says_what_network_the_file_holds():
     weights = weights_of(torchvision.models.resnet50())
-    with pytest.raises(ValueError, match=r"file holds a ResNet-50, the backbone is a ResNet-18\. Name other w"):
+    with pytest.raises(ValueError, match=r"file holds a ResNet-50, the backbone is a ResNet-18\. Choose other w"):
         load_backbone(ResNet(18), weights)
 
 

@@ -18,7 +18,7 @@ NAN, INF = math.nan, math.inf
 
 
 def content_of(*boxes, right=200):
-    """Boxes in an image after so many right ones."""
+    """Boxes in an image after this many right ones."""
     every = [[1, 2, 10, 10]] * right + list(boxes)
     annotations = [dict(id=n, image_id=5, bbox=box) for n, box in enumerate(every, 1)]
     return dict(images=[dict(id=5, file_name="5.png", width=WIDTH, height=HEIGHT)], annotations=annotations)

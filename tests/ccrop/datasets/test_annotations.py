@@ -135,7 +135,7 @@ def test_a_byte_order_mark_is_no_part_of_the_text(root):
         (edited(lambda c: c["images"][1].update(file_name="0.png")), r"0\.png is listed under the image ids 11 and 12"),
         (edited(lambda c: c["annotations"][2].update(image_id=99)), "the first, 3, of image 99"),
         (edited(lambda c: c["annotations"][2].update(category_id=9)), r"use the unlisted categories \['9'\]: add"),
-        (edited(lambda c: c["annotations"][2].pop("category_id")), r"have categories \['None'\]"),
+        (edited(lambda c: c["annotations"][2].pop("category_id")), r"use the unlisted categories \['None'\]"),
         (edited(lambda c: c["categories"][1].update(id=1)), r"category id 1 more than once, as \['cat', 'dog'\]"),
         (edited(lambda c: c["images"][1].pop("file_name")), "entry 1 of its list images has no file_name"),
         (edited(lambda c: c["images"][1].pop("id")), "entry 1 of its list images has no id"),

@@ -12,7 +12,7 @@ from ccrop.datasets.base import spread
 
 
 def write_images(folder, names):
-    """Images whose grey level is ten times their number."""
+    """Images whose gray level is ten times their number."""
     for number, name in enumerate(names):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         Image.new("RGB", (6, 4), (10 * number,) * 3).save(folder / name)

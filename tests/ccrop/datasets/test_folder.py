@@ -7,7 +7,7 @@ from ccrop.datasets import ImageFolder, ImageList, InvalidAnnotations, MissingDa
 
 
 def write_images(folder, names):
-    """Images whose grey level is ten times their number."""
+    """Images whose gray level is ten times their number."""
     for number, name in enumerate(names):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         Image.new("L", (4, 4), 10 * number).save(folder / name)

@@ -159,7 +159,7 @@ def test_a_pack_outlives_its_source(source: Path, tmp_path: Path):
 def test_other_settings_are_refused(source: Path, tmp_path: Path, capsys):
     pack_images(source, tmp_path / "pack", side=30)
     assert tool.main([str(source), str(tmp_path / "pack"), "--side", "25"]) == 2
-    assert "is a pack with side 30, and 25 is asked for: choose another folder, or remove this one" in (
+    assert "is a pack with side 30, not the requested 25: choose another folder, or remove this one" in (
         capsys.readouterr().err
     )
 

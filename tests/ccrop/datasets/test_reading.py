@@ -304,8 +304,8 @@ def test_channels_of_a_file_that_pillow_reads_are_taken_as_they_are(tmp_path):
 @pytest.mark.parametrize(
     ("pixels", "channels", "reason"),
     [
-        (np.zeros((4, 5, 6), np.uint8), 5, r"uint8 of shape \(4, 5, 6\), and uint8 of shape \(H, W, 5\) is expected"),
-        (np.zeros((4, 5), np.uint8), 3, r"\(4, 5\), and uint8 of shape \(H, W, 3\) is expected: set channels"),
+        (np.zeros((4, 5, 6), np.uint8), 5, r"uint8 of shape \(4, 5, 6\), but uint8 of shape \(H, W, 5\) is expected"),
+        (np.zeros((4, 5), np.uint8), 3, r"\(4, 5\), but uint8 of shape \(H, W, 3\) is expected: set channels"),
         (np.zeros((4, 5, 5), np.float32), 5, "it holds float32"),
         (np.zeros((0, 5, 5), np.uint8), 5, r"\(0, 5, 5\)"),
     ],

@@ -141,7 +141,7 @@ def test_each_initialization_has_its_own_rate_which_is_searched_once(compare: Co
 
 def test_rates_and_runs_of_another_budget_are_not_taken_over(compare: Compare, capsys: pytest.CaptureFixture[str]):
     compare(only=["random"], lr_factors=[2, 0.5])
-    with pytest.raises(ValueError, match=r"x\.csv holds random of seed 0 with iterations 10, not 20: name another"):
+    with pytest.raises(ValueError, match=r"x\.csv holds random of seed 0 with iterations 10, not 20: choose another"):
         compare(only=["random"], lr_factors=[2, 0.5], iterations=20)
     with pytest.raises(ValueError, match=r"with options .*lr_factors=2,0\.5.*, not .*lr_factors=2,1"):
         compare(only=["random"], lr_factors=[2, 1])

@@ -1,4 +1,4 @@
-"""A step is done once, goes on where it was interrupted, and keeps what others left."""
+"""A step is done once, continues where it was interrupted, and keeps what others left."""
 
 from pathlib import Path
 

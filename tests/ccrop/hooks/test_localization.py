@@ -157,7 +157,7 @@ def test_a_box_of_a_padded_image_lies_on_its_object(tmp_path: Path, size, spot, 
 
 @pytest.mark.parametrize("localizer", [SingleObject(0.1), MultiObject()])
 def test_padding_is_no_box_however_black_the_image(tmp_path: Path, localizer):
-    """The padding's grey is the brightest there is."""
+    """The padding's gray is the brightest there is."""
     image = Image.new("RGB", (128, 64))
     image.paste((40, 40, 40), (64, 0, 96, 32))
     image.save(tmp_path / "0.png")

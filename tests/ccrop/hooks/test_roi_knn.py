@@ -87,7 +87,7 @@ def test_regions_are_objects_and_background_with_their_pixels_as_features(root: 
         color = found.features[8][own].view(12, 3, 4).mean(dim=2)
         assert (color.argmax(dim=1) == channel).all()
     background = found.features[8][found.categories == -1].view(-1, 3, 4).mean(dim=2)
-    assert background.std(dim=1).mean() < 0.05  # grey
+    assert background.std(dim=1).mean() < 0.05  # gray
 
 
 def test_every_class_is_recognized_by_its_color_and_by_size(root: Path):

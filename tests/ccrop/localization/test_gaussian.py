@@ -150,7 +150,7 @@ def test_one_object_by_hand():
 def test_equals_the_loop_over_objects(shape):
     generator = torch.Generator().manual_seed(0)
     number = 60
-    # a third of the centers lies outside the grid
+    # a third of the centers is outside the grid
     reach = torch.tensor([shape[3], shape[2]]).float()
     centers = (torch.rand(number, 2, generator=generator) * 1.4 - 0.2) * reach
     radii = torch.randint(0, 9, (number,), generator=generator)

@@ -271,7 +271,7 @@ def test_no_operator_runs_once_an_image():
         with Operators() as operators:
             MultiObject()(feature.expand(images, -1, -1, -1), IMAGE)
         numbers.append(operators.counts.total())
-    # pointer jumping takes log2(64) = 6 more steps a round
+    # pointer jumping takes log2(64) = 6 more steps per round
     assert numbers[1] - numbers[0] <= 6 * 8
     assert numbers[0] < 400
 

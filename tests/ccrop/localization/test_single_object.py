@@ -39,7 +39,7 @@ def assert_equal_boxes(features, image_size, threshold):
 
 
 def smooth(generator, num, size):
-    """Two objects an image, as bumps on a low background."""
+    """Two objects per image, as bumps on a low background."""
     x, y, width = torch.rand(3, num, 2, 1, 1, generator=generator)
     columns, rows = (torch.arange(length) / length for length in reversed(size))
     distance = (columns - x) ** 2 + (rows[:, None] - y) ** 2

@@ -1,4 +1,4 @@
-"""What predictions share: a detector's files, and a folder that is whole or not there."""
+"""What predictions share: a detector's files, and a folder that is complete or absent."""
 
 from pathlib import Path
 

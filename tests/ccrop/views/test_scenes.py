@@ -97,7 +97,7 @@ def test_the_same_object_is_found_in_both_views(seed: int):
 
 
 def test_more_boxes_than_expected_are_an_error_that_says_what_to_do():
-    with pytest.raises(ValueError, match=r"image 3 has 2 boxes.*max_boxes of the localizer"):
+    with pytest.raises(ValueError, match=r"image 3 has 2 boxes.*the localizer's max_boxes"):
         SceneViews(ScenePair(), size=32, max_boxes=1)(sample(np.zeros((2, 5), np.float32)))
 
 

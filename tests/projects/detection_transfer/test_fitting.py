@@ -106,7 +106,7 @@ def test_a_backbone_without_any_of_the_strides_is_refused(demo_root: Path):
 )
 def test_a_head_that_takes_maps_for_others_is_refused(demo_root: Path, file: Path, head: str):
     config = load_config(file, demo_root, VIT, "timm:vit_tiny_patch16_224")
-    message = rf"model\.{head} expects maps of stride 4, 8, 16.* and gets 16, 32, .*: set its strides and"
+    message = rf"model\.{head} expects maps of stride 4, 8, 16.* but gets 16, 32, .*: set its strides and"
     with pytest.raises(ValueError, match=message):
         check_strides(built(config))
 

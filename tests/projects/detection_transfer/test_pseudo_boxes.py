@@ -109,7 +109,7 @@ def test_a_file_of_boxes_is_repaired_and_counted_before_it_is_learned(demo_root:
 @pytest.mark.parametrize(
     ("edit", "reason"),
     [
-        (lambda content: content["images"][0].update(file_name="gone.jpg"), "boxes of 1 images that .* lacks"),
+        (lambda content: content["images"][0].update(file_name="gone.jpg"), "boxes for 1 images that .* lacks"),
         (lambda content: content["images"][0].update(id=content["images"][1]["id"]), "image id .* is that of"),
         (lambda content: content.update(annotations=[]), "it has no annotations"),
         (lambda content: [each.update(bbox=[0, 0, 0, 0]) for each in content["annotations"]], "boxes have no area"),

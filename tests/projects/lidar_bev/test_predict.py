@@ -145,7 +145,7 @@ def test_a_split_has_its_own_calibration(detector: Path, sweeps: Path, tmp_path:
         (["sweeps", "--to", "coco"], "--to coco is of images, and {detector} takes sweeps: csv, kitti, nuscenes"),
         (
             ["sweeps", "--columns", "x", "y", "z"],
-            "the detector takes x, y, z, intensity, and --columns names x, y, z: ",
+            "the detector takes x, y, z, intensity, but --columns lists x, y, z: ",
         ),
         (
             ["sweeps", "--split", "val", "--columns", "x"],

@@ -1,4 +1,4 @@
-"""What every pretraining on sweeps shares: SimSiam on windows of a pillar encoder's map, Gaussian centers."""
+"""What all pretraining on sweeps shares: SimSiam on windows of a pillar encoder's map, Gaussian centers."""
 
 from mmengine.config import read_base
 from mmengine.optim import OptimWrapper

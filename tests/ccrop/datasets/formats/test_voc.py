@@ -1,4 +1,4 @@
-"""Pascal VOC's XML in its own layout, and beside the images."""
+"""Pascal VOC's XML in its own layout, and next to the images."""
 
 from pathlib import Path
 

@@ -65,7 +65,7 @@ def test_five_values_a_point_are_not_read_as_four_where_the_size_allows_it(tmp_p
 def test_fields_are_taken_by_name(tmp_path, points, name):
     write(tmp_path / name, points)
     np.testing.assert_array_equal(read_sweep(tmp_path / name, ("x", "y", "z", "ring")), points[:, [0, 1, 2, 4]])
-    with pytest.raises(UnreadableSweep, match=r"no field reflectance, only .*intensity.*: name some"):
+    with pytest.raises(UnreadableSweep, match=r"no field reflectance, only .*intensity.*: list some"):
         read_sweep(tmp_path / name, ("x", "y", "z", "reflectance"))
 
 
@@ -273,7 +273,7 @@ def test_coordinates_of_a_map_keep_their_millimeters(tmp_path, warned, name):
 def test_coordinates_of_a_map_in_float32_are_refused_and_strays_left_alone(tmp_path, points, warned):
     far = (points + np.array([EASTING, NORTHING, 120, 0, 0])).astype(np.float32)
     far.tofile(tmp_path / "a.bin")
-    with pytest.raises(UnreadableSweep, match=r"around 5649434 m, where float32 tells only 0\.5 m apart: save them as"):
+    with pytest.raises(UnreadableSweep, match=r"around 5649434 m, where float32 resolves only 0\.5 m: save them as"):
         read_sweep(tmp_path / "a.bin", XYZIR)
     strays = points.copy()
     strays[:3, 0] = (1e5, -3e6, np.nan)

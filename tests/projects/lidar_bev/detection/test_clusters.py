@@ -60,7 +60,7 @@ def test_the_best_clusters_are_taken_and_are_of_one_class():
 
 @pytest.fixture(scope="module")
 def clusters(simulated: Path, tmp_path_factory) -> Path:
-    """A checkpoint with four clusters a sweep, and with the config of its pretraining."""
+    """A checkpoint with four clusters per sweep, and with the config of its pretraining."""
     sweeps = KittiSweeps(simulated, split="train")
     corner = torch.linspace(0.4, 0.55, 4 * len(sweeps)).reshape(-1, 4)
     boxes = torch.stack([corner, corner, corner + 0.04, corner + 0.02, torch.ones_like(corner)], dim=2)
