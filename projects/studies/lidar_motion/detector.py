@@ -1,6 +1,6 @@
 """What does the detector of round 0 find, of objects that move and that stand?
 
-python projects/studies/lidar_motion/detector.py --data-root data/demo_sequences work_dirs/all/round_0 work_dirs/moving/round_0
+python projects/studies/lidar_motion/detector.py --data-root data/demo_sequences work_dirs/{all,moving}/round_0
 
 Detections with a score of 0.3 or more on the validation sequences; objects with 10 points or more within 36 m.
 """
