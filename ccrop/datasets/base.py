@@ -2,7 +2,8 @@
 
 import copy
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar
@@ -17,6 +18,7 @@ from torch import Tensor
 from ccrop.datasets.box_store import BoxStore, InvalidBoxes
 from ccrop.datasets.channel_stack import AnyImage
 from ccrop.datasets.reading import ARRAY_SUFFIX, IMAGE_SUFFIXES, WHITE, UnreadableFile, printable, read_image
+from ccrop.datasets.samplers import ShardedBatches
 
 NO_BOXES = np.zeros((0, 5), dtype=np.float32)
 
@@ -148,8 +150,31 @@ class LocatedDataset(BaseDataset):
             ValueError: other shapes, or an invalid box; names the first such file, if it has a name.
         """
         assert self.boxes is not None
-        try:
+        with self._naming_files():
             self.boxes.update(boxes, counts)
+
+    def fill_boxes(self, found: Iterable[tuple[Tensor, Tensor, Tensor]], share: ShardedBatches) -> None:
+        """Replace the boxes of all files as they are found, every rank those of its share. Collective.
+
+        Args:
+            found: batches of indices ``(B,)``, boxes ``(B, K, 5)`` and counts ``(B,)``, see
+                :meth:`ccrop.datasets.BoxStore.write`.
+            share: of this rank, all of which ``found`` covers.
+
+        Raises:
+            ValueError: as of :meth:`update_boxes`.
+        """
+        assert self.boxes is not None
+        with self._naming_files():
+            for indices, boxes, counts in found:
+                self.boxes.write(indices, boxes, counts)
+        self.boxes.exchange(share)
+
+    @contextmanager
+    def _naming_files(self) -> Iterator[None]:
+        """An invalid box is an error that names the file."""
+        try:
+            yield
         except InvalidBoxes as error:
             info = self.get_data_info(error.image)
             name = printable(self.path(info)) if "path" in info else f"image {error.image} of {self.data_root}"

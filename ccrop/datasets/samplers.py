@@ -3,8 +3,10 @@
 from collections.abc import Iterator
 from itertools import count, islice
 
+import numpy as np
 from mmengine.dataset import DefaultSampler
 from mmengine.dist import get_dist_info
+from numpy.typing import NDArray
 from torch.utils.data import Sampler
 
 
@@ -45,6 +47,8 @@ class ShardedBatches(Sampler):
         rank, world_size = get_dist_info()
         self.num_samples = num_samples
         self.batch_size = batch_size
+        self.rank = rank
+        self.world_size = world_size
         self.starts = range(rank * batch_size, num_samples, world_size * batch_size)
 
     def __len__(self) -> int:
@@ -53,3 +57,7 @@ class ShardedBatches(Sampler):
     def __iter__(self) -> Iterator[list[int]]:
         for start in self.starts:
             yield list(range(start, min(start + self.batch_size, self.num_samples)))
+
+    def holds(self, indices: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Which samples ``(N,)`` this rank has."""
+        return indices // self.batch_size % self.world_size == self.rank
