@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 from mmengine.dataset import BaseDataset
+from mmengine.dist import barrier
 from mmengine.logging import MMLogger
 from mmengine.registry import TRANSFORMS
 from torch import Tensor
@@ -165,6 +166,7 @@ class LocatedDataset(BaseDataset):
             ValueError: as of :meth:`update_boxes`.
         """
         assert self.boxes is not None
+        barrier()  # until no rank reads what was there
         with self._naming_files():
             for indices, boxes, counts in found:
                 self.boxes.write(indices, boxes, counts)

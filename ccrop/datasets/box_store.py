@@ -118,6 +118,7 @@ class BoxStore:
         self._require_shapes(boxes, counts, len(self))
         for part in self._parts():
             _check(boxes[part], counts[part], torch.arange(part.start, part.stop))
+        barrier()  # until no rank reads what was there
         if self._memory.is_first:
             for part in self._parts():
                 self._rows[part] = packed(boxes[part], counts[part])
@@ -166,6 +167,7 @@ class BoxStore:
             ValueError: the state is of another data set or of another K.
         """
         self._require_shape_of(state, *state["boxes"].shape[:2])
+        barrier()
         if self._memory.is_first:
             for part in self._parts():
                 self._rows[part] = packed(state["boxes"][part].float(), state["counts"][part])
@@ -192,6 +194,7 @@ class BoxStore:
         size = Path(file).stat().st_size
         if size != self.nbytes:
             raise ValueError(f"{file} is damaged: it has {size} bytes instead of {self.nbytes}; copy it again")
+        barrier()
         if self._memory.is_first:
             with open(file, "rb") as content:
                 for part in self._parts():
