@@ -1,8 +1,9 @@
-"""What does one more image cost, in memory and in time? tools/scale.py {paths,boxes} --images N
+"""What does one more image cost, in memory and in time? tools/scale.py {paths,boxes,crops} --images N
 
     python tools/scale.py paths --images 1000000                # list a folder of empty files, as a data set does
     python tools/scale.py boxes --images 1000000 --boxes 32     # fill, describe, save and restore a store of boxes
     torchrun --standalone --nproc-per-node=2 tools/scale.py boxes --images 1000000 --boxes 32
+    python tools/scale.py crops --images 2000                   # crops that move because boxes are stored in 16 bits
 
 No images are needed, the boxes are random. Seconds are of CPU time; memory is this process's highest resident set, in
 which shared memory counts in every process of the node although there is one copy. Files are temporary.
@@ -12,6 +13,7 @@ import os
 import resource
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import process_time
@@ -20,12 +22,13 @@ from typing import Any
 from ccrop.cli import command, command_parser
 
 FOLDER = 1000  # files in one
+SIDES = 640, 4000, 16000  # of images, in pixels
 
 
 @command
 def main(argv: Sequence[str] | None = None) -> int:
     parser = command_parser(__doc__)
-    parser.add_argument("what", choices=("paths", "boxes"))
+    parser.add_argument("what", choices=("paths", "boxes", "crops"))
     parser.add_argument("--images", type=int, default=100_000, metavar="N", help="default: %(default)s")
     parser.add_argument("--boxes", type=int, default=32, metavar="K", help="an image (default: %(default)s)")
     args = parser.parse_args(argv)
@@ -39,7 +42,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     if "WORLD_SIZE" in os.environ:
         init_distributed("pytorch", {})
     with TemporaryDirectory() as folder:
-        steps = of_paths(folder, args.images) if args.what == "paths" else of_boxes(folder, args.images, args.boxes)
+        steps = dict(
+            paths=partial(of_paths, folder, args.images),
+            boxes=partial(of_boxes, folder, args.images, args.boxes),
+            crops=partial(of_crops, args.images),
+        )[args.what]()
         base = None
         for name, step in steps:
             base = base or peak()
@@ -105,6 +112,37 @@ def of_boxes(folder: str, images: int, max_boxes: int) -> Steps:
     yield "describe", lambda: f"{describe(store, (224, 224))['clusters']:.0f} boxes an image"
     yield "save", save
     yield "restore", lambda: restore_boxes(store, states[0], Path(folder, "epoch_1.pth"))
+
+
+def of_crops(images: int) -> Steps:
+    """Names, and what is done, of the crops of a box an image as it is and as it is stored, two an image."""
+    import numpy as np
+    import torch
+
+    from ccrop.datasets import BoxStore
+    from ccrop.views import ContrastiveCrop
+
+    low = torch.rand(images, 1, 2, generator=torch.Generator().manual_seed(0)) * 0.7
+    boxes = torch.cat([low, low + 0.29, torch.ones(images, 1, 1)], dim=-1)
+    store = BoxStore(images, 1, "random")
+    store.update(boxes, torch.ones(images, dtype=torch.long))
+    crop, exact = ContrastiveCrop(), boxes.numpy()
+
+    def compared(side: int) -> str:
+        size = side * 3 // 4, side
+        off = [
+            np.abs(
+                np.subtract(
+                    crop(np.random.default_rng(image), size, exact[image], 2),
+                    crop(np.random.default_rng(image), size, store[image], 2),
+                )
+            ).max(axis=1)
+            for image in range(images)
+        ]
+        return f"{np.mean(np.array(off) > 0):.1%} of the crops move, by {np.max(off)} px at most"
+
+    for side in SIDES:
+        yield f"crops of images {side} px wide", partial(compared, side)
 
 
 def peak() -> float:
