@@ -66,7 +66,7 @@ Steps = Iterator[tuple[str, Callable[[], Any]]]
 
 def of_paths(folder: str, images: int) -> Steps:
     """Names, and what is done, of a data set's list of files."""
-    from ccrop.datasets import ImageFolder
+    from ccrop.datasets import ImageFolder, SeededSampler
 
     for start in range(0, images, FOLDER):
         own = Path(folder, f"{start // FOLDER:06d}")
@@ -81,6 +81,7 @@ def of_paths(folder: str, images: int) -> Steps:
         return f"{size / images:.0f} bytes an image are kept in each rank"
 
     yield "list and load", load
+    yield "order of an epoch", lambda: sum(1 for _ in SeededSampler(known[0], seed=0))
     yield "fingerprint", lambda: known[0].fingerprint()
 
 
