@@ -40,23 +40,26 @@ class BoxStore:
     Ranks and persistent data-loading workers see an update at once. A coordinate is a 16-bit number of steps of
     1 / :data:`STEPS`: exact for whole pixels of an image that is looked at in 32, 96, 224, 320, 512, 640 or another
     divisor of :data:`STEPS`, and otherwise within 0.3 px at 32,000 px. A score has half precision. So a box costs 10
-    bytes and an image 2 more. Collective: every rank must make the store.
+    bytes and an image 2 more.
 
     Args:
         num_images: of the data set.
         max_boxes: K.
         fingerprint: of the data set's image names, so that boxes never meet other images.
+        alone: the store is this process's and its workers' own, and none of its methods is collective; otherwise every
+            rank must make it.
 
     Raises:
         OSError: there is not enough shared memory.
     """
 
-    def __init__(self, num_images: int, max_boxes: int, fingerprint: str) -> None:
+    def __init__(self, num_images: int, max_boxes: int, fingerprint: str, alone: bool = False) -> None:
         if num_images < 1 or max_boxes < 1:
             raise ValueError(f"a BoxStore needs images and boxes, got {num_images} images and K = {max_boxes}")
         self.fingerprint = fingerprint
         self.max_boxes = max_boxes  # K, the most boxes an image can have
-        self._memory = NodeMemory(num_images * record(max_boxes).itemsize)
+        self._alone = alone
+        self._memory = NodeMemory(num_images * record(max_boxes).itemsize, alone)
 
     @property
     def _rows(self) -> NDArray[np.void]:
@@ -118,11 +121,11 @@ class BoxStore:
         self._require_shapes(boxes, counts, len(self))
         for part in self._parts():
             _check(boxes[part], counts[part], torch.arange(part.start, part.stop))
-        barrier()  # until no rank reads what was there
+        self._wait()  # until no rank reads what was there
         if self._memory.is_first:
             for part in self._parts():
                 self._rows[part] = packed(boxes[part], counts[part])
-        barrier()
+        self._wait()
 
     def write(self, indices: Tensor, boxes: Tensor, counts: Tensor) -> None:
         """Replace the boxes of some images, for this node; :meth:`exchange` gives them to the others.
@@ -144,7 +147,7 @@ class BoxStore:
 
     def exchange(self, share: ShardedBatches) -> None:
         """Wait until every rank has written the boxes of its share, and hand them to the other nodes. Collective."""
-        barrier()
+        self._wait()
         if self._memory.copies == 1:
             return
         for part in self._parts():
@@ -154,7 +157,7 @@ class BoxStore:
             all_reduce(content)  # one rank has a row and the others zeros, so their sum is exact
             if self._memory.is_first:
                 self._rows[part] = rows
-        barrier()
+        self._wait()
 
     def state_dict(self) -> dict[str, Any]:
         """Copies of the boxes and counts, and the fingerprint, for a checkpoint."""
@@ -167,11 +170,11 @@ class BoxStore:
             ValueError: the state is of another data set or of another K.
         """
         self._require_shape_of(state, *state["boxes"].shape[:2])
-        barrier()
+        self._wait()
         if self._memory.is_first:
             for part in self._parts():
                 self._rows[part] = packed(state["boxes"][part].float(), state["counts"][part])
-        barrier()
+        self._wait()
 
     def digest(self) -> str:
         """A name for the content: 32 hexadecimal digits."""
@@ -194,12 +197,17 @@ class BoxStore:
         size = Path(file).stat().st_size
         if size != self.nbytes:
             raise ValueError(f"{file} is damaged: it has {size} bytes instead of {self.nbytes}; copy it again")
-        barrier()
+        self._wait()
         if self._memory.is_first:
             with open(file, "rb") as content:
                 for part in self._parts():
                     self._rows[part] = np.fromfile(content, record(self.max_boxes), part.stop - part.start)
-        barrier()
+        self._wait()
+
+    def _wait(self) -> None:
+        """Until all ranks are here."""
+        if not self._alone:
+            barrier()
 
     def _require_shapes(self, boxes: Tensor, counts: Tensor, number: int) -> None:
         if boxes.shape != (number, self.max_boxes, 5) or counts.shape != (number,):

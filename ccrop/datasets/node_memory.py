@@ -14,15 +14,15 @@ SHARED = "/dev/shm"  # Linux's file system in memory
 
 
 class NodeMemory:
-    """Zeroed bytes of which a node has one copy.
+    """Zeroed bytes of which a node has one copy, or this process and its workers have one.
 
     They lie in a file in memory whose name is removed as soon as all ranks of the node have opened it: it is gone with
     the last process, even if that is killed. Where there is no ``/dev/shm``, it is a temporary file on disk. Ranks that
-    do not see the file of their node's first rank, in containers of their own, have a copy each. Collective: every rank
-    must make it.
+    do not see the file of their node's first rank, in containers of their own, have a copy each.
 
     Args:
         num_bytes: at least 1.
+        alone: of this process and its workers; otherwise collective: every rank must make it.
 
     Attributes:
         is_first: this process is the one of its copy that writes what all have in common.
@@ -32,20 +32,18 @@ class NodeMemory:
         OSError: there is not so much shared memory.
     """
 
-    def __init__(self, num_bytes: int) -> None:
+    def __init__(self, num_bytes: int, alone: bool = False) -> None:
         self.num_bytes = num_bytes
-        path = None
-        if int(os.environ.get("LOCAL_RANK", 0)) == 0:
-            self._file, path = _new_file(num_bytes)
-        else:
-            self._file = -1
-        seen = [each for each in all_gather_object(path) if each is not None and os.path.exists(each)]
+        first = alone or int(os.environ.get("LOCAL_RANK", 0)) == 0
+        self._file, path = _new_file(num_bytes) if first else (-1, None)
+        paths = [path] if alone else all_gather_object(path)
+        seen = [each for each in paths if each is not None and os.path.exists(each)]
         if path is None and seen:
             self._file = os.open(seen[0], os.O_RDWR)
         elif path is None:
             self._file, path = _new_file(num_bytes)
         self.is_first = path is not None
-        self.copies = sum(all_gather_object(self.is_first))  # by then every rank has opened its file
+        self.copies = 1 if alone else sum(all_gather_object(self.is_first))  # by then every rank has opened its file
         if path is not None:
             os.unlink(path)
         self.buffer = mmap.mmap(self._file, num_bytes)

@@ -16,8 +16,7 @@ PART = 4096  # samples that are a list at once
 class SeededSampler(DefaultSampler):
     """MMEngine's sampler, giving (seed, epoch, index), from which a data set draws all random numbers of a sample.
 
-    The order is MMEngine's, in a tensor of 8 bytes a sample, where a list of all samples takes several times as much on
-    every rank.
+    The order is MMEngine's, of which a rank keeps its share in a tensor, and not all samples in lists.
     """
 
     def __iter__(self) -> Iterator[tuple[int, int, int]]:
@@ -26,9 +25,8 @@ class SeededSampler(DefaultSampler):
             order = torch.randperm(number, generator=torch.Generator().manual_seed(self.seed + self.epoch))
         else:
             order = torch.arange(number)
-        if self.total_size > number:
-            order = order.repeat(-(-self.total_size // number))[: self.total_size]
-        for part in order[self.rank :: self.world_size].split(PART):
+        order = order[torch.from_numpy(np.arange(self.rank, self.total_size, self.world_size) % number)]
+        for part in order.split(PART):
             for index in part.tolist():
                 yield self.seed, self.epoch, index
 

@@ -142,7 +142,7 @@ def restored_boxes(dataset: ImageDataset, state: dict[str, Any], checkpoint: Pat
         ValueError: they belong to other images.
         FileNotFoundError: they lie in a file that is not beside the checkpoint.
     """
-    store = dataset.boxes = BoxStore(len(dataset), max_boxes_of(state), dataset.fingerprint())
+    store = dataset.boxes = BoxStore(len(dataset), max_boxes_of(state), dataset.fingerprint(), alone=True)
     restore_boxes(store, state, checkpoint)
     return store
 
