@@ -1,4 +1,4 @@
-"""ContrastiveCrop for many objects: self-supervised pretraining on crops of where the objects are."""
+"""ContrastiveCrop for many objects: self-supervised pretraining on crops where the objects are."""
 
 from ccrop.compat import old_names
 

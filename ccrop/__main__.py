@@ -1,4 +1,4 @@
-"""``ccrop COMMAND``, which ``python tools/COMMAND.py`` is in a checkout. Imports nothing slow."""
+"""``ccrop COMMAND``, the same as ``python tools/COMMAND.py`` in a checkout. Imports nothing slow."""
 
 import ast
 import difflib
@@ -18,7 +18,7 @@ def commands() -> dict[str, Path]:
 
 
 def usage() -> str:
-    """The commands, with the first sentence that each says of itself."""
+    """The commands, with the first sentence of their docstrings."""
     lines = ["usage: ccrop COMMAND ...", ""]
     for name, file in commands().items():
         text = ast.get_docstring(ast.parse(file.read_text()))
@@ -38,8 +38,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     if name not in known:
         close = difflib.get_close_matches(name, known, n=1)
-        advice = f"did you mean {close[0]}?" if close else "ccrop --help lists them"
-        print(f"ccrop: there is no command {name}; {advice}", file=sys.stderr)
+        advice = f"did you mean {close[0]}?" if close else "ccrop --help lists all commands"
+        print(f"ccrop: unknown command {name}; {advice}", file=sys.stderr)
         return 2
     sys.argv = [f"ccrop {name}", *arguments]  # what argparse calls the program
     return import_module(f"ccrop.tools.{known[name].stem}").main()

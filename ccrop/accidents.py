@@ -1,4 +1,4 @@
-"""What ends a training from outside or within its data loading, in one line that says what to do."""
+"""Explains interruptions and data-loading failures of a training run in one line that says what to do."""
 
 import signal
 import traceback
@@ -15,7 +15,7 @@ RESUME = "go on with the same command and --resume"
 
 @contextmanager
 def accidents_explained(runner: Runner) -> Iterator[None]:
-    """Around a training; an interrupt is logged and goes on its way.
+    """Around a training; an interrupt is logged and continues its way.
 
     Raises:
         ChildProcessError: a data-loading worker was killed.
@@ -33,15 +33,15 @@ def accidents_explained(runner: Runner) -> Iterator[None]:
         text = str(error).strip()
         if text.startswith("DataLoader worker (pid") or _lost_a_worker(error):
             raise ChildProcessError(
-                f"a data-loading worker ended before its time ({text.rstrip('.')}), most likely for want of memory: "
+                f"a data-loading worker died early ({text.rstrip('.')}), most likely for lack of memory: "
                 f"lower train_dataloader.num_workers or batch_size, and {RESUME}"
             ) from error
         if text.startswith("Expected more than 1 value per channel"):
             loader = runner.train_dataloader
             raise ValueError(
-                f"batch normalization needs two or more values per channel, and a batch of {loader.batch_size} of "
-                f"{len(loader.dataset)} examples gives one: set train_dataloader.batch_size to 2 or more, and train on "
-                "as many examples"
+                f"batch normalization needs two or more values per channel, but a batch of {loader.batch_size} "
+                f"of {len(loader.dataset)} examples gives one: set train_dataloader.batch_size to 2 or more, and train "
+                "on at least as many examples"
             ) from error
         if text.startswith("Caught ") and "Original Traceback" in text:
             raise ValueError(f"a data-loading worker failed: {text.splitlines()[-1]}") from error
@@ -49,7 +49,7 @@ def accidents_explained(runner: Runner) -> Iterator[None]:
 
 
 def _lost_a_worker(error: Exception) -> bool:
-    """Whether the connection broke over which a worker hands over its tensors, before torch heard of its death."""
+    """Whether the connection over which a worker hands over its tensors broke, before torch noticed its death."""
     files = (Path(frame.filename) for frame in traceback.extract_tb(error.__traceback__))
     return isinstance(error, LOST) and any(
         (file.parent.name, file.name) == ("multiprocessing", "connection.py") for file in files

@@ -12,19 +12,19 @@ from typing import Protocol
 from mmengine.config import DictAction
 
 INIT_HELP = "weights to start from: a file, timm:NAME, torchvision:NAME, or random"
-BACKBONE_HELP = "in place of the config's: timm:NAME, torchvision:NAME or mmdet:resnetDEPTH"
+BACKBONE_HELP = "instead of the config's: timm:NAME, torchvision:NAME or mmdet:resnetDEPTH"
 DEBUG = "--debug"
 PACKAGE = Path(__file__).parent
 
 
 class Main(Protocol):
-    """A command: its arguments, by default those of the process, to its exit code."""
+    """A command: from its arguments (default: those of the process) to its exit code."""
 
     def __call__(self, argv: Sequence[str] | None = None) -> int: ...
 
 
 class OptionsAction(DictAction):
-    """Options ``K=V`` over a config, as a dictionary; one without ``=`` is an error of the command line."""
+    """Options ``K=V`` over a config, as a dictionary; one without ``=`` is a command-line error."""
 
     def __call__(
         self,
@@ -42,7 +42,7 @@ class OptionsAction(DictAction):
 def command_parser(description: str) -> argparse.ArgumentParser:
     """The parser of a command whose ``main`` is a :func:`command`, with its module's docstring as the description.
 
-    Run as ``ccrop NAME``, it gives its examples as such, and not as ``python tools/NAME.py``.
+    Run as ``ccrop NAME``, it shows its examples in that form instead of ``python tools/NAME.py``.
     """
     prog = Path(sys.argv[0]).name
     if prog.startswith("ccrop "):
@@ -52,14 +52,14 @@ def command_parser(description: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog=prog, description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument(DEBUG, action="store_true", help="end an error with its traceback")
+    parser.add_argument(DEBUG, action="store_true", help="show the traceback of an error")
     return parser
 
 
 def command(main: Main) -> Main:
     """A command's ``main`` whose errors end it with one line, or with their traceback under ``--debug``.
 
-    The exit code is 2 for what the user can put right (files, values, packages that are missing, and ccrop's own
+    The exit code is 2 for what the user can fix (files, values, missing packages, and ccrop's own
     errors), 1 for anything else, and 130 for Ctrl-C.
     """
 
@@ -82,7 +82,7 @@ def command(main: Main) -> Main:
 
 
 def explained(error: Exception) -> tuple[str, int]:
-    """What a user reads of an error, and the exit code: an unforeseen one is given with its place."""
+    """The message shown to the user and the exit code; an unexpected error is reported with its location."""
     own = type(error).__module__.partition(".")[0] == PACKAGE.name
     if own or isinstance(error, (OSError, ValueError, ImportError)):
         return str(error), 2
@@ -92,9 +92,9 @@ def explained(error: Exception) -> tuple[str, int]:
 
 
 def config_file(name: str) -> str:
-    """The path of a config: of the file where there is one, or of ccrop's own ``configs/NAME.py``, or ``NAME``.
+    """The path of a config: of the file if there is one, or of ccrop's own ``configs/NAME.py``, or ``NAME``.
 
-    A name of neither is given back as it is.
+    Any other name is returned unchanged.
     """
     file = name if name.endswith(".py") else f"{name}.py"
     folders = (PACKAGE, PACKAGE / "configs", *sorted(PACKAGE.glob("projects/*/configs")))

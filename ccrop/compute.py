@@ -1,4 +1,4 @@
-"""What a pretraining run costs, and runs of a given cost."""
+"""The cost of a pretraining run, and runs of a given cost."""
 
 import copy
 import os
@@ -11,7 +11,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 
 def step_cost(config: Config) -> tuple[int, float]:
-    """Steps an epoch, and 10^12 floating-point operations of one, forward and backward."""
+    """Steps per epoch, and 10^12 floating-point operations of one step, forward and backward."""
     model = MODELS.build(copy.deepcopy(config.model))
     settings = copy.deepcopy(config.train_dataloader) | dict(num_workers=0, persistent_workers=False)
     settings.pop("resident", None)  # one batch is as quick from files
@@ -23,7 +23,7 @@ def step_cost(config: Config) -> tuple[int, float]:
 
 
 def fit_to_budget(config: Config, tflop: float) -> float:
-    """Give a run the whole epochs that come nearest to a budget, one at least.
+    """Give a run the number of whole epochs closest to a budget, at least one.
 
     Args:
         tflop: 10^12 floating-point operations of training; localization does not count.

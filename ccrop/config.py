@@ -1,4 +1,4 @@
-"""Reading a config: the file or the parts of its name, the command line's options, what it trains on."""
+"""Reading a config: its file or parts, the command line's options, and the data it trains on."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
@@ -33,7 +33,7 @@ def read_config(
         path: a config file, the name of one that is composed, see :func:`ccrop.parts.compose`, or a checkpoint, see
             :func:`ccrop.checkpoint.recorded_config.recorded_config`.
         options: dotted keys and values.
-        change: what is done to the file's settings before the options are laid over them.
+        change: applied to the file's settings before the options are.
 
     Raises:
         UnknownConfig, ValueError: there is no such file, and none can be composed.
@@ -58,23 +58,23 @@ def load_config(
     options: Mapping[str, Any] | None = None,
     backbone: str | None = None,
 ) -> Config:
-    """Read a config and settle what it trains on.
+    """Read a config and determine the data it trains on.
 
-    The root is ``data_root``, or what the config names, or the config's ``default_data_root`` where that exists.
-    Otherwise the config named ``demo`` takes this one's place, on the demo set. Every ``data_root`` in the
+    The root is ``data_root``, or the config's own, or the config's ``default_data_root`` if that exists.
+    Otherwise, the config that it names as ``demo`` replaces it, on the demo set. Every ``data_root`` in the
     config that is None, or that of the config, becomes the root.
 
     Args:
         path: see :func:`read_config`.
-        data_root: the root that the command line names.
+        data_root: the root given on the command line.
         options: dotted keys and values over those of the config.
-        backbone: takes the place of the config's, see :func:`ccrop.backbones.replacement.replace_backbone`.
+        backbone: replaces the config's, see :func:`ccrop.backbones.replacement.replace_backbone`.
 
     Raises:
-        MissingData: the named root does not exist, or none is named and there is no demo.
+        MissingData: the given root does not exist, or none is given and there is no demo.
         UnknownConfig, UnknownOption: see :func:`read_config`.
-        ValueError: there is no such backbone, the config is of no pretraining, or its model takes no images; or see
-            :func:`settle_channels`.
+        ValueError: there is no such backbone, the config is not a pretraining config, or its model does not take
+            images; or see :func:`settle_channels`.
     """
     path = Path(path)
     change = None if backbone is None else partial(replace_backbone, name=backbone)
@@ -95,9 +95,9 @@ def load_config(
         config = read_config(path.parent / config.demo, options, change)
         root, demo = Path(config.get("demo_set", DEMO_SET)["root"]), True
     else:
-        where = f"{default} does not exist" if default else "this config has no default place"
+        where = f"{default} does not exist" if default else "this config has no default location"
         raise MissingData(
-            f"no data root is named and {where}: name one by --data-root; expected layout:\n"
+            f"no data root is given and {where}: pass one with --data-root; expected layout:\n"
             + _layout(config, default or "ROOT")
         )
     unsettled = (None, config.get("data_root"))
@@ -110,21 +110,21 @@ def load_config(
     config.on_demo_set = demo
     config.headline = f"{name} on {root}"
     if demo:
-        why = "no data root is named" + (f" and {default} does not exist" if default else "")
+        why = "no data root is given" + (f" and {default} does not exist" if default else "")
         config.headline = (
             f"DEMO RUN of {name}: {why}, so this trains with a short schedule on the demo set in {root}. "
-            "Pretrain on your own data by --data-root"
+            "Pretrain on your own data with --data-root"
         )
     return config
 
 
 def settle_channels(config: Config) -> None:
-    """Carry the ``channels`` of a config's images, where these are not RGB, and ``white`` to all that depends on them.
+    """Propagate the ``channels`` of a config's images, if not RGB, and ``white`` to everything that depends on them.
 
     Data sets of images, the preprocessor's mean and std, see :func:`one_a_channel`, and the backbone's ``in_channels``.
 
     Raises:
-        ValueError: torchvision's operations (``augment='cpu'``) are asked for, which take RGB and grey images alone.
+        ValueError: torchvision's operations (``augment='cpu'``) are requested, which only take RGB and gray images.
     """
     channels, white = config.get("channels", 3), config.get("white", WHITE)
     if white != WHITE:
@@ -152,17 +152,17 @@ def _image_sets(config: Config) -> Iterator[dict[str, Any]]:
 
 
 def one_a_channel(values: Sequence[float], channels: int) -> tuple[float, ...]:
-    """The values where they are one a channel, otherwise their mean for every channel."""
+    """The values if there is one per channel, otherwise their mean for every channel."""
     return tuple(values) if len(values) == channels else (sum(values) / len(values),) * channels
 
 
 def per_channel(normalization: Normalization, channels: int) -> Normalization:
-    """A normalization for images of so many channels, see :func:`one_a_channel`."""
+    """A normalization for images of this many channels, see :func:`one_a_channel`."""
     return Normalization(*(one_a_channel(values, channels) for values in normalization))
 
 
 def dicts_of(node: Any) -> Iterator[dict[str, Any]]:
-    """All dictionaries of a config, nested ones in lists too."""
+    """All dictionaries of a config, including those nested in lists."""
     if isinstance(node, Config):
         node = node._cfg_dict
     if isinstance(node, dict):

@@ -1,4 +1,4 @@
-"""Files and folders that are whole or not there: written beside their place and renamed into it."""
+"""Files and folders written atomically: under a temporary name next to the final one, then renamed."""
 
 import errno
 import json
@@ -17,10 +17,10 @@ FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 def written(path: str | Path, needed: int | None = None, advice: str = "run the command again") -> Iterator[Path]:
     """The name to write a file under, with the same suffix; when that is done, it is renamed to ``path``.
 
-    After an error, or a kill, ``path`` is what it was before.
+    After an error or a kill, ``path`` is unchanged.
 
     Args:
-        needed: bytes that are to be written, where that is known.
+        needed: bytes to write, if known.
         advice: what to do once there is room.
 
     Raises:
@@ -42,7 +42,7 @@ def written(path: str | Path, needed: int | None = None, advice: str = "run the 
             free = shutil.disk_usage(path.parent).free / 1e6
             raise OSError(
                 error.errno,
-                f"no room for {path}: {takes} MB to write, {free:.0f} MB free. Files written earlier are whole; "
+                f"no room for {path}: {takes} MB to write, {free:.0f} MB free. Files written earlier are complete; "
                 f"make room and {advice}",
             ) from error
         raise
@@ -61,14 +61,13 @@ def write_json(path: str | Path, content: Any, indent: int | None = None) -> Non
 
 @contextmanager
 def new_folder(out: str | Path) -> Iterator[Path]:
-    """A folder to write to, which gets its name when all is written: it is whole or not there.
+    """A folder to write to, which gets its name when everything is written, so it is complete or absent.
 
     Raises:
-        FileExistsError: there is something of that name.
+        FileExistsError: the path exists.
     """
     out = Path(out)
-    if out.exists():
-        raise FileExistsError(f"{out} exists: name another folder, or remove it")
+    refuse_existing(out)
     out.parent.mkdir(parents=True, exist_ok=True)
     partial = out.with_name(f"{PARTIAL}{os.getpid()}.{out.name}")
     for left in out.parent.glob(f"{PARTIAL}*.{out.name}"):  # by processes that were killed
@@ -83,8 +82,18 @@ def new_folder(out: str | Path) -> Iterator[Path]:
         raise
 
 
+def refuse_existing(out: Path) -> None:
+    """Before long work whose result goes to a new folder.
+
+    Raises:
+        FileExistsError: the path exists.
+    """
+    if os.path.lexists(out):
+        raise FileExistsError(f"{out} exists: choose another folder, or remove it")
+
+
 def remove_partial(folder: Path) -> None:
-    """Remove what killed processes left half-written below a folder in which none works now."""
+    """Remove partial files of killed processes under a folder that no process uses."""
     for file in list(folder.rglob(f"{PARTIAL}*")):
         if file.is_dir():
             shutil.rmtree(file, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""What the methods ask of the optimizer: parameter groups, a learning rate that may stay, autocast on any device."""
+"""What the methods need from the optimizer: parameter groups, a partly constant learning rate, autocast anywhere."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -15,7 +15,7 @@ PARAMWISE = ("fix_predictor_lr", "decay_vectors")
 
 
 class PredictorGroups:
-    """Optimizer wrapper constructor: parameters that are treated alike form a group.
+    """Optimizer wrapper constructor: parameters that are treated the same form a group.
 
     Args:
         optim_wrapper_cfg: its config; ``optimizer`` is the optimizer's.
@@ -71,18 +71,18 @@ class CosineLR(CosineAnnealingLR):
 def fit_schedule(schedulers: Sequence[Mapping[str, Any]], epochs: int) -> list[dict[str, Any]]:
     """Learning-rate schedulers for a run: ``begin``, ``end`` and ``milestones`` given as floats are fractions of it.
 
-    A fraction is rounded to whole epochs, one at least. A scheduler without an ``end`` ends with the run, and one that
-    is left no epoch is dropped.
+    A fraction is rounded to whole epochs, at least one. A scheduler without an ``end`` ends with the run, and one
+    with no epochs left is dropped.
 
     Args:
         schedulers: their configs.
         epochs: the run's.
 
     Raises:
-        ValueError: the run has no epoch.
+        ValueError: the run has no epochs.
     """
     if epochs < 1:
-        raise ValueError(f"a run has one epoch or more, got train_cfg.max_epochs={epochs}")
+        raise ValueError(f"a run needs at least one epoch, got train_cfg.max_epochs={epochs}")
 
     def epoch(length: float) -> int:
         return max(1, round(length * epochs)) if isinstance(length, float) else length
@@ -102,13 +102,13 @@ def fit_schedule(schedulers: Sequence[Mapping[str, Any]], epochs: int) -> list[d
 class AutocastOptimWrapper(OptimWrapper):
     """Mixed precision in bf16, without loss scaling, on GPUs and on CPUs; MMEngine's AmpOptimWrapper refuses CPUs.
 
-    A CPU without bf16 instructions computes in float32: emulated, bf16 takes some thirty times as long.
+    A CPU without bf16 instructions computes in float32: emulated, bf16 takes about thirty times as long.
 
     Args:
         dtype: ``'bfloat16'``; fp16 needs loss scaling and a GPU: use MMEngine's AmpOptimWrapper.
 
     Attributes:
-        cast_dtype: what autocast computes in, None where it is off.
+        cast_dtype: what autocast computes in, None if it is off.
     """
 
     def __init__(self, dtype: str = "bfloat16", **kwargs: Any) -> None:

@@ -1,7 +1,7 @@
-"""Options of the command line over a config: each sets what something reads, to a value of the kind that it takes.
+"""Command-line options over a config: each must set something that is read, to a value of the right type.
 
-MMEngine lays an option over the config whatever its name is, and many sections of a config are read by name alone, so
-that a misspelt name in them is passed over.
+MMEngine merges an option into the config whatever its name, and many sections of a config are read only by name, so
+that a misspelled name in them is ignored.
 """
 
 import difflib
@@ -47,16 +47,16 @@ READ = dict(
     test_dataloader=LOADER,
 )
 BESIDE = dict(optim_wrapper={"constructor", "paramwise_cfg"})  # and what it takes out of a section with a type
-SIMILAR = 0.8  # of names, as difflib rates them, one of which is taken for the other misspelt
+SIMILAR = 0.8  # of names, as difflib rates them, one of which is taken for the other misspelled
 
 
 class UnknownOption(ValueError):
-    """An option of the command line that nothing reads, or whose value is of another kind than what it sets."""
+    """A command-line option that nothing reads, or whose value has the wrong type."""
 
 
 @contextmanager
 def options_explained(options: Mapping[str, Any] | None) -> Iterator[None]:
-    """Around what builds from a config: a setting that a class does not take is reported as the option that set it.
+    """A context for building from a config: a setting that a class does not take is reported as the option that set it.
 
     Args:
         options: dotted keys and values of the command line.
@@ -70,25 +70,25 @@ def options_explained(options: Mapping[str, Any] | None) -> Iterator[None]:
     except TypeError as error:
         for option in options or {}:
             if f"unexpected keyword argument '{option.split('.')[-1]}'" in str(error):
-                raise UnknownOption(f"the option {option} sets what does not exist: {error}") from error
+                raise UnknownOption(f"unknown option {option}: {error}") from error
         raise
     except KeyError as error:
         for option, value in (options or {}).items():
             if str(error.args[0]).startswith(f"{value} is not in the "):
-                raise UnknownOption(f"the option {option} names the type {value}, which does not exist") from error
+                raise UnknownOption(f"the option {option} names an unknown type, {value}") from error
         raise
 
 
 def check_options(path: str | Path, config: Config, options: Mapping[str, Any]) -> None:
-    """Refuse options that nothing would read, and values of another kind than what they replace.
+    """Refuse options that nothing would read, and values of a different type from those they replace.
 
     Args:
         path: of the config, for messages.
-        config: its settings, before the options are laid over them.
+        config: its settings, before the options are applied.
         options: dotted keys and values.
 
     Raises:
-        UnknownOption: names the option, what is wrong with it, and what the config has in its place.
+        UnknownOption: names the option, what is wrong with it, and what the config has instead.
     """
     for option, value in options.items():
         node: Any = config._cfg_dict
@@ -118,7 +118,7 @@ def check_options(path: str | Path, config: Config, options: Mapping[str, Any]) 
 
 
 def check_sections(path: str | Path, config: Config) -> None:
-    """Refuse names in sections of which MMEngine reads some and passes over the others.
+    """Refuse names in sections that MMEngine does not read and silently ignores.
 
     Raises:
         ValueError: names the section and the name.
@@ -143,14 +143,12 @@ def _check_new(
         similar = difflib.get_close_matches(name, names, n=1, cutoff=SIMILAR)
         if name in names or (is_open and not similar):
             return
-        raise UnknownOption(
-            f"the option {option} sets what does not exist: {kind.__name__} takes no {name}; {_advice(name, names)}"
-        )
+        raise UnknownOption(f"unknown option {option}: {kind.__name__} takes no {name}; {_advice(name, names)}")
     if "type" in node or name in READ.get(parent, ()):
         return
     if "." not in option and name in inspect.signature(Runner).parameters:
         return
-    raise UnknownOption(f"the option {option} sets what nothing reads: {reached} has no {name}; {_advice(name, node)}")
+    raise UnknownOption(f"unknown option {option}: {reached} has no {name}; {_advice(name, node)}")
 
 
 def _advice(name: str, known: Collection[str]) -> str:
@@ -187,7 +185,7 @@ def _arguments(kind: type) -> tuple[list[str], bool]:
 
 
 def _annotation(kind: type | None, name: str) -> Any:
-    """The annotation of an argument of a class; None where there is none."""
+    """The annotation of an argument of a class; None if there is none."""
     for each in kind.__mro__ if kind else ():
         own = vars(each).get("__init__")
         if own is not None and name in inspect.signature(own).parameters:
@@ -199,12 +197,14 @@ def _annotation(kind: type | None, name: str) -> Any:
 
 
 def _check_value(option: str, value: Any, annotation: Any, before: Any) -> None:
-    """Refuse a value that an annotation, or else the value before it, shows to be of a wrong kind."""
+    """Refuse a value whose type contradicts the annotation, or else the previous value."""
     if value is None:
         return
     if isinstance(before, dict):
         if not isinstance(value, dict):
-            raise UnknownOption(f"the option {option} is a group of settings: name one of {', '.join(before)} in it")
+            raise UnknownOption(
+                f"the option {option} is a group of settings: set one of its members, {', '.join(before)}"
+            )
         return
     if annotation is not None:
         fits, expected = _fits(value, annotation), getattr(annotation, "__name__", str(annotation))
@@ -215,7 +215,7 @@ def _check_value(option: str, value: Any, annotation: Any, before: Any) -> None:
     else:
         return
     if not fits:
-        comma = " (decimals take a point)" if isinstance(value, list | tuple) else ""
+        comma = " (write decimals with a point)" if isinstance(value, list | tuple) else ""
         instead = "" if before is None else f" such as {before!r}"
         raise UnknownOption(f"the option {option} takes {_in_words(expected)}{instead}, not {value!r}{comma}")
 
@@ -226,7 +226,7 @@ def _in_words(expected: str) -> str:
 
 
 def _fits(value: Any, annotation: Any) -> bool:
-    """Whether a value of the command line is of an annotated kind; True where that cannot be told."""
+    """Whether a command-line value matches an annotation; True if that cannot be told."""
     origin, inner = get_origin(annotation), get_args(annotation)
     if origin in (Union, UnionType):
         return any(_fits(value, each) for each in inner)

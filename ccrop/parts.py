@@ -2,17 +2,17 @@
 
 A part is a config of its own sections, in ``methods/``, ``crops/``, ``data/`` or ``variants/`` of a folder of configs;
 its file's name has no underscore. Sections are merged in this order, so that a later part wins. Four names in a part
-are not settings but say how it meets the others:
+are not settings but define how it combines with the others:
 
 ``tags``
-    What the conditions of other parts may call it, besides its file's name.
+    Names for it in the conditions of other parts, besides its file's name.
 ``requires``
-    Names or tags of other parts that it goes with only.
+    Names or tags of the only parts that it can be combined with.
 ``adjustments``
-    Dotted settings, as on the command line, that are laid over the merged sections: those of ``"always"``, and then of
+    Dotted settings, as on the command line, that are applied to the merged sections: those of ``"always"``, and then of
     every condition that holds, such as ``"cifar"``, ``"region or small"``, ``"single and large"``.
 ``variant``
-    Of data: a variant that comes with them.
+    Of data: a variant that comes with it.
 """
 
 import ast
@@ -58,7 +58,7 @@ def listing() -> str:
     """All methods, crops, data, variants and complete configs, a line each."""
     kinds = {kind.capitalize(): parts(kind) for kind in KINDS} | {"Complete configs": flagships()}
     width = max(len(name) for files in kinds.values() for name in files)
-    lines = ["configs/METHOD_CROP_DATA.py or configs/METHOD_CROP_DATA_VARIANT.py, of any of these parts:"]
+    lines = ["configs/METHOD_CROP_DATA.py or configs/METHOD_CROP_DATA_VARIANT.py, composed of any of these parts:"]
     for title, files in kinds.items():
         lines += ["", title, *(f"  {name:<{width}}  {summary(file)}" for name, file in files.items())]
     return "\n".join(lines)
@@ -71,8 +71,8 @@ def compose(path: str | Path) -> Config:
         path: its folder may have parts, too, which take precedence over ccrop's own.
 
     Raises:
-        UnknownConfig: the name is not of parts that exist.
-        ValueError: a part is named without one that it requires.
+        UnknownConfig: the name does not consist of existing parts.
+        ValueError: a part is used without one that it requires.
     """
     path = Path(path)
     files = _files(path)
@@ -125,7 +125,8 @@ def _files(path: Path) -> dict[str, Path]:
     names = path.stem.split("_")
     if path.suffix not in ("", ".py") or len(names) not in (3, 4):
         raise UnknownConfig(
-            f"config {path} does not exist, and its name is not METHOD_CROP_DATA.py or METHOD_CROP_DATA_VARIANT.py: "
+            f"config {path} does not exist, and its name is neither METHOD_CROP_DATA.py nor "
+            "METHOD_CROP_DATA_VARIANT.py: "
             + (_meant(path.stem, flagships(path.parent)) or "tools/train.py --list shows all")
         )
     files = {name: _part(path, kind, name, parts(kind, path.parent)) for kind, name in zip(KINDS, names, strict=False)}

@@ -43,7 +43,7 @@ INSIDE_MMENGINE = ("will be deprecated in future", "Hooks will be executed", "Di
 
 
 class BriefRunner(Runner):
-    """MMEngine's runner with a log that begins with what a reader must know, the config's ``headline`` and ``notes``.
+    """MMEngine's runner with a log that starts with the essentials, the config's ``headline`` and ``notes``.
 
     The whole config is written to the work_dir and not to the log.
     """
@@ -65,7 +65,7 @@ class BriefRunner(Runner):
         )
 
     def dump_config(self) -> None:
-        """Write the config to the work_dir, with the full names of classes that a program put into it.
+        """Write the config to the work_dir, with the full names of classes that were set in code.
 
         MMEngine writes such a class as a bare name, which the file does not import: it could not be read again.
         """
@@ -76,7 +76,7 @@ class BriefRunner(Runner):
         super().dump_config()
 
     def train(self) -> nn.Module:
-        """Train; what it raises is explained, see :func:`ccrop.accidents.accidents_explained`."""
+        """Train; its errors are explained, see :func:`ccrop.accidents.accidents_explained`."""
         with accidents_explained(self):
             return super().train()
 
@@ -88,7 +88,7 @@ class PretrainRunner(BriefRunner):
 
     @staticmethod
     def build_dataloader(dataloader: dict[str, Any], *args: Any, **kwargs: Any) -> DataLoader | ResidentBatches:
-        """A loader with a batch an epoch or more: one of all that a process has, where that is not a whole one."""
+        """A loader with at least one batch per epoch: all the samples of a process if they do not fill a batch."""
         if not isinstance(dataloader, dict):
             return dataloader
         dataloader = dict(dataloader)
@@ -104,7 +104,7 @@ class PretrainRunner(BriefRunner):
         return PretrainRunner.build_dataloader(resized, *args, **kwargs)
 
     def scale_lr(self, optim_wrapper: OptimWrapper, auto_scale_lr: dict[str, Any] | None = None) -> None:
-        """The learning rate follows the images of a step, which are several batches where gradients accumulate."""
+        """The learning rate is scaled by the images per step, which are several batches if gradients accumulate."""
         self._train_dataloader = dict(batch_size=self.train_dataloader.batch_size)  # the config's may be larger
         if auto_scale_lr is not None:
             batches = self.cfg.optim_wrapper.get("accumulative_counts", 1)
@@ -112,7 +112,7 @@ class PretrainRunner(BriefRunner):
         super().scale_lr(optim_wrapper, auto_scale_lr)
 
     def wrap_model(self, model_wrapper_cfg: dict[str, Any] | None, model: nn.Module) -> nn.Module:
-        """DDP learns which weights of an image's backbone get no gradient, for it would wait for one."""
+        """Tell DDP which weights of an image backbone get no gradient, because it would wait for one."""
         if not self.distributed:
             return super().wrap_model(model_wrapper_cfg, model)
         sync_bn = self.cfg.get("sync_bn")
@@ -128,9 +128,9 @@ class PretrainRunner(BriefRunner):
         return wrapped
 
     def resume(self, filename: str, *args: Any, **kwargs: Any) -> None:
-        """Go on from a checkpoint; where the run is to be longer or shorter, its schedule of rates is fitted to that.
+        """Resume from a checkpoint; if the run's length has changed, refit its learning-rate schedule.
 
-        MMEngine would restore the old schedule, and train what was added at the rate of its end.
+        MMEngine would restore the old schedule, and train the added epochs at its final rate.
         """
         if not self.cfg.get("refit_schedule"):
             super().resume(filename, *args, **kwargs)
@@ -167,7 +167,7 @@ def load_pretrained(
 
     Args:
         checkpoint: of the run; None for the weights that a run with ``seed`` and ``init`` starts from.
-        config: by default the one in the checkpoint.
+        config: its path; default: the one in the checkpoint.
         data_root, options, backbone: see :func:`ccrop.config.load_config`.
         init: see :func:`ccrop.checkpoint.starting_weights`.
 
@@ -175,14 +175,14 @@ def load_pretrained(
         FileNotFoundError: there is no such checkpoint or config.
         MissingData: see :func:`ccrop.config.load_config`.
         UntrustedCheckpoint: see :func:`ccrop.compat.checkpoint.load_checkpoint`.
-        ValueError: neither is named, the checkpoint is of another model than the config's, or weights do not fit.
+        ValueError: neither is given, the checkpoint belongs to another model than the config's, or weights do not fit.
     """
     if checkpoint is not None and init is not None:
-        raise ValueError(f"{checkpoint} and --init {init} are both weights: name one of them")
+        raise ValueError(f"{checkpoint} and --init {init} both specify weights: pass one of them")
     state = None if checkpoint is None else load_checkpoint(checkpoint)
     source = checkpoint if config is None else config
     if source is None:
-        raise ValueError("name a checkpoint, or a config for the weights that a run starts from")
+        raise ValueError("pass a checkpoint, or a config for the weights that a run starts from")
     config_file = Path(source)
     settings = load_config(config_file, data_root, options, backbone)
     weights = starting_weights(settings, init) if state is None else None
@@ -204,7 +204,9 @@ def load_pretrained(
     try:
         model.load_state_dict(state["state_dict"])
     except (KeyError, RuntimeError) as error:
-        raise ValueError(f"{checkpoint} is no checkpoint of a run with {config_file}: name its config") from error
+        raise ValueError(
+            f"{checkpoint} is not a checkpoint of a run with {config_file}: pass its config with --config"
+        ) from error
     return settings, model.eval()
 
 
@@ -220,7 +222,7 @@ def pretrain(config: Config, work_dir: str | Path | None = None, launcher: str =
         config, work_dir, launcher, settings: see :func:`build_runner`.
 
     Raises:
-        WorkDirInUse: another run works in the work_dir.
+        WorkDirInUse: another run uses the work_dir.
         FileNotFoundError, UntrustedCheckpoint, ConnectionError, ValueError: see :func:`build_runner`.
     """
     if launcher != "none":
@@ -297,7 +299,7 @@ def build_runner(
 
 
 def expect(config: Config, normalization: Normalization | None) -> Normalization | None:
-    """Normalize images as weights expect it, where that is known; how they are normalized then, None for sweeps.
+    """Normalize images as the weights expect, if known; returns the resulting normalization, None for sweeps.
 
     Images of other channels than the weights' get the mean over these, see :func:`ccrop.config.per_channel`.
     """
@@ -310,7 +312,7 @@ def expect(config: Config, normalization: Normalization | None) -> Normalization
 
 
 def _fit_to_machine(config: Config, launcher: str) -> None:
-    """No more workers than cores; gloo and unsynchronised BN where there is no GPU."""
+    """No more workers than cores; gloo and unsynchronized BN if there is no GPU."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     for settings in dicts_of(config):
         if "num_workers" in settings:

@@ -1,4 +1,4 @@
-"""What must not change, unnoticed, when a run goes on from a checkpoint."""
+"""What must not change unnoticed when a run resumes from a checkpoint."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -17,18 +17,18 @@ def flat(node: Any, prefix: str = "") -> Iterator[tuple[str, str]]:
 
 
 def differences(before: dict[str, str], now: dict[str, str]) -> list[str]:
-    """The names of settings that are not the same, or on one side only."""
+    """The names of settings that differ, or exist on one side only."""
     return [name for name in {**before, **now} if before.get(name) != now.get(name)]
 
 
 def training_settings(config: Config) -> dict[str, str]:
-    """Of any training, by dotted names: model without its preprocessor, optimizer, precision and schedule."""
+    """Of any training run, by dotted names: model without its preprocessor, optimizer, precision and schedule."""
     model = {name: value for name, value in config.model.items() if name != "data_preprocessor"}
     return dict(flat(dict(model=model, optim_wrapper=config.optim_wrapper, param_scheduler=config.param_scheduler)))
 
 
 def pretraining_settings(config: Config) -> dict[str, str]:
-    """Of a pretraining, by dotted names: model, optimizer, precision, schedule, batch, processes, epochs and seed."""
+    """Of a pretraining run, by dotted names: model, optimizer, precision, schedule, batch, processes, epochs, seed."""
     return dict(
         seed=str(config.randomness.seed),
         epochs=str(config.train_cfg.max_epochs),
@@ -38,7 +38,7 @@ def pretraining_settings(config: Config) -> dict[str, str]:
 
 
 def check_resumed(checkpoint: str, before: dict[str, str], now: dict[str, str], changes_allowed: bool) -> bool:
-    """Whether the schedule of learning rates must be fitted anew, because the run is to be longer or shorter.
+    """Whether the learning-rate schedule must be refitted, because the run's length changes.
 
     Raises:
         ValueError: other settings differ and may not; the message lists them.
@@ -49,6 +49,7 @@ def check_resumed(checkpoint: str, before: dict[str, str], now: dict[str, str], 
     if others and not changes_allowed:
         listed = "; ".join(f"{name} {before.get(name)}, not {now.get(name)}" for name in others)
         raise ValueError(
-            f"{checkpoint} was trained with {listed}: repeat its options, or go on with these by --allow-changes"
+            f"{checkpoint} was trained with {listed}: repeat its options, or go on with the new ones by passing "
+            "--allow-changes"
         )
     return bool(refit)

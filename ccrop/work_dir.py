@@ -56,7 +56,7 @@ def locked(work_dir: str | Path) -> Iterator[None]:
             lock.close()
 
 
-def set_aside(work_dir: Path, remark: str = "--resume would have gone on with it") -> None:
+def set_aside(work_dir: Path, remark: str = "--resume would have continued it") -> None:
     """Rename the folder of an earlier run, so that nothing of it is overwritten; a lock stays with the old name.
 
     Args:
@@ -69,7 +69,7 @@ def set_aside(work_dir: Path, remark: str = "--resume would have gone on with it
     if (aside / LOCK).exists():
         work_dir.mkdir()
         (aside / LOCK).rename(work_dir / LOCK)
-    print(f"{work_dir} held an earlier run, which is now {aside} ({remark})")
+    print(f"{work_dir} held an earlier run, which was moved to {aside} ({remark})")
 
 
 def _acquire(work_dir: Path) -> IO[str]:
@@ -84,10 +84,10 @@ def _acquire(work_dir: Path) -> IO[str]:
             owner = file.read().strip() or "another process"
             file.close()
             raise WorkDirInUse(
-                f"{work_dir} is in use by {owner}: wait until it ends, or name another --work-dir"
+                f"{work_dir} is in use by {owner}: wait until it ends, or choose another --work-dir"
             ) from None
         except OSError as error:
-            print(f"{work_dir} cannot be locked ({error.strerror}): nothing keeps a second run out of it")
+            print(f"{work_dir} cannot be locked ({error.strerror}): nothing prevents a second run from using it")
             break
         if _is_at(file, path):
             break

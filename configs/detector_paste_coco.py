@@ -12,7 +12,7 @@ pseudo_boxes = dict(
         config="comparison/region_clusters.py",
         options={"default_hooks.localization.localizer.levels": (0, 1)},
     ),
-    file=None,  # COCO-format boxes of another method, in place of clusters
+    file=None,  # COCO-format boxes of another method, instead of clusters
     min_objectness=0.8,  # of clusters, see ccrop.pseudo.objectness; 0 keeps all
     max_boxes=16,  # an image; those with the best scores
     rounds=1,  # each further one learns the boxes that the detector of the round before is sure of

@@ -23,10 +23,10 @@ with read_base():
 
 # data
 channels = 3  # of the images
-white = 65535  # its level in grey images of 16 bits and more: 4095 where their sensor gives 12
+white = 65535  # its level in 16-bit gray images and more: 4095 where their sensor gives 12
 data_root = None  # name it here or by --data-root
 default_data_root = "data/coco"
-demo = "simsiam_region_demo.py"  # where there is no data
+demo = "simsiam_region_demo.py"  # if there is no data
 train_dataloader.update(
     batch_size=256,  # on each GPU
     num_workers=12,
@@ -70,7 +70,7 @@ optim_wrapper = dict(
 param_scheduler = [dict(type=CosineLR, eta_min=0.0, by_epoch=True)]
 train_cfg = dict(type=EpochBasedTrainLoop, max_epochs=200)
 
-# evaluation, where there are annotations
+# evaluation, if there are annotations
 default_hooks.knn = dict(
     type=KNNHook,
     bank=dict(type=ObjectCrops, data_root=None, split="train", subset=20000),

@@ -1,4 +1,4 @@
-"""ContrastiveCrop with SimSiam on CIFAR-10 as the authors released it (Peng et al., CVPR 2022): one box an image.
+"""ContrastiveCrop with SimSiam on CIFAR-10 as the authors released it (Peng et al., CVPR 2022): one box per image.
 
 Random crops for a fifth of the 500 epochs, then boxes around everything above k = 0.10 of the heatmap, refreshed after
 every further fifth; centers are drawn in the box with alpha = 0.1, away from its middle. The paper says 0.6:

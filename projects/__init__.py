@@ -1,1 +1,1 @@
-"""What is built on the library."""
+"""Projects built on the library."""

@@ -1,4 +1,4 @@
-"""Grey and many-channel images from pretraining to a fine-tuned detector, by the commands."""
+"""Gray and many-channel images from pretraining to a fine-tuned detector, by the commands."""
 
 import json
 import re

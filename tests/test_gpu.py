@@ -1,4 +1,4 @@
-"""On a GPU everything gives what it gives on the CPU, and hot paths never wait for it; skipped where there is none."""
+"""On a GPU everything gives what it gives on the CPU, and hot paths never wait for it; skipped if there is none."""
 
 import time
 from collections.abc import Callable, Iterator

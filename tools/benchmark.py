@@ -1,11 +1,11 @@
-"""How fast is each path, beside what else could be used? tools/benchmark.py PATH ... [--json FILE]
+"""How fast is each path compared with the alternatives? tools/benchmark.py PATH ... [--json FILE]
 
     python tools/benchmark.py clusters views
     python tools/benchmark.py all --json rows.json
 
-Ours and theirs do the same work in turn, in one process and on one thread, and CPU time counts: medians in
-milliseconds, and the quartiles of their ratio, which is above 1 where ccrop is faster. Peers (scikit-image, kornia,
-lightly, spconv) are not needed: a row says where one is not installed.
+Ours and theirs take turns at the same work, in one process and on one thread, and are timed by CPU time: medians
+in milliseconds, and the quartiles of their ratio, which is above 1 where ccrop is faster. Peers (scikit-image, kornia,
+lightly, spconv) are optional: a row says if one is not installed.
 """
 
 import sys
@@ -24,8 +24,8 @@ PATHS = tuple(sorted(file.stem for file in FOLDER.glob("*.py") if file.stem not 
 def main(argv: Sequence[str] | None = None) -> int:
     parser = command_parser(__doc__)
     parser.add_argument("paths", nargs="+", choices=(*PATHS, "all"), metavar="PATH", help=", ".join((*PATHS, "all")))
-    parser.add_argument("--json", metavar="FILE", help="write the rows, a list")
-    parser.add_argument("--seconds", type=float, default=3.0, help="of CPU time a comparison (default: %(default)s)")
+    parser.add_argument("--json", metavar="FILE", help="also write the rows as a JSON list")
+    parser.add_argument("--seconds", type=float, default=3.0, help="CPU time per comparison (default: %(default)s)")
     args = parser.parse_args(argv)
 
     import torch

@@ -1,4 +1,4 @@
-"""Compare pretrainings, or what they are worth to a detector: arms x seeds, a CSV row per run, tables and plots.
+"""Compare pretraining runs, or their value to a detector: arms x seeds, a CSV row per run, tables and plots.
 
     python tools/compare.py configs/comparison/*.py --data-root data/coco --csv comparison.csv
     python tools/compare.py configs/byol_{rcrop,single}_cifar10.py --data-root data/cifar10 --epochs 30 --csv m.csv
@@ -8,18 +8,18 @@
         --pretrain projects/lidar_bev/configs/simsiam_ccrop_bev_demo.py
     python tools/compare.py --csv comparison.csv
 
-Pretrainings: every run gets the whole epochs that come nearest to the budget of training FLOPs, localization not
-counted, or --epochs, and is then measured. Annotated images: RoI-kNN and object-kNN of the val split, and how the run's
-boxes find the objects of the train split. Images with classes: kNN and a linear probe. ``untrained`` in place of a
-config gives the weights that the runs start from.
+Pretraining configs: every run gets --epochs, or the number of whole epochs closest to the budget of training FLOPs
+(localization not counted), and is then measured. Annotated images: RoI-kNN and object-kNN of the val split, and how
+well the run's boxes find the objects of the train split. Images with classes: kNN and a linear probe. ``untrained``
+instead of a config measures the weights that the runs start from.
 
-A detector's config: initializations x fractions of the labels x seeds. ``random`` starts from nothing, ``random_long``
-trains longer, by what the pretraining cost, and every arm of --pretrain is pretrained here, or named. Every
-initialization gets its own learning rate, by the goal on held-out labeled data.
+A detector's config: initializations x fractions of the labels x seeds. ``random`` starts from scratch, ``random_long``
+trains longer by the cost of pretraining, and every arm of --pretrain is pretrained here, or given as a file.
+Every initialization gets its own learning rate, chosen on held-out labeled data.
 
-A run whose row is there is not repeated. An interrupted comparison goes on where it stopped; what an earlier one left
-with other settings is moved aside. Several processes may share a CSV and the work_dirs. Every call ends with a Markdown
-table and a plot beside the CSV; without a config, it does nothing else.
+A run that already has its row is not repeated. An interrupted comparison continues where it stopped; runs left by an
+earlier one with other settings are moved aside. Several processes may share a CSV and the work_dirs. Every call ends
+with a Markdown table and a plot next to the CSV; without a config, it does nothing else.
 """
 
 import argparse
@@ -49,17 +49,21 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
         type=config_file,
         nargs="*",
         metavar="CONFIG",
-        help="of pretrainings, or untrained; or one of a detector",
+        help="pretraining configs, or untrained; or one detector config",
     )
     parser.add_argument("--data-root", help="a set with annotations or classes")
-    parser.add_argument("--csv", type=Path, help="default: comparison.csv; of a detector transfer.csv")
+    parser.add_argument("--csv", type=Path, help="default: comparison.csv; for a detector transfer.csv")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="default: 0 1 2")
-    parser.add_argument("--tflop", type=float, default=5, help="10^12 operations a pretraining (default: %(default)s)")
-    parser.add_argument("--over", nargs="+", default=[], metavar="NAME", help="differences to these arms")
     parser.add_argument(
-        "--work-dirs", type=Path, help="default: work_dirs/comparison; of a detector work_dirs/transfer"
+        "--tflop", type=float, default=5, help="10^12 operations per pretraining (default: %(default)s)"
     )
-    parser.add_argument("--cfg-options", nargs="+", action=OptionsAction, metavar="K=V", help="override the configs")
+    parser.add_argument("--over", nargs="+", default=[], metavar="NAME", help="report differences to these arms")
+    parser.add_argument(
+        "--work-dirs", type=Path, help="default: work_dirs/comparison; for a detector work_dirs/transfer"
+    )
+    parser.add_argument(
+        "--cfg-options", nargs="+", action=OptionsAction, metavar="K=V", help="override config settings"
+    )
     own, foreign = add_detector(parser), add_pretrainings(parser)
     args = parser.parse_args(argv)
     if args.configs and not args.data_root:
@@ -69,12 +73,12 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
         own, foreign = foreign, own
     elif len(args.configs) > 1:
         parser.error(
-            f"{args.detector} is a detector's config, which is compared alone: name pretrainings by --pretrain"
+            f"{args.detector} is a detector's config and must be the only one: pass pretrainings with --pretrain"
         )
     for action in foreign:
         if args.configs and getattr(args, action.dest) != action.default:
             kind = "pretrainings" if args.detector else "a detector's config"
-            parser.error(f"{action.option_strings[0]} is for {kind}, not for {args.configs[0]}")
+            parser.error(f"{action.option_strings[0]} applies to {kind}, not to {args.configs[0]}")
     name = "transfer" if args.detector else "comparison"
     args.csv = args.csv or Path(f"{name}.csv")
     args.work_dirs = args.work_dirs or Path("work_dirs", name)
@@ -82,48 +86,50 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
 
 
 def add_pretrainings(parser: argparse.ArgumentParser) -> list[argparse.Action]:
-    """Options of comparisons of pretrainings."""
+    """Options for comparing pretraining runs."""
     add = parser.add_argument_group("pretrainings").add_argument
     return [
-        add("--epochs", type=int, help="of every run, instead of a budget"),
-        add("--tag", default="", help="appended to the arms' names, for variants by --cfg-options"),
+        add("--epochs", type=int, help="epochs of every run, instead of a compute budget"),
+        add("--tag", default="", help="appended to the arms' names, to tell variants made with --cfg-options apart"),
         add("--bank", type=int, default=300, help="train images of RoI-kNN (default: %(default)s)"),
         add("--queries", type=int, default=500, help="val images of RoI-kNN (default: %(default)s)"),
-        add("--min-queries", type=int, default=50, help="RoI-kNN leaves rarer categories out (default: %(default)s)"),
-        add("--objects", type=int, default=1000, help="objects of object-kNN a side (default: %(default)s)"),
+        add("--min-queries", type=int, default=50, help="RoI-kNN leaves out rarer categories (default: %(default)s)"),
+        add("--objects", type=int, default=1000, help="objects per side of object-kNN (default: %(default)s)"),
     ]
 
 
 def add_detector(parser: argparse.ArgumentParser) -> list[argparse.Action]:
-    """Options of comparisons of a detector's initializations."""
+    """Options for comparing initializations of a detector."""
     add = parser.add_argument_group("a detector").add_argument
     pretrain = "pretraining configs or what --init takes: [NAME=]FILE, NAME=timm:NAME, or NAME=clusters:OTHER"
     return [
         add("--pretrain", nargs="+", default=[], metavar="FILE", help=pretrain),
-        add("--imagenet", metavar="INIT", help="FILE, timm:NAME or torchvision:NAME: weights of the arm imagenet"),
+        add("--imagenet", metavar="INIT", help="FILE, timm:NAME or torchvision:NAME: weights of the imagenet arm"),
         add(
             "--labels",
             nargs="+",
             default=[],
             metavar="FRACTION",
-            help="default: 1%% 10%% 100%%; of sweeps 5%% 20%% 100%%",
+            help="default: 1%% 10%% 100%%; for sweeps 5%% 20%% 100%%",
         ),
-        add("--iterations", type=int, help="of fine-tuning; by default the config's"),
-        add("--arms", nargs="+", default=[], metavar="NAME", help="run these alone (default: all)"),
+        add("--iterations", type=int, help="iterations of fine-tuning; default: the config's"),
+        add("--arms", nargs="+", default=[], metavar="NAME", help="run only these (default: all)"),
         add("--no-long", action="store_true", help="leave out random_long"),
-        add("--lr-factors", type=float, nargs="+", help="of the config's rate (default: 0.5 1 2)"),
-        add("--backbone-lr", type=float, nargs="+", default=[1.0], help="parts of it (default: 1)"),
-        add("--lr-labels", default="10%", metavar="FRACTION", help="that rates are searched with (default: 10%%)"),
+        add("--lr-factors", type=float, nargs="+", help="factors of the config's learning rate (default: 0.5 1 2)"),
+        add("--backbone-lr", type=float, nargs="+", default=[1.0], help="the backbone's fractions of it (default: 1)"),
+        add(
+            "--lr-labels", default="10%", metavar="FRACTION", help="labels for the learning-rate search (default: 10%%)"
+        ),
     ]
 
 
 def is_detector(config: str) -> bool:
-    """Whether a config file is of a detector, and not of a pretraining."""
+    """Whether a config file defines a detector rather than a pretraining run."""
     return Path(config).is_file() and "augment" not in Config.fromfile(config)
 
 
 def study_of(args: argparse.Namespace) -> "PretrainingStudy | InitializationStudy":
-    """The study that the command line asks for."""
+    """The study that the command line requests."""
     common = dict(data_root=args.data_root, work_dirs=args.work_dirs, seeds=args.seeds, tflop=args.tflop)
     common |= dict(options=args.cfg_options)
     if args.detector is None:
@@ -154,11 +160,11 @@ def study_of(args: argparse.Namespace) -> "PretrainingStudy | InitializationStud
 
 
 def schema_of(file: Path) -> "Schema":
-    """The schema of the rows of earlier runs.
+    """The row schema of earlier runs.
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: no comparison writes its columns.
+        ValueError: its columns are not those of a comparison.
     """
     from ccrop.experiments.rows import header_of, same_columns
 
@@ -168,11 +174,11 @@ def schema_of(file: Path) -> "Schema":
     for schema in known_schemas():
         if same_columns(header, schema.header):
             return schema
-    raise ValueError(f"{file} has other columns than a comparison writes")
+    raise ValueError(f"{file} does not have a comparison's columns")
 
 
 def known_schemas() -> Iterator["Schema"]:
-    """Those of all measures, and of all detectors, which take longer to import."""
+    """The schemas of all measures, then of all detectors, which take longer to import."""
     from ccrop.experiments import initializations
     from ccrop.experiments.class_measure import ClassMeasure
     from ccrop.experiments.object_measure import ObjectMeasure

@@ -1,15 +1,15 @@
 """Read a labeled set in any common format, check it and write it as all commands read it: tools/convert.py SOURCE OUT
 
-The formats are recognized, with the splits that a set has:
+The format and the splits of a set are detected:
 
     coco      of Roboflow, CVAT, Label Studio, FiftyOne, LVIS, or a folder with one JSON file
-    yolo      data.yaml of Ultralytics, or classes.txt, with labels/ beside images/: boxes, outlines, oriented boxes
-    voc       Pascal VOC's XML, in Annotations/ or beside the images
+    yolo      data.yaml of Ultralytics, or classes.txt, with labels/ next to images/: boxes, outlines, oriented boxes
+    voc       Pascal VOC's XML, in Annotations/ or next to the images
     visdrone  VisDrone-DET; ignored regions and others become crowds of every category
     dota      DOTA; oriented boxes become axis-aligned ones
 
-OUT is a COCO-format set, OUT/SPLIT/ and OUT/annotations/instances_SPLIT.json, with links to the images. It is whole or
-not there. What had to be repaired is counted; what cannot be used is refused, with file and line.
+OUT is a COCO-format set, OUT/SPLIT/ and OUT/annotations/instances_SPLIT.json, with links to the images; it is written
+completely or not at all. Repairs are counted; unusable entries are refused with file and line.
 
 Example:
     python tools/convert.py downloads/roboflow data/cars
@@ -28,12 +28,12 @@ FORMATS = ("coco", "yolo", "voc", "visdrone", "dota")
 
 
 def add_source(parser: argparse.ArgumentParser) -> None:
-    """The arguments of what is read and where it is written to."""
-    parser.add_argument("source", type=Path, metavar="SOURCE", help="the folder of the set")
-    parser.add_argument("out", type=Path, metavar="OUT", help="a new folder")
-    parser.add_argument("--format", choices=FORMATS, help="by default it is recognized")
-    parser.add_argument("--ann-file", type=Path, metavar="FILE", help="COCO's JSON or YOLO's YAML, wherever it lies")
-    parser.add_argument("--copy", action="store_true", help="the images instead of linking them")
+    """The arguments for the source and the destination."""
+    parser.add_argument("source", type=Path, metavar="SOURCE", help="folder of the data set")
+    parser.add_argument("out", type=Path, metavar="OUT", help="folder to create")
+    parser.add_argument("--format", choices=FORMATS, help="default: detected")
+    parser.add_argument("--ann-file", type=Path, metavar="FILE", help="COCO's JSON or YOLO's YAML, wherever it is")
+    parser.add_argument("--copy", action="store_true", help="copy the images instead of linking them")
 
 
 @command
@@ -44,7 +44,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     from ccrop.datasets.formats import read_labeled
     from ccrop.datasets.formats.writing import write_set
+    from ccrop.files import refuse_existing
 
+    refuse_existing(args.out)
     write_set(args.out, read_labeled(args.source, args.format, args.ann_file), args.copy)
     return 0
 

@@ -1,11 +1,11 @@
 """Vectors of images, or of boxes in them, from a pretrained backbone: tools/embed.py CHECKPOINT SOURCE OUT.npz
 
 SOURCE is a folder of images, flat or nested, or with --split the root of a COCO-format set. OUT holds, as arrays of
-.npz or columns of .parquet, a row a vector:
+.npz or columns of .parquet, one row per vector:
 
-    vectors   of an image the global average of the coarsest map, C values; of a box RoIAlign, 2x2 bins, 4 C values
+    vectors   for an image, the global average of the coarsest map, C values; for a box, RoIAlign (2x2 bins), 4 C values
     files     relative to SOURCE
-    boxes     x0, y0, x1, y1 in pixels; with labels, where they are annotated, or scores, where they are clusters
+    boxes     x0, y0, x1, y1 in pixels; with labels if annotated, or scores if clusters
 
 Example:
     python tools/embed.py work_dirs/simsiam_ccrop_coco/epoch_200.pth photos/ photos.npz
@@ -35,25 +35,27 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = command_parser(__doc__)
     parser.add_argument("checkpoint", type=Path, metavar="CHECKPOINT", help="a checkpoint of a pretraining run")
     parser.add_argument("source", type=Path, metavar="SOURCE", help="a folder of images, or a COCO-format set")
-    parser.add_argument("out", type=Path, metavar="OUT", help="a new file, .npz or .parquet")
-    parser.add_argument("--split", help="SOURCE is a COCO-format set: the split to look at, such as val")
+    parser.add_argument("out", type=Path, metavar="OUT", help="file to create, .npz or .parquet")
+    parser.add_argument("--split", help="the split to use, such as val, if SOURCE is a COCO-format set")
     parser.add_argument(
-        "--boxes", choices=("annotated", "clusters"), help="vectors of boxes: those of the annotations, or the model's"
+        "--boxes",
+        choices=("annotated", "clusters"),
+        help="embed boxes instead of whole images: annotated ones, or the model's",
     )
-    parser.add_argument("--stride", type=int, help="of the map that boxes are pooled from (default: 8, or the next)")
+    parser.add_argument("--stride", type=int, help="stride of the map to pool boxes from (default: 8, or the closest)")
     parser.add_argument(
-        "--image-size", type=int, nargs=2, metavar=("H", "W"), help="of whole images (default: 224 224)"
+        "--image-size", type=int, nargs=2, metavar=("H", "W"), help="size of whole images (default: 224 224)"
     )
-    parser.add_argument("--config", type=config_file, help="of the run; default: the one in the checkpoint")
+    parser.add_argument("--config", type=config_file, help="config of the run; default: the one in the checkpoint")
     args = parser.parse_args(argv)
     if args.boxes == "annotated" and args.split is None:
-        parser.error("--boxes annotated needs a COCO-format set: name the split by --split")
+        parser.error("--boxes annotated needs a COCO-format set: pass the split with --split")
     if args.image_size and args.boxes:
-        parser.error("--image-size is of whole images; boxes are looked at in images as they are")
+        parser.error("--image-size applies to whole images only; boxes are pooled from images at their own size")
     if args.stride is not None and not args.boxes:
         parser.error("--stride needs --boxes")
     if args.out.exists():
-        parser.error(f"{args.out} exists: name another file, or remove it")
+        parser.error(f"{args.out} exists: choose another file, or remove it")
     return args
 
 
@@ -73,10 +75,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def embedded(args: argparse.Namespace) -> "Embedding":
-    """The vectors that are asked for.
+    """The requested vectors.
 
     Raises:
-        MissingData: the source is no folder, or holds no such split or annotations.
+        MissingData: the source is not a folder, or holds no such split or annotations.
         ValueError: the backbone has no map of this stride, or there are no boxes.
     """
     import torch
@@ -88,7 +90,7 @@ def embedded(args: argparse.Namespace) -> "Embedding":
     from ccrop.tools.evaluations.common import annotated_set
 
     if not args.source.is_dir():
-        raise MissingData(f"{args.source} is no folder; expected images, or a COCO-format set")
+        raise MissingData(f"{args.source} is not a folder; expected images, or a COCO-format set")
     config, model = load_pretrained(args.checkpoint, args.config, args.source)
     model.to("cuda" if torch.cuda.is_available() else "cpu")
     pixels = dict(channels=model.data_preprocessor.channels, white=config.get("white", WHITE))
@@ -126,7 +128,7 @@ def of_clusters(args: argparse.Namespace, config: "Config", model: "Siamese", da
 
     localizer, settings = own_localizer(config)
     if localizer is None:
-        raise ValueError(f"{config.experiment} has no localizer, which would find clusters: embed whole images")
+        raise ValueError(f"{config.experiment} has no localizer, so it finds no clusters: embed whole images")
     with torch.no_grad():
         found, counts = look(model, dataset, localizer, **settings)
     boxes = [each[:count].numpy() for each, count in zip(found, counts, strict=True)]
@@ -136,7 +138,7 @@ def of_clusters(args: argparse.Namespace, config: "Config", model: "Siamese", da
 
 
 def only_level(model: "Siamese", stride: int | None) -> int:
-    """Let the backbone give the map of one stride alone, by default the finest from 8 on, and give the stride.
+    """Restrict the backbone to the map of one stride, default: the finest of 8 or more, and return the stride.
 
     Raises:
         ValueError: it has no such map.
@@ -144,7 +146,7 @@ def only_level(model: "Siamese", stride: int | None) -> int:
     strides = [level.stride for level in model.backbone.levels]
     stride = stride or min((each for each in strides if each >= 8), default=strides[-1])
     if stride not in strides:
-        raise ValueError(f"the backbone has maps of stride {', '.join(map(str, strides))}, and none of {stride}")
+        raise ValueError(f"the backbone has maps of stride {', '.join(map(str, strides))}, not {stride}")
     model.backbone.out_indices = (strides.index(stride),)
     return stride
 

@@ -1,12 +1,12 @@
-"""Evaluate without a detector, on sets with classes or in COCO's format with annotations.
+"""Evaluate without a detector, on sets with classes or annotated COCO-format sets.
 
-knn, linear: do images of a class lie together? Weighted kNN and linear classification on frozen features, on the sets
-of the run's kNN: whole images where they have classes, annotated objects, cut out and scaled up, where they have those:
+knn, linear: do images of a class cluster? Weighted kNN and linear classification on frozen features, on the sets of
+the run's kNN: whole images if the set has classes; annotated objects, cut out and scaled up, if it has annotations:
 
     python tools/evaluate.py knn work_dirs/simsiam_single_cifar10/epoch_500.pth
     python tools/evaluate.py linear work_dirs/simsiam_ccrop_coco/epoch_200.pth --out figures/
 
-pairs: what the two views of a pair have in common, for crops around annotated objects, and around a checkpoint's boxes:
+pairs: how much the two views of a pair have in common, for crops around annotated objects or a checkpoint's boxes:
 
     python tools/evaluate.py pairs --data-root data/coco --split train
     python tools/evaluate.py pairs work_dirs/simsiam_ccrop_coco/epoch_200.pth
@@ -23,16 +23,16 @@ roi-knn: the same for regions of whole images, and for the background:
 
     python tools/evaluate.py roi-knn work_dirs/simsiam_ccrop_coco/epoch_200.pth
 
-centers: do boxes find the labeled objects of LiDAR sweeps? By geometry, and by fractions of the checkpoint's heatmap:
+centers: do boxes find the labeled objects of LiDAR sweeps? By geometry, and by blends with the checkpoint's heatmap:
 
     python tools/evaluate.py centers work_dirs/simsiam_ccrop_bev_demo/epoch_10.pth --split val
 
-window-knn: has a labeled object in a sweep, pooled from the encoder's map, neighbors of its own class?
+window-knn: does a labeled object in a sweep, pooled from the encoder's map, have neighbors of its own class?
 
     python tools/evaluate.py window-knn work_dirs/simsiam_ccrop_bev_demo/epoch_10.pth
 
-A --config without a checkpoint gives the figures of untrained weights. Weights of timm's and torchvision's networks can
-be measured in the place of ours:
+A --config without a checkpoint measures untrained weights. Weights of timm's and torchvision's networks
+can be measured as well:
 
     python tools/evaluate.py knn --network torchvision:resnet50 --init FILE.pth --config configs/simsiam_ccrop_coco.py
 """

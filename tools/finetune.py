@@ -1,6 +1,6 @@
 """Fine-tune a detector from a pretrained backbone: tools/finetune.py CONFIG --init SOURCE
 
-With --pseudo-boxes a detector learns boxes that no one annotated in place of labels, and is an init itself.
+With --pseudo-boxes a detector learns boxes that nobody annotated instead of labels, and can itself be an --init.
 
 Example:
     python tools/finetune.py projects/detection_transfer/configs/faster-rcnn_r18_fpn_small.py --init random \\
@@ -27,17 +27,17 @@ from ccrop.parts import parts
 if TYPE_CHECKING:
     from ccrop.transfer import Transfer
 
-IMAGES = "ccrop.projects.detection_transfer.finetune"  # mmdet's configs do not name what fine-tunes them
+IMAGES = "ccrop.projects.detection_transfer.finetune"  # mmdet's configs do not name the module that fine-tunes them
 
 
 def transfer_of(config: str | Path) -> "Transfer":
-    """What fine-tunes a config's detector: ``TRANSFER`` of the module that it names as ``finetuning``.
+    """What fine-tunes a config's detector: ``TRANSFER`` of the module that its ``finetuning`` names.
 
     Raises:
-        FileNotFoundError: there is no such config; names those of detectors that are called alike.
-        ValueError: it is not of a detector.
+        FileNotFoundError: there is no such config; names detector configs with similar names.
+        ValueError: it is not a detector's config.
     """
-    pretraining = ValueError(f"{config} is not a detector's config: tools/train.py takes those of pretraining")
+    pretraining = ValueError(f"{config} is not a detector's config: use tools/train.py for pretraining")
     if not Path(config).is_file():
         name = Path(config).stem
         if name.partition("_")[0] in parts("methods"):
@@ -52,7 +52,7 @@ def transfer_of(config: str | Path) -> "Transfer":
 
 
 def finetuned(args: argparse.Namespace, command: str) -> str:
-    """Fine-tune as the only run in the work_dir, write a report, and give the figures in a line."""
+    """Fine-tune as the only run in the work_dir, write a report, and return the metrics as one line."""
     from ccrop.checkpoint.newest import checkpoint_to_resume
     from ccrop.report import write_after_run
     from ccrop.runner import default_work_dir, set_precision
@@ -80,7 +80,7 @@ def finetuned(args: argparse.Namespace, command: str) -> str:
 
 
 def move_earlier_run(work_dir: Path, sources: Sequence[str | None]) -> None:
-    """Move a run with checkpoints, of a search too, aside.
+    """Move an earlier run with checkpoints aside, including those of a learning-rate search.
 
     Raises:
         ValueError: one of the ``sources`` of the new run is a file of the earlier one.
@@ -92,14 +92,14 @@ def move_earlier_run(work_dir: Path, sources: Sequence[str | None]) -> None:
         return
     for source in filter(None, sources):
         if Path(source).resolve().is_relative_to(work_dir.resolve()):
-            raise ValueError(f"{source} lies in {work_dir}, which would be moved aside: name another --work-dir")
+            raise ValueError(f"{source} is in {work_dir}, which would be moved aside: choose another --work-dir")
     set_aside(work_dir)
 
 
 def trained(
     args: argparse.Namespace, transfer: "Transfer", config: Config, work_dir: Path, labels: float
 ) -> dict[str, float]:
-    """Search the rates where that is asked for, fine-tune, and give the figures."""
+    """Search the learning rates if requested, fine-tune, and return the metrics."""
     from ccrop.transfer import LR_FACTORS, set_learning_rate
 
     if args.pseudo_boxes:
@@ -123,12 +123,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("config", type=config_file, metavar="CONFIG", help="a detector's config in projects/*/configs/")
     parser.add_argument("--init", required=True, metavar="SOURCE", help=INIT_HELP)
     parser.add_argument("--backbone", metavar="NAME", help=BACKBONE_HELP)
-    parser.add_argument("--data-root", help="the data set; by default the config's")
-    parser.add_argument("--labels", default="100%", metavar="FRACTION", help="1%%, 10%%, ... (default: %(default)s)")
-    parser.add_argument("--seed", type=int, default=0, help="of examples, weights and batches (default: 0)")
-    parser.add_argument("--iterations", type=int, help="by default the config's")
+    parser.add_argument("--data-root", help="the data set (default: the config's)")
     parser.add_argument(
-        "--lr-search", type=float, nargs="*", metavar="FACTOR", help="search the learning rate (default: 0.5 1 2 times)"
+        "--labels",
+        default="100%",
+        metavar="FRACTION",
+        help="fraction of the labels: 1%%, 10%%, ... (default: %(default)s)",
+    )
+    parser.add_argument("--seed", type=int, default=0, help="seed of examples, weights and batches (default: 0)")
+    parser.add_argument("--iterations", type=int, help="default: the config's")
+    parser.add_argument(
+        "--lr-search",
+        type=float,
+        nargs="*",
+        metavar="FACTOR",
+        help="search the learning rate over these factors (default: 0.5 1 2)",
     )
     parser.add_argument(
         "--backbone-lr",
@@ -136,35 +145,35 @@ def main(argv: Sequence[str] | None = None) -> int:
         nargs="+",
         default=[1.0],
         metavar="FACTOR",
-        help="the backbone's part of the learning rate; several are searched (default: 1)",
+        help="the backbone's fraction of the learning rate; several are searched (default: 1)",
     )
     parser.add_argument(
         "--pseudo-boxes",
         metavar="SOURCE",
-        help="learn boxes of one category in place of labels: a COCO-format file, or the clusters of a checkpoint",
+        help="learn class-agnostic boxes instead of labels: a COCO-format file, or the clusters of a checkpoint",
     )
     parser.add_argument(
-        "--max-boxes", type=int, metavar="N", help="the best of each image or sweep (default: 16, of sweeps 64)"
+        "--max-boxes", type=int, metavar="N", help="keep the best per image or sweep (default: 16; sweeps: 64)"
     )
     parser.add_argument(
         "--work-dir",
         type=Path,
-        help="default: work_dirs/ and the config's name; an earlier run in it is renamed unless it is resumed",
+        help="default: work_dirs/ and the config's name; an earlier run there is renamed unless it is resumed",
     )
     parser.add_argument(
         "--resume",
         nargs="?",
         const="auto",
         metavar="FILE",
-        help="go on, with the same options: from FILE, or the newest checkpoint of the work_dir",
+        help="resume, with the same options, from FILE or from the newest checkpoint in the work_dir",
+    )
+    parser.add_argument("--amp", choices=("bf16", "fp16", "no"), help="mixed precision, or off (default: the config's)")
+    parser.add_argument(
+        "--val-interval", type=int, metavar="N", help="test every N iterations (default: only after the last one)"
     )
     parser.add_argument(
-        "--amp", choices=("bf16", "fp16", "no"), help="mixed precision, or none (default: the config's)"
+        "--cfg-options", nargs="+", action=OptionsAction, metavar="K=V", help="override config settings"
     )
-    parser.add_argument(
-        "--val-interval", type=int, metavar="N", help="test every N iterations (default: after the last one alone)"
-    )
-    parser.add_argument("--cfg-options", nargs="+", action=OptionsAction, metavar="K=V", help="override the config")
     args = parser.parse_args(argv)
 
     import torch

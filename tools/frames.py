@@ -1,7 +1,7 @@
-"""Take frames of videos as a folder of images without labels: tools/frames.py SOURCE OUT --every 30
+"""Extract frames of videos into a folder of unlabeled images: tools/frames.py SOURCE OUT --every 30
 
 SOURCE is a video, or a folder of them, nested or not; OUT/VIDEO/FRAME.jpg is what pretraining on folders reads. OUT is
-whole or not there.
+written completely or not at all.
 
 Example:
     python tools/frames.py flight.mp4 data/flight --every 30    # one a second, of 30
@@ -19,9 +19,9 @@ from ccrop.cli import command, command_parser
 def main(argv: Sequence[str] | None = None) -> int:
     parser = command_parser(__doc__)
     parser.add_argument("source", type=Path, metavar="SOURCE", help="a video, or a folder of videos")
-    parser.add_argument("out", type=Path, metavar="OUT", help="a new folder")
+    parser.add_argument("out", type=Path, metavar="OUT", help="folder to create")
     parser.add_argument(
-        "--every", type=int, default=30, metavar="N", help="keep one frame of N: neighbors look alike (default: 30)"
+        "--every", type=int, default=30, metavar="N", help="keep every Nth frame; neighbors look alike (default: 30)"
     )
     args = parser.parse_args(argv)
     if args.every < 1:
@@ -33,7 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     videos = list_videos(args.source)
     with new_folder(args.out) as folder:
         number = write_frames(videos, folder, args.every)
-    print(f"{args.out}: {number} frames of {len(videos)} videos")
+    print(f"{args.out}: {number} frames of {len(list(args.out.iterdir()))} videos")
     return 0
 
 

@@ -3,6 +3,7 @@
 Example:
     python tools/make_demo_data.py data/demo
     python tools/make_demo_data.py --lidar data/demo_lidar
+    python tools/make_demo_data.py --sequences data/demo_sequences     # moving road users, in nuScenes' layout
 """
 
 import sys
@@ -11,35 +12,42 @@ from pathlib import Path
 
 from ccrop.cli import command, command_parser
 
-NUMBERS = {False: (512, 128), True: (160, 40)}  # of training and validation examples, by --lidar
+# what is made, and how many of them for training and for validation by default
+NUMBERS = {"images": (512, 128), "simulated sweeps": (160, 40), "simulated sequences": (20, 5)}
 
 
 @command
 def main(argv: Sequence[str] | None = None) -> int:
     parser = command_parser(__doc__)
-    parser.add_argument("out", type=Path, help="folder of the set; kept if it holds the same set already")
-    parser.add_argument("--lidar", action="store_true", help="LiDAR sweeps instead of images")
-    parser.add_argument("--train", type=int, help="training examples (default: 512 images or 160 sweeps)")
-    parser.add_argument("--val", type=int, help="validation examples (default: 128 images or 40 sweeps)")
-    parser.add_argument("--sensor", help="of the sweeps: HDL-64E (default) or HDL-32E")
+    parser.add_argument("out", type=Path, help="folder to create; kept if it already holds the same set")
+    lidar = parser.add_mutually_exclusive_group()
+    lidar.add_argument("--lidar", action="store_true", help="LiDAR sweeps instead of images")
+    lidar.add_argument("--sequences", action="store_true", help="sequences of LiDAR sweeps in which road users move")
+    parser.add_argument("--train", type=int, help="training examples (default: 512 images, 160 sweeps or 20 sequences)")
+    parser.add_argument("--val", type=int, help="validation examples (default: 128 images, 40 sweeps or 5 sequences)")
+    parser.add_argument("--sensor", help="the simulated scanner: HDL-64E (default) or HDL-32E (default of --sequences)")
     parser.add_argument("--seed", type=int, default=0, help="default: %(default)s")
-    parser.add_argument("--workers", type=int, help="processes (default: one a core, images at most 8)")
+    parser.add_argument("--workers", type=int, help="processes (default: one per core, at most 8 for images)")
     args = parser.parse_args(argv)
-    if args.sensor and not args.lidar:
-        parser.error("--sensor needs --lidar")
+    if args.sensor and not (args.lidar or args.sequences):
+        parser.error("--sensor needs --lidar or --sequences")
+    kind = "simulated sweeps" if args.lidar else "simulated sequences" if args.sequences else "images"
     train, val = (
         default if given is None else given
-        for given, default in zip((args.train, args.val), NUMBERS[args.lidar], strict=True)
+        for given, default in zip((args.train, args.val), NUMBERS[kind], strict=True)
     )
     if args.lidar:
         from ccrop.projects.lidar_bev.simulation import make_demo_sweeps
 
         make_demo_sweeps(args.out, train, val, args.sensor or "HDL-64E", args.seed, args.workers)
+    elif args.sequences:
+        from ccrop.projects.lidar_bev.simulation import make_demo_sequences
+
+        make_demo_sequences(args.out, train, val, args.sensor or "HDL-32E", args.seed, args.workers)
     else:
         from ccrop.datasets.demo import make_demo_set
 
         make_demo_set(args.out, train, val, args.seed, args.workers)
-    kind = "simulated sweeps" if args.lidar else "images"
     print(f"{args.out}: {train} training and {val} validation {kind}")
     return 0
 

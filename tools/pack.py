@@ -3,9 +3,9 @@
     python tools/pack.py data/coco data/coco_256 --side 256
     python tools/train.py configs/simsiam_ccrop_coco.py --data-root data/coco_256
 
-All images below SOURCE are decoded and scaled once and lie in one file, which is mapped into memory; PACK takes the
-place of SOURCE as --data-root. Annotations in COCO's format come along, scaled as the images are. After a kill, the
-same command goes on. On a pack that is finished it compares pack and source, every byte of it with --check.
+All images under SOURCE are decoded and scaled once into a single memory-mapped file; PACK replaces
+SOURCE as --data-root. COCO-format annotations are included, scaled like the images. If interrupted,
+the same command continues. On a finished pack it compares pack and source; --check reads every byte.
 """
 
 import sys
@@ -18,12 +18,14 @@ from ccrop.cli import command, command_parser
 def main(argv: Sequence[str] | None = None) -> int:
     parser = command_parser(__doc__)
     parser.add_argument("source", metavar="SOURCE", help="the data root with the image files")
-    parser.add_argument("pack", metavar="PACK", help="the folder to make")
-    parser.add_argument("--side", type=int, metavar="N", help="scale images whose shorter side has more pixels")
-    parser.add_argument("--channels", type=int, default=3, help="of the images, as in configs (default: %(default)s)")
-    parser.add_argument("--white", type=int, default=65535, help="in grey images of 16 bits, as in configs")
-    parser.add_argument("--workers", type=int, default=0, metavar="N", help="processes that decode (default: this one)")
-    parser.add_argument("--check", action="store_true", help="read the whole pack and compare its checksums")
+    parser.add_argument("pack", metavar="PACK", help="folder to create")
+    parser.add_argument("--side", type=int, metavar="N", help="scale down images whose shorter side has more pixels")
+    parser.add_argument(
+        "--channels", type=int, default=3, help="channels of the images, as in configs (default: %(default)s)"
+    )
+    parser.add_argument("--white", type=int, default=65535, help="white level of 16-bit gray images, as in configs")
+    parser.add_argument("--workers", type=int, default=0, metavar="N", help="decoding processes (default: this one)")
+    parser.add_argument("--check", action="store_true", help="read the whole pack and verify its checksums")
     args = parser.parse_args(argv)
 
     from ccrop.datasets.pack import PIXELS

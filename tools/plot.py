@@ -2,8 +2,8 @@
 
     python tools/plot.py work_dirs/simsiam_rcrop_cifar10 work_dirs/no_stop_gradient --scalars loss z_std rank knn
 
-A panel a scalar of the epochs' lines, a line a run; the figures go to a CSV beside the picture. Of a work_dir that was
-resumed all parts are joined.
+One panel per scalar of the epoch lines, one curve per run; the values go to a CSV next to the picture. All parts
+of a resumed run are joined.
 """
 
 import csv
@@ -19,7 +19,7 @@ Curves = dict[str, dict[int, float]]
 
 
 def draw(runs: dict[str, Curves], scalars: Sequence[str], file: Path) -> None:
-    """One panel a scalar, one line a run that has it."""
+    """One panel per scalar, one curve per run that has it."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -42,7 +42,7 @@ def draw(runs: dict[str, Curves], scalars: Sequence[str], file: Path) -> None:
 
 
 def write(runs: dict[str, Curves], scalars: Sequence[str], file: Path) -> None:
-    """One row a run, an epoch and a scalar."""
+    """One row per run, epoch and scalar."""
     with written(file) as partial, partial.open("w", newline="") as handle:
         writer = csv.writer(handle)
         writer.writerow(["run", "epoch", "scalar", "value"])
@@ -56,7 +56,7 @@ def write(runs: dict[str, Curves], scalars: Sequence[str], file: Path) -> None:
 @command
 def main(argv: Sequence[str] | None = None) -> int:
     parser = command_parser(__doc__)
-    parser.add_argument("work_dirs", nargs="+", type=Path, metavar="WORK_DIR", help="of a run")
+    parser.add_argument("work_dirs", nargs="+", type=Path, metavar="WORK_DIR", help="folder of a run")
     parser.add_argument("--scalars", nargs="+", default=["loss", "z_std", "rank", "knn"], help="default: %(default)s")
     parser.add_argument("--out", type=Path, default=Path("curves.png"), help="default: %(default)s")
     args = parser.parse_args(argv)
@@ -66,7 +66,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     runs = {work_dir.resolve().name: tensorboard_scalars(work_dir, "epoch/") for work_dir in args.work_dirs}
     known = set().union(*runs.values())
     if unknown := set(args.scalars) - known:
-        raise ValueError(f"no run logged {', '.join(sorted(unknown))}; there are {', '.join(sorted(known))}")
+        raise ValueError(f"no run logged {', '.join(sorted(unknown))}; available are {', '.join(sorted(known))}")
     draw(runs, args.scalars, args.out)
     write(runs, args.scalars, args.out.with_suffix(".csv"))
     return 0

@@ -1,15 +1,15 @@
-"""Find objects in images or LiDAR sweeps without labels, by a fine-tuned detector: tools/predict.py DETECTOR SOURCE
+"""Detect objects in unlabeled images or LiDAR sweeps with a fine-tuned detector: tools/predict.py DETECTOR SOURCE
 
 SOURCE is a file, a folder, flat or nested, or with --split the root of a data set in the layout that the detector was
-trained on. OUT is whole or not there. It holds files of the formats that are asked for:
+trained on. OUT is written completely or not at all. It holds files in the requested formats:
 
-    csv       a row a box, in pixels or meters; files are named relative to SOURCE, or to the split's folder
-    coco      of images: a COCO-format data set with scores, which tools/finetune.py --pseudo-boxes takes
-    kitti     of sweeps: a label file a sweep with scores, and the calibration that says in which frame they are
-    nuscenes  of sweeps: a result file of the nuScenes detection task
+    csv       one row per box, in pixels or meters; file names are relative to SOURCE, or to the split's folder
+    coco      for images: a COCO-format data set with scores, which tools/finetune.py --pseudo-boxes takes
+    kitti     for sweeps: one label file with scores per sweep, and the calibration that defines their frame
+    nuscenes  for sweeps: a result file of the nuScenes detection task
 
-and pictures/, with boxes, names and scores; of sweeps seen from above, and sweeps.html, a page with the same sweeps
-in 3D, which opens in any browser without a server.
+and pictures/, with boxes, names and scores; sweeps are shown from above, and sweeps.html shows the same
+sweeps in 3D in any browser, without a server.
 
 Example:
     python tools/predict.py work_dirs/tiles_r18 photos/ --to coco csv --min-score 0.4
@@ -28,7 +28,7 @@ from pathlib import Path
 from ccrop.cli import command, command_parser, config_file
 
 FORMATS = ("csv", "coco", "kitti", "nuscenes")
-IMAGES = "ccrop.projects.detection_transfer.finetune"  # mmdet's configs do not name what fine-tunes them
+IMAGES = "ccrop.projects.detection_transfer.finetune"  # mmdet's configs do not name the module that fine-tunes them
 
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -38,30 +38,32 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("source", type=Path, metavar="SOURCE", help="a file, a folder, or a data set's root")
     parser.add_argument(
-        "--to", nargs="+", choices=FORMATS, default=["csv"], dest="formats", help="formats (default: csv)"
+        "--to", nargs="+", choices=FORMATS, default=["csv"], dest="formats", help="output formats (default: csv)"
     )
-    parser.add_argument("--out", type=Path, default=Path("predictions"), help="a new folder (default: %(default)s)")
+    parser.add_argument("--out", type=Path, default=Path("predictions"), help="folder to create (default: %(default)s)")
     parser.add_argument(
-        "--min-score", type=float, default=0.3, help="leave out detections with a lower score (default: %(default)s)"
+        "--min-score", type=float, default=0.3, help="drop detections with a lower score (default: %(default)s)"
     )
     parser.add_argument(
-        "--pictures", type=int, default=12, metavar="N", help="evenly spaced over SOURCE (default: %(default)s)"
+        "--pictures",
+        type=int,
+        default=12,
+        metavar="N",
+        help="number of pictures, evenly spaced over SOURCE (default: %(default)s)",
     )
-    parser.add_argument("--split", help="SOURCE is a data set: the split to look at, such as val")
-    parser.add_argument(
-        "--config", type=config_file, help="of the run; default: the one in the checkpoint"
-    )
+    parser.add_argument("--split", help="the split to use, such as val, if SOURCE is a data set")
+    parser.add_argument("--config", type=config_file, help="config of the run; default: the one in the checkpoint")
     parser.add_argument(
         "--columns",
         nargs="+",
         metavar="NAME",
-        help="values of a point in the files of sweeps (default: those that the detector takes)",
+        help="values per point in the sweep files (default: those the detector takes)",
     )
     parser.add_argument(
         "--intensity-scale",
         type=float,
         metavar="VALUE",
-        help="full intensity in the files of sweeps: 1, 255 or 65535 (default: as in training)",
+        help="full-scale intensity of the sweep files: 1, 255 or 65535 (default: as in training)",
     )
     args = parser.parse_args(argv)
     if not 0 <= args.min_score <= 1:

@@ -1,4 +1,4 @@
-"""One HTML page of a run or a comparison, to look at in a browser or on a phone.
+"""One HTML page about a run or a comparison, to view in a browser or on a phone.
 
 Examples:
     python tools/report.py work_dirs/simsiam_ccrop_coco
@@ -19,9 +19,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "paths", nargs="+", type=Path, metavar="WORK_DIR", help="the folder of a run, or the CSV of a comparison"
     )
-    parser.add_argument("--out", type=Path, metavar="FILE", help="default: report.html in, or beside, the first one")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="default: report.html in, or next to, the first one")
     parser.add_argument(
-        "--runs", type=Path, metavar="FOLDER", help="of a comparison's work_dirs: adds learning curves and pictures"
+        "--runs",
+        type=Path,
+        metavar="FOLDER",
+        help="with a comparison: adds learning curves and pictures of its work_dirs",
     )
     args = parser.parse_args(argv)
 

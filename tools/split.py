@@ -1,9 +1,9 @@
 """Divide a labeled set into train and val by its images: tools/split.py SOURCE OUT --val 20%
 
-SOURCE is in any format of tools/convert.py, and OUT is written as there: a COCO-format set with links to the images,
-whole or not there; SOURCE stays as it is. Every category has its part of both splits, as far as whole images allow, and
-the same --seed gives the same split. Images of one scene on both sides make any figure look better than it is: name
-what they have in common by --together.
+SOURCE is in any format of tools/convert.py, and OUT is written likewise: a COCO-format set with links to the images,
+written completely or not at all; SOURCE is left unchanged. Every category is divided in the same proportion, as closely
+as whole images allow, and the same --seed gives the same split. Images of one scene in both splits make any metric look
+better than it is: keep them together with --together.
 
 Example:
     python tools/split.py downloads/labelstudio data/birds --val 20%
@@ -11,6 +11,8 @@ Example:
     python tools/split.py data/voc data/voc_split --of train    # its other splits stay
 """
 
+import argparse
+import re
 import sys
 from collections.abc import Sequence
 
@@ -18,22 +20,37 @@ from ccrop.cli import command, command_parser
 from ccrop.tools.convert import add_source
 
 
+def regex(text: str) -> re.Pattern[str]:
+    """A regular expression as an argument."""
+    try:
+        return re.compile(text)
+    except re.error as error:
+        raise argparse.ArgumentTypeError(f"{text} is not a regular expression ({error})") from error
+
+
 @command
 def main(argv: Sequence[str] | None = None) -> int:
     parser = command_parser(__doc__)
     add_source(parser)
-    parser.add_argument("--val", default="20%", metavar="FRACTION", help="of the images (default: 20%%)")
-    parser.add_argument("--of", metavar="SPLIT", help="the split to divide, where there are several")
-    parser.add_argument("--together", metavar="REGEX", help="images whose names have the same match, or first group")
+    parser.add_argument("--val", default="20%", metavar="FRACTION", help="fraction of the images (default: 20%%)")
+    parser.add_argument("--of", metavar="SPLIT", help="the split to divide, if there are several")
+    parser.add_argument(
+        "--together",
+        metavar="REGEX",
+        type=regex,
+        help="keep images together whose names have the same match, or first group",
+    )
     parser.add_argument("--seed", type=int, default=0, help="default: %(default)s")
     args = parser.parse_args(argv)
 
     from ccrop.datasets.formats import read_labeled
     from ccrop.datasets.formats.dividing import divide_train
     from ccrop.datasets.formats.writing import write_set
+    from ccrop.files import refuse_existing
     from ccrop.transfer.labels import share_of
 
     share = share_of(args.val, "images")
+    refuse_existing(args.out)
     splits = read_labeled(args.source, args.format, args.ann_file)
     write_set(args.out, divide_train(splits, share, args.seed, args.of, args.together), args.copy)
     return 0

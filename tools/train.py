@@ -1,4 +1,4 @@
-"""Pretrain a backbone, or a whole detector: tools/train.py CONFIG
+"""Pretrain a backbone, or a complete detector: tools/train.py CONFIG
 
 Example:
     python tools/train.py configs/simsiam_ccrop_coco.py --data-root data/coco
@@ -8,7 +8,7 @@ Example:
     python tools/train.py configs/detector_paste_coco.py --data-root data/coco
     python tools/train.py --list
 
-A config is a file, or the name of one that is composed of parts: configs/METHOD_CROP_DATA[_VARIANT].py.
+A config is a file, or a name that is composed of parts: configs/METHOD_CROP_DATA[_VARIANT].py.
 """
 
 import argparse
@@ -30,7 +30,7 @@ SETTINGS = {
 
 
 class ListConfigs(argparse.Action):
-    """Prints what configs there are, and ends."""
+    """Prints the available configs and exits."""
 
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
         from ccrop.parts import listing
@@ -43,22 +43,26 @@ class ListConfigs(argparse.Action):
 def main(argv: Sequence[str] | None = None) -> int:
     parser = command_parser(__doc__)
     parser.add_argument(
-        "config", type=config_file, metavar="CONFIG", help="a file, or METHOD_CROP_DATA[_VARIANT].py of parts"
+        "config", type=config_file, metavar="CONFIG", help="a file, or METHOD_CROP_DATA[_VARIANT].py, composed of parts"
     )
-    parser.add_argument("--list", action=ListConfigs, nargs=0, help="show all parts and complete configs, and end")
+    parser.add_argument("--list", action=ListConfigs, nargs=0, help="list all parts and complete configs, and exit")
     parser.add_argument("--backbone", metavar="NAME", help=BACKBONE_HELP)
-    parser.add_argument("--data-root", help="the data's folder; by default the config's, or the demo set without any")
+    parser.add_argument("--data-root", help="folder of the data; default: the config's, or else the demo set")
     parser.add_argument("--work-dir", help="default: work_dirs/ and the config's name")
     parser.add_argument("--init", metavar="SOURCE", help=INIT_HELP)
     parser.add_argument("--epochs", type=int, help="length of the run; warm-up and decay are fractions of it")
-    parser.add_argument("--batch-size", type=int, metavar="N", help="images on each GPU")
+    parser.add_argument("--batch-size", type=int, metavar="N", help="images per GPU")
     parser.add_argument("--lr", type=float, help="learning rate for the config's base batch (256 images)")
-    parser.add_argument("--resume", nargs="?", const="auto", metavar="FILE", help="go on: from FILE, or the newest")
-    parser.add_argument("--allow-changes", action="store_true", help="resume with other settings than before")
+    parser.add_argument(
+        "--resume", nargs="?", const="auto", metavar="FILE", help="resume from FILE, or from the newest checkpoint"
+    )
+    parser.add_argument("--allow-changes", action="store_true", help="resume even though settings have changed")
     parser.add_argument("--amp", nargs="?", const="bf16", choices=("bf16", "fp16"), help="mixed precision")
     parser.add_argument("--seed", type=int)
     parser.add_argument("--launcher", choices=("none", "pytorch", "slurm", "mpi"), default="none")
-    parser.add_argument("--cfg-options", nargs="+", action=OptionsAction, metavar="K=V", help="override the config")
+    parser.add_argument(
+        "--cfg-options", nargs="+", action=OptionsAction, metavar="K=V", help="override config settings"
+    )
     args = parser.parse_args(argv)
 
     options = dict(args.cfg_options or {})
@@ -79,9 +83,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.error("--amp fp16 needs a GPU; bf16 runs on the CPU too")
     detector = Path(args.config).is_file() and read_config_file(args.config).get("pretraining")
     if detector and args.epochs is not None:
-        parser.error(f"{args.config} counts iterations: --cfg-options train_cfg.max_iters=N")
+        parser.error(f"{args.config} is scheduled by iterations: set --cfg-options train_cfg.max_iters=N")
     if detector and (args.launcher != "none" or args.amp or args.resume not in (None, "auto")):
-        parser.error(f"{args.config} trains a detector: in one process, and --resume takes no FILE")
+        parser.error(f"{args.config} trains a detector: use one process, and --resume without a FILE")
     with options_explained(options):
         if detector:
             checkpoint = import_module(detector).pretrain(
@@ -112,7 +116,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def report(work_dir: str | Path) -> int:
-    """Write the page of a run that has ended."""
+    """Write the report of a finished run."""
     from ccrop.report import write_after_run  # takes long to import, and a run should begin
 
     write_after_run(work_dir)

@@ -21,9 +21,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--config", type=config_file, help="default: the one in the checkpoint")
     parser.add_argument("--data-root", help="default: that of the run")
     parser.add_argument("--out", type=Path, default=Path("gallery.png"), help="default: %(default)s")
-    parser.add_argument("--images", type=int, default=12, help="evenly spaced over the set (default: %(default)s)")
-    parser.add_argument("--seed", type=int, default=0, help="of the crops (default: %(default)s)")
-    parser.add_argument("--cfg-options", nargs="+", action=OptionsAction, metavar="K=V", help="override the config")
+    parser.add_argument(
+        "--images", type=int, default=12, help="number of images, evenly spaced over the set (default: %(default)s)"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="seed of the crops (default: %(default)s)")
+    parser.add_argument(
+        "--cfg-options", nargs="+", action=OptionsAction, metavar="K=V", help="override config settings"
+    )
     args = parser.parse_args(argv)
 
     import torch
@@ -40,7 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def draw(args: argparse.Namespace) -> Image.Image:
-    """The contact sheet of a run that localizes, or of another one without boxes."""
+    """The contact sheet of a run; without boxes if it does not localize."""
     from mmengine.registry import DATASETS, HOOKS
 
     from ccrop.datasets import BoxStore

@@ -1,4 +1,4 @@
-"""One contract for mmdet's ResNets, timm's CNNs and transformers, torchvision's classifiers and any module of maps."""
+"""One contract for mmdet's ResNets, timm's and torchvision's networks, and any module that returns feature maps."""
 
 from importlib import import_module
 from typing import Any
@@ -29,7 +29,7 @@ LIBRARIES = dict(
 
 
 def __getattr__(name: str) -> Any:
-    """The classes of one library, which is imported when they are asked for."""
+    """The classes of one library, which is imported on first use."""
     if name in LIBRARIES:
         return getattr(import_module(f"ccrop.backbones.{LIBRARIES[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -21,7 +21,7 @@ def build_backbone(backbone: BackboneLike) -> BackboneModule:
 
     Args:
         backbone: ``'timm:NAME'``, ``'torchvision:NAME'`` or ``'mmdet:resnetDEPTH'``; a config; or a module, which
-            becomes a :class:`ModuleBackbone` if it is no :class:`Backbone` itself.
+            becomes a :class:`ModuleBackbone` unless it is a :class:`Backbone` itself.
 
     Example:
         >>> build_backbone("timm:convnext_tiny").strides
@@ -47,14 +47,14 @@ def backbone_config(name: str, **settings: Any) -> dict[str, Any]:
 
     Args:
         name: see :func:`build_backbone`.
-        settings: others of its class.
+        settings: other arguments of its class.
 
     Raises:
-        ValueError: the name is of no such form, or mmdet has no such ResNet.
+        ValueError: the name does not have such a form, or mmdet has no such ResNet.
     """
     library, separator, network = name.partition(":")
     if library not in CLASSES or not separator:
-        raise ValueError(f"a backbone is named timm:NAME, torchvision:NAME or mmdet:resnetDEPTH; got {name!r}")
+        raise ValueError(f"a backbone must be timm:NAME, torchvision:NAME or mmdet:resnetDEPTH; got {name!r}")
     kind = f"ccrop.backbones.{CLASSES[library]}"
     if library != "mmdet":
         return dict(type=kind, name=network, **settings)

@@ -1,4 +1,4 @@
-"""What every part of the package may ask of a backbone."""
+"""What every part of the package may expect of a backbone."""
 
 import difflib
 from collections.abc import Iterable, Iterator, Sequence
@@ -13,7 +13,7 @@ FINEST_STRIDE = 4  # maps of stride 2 are stems: no method and no detector here 
 
 
 class Level(NamedTuple):
-    """A feature map ``(N, channels, h, w)`` that a network offers, of which a cell is ``stride`` pixels wide."""
+    """A feature map ``(N, channels, h, w)`` that a network offers, whose cells are ``stride`` pixels wide."""
 
     channels: int
     stride: int
@@ -23,16 +23,17 @@ class Level(NamedTuple):
 class Backbone(Protocol):
     """A network without its classifier: images to feature maps.
 
-    Levels are counted in ``levels``, maps in what a forward pass gives: with ``out_indices`` (1, 3), map 0 is level 1.
+    Level indices refer to ``levels``, map indices to the output of a forward pass: with ``out_indices`` (1, 3), map 0
+    is level 1.
 
     Attributes:
         in_channels: of the images, 3 for RGB.
         levels: what the network offers, finest first.
-        out_indices: which of ``levels`` a forward pass gives, in ascending order; may be set at any time.
+        out_indices: which of ``levels`` a forward pass returns, in ascending order; may be set at any time.
         channels, strides: of these maps, one for each of ``out_indices``.
-        mean, std: of the images' channels in [0, 1], as the architecture's published weights expect them; None where
-            nobody says.
-        image_size: (height, width) in pixels of the only images that it takes; None where it takes any.
+        mean, std: of the images' channels in [0, 1], as the architecture's published weights expect them; None
+            if unspecified.
+        image_size: (height, width) in pixels of the only images that it takes; None if it takes any.
     """
 
     in_channels: int
@@ -53,14 +54,14 @@ class Backbone(Protocol):
         ...
 
     def first_levels(self, number: int) -> AbstractContextManager[None]:
-        """A context in which a forward pass gives only the first ``number`` maps and, if it can, stops behind them."""
+        """A context in which a forward pass returns only the first ``number`` maps and stops early if it can."""
         ...
 
 
 class BackboneModule(nn.Module):
     """Base of backbones: a torch module that meets :class:`Backbone`.
 
-    Subclasses set ``in_channels``, ``levels`` and ``out_indices``, from which the rest follows, and give the maps.
+    Subclasses set ``in_channels``, ``levels`` and ``out_indices``, from which the rest follows, and compute the maps.
     """
 
     in_channels: int
@@ -80,7 +81,7 @@ class BackboneModule(nn.Module):
 
     @contextmanager
     def first_levels(self, number: int) -> Iterator[None]:
-        """Give only so many of the maps, for as long as the context lasts."""
+        """Return only this many maps while the context lasts."""
         chosen = self.out_indices
         self.out_indices = chosen[:number]
         try:
@@ -90,7 +91,7 @@ class BackboneModule(nn.Module):
 
 
 def checked_indices(out_indices: Sequence[int] | None, number: int, name: str) -> tuple[int, ...]:
-    """``out_indices`` of a backbone that offers ``number`` levels; all of them where it is None.
+    """``out_indices`` of a backbone that offers ``number`` levels; all of them if it is None.
 
     Raises:
         ValueError: they are not ascending, or there is no such level; names the backbone.
@@ -100,13 +101,13 @@ def checked_indices(out_indices: Sequence[int] | None, number: int, name: str) -
     indices = tuple(out_indices)
     if not indices or list(indices) != sorted({*indices}) or not 0 <= indices[0] <= indices[-1] < number:
         raise ValueError(
-            f"out_indices of {name} must be ascending numbers of its levels, 0 to {number - 1}; got {list(indices)}"
+            f"out_indices of {name} must be ascending level indices, 0 to {number - 1}; got {list(indices)}"
         )
     return indices
 
 
 def unknown_name(library: str, name: str, known: Iterable[str]) -> str:
-    """An error: the library has no network of this name, but some whose names are near."""
+    """An error: the library has no network of this name, but some with similar names."""
     near = difflib.get_close_matches(name, list(known), n=3)
-    advice = f"the nearest names are {', '.join(near)}" if near else "no name is near"
+    advice = f"similar names are {', '.join(near)}" if near else "no name is similar"
     return f"{library} has no network {name!r}: {advice}"

@@ -1,4 +1,4 @@
-"""mmdet's ResNet as a backbone that is trained as a whole, and its variant for 32-pixel images."""
+"""mmdet's ResNet as a fully trained backbone, and its variant for 32-pixel images."""
 
 from collections.abc import Sequence
 from itertools import accumulate
@@ -23,15 +23,15 @@ from ccrop.backbones.contract import (  # noqa: E402
 
 
 class ResNet(BackboneModule, _MMDetResNet):
-    """ResNet (He et al., CVPR 2016), every part trained: mmdet's own defaults are for fine-tuning.
+    """ResNet (He et al., CVPR 2016) with every part trained; mmdet's own defaults are for fine-tuning.
 
     Its levels are its stages, of strides 4, 8, 16 and 32.
 
     Args:
-        depth: 18, 34, 50, 101 or 152, or 10 for one basic block a stage.
+        depth: 18, 34, 50, 101 or 152, or 10 for one basic block per stage.
         in_channels: of the images.
         num_stages: 4 in the paper.
-        out_indices: stages that a forward pass gives; by default the last.
+        out_indices: stages that a forward pass gives; default: the last.
         kwargs: mmdet's, with BN in training mode (``norm_eval=False``) by default; ``base_channels`` and
             ``stem_channels`` narrow the network.
 
@@ -76,11 +76,11 @@ class ResNet(BackboneModule, _MMDetResNet):
 
     @strides.setter
     def strides(self, of_stages: Sequence[int]) -> None:
-        """mmdet's constructor keeps under this name by how much each stage strides."""
+        """mmdet's constructor stores the stride of each stage under this name."""
         self.stage_strides = tuple(of_stages)
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
-        """Levels ``out_indices``, finest first, of images ``(N, C, H, W)``; stages behind the last one do not run."""
+        """Levels ``out_indices``, finest first, of images ``(N, C, H, W)``; stages after the last one do not run."""
         stages = self.res_layers
         self.res_layers = stages[: max(self.out_indices) + 1]
         try:
@@ -89,7 +89,7 @@ class ResNet(BackboneModule, _MMDetResNet):
             self.res_layers = stages
 
     def train(self, mode: bool = True) -> "ResNet":
-        """Training or evaluation mode; gives the module itself, as every module's does and mmdet's forgets."""
+        """Set training or evaluation mode and return the module, as every module does but mmdet's forgets to."""
         super().train(mode)
         return self
 

@@ -1,4 +1,4 @@
-"""Any module that gives feature maps, as a backbone."""
+"""Any module that returns feature maps, as a backbone."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -13,17 +13,17 @@ from ccrop.backbones.contract import BackboneModule, Level, checked_indices
 
 @MODELS.register_module()
 class ModuleBackbone(BackboneModule):
-    """A module of which nothing is known but that it gives feature maps: a pass over a blank image finds out the rest.
+    """A module of which only its feature maps are known: a forward pass on a blank image finds out the rest.
 
     Args:
-        module: the module, or its config. Of images ``(N, C, H, W)`` it gives one map ``(N, C_i, h_i, w_i)``, or a
-            sequence or a mapping of them, of which the last of each size counts.
+        module: the module, or its config. For images ``(N, C, H, W)``, it returns one map ``(N, C_i, h_i, w_i)``,
+            or a sequence or mapping of maps, of which the last of each size counts.
         out_indices: which of these maps a forward pass gives, counted from the finest; all by default.
         in_channels: of the images.
         probe_size: side in pixels of the blank image; a stride is the nearest whole number to this side over a map's.
 
     Raises:
-        ValueError: the module gives anything else, or there is no such map.
+        ValueError: the module returns anything else, or there is no such map.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class ModuleBackbone(BackboneModule):
 
 
 def named_maps(output: Any, name: str) -> dict[Any, Tensor]:
-    """The maps that a module gave, by their place or their name.
+    """The maps that a module returned, by position or by name.
 
     Raises:
         ValueError: these are not maps.
@@ -62,15 +62,15 @@ def named_maps(output: Any, name: str) -> dict[Any, Tensor]:
     if not found or not all(isinstance(each, Tensor) and each.ndim == 4 for each in found.values()):
         shapes = [tuple(each.shape) if isinstance(each, Tensor) else type(each).__name__ for each in found.values()]
         raise ValueError(
-            f"{name} is no backbone: it must give a feature map (N, C, h, w), or several in a sequence or a mapping; "
-            f"it gives {shapes or 'nothing'}"
+            f"{name} is not a backbone: it must give a feature map (N, C, h, w), or several in a sequence or a "
+            f"mapping; it gives {shapes or 'nothing'}"
         )
     return found
 
 
 @contextmanager
 def evaluated(module: nn.Module) -> Iterator[None]:
-    """A module in evaluation mode and without gradients; afterwards each of its parts is in the mode it was in."""
+    """A module in evaluation mode and without gradients; afterwards, each of its parts is restored to its mode."""
     modes = {part: part.training for part in module.modules()}
     module.eval()
     try:

@@ -1,4 +1,4 @@
-"""Another backbone in a pretraining config, which looks at the same strides as far as the network has them."""
+"""Another backbone in a pretraining config, at the same strides if the network has them."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -12,18 +12,18 @@ from ccrop.backbones.contract import Backbone
 
 
 def replace_backbone(config: Config, name: str) -> None:
-    """Put a named backbone in the place of a config's.
+    """Replace a config's backbone with a named one.
 
-    It gives the maps of the same strides, and regions and the localizer keep looking at these; the network's last level
-    stands for the last one. Where the network has no map of a stride, regions do without it, and a localizer or a
-    heatmap looks at the nearest. Images are normalized as the network's published weights expect it, where that is
-    known. The config's ``notes``, with which the log begins, say what came of it.
+    It returns maps of the same strides, and regions and the localizer keep using these; the network's last level
+    stands for the last one. If the network has no map of a stride, regions do without it, and a localizer
+    or a heatmap uses the nearest. Images are normalized as the network's published weights expect it, if that is known.
+    The config's ``notes``, with which the log starts, report the result.
 
     Args:
         name: see :func:`ccrop.backbones.build_backbone`.
 
     Raises:
-        ValueError: there is no such network, or the config's model takes no images.
+        ValueError: there is no such network, or the config's model does not take images.
     """
     model = config.model
     if model.get("data_preprocessor") is None:
@@ -33,7 +33,7 @@ def replace_backbone(config: Config, name: str) -> None:
     indices = tuple(sorted({level for level in same if level is not None})) or (len(after.levels) - 1,)
     model.backbone = backbone_config(name, out_indices=indices)
     strides = [after.levels[level].stride for level in indices]
-    notes = [f"Backbone {name} gives maps of stride {listed(strides)}, the config's of {listed(before.strides)}"]
+    notes = [f"Backbone {name} gives maps of stride {listed(strides)}, the config's gives {listed(before.strides)}"]
 
     # of each map of the earlier backbone, the one that stands for it
     places = [None if level is None else indices.index(level) for level in same]
@@ -52,18 +52,18 @@ def replace_backbone(config: Config, name: str) -> None:
     if "levels" in localizer:
         levels = localizer.levels if isinstance(localizer.levels, Sequence) else [localizer.levels]
         localizer.levels = unique(nearest[level] for level in levels)
-        notes.append(f"objects are looked for at stride {listed(strides[each] for each in localizer.levels)}")
+        notes.append(f"objects are localized at stride {listed(strides[each] for each in localizer.levels)}")
     config.notes = ["; ".join(notes), normalize_as(after, name, model.data_preprocessor)]
 
 
 def described(backbone: BackboneLike) -> Backbone:
-    """A backbone without memory for its weights, to be asked for its levels."""
+    """A backbone without memory for its weights, to read its levels from."""
     with torch.device("meta"):
         return build_backbone(backbone)
 
 
 def same_levels(before: Backbone, after: Backbone) -> list[int | None]:
-    """For each map of one backbone the level of another of the same stride, None where there is none.
+    """For each map of one backbone the level of another of the same stride, None if there is none.
 
     The last level is the counterpart of the last, whatever their strides.
     """
@@ -85,7 +85,7 @@ def normalize_as(backbone: Backbone, name: str, preprocessor: dict[str, Any]) ->
         A line for the log.
     """
     if backbone.mean is None or backbone.std is None:
-        return f"Images are normalized as the config says: what weights of {name} expect is not known"
+        return f"Images are normalized as in the config: the normalization that weights of {name} expect is unknown"
     preprocessor.update(mean=backbone.mean, std=backbone.std)
     mean, std = (", ".join(f"{value:.3f}" for value in values) for values in (backbone.mean, backbone.std))
     return f"Images are normalized by mean {mean} and std {std}, as published weights of {name} expect it"

@@ -16,7 +16,7 @@ WITHOUT_NORM = ("hiera", "sam2_hiera")
 
 
 class _TimmNetwork(nn.Module):
-    """What is used of a network of timm's, which timm declares as a mere module."""
+    """The parts of a timm network that are used; timm declares it as a plain module."""
 
     pretrained_cfg: Mapping[str, Any]
     feature_info: Sequence[Mapping[str, Any]]
@@ -27,8 +27,8 @@ class _TimmNetwork(nn.Module):
 class TimmBackbone(BackboneModule):
     """The last map of each stride from 4 on of a network of timm's, with untrained weights.
 
-    A CNN or a hierarchical transformer has most often the strides 4, 8, 16 and 32. A plain ViT has one: its tokens,
-    behind the last block and its norm, at the stride of its patches.
+    A CNN or a hierarchical transformer usually has strides 4, 8, 16 and 32. A plain ViT has one: its tokens,
+    after the last block and its norm, at the stride of its patches.
 
     Args:
         name: as ``timm.create_model`` knows it.
@@ -49,7 +49,7 @@ class TimmBackbone(BackboneModule):
         self.name = name
         self.network, any_size = _created(name, in_chans=in_channels, num_classes=0, **kwargs)
         if not hasattr(self.network, "forward_intermediates"):
-            raise ValueError(f"timm {timm.__version__} gives no feature maps of {name}: a newer one may")
+            raise ValueError(f"timm {timm.__version__} gives no feature maps for {name}: a newer version may")
         expected = self.network.pretrained_cfg
         if expected.get("fixed_input_size") and not any_size:
             size = kwargs.get("img_size", expected["input_size"][1:])
@@ -91,7 +91,7 @@ class TimmBackbone(BackboneModule):
 
 
 def _created(name: str, **settings: Any) -> tuple[_TimmNetwork, bool]:
-    """The network, and whether it was told to take images of any size, as its family can or cannot be."""
+    """The network, and whether it takes images of any size, which depends on its family."""
     create = cast(Callable[..., _TimmNetwork], timm.create_model)
     for option, value in ANY_SIZE.items():
         try:

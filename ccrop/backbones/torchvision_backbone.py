@@ -1,4 +1,4 @@
-"""Classifiers of torchvision as backbones: their graph is traced, and ends at the maps that are asked for."""
+"""torchvision's classifiers as backbones: their graph is traced, and ends at the requested maps."""
 
 from collections.abc import Callable, Sequence
 
@@ -42,7 +42,7 @@ class TorchvisionBackbone(BackboneModule):
         if name not in known:
             raise ValueError(unknown_name("torchvision", name, known))
         if name.startswith(TRANSFORMERS):
-            raise ValueError(f"torchvision's {name} has tokens inside and no feature maps: use timm's")
+            raise ValueError(f"torchvision's {name} works on tokens and has no feature maps: use timm's")
         network = torchvision.models.get_model(name, weights=None)
         self.in_channels = in_channels
         if in_channels == len(IMAGENET_MEAN):
@@ -67,7 +67,7 @@ class TorchvisionBackbone(BackboneModule):
 
 
 class _Tracer(fx.Tracer):
-    """Traces with the modules that act differently in training and evaluation left whole."""
+    """Traces without entering modules that act differently in training and evaluation."""
 
     def is_leaf_module(self, module: nn.Module, name: str) -> bool:
         return isinstance(module, StochasticDepth) or super().is_leaf_module(module, name)
@@ -99,7 +99,7 @@ def _traced(
 
 
 def _end_at(traced: fx.GraphModule, names: Sequence[str]) -> None:
-    """Let a traced network give the values of some of its nodes, and compute no more than they need."""
+    """Make a traced network return the values of some of its nodes, and compute nothing else."""
     nodes = {node.name: node for node in traced.graph.nodes}
     *_, output = nodes.values()
     output.args = (tuple(nodes[name] for name in names),)
@@ -108,7 +108,7 @@ def _end_at(traced: fx.GraphModule, names: Sequence[str]) -> None:
 
 
 def _function(network: fx.GraphModule, names: Sequence[str]) -> Callable[..., tuple[Tensor, ...]]:
-    """What computes some of a network's maps: called with the network, or a copy of it, and images."""
+    """Computes some of a network's maps: called with the network, or a copy of it, and images."""
     graph = fx.Graph()
     graph.output(graph.graph_copy(network.graph, {}))
     part = fx.GraphModule(network, graph)
@@ -117,7 +117,7 @@ def _function(network: fx.GraphModule, names: Sequence[str]) -> Callable[..., tu
 
 
 def _take_channels(network: nn.Module, in_channels: int) -> None:
-    """Make a network's first convolution one of ``in_channels``."""
+    """Replace a network's first convolution by one with ``in_channels``."""
     name, first = next((name, each) for name, each in network.named_modules() if isinstance(each, nn.Conv2d))
     parent, _, child = name.rpartition(".")
     geometry = (first.kernel_size, first.stride, first.padding)

@@ -1,4 +1,4 @@
-"""Which weights of a backbone have no part in its maps."""
+"""Which weights of a backbone do not contribute to its maps."""
 
 import torch
 
@@ -9,7 +9,7 @@ from ccrop.backbones.module_backbone import evaluated
 def unused_weights(backbone: BackboneModule) -> list[str]:
     """Names of the weights that none of a backbone's maps depends on, as a pass over a blank image shows.
 
-    They are of stages behind the last level, or of layers between the last map and the classifier.
+    They belong to stages after the last level, or to layers between the last map and the classifier.
     """
     names, weights = zip(*backbone.named_parameters(), strict=True)
     size = backbone.image_size or [2 * max(level.stride for level in backbone.levels)] * 2

@@ -1,4 +1,4 @@
-"""The one way in for weights: files of any common layout, and the pretrained weights of timm and torchvision."""
+"""The single entry point for weights: files of any common layout, and pretrained weights of timm and torchvision."""
 
 from ccrop.checkpoint.layouts import Normalization
 from ccrop.checkpoint.loading import Loaded, load_backbone, load_heads

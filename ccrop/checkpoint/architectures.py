@@ -1,4 +1,4 @@
-"""What network a state dict looks like, for errors: a guess by names and shapes."""
+"""Which network a state dict looks like, for errors: a guess from names and shapes."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -9,7 +9,7 @@ Shapes = Mapping[str, tuple[int, ...]]
 
 
 def looks_like(shapes: Shapes) -> str | None:
-    """The network that names and shapes suggest, e.g. ``a ResNet-50``; None for one of an unknown kind."""
+    """The network that names and shapes suggest, e.g. ``a ResNet-50``; None for an unknown kind."""
     for kind in (_resnet, _efficientnet, _vision_transformer, _convnext, _swin):
         if (found := kind(shapes)) is not None:
             return found
@@ -57,5 +57,5 @@ def _swin(shapes: Shapes) -> str | None:
 
 
 def _length(names: Iterable[str], pattern: str) -> int:
-    """How many different numbers names have in a place."""
+    """How many distinct numbers the names have at a position."""
     return len({match[1] for name in names if (match := re.match(pattern, name))})

@@ -9,7 +9,7 @@ from torch import Tensor
 
 StateDict = dict[str, Tensor]
 
-# keys under which tools keep a state dict, perhaps one inside the other; of several the first is taken
+# keys under which tools keep a state dict, possibly nested; the first one found is used
 CONTAINERS = (
     *("state_dict_ema", "model_ema"),  # timm prefers them, too
     "state_dict",
@@ -65,8 +65,8 @@ class Found(NamedTuple):
         backbone: its tensors, under the names that its own library gives them.
         others: all other tensors of the same state dict: heads, predictors, queues, target networks.
         where: the keys and the prefix under which it was found.
-        layout: what kind of file that is, in words.
-        normalization: of the images that it expects, where the layout says so.
+        layout: the kind of file, in words.
+        normalization: of the images that it expects, if the layout defines it.
     """
 
     backbone: StateDict
@@ -80,12 +80,12 @@ def find_backbone(content: Any) -> Found:
     """The backbone in the content of a checkpoint.
 
     Raises:
-        ValueError: there are no tensors, or only those of heads.
+        ValueError: there are no tensors, or only tensors of heads.
     """
     state, keys = _state_dict(content) or (None, ())
     if state is None:
         known = ", ".join(map(str, content)) if isinstance(content, Mapping) else type(content).__name__
-        raise ValueError(f"holds no weights: neither it nor what is under {', '.join(CONTAINERS)} has any ({known})")
+        raise ValueError(f"holds no weights at its top level or under {', '.join(CONTAINERS)} ({known})")
     state, wrapper = _unwrapped(state)
     part = next((prefix for prefix in PARTS if any(name.startswith(prefix) for name in state)), "")
     backbone = {name.removeprefix(part): tensor for name, tensor in state.items() if name.startswith(part)}
@@ -132,16 +132,16 @@ def _unwrapped(state: StateDict) -> tuple[StateDict, str]:
 
 
 def _sequential_names(state: StateDict) -> dict[str, str] | None:
-    """Names of a ResNet whose layers are only numbered, as in ``Sequential(*resnet.children())``."""
+    """Names for a ResNet whose layers are only numbered, as in ``Sequential(*resnet.children())``."""
     if not {name.split(".")[0] for name in state} <= SEQUENTIAL.keys() or "4.0.conv1.weight" not in state:
         return None
     return {name: f"{SEQUENTIAL[name.split('.')[0]]}.{name.partition('.')[2]}" for name in state}
 
 
 def _efficientnet_lite_names(state: StateDict) -> dict[str, str] | None:
-    """timm's names of an EfficientNet-Lite whose blocks are numbered through.
+    """timm's names for an EfficientNet-Lite whose blocks are numbered consecutively.
 
-    A stage of timm's begins where the number of channels changes.
+    A timm stage starts where the number of channels changes.
     """
     if "_conv_stem.weight" not in state or any("._se_" in name for name in state):
         return None

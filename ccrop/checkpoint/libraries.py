@@ -22,16 +22,16 @@ Pretrained = tuple[dict[str, Tensor], Normalization]
 
 
 def timm_weights(name: str) -> Pretrained:
-    """State dict of a timm model, ``ARCHITECTURE`` or ``ARCHITECTURE.TAG``, and what its images are normalized by.
+    """State dict of a timm model, ``ARCHITECTURE`` or ``ARCHITECTURE.TAG``, and how its images are normalized.
 
     Raises:
         ValueError: timm has no such model, or no weights of it.
         ConnectionError: they are not in the cache and cannot be downloaded.
     """
     if not timm.is_model(name):
-        raise ValueError(f"timm has no model {name!r}: timm.list_models() lists them")
+        raise ValueError(f"timm has no model {name!r}: see timm.list_models()")
     if not timm.is_model_pretrained(name):
-        raise ValueError(f"timm has no pretrained weights of {name}: timm.list_pretrained() lists those that it has")
+        raise ValueError(f"timm has no pretrained weights of {name}: see timm.list_pretrained()")
     try:
         with time_limit(), hub_within_reach():
             network = timm.create_model(name, pretrained=True)
@@ -42,7 +42,7 @@ def timm_weights(name: str) -> Pretrained:
 
 
 def torchvision_weights(name: str) -> Pretrained:
-    """State dict of a torchvision model, ``NAME`` or ``NAME.WEIGHTS``, and what its images are normalized by.
+    """State dict of a torchvision model, ``NAME`` or ``NAME.WEIGHTS``, and how its images are normalized.
 
     Without ``WEIGHTS``, such as ``IMAGENET1K_V1``, they are the best ones.
 
@@ -52,7 +52,7 @@ def torchvision_weights(name: str) -> Pretrained:
     """
     network, _, kind = name.partition(".")
     if network not in torchvision.models.list_models(torchvision.models):
-        raise ValueError(f"torchvision has no classifier {network!r}: torchvision.models.list_models() lists them")
+        raise ValueError(f"torchvision has no classifier {network!r}: see torchvision.models.list_models()")
     known = torchvision.models.get_model_weights(network)
     if kind and kind not in known.__members__:
         raise ValueError(f"torchvision has no weights {kind} of {network}: it has {', '.join(known.__members__)}")
@@ -68,15 +68,15 @@ def torchvision_weights(name: str) -> Pretrained:
 
 
 def not_available(source: str, cache: str | Path, url: str) -> ConnectionError:
-    """The error that says how to come by weights all the same."""
+    """The error that says how to obtain the weights otherwise."""
     return ConnectionError(
         f"the weights {source} are not in {cache} and could not be downloaded from {url}: check the connection, or "
-        "download them elsewhere and name the file"
+        "download them elsewhere and pass the file"
     )
 
 
 def is_reachable(url: str) -> bool:
-    """Whether a server answers, whatever it answers, within :data:`TIMEOUT`; through the system's proxies."""
+    """Whether a server answers at all within :data:`TIMEOUT`, through the system's proxies."""
     try:
         urlopen(Request(url, method="HEAD"), timeout=TIMEOUT).close()
     except HTTPError:
@@ -88,7 +88,7 @@ def is_reachable(url: str) -> bool:
 
 @contextmanager
 def time_limit() -> Iterator[None]:
-    """Sockets that are opened within wait :data:`TIMEOUT` for an answer and no longer."""
+    """A context whose new sockets wait at most :data:`TIMEOUT` for an answer."""
     before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(TIMEOUT)
     try:
@@ -99,7 +99,7 @@ def time_limit() -> Iterator[None]:
 
 @contextmanager
 def hub_within_reach() -> Iterator[None]:
-    """Only the Hugging Face hub's cache where the hub itself is out of reach: it would try again for a minute."""
+    """Only the Hugging Face hub's cache if the hub itself is unreachable: it would retry for a minute."""
     before = hub.HF_HUB_OFFLINE
     hub.HF_HUB_OFFLINE = before or not is_reachable(hub.ENDPOINT)
     try:

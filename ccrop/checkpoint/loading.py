@@ -1,4 +1,4 @@
-"""Weights into a network: every tensor of the backbone, or none and an error that says what does not fit."""
+"""Loading weights into a network: every tensor of the backbone, or none and an error that says what does not fit."""
 
 import re
 from collections.abc import Iterable
@@ -19,12 +19,12 @@ STAGE = re.compile(r"(layer|(?:blocks|stages|layers|features)\.)(\d+)\.")
 
 
 class Loaded(NamedTuple):
-    """What a backbone got.
+    """What was loaded into a backbone.
 
     Attributes:
-        tensors: how many, all that it has.
-        channels: of the file's first convolution and of the backbone's, where these differ.
-        left_behind: first names of what the backbone has no place for: its classifier, stages that were cut off.
+        tensors: how many, which is all it has.
+        channels: of the file's first convolution and of the backbone's, if they differ.
+        left_behind: first names of what the backbone does not have: the classifier, stages that were cut off.
     """
 
     tensors: int
@@ -33,14 +33,14 @@ class Loaded(NamedTuple):
 
 
 def load_backbone(backbone: nn.Module, weights: Weights) -> Loaded:
-    """Load weights into a backbone, which takes all tensors that it has from them.
+    """Load weights into a backbone, which gets all of its tensors from them.
 
-    A wrapper around either network does not matter. Of the file, a classifier and whole stages behind the backbone's
-    last one may stay behind. BN's counters of batches may be missing. Where the first convolution takes another number
+    A wrapper around either network does not matter. The file's classifier and whole stages after the backbone's
+    last one may be left out. BN's batch counters may be missing. For a first convolution with a different number
     of channels, see :func:`adapted`.
 
     Raises:
-        ValueError: a tensor is missing, has no place or has another shape; then nothing was loaded.
+        ValueError: a tensor is missing, unexpected or of a different shape; then nothing was loaded.
     """
     own = backbone.state_dict()
     own_prefix, their_prefix = _prefixes(own, weights.backbone)
@@ -57,13 +57,13 @@ def load_backbone(backbone: nn.Module, weights: Weights) -> Loaded:
 
 
 def load_heads(model: nn.Module, weights: Weights) -> tuple[int, list[str]]:
-    """Load what else a model has in common with the one that the weights are of: neck and heads.
+    """Load what else a model has in common with the weights' model: neck and heads.
 
-    A target network and a queue are not loaded: one follows the backbone, the other is of other images.
+    A target network and a queue are not loaded: one follows the backbone, the other belongs to other images.
 
     Returns:
-        How many tensors were loaded, and those of another shape, which stay as they are: a classifier of other
-        categories.
+        How many tensors were loaded, and those of a different shape, which are kept unchanged: a classifier
+        of other categories.
     """
     own = model.state_dict()
     known = {
@@ -77,14 +77,14 @@ def load_heads(model: nn.Module, weights: Weights) -> tuple[int, list[str]]:
 def adapted(weight: Tensor, channels: int) -> Tensor:
     """A first convolution ``(out, in, h, w)`` for another number of input channels, ``(out, channels, h, w)``.
 
-    Every channel gets the sum over the channels divided by their new number, so an image whose channels are all alike
-    activates the filters as it did before: a grey image as its three equal channels, and the other way round.
+    Every channel gets the sum over the channels divided by their new number, so an image whose channels are all
+    equal activates the filters as before: a gray image as its three equal channels, and vice versa.
     """
     return weight.sum(dim=1, keepdim=True).expand(-1, channels, -1, -1) / channels
 
 
 def _left_behind(found: StateDict, expected: StateDict) -> list[str]:
-    """Tensors that a backbone without them may leave in the file: they are behind its last map."""
+    """Tensors that a backbone may leave in the file if it lacks them: they come after its last map."""
     last: dict[str, int] = {}
     for stage in filter(None, map(STAGE.match, expected)):
         last[stage[1]] = max(int(stage[2]), last.get(stage[1], 0))
@@ -113,7 +113,7 @@ def _prefixes(own: StateDict, theirs: StateDict) -> tuple[str, str]:
 
 
 def _shared_prefixes(names: Iterable[str]) -> list[str]:
-    """``""``, ``a.``, ``a.b.`` and so on, as far as all names begin so."""
+    """``""``, ``a.``, ``a.b.`` and so on, for as long as all names start with it."""
     names = list(names)
     parts = names[0].split(".")[:-1]
     prefixes = ["".join(f"{part}." for part in parts[:length]) for length in range(len(parts) + 1)]
@@ -129,7 +129,7 @@ def _first_convolution(backbone: nn.Module, prefix: str) -> str | None:
 
 
 def _fit_first_convolution(name: str | None, found: StateDict, expected: StateDict) -> tuple[int, int] | None:
-    """Adapt a first convolution in place; its numbers of channels, found and expected, where they differ."""
+    """Adapt a first convolution in place; returns its numbers of channels, found and expected, if they differ."""
     if name is None or name not in found or found[name].ndim != 4:
         return None
     (out, channels, *kernel), (own_out, own_channels, *own_kernel) = found[name].shape, expected[name].shape
@@ -144,11 +144,11 @@ def _shapes(state: StateDict) -> Shapes:
 
 
 def _differences(found: Shapes, expected: Shapes) -> dict[str, list[str]]:
-    """What is missing, left over and of another shape, in the order of the networks; empty where nothing is."""
+    """What is missing, left over and of a different shape, in the order of the networks; empty if nothing is."""
     odd = {
         "missing in the file": [name for name in expected if name not in found],
-        "without a place in the backbone": [name for name in found if name not in expected],
-        "of another shape": [
+        "not in the backbone": [name for name in found if name not in expected],
+        "of a different shape": [
             f"{name} {found[name]} instead of {shape}"
             for name, shape in expected.items()
             if found.get(name, shape) != shape
@@ -165,6 +165,6 @@ def _misfit(source: str, theirs: str | None, ours: str | None, odd: dict[str, li
     )
     return (
         f"{source} does not fit the backbone, and nothing was loaded: the file holds {theirs or 'an unknown network'}, "
-        f"the backbone is {ours or 'another'}. Name other weights, or build the file's network by --backbone or "
-        "model.backbone." + "".join(lists)
+        f"the backbone is {ours or 'another one'}. Choose other weights, or build the file's network with --backbone "
+        "or model.backbone." + "".join(lists)
     )

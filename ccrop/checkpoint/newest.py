@@ -7,7 +7,7 @@ from ccrop.compat.checkpoint import refuse_folder
 
 
 def checkpoints(work_dir: str | Path) -> list[Path]:
-    """The epoch or iteration checkpoints of a work_dir by number; each is whole, being renamed into place."""
+    """The epoch or iteration checkpoints of a work_dir by number; each is complete, being renamed into place."""
     files = [file for file in Path(work_dir).glob("*.pth") if re.fullmatch(r"(epoch|iter)_\d+", file.stem)]
     return sorted(files, key=lambda file: int(file.stem.split("_")[1]))
 
@@ -19,7 +19,7 @@ def latest_checkpoint(work_dir: str | Path) -> str | None:
 
 
 def checkpoint_to_resume(work_dir: str | Path, resume: str | None) -> str | None:
-    """The checkpoint that ``--resume`` means: the newest of the work_dir for ``'auto'``, a named one, or None.
+    """The checkpoint that ``--resume`` means: the newest in the work_dir for ``'auto'``, a given one, or None.
 
     Raises:
         FileNotFoundError: there is no such file.

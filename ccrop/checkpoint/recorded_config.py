@@ -1,4 +1,4 @@
-"""The config that a run records in its checkpoints: data, so that reading it runs no program."""
+"""The config that a run records in its checkpoints, as data, so that reading it executes nothing."""
 
 import inspect
 from collections.abc import Callable, Iterator
@@ -57,7 +57,7 @@ def as_data(config: Config) -> dict[str, Any]:
     """A config as plain values, with classes and functions by their full names.
 
     Raises:
-        TypeError: it holds something else; names the setting.
+        TypeError: it holds something else; the message names the setting.
     """
     return {key: _plain(value, key) for key, value in config.to_dict().items()}
 
@@ -82,25 +82,25 @@ def recorded_config(checkpoint: str | Path) -> Config:
 
     Raises:
         FileNotFoundError, UntrustedCheckpoint: see :func:`ccrop.compat.checkpoint.load_checkpoint`; or the config
-            names code of another program than ccrop and the libraries that it builds on.
+            names code from outside ccrop and the libraries that it builds on.
         ValueError: the checkpoint has no config.
     """
     content = load_checkpoint(checkpoint)
     if not isinstance(content.get(KEY), dict):
         raise ValueError(
-            f"checkpoint {checkpoint} holds no config, as those of ccrop before 0.2 and of other programs do not: name "
-            "the config of its run by --config"
+            f"checkpoint {checkpoint} holds no config (ccrop records it since 0.2, other programs do not): pass "
+            "the config of its run with --config"
         )
     config = Config(content[KEY], cfg_text=f"recorded in {checkpoint}", filename=str(checkpoint))
     for setting, name, trusted in _named(config._cfg_dict):
         if not (isinstance(name, str) and trusted(name)):
             raise UntrustedCheckpoint(
-                f"checkpoint {checkpoint} was not used: its config's {setting} is {name}, which could run other code "
-                "than ccrop's and that of the libraries that it builds on. If you trust it, name the config of its run "
-                "by --config, which is run as a program"
+                f"checkpoint {checkpoint} was not used: its config's {setting} is {name}, which could run "
+                "code from outside ccrop and its libraries. If you trust it, pass the config of "
+                "its run with --config, which is then executed"
             )
     if not isinstance(config.get("model", {}), dict):
-        raise UntrustedCheckpoint(f"checkpoint {checkpoint} was not used: its config's model is no section")
+        raise UntrustedCheckpoint(f"checkpoint {checkpoint} was not used: its config's model is not a section")
     install_safe_checkpoints()
     if config.get("custom_imports"):
         import_modules_from_strings(config.custom_imports["imports"])
@@ -108,7 +108,7 @@ def recorded_config(checkpoint: str | Path) -> Config:
 
 
 def _named(node: Any, setting: str = "") -> Iterator[tuple[str, Any, Callable[[str], bool]]]:
-    """What a config names of Python: the setting, the name, and what tells whether it is trusted."""
+    """The Python names in a config: the setting, the name, and the check whether it is trusted."""
     if isinstance(node, dict):
         for key, value in node.items():
             inner = f"{setting}.{key}".lstrip(".")

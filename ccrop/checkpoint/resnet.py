@@ -1,6 +1,6 @@
 """Which ResNet a state dict holds.
 
-The names are those of mmdet, torchvision and timm alike: conv1, bn1, layer1.0.conv1, layer1.0.bn1,
+The names are the same in mmdet, torchvision and timm: conv1, bn1, layer1.0.conv1, layer1.0.bn1,
 layer2.0.downsample.0 (convolution) and .1 (norm).
 """
 
@@ -35,15 +35,15 @@ class ResNet:
     def from_state_dict(cls, state_dict: Mapping[str, Tensor]) -> "ResNet":
         """Deduce the architecture from names and shapes.
 
-        Whether a bottleneck strides in its first or its second convolution leaves no trace in a state dict.
+        A state dict does not show whether a bottleneck strides in its first or its second convolution.
 
         Raises:
-            ValueError: this is no ResNet of a known depth, or a tensor is missing, left over or of another
-                shape.
+            ValueError: this is not a ResNet of a known depth, or a tensor is missing, left over or of a
+                different shape.
         """
         stem = state_dict.get("conv1.weight")
         if stem is None or stem.ndim != 4:
-            raise ValueError("the backbone is no ResNet: it has no convolution conv1")
+            raise ValueError("the backbone is not a ResNet: it has no convolution conv1")
         blocks = tuple(_count_blocks(state_dict, stage) for stage in range(1, 5))
         bottleneck = "layer1.0.conv3.weight" in state_dict
         depths = [depth for depth in BLOCKS if BLOCKS[depth] == blocks and (depth >= 50) == bottleneck]
@@ -55,7 +55,7 @@ class ResNet:
         return resnet
 
     def shapes(self) -> dict[str, Shape]:
-        """Name and shape of every parameter and buffer, the classifier excepted."""
+        """Name and shape of every parameter and buffer except the classifier's."""
         shapes = _conv_and_norm("conv1", "bn1", (self.width, self.in_channels, self.stem_kernel, self.stem_kernel))
         inputs = self.width
         for stage, blocks in enumerate(BLOCKS[self.depth]):
@@ -77,7 +77,7 @@ class ResNet:
         odd = {
             "missing": expected.keys() - found.keys(),
             "unexpected": found.keys() - expected.keys(),
-            "of another shape": {name for name in expected.keys() & found.keys() if expected[name] != found[name]},
+            "of a different shape": {name for name in expected.keys() & found.keys() if expected[name] != found[name]},
         }
         if any(odd.values()):
             listed = "; ".join(f"{len(names)} {what}: {min(names)} ..." for what, names in odd.items() if names)

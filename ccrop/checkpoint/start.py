@@ -1,4 +1,4 @@
-"""What a run starts from, as its command line and its config say."""
+"""What a run starts from, according to its command line and its config."""
 
 from mmengine.config import Config
 from torch import nn
@@ -10,27 +10,27 @@ from ccrop.checkpoint.weights import RANDOM, Weights, read_weights
 def starting_weights(config: Config, init: str | None) -> Weights | None:
     """The weights that a run starts from, None for random ones; the config keeps their source as ``init``.
 
-    MMEngine's own ``load_from`` means the same here: MMEngine would train from random weights where none fit.
+    MMEngine's own ``load_from`` means the same here: MMEngine would train from random weights if none fit.
 
     Args:
         init: ``'random'``, or a source as in :func:`ccrop.checkpoint.read_weights`; by default ``load_from`` or
             ``init`` of the config.
 
     Raises:
-        ValueError: ``init`` and ``load_from`` both say what to start from; or see there.
+        ValueError: ``init`` and ``load_from`` both specify weights; or see there.
     """
     if init and config.get("load_from"):
-        raise ValueError(f"--init {init} and load_from={config.load_from} both name weights: leave load_from out")
+        raise ValueError(f"--init {init} and load_from={config.load_from} both specify weights: remove load_from")
     config.init = init or config.get("load_from") or config.get("init") or RANDOM
     config.load_from = None
     return None if config.init == RANDOM else read_weights(config.init)
 
 
 def load_start(model: nn.Module, weights: Weights) -> str:
-    """Load weights into a model's ``backbone``, and into neck and heads as far as they are the same.
+    """Load weights into a model's ``backbone``, and into neck and heads where they match.
 
     Returns:
-        What a log should say of it.
+        Lines for the log.
 
     Raises:
         ValueError: see :func:`load_backbone`.
@@ -43,10 +43,10 @@ def load_start(model: nn.Module, weights: Weights) -> str:
     if channels:
         notes.append(f"first convolution of {channels[1]} channels, each the sum of its {channels[0]} / {channels[1]}")
     if heads or others:
-        left = f", not {', '.join(others)}, which are of another shape" if others else ""
-        notes.append(f"{heads} tensors of neck and heads too{left}")
+        left = f", not {', '.join(others)}, which are of a different shape" if others else ""
+        notes.append(f"{heads} tensors of the neck and heads as well{left}")
     if behind:
         notes.append(f"left behind: {', '.join(behind)}")
     if weights.has_boxes:
-        notes.append("its boxes are of the images of that run and are not used")
+        notes.append("its boxes belong to the images of that run and are not used")
     return "; ".join(notes)

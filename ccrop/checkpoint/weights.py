@@ -1,4 +1,4 @@
-"""Weights as a user names them: a file, ``timm:NAME`` or ``torchvision:NAME``."""
+"""Weights as a user specifies them: a file, ``timm:NAME`` or ``torchvision:NAME``."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,11 +20,11 @@ class Weights:
     """A backbone's weights.
 
     Attributes:
-        source: as the user named it.
+        source: as the user specified it.
         backbone: its tensors, under the names that its own library gives them; perhaps with its classifier.
         others: the other tensors of the same state dict: neck, heads, predictor, queue.
         origin: where they were found and in what layout, in words.
-        normalization: of the images that they expect, None where the source does not say.
+        normalization: of the images that they expect, None if the source does not say.
         has_boxes: whether the file also holds the boxes of a pretraining run.
     """
 
@@ -37,7 +37,7 @@ class Weights:
 
 
 def is_library(source: str) -> bool:
-    """Whether a source is ``timm:NAME`` or ``torchvision:NAME`` and no file."""
+    """Whether a source is ``timm:NAME`` or ``torchvision:NAME`` rather than a file."""
     return source.partition(":")[0] in LIBRARIES
 
 
@@ -73,6 +73,6 @@ def read_weights(source: str | Path) -> Weights:
 
 
 def recorded(content: Mapping[str, Any]) -> Normalization | None:
-    """The normalization that ccrop wrote into a checkpoint; None in those of others."""
+    """The normalization that ccrop wrote into a checkpoint; None for those of other programs."""
     known = content.get("normalization")
     return None if known is None else Normalization(tuple(known["mean"]), tuple(known["std"]))

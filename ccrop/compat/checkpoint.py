@@ -1,7 +1,8 @@
-"""Checkpoints that load without running their code, and that are whole or absent.
+"""Checkpoints that are loaded without executing code and written atomically.
 
 MMEngine falls back to full unpickling when a file does not load safely, allows ``getattr`` while it loads, and writes
-in place. :func:`install_safe_checkpoints` replaces both ends for MMEngine and for whatever loads through it (mmdet).
+in place. :func:`install_safe_checkpoints` replaces both loading and saving for MMEngine and for whatever loads through
+it (mmdet).
 """
 
 import argparse
@@ -25,11 +26,11 @@ PICKLES = ("pkl", "pickle")  # file types that MMEngine reads by unpickling
 
 
 class UntrustedCheckpoint(ValueError):
-    """A checkpoint that would have to run code of its own to be loaded, or that is damaged."""
+    """A checkpoint that cannot be loaded without executing its own code, or that is damaged."""
 
 
 def _history_method(owner: type, name: str) -> Any:
-    """``getattr`` as a pickled HistoryBuffer needs it, for its four statistics, and for nothing else."""
+    """``getattr`` as a pickled HistoryBuffer needs it: only for its four statistics."""
     if owner is HistoryBuffer and name in ("min", "max", "current", "mean"):
         return getattr(owner, name)
     raise UnpicklingError(f"getattr({owner!r}, {name!r})")
@@ -57,7 +58,7 @@ def load_checkpoint(path: str | os.PathLike, map_location: Any = "cpu") -> dict[
     Raises:
         FileNotFoundError: there is no such file.
         IsADirectoryError: it is a folder.
-        UntrustedCheckpoint: it holds other objects, or is no whole checkpoint; nothing of it was run.
+        UntrustedCheckpoint: it holds other objects, or is not a complete checkpoint; none of it was executed.
     """
     path = Path(path).expanduser()
     refuse_folder(path)
@@ -75,19 +76,19 @@ def load_checkpoint(path: str | os.PathLike, map_location: Any = "cpu") -> dict[
         reason = (str(cause).strip().splitlines() or [""])[0].split(". ")[0] or type(cause).__name__
         raise UntrustedCheckpoint(
             f"checkpoint {path} was not loaded: it is damaged, or holds objects that would run code ({reason}). "
-            "If you trust its source, load it yourself and save its tensors alone."
+            "If you trust its source, load it yourself and save only its tensors."
         ) from error
 
 
 def refuse_folder(path: Path) -> None:
-    """Refuse a folder in the place of a checkpoint.
+    """Refuse a folder where a checkpoint is expected.
 
     Raises:
-        IsADirectoryError: names the checkpoint in it that was written last.
+        IsADirectoryError: names the latest checkpoint in it.
     """
     if path.is_dir():
         newest = max(path.glob("*.pth"), key=lambda file: file.stat().st_mtime, default=path / "epoch_1.pth")
-        raise IsADirectoryError(f"{path} is a folder: name a checkpoint, such as {newest}")
+        raise IsADirectoryError(f"{path} is a folder: pass a checkpoint, such as {newest}")
 
 
 class AtomicLocalBackend(LocalBackend):
@@ -101,9 +102,10 @@ class AtomicLocalBackend(LocalBackend):
 
 
 def load_from_local(filename: str, map_location: Any = None) -> dict[str, Any]:
-    """:func:`load_checkpoint` under the name and arguments that MMEngine's loader registry asks for.
+    """:func:`load_checkpoint` under the name and arguments that MMEngine's loader registry requires.
 
-    A text ``meta['config']``, which MMEngine itself no longer writes, is left out: its runner would run it as Python.
+    A text ``meta['config']``, which MMEngine itself no longer writes, is removed: its runner would execute it as
+    Python.
     """
     checkpoint = load_checkpoint(filename, map_location)
     if isinstance(checkpoint, dict) and isinstance(checkpoint.get("meta"), dict):
@@ -112,16 +114,16 @@ def load_from_local(filename: str, map_location: Any = None) -> dict[str, Any]:
 
 
 def refuse_remote(filename: str, map_location: Any = None) -> dict[str, Any]:
-    """In the place of MMEngine's loaders from elsewhere, which would run a checkpoint's code.
+    """Replaces MMEngine's remote loaders, which would execute a checkpoint's code.
 
     Raises:
         UntrustedCheckpoint: always.
     """
-    raise UntrustedCheckpoint(f"checkpoint {filename} was not loaded: download it, and name the file")
+    raise UntrustedCheckpoint(f"checkpoint {filename} was not loaded: download it, and pass the file")
 
 
 def install_safe_checkpoints() -> None:
-    """Make MMEngine read local checkpoints alone, by :func:`load_checkpoint`, no pickles, and write atomically."""
+    """Make MMEngine read only local checkpoints, with :func:`load_checkpoint`, no pickles, and write atomically."""
     for prefix in list(CheckpointLoader._schemes):
         CheckpointLoader.register_scheme(prefixes=prefix, loader=refuse_remote, force=True)
     CheckpointLoader.register_scheme(prefixes="", loader=load_from_local, force=True)

@@ -1,4 +1,4 @@
-"""Processes that train together, on GPUs or on CPUs; MMEngine's launchers all ask for a GPU."""
+"""Processes that train together, on GPUs or on CPUs; MMEngine's launchers all require a GPU."""
 
 from typing import Any
 
@@ -23,11 +23,11 @@ def init_distributed(launcher: str, dist_cfg: dict[str, Any]) -> None:
     elif launcher == "pytorch":
         torch.distributed.init_process_group("gloo")
     else:
-        raise ValueError(f"launcher {launcher!r} needs GPUs; on CPUs start the processes with torchrun")
+        raise ValueError(f"launcher {launcher!r} needs GPUs; on CPUs, start the processes with torchrun")
 
 
 def with_synchronized_bn(model: nn.Module) -> nn.Module:
-    """A model with SyncBN in the place of BN.
+    """A copy of the model with SyncBN instead of BN.
 
     timm's networks have a BN with an activation in it, which MMEngine's conversion loses and timm's own keeps.
     """

@@ -2,7 +2,7 @@
 
 mmcv's pure-Python install has no `mmcv._ext`, and `mmcv.ops` loads that module when it is imported, asking it
 for every operator by name. mmdet imports `mmcv.ops` even where it only builds a ResNet, so without the module
-nothing of mmdet can be imported. mmcv has no wheels for current torch, hence the stand-in below:
+nothing in mmdet can be imported. mmcv has no wheels for current torch, so it is replaced by the stand-in below:
 
 - NMS, soft NMS, RoIAlign and the sigmoid focal loss have twins over torchvision in `ccrop.compat.mmcv_operators`.
 - Every other operator exists, because mmcv asserts `hasattr` at import, and raises when it is called.

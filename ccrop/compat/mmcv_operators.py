@@ -23,7 +23,7 @@ def missing(operator: str, *args: Any, **kwargs: Any) -> None:
         NotImplementedError: names the operator, and how to compile mmcv.
     """
     raise NotImplementedError(
-        f"mmcv's operator {operator!r} is not compiled here, and ccrop has no twin of it. Compile mmcv from "
+        f"mmcv's operator {operator!r} is not compiled here, and ccrop has no replacement for it. Compile mmcv from "
         f"source with its operators against the installed torch {torch.__version__}: "
         "MMCV_WITH_OPS=1 pip install --no-build-isolation --no-cache-dir --no-deps --force-reinstall "
         "onedl-mmcv"

@@ -20,19 +20,19 @@ class SafeYamlHandler(YamlHandler):
         """The content of a file.
 
         Raises:
-            ValueError: it has a tag of a Python object, or is no YAML.
+            ValueError: it has a tag of a Python object, or is not valid YAML.
         """
         try:
             return super().load_from_fileobj(file, Loader=yaml.SafeLoader)
         except yaml.YAMLError as error:
-            raise ValueError(f"no YAML of plain values, and tags of Python objects are refused ({error})") from error
+            raise ValueError(f"not YAML of plain values only; tags of Python objects are refused ({error})") from error
 
 
 def read_config_file(path: str | Path) -> Config:
     """A config file as it is. One in Python is run; one in YAML is not.
 
     Raises:
-        ValueError: a YAML file has a tag of a Python object, or is no YAML.
+        ValueError: a YAML file has a tag of a Python object, or is not valid YAML.
     """
     register_handler(["yaml", "yml"])(SafeYamlHandler)
     return Config.fromfile(path)

@@ -8,5 +8,5 @@ from torch.utils.data import DataLoader
 
 
 def stop_workers(loader: DataLoader) -> None:
-    """End the processes of a loader that no one iterates over; the next iteration starts new ones."""
+    """Stop the processes of a loader that nobody iterates over; the next iteration starts new ones."""
     loader._iterator = None  # its last reference

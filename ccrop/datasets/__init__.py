@@ -1,4 +1,4 @@
-"""Images on disk, what is known of each, and the order in which they are seen."""
+"""Images on disk, what is known of each, and the order in which they are visited."""
 
 from ccrop.datasets.base import ImageDataset, InvalidAnnotations, LocatedDataset, MissingData
 from ccrop.datasets.box_store import BoxStore

@@ -1,4 +1,4 @@
-"""Sizes of images, boxes and areas of annotation files, compared with what they must be and put right."""
+"""Sizes of images, boxes and areas of annotation files, compared with what they must be and corrected."""
 
 import math
 from collections.abc import Sequence
@@ -18,17 +18,17 @@ NEAR = 0.25  # part by which an area may be smaller than its mask's, of which ou
 
 
 def repair_sizes(content: dict[str, Any], file: Path, folder: Path | None) -> list[str]:
-    """Give images the width and height of their files where those of the list are others.
+    """Give images the width and height of their files where the list differs.
 
-    Up to :data:`MEASURED` files are looked at, evenly spaced, beside those whose size is missing or whose boxes leave
-    the image; where one of them has another size, all are.
+    Up to :data:`MEASURED` files are checked, evenly spaced, in addition to those whose size is missing or whose
+    boxes extend beyond the image; if one of them differs, all are.
 
     Args:
-        folder: of the images; None where there are none, so that a size that is missing cannot be repaired.
+        folder: of the images; None if there are none, so that a size that is missing cannot be repaired.
 
     Raises:
-        InvalidAnnotations: an image without a size cannot be measured, or its annotations are of the image before it
-            is turned upright.
+        InvalidAnnotations: an image without a size cannot be measured, or its annotations refer to the image
+            before it is rotated upright.
     """
     images = content["images"]
     doubtful = [number for number, image in enumerate(images) if not _is_size(image)]
@@ -45,13 +45,13 @@ def repair_sizes(content: dict[str, Any], file: Path, folder: Path | None) -> li
     changed = [number for number in looked_at if _measure(images[number], file, folder)]
     if changed:
         changed += [n for n in sorted(set(range(len(images))) - set(looked_at)) if _measure(images[n], file, folder)]
-    return [f"{len(changed)} sizes of images that are not those of the files"] if changed else []
+    return [f"{len(changed)} sizes of images that differ from the files'"] if changed else []
 
 
 def repair_boxes(content: dict[str, Any], file: Path) -> list[str]:
-    """Clip boxes that leave their image, and leave out those of which nothing remains or that are none.
+    """Clip boxes that extend beyond their image, and drop invalid ones and those of which nothing remains.
 
-    What leaves an image by up to :data:`ROUNDING` pixels stays as it is.
+    Boxes that extend beyond it by up to :data:`ROUNDING` pixels are kept unchanged.
 
     Raises:
         InvalidAnnotations: more than :data:`TOLERATED` of the boxes are wrong, and more than one.
@@ -63,8 +63,8 @@ def repair_boxes(content: dict[str, Any], file: Path) -> list[str]:
         first = int(wrong.argmax())
         raise InvalidAnnotations(
             file,
-            f"{int(wrong.sum())} of {len(boxes)} boxes have no area, leave their image or are not four finite numbers, "
-            f"the first {_place(annotations[first])}: {annotations[first].get('bbox')} in an image of "
+            f"{int(wrong.sum())} of {len(boxes)} boxes have no area, extend beyond their image or are not four finite "
+            f"numbers, the first is {_place(annotations[first])}: {annotations[first].get('bbox')} in an image of "
             f"{limits[first].astype(int).tolist()} pixels; a bbox is x, y, width, height in pixels: repair or remove "
             "them",
         )
@@ -79,8 +79,8 @@ def repair_boxes(content: dict[str, Any], file: Path) -> list[str]:
     content["annotations"] = [each for each, gone in zip(annotations, lost, strict=True) if not gone]
     kinds = {
         "boxes without an area in their image (left out)": int(lost.sum()),
-        "boxes that leave their image (clipped)": int((wrong & ~lost).sum()),
-        "boxes of text (read as numbers)": len(texts),
+        "boxes that extend beyond their image (clipped)": int((wrong & ~lost).sum()),
+        "boxes given as text (read as numbers)": len(texts),
     }
     return [f"{number} {kind}" for kind, number in kinds.items() if number]
 
@@ -91,9 +91,9 @@ def _place(annotation: dict[str, Any]) -> str:
 
 
 def repair_areas(annotations: Sequence[dict[str, Any]]) -> list[str]:
-    """Give annotations the area of their mask, or else of their box, where theirs cannot be right.
+    """Give annotations the area of their mask, or else of their box, if theirs cannot be right.
 
-    With a mask it lies between that of the mask and that of the box, without one it is that of the box.
+    With a mask, it is between that of the mask and that of the box; without one, it is that of the box.
     """
     repaired = 0
     for each, (_, _, width, height) in zip(annotations, box_array(annotations).tolist(), strict=True):
@@ -107,13 +107,13 @@ def repair_areas(annotations: Sequence[dict[str, Any]]) -> list[str]:
         elif _is_number(area) and area > 0 and min((1 - NEAR) * mask, mask - slack) <= area <= box + slack:
             continue
         each["area"], repaired = mask, repaired + 1
-    return [f"{repaired} areas that are those of neither box nor mask"] if repaired else []
+    return [f"{repaired} areas that match neither box nor mask"] if repaired else []
 
 
 def mask_area(segmentation: Any) -> float:
-    """Pixels of a COCO mask, polygons or run lengths; 0 where there is none, or none that can be read.
+    """Pixels of a COCO mask, polygons or run lengths; 0 if there is none, or none that can be read.
 
-    Of polygons it is the sum of the shoelace formula.
+    For polygons, this is the sum of the shoelace formula.
     """
     if isinstance(segmentation, dict):
         return _run_length_area(segmentation.get("counts"), segmentation.get("size"))
@@ -161,7 +161,7 @@ def _flat(boxes: NDArray[np.float64]) -> NDArray[np.bool_]:
 
 
 def _limits(content: dict[str, Any]) -> NDArray[np.float64]:
-    """``(M, 2)`` width and height of each annotation's image; NaN where the list has none."""
+    """``(M, 2)`` width and height of each annotation's image; NaN if the list has none."""
     sizes = {
         image["id"]: (image["width"], image["height"]) if _is_size(image) else (np.nan, np.nan)
         for image in content["images"]
@@ -184,7 +184,7 @@ def _is_size(image: dict[str, Any]) -> bool:
 
 
 def _measure(image: dict[str, Any], file: Path, folder: Path) -> bool:
-    """Give an image the size of its file; whether that changes it. An unreadable file keeps a size that is listed."""
+    """Give an image the size of its file; returns whether that changed it. An unreadable file keeps its listed size."""
     path = folder / image["file_name"]
     try:
         size = image_size(path)
@@ -200,8 +200,8 @@ def _measure(image: dict[str, Any], file: Path, folder: Path) -> bool:
     if listed == size[::-1] and is_turned(path):
         raise InvalidAnnotations(
             file,
-            f"image {image['id']}, {printable(path)}, is turned by its EXIF orientation, and its annotations are of "
-            "the pixels before: save such images upright, or annotate them as they are shown",
+            f"image {image['id']}, {printable(path)}, is rotated by its EXIF orientation, but its annotations "
+            "refer to the unrotated pixels: save such images upright, or annotate them as displayed",
         )
     image["width"], image["height"] = size
     return True

@@ -1,4 +1,4 @@
-"""Reading COCO-format annotation files: what can be repaired in memory is, and is counted; the rest is refused."""
+"""Reading COCO-format annotation files: what can be repaired in memory is repaired and counted; the rest is refused."""
 
 import json
 import os
@@ -18,7 +18,7 @@ LARGEST_ID = 2**53  # pycocotools keeps ids in float64
 
 
 class Category(TypedDict):
-    """Of COCO's ``categories``, as much of it as is used."""
+    """The used part of COCO's ``categories``."""
 
     id: int
     name: str
@@ -28,13 +28,13 @@ OBJECT = Category(id=1, name="object")  # the one category where categories do n
 
 
 class Annotations(NamedTuple):
-    """What an annotation file says.
+    """The content of an annotation file.
 
     Attributes:
         content: ``images``, ``annotations`` and ``categories`` as COCO defines them. Ids are positive integers and
             unique; sizes are those of the files; every annotation has a finite ``bbox`` with an area inside its image,
             an ``area`` in pixels, ``iscrowd``, and a listed category and image.
-        repaired: what differs from the file, each with its number; empty where the content is the file's own.
+        repaired: what differs from the file, each with its count; empty if the content is the file's own.
     """
 
     content: dict[str, list[dict[str, Any]]]
@@ -56,13 +56,13 @@ def read_annotations(
 
     Args:
         root: of the data set.
-        folder: of the images, relative to ``root``; None where there are no images, so that neither names nor sizes
+        folder: of the images, relative to ``root``; None if there are no images, so that neither names nor sizes
             are compared with them.
-        agnostic: all objects are of the one category :data:`OBJECT`.
-        numbered_by: the training split's annotation file, whose categories and ids count, matched by name.
+        agnostic: all objects get the single category :data:`OBJECT`.
+        numbered_by: the training split's annotation file, whose categories and ids are used, matched by name.
 
     Raises:
-        InvalidAnnotations: names the file, what is wrong in it and what to do.
+        InvalidAnnotations: names the file, what is wrong with it and what to do.
     """
     content, repaired = _parsed(file)
     if numbered_by is None or agnostic:
@@ -91,7 +91,7 @@ def image_names(file: Path) -> list[str]:
 def _parsed(file: Path) -> tuple[dict[str, Any], list[str]]:
     """The three lists of a file, each of dicts, and what was repaired.
 
-    Where there is no list of categories and the annotations name no two, all are :data:`OBJECT`.
+    If there is no list of categories and the annotations do not have two, all are :data:`OBJECT`.
     """
     repaired = []
     try:
@@ -102,11 +102,11 @@ def _parsed(file: Path) -> tuple[dict[str, Any], list[str]]:
     except OSError as error:
         raise InvalidAnnotations(file, f"it cannot be read ({error.strerror})") from error
     except (ValueError, RecursionError) as error:  # no JSON, or not UTF-8
-        raise InvalidAnnotations(file, f"it is no JSON ({error}): write or copy it again") from error
+        raise InvalidAnnotations(file, f"it is not valid JSON ({error}): export or copy it again") from error
     lists = content if isinstance(content, dict) else {}
     missing = [name for name in ("images", "annotations") if not isinstance(lists.get(name), list)]
     if missing:
-        raise InvalidAnnotations(file, f"it has no list {' and no list '.join(missing)}, which COCO's format asks for")
+        raise InvalidAnnotations(file, f"it has no list {' and no list '.join(missing)}, which COCO's format requires")
     if not isinstance(lists.get("categories"), list):
         lists["categories"] = []
         named = {_key(each.get("category_id")) for each in lists["annotations"] if isinstance(each, dict)} - {"None"}
@@ -114,7 +114,7 @@ def _parsed(file: Path) -> tuple[dict[str, Any], list[str]]:
             for each in filter(lambda entry: isinstance(entry, dict), lists["annotations"]):
                 each["category_id"] = OBJECT["id"]
             lists["categories"] = [OBJECT]
-            repaired.append("no list of categories (all objects are of one)")
+            repaired.append("no list of categories (all objects get the same one)")
     unnamed = [each for each in lists["images"] if isinstance(each, dict) and not each.get("file_name")]
     for each in filter(lambda image: isinstance(image.get("coco_url"), str), unnamed):  # LVIS
         each["file_name"] = "/".join(each["coco_url"].split("/")[-2:])
@@ -136,7 +136,7 @@ def _is_id(identity: Any) -> bool:
 
 
 def _ids(entries: Sequence[dict[str, Any]]) -> dict[str, int]:
-    """A number for each id: its own where all are integers that pycocotools can hold, else from 1 on."""
+    """A number for each id: its own if all are integers that pycocotools can hold, else numbered from 1."""
     if all(_is_id(entry["id"]) for entry in entries):
         return {_key(entry["id"]): entry["id"] for entry in entries}
     return {_key(entry["id"]): number for number, entry in enumerate(entries, 1)}
@@ -164,27 +164,29 @@ def _number_categories(content: dict[str, Any], file: Path, agnostic: bool) -> l
     strangers = sorted({_key(each.get("category_id")) for each in annotations} - numbers.keys())
     if strangers:
         raise InvalidAnnotations(
-            file, f"its annotations have categories {strangers[:5]}, which it does not list: add them to categories"
+            file, f"its annotations use the unlisted categories {strangers[:5]}: add them to its list"
         )
-    repaired = [f"{len(unnamed)} categories without a name (named by their ids)"] if unnamed else []
+    repaired = [f"{len(unnamed)} categories without a name (named after their ids)"] if unnamed else []
     changed = sum(type(each["category_id"]) is not int for each in annotations)
     if any(not _is_id(each["id"]) for each in categories):
-        repaired.append(f"{len(categories)} category ids that are no integers (numbered from 1 on)")
+        repaired.append(f"{len(categories)} category ids that are not integers (renumbered from 1)")
     elif changed:
-        repaired.append(f"{changed} category ids of annotations that are no integers")
+        repaired.append(f"{changed} category ids of annotations that are not integers")
     _renumber(categories, "id", numbers)
     _renumber(annotations, "category_id", numbers)
     return repaired
 
 
 def _number_by(content: dict[str, Any], file: Path, training: Path) -> list[str]:
-    """Give a split the categories of the training split: as they are where ids and names agree, else by the names."""
+    """Give a split the categories of the training split: unchanged if ids and names agree, else matched by name."""
     listed = _listed_categories(training, training.stat().st_mtime_ns)
     pairs = [(_key(each["id"]), each.get("name")) for each in content["categories"]]
     theirs = [(_key(number), name) for number, name in listed]
     repaired = []
     if pairs != theirs:
-        repaired = [f"{len(pairs)} categories where {training.name} has {len(listed)} (its list and numbers are taken)"]
+        repaired = [
+            f"{len(pairs)} categories where {training.name} has {len(listed)} (its list and numbering are used)"
+        ]
     if set(pairs) <= set(theirs):
         content["categories"] = [dict(id=number, name=name) for number, name in listed]
         return repaired + _number_categories(content, file, agnostic=False)
@@ -196,8 +198,8 @@ def _number_by(content: dict[str, Any], file: Path, training: Path) -> list[str]
     if unknown:
         raise InvalidAnnotations(
             file,
-            f"it has objects of the categories {unknown[:5]}, which {training} does not list: classes are numbered by "
-            "the training split, so add them there or remove them here",
+            f"it has objects of the categories {unknown[:5]}, which {training} does not list: classes are numbered "
+            "as in the training split, so add them there or remove them here",
         )
     for each in content["annotations"]:
         each["category_id"] = numbers[names[each["category_id"]]]
@@ -223,14 +225,14 @@ def _number_images(content: dict[str, Any], file: Path) -> list[str]:
         names = [name for key, name in distinct if key == repeated]
         raise InvalidAnnotations(
             file,
-            f"image id {repeated} is that of {printable(names[0])} and of {printable(names[1])}, as in merged exports: "
-            "their boxes cannot be told apart, so give each image its own id before merging",
+            f"image id {repeated} belongs to both {printable(names[0])} and {printable(names[1])}, as in merged "
+            "exports: their boxes cannot be told apart, so give each image its own id before merging",
         )
     repeated = _first_repeated(name for _, name in distinct)
     if repeated is not None:
         keys = [key for key, name in distinct if name == repeated]
         raise InvalidAnnotations(
-            file, f"{printable(repeated)} is listed under the image ids {' and '.join(keys)}: give it one entry"
+            file, f"{printable(repeated)} is listed under the image ids {' and '.join(keys)}: keep one entry"
         )
     numbers = _ids(images)
     strangers = [each for each in annotations if _key(each["image_id"]) not in numbers]
@@ -238,20 +240,20 @@ def _number_images(content: dict[str, Any], file: Path) -> list[str]:
         first = strangers[0]
         raise InvalidAnnotations(
             file,
-            f"{len(strangers)} annotations are of images that it does not list, the first, {first.get('id')}, of image "
-            f"{first['image_id']}: list the images, or remove the annotations",
+            f"{len(strangers)} annotations belong to images that it does not list, the first, {first.get('id')}, "
+            f"to image {first['image_id']}: list the images, or remove the annotations",
         )
     if any(not _is_id(each["id"]) for each in images):
-        repaired.append(f"{len(images)} image ids that are no integers below 2^53 (numbered from 1 on)")
+        repaired.append(f"{len(images)} image ids that are not integers below 2^53 (renumbered from 1)")
     elif changed := sum(type(each["image_id"]) is not int for each in annotations):
-        repaired.append(f"{changed} image ids of annotations that are no integers")
+        repaired.append(f"{changed} image ids of annotations that are not integers")
     _renumber(images, "id", numbers)
     _renumber(annotations, "image_id", numbers)
     return repaired
 
 
 def _renumber(entries: Sequence[dict[str, Any]], name: str, numbers: dict[Any, int]) -> None:
-    """Put numbers in the place of ids, in place."""
+    """Replace ids by numbers, in place."""
     for each in entries:
         each[name] = numbers[_key(each[name])]
 
@@ -261,24 +263,26 @@ def _number_annotations(content: dict[str, Any]) -> list[str]:
     annotations, repaired = content["annotations"], []
     ids = [each.get("id") for each in annotations]
     if not all(_is_id(each) and each > 0 for each in ids) or len(set(ids)) < len(ids):
-        repaired.append(f"{len(ids)} annotation ids of which some are missing, 0, repeated or no integers (new ones)")
+        repaired.append(
+            f"{len(ids)} annotation ids of which some are missing, 0, repeated or not integers (renumbered)"
+        )
         for number, each in enumerate(annotations, 1):
             each["id"] = number
     missing = sum(each.get("iscrowd") not in (0, 1) for each in annotations)
     if missing:
-        repaired.append(f"{missing} annotations without an iscrowd of 0 or 1 (taken for 0)")
+        repaired.append(f"{missing} annotations without an iscrowd of 0 or 1 (set to 0)")
     for each in annotations:
         each["iscrowd"] = int(each.get("iscrowd") == 1)
     return repaired
 
 
 def _find_files(images: Sequence[dict[str, Any]], file: Path, root: Path, folder: Path) -> list[str]:
-    """Name images by their path in the folder, also where a prefix or backslashes stand before it.
+    """Name images by their path in the folder, even if it has a prefix or backslashes.
 
     Images that are in no folder keep their name, and reading them fails, which the data sets count.
 
     Raises:
-        InvalidAnnotations: an image lies outside of ``root``, or all are absent.
+        InvalidAnnotations: an image is outside ``root``, or all are absent.
     """
     present = set(list_images(Path(root, folder), suffixes=(*IMAGE_SUFFIXES, ARRAY_SUFFIX)))
     lost, repaired = [], 0
@@ -298,7 +302,7 @@ def _find_files(images: Sequence[dict[str, Any]], file: Path, root: Path, folder
 
 
 def _found(name: str, root: Path, folder: Path, present: set[str]) -> str | None:
-    """The name of an image in the folder, with as few leading folders left out as it takes; None where it is absent."""
+    """The name of an image in the folder, with as few leading folders left out as it takes; None if it is absent."""
     if name in present:
         return name
     whole = os.path.normpath(Path(root, folder, name))
@@ -321,6 +325,6 @@ def _refuse_outside(name: str, file: Path, root: Path, folder: Path) -> None:
     if not _within(os.path.normpath(Path(root, folder, name.replace("\\", "/"))), root):
         raise InvalidAnnotations(
             file,
-            f"the image {printable(name)} lies outside of {root}: name files relative to {Path(root, folder)}, and "
-            "link folders that lie elsewhere into it",
+            f"the image {printable(name)} is outside {root}: give file names relative to {Path(root, folder)}, and "
+            "link folders from elsewhere into it",
         )

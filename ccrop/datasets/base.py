@@ -49,16 +49,16 @@ class InvalidAnnotations(ValueError):
 
 @cache
 def say_once(line: str) -> None:
-    """Log a warning, the first time that it is given."""
+    """Log a warning only the first time."""
     MMLogger.get_current_instance().warning(line)
 
 
 class LocatedDataset(BaseDataset):
-    """Files, and in which boxes of each something stands.
+    """Files, and the boxes of each.
 
-    Random numbers depend on (seed, epoch, index) alone, whichever worker or rank draws them, which makes a
-    resumed run repeat an uninterrupted one. An unreadable file is marked in :attr:`unreadable` and the next
-    readable one takes its place.
+    Random numbers depend only on (seed, epoch, index), whichever worker or rank draws them, so that
+    a resumed run repeats an uninterrupted one. An unreadable file is marked in :attr:`unreadable` and the next
+    readable one replaces it.
 
     Subclasses implement :meth:`load_data_list`, whose entries hold ``path`` (relative to the data root), and
     :meth:`known`, and show their :attr:`layout` on disk, with ``{root}`` for the data root.
@@ -66,10 +66,10 @@ class LocatedDataset(BaseDataset):
     Args:
         data_root: folder of the data.
         pipeline: steps, each a callable from sample to sample or the config of one.
-        subset: use only this many files, evenly spaced over the sorted list, so over all classes alike.
+        subset: use only this many files, evenly spaced over the sorted list, and thus over all classes.
 
     Attributes:
-        boxes: of all files, once a hook has made a store for them.
+        boxes: of all files, once a hook has created a store for them.
         unit: what a file is called in logs.
     """
 
@@ -106,7 +106,7 @@ class LocatedDataset(BaseDataset):
 
         Raises:
             IndexError: the index is not in 0 to ``len(self) - 1``.
-            UnreadableFile: not one file of the data set is readable; says why for the first one.
+            UnreadableFile: no file of the data set is readable; says why for the first one.
         """
         seed, epoch, index = (0, 0, key) if isinstance(key, int) else key
         if not 0 <= index < len(self):
@@ -127,12 +127,12 @@ class LocatedDataset(BaseDataset):
         )
 
     def why_unreadable(self, index: int) -> str:
-        """The path of a file that is marked, and what is wrong with it."""
+        """The path of a file marked as unreadable, and what is wrong with it."""
         try:
             self.known(index)
         except UnreadableFile as error:
             return str(error)
-        return f"{printable(self.path(self.get_data_info(index)))}: unreadable when it was first tried"
+        return f"{printable(self.path(self.get_data_info(index)))}: unreadable when first tried"
 
     def known(self, index: int) -> dict[str, Any]:
         """A file's content and what is known of it, before the pipeline, without index and generator.
@@ -147,7 +147,7 @@ class LocatedDataset(BaseDataset):
         return Path(self.data_root, info["path"])
 
     def with_pipeline(self, pipeline: Sequence[dict[str, Any] | Callable]) -> "LocatedDataset":
-        """The same files, boxes and unreadable marks behind other steps; nothing is copied."""
+        """The same files, boxes and unreadable marks with other pipeline steps; nothing is copied."""
         other = copy.copy(self)
         other.pipeline = copy.copy(self.pipeline)
         other.pipeline.transforms = [build_step(step) for step in pipeline]
@@ -192,27 +192,28 @@ class LocatedDataset(BaseDataset):
             raise ValueError(f"{name}: {error.reason}") from error
 
     def fingerprint(self) -> str:
-        """Changes when files are added, removed or renamed, not when the data root moves."""
+        """Changes when files are added, removed or renamed, but not when the data root moves."""
         return hashlib.sha1(self.data_bytes.tobytes()).hexdigest()
 
 
 class ImageDataset(LocatedDataset):
     """Reads an image, adds what is known of it, and hands it to the pipeline.
 
-    A sample is ``dict(image, index, rng, boxes[, label])``: the image (upright), its number, its own random
-    generator, its boxes ``(K, 5)`` from :attr:`boxes`, and its class where the entry of the list has a ``label``.
+    A sample is ``dict(image, index, rng, clusters[, label])``: the image (upright), its number, its own random
+    generator, the boxes ``(K, 5)`` that :attr:`boxes` has of it, and its class where the entry of the list has a
+    ``label``.
 
     Args:
-        channels: of the images: 3 gives images in RGB, 1 in grey (L), and any other number is taken as it is in the
-            files, see :func:`ccrop.datasets.read_image`.
-        white: level of white in grey images of 16 bits and more.
+        channels: of the images: 3 gives images in RGB, 1 in gray (L), and any other number is read unchanged
+            from the files, see :func:`ccrop.datasets.read_image`.
+        white: level of white in 16-bit gray images and more.
         kwargs: see :class:`LocatedDataset`.
 
     Raises:
-        UnreadableImage: the first file does not have so many channels.
+        UnreadableImage: the first file does not have this many channels.
 
     Attributes:
-        classes: names of the labels, in their order; empty where the data set names none.
+        classes: names of the labels, in their order; empty if the data set names none.
     """
 
     unit = "image"
@@ -224,12 +225,12 @@ class ImageDataset(LocatedDataset):
         self.channels = channels
         self.white = white
         super().__init__(data_root, **kwargs)
-        if channels not in (1, 3):  # any file can be read as grey or RGB; of others the first one tells
+        if channels not in (1, 3):  # any file can be read as gray or RGB; of others the first one tells
             self.read(self.get_data_info(0))
 
     @property
     def suffixes(self) -> tuple[str, ...]:
-        """Of image files; arrays count where images are not RGB, else they are most likely something else."""
+        """Of image files; arrays count only if images are not RGB: otherwise, they are most likely something else."""
         return IMAGE_SUFFIXES if self.channels == 3 else (*IMAGE_SUFFIXES, ARRAY_SUFFIX)
 
     def filter_data(self) -> list[dict[str, Any]]:
@@ -239,7 +240,7 @@ class ImageDataset(LocatedDataset):
 
     def known(self, index: int) -> dict[str, Any]:
         info = self.get_data_info(index)
-        sample = dict(image=self.read(info), boxes=NO_BOXES if self.boxes is None else self.boxes[index])
+        sample = dict(image=self.read(info), clusters=NO_BOXES if self.boxes is None else self.boxes[index])
         return sample | {"label": info["label"]} if "label" in info else sample
 
     def read(self, info: dict[str, Any]) -> AnyImage:
@@ -252,22 +253,22 @@ class ImageDataset(LocatedDataset):
 
 
 def spread(total: int, number: int) -> list[int]:
-    """``number`` indices evenly spaced over ``total``, first and last included; all of them where there are fewer."""
+    """``number`` indices evenly spaced over ``total``, ends included; all of them if there are fewer."""
     return np.linspace(0, total - 1, min(number, total)).round().astype(int).tolist()
 
 
 def require_same_classes(training: ImageDataset, other: ImageDataset) -> None:
-    """Refuse sets whose labels count different classes.
+    """Refuse sets whose labels have different classes.
 
     Raises:
-        InvalidAnnotations: names the classes in which they differ.
+        InvalidAnnotations: names the classes that differ.
     """
     if training.classes != other.classes:
         apart = sorted(set(training.classes) ^ set(other.classes)) or list(other.classes)
         raise InvalidAnnotations(
             other.data_root,
-            f"its classes are not those of {training.data_root}, the first that differ are {apart[:5]}: give both the "
-            "same classes, numbered by the training images",
+            f"its classes are not those of {training.data_root}, the first to differ are {apart[:5]}: give both "
+            "the same classes, numbered as in the training images",
         )
 
 

@@ -10,13 +10,13 @@ from ccrop.datasets.tensor_image import TensorImage
 
 
 class ChannelStack:
-    """An image of any number of channels, with as much of a PIL image as data sets and views ask for.
+    """An image of any number of channels, with the part of PIL's interface that data sets and views need.
 
-    Every channel is a grey PIL image, so that all are cut and resized as the channels of an RGB image are.
+    Every channel is a gray PIL image, so that all are cropped and resized like the channels of an RGB image.
     ``np.array`` of it is ``(H, W, N)`` uint8.
 
     Args:
-        channels: grey (mode L) images of one size.
+        channels: gray (mode L) images of one size.
     """
 
     def __init__(self, channels: Sequence[Image.Image]) -> None:
@@ -59,7 +59,7 @@ def from_array(pixels: NDArray[np.uint8]) -> AnyImage:
 
 
 def as_rgb(image: AnyImage) -> Image.Image:
-    """The image for a picture: its first three channels as red, green and blue, or the first one as grey."""
+    """The image for a picture: its first three channels as red, green and blue, or the first one as gray."""
     if isinstance(image, Image.Image):
         return image.convert("RGB")
     if isinstance(image, TensorImage):

@@ -1,4 +1,4 @@
-"""CIFAR-10/100, STL-10, Tiny-ImageNet and ImageNet as they are published; nothing is downloaded."""
+"""CIFAR-10/100, STL-10, Tiny-ImageNet and ImageNet as published; nothing is downloaded."""
 
 from pathlib import Path
 from typing import Any, ClassVar
@@ -41,7 +41,7 @@ class CIFAR10(ImageDataset):
             return [entry | dict(path=f"{self.split}/{entry['path']}") for entry in entries]
         if not (root / self.reader.base_folder).is_dir():
             raise MissingData(
-                f"{root} holds neither {self.reader.base_folder}/ nor {self.split}/CLASS/: put the published "
+                f"{root} has neither {self.reader.base_folder}/ nor {self.split}/CLASS/: put the published "
                 f"{self.archive} there and unpack it (tar xf {self.archive}), or class folders of images"
             )
         try:
@@ -60,7 +60,7 @@ class CIFAR10(ImageDataset):
 
 
 class CIFAR100(CIFAR10):
-    """As :class:`CIFAR10` with 100 classes, from ``cifar-100-python``."""
+    """Like :class:`CIFAR10`, with 100 classes, from ``cifar-100-python``."""
 
     layout = "    {root}/cifar-100-python/    (or {root}/train/CLASS/* and {root}/test/CLASS/*)"
     archive = "cifar-100-python.tar.gz"
@@ -136,7 +136,7 @@ class TinyImageNet(ImageDataset):
         rows = [line.split("\t")[:2] for line in annotations.read_text().splitlines()]
         unknown = sorted({wnid for _, wnid in rows} - number.keys())
         if unknown:
-            reason = f"it has the classes {unknown[:5]}, which {root / 'train'} does not have: unpack the archive again"
+            reason = f"it has the classes {unknown[:5]}, which {root / 'train'} lacks: unpack the archive again"
             raise InvalidAnnotations(annotations, reason)
         return [dict(path=f"{prefix}/images/{name}", label=number[wnid]) for name, wnid in sorted(rows)]
 
@@ -145,7 +145,7 @@ class ImageNet(ImageDataset):
     """ImageNet-1K (Russakovsky et al., IJCV 2015) in class folders, or any subset of its classes.
 
     Args:
-        data_root: holds ``train/CLASS/*`` and ``val/CLASS/*``, as torchvision and timm expect it.
+        data_root: holds ``train/CLASS/*`` and ``val/CLASS/*``, as torchvision and timm expect.
         split: ``'train'`` or ``'val'``.
     """
 

@@ -1,4 +1,4 @@
-"""COCO-format sets: images alone for pretraining, annotated objects for evaluation."""
+"""COCO-format sets: only images for pretraining, annotated objects for evaluation."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -14,10 +14,10 @@ from ccrop.datasets.listing import list_images
 
 LAYOUT = """\
     {root}/train2017/*.jpg                            (or images/train2017, train, images/train)
-    {root}/val2017/*.jpg                              (only evaluations need it)
-    {root}/annotations/instances_train2017.json       (only evaluations need them)
+    {root}/val2017/*.jpg                              (only for evaluation)
+    {root}/annotations/instances_train2017.json       (only for evaluation)
     {root}/annotations/instances_val2017.json
-Sets in other layouts and formats: ccrop convert (tools/convert.py) writes them so, ccrop split divides them."""
+Other layouts and formats: ccrop convert (tools/convert.py) rewrites them, ccrop split divides them."""
 
 
 class CocoImages(ImageDataset):
@@ -42,8 +42,8 @@ class CocoImages(ImageDataset):
 class ObjectCrops(ImageDataset):
     """Annotated objects of a COCO-format set, each cut out as a labeled square image.
 
-    The square is ``context`` times the longer side of the box, moved into the image where it sticks out. Crowds and
-    boxes below ``min_side`` are left out. Classes are the categories of the training split by their ids.
+    The square is ``context`` times the longer side of the box, shifted into the image if it extends beyond it. Crowds
+    and boxes below ``min_side`` are skipped. Classes are the categories of the training split by id.
 
     Args:
         data_root, split: as :class:`CocoImages`; annotations are read.
@@ -76,7 +76,7 @@ class ObjectCrops(ImageDataset):
             if not each["iscrowd"] and min(each["bbox"][2:]) >= self.min_side
         ]
         if not objects:
-            raise MissingData(f"{file} annotates no object of at least {self.min_side} px")
+            raise MissingData(f"{file} annotates no objects of at least {self.min_side} px")
         return objects
 
     def read(self, info: dict[str, Any]) -> AnyImage:
@@ -88,7 +88,7 @@ class AnnotatedImage(NamedTuple):
     """One image of a COCO-format set.
 
     Attributes:
-        file_name: as the annotations have it.
+        file_name: as in the annotations.
         size: (height, width) in pixels.
         boxes: ``(M, 4)`` x0, y0, x1, y1 in fractions of the image, without crowds.
         categories: ``(M,)``, the boxes' category ids.
@@ -101,7 +101,7 @@ class AnnotatedImage(NamedTuple):
 
 
 def annotated_boxes(root: str | Path, split: str) -> list[AnnotatedImage]:
-    """Name, size and boxes of every image of a split, from its annotations; images are compared where they are there.
+    """Name, size and boxes of every image of a split, from its annotations; images are compared if they exist.
 
     Raises:
         MissingData: there are no annotations; shows the expected layout.
@@ -133,7 +133,7 @@ def read_split(root: Path, split: str) -> tuple[Path, dict[str, list[dict[str, A
 
 
 def annotations_of(root: Path, split: str, file: Path, agnostic: bool = False) -> Annotations:
-    """What an annotation file says of the images of a split; categories are those of the training split.
+    """The annotations of a split's images; categories are those of the training split.
 
     Args:
         agnostic: see :func:`ccrop.datasets.annotations.read_annotations`.

@@ -24,7 +24,7 @@ from .generated import generate
 CLASSES = tuple(f"{texture} {shape}" for shape in SHAPES for texture in TEXTURES)
 SPLITS = ("train2017", "val2017")
 VERSION = 1
-# Roots of the objects' areas in pixels. Occlusion and rejection make these shares about 41 : 34 : 25.
+# Roots of the objects' areas in pixels. Occlusion and rejection make these fractions about 41 : 34 : 25.
 SIZES = ((8, 32), (32, 96), (98, 150))
 SHARES = (0.36, 0.31, 0.33)
 MIN_VISIBLE = 0.35
@@ -36,10 +36,10 @@ def make_demo_set(
 ) -> None:
     """Draw the set into `root`: `train2017/`, `val2017/` and `annotations/instances_*.json`.
 
-    The folder appears when it is complete, never before; one that is there with the same parameters is kept.
+    The folder appears only when complete; an existing one with the same parameters is kept.
 
     Args:
-        workers: processes that draw; the set does not depend on it. By default one a core, at most 8.
+        workers: drawing processes; the set does not depend on it. Default: one per core, at most 8.
 
     Raises:
         FileExistsError: `root` exists and is something else.
@@ -64,11 +64,11 @@ def _fill(folder: Path, recipe: dict, workers: int | None) -> None:
 
 
 def sample_layout(rng: Generator) -> tuple[list[Thing], np.ndarray, float]:
-    """Place objects on one canvas, nearer ones larger and lower as a rule.
+    """Place objects on one canvas, nearer ones usually larger and lower.
 
     Returns:
-        The things from back to front; the `(240, 320)` uint8 map of which is visible where, 0 for none and
-        i + 1 for thing i; and the horizon as a fraction of the height.
+        The things from back to front; the `(240, 320)` uint8 map of which one is visible where, 0 for
+        none and i + 1 for thing i; and the horizon as a fraction of the height.
     """
     horizon = rng.uniform(0.2, 0.5)
     things: list[Thing] = []
@@ -96,7 +96,7 @@ def _sample_thing(horizon: float, rng: Generator) -> Thing:
 
 
 def _place(thing: Thing, things: list[Thing], labels: np.ndarray, rng: Generator) -> None:
-    """Add the thing behind those that stand lower, where all stay visible; leave it out after 30 tries."""
+    """Add the thing behind those that stand lower, if all remain visible; give up after 30 tries."""
     height, width = thing.alpha.shape
     area = np.array([each.area for each in [*things, thing]])
     nearer = np.array([False, *(each.base > thing.base for each in things)])
@@ -122,7 +122,7 @@ def _place(thing: Thing, things: list[Thing], labels: np.ndarray, rng: Generator
 
 
 def mask_polygons(mask: np.ndarray, corner: tuple[int, int] = (0, 0)) -> list[list[float]]:
-    """COCO polygons [x0, y0, x1, y1, ...] along pixel edges, which rasterise to exactly `mask` `(h, w)`.
+    """COCO polygons [x0, y0, x1, y1, ...] along pixel edges, which rasterize to exactly `mask` `(h, w)`.
 
     COCO has no holes: a part with one is cut in two through the hole.
 

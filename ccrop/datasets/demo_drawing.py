@@ -102,7 +102,7 @@ def draw_scene(things: list[Thing], horizon: float, rng: Generator) -> np.ndarra
     """The image `(240, 320, 3)` uint8 of the things, back to front, on a background with clutter.
 
     Args:
-        horizon: row where the ground begins, as a fraction of the height.
+        horizon: row where the ground starts, as a fraction of the height.
     """
     angle, height = rng.uniform(0, 2 * np.pi), rng.uniform(0.5, 1.1)
     if rng.random() < 0.8:
@@ -217,7 +217,7 @@ def _relief(alpha: np.ndarray, light: np.ndarray, rng: Generator) -> np.ndarray:
 def _drop_shadow(
     canvas: np.ndarray, thing: Thing, small: np.ndarray, factor: float, light: np.ndarray, rng: Generator
 ) -> None:
-    """Darken the canvas beside the thing; `small` is its silhouette at `factor` of the canvas's scale."""
+    """Darken the canvas next to the thing; `small` is its silhouette at `factor` of the canvas's scale."""
     side = np.sqrt(thing.area)
     sigma = (0.5 + 0.06 * side) * factor
     pad = int(3 * sigma)
@@ -373,7 +373,7 @@ def _draw_clutter(canvas: np.ndarray, light: np.ndarray, grain: np.ndarray, rng:
 
 
 def _expose(canvas: np.ndarray, rng: Generator) -> np.ndarray:
-    """The image `(HEIGHT, WIDTH, 3)` uint8 of a lens and a sensor that are both a little imperfect."""
+    """The image `(HEIGHT, WIDTH, 3)` uint8 as seen by a slightly imperfect lens and sensor."""
     image: np.ndarray = cv2.GaussianBlur(canvas, (0, 0), rng.uniform(0.2, 0.7))
     image *= (rng.uniform(0.85, 1.15) * rng.uniform(0.94, 1.06, 3)).astype(np.float32)
     image += rng.standard_normal(image.shape, dtype=np.float32) * np.float32(rng.uniform(0.003, 0.02))

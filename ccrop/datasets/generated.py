@@ -1,4 +1,4 @@
-"""Data sets that are generated: whole or not at all, and never over anything else."""
+"""Generated data sets: written completely or not at all, and never over anything else."""
 
 import fcntl
 import json
@@ -16,12 +16,12 @@ DRAFT = ".partial-"  # in the name of the folder that a set is made in
 
 
 def generate(root: str | Path, recipe: dict[str, Any], files: str, fill: Callable[[Path], None]) -> None:
-    """Make a data set in ``root``, which appears when it is complete; one made by the same recipe is kept.
+    """Make a data set in ``root``, which appears when it is complete; an existing one made by the same recipe is kept.
 
-    Where two processes make the same set, one waits for the other. What a killed one left is removed.
+    If two processes make the same set, one waits for the other. Leftovers of a killed one are removed.
 
     Args:
-        recipe: all that the set depends on, with ``num_train`` and ``num_val``.
+        recipe: everything that the set depends on, with ``num_train`` and ``num_val``.
         files: pattern of these training and validation examples in the folder.
         fill: writes the set into an empty folder.
 
@@ -68,7 +68,7 @@ def _is_complete(root: Path, recipe: dict[str, Any], files: str) -> bool:
     if found == recipe:
         if len(list(root.glob(files))) == recipe["num_train"] + recipe["num_val"]:
             return True
-        found = "a demo set from which files are missing"
+        found = "a demo set with missing files"
     raise FileExistsError(
         f"{root} exists and is {found}, not the demo set {recipe}: choose another folder, or move this one away"
     )

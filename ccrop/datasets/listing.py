@@ -10,11 +10,19 @@ from ccrop.datasets.pack import BadPack, pack_around
 from ccrop.datasets.reading import IMAGE_SUFFIXES, printable
 
 
-def list_images(root: str | Path, folder: str | Path = "", suffixes: tuple[str, ...] = IMAGE_SUFFIXES) -> list[str]:
+def list_images(
+    root: str | Path,
+    folder: str | Path = "",
+    suffixes: tuple[str, ...] = IMAGE_SUFFIXES,
+    beside: tuple[str, ...] = (),
+) -> list[str]:
     """Sorted paths, relative to ``root``, of all images below ``root / folder``, nested ones too, hidden ones not.
 
     Links are followed, but a folder that is reached more than once counts once. What is passed over is counted in one
     line of the log. Of a packed set, all images are listed.
+
+    Args:
+        beside: suffixes of other files that belong there, such as labels, and are not counted.
 
     Raises:
         MissingData: the folder is a pack that is not finished.
@@ -31,7 +39,7 @@ def list_images(root: str | Path, folder: str | Path = "", suffixes: tuple[str, 
     for path in _files(top, passed):
         if path.lower().endswith(suffixes):
             found.append(prefix + path)
-        else:
+        elif not path.lower().endswith(beside):
             passed[printable(os.path.splitext(path)[1].lower()) or "no suffix"] += 1
     if passed:
         kinds = ", ".join(f"{kind} ({number})" for kind, number in passed.most_common(8))

@@ -36,16 +36,20 @@ class NodeMemory:
         self.num_bytes = num_bytes
         first = alone or int(os.environ.get("LOCAL_RANK", 0)) == 0
         self._file, path = _new_file(num_bytes) if first else (-1, None)
-        paths = [path] if alone else all_gather_object(path)
-        seen = [each for each in paths if each is not None and os.path.exists(each)]
-        if path is None and seen:
-            self._file = os.open(seen[0], os.O_RDWR)
-        elif path is None:
-            self._file, path = _new_file(num_bytes)
-        self.is_first = path is not None
-        self.copies = 1 if alone else sum(all_gather_object(self.is_first))  # by then every rank has opened its file
-        if path is not None:
-            os.unlink(path)
+        try:
+            paths = [path] if alone else all_gather_object(path)
+            seen = [each for each in paths if each is not None and os.path.exists(each)]
+            if path is None and seen:
+                self._file = os.open(seen[0], os.O_RDWR)
+            elif path is None:
+                self._file, path = _new_file(num_bytes)
+            self.is_first = path is not None
+            self.copies = (
+                1 if alone else sum(all_gather_object(self.is_first))
+            )  # by then every rank has opened its file
+        finally:
+            if path is not None:
+                os.unlink(path)
         self.buffer = mmap.mmap(self._file, num_bytes)
 
     def __getstate__(self) -> dict[str, Any]:

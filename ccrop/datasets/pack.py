@@ -1,7 +1,7 @@
-"""Packed sets: images decoded and scaled once, memory-mapped, in the place of a folder of image files.
+"""Packed sets: images decoded and scaled once, memory-mapped, instead of a folder of image files.
 
-A pack is a folder with ``pixels.bin``, all images one after the other as ``(H, W, C)`` uint8, ``index.npy``, where each
-lies, and ``pack.json``, how it was made, which is written last. :mod:`ccrop.datasets.packing` makes one.
+A pack is a folder with ``pixels.bin``, all images in sequence as ``(H, W, C)`` uint8, ``index.npy``, the offset of
+each, and ``pack.json``, its settings, which is written last. :mod:`ccrop.datasets.packing` makes one.
 """
 
 import json
@@ -17,7 +17,7 @@ SETTINGS, INDEX, PIXELS, JOURNAL = "pack.json", "index.npy", "pixels.bin", "jour
 
 
 class BadPack(ValueError):
-    """A pack that is damaged, unfinished, or of other files than its source has by now; the message says what to do."""
+    """A pack that is damaged, unfinished, or out of date with its source; the message says what to do."""
 
 
 class NotPacked(ValueError):
@@ -27,8 +27,8 @@ class NotPacked(ValueError):
 class Pack:
     """The images of a pack.
 
-    An image is checked when a process reads it first: its checksum, and that its source, where that is still there, is
-    the file that was packed.
+    An image is checked when a process first reads it: its checksum, and that its source, if it still exists,
+    is the file that was packed.
 
     Args:
         folder: with the files above.
@@ -68,7 +68,7 @@ class Pack:
 
         Raises:
             NotPacked: there is no such image, or it could not be read when the set was packed.
-            BadPack: its bytes are damaged, or its source is another file by now.
+            BadPack: its bytes are damaged, or its source has changed.
         """
         row = self._row(path)
         entry = self._index[row]
@@ -85,10 +85,10 @@ class Pack:
         return dict(zip(map(os.fsdecode, self.names.tolist()), numbers, strict=True))
 
     def verify(self) -> None:
-        """Check all images; unreadable ones of the source are passed over.
+        """Check all images; unreadable ones of the source are skipped.
 
         Raises:
-            BadPack: names the first that is damaged, or whose source is another file by now.
+            BadPack: names the first one that is damaged, or whose source has changed.
         """
         for name in map(os.fsdecode, self.names.tolist()):
             if name not in self.settings["unreadable"]:
@@ -111,11 +111,11 @@ class Pack:
             raise BadPack(f"the bytes of {name} in {self.folder / PIXELS} are damaged: {again}")
         source = Path(self.settings["source"])
         if source.is_dir() and stamp(source / name) != (entry["bytes"], entry["modified"]):
-            raise BadPack(f"{source / name} is not the file that was packed any more: {again}")
+            raise BadPack(f"{source / name} has changed since it was packed: {again}")
 
 
 def stamp(file: Path) -> tuple[int, int]:
-    """Bytes of a file, and when it was modified, in nanoseconds; zeros where it is gone."""
+    """Bytes of a file, and when it was modified, in nanoseconds; zeros if it is gone."""
     try:
         found = file.stat()
     except OSError:
@@ -125,7 +125,7 @@ def stamp(file: Path) -> tuple[int, int]:
 
 @cache
 def pack_around(folder: str) -> Pack | None:
-    """The pack that a folder is, or lies in; None where it is a folder as any other.
+    """The pack that a folder is, or is in; None if it is a folder as any other.
 
     Raises:
         BadPack: packing has not been finished.
@@ -134,5 +134,5 @@ def pack_around(folder: str) -> Pack | None:
         if (place / SETTINGS).is_file() and (place / INDEX).is_file():
             return Pack(place)
         if (place / JOURNAL).is_file() and (place / PIXELS).is_file():
-            raise BadPack(f"the pack {place} is unfinished: give the command that made it again")
+            raise BadPack(f"the pack {place} is unfinished: run the command that made it again")
     return None

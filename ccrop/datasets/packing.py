@@ -40,8 +40,8 @@ def pack_images(
 ) -> Pack:
     """Pack all images below a folder, and annotations in COCO's format, scaled with them.
 
-    Every image is written, and then noted in a journal. After a kill, the same call goes on behind the last one that
-    was noted. A pack that is finished is compared with its source and kept.
+    Every image is written, and then recorded in a journal. If interrupted, the same call continues after the
+    last recorded image. A finished pack is compared with its source and kept.
 
     Args:
         side: an image whose shorter side is longer is scaled to it; None keeps every size.
@@ -86,7 +86,7 @@ def pack_images(
 
 
 def _packed(name: str, source: Path, side: int | None, channels: int, white: int) -> tuple[Entry, bytes]:
-    """An image, scaled, and what the journal says of it."""
+    """An image, scaled, and its journal entry."""
     size, modified = stamp(source / name)
     entry: Entry = dict(name=name, height=0, width=0, scale=1, checksum=0, bytes=size, modified=modified)
     try:
@@ -102,7 +102,7 @@ def _packed(name: str, source: Path, side: int | None, channels: int, white: int
 
 
 def _resumed(target: Path, settings: dict[str, Any], names: list[str]) -> list[Entry]:
-    """The entries of a journal, begun where there is none; both files end with the last image that is whole."""
+    """The entries of a journal, created if there is none; both files end with the last complete image."""
     journal, pixels = target / JOURNAL, target / PIXELS
     if not journal.is_file():
         pixels.write_bytes(b"")
@@ -130,17 +130,17 @@ def _require_same(target: Path, asked: dict[str, Any], found: dict[str, Any]) ->
     for name, value in asked.items():
         if found.get(name) != value:
             raise BadPack(
-                f"{target} is a pack with {name} {found.get(name)}, and {value} is asked for: name another folder, or "
-                "remove this one"
+                f"{target} is a pack with {name} {found.get(name)}, not the requested {value}: choose another folder, "
+                "or remove this one"
             )
 
 
 def _require_sources(target: Path, source: Path, names: Sequence[str], stamps: dict[str, tuple[int, int]]) -> None:
-    """The packed images are these of the source, and none has changed since."""
+    """The packed images are those of the source, and none has changed since."""
     apart = sorted(stamps.keys() ^ set(names))
     if apart:
         raise BadPack(
-            f"{source} has other images than {target} was packed of, the first is {printable(apart[0])}: remove the "
+            f"{source} has other images than {target} was packed from, the first is {printable(apart[0])}: remove the "
             "pack and make it again"
         )
     for name in names:
@@ -176,7 +176,7 @@ def scaled_annotations(content: dict[str, Any], scales: dict[str, float], folder
 
     Args:
         scales: by the path of the image.
-        folder: of the images, relative to where those paths begin.
+        folder: of the images, relative to the root of those paths.
     """
     by_id, images, annotations = {}, [], []
     for image in content["images"]:

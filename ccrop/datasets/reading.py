@@ -1,4 +1,4 @@
-"""Reading an image file of any common kind, upright and with as many channels as asked for."""
+"""Reading an image file of any common kind, upright and with the requested number of channels."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ IMAGE_SUFFIXES = tuple(
     if Image.registered_extensions().get(suffix) in FORMATS  # some builds of Pillow lack AVIF
 )
 ARRAY_SUFFIX = ".npy"
-WHITE = 65535  # level of white in grey images of 16 bits and more
+WHITE = 65535  # level of white in 16-bit gray images and more
 DARK = WHITE // 8  # where no level is above, white is most likely another one
-MAX_PIXELS = 100_000_000  # of an image; RGB takes 3 bytes a pixel in every worker, and decoding some more
+MAX_PIXELS = 100_000_000  # of an image; RGB takes 3 bytes per pixel in every worker, and decoding some more
 
 
 class UnreadableFile(ValueError):
     """A file of a data set that cannot be read.
 
-    What a DataLoader's worker raises, PyTorch builds anew from the text of its traceback alone; the last line of that
+    What a DataLoader's worker raises, PyTorch rebuilds from only the text of its traceback; the last line of that
     is the message.
 
     Attributes:
@@ -58,7 +58,7 @@ class UnreadableFile(ValueError):
 
 
 def printable(path: str | os.PathLike) -> str:
-    """A path for a line of a log: control characters and bytes that are no UTF-8 are escaped."""
+    """A path for a line of a log: control characters and bytes that are not UTF-8 are escaped."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in os.fspath(path))
 
 
@@ -67,17 +67,17 @@ class UnreadableImage(UnreadableFile):
 
 
 def read_image(path: str | os.PathLike, channels: int = 3, white: int = WHITE, as_tensor: bool = False) -> AnyImage:
-    """The image at `path`, turned upright by its EXIF orientation: RGB, or as many channels as asked for.
+    """The image at `path`, rotated upright by its EXIF orientation: RGB, or the requested number of channels.
 
-    An animation gives its first frame; transparent pixels are laid over white; grey levels of 16 and 32 bits are
+    An animation yields its first frame; transparent pixels are blended over white; gray levels of 16 and 32 bits are
     scaled from 0 and `white` to 0 and 255; color profiles are ignored. A truncated file is refused, not half decoded,
-    and so is an image of more than :data:`MAX_PIXELS` or of a format that is not among :data:`FORMATS`, whatever its
-    name. One channel is the luma (ITU-R BT.601). Two channels, four and more are taken as they are, from an
-    image that has as many or from a `.npy` file of ``(H, W, channels)`` uint8, which can also hold one or three.
+    and so is an image of more than :data:`MAX_PIXELS` or in a format not among :data:`FORMATS`, whatever
+    its name. One channel is the luma (ITU-R BT.601). Two, four or more channels are read unchanged, from
+    an image with that many or from a `.npy` file of ``(H, W, channels)`` uint8, which can also hold one or three.
 
     Args:
-        as_tensor: RGB out of a JPEG file comes as a :class:`ccrop.datasets.tensor_image.TensorImage`, with the pixels
-            that the PIL image would have, in less time.
+        as_tensor: return RGB from a JPEG file as a :class:`ccrop.datasets.tensor_image.TensorImage`, with the pixels
+            that the PIL image would have, which is faster.
 
     Raises:
         UnreadableImage: with the file and the reason.
@@ -139,7 +139,7 @@ def _of_pack(pixels: np.ndarray, channels: int, as_tensor: bool) -> AnyImage:
         return image
     if {packed, channels} == {1, 3} and isinstance(image, Image.Image):
         return image.convert("RGB" if channels == 3 else "L")
-    raise _Unsuited(f"it was packed with {packed} channels, and {channels} are expected: pack it again with so many")
+    raise _Unsuited(f"it was packed with {packed} channels, but {channels} are expected: pack it again with that many")
 
 
 def _is_array(path: str | os.PathLike) -> bool:
@@ -147,7 +147,7 @@ def _is_array(path: str | os.PathLike) -> bool:
 
 
 def _mapped(path: str | os.PathLike) -> np.ndarray:
-    """The array of a ``.npy`` file, mapped, so that no memory is taken for what a damaged header declares."""
+    """The array of a ``.npy`` file, mapped, so that a damaged header does not allocate memory."""
     pixels = np.load(path, mmap_mode="r", allow_pickle=False)
     _limit(pixels.shape[:2])
     return pixels
@@ -160,7 +160,7 @@ def _limit(sides: Sequence[int]) -> None:
 
 def _too_large(megapixels: str) -> str:
     limit = f"{MAX_PIXELS / 1e6:.0f}"
-    return f"it has {megapixels} megapixels, and {limit} are the limit: scale it down or cut it into tiles"
+    return f"it has {megapixels} megapixels, over the limit of {limit}: scale it down or cut it into tiles"
 
 
 def _checked(pixels: np.ndarray, channels: int) -> np.ndarray:
@@ -168,8 +168,8 @@ def _checked(pixels: np.ndarray, channels: int) -> np.ndarray:
     shaped = pixels[..., None] if pixels.ndim == 2 else pixels
     if shaped.dtype != np.uint8 or shaped.ndim != 3 or shaped.shape[2] != channels or not shaped.size:
         raise _Unsuited(
-            f"it holds {pixels.dtype} of shape {pixels.shape}, and uint8 of shape (H, W, {channels}) is expected: set "
-            "channels to what the files have, or save them so"
+            f"it holds {pixels.dtype} of shape {pixels.shape}, but uint8 of shape (H, W, {channels}) is expected: "
+            "set channels to match the files, or save them accordingly"
         )
     return shaped
 
@@ -192,7 +192,7 @@ def _openable() -> tuple[str, ...]:
 
 @contextmanager
 def _explained(path: str | os.PathLike) -> Iterator[None]:
-    """Whatever goes wrong is an :class:`UnreadableImage`, but for want of memory and a pack that is damaged."""
+    """Any failure is an :class:`UnreadableImage`, except lack of memory and a damaged pack."""
     try:
         if os.path.exists(path) and not (os.path.isfile(path) or os.path.isdir(path)):
             raise _Unsuited("it is a pipe, a socket or a device, not a file")  # a pipe would be waited for forever
@@ -204,7 +204,7 @@ def _explained(path: str | os.PathLike) -> Iterator[None]:
 
 
 def _orientation(image: Image.Image) -> int:
-    """The orientation tag, 1 for upright, also where the EXIF block is missing or damaged."""
+    """The orientation tag, 1 for upright, also if the EXIF block is missing or damaged."""
     try:
         return image.getexif().get(ExifTags.Base.Orientation, 1)
     except Exception:
@@ -212,7 +212,7 @@ def _orientation(image: Image.Image) -> int:
 
 
 def _upright(image: Image.Image) -> Image.Image:
-    """The image turned by its orientation tag, or as it is where its EXIF block is missing or damaged."""
+    """The image rotated by its orientation tag, or unchanged if its EXIF block is missing or damaged."""
     try:
         return image if _orientation(image) == 1 else ImageOps.exif_transpose(image)
     except Exception:
@@ -220,10 +220,10 @@ def _upright(image: Image.Image) -> Image.Image:
 
 
 def to_channels(image: Image.Image, channels: int, white: int = WHITE) -> AnyImage:
-    """An image of any mode with so many channels, see :func:`read_image`.
+    """An image of any mode with that many channels, see :func:`read_image`.
 
     Raises:
-        ValueError: it has another number of channels, or grey levels of unknown range.
+        ValueError: it has a different number of channels, or gray levels of unknown range.
     """
     if channels == 3:
         return _to_rgb(image, white)
@@ -231,8 +231,8 @@ def to_channels(image: Image.Image, channels: int, white: int = WHITE) -> AnyIma
         return _to_rgb(image, white).convert("L")
     if len(image.getbands()) != channels:
         raise _Unsuited(
-            f"it has {len(image.getbands())} bands ({image.mode}), and {channels} are expected: set channels to what "
-            f"the files have; {ARRAY_SUFFIX} files can hold uint8 of shape (H, W, {channels})"
+            f"it has {len(image.getbands())} bands ({image.mode}), but {channels} are expected: set channels "
+            f"to match the files; {ARRAY_SUFFIX} files can hold uint8 of shape (H, W, {channels})"
         )
     return ChannelStack(image.split())
 
@@ -251,7 +251,7 @@ def _to_rgb(image: Image.Image, white: int) -> Image.Image:
         lowest, highest = int(levels.min()), int(levels.max())
         if lowest < 0 or highest > white:
             raise _Unsuited(
-                f"its grey levels are {lowest} to {highest}, not within 0 to {white}: save it with 8 or 16 bits, or "
+                f"its gray levels are {lowest} to {highest}, not within 0 to {white}: save it with 8 or 16 bits, or "
                 "set white to the highest level"
             )
         if white == WHITE and 0 < highest <= DARK:
@@ -262,17 +262,18 @@ def _to_rgb(image: Image.Image, white: int) -> Image.Image:
 
 @cache
 def _say_dark() -> None:
-    """Warn once that images are nearly black; of a loader's workers only the first does."""
+    """Warn once that images are nearly black; among a loader's workers, only the first does."""
     worker = get_worker_info()
     if worker is None or worker.id == 0:
         MMLogger.get_current_instance().warning(
-            f"Some grey images of 16 bits or more have no level above {DARK}, and white is {WHITE}: they are nearly "
-            "black. If their sensor gives fewer bits, set white to its highest level: 4095 for 12 bits, 255 for 8"
+            f"Some gray images of 16 bits or more have no level above {DARK}, but white is {WHITE}: they will "
+            "look nearly black. If their sensor has fewer bits, set white to its highest level: 4095 for 12 bits, "
+            "255 for 8"
         )
 
 
 class _Unsuited(ValueError):
-    """Pixels whose black and white are not known, or of another number of channels."""
+    """Pixels with unknown black and white levels, or with a different number of channels."""
 
 
 def _reason(path: str | os.PathLike, error: Exception) -> str:
@@ -280,10 +281,10 @@ def _reason(path: str | os.PathLike, error: Exception) -> str:
         return error.strerror
     if isinstance(error, UnidentifiedImageError):
         empty = os.path.getsize(path) == 0
-        return "the file is empty" if empty else f"not an image of a kind that is read ({', '.join(_openable())})"
+        return "the file is empty" if empty else f"not an image of a supported format ({', '.join(_openable())})"
     if isinstance(error, Image.DecompressionBombError):
         assert Image.MAX_IMAGE_PIXELS is not None  # which the image exceeds
         return _too_large(f"more than {2 * Image.MAX_IMAGE_PIXELS / 1e6:.0f}")
     if isinstance(error, _Unsuited | NotPacked):
         return str(error)
-    return f"damaged or of an unsupported kind ({error or type(error).__name__})"
+    return f"damaged or of an unsupported format ({error or type(error).__name__})"

@@ -1,4 +1,4 @@
-"""Data sets that live on the device, decoded once: batches of views without workers and without copies."""
+"""Data sets that live on the device, decoded once: batches of views without workers and copies."""
 
 from collections.abc import Iterator
 from itertools import islice
@@ -14,11 +14,11 @@ from tqdm import tqdm
 
 from ccrop.datasets.base import ImageDataset
 from ccrop.datasets.samplers import SeededSampler
-from ccrop.views.crops import ContrastiveCrop, RandomCrop
-from ccrop.views.resampling import resized_crops
+from ccrop.views import ContrastiveCrop, MultiObjectCrop, RandomCrop, ScenePair, SceneViews
 from ccrop.views.transforms import CropViews, to_tensor
 
-CROPS = (RandomCrop, ContrastiveCrop)
+STEPS = (CropViews, SceneViews)
+CROPS = (RandomCrop, ContrastiveCrop, MultiObjectCrop, ScenePair)
 ROOM = 0.5  # of the device's free memory that the images may take
 
 
@@ -32,30 +32,33 @@ class Pixels:
 class ResidentBatches:
     """Takes the place of a DataLoader of views: images and views are tensors on the device.
 
-    Crops are drawn for a whole batch at once from (seed, epoch, number of the batch), by
-    :meth:`ccrop.views.RandomCrop.of_batch`: other random numbers than image by image, of the same distribution. A
-    batch is what a DataLoader of :class:`ccrop.views.CropViews` gives.
+    Crops are drawn for a whole batch at once from (seed, epoch, number of the batch): different random numbers than
+    image by image, with the same distribution. A batch is the same as from a DataLoader of these views.
 
     Args:
-        loader: over images of one size, with views by random crops or by ContrastiveCrop.
+        loader: over images, with views by one of :data:`CROPS`.
         device: where the images live.
 
     Attributes:
-        images: ``(N, C, H, W)`` uint8.
+        images: ``(N, C, H, W)`` uint8, each in the top left corner, as high and as wide as the largest.
+        image_sizes: ``(N, 2)`` height, width in pixels.
 
     Raises:
-        ValueError: the views are others, or augmented in the workers; the images differ in size, or do not fit.
+        ValueError: the views are unsupported, or augmented in the workers; or the images do not fit.
     """
 
     def __init__(self, loader: DataLoader, device: torch.device | str) -> None:
-        self.sizes, self.crop = _views_of(loader.dataset)
+        self.views = _views_of(loader.dataset)
         assert isinstance(loader.dataset, ImageDataset)
         if type(loader.sampler) is not SeededSampler:
-            raise ValueError("train_dataloader.resident takes ccrop.datasets.SeededSampler alone: set it False")
+            raise ValueError(
+                "train_dataloader.resident works only with ccrop.datasets.SeededSampler: use that sampler, or set it "
+                "to False"
+            )
         assert loader.batch_size is not None
         self.dataset = loader.dataset
         self.sampler, self.batch_size, self.drop_last = loader.sampler, loader.batch_size, loader.drop_last
-        self.images = _decoded(loader.dataset, loader.num_workers, torch.device(device))
+        self.images, self.image_sizes = _decoded(loader.dataset, loader.num_workers, torch.device(device))
 
     def __len__(self) -> int:
         number = len(self.sampler)
@@ -69,58 +72,50 @@ class ResidentBatches:
             yield self._batch(torch.tensor(indices), rng)
 
     def _batch(self, indices: Tensor, rng: np.random.Generator) -> dict[str, Any]:
-        boxes: NDArray[np.floating] = np.zeros((len(indices), 1, 5))
+        boxes: NDArray[np.floating] = np.zeros((len(indices), 1, 5), dtype=np.float32)
         counts: NDArray[np.integer] = np.zeros(len(indices), dtype=np.int64)
         if self.dataset.boxes is not None:
             boxes, counts = self.dataset.boxes.of_batch(indices)
-        height, width = self.images.shape[2:]
-        rectangles = torch.from_numpy(self.crop.of_batch(rng, (height, width), boxes, counts, len(self.sizes)))
         images = self.images[indices.to(self.images.device, non_blocking=True)]
-        moved = rectangles.to(images.device, non_blocking=True)
-        views = [resized_crops(images, moved[:, view], side) for view, side in enumerate(self.sizes)]
-        return dict(views=views, rectangles=rectangles, index=indices)
+        return self.views.of_batch(rng, images, self.image_sizes[indices], boxes, counts) | dict(index=indices)
 
 
-def _views_of(dataset: Any) -> tuple[list[int], RandomCrop]:
-    """Sides and crop of the views, the only step of a pipeline that can be computed on a device."""
+def _views_of(dataset: Any) -> CropViews:
+    """The views, the only step of a pipeline that can be computed on a device."""
     steps = dataset.pipeline.transforms if isinstance(dataset, ImageDataset) else []
-    crop = steps[0].crop if len(steps) == 1 and isinstance(steps[0], CropViews) else None
-    if isinstance(crop, RandomCrop) and type(crop) in CROPS:
+    if len(steps) == 1 and type(steps[0]) in STEPS and type(steps[0].crop) in CROPS:
         if steps[0].augment is None:
-            return steps[0].sizes, crop
-        raise ValueError("train_dataloader.resident has no workers that could augment: set augment='device'")
+            return steps[0]
+        raise ValueError("train_dataloader.resident has no workers to augment in: set augment='device'")
     raise ValueError(
-        "train_dataloader.resident takes images and views of the crops rcrop, single and simccrop alone: set it False"
+        "train_dataloader.resident takes only images, with one of ccrop's own crops as the only pipeline step: set it "
+        "to False"
     )
 
 
-def _decoded(dataset: ImageDataset, num_workers: int, device: torch.device) -> Tensor:
-    """All images of a data set on the device."""
-    images: Tensor | None = None
+def _decoded(dataset: ImageDataset, num_workers: int, device: torch.device) -> tuple[Tensor, NDArray[np.int64]]:
+    """All images of a data set on the device, and their sizes ``(N, 2)``."""
+    decoded: list[Tensor] = []
+    largest = torch.zeros(3, dtype=torch.long)
+    free = _free(device)
     pixels: DataLoader = DataLoader(dataset.with_pipeline([Pixels()]), batch_size=None, num_workers=num_workers)
     shown = tqdm(pixels, "decoding once", leave=False, disable=None if is_main_process() else True)
-    for place, (image, index) in enumerate(shown):
-        image = image.permute(2, 0, 1)
-        if images is None:
-            needed, free = len(dataset) * image.numel(), _free(device)
-            if needed > ROOM * free:
-                raise ValueError(
-                    f"{len(dataset)} images of {tuple(image.shape[1:])} px take {needed / 1e9:.1f} GB, more than half "
-                    f"of what {device} has free ({free / 1e9:.1f} GB): set train_dataloader.resident=False"
-                )
-            images = torch.empty((len(dataset), *image.shape), dtype=torch.uint8, device=device)
-        if image.shape != images.shape[1:]:
-            info = dataset.get_data_info(index)
-            name = dataset.path(info) if "path" in info else f"image {index}"
+    for image, _ in shown:
+        decoded.append(image.permute(2, 0, 1))
+        largest = largest.maximum(torch.tensor(decoded[-1].shape))
+        needed = len(dataset) * int(largest.prod())
+        if needed > ROOM * free:
             raise ValueError(
-                f"{name} has {tuple(image.shape[1:])} px and the images before it {tuple(images.shape[2:])}, but "
-                "train_dataloader.resident takes images of one size: resize them, or set it False"
+                f"{len(dataset)} images of up to {largest[1]} x {largest[2]} px take {needed / 1e9:.1f} GB, more than "
+                f"half of the free memory of {device} ({free / 1e9:.1f} GB): set train_dataloader.resident to False, "
+                "or pack smaller images by tools/pack.py"
             )
-        images[place] = image
-    assert images is not None
-    return images
+    images = torch.zeros((len(decoded), *largest.tolist()), dtype=torch.uint8, device=device)
+    for place, image in enumerate(decoded):
+        images[place, :, : image.shape[1], : image.shape[2]] = image
+    return images, np.array([image.shape[1:] for image in decoded])
 
 
 def _free(device: torch.device) -> float:
-    """Bytes that can be had on a device; no limit on the CPU, whose memory the operating system manages."""
+    """Bytes available on a device; no limit on the CPU, whose memory the operating system manages."""
     return torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else float("inf")

@@ -37,7 +37,7 @@ class InfiniteSeededSampler(SeededSampler):
     position = 0
 
     def skip(self, num_samples: int) -> None:
-        """Begin after so many samples of this rank, as MMEngine's loop asks for when it resumes."""
+        """Start after this many samples of this rank, as MMEngine's loop does when it resumes."""
         self.position = num_samples
 
     def __iter__(self) -> Iterator[tuple[int, int, int]]:
@@ -50,11 +50,11 @@ class InfiniteSeededSampler(SeededSampler):
 class ShardedBatches(Sampler):
     """Whole batches in order, every ``world_size``-th to a rank.
 
-    A batch holds the same images whatever the number of ranks, so results per batch are equal to the last bit.
+    A batch holds the same images whatever the number of ranks, so results per batch are equal bit for bit.
 
     Args:
         num_samples: of the data set.
-        batch_size: samples a batch; the last one may be smaller.
+        batch_size: samples per batch; the last one may be smaller.
     """
 
     def __init__(self, num_samples: int, batch_size: int) -> None:

@@ -1,4 +1,4 @@
-"""Images divided into two parts that have each class in the same share, from a seed."""
+"""Images divided into two parts with the same fraction of each class, from a seed."""
 
 from collections.abc import Hashable, Sequence
 
@@ -9,30 +9,32 @@ from numpy.typing import NDArray
 def stratified(
     classes: NDArray[np.bool_], share: float, seed: int, scenes: Sequence[Hashable] | None = None
 ) -> list[int]:
-    """Which examples make up a share in which every class occurs as often as its part of all.
+    """Which examples make up a fraction in which every class is in proportion.
 
     The iterative stratification of Sechidis et al., On the Stratification of Multi-Label Data, ECML PKDD 2011: the
-    rarest class is dealt out first, each example to the part that still lacks most of it.
+    rarest class is assigned first, each example to the part that still needs it most.
 
     Args:
-        classes: ``(N, C)``, whether an example shows a class; one without any counts as of a class of its own.
-        share: in (0, 1), of the examples.
+        classes: ``(N, C)``, whether an example shows a class; one without any counts as its own class.
+        share: fraction of the examples, in (0, 1).
         seed: draws the order.
         scenes: by example; examples of a scene stay together. Default: each example is a scene of its own.
 
     Returns:
-        Sorted indices, at least one, and not all where there are several scenes.
+        Sorted indices, at least one, and not all if there are several scenes.
 
     Raises:
         ValueError: the share is not in (0, 1), or all examples are of one scene.
     """
     if not 0 < share < 1:
-        raise ValueError(f"the share must lie between 0 and 1, got {share:g}")
+        raise ValueError(f"the fraction of images must be between 0 and 1, got {share:g}")
     names, groups = np.unique(
         np.array([str(each) for each in (range(len(classes)) if scenes is None else scenes)]), return_inverse=True
     )
     if len(names) < 2:
-        raise ValueError(f"{len(classes)} images of {len(names)} scenes cannot be divided: there must be two scenes")
+        raise ValueError(
+            f"{len(classes)} images of {len(names)} scene(s) cannot be divided: at least two scenes are needed"
+        )
     labels = np.column_stack([classes, ~classes.any(axis=1)]).astype(int)
     counts = np.zeros((len(names), labels.shape[1] + 1), dtype=int)  # of examples by class, and of all
     np.add.at(counts, groups, np.column_stack([labels, np.ones(len(labels), dtype=int)]))

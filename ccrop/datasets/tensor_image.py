@@ -15,10 +15,10 @@ VECTOR_UNITS = "AVX" in torch.backends.cpu.get_cpu_capability()
 
 
 class TensorImage:
-    """An RGB image with as much of a PIL image as data sets and views ask for.
+    """An RGB image with the part of PIL's interface that data sets and views need.
 
     Shrunk by torch's antialiased bilinear resize, whose weights have fewer bits than Pillow's: pixels are equal within
-    one level, but for a few in 10^9 of pure noise that are two apart. Any other resize is Pillow's.
+    one level, except for a few in 10^9 of pure noise that differ by two. Any other resize is Pillow's.
 
     Args:
         pixels: ``(H, W, 3)`` uint8.
@@ -66,7 +66,7 @@ class TensorImage:
 
 
 def decoded_jpeg(content: NDArray[np.uint8], orientation: int) -> TensorImage:
-    """A JPEG file in grey or YCbCr as RGB, upright.
+    """A JPEG file in gray or YCbCr as RGB, upright.
 
     Args:
         content: bytes of the file.

@@ -20,45 +20,58 @@ def list_videos(source: str | Path) -> list[Path]:
 
     Raises:
         MissingData: there is none.
+        ValueError: two have the same name.
     """
     source = Path(source)
     if not source.exists():
-        raise MissingData(f"{source} does not exist: name a video or a folder of videos")
+        raise MissingData(f"{source} does not exist: pass a video or a folder of videos")
     videos = [source] if source.is_file() else [source / name for name in list_images(source, suffixes=VIDEO_SUFFIXES)]
     if not videos:
         raise MissingData(f"no video found in {source} (looked for {', '.join(VIDEO_SUFFIXES)})")
+    first: dict[str, Path] = {}
+    for video in videos:
+        if first.setdefault(video.stem, video) != video:
+            raise ValueError(f"{first[video.stem]} and {video} have the same name: rename one of them")
     return videos
 
 
 def write_frames(videos: Sequence[Path], root: Path, every: int) -> int:
-    """Write frames as ``root/VIDEO/FRAME.jpg``, and give their number.
+    """Write frames as ``root/VIDEO/FRAME.jpg``, and return their count; the log lists unreadable videos.
 
     Args:
-        every: the first frame of so many is kept.
+        videos: of different names.
+        every: keep one frame of this many, the first.
 
     Raises:
-        UnreadableFile: a video cannot be read, or has no frame.
-        ValueError: two videos have the same name.
+        UnreadableFile: none of the videos can be read; about the first.
     """
-    total = 0
-    names: dict[str, Path] = {}
+    total, unreadable = 0, []
     for video in videos:
-        if video.stem in names:
-            raise ValueError(f"{names[video.stem]} and {video} have the same name: rename one of them")
-        names[video.stem] = video
-        (root / video.stem).mkdir(parents=True)
-        for number, frame in frames(video, every):
-            file = root / video.stem / f"{number:06d}.jpg"
-            file.write_bytes(cv2.imencode(".jpg", frame, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1].tobytes())
-            total += 1
+        try:
+            total += _write_video(video, root / video.stem, every)
+        except UnreadableFile as error:
+            unreadable.append(error)
+            if len(unreadable) == len(videos):
+                raise unreadable[0] from None
+            say_once(f"left out: {error}")
     return total
 
 
+def _write_video(video: Path, folder: Path, every: int) -> int:
+    written = 0
+    for place, frame in frames(video, every):
+        folder.mkdir(parents=True, exist_ok=True)
+        file = folder / f"{place:06d}.jpg"
+        file.write_bytes(cv2.imencode(".jpg", frame, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1].tobytes())
+        written += 1
+    return written
+
+
 def frames(video: Path, every: int) -> Iterator[tuple[int, NDArray]]:
-    """Numbers, from 0 on, and frames ``(H, W, 3)`` uint8 in BGR of a video, turned upright as it says.
+    """Numbers, from 0, and frames ``(H, W, 3)`` uint8 in BGR of a video, rotated upright as it specifies.
 
     Raises:
-        UnreadableFile: see :func:`write_frames`.
+        UnreadableFile: it cannot be read, or has no frame.
     """
     capture = cv2.VideoCapture(str(video))
     number, promised = 0, round(capture.get(cv2.CAP_PROP_FRAME_COUNT))
@@ -74,7 +87,9 @@ def frames(video: Path, every: int) -> Iterator[tuple[int, NDArray]]:
         capture.release()
     if not number:
         raise UnreadableFile(
-            video, "no frame can be read: it is damaged, or of a codec that OpenCV lacks, so convert it, as by ffmpeg"
+            video,
+            "no frame can be read: it is damaged, or its codec is not supported by OpenCV: convert it, for example "
+            "with ffmpeg",
         )
     if number < CUT_SHORT * promised:
         say_once(f"{printable(str(video))}: only {number} of {promised} frames can be read; it is damaged or cut short")

@@ -1,4 +1,4 @@
-"""What a pretrained backbone is worth, without a detector."""
+"""Evaluating a pretrained backbone without a detector."""
 
 from ccrop.evaluation.boxes import BoxQuality, box_quality, pseudo_box_quality
 from ccrop.evaluation.collapse import effective_rank, embedding_std

@@ -1,4 +1,4 @@
-"""Do the boxes of a localizer find the annotated objects? Measures of boxes, without a model."""
+"""Do the boxes of a localizer find the annotated objects? Box metrics, without a model."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,15 +16,15 @@ CORLOC_IOU = 0.5
 
 @dataclass(frozen=True)
 class BoxQuality:
-    """Of one localizer's boxes over a set.
+    """Metrics of one localizer's boxes over a set.
 
     Attributes:
         objects: number of objects by size: "small", "medium", "large" (COCO's limits) and "all".
-        boxes: boxes an image.
+        boxes: boxes per image.
         area: mean area of the first k boxes of the images by k, as a fraction of the image; NaN without boxes.
         corloc: fraction of the images with objects whose first box overlaps one of them with an IoU of at least 0.5
             (Deselaers et al., IJCV 2012).
-        found: fraction of objects that one of the first k boxes finds, by measure, size and k; NaN where no object has
+        found: fraction of objects that one of the first k boxes finds, by measure, size and k; NaN if no object has
             that size. The measures are the keys of :func:`first_finds`.
     """
 
@@ -43,10 +43,10 @@ def box_quality(
     Args:
         boxes: ``(N, K, 5)`` x0, y0, x1, y1 in fractions of the image, score; the best first.
         counts: ``(N,)`` boxes of each image.
-        objects: ``(N, M, 4)`` x0, y0, x1, y1 in fractions of the same images; those without area are left out.
+        objects: ``(N, M, 4)`` x0, y0, x1, y1 in fractions of the same images; those without area are ignored.
         object_counts: ``(N,)`` objects of each image.
         image_sizes: ``(N, 2)`` height, width in pixels, for the sizes of objects.
-        ks: numbers of boxes to look at.
+        ks: numbers of first boxes to evaluate.
     """
     finds = [
         first_finds(*part)
@@ -80,9 +80,9 @@ def box_quality(
 def first_finds(boxes: Tensor, counts: Tensor, objects: Tensor, object_counts: Tensor) -> dict[str, Tensor]:
     """Which box is the first to find each object, by four measures; all boxes in the same unit.
 
-    - "center hit": the box's center lies on the object. Crops are drawn around that center. No box hits by being
+    - "center hit": the box's center is on the object. Crops are drawn around that center. No box hits by being
       large, and n boxes anywhere hit only n times the object's fraction of the image.
-    - "center inside": the object's center lies in the box, which the whole image does for every object.
+    - "center inside": the object's center is in the box, which the whole image does for every object.
     - "IoU 0.3", "IoU 0.5": the two overlap by at least that.
 
     Args:
@@ -90,7 +90,7 @@ def first_finds(boxes: Tensor, counts: Tensor, objects: Tensor, object_counts: T
         objects: ``(N, M, 4)`` with ``object_counts (N,)``.
 
     Returns:
-        Indices ``(N, M)`` int64 of boxes; K where none finds the object, or where there is no object.
+        Indices ``(N, M)`` int64 of boxes; K where none finds the object, or if there is no object.
     """
     each_box, each_object = boxes.double()[:, :, None], objects.double()[:, None]
     iou = rectangles.iou(each_box, each_object)
@@ -109,8 +109,8 @@ def pseudo_box_quality(boxes: Sequence[Tensor | NDArray], objects: Sequence[Tens
     """Recall and precision of pseudo-boxes at IoU 0.3 and 0.5, by COCO's sizes.
 
     Recall is the fraction of objects that any box overlaps by at least that much, precision the fraction of boxes that
-    overlap any object so. Boxes and objects are not matched one to one: several boxes of one object, which training
-    tolerates, all count as right, and there is no order of scores on which a greedy match would depend.
+    overlap any object by that much. Boxes and objects are not matched one to one: several boxes of one object, which
+    training tolerates, all count as right, and no order of scores, on which a greedy match would depend, is needed.
 
     Args:
         boxes: of each image ``(n, 4)`` x0, y0, x1, y1 in pixels.
@@ -118,13 +118,15 @@ def pseudo_box_quality(boxes: Sequence[Tensor | NDArray], objects: Sequence[Tens
 
     Returns:
         "recall_0.3", "recall_0.3_small", ..., "precision_0.5_large" in [0, 1]; recall by the size of the object,
-        precision by that of the box. NaN where there is nothing of that size. And "boxes", their number an image.
+        precision by that of the box. NaN if there is nothing of that size. And "boxes", their number an image.
 
     Raises:
-        ValueError: boxes and objects are of different numbers of images.
+        ValueError: boxes and objects belong to different numbers of images.
     """
     if len(boxes) != len(objects):
-        raise ValueError(f"boxes are of {len(boxes)} images and objects of {len(objects)}: give both for each image")
+        raise ValueError(
+            f"there are boxes for {len(boxes)} images and objects for {len(objects)}: give both for every image"
+        )
     # areas, best overlaps
     sides: dict[str, tuple[list[Tensor], list[Tensor]]] = {"recall": ([], []), "precision": ([], [])}
     for pair in zip(boxes, objects, strict=True):

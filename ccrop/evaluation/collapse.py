@@ -1,4 +1,4 @@
-"""Is the embedding alive? Measures that fall when a Siamese network collapses."""
+"""Is the embedding alive? Metrics that drop when a Siamese network collapses."""
 
 import torch
 import torch.nn.functional as F

@@ -1,4 +1,4 @@
-"""Which classes are taken for which."""
+"""Which classes are confused with which."""
 
 from typing import NamedTuple
 
@@ -7,7 +7,7 @@ from torch import Tensor
 
 
 class ClassFigures(NamedTuple):
-    """What a classifier does to each of C classes, ``(C,)`` float64 each; nan where there is nothing to divide by.
+    """What a classifier does to each of C classes, ``(C,)`` float64 each; nan if there is nothing to divide by.
 
     Attributes:
         recall: fraction of a class's samples that are predicted as it.

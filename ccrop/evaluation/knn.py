@@ -33,5 +33,5 @@ def knn_predict(
 def knn_accuracy(
     bank: Tensor, bank_labels: Tensor, queries: Tensor, labels: Tensor, k: int = 200, temperature: float = 0.07
 ) -> float:
-    """Share of queries ``(N, C)`` whose predicted class is that of ``labels (N,)``, in [0, 1]."""
+    """Fraction of queries ``(N, C)`` whose predicted class is that of ``labels (N,)``, in [0, 1]."""
     return (knn_predict(bank, bank_labels, queries, k, temperature) == labels).float().mean().item()

@@ -22,7 +22,7 @@ def linear_probe(
     """Predicted classes ``(M,)`` of the test features by learning rate.
 
     Softmax regression by SGD with momentum 0.9, cosine decay and no weight decay, from zero, on channels that are
-    standardised by the training features, as a BN without affine does it (He et al., CVPR 2022, section A.1).
+    standardized by the training features, like a BN without affine (He et al., CVPR 2022, section A.1).
 
     Args:
         train, test: features ``(N, C)`` and ``(M, C)`` on one device.
@@ -63,7 +63,7 @@ def choose_learning_rate(
     batch_size: int = 512,
     seed: int = 0,
 ) -> float:
-    """The rate whose classifier of four fifths of the training features is best on the rest; the lower of equals.
+    """The rate whose classifier of four fifths of the training features is best on the rest; the lower one of equals.
 
     A rate chosen on the test features would make their accuracy look better than it is.
 

@@ -1,4 +1,4 @@
-"""What the two views of a pair have in common: statistics of crops, without a model."""
+"""What the two views of a pair have in common: crop statistics, without a model."""
 
 from dataclasses import dataclass
 
@@ -14,13 +14,13 @@ SIZES = {"small": (0, 32**2), "medium": (32**2, 96**2), "large": (96**2, float("
 
 @dataclass(frozen=True)
 class PairStatistics:
-    """Over all pairs of a set.
+    """Statistics over all pairs of a set.
 
     Attributes:
-        common: fraction of pairs of which both views show at least half of one and the same object.
+        common: fraction of pairs whose views both show at least half of the same object.
         iou: mean overlap of the two views, intersection over union.
         view_share: fraction of a view that such a common object fills, mean over objects and views, by COCO's sizes;
-            NaN where no pair shows an object of that size.
+            NaN if no pair shows an object of that size.
     """
 
     common: float
@@ -51,7 +51,7 @@ def pair_statistics(views: Tensor, objects: Tensor, counts: Tensor, visible: flo
 def partners_found(first: Tensor, second: Tensor) -> float:
     """Fraction of views whose nearest neighbor among the other views of all pairs is their partner.
 
-    Features are centered at their mean and compared by cosine. Chance is 1 / N, and so is a collapsed network.
+    Features are centered at their mean and compared by cosine. Chance is 1 / N, and a collapsed network is at chance.
 
     Args:
         first, second: ``(N, C)``, features of the two views of N pairs.

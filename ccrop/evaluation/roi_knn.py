@@ -1,6 +1,6 @@
-"""kNN over regions of whole images: can the maps of a backbone tell objects from each other and from background?
+"""kNN over regions of whole images: do a backbone's maps tell objects apart, and from the background?
 
-It asks what a detector asks, at the scale at which it asks, without training one.
+It measures what a detector needs, at a detector's scale, without training one.
 """
 
 from collections.abc import Sequence
@@ -20,13 +20,13 @@ MAX_COVERED = 0.1
 
 
 def background_boxes(boxes: NDArray[np.floating], rng: np.random.Generator) -> NDArray[np.float64]:
-    """Boxes of the same sizes where no object is: at most a tenth of each is covered by objects.
+    """Boxes of the same sizes on the background: at most a tenth of each is covered by objects.
 
     Args:
         boxes: ``(M, 4)`` x0, y0, x1, y1 of an image's objects, in fractions of the image.
 
     Returns:
-        ``(B, 4)`` with B <= M: a size for which 20 random places all lie on objects is left out.
+        ``(B, 4)`` with B <= M: a size for which 20 random places all are on objects is left out.
     """
     sides = boxes[:, 2:] - boxes[:, :2]
     start = rng.random((TRIES, len(boxes), 2)) * (1 - sides)
@@ -67,7 +67,7 @@ def roi_knn_recall(
         k, temperature: see :func:`ccrop.evaluation.knn_predict`.
 
     Returns:
-        Of all queries, and of those of COCO's sizes small, medium and large; NaN where there is none.
+        Of all queries, and of those of COCO's sizes small, medium and large; NaN if there are none.
     """
     mean = bank.mean(dim=0)
     correct = knn_predict(bank - mean, bank_labels, queries - mean, k, temperature) == labels
@@ -80,7 +80,7 @@ def roi_knn_recall(
 
 
 def balanced_accuracy(correct: Tensor, labels: Tensor) -> float:
-    """Mean over the classes of ``labels (N,)`` of the share that is ``correct (N,)``; NaN without labels."""
+    """Mean over the classes of ``labels (N,)`` of the fraction that is ``correct (N,)``; NaN without labels."""
     if len(labels) == 0:
         return float("nan")
     classes, index = labels.unique(return_inverse=True)

@@ -1,4 +1,4 @@
-"""Is a pretraining healthy? A verdict in plain words, with its reasons, from what the run measured without labels."""
+"""Is a pretraining healthy? A verdict in plain words, with reasons, from label-free measurements."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -9,7 +9,7 @@ Curves = Mapping[str, Mapping[int, float]]  # scalar -> epoch -> value
 
 
 class Healthy(NamedTuple):
-    """The healthy range of a scalar, and for readers: what it is, how it is written, and what lies behind a bad one."""
+    """The healthy range of a scalar and, for readers, its name, its format, and the likely cause of a bad value."""
 
     low: float
     high: float
@@ -18,7 +18,7 @@ class Healthy(NamedTuple):
     percent: bool = False
 
     def describe(self, value: float) -> str:
-        """The value in words, with the healthy range, and outside of it with the cause."""
+        """The value in words, with the healthy range and, if outside it, the cause."""
         low, high = (self._write(end) for end in (self.low, self.high))
         limits = (
             f"{low} or more" if math.isinf(self.high) else f"at most {high}" if self.low == 0 else f"{low} to {high}"
@@ -35,7 +35,7 @@ class Healthy(NamedTuple):
 
 HEALTHY = {
     "z_std": Healthy(0.5, 1.1, "z-std is {}", "the embedding is collapsing to a point"),
-    "rank": Healthy(10, math.inf, "the effective rank is {}", "the embedding uses hardly any direction"),
+    "rank": Healthy(10, math.inf, "the effective rank is {}", "the embedding uses hardly any dimension"),
     "no_box": Healthy(0, 0.5, "{} of the images have no box", "most views are plain random crops", percent=True),
     "whole_image": Healthy(
         0, 0.9, "{} of the boxes are whole images", "the localizer does not suit the data", percent=True
@@ -45,11 +45,11 @@ HEALTHY = {
 
 @dataclass(frozen=True)
 class Verdict:
-    """What speaks against a run, and what for it.
+    """What speaks against and for a run.
 
     Attributes:
         faults: reasons why it is not healthy; a healthy run has none.
-        remarks: what else was found.
+        remarks: other findings.
     """
 
     faults: tuple[str, ...]
@@ -65,10 +65,10 @@ class Verdict:
 
 
 def judge_run(curves: Curves) -> Verdict:
-    """Judge a pretraining by the end of its curves.
+    """Judge a pretraining run by the end of its curves.
 
     Args:
-        curves: of the epochs' lines, see ``docs/metrics_and_log.md``; epoch 0 is before training.
+        curves: of the epoch lines, see ``docs/metrics_and_log.md``; epoch 0 is before training.
     """
     faults: list[str] = []
     remarks: list[str] = []
@@ -98,12 +98,12 @@ def judge_pairs(
     """Judge a checkpoint's clusters, and the pairs of views drawn around them, without annotations.
 
     Args:
-        boxes: clusters an image.
+        boxes: clusters per image.
         no_box, whole_image: fractions of images without a cluster, and of clusters that are whole images.
         common, common_at_random: fraction of pairs whose views share a cluster, by crops around clusters and by plain
             random crops.
         found: fraction of views whose nearest neighbor among the other views of all images is their partner.
-        pairs: number of pairs among which it was looked for, so that chance is 1 / pairs.
+        pairs: number of pairs among which it was searched, so that chance is 1 / pairs.
     """
     faults: list[str] = []
     remarks: list[str] = []
@@ -120,10 +120,10 @@ def judge_pairs(
     if found > 3 / pairs:
         remarks.append(text)
     else:
-        faults.append(f"{text}: features do not tell images apart")
+        faults.append(f"{text}: the features do not tell images apart")
     return Verdict(tuple(faults), tuple(remarks))
 
 
 def _values(curves: Curves, scalar: str) -> Sequence[float]:
-    """By epoch, without what was measured before training."""
+    """By epoch, without the value before training."""
     return [value for epoch, value in sorted(curves.get(scalar, {}).items()) if epoch > 0]

@@ -1,4 +1,4 @@
-"""Pretrainings measured by the classes of images: kNN and linear classification."""
+"""Pretraining runs measured by the classes of images: kNN and linear classification."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,9 +22,9 @@ RANDOM_CROPS = "rcrop"
 
 
 def gains(rows: Sequence[Row]) -> str:
-    """What each crop gives over random crops, on seeds that both have: the mean over methods.
+    """The gain of each crop over random crops, on common seeds: the mean over methods.
 
-    Arms are named as configs are, ``{method}_{crop}_{data}``, and a tag may follow.
+    Arms are named like configs, ``{method}_{crop}_{data}``, optionally followed by a tag.
     """
     runs = {(row["arm"], row["seed"]): np.array([100 * float(row[name]) for name in SHOWN]) for row in rows}
     arms = [arm for arm, _ in runs]
@@ -51,12 +51,12 @@ class ClassMeasure:
     schema: ClassVar[Schema] = schema_of(tuple(SHOWN), SHOWN, ("knn_200", "linear"), gains)
 
     def fits(self, config: Config) -> bool:
-        """Whether the config has a kNN of classes."""
+        """Whether the config has a kNN over classes."""
         return bool(config.default_hooks.get("knn"))
 
     @torch.no_grad()
     def of_model(self, config: Config, model: Siamese) -> dict[str, float]:
-        """Accuracies, of the linear probe at the learning rate that is chosen on training images."""
+        """Accuracies, of the linear probe at the learning rate chosen on training images."""
         (train, train_labels), (test, labels), _ = class_features(config, model)
         row = {f"knn_{k}": knn_accuracy(train, train_labels, test, labels, k) for k in NEIGHBORS}
         rate = choose_learning_rate(train, train_labels)

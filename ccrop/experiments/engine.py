@@ -1,4 +1,4 @@
-"""Runs of a comparison that have no row yet: each is done once, whatever interrupts it and whoever works beside it."""
+"""Runs of a comparison that have no row yet: each is done once, whatever interrupts it and whoever works next to it."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -10,7 +10,7 @@ from ccrop.work_dir import WorkDirInUse
 
 
 class Study(Protocol):
-    """What a comparison asks: which runs there are, and what each one measures.
+    """A comparison: its runs, and what each one measures.
 
     Attributes:
         schema: of its rows.
@@ -19,24 +19,24 @@ class Study(Protocol):
     schema: Schema
 
     def runs(self) -> Iterable[Row]:
-        """The runs in their order, each as the columns of the schema's key."""
+        """The runs in order, each as the columns of the schema's key."""
 
     def settings(self, run: Row) -> Mapping[str, Any]:
-        """The columns of a run's row that are known beforehand: its budget, and :data:`.rows.OPTIONS`."""
+        """The columns of a run's row that are known in advance: its budget, and :data:`.rows.OPTIONS`."""
 
     def measure(self, run: Row) -> Mapping[str, Any]:
-        """The other columns of its row, as far as they were measured."""
+        """The other columns of its row that were measured."""
 
 
 def run_missing(study: Study, file: Path) -> None:
-    """Append a row for every run that has none. A run in which another process works is left to that process.
+    """Append a row for every run that has none. A run that another process works on is left to that process.
 
     Raises:
-        ValueError: the file has other columns, or holds a run with another budget or other options.
+        ValueError: the file has other columns, or holds a run with a different budget or options.
     """
     rows = read_rows(file, study.schema.header)
     if rows and OPTIONS not in rows[0]:
-        print(f"{file} does not say with which options its rows were run: they count whatever those were")
+        print(f"{file} does not record the options of its rows: they are used whatever those were")
     pending = [run for run in study.runs() if not _has_row(study, run, file)]
     while pending:
         busy = []
@@ -60,7 +60,7 @@ def _complete(study: Study, run: Row, file: Path) -> None:
 
 
 def _has_row(study: Study, run: Row, file: Path) -> bool:
-    """Whether a run is in the file, with the settings that are asked for.
+    """Whether a run is in the file with the requested settings.
 
     Raises:
         ValueError: with others.
@@ -70,8 +70,8 @@ def _has_row(study: Study, run: Row, file: Path) -> bool:
             for name, value in study.settings(run).items():
                 if name in row and not _same(row[name], value):
                     raise ValueError(
-                        f"{file} holds {_name(run)} with {name} {row[name]}, not {value}: name another --csv and other "
-                        "--work-dirs"
+                        f"{file} holds {_name(run)} with {name} {row[name]}, not {value}: choose another --csv and "
+                        "another --work-dirs"
                     )
             return True
     return False
@@ -82,7 +82,7 @@ def _name(run: Row) -> str:
 
 
 def _same(text: str, value: Any) -> bool:
-    """Whether a field of a CSV is a value, however its number is written."""
+    """Whether a CSV field equals a value, however the number is formatted."""
     try:
         return float(text) == float(value)
     except ValueError:

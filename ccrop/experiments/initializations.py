@@ -1,4 +1,4 @@
-"""What pretraining is worth to a detector: initializations x fractions of the labels x seeds."""
+"""What pretraining gains for a detector: initializations x label fractions x seeds."""
 
 import copy
 import hashlib
@@ -51,31 +51,31 @@ def schema_of(transfer: Transfer) -> Schema:
 
 @dataclass
 class InitializationStudy:
-    """Initializations of a detector, each of which gets its own learning rate, by the goal on held-out labeled data.
+    """Initializations of a detector, each with its own learning rate, chosen by the goal on held-out labeled data.
 
     Args:
         transfer: of the project.
         detector: a detector's config.
         data_root: of a set whose train and val splits are annotated.
-        work_dirs: folder of the runs, see :meth:`.Schema.folder`, of pretrainings and of searches of learning rates.
-        pretrain: ``[NAME=]SOURCE``, arms besides the random ones: a pretraining's config, which is run here once per
-            seed on all training data without their labels; a source of weights, in which {seed} stands for the seed;
-            or ``clusters:OTHER``, a detector that learns the clusters which the pretraining OTHER stored.
-        imagenet: weights of the arm ``imagenet``, instead of those that the detector's config names.
+        work_dirs: folder of the runs, see :meth:`.Schema.folder`, of pretraining runs and of learning-rate searches.
+        pretrain: ``[NAME=]SOURCE``, arms besides the random ones: a pretraining config, which is run here
+            once per seed on all training data without labels; a source of weights, in which {seed} stands for the seed;
+            or ``clusters:OTHER``, a detector trained on the clusters that the pretraining OTHER stored.
+        imagenet: weights of the arm ``imagenet``, instead of those in the detector's config.
         labels: fractions of the labels.
-        seeds: of the runs; the first one's are those by which learning rates are chosen.
-        tflop: budget of a pretraining, 10^12 operations; of weights that are there, what they cost.
-        iterations: of fine-tuning; by default the config's.
-        only: names of the arms to run; by default all.
-        long: there is an arm ``random_long``.
+        seeds: of the runs; learning rates are chosen with the first.
+        tflop: budget of a pretraining, 10^12 operations; for existing weights, their cost.
+        iterations: of fine-tuning; default: the config's.
+        only: names of the arms to run; default: all.
+        long: include an arm ``random_long``.
         lr_factors: of the config's learning rate, to choose from.
-        backbone_factors: of each of these rates, for the backbone alone.
-        lr_labels: fraction of the labels that rates are chosen with.
+        backbone_factors: of each of these rates, only for the backbone.
+        lr_labels: fraction of the labels for choosing learning rates.
         options: dotted keys and values over those of the detector's config.
 
     Raises:
-        FileNotFoundError, ccrop.datasets.MissingData: the config, the data or a checkpoint is not there.
-        ValueError: two arms have one name, or one is named that does not exist.
+        FileNotFoundError, ccrop.datasets.MissingData: the config, the data or a checkpoint does not exist.
+        ValueError: two arms have the same name, or an unknown one is requested.
     """
 
     transfer: Transfer
@@ -107,7 +107,7 @@ class InitializationStudy:
             check_source(self.sources, arm, seed, self.data_root)
         if IMAGENET in self.transfer.references and IMAGENET not in self.sources:
             print(
-                f"No row {IMAGENET}: name weights of the detector's backbone by --imagenet FILE, timm:NAME or "
+                f"No row {IMAGENET}: pass weights of the detector's backbone with --imagenet FILE, timm:NAME or "
                 "torchvision:NAME"
             )
 
@@ -155,11 +155,11 @@ class InitializationStudy:
     def _chosen_arms(self) -> list[str]:
         known = [RANDOM, *([RANDOM_LONG] if self.long else []), *self.sources]
         if unknown := [arm for arm in self.only if arm not in known]:
-            raise ValueError(f"--arms {' '.join(unknown)}: there is no such arm, of {', '.join(known)}")
+            raise ValueError(f"--arms {' '.join(unknown)}: unknown arm; the arms are {', '.join(known)}")
         return [arm for arm in known if not self.only or arm in self.only]
 
     def _config_of(self, arm: str) -> Config:
-        """The detector's config, of which the learning rate is still to be set."""
+        """The detector's config, before its learning rate is set."""
         config = copy.deepcopy(self.config)
         if arm == RANDOM_LONG:
             set_iterations(config, config.train_cfg.max_iters + round(self.tflop / self._step_tflop))
@@ -179,7 +179,7 @@ class InitializationStudy:
         return options
 
     def _step_settings(self, arm: str, config: Config, source: str) -> dict[str, Any]:
-        """All that a training of the detector from a source depends on, but its seed and labels."""
+        """Everything that training the detector from a source depends on, except its seed and labels."""
         settings = self._options(arm) | training_settings(config)
         settings |= dict(iterations=config.train_cfg.max_iters, data_root=str(Path(self.data_root).resolve()))
         if Path(source).is_file():
@@ -215,7 +215,7 @@ class InitializationStudy:
         return rate, backbone
 
     def _init(self, arm: str, seed: int) -> str:
-        """What an arm's fine-tuning takes as init; pretrained where it is not there yet."""
+        """What an arm's fine-tuning takes as init, pretrained first if necessary."""
         source = self.sources.get(arm, RANDOM)
         if source.startswith(CLUSTERS):
             return self._detector_of_clusters(arm, source.removeprefix(CLUSTERS), seed)
@@ -232,7 +232,7 @@ class InitializationStudy:
         return step(folder, settings_of(config, seed) | dict(tflop=self.tflop), work)
 
     def _detector_of_clusters(self, arm: str, other: str, seed: int) -> str:
-        """A detector that learned the clusters of a pretraining, for as many operations as that one cost."""
+        """A detector trained on the clusters of a pretraining, for as many operations as that one cost."""
         stored = self._init(other, seed)
         config = copy.deepcopy(self.config)
         set_iterations(config, max(1, round(self.tflop / self._step_tflop)))
@@ -250,7 +250,7 @@ class InitializationStudy:
 
 
 def _final_checkpoint(folder: Path) -> str:
-    """Of a run that is done."""
+    """Of a finished run."""
     checkpoint = latest_checkpoint(folder)
     assert checkpoint is not None
     return checkpoint

@@ -1,4 +1,4 @@
-"""Pretrainings measured by annotated objects: RoI-kNN, object-kNN, and whether boxes find the objects."""
+"""Pretraining runs measured by annotated objects: RoI-kNN, object-kNN, and whether the boxes find the objects."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,12 +38,12 @@ SHOWN = {
 
 @dataclass(frozen=True)
 class ObjectMeasure:
-    """RoI-kNN and object-kNN of the val split, and how the boxes of a run find the objects of the train split.
+    """RoI-kNN and object-kNN on the val split, and how well a run's boxes find the objects of the train split.
 
     Args:
         bank: train images of RoI-kNN.
         queries: val images of RoI-kNN.
-        min_queries: RoI-kNN leaves rarer categories out.
+        min_queries: RoI-kNN ignores rarer categories.
         objects: of each side of object-kNN.
     """
 
@@ -55,7 +55,7 @@ class ObjectMeasure:
     schema: ClassVar[Schema] = schema_of(COLUMNS, SHOWN, ("roi_s8_small", "roi_s16_small"))
 
     def fits(self, config: Config) -> bool:
-        """Whether the data are annotated images."""
+        """Whether the data consists of annotated images."""
         try:
             find_annotations(Path(config.train_dataloader.dataset.data_root), "val")
         except MissingData:

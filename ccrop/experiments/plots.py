@@ -1,4 +1,4 @@
-"""Plots of a comparison's rows: arms side by side, or over the condition under which they are compared."""
+"""Plots of a comparison's rows: arms side by side, or over the condition that they are compared under."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Pretrainings at equal compute, measured without a detector: configs x seeds."""
+"""Pretraining runs at equal compute, measured without a detector: configs x seeds."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -22,13 +22,13 @@ from ccrop.models import Siamese
 from ccrop.runner import PretrainRunner, build_runner, load_pretrained
 from ccrop.settings import pretraining_settings
 
-UNTRAINED = "untrained"  # in the place of a config: the weights that the runs start from
+UNTRAINED = "untrained"  # instead of a config: the weights that the runs start from
 COMMON = ("epochs", "tflop", "seconds", "loss", "z_std", "rank", "boxes")
 SCALARS = ("loss", "z_std", "rank")
 
 
 class Measure(Protocol):
-    """What is measured of a pretraining; a dataclass, whose fields its metrics depend on.
+    """What is measured of a pretraining run; a dataclass, on whose fields its metrics depend.
 
     Attributes:
         schema: of the rows, see :func:`schema_of`.
@@ -40,7 +40,7 @@ class Measure(Protocol):
     def schema(self) -> Schema: ...
 
     def fits(self, config: Config) -> bool:
-        """Whether the config's data can be measured so."""
+        """Whether this measure suits the config's data."""
 
     def of_model(self, config: Config, model: Siamese) -> dict[str, float]:
         """Metrics of a model in eval mode."""
@@ -55,19 +55,19 @@ def schema_of(
     goals: tuple[str, ...],
     note: Callable[[Sequence[Row]], str] = lambda _: "",
 ) -> Schema:
-    """The schema of pretrainings' rows, from what a measure adds."""
+    """The schema of pretraining rows, from what a measure adds."""
     return Schema(("data", "arm", "seed"), (*COMMON, *columns), shown, lambda _: goals, note=note)
 
 
 @dataclass
 class PretrainingStudy:
-    """Pretrainings at equal compute, each measured when it is done.
+    """Pretraining runs at equal compute, each measured when it is done.
 
     Args:
         configs: files, or :data:`UNTRAINED`; at least one is a file.
         data_root: of the data set.
         work_dirs: folder of the runs, see :meth:`.Schema.folder`.
-        measures: of which the first one that fits the data measures.
+        measures: the first one that suits the data is used.
         seeds: of the runs.
         tflop: budget of each run, 10^12 operations of training; localization does not count.
         epochs: of each run, instead of a budget.
@@ -76,7 +76,7 @@ class PretrainingStudy:
 
     Raises:
         FileNotFoundError, ccrop.datasets.MissingData: see :func:`ccrop.config.load_config`.
-        ValueError: two arms have one name, there is no config, or no measure fits the data.
+        ValueError: two arms have the same name, there is no config, or no measure suits the data.
     """
 
     configs: Sequence[str]
@@ -92,10 +92,10 @@ class PretrainingStudy:
     def __post_init__(self) -> None:
         self.arms = {Path(path).stem + self.tag: path for path in self.configs}
         if len(self.arms) < len(self.configs):
-            raise ValueError(f"two arms have one name, of {', '.join(self.configs)}: rename a config")
+            raise ValueError(f"two arms of {', '.join(self.configs)} have the same name: rename a config")
         files = [path for path in self.configs if path != UNTRAINED]
         if not files:
-            raise ValueError(f"{UNTRAINED} weights are those that a run starts from: name at least one config")
+            raise ValueError(f"{UNTRAINED} weights are those that a run starts from: pass at least one config")
         self.start = files[0]
         first, *_ = [load_config(path, self.data_root, self.options) for path in files]
         fitting = [measure for measure in self.measures if measure.fits(first)]
@@ -132,7 +132,7 @@ class PretrainingStudy:
         )
 
     def _trained(self, config: Config, folder: Path, seed: int) -> dict[str, Any]:
-        """Train and measure one run; what its row holds, but the seconds where the training was interrupted."""
+        """Train and measure one run; returns its row, without the seconds if training was interrupted."""
         tflop = fit_to_budget(config, self.tflop) if self.epochs is None else _fit_to_epochs(config, self.epochs)
         begun = latest_checkpoint(folder) is not None
         start = perf_counter()
@@ -150,20 +150,20 @@ class PretrainingStudy:
 
 
 def pretrained(config: Config, folder: Path, seed: int) -> PretrainRunner:
-    """A pretraining that has been trained, from the newest checkpoint in its folder on."""
+    """The trained pretraining run, resumed from the newest checkpoint in its folder."""
     runner = build_runner(config, folder, resume="auto", seed=seed)
     runner.train()
     return runner
 
 
 def settings_of(config: Config, seed: int) -> dict[str, Any]:
-    """All that a pretraining depends on, but its length."""
+    """Everything that a pretraining run depends on, except its length."""
     root = Path(config.train_dataloader.dataset.data_root).resolve()
     return pretraining_settings(config) | dict(seed=seed, data_root=str(root))
 
 
 def _fit_to_epochs(config: Config, epochs: int) -> float:
-    """Give a run so many epochs; 10^12 operations of training."""
+    """Set a run's number of epochs; returns its 10^12 operations of training."""
     steps, cost = step_cost(config)
     config.train_cfg.max_epochs = epochs
     return epochs * steps * cost

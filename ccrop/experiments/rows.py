@@ -1,4 +1,4 @@
-"""CSV files with a row per run, from which an interrupted comparison goes on."""
+"""CSV files with a row per run, from which an interrupted comparison continues."""
 
 import csv
 import fcntl
@@ -13,26 +13,26 @@ Row = dict[str, str]
 
 
 def listed(options: Mapping[str, Any]) -> str:
-    """Options as they stand in a row: ``NAME=VALUE`` by name."""
+    """Options in the format of a row: ``NAME=VALUE``, by name."""
     texts = {name: f"{value:g}" if isinstance(value, float) else value for name, value in options.items()}
     return " ".join(f"{name}={text}" for name, text in sorted(texts.items()))
 
 
 def same_columns(header: Sequence[str], columns: Sequence[str]) -> bool:
-    """Whether a file's header names the columns, of which it may lack :data:`OPTIONS`."""
+    """Whether a file's header has the columns, of which it may lack :data:`OPTIONS`."""
     return tuple(header) in (tuple(columns), tuple(name for name in columns if name != OPTIONS))
 
 
 def header_of(file: Path) -> tuple[str, ...]:
-    """The names of a file's columns; none where it is empty."""
+    """The names of a file's columns; none if it is empty."""
     with file.open(newline="") as handle:
         return tuple(next(csv.reader(handle), ()))
 
 
 def read_rows(file: Path, columns: Sequence[str]) -> list[Row]:
-    """Rows of earlier runs; none where there is no file.
+    """Rows of earlier runs; none if there is no file.
 
-    A last row without its line end was cut off while it was written, and does not count.
+    A last row without a line end was interrupted while being written, and does not count.
 
     Args:
         columns: of the file, which may lack :data:`OPTIONS`.
@@ -45,15 +45,15 @@ def read_rows(file: Path, columns: Sequence[str]) -> list[Row]:
 
 
 def append_row(file: Path, row: Mapping[str, Any], columns: Sequence[str], key: Sequence[str]) -> bool:
-    """Add a row, and above the first one the columns' names; safe where several comparisons write to one file.
+    """Add a row, and a header above the first one; safe if several comparisons write to the same file.
 
-    A row that was cut off while it was written is removed. The columns of an existing file stay as they are.
+    A partially written row is removed. The columns of an existing file are kept.
 
     Args:
         key: columns that identify a run.
 
     Returns:
-        Whether the row was added: False where the file holds one with the same key.
+        Whether the row was added: False if the file holds one with the same key.
 
     Raises:
         ValueError: see :func:`read_rows`.
@@ -83,12 +83,12 @@ def _complete_lines(content: bytes) -> bytes:
 
 
 def _parsed(file: Path, content: bytes, columns: Sequence[str]) -> tuple[Sequence[str], list[list[str]]]:
-    """Header and fields of complete lines; the columns and no row where there are none."""
+    """Header and fields of complete lines; the columns and no row if there are none."""
     if not content:
         return columns, []
     header, *rows = csv.reader(StringIO(content.decode(), newline=""))
     if not same_columns(header, columns):
-        raise ValueError(f"{file} has other columns than this comparison writes: name another --csv")
+        raise ValueError(f"{file} has other columns than this comparison writes: choose another --csv")
     for number, row in enumerate(rows, start=2):
         if len(row) != len(header):
             raise ValueError(

@@ -1,4 +1,4 @@
-"""What the rows of a kind of comparison hold, and how they are shown."""
+"""What the rows of a comparison hold, and how they are shown."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,16 +14,16 @@ class Schema:
     """The rows of a kind of comparison.
 
     Attributes:
-        key: the columns that identify a run: the data set first, arm and seed last, between them a condition if arms
-            are compared under several.
-        columns: the others but :data:`.rows.OPTIONS`.
+        key: the columns that identify a run: the data set first, arm and seed last, with a condition between them
+            if arms are compared under several.
+        columns: the others, except :data:`.rows.OPTIONS`.
         shown: columns in tables, with metrics in [0, 1], and their titles.
-        goals: ``(rows)``; the columns in plots, of which the first is that by which arms are compared.
-        references: the arms to which tables give differences by default.
-        axis: the condition's axis in plots, where there is a condition, a fraction in (0, 1].
+        goals: ``(rows)``; the columns in plots; arms are compared by the first.
+        references: the default arms that tables give differences to.
+        axis: the condition's axis in plots, if there is a condition, a fraction in (0, 1].
         condition_title: the condition in titles, to be formatted with the fraction.
         interval: ``(metric, own, other)``; the 95 % interval, low and high, of the difference of a metric between runs
-            in two lists of work_dirs, over the choice of tested examples; None where they do not have what it takes.
+            in two lists of work_dirs, over the choice of tested examples; None if they lack the required files.
         note: ``(rows)``; what follows the table of these rows.
     """
 
@@ -39,7 +39,7 @@ class Schema:
 
     @property
     def condition(self) -> str | None:
-        """The column of the condition, where there is one."""
+        """The column of the condition, if there is one."""
         return self.key[1] if len(self.key) > 3 else None
 
     @property

@@ -12,28 +12,28 @@ CLUSTERS = "clusters:"
 
 
 def named_sources(pretrain: Sequence[str], imagenet: str | None) -> dict[str, str]:
-    """What each arm but the random ones starts from, ImageNet's weights first.
+    """What each arm except the random ones starts from, ImageNet weights first.
 
     Args:
         pretrain: see :func:`named_source`.
-        imagenet: weights of the arm ``imagenet``, where there is one.
+        imagenet: weights of the arm ``imagenet``, if there is one.
 
     Raises:
-        ValueError: two arms have one name.
+        ValueError: two arms have the same name.
     """
     named = [(IMAGENET, imagenet)] if imagenet else []
     named += map(named_source, pretrain)
     names = [RANDOM, RANDOM_LONG, *(name for name, _ in named)]
     if len(set(names)) < len(names):
-        raise ValueError(f"two initializations have one name, of {', '.join(names)}: give NAME=FILE")
+        raise ValueError(f"two initializations of {', '.join(names)} have the same name: pass NAME=FILE")
     return dict(named)
 
 
 def named_source(text: str) -> tuple[str, str]:
     """Name and source of ``NAME=SOURCE`` or ``SOURCE``.
 
-    Without a name, a config's is its stem, a checkpoint's that of its folder, and a library's weights have the one they
-    are known by.
+    The default name of a config is its stem, of a checkpoint its folder's, and of a library's weights
+    their own.
     """
     name, separator, file = text.rpartition("=")
     if separator:
@@ -45,12 +45,12 @@ def named_source(text: str) -> tuple[str, str]:
 
 
 def is_config(source: str) -> bool:
-    """Whether a source is a pretraining that is still to be run."""
+    """Whether a source is a pretraining config that must be run first."""
     return Path(source).suffix == ".py"
 
 
 def check_source(sources: Mapping[str, str], arm: str, seed: int, data_root: str) -> None:
-    """Refuse, before anything is run, what an arm cannot start from.
+    """Refuse, before anything is run, a source that an arm cannot start from.
 
     Raises:
         FileNotFoundError: its config or its checkpoint does not exist.
@@ -60,7 +60,7 @@ def check_source(sources: Mapping[str, str], arm: str, seed: int, data_root: str
     if source.startswith(CLUSTERS):
         other = source.removeprefix(CLUSTERS)
         if sources.get(other, CLUSTERS).startswith(CLUSTERS):
-            raise ValueError(f"{source} is of no pretraining, of {', '.join(sources)}: name it in --pretrain")
+            raise ValueError(f"{source} matches none of {', '.join(sources)}: add its pretraining to --pretrain")
         check_source(sources, other, seed, data_root)
     elif is_config(source):
         load_config(source, data_root)

@@ -1,4 +1,4 @@
-"""A step of a comparison: work in a folder of its own that is done once."""
+"""A step of a comparison: work in its own folder that is done once."""
 
 import json
 import os
@@ -12,14 +12,14 @@ RECORD = "step.json"  # in the folder: the step's settings, and its result once 
 
 
 def step(folder: Path, settings: Mapping[str, Any], work: Callable[[], Any]) -> Any:
-    """The result of ``work()``, which is done here unless an earlier call finished it.
+    """The result of ``work()``, which is called unless an earlier call finished it.
 
-    The folder is locked meanwhile. What an interrupted call with the same settings left there stays, and ``work`` may
-    go on with it; anything else is moved aside.
+    The folder is locked meanwhile. What an interrupted call with the same settings left there is kept, and ``work``
+    may continue from it; anything else is moved aside.
 
     Args:
-        settings: all that the result depends on; numbers and texts.
-        work: gives a result that JSON can hold; a tuple comes back as a list.
+        settings: everything that the result depends on; numbers and strings.
+        work: returns a JSON-serializable result; a tuple comes back as a list.
 
     Raises:
         WorkDirInUse: another process works in the folder.
@@ -29,7 +29,7 @@ def step(folder: Path, settings: Mapping[str, Any], work: Callable[[], Any]) -> 
         record = json.loads(file.read_text()) if file.is_file() else {}
         if record.get("settings") != settings:
             if any(each.name != LOCK for each in folder.iterdir()):
-                set_aside(folder, "its settings were others")
+                set_aside(folder, "its settings differed")
             record = dict(settings=dict(settings))
             _write(file, record)
         if "result" not in record:

@@ -1,4 +1,4 @@
-"""What a comparison's CSV says: tables in Markdown, and a plot per data set, beside it."""
+"""Summary of a comparison's CSV: Markdown tables, and a plot per data set, next to it."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,7 +12,7 @@ from ccrop.files import write_bytes
 SPREAD = "Mean ± standard deviation over seeds."
 DIFFERENCES = (
     " Differences: ± half of the 95 % interval over seeds (Student's t), and in brackets the 95 % interval over the "
-    "choice of tested examples (paired bootstrap), where their work_dirs are there."
+    "choice of tested examples (paired bootstrap), if their work_dirs exist."
 )
 
 
@@ -28,7 +28,7 @@ def write_summary(file: Path, schema: Schema, references: Sequence[str] = (), wo
     rows = read_rows(file, schema.header)
     parts: list[str] = []
     if absent := set(references) - {row["arm"] for row in rows}:
-        print(f"No differences to {', '.join(sorted(absent))}: {file} has no such row")
+        print(f"No differences to {', '.join(sorted(absent))}: no such rows in {file}")
     for data in dict.fromkeys(row["data"] for row in rows):
         of_data = [row for row in rows if row["data"] == data]
         for chosen in _by_condition(of_data, schema):

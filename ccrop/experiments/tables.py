@@ -13,14 +13,14 @@ Rows = Sequence[Row]
 
 
 def mean_and_spread(values: Sequence[float]) -> str:
-    """``mean ± standard deviation`` over seeds; the value alone where there is one, nothing where there is none."""
+    """``mean ± standard deviation`` over seeds; the value alone if there is one, nothing if there is none."""
     if not values:
         return ""
     return f"{np.mean(values):.1f}" + (f" ± {np.std(values, ddof=1):.1f}" if len(values) > 1 else "")
 
 
 def percent_by_seed(rows: Rows, arm: str, name: str) -> dict[int, float]:
-    """A metric in percent by seed, where it was measured."""
+    """A metric in percent by seed, if measured."""
     return {int(row["seed"]): 100 * float(row[name]) for row in rows if row["arm"] == arm and row[name]}
 
 
@@ -30,12 +30,12 @@ def arms_of(rows: Rows) -> list[str]:
 
 
 def title(name: str) -> str:
-    """A name as it stands in tables and plots."""
+    """A name for tables and plots."""
     return name.replace("_", " ")
 
 
 def paired_difference(own: dict[int, float], other: dict[int, float]) -> tuple[float, float]:
-    """Mean difference over common seeds, and half of its 95 % interval by Student's t; nan where it has none."""
+    """Mean difference over common seeds, and half of its 95 % interval by Student's t; nan if it has none."""
     differences = np.array([own[seed] - other[seed] for seed in own.keys() & other.keys()])
     if len(differences) < 2:
         return float(differences.mean()) if len(differences) else float("nan"), float("nan")
@@ -44,13 +44,13 @@ def paired_difference(own: dict[int, float], other: dict[int, float]) -> tuple[f
 
 
 def markdown(rows: Rows, schema: Schema, references: Sequence[str] = (), work_dirs: Path | None = None) -> str:
-    """One row an arm: mean ± standard deviation over seeds, and the goal against some other arms.
+    """One row per arm: mean ± standard deviation over seeds, and the difference of the goal to some other arms.
 
-    Metrics that no run has are left out.
+    Metrics that no run has are omitted.
 
     Args:
         rows: of one data set, and of one condition.
-        references: the arms to which differences are given; default: those of the schema.
+        references: the arms that differences are given to; default: those of the schema.
         work_dirs: folder of all runs, see :meth:`.Schema.folder`, for the intervals over tested examples.
     """
     arms, goal = arms_of(rows), schema.goals(rows)[0]

@@ -1,6 +1,6 @@
 """The backbone of a pretraining checkpoint, for other frameworks.
 
-The heads (projector, predictor) stay behind. The weights expect what they were pretrained on: images in RGB
+The heads (projector, predictor) are dropped. The weights expect the input that they were pretrained on: images in RGB
 order, normalized with ImageNet's mean (123.675, 116.28, 103.53) and std (58.395, 57.12, 57.375) on the scale
 0 to 255, unless the log of their run says otherwise, and a bottleneck that strides in its 3x3 convolution.
 
@@ -63,7 +63,7 @@ __all__ = ["TARGETS", "export_backbone"]
 
 
 def __getattr__(name: str) -> Any:
-    """What needs torch, imported when it is asked for."""
+    """What needs torch, imported when it is requested."""
     if name in __all__:
         return getattr(import_module("ccrop.export.writing"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

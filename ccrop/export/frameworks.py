@@ -1,4 +1,4 @@
-"""A backbone's state dict as each framework wants it."""
+"""A backbone's state dict in each framework's layout."""
 
 import re
 from collections.abc import Callable
@@ -14,14 +14,14 @@ StateDict = dict[str, Tensor]
 def to_torchvision(resnet: ResNet, state_dict: StateDict) -> StateDict:
     """For `torchvision.models.resnet{depth}`, strict apart from `fc.*`."""
     _require_image_stem(resnet, "torchvision")
-    _require_width_64(resnet, "torchvision", "its resnet{} has 64 channels in the stem, whatever the arguments")
+    _require_width_64(resnet, "torchvision", "its resnet{} has 64 channels in the stem, whatever its arguments")
     return dict(state_dict)
 
 
 def to_timm(resnet: ResNet, state_dict: StateDict) -> StateDict:
     """For `timm.create_model('resnet{depth}')`, strict apart from `fc.*`."""
     _require_image_stem(resnet, "timm")
-    _require_width_64(resnet, "timm", "its resnet{} has 64 channels in the stem, whatever the arguments")
+    _require_width_64(resnet, "timm", "its resnet{} has 64 channels in the stem, whatever its arguments")
     return dict(state_dict)
 
 

@@ -25,10 +25,10 @@ def write_huggingface(
     Args:
         name, settings: of :class:`ccrop.backbones.TimmBackbone`.
         weights: under timm's names.
-        normalization: of the images that the weights expect; by default that of timm's own weights.
+        normalization: of the images that the weights expect; default: that of timm's own weights.
 
     Raises:
-        FileExistsError: there is something of that name.
+        FileExistsError: the path exists.
         ValueError: the weights are not those of the network.
     """
     network = TimmBackbone(name, **settings).network

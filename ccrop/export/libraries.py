@@ -1,4 +1,4 @@
-"""Backbones that are timm's or torchvision's own networks, under the names that those have."""
+"""Backbones that are timm's or torchvision's own networks, under their original names."""
 
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -30,7 +30,7 @@ def backbone_settings(checkpoint: str | Path, config: str | Path | None) -> Conf
     """The backbone in a run's config.
 
     Args:
-        config: by default the one in the checkpoint.
+        config: its path; default: the one in the checkpoint.
 
     Raises:
         ValueError: the checkpoint has no config.
@@ -44,7 +44,7 @@ def network_of(checkpoint: str | Path, config: str | Path | None) -> Network:
     """The network of a run's backbone, by the run's config, see :func:`backbone_settings`.
 
     Raises:
-        ValueError: the backbone is no network of timm's or torchvision's.
+        ValueError: the backbone is not a timm or torchvision network.
     """
     settings = dict(backbone_settings(checkpoint, config))
     kind = settings.pop("type")
@@ -52,8 +52,8 @@ def network_of(checkpoint: str | Path, config: str | Path | None) -> Network:
     library = LIBRARIES.get(kind.rpartition(".")[2])
     if library is None:
         raise ValueError(
-            f"{checkpoint} has a backbone of type {kind}, which no framework knows: its weights are in the state_dict "
-            f"of the checkpoint, below backbone.{PREFIX}; --to onnx takes any backbone"
+            f"{checkpoint} has a backbone of type {kind}, which other frameworks do not know: its weights are "
+            f"in the checkpoint's state_dict, under backbone.{PREFIX}; --to onnx takes any backbone"
         )
     settings.pop("out_indices", None)
     return Network(library, settings.pop("name"), settings)

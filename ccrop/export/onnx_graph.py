@@ -16,15 +16,15 @@ from ccrop.backbones import Backbone, BackboneModule
 from ccrop.checkpoint import Normalization
 from ccrop.files import written
 
-SIZES = ((128, 96), (160, 192))  # (height, width) in pixels of what is traced, and of what is compared beside it
+SIZES = ((128, 96), (160, 192))  # (height, width) in pixels of what is traced, and of what is compared next to it
 TOLERANCE = 1e-3  # of a map's largest value
 
 
 def write_onnx(backbone: BackboneModule, normalization: Normalization | None, out: Path) -> float:
     """Write all maps of a backbone, in eval mode, as the outputs ``stride_4``, ``stride_8``, ... of a graph.
 
-    Its input ``images`` is ``(N, in_channels, H, W)`` float32, normalized, of any size unless the network takes one
-    alone. The file's metadata are the strides, and mean and std of the channels on the scale 0 to 255.
+    Its input ``images`` is ``(N, in_channels, H, W)`` float32, normalized, of any size unless the network takes
+    only one. The file's metadata are the strides, and mean and std of the channels on the scale 0 to 255.
 
     Returns:
         The largest difference between the network and the graph in ONNX Runtime, in parts of a map's largest value.
@@ -92,7 +92,7 @@ def _metadata(backbone: Backbone, normalization: Normalization | None) -> dict[s
 
 @torch.no_grad()
 def _difference(backbone: Backbone, session: Any, images: Tensor) -> float:
-    """Between the maps of a network and of a graph, in parts of a map's largest value; infinite where shapes differ."""
+    """Between the maps of a network and of a graph, in parts of a map's largest value; infinite if shapes differ."""
     found = session.run(None, dict(images=images.numpy()))
     apart = []
     for own, other in zip(backbone(images), found, strict=True):

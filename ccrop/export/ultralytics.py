@@ -1,6 +1,6 @@
 """A ResNet for Ultralytics' module ``TorchVision``, which computes there what it computes here.
 
-Ultralytics does not normalize images, RGB in [0, 1], and sets eps of every batch norm to 1e-3. Both are taken up by the
+Ultralytics does not normalize images, RGB in [0, 1], and sets eps of every batch norm to 1e-3. Both are absorbed by the
 weights: the normalization by the first convolution and its norm, eps by the norms' scales. Only at the image's border,
 where the first convolution is padded with zeros, a difference remains.
 """

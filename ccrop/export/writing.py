@@ -1,4 +1,4 @@
-"""A backbone written in the form that a framework loads: complete, or not at all."""
+"""A backbone written in the form that a framework loads, atomically."""
 
 import io
 import pickle
@@ -37,7 +37,7 @@ def export_backbone(
         framework: one of `TARGETS`.
         out: the file to write, or for `huggingface` the folder; it appears complete or not at all.
         force: replace `out` where it exists, unless it is a folder.
-        config: of the run, for `onnx` and a backbone of timm's or torchvision's; by default the one in the
+        config: of the run, for `onnx` and a backbone of timm's or torchvision's; default: the one in the
             checkpoint.
 
     Returns:
@@ -51,11 +51,11 @@ def export_backbone(
     """
     checkpoint_path, out = Path(checkpoint_path), Path(out)
     if framework not in TARGETS:
-        raise ValueError(f"unknown framework {framework!r}; known are {', '.join(TARGETS)}")
+        raise ValueError(f"unknown framework {framework!r}; choose one of {', '.join(TARGETS)}")
     _check_suffix(framework, out)
     if framework == "huggingface":
         if out.exists():
-            raise FileExistsError(f"{out} exists: name another folder, or remove it")
+            raise FileExistsError(f"{out} exists: choose another folder, or remove it")
     else:
         _check_destination(checkpoint_path, out, force)
     weights = read_weights(checkpoint_path)
@@ -74,15 +74,15 @@ def export_backbone(
 
 
 def _check_suffix(framework: str, out: Path) -> None:
-    """Refuse a file that its framework would take for one of another kind."""
+    """Refuse a file that its framework would mistake for another type."""
     if framework == "detectron2" and out.suffix != ".pkl":
-        raise ValueError(f"detectron2 takes a file for a pickle by its ending .pkl, which {out} lacks")
+        raise ValueError(f"detectron2 recognizes a pickle by the suffix .pkl, which {out} lacks")
     if framework != "detectron2" and out.suffix == ".pkl":
-        raise ValueError(f"{framework} takes no pickle: give {out} another ending, such as .pth")
+        raise ValueError(f"{framework} does not take pickles: give {out} another suffix, such as .pth")
     if framework == "mmdet" and out.suffix == ".safetensors":
-        raise ValueError(f"mmdet does not load safetensors: give {out} another ending, such as .pth")
+        raise ValueError(f"mmdet does not load safetensors: give {out} another suffix, such as .pth")
     if (framework == "onnx") != (out.suffix == ".onnx"):
-        raise ValueError(f"{out}: the ending .onnx is that of files for onnx, and of no others")
+        raise ValueError(f"{out}: the suffix .onnx is reserved for --to onnx")
 
 
 def _content(framework: str, resnet: ResNet, state_dict: StateDict, weights: Weights) -> dict[str, Any]:
@@ -115,7 +115,7 @@ def _huggingface(weights: Weights, network: Network | None, out: Path) -> str:
         resnet = ResNet.from_state_dict(state_dict)
         name, settings, state_dict = f"resnet{resnet.depth}", {}, to_timm(resnet, state_dict)
     else:
-        raise ValueError(f"huggingface holds networks of timm's, not torchvision's {network.name}: export it to onnx")
+        raise ValueError(f"huggingface holds timm's networks, not torchvision's {network.name}: export it to onnx")
     write_huggingface(name, settings, state_dict, weights.normalization, out)
     return f"timm's {name}"
 
@@ -130,7 +130,9 @@ def _onnx(weights: Weights, checkpoint: Path, out: Path, config: str | Path | No
     try:
         backbone.load_state_dict(weights.backbone)
     except RuntimeError as error:
-        raise ValueError(f"{checkpoint} is no checkpoint of a run with its config: name that by --config") from error
+        raise ValueError(
+            f"{checkpoint} is not a checkpoint of a run with its config: pass the config with --config"
+        ) from error
     difference = write_onnx(backbone.eval(), weights.normalization, out)
     name = f"{type(backbone).__name__} {settings.get('name', settings.get('depth', ''))}".strip()
     return f"{name}, within {difference:.0e} of the network in ONNX Runtime,"
@@ -138,7 +140,7 @@ def _onnx(weights: Weights, checkpoint: Path, out: Path, config: str | Path | No
 
 def _check_destination(checkpoint_path: Path, out: Path, force: bool) -> None:
     if out.is_dir():
-        raise IsADirectoryError(f"{out} is a directory; name a file")
+        raise IsADirectoryError(f"{out} is a directory; pass a file")
     if not out.parent.is_dir():
         raise NotADirectoryError(f"{out.parent} is not a directory")
     if out.exists() and checkpoint_path.exists() and out.samefile(checkpoint_path):

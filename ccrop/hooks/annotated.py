@@ -1,4 +1,4 @@
-"""Annotated boxes in place of clusters: the ceiling of what localization can give."""
+"""Annotated boxes instead of clusters: the upper bound for localization."""
 
 import numpy as np
 import torch
@@ -12,8 +12,8 @@ from ccrop.datasets.coco import annotated_boxes
 class AnnotatedBoxesHook(Hook):
     """Fills the data set's BoxStore with the annotated objects of its images, once, before training.
 
-    For comparisons only: a pretraining that uses labels is none. Of an image with more than K objects, K evenly
-    spaced ones of its list count; those without area do not.
+    For comparisons only: pretraining that uses labels is not self-supervised. Of an image with more than K objects, K
+    evenly spaced ones of its list count; those without area do not.
 
     Args:
         split: of the COCO-format set that is trained on.

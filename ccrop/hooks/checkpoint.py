@@ -1,4 +1,4 @@
-"""Checkpoints of which the newest whole one always exists."""
+"""Checkpoints with a guarantee that the newest complete one always exists."""
 
 from typing import Any
 
@@ -11,10 +11,10 @@ from ccrop.checkpoint.recorded_config import KEY, as_data
 
 
 class WholeCheckpointHook(CheckpointHook):
-    """MMEngine's hook, but old checkpoints go only after the new one is on disk, and each holds the run's config.
+    """MMEngine's hook, but old checkpoints are deleted only once the new one is on disk; each holds the run's config.
 
-    MMEngine deletes first, so that a kill or a full disk in between can leave none. Checkpoints that are ahead of where
-    a run begins are not its own: they are renamed to ``*.superseded.pth``, so that the one with the highest number is
+    MMEngine deletes first, so that a kill or a full disk in between can leave none. Checkpoints ahead of where a run
+    starts belong to another run: they are renamed to ``*.superseded.pth``, so that the one with the highest number is
     always the run's newest.
 
     Args:
@@ -40,7 +40,9 @@ class WholeCheckpointHook(CheckpointHook):
                 kind, number = file.stem.split("_")
                 if int(number) > begins[kind]:
                     renamed = file.rename(file.with_suffix(".superseded.pth"))
-                    runner.logger.info(f"{file.name} is ahead of where this run begins and is now {renamed.name}")
+                    runner.logger.info(
+                        f"{file.name} is ahead of where this run starts and was renamed to {renamed.name}"
+                    )
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
         checkpoint[KEY] = as_data(runner.cfg)

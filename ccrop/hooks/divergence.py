@@ -1,4 +1,4 @@
-"""A run whose weights are no numbers any more must not go on, and must not be resumed from."""
+"""A run whose weights have become NaN or infinite must not continue or be resumed."""
 
 from typing import Any
 
@@ -17,16 +17,16 @@ class DivergedError(RuntimeError):
 class DivergenceHook(Hook):
     """Ends a run before a checkpoint with weights that are NaN or infinite is written.
 
-    Looks at the weights whenever a checkpoint is due, so an iteration costs nothing.
+    Checks the weights whenever a checkpoint is due, so iterations cost nothing.
     """
 
     priority = "VERY_HIGH"
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
-        """Look at weights and buffers.
+        """Check weights and buffers.
 
         Raises:
-            DivergedError: names the first weight, and the newest checkpoint to go on from.
+            DivergedError: names the first weight, and the newest checkpoint to resume from.
         """
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         state = {name: value for name, value in model.state_dict().items() if value.is_floating_point()}
@@ -36,7 +36,7 @@ class DivergenceHook(Hook):
         if all(finite):
             return
         latest = latest_checkpoint(runner.work_dir)
-        advice = f"resume {latest} with a lower learning rate" if latest else "start again with a lower learning rate"
+        advice = f"resume {latest} with a lower learning rate" if latest else "start over with a lower learning rate"
         raise DivergedError(
             f"DIVERGED by iteration {runner.iter + 1}: {finite.count(False)} of {len(finite)} weights are NaN or "
             f"infinite, the first is {list(state)[finite.index(False)]}; no checkpoint was written: {advice}"

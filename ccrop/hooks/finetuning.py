@@ -1,4 +1,4 @@
-"""What the checkpoints of a fine-tuning say of it, for a run that goes on from them."""
+"""Notes in fine-tuning checkpoints, for a run that resumes from them."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from ccrop.compute import core_seconds
 
 
 class FinetuningHook(Hook):
-    """Notes in checkpoints how a detector is trained, and what that has cost so far.
+    """Records in checkpoints how a detector is trained, and the cost so far.
 
     Args:
         notes: of :func:`ccrop.transfer.start.notes_on`.

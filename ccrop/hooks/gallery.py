@@ -21,7 +21,7 @@ AREA_QUANTILES = {"boxes/area_10": 0.1, "boxes/area_50": 0.5, "boxes/area_90": 0
 class GalleryHook(Hook):
     """After each localization, one PNG in ``gallery/`` of the work_dir and the same in the visualizer's backends.
 
-    Below the images stands a histogram of the areas of all boxes; the backends get their quantiles as
+    Below the images is a histogram of the areas of all boxes; the backends get their quantiles as
     ``boxes/area_10``, ``boxes/area_50`` and ``boxes/area_90``, in fractions of the image.
 
     Args:

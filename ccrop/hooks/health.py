@@ -23,15 +23,15 @@ class HealthHook(Hook):
     """Logs z-std x sqrt(d) and the effective rank of z; a collapse warns loudly or stops the run.
 
     Collapsed is an epoch in which z-std x sqrt(d) stays below ``threshold`` throughout (z is a point), or which ends
-    with an effective rank below ``min_rank`` (z is a line: so ends SimSiam without stop-gradient or predictor, at a
-    z-std of 0.2, see ``configs/variants/ablation.py``). The last checkpoint before it is kept as ``last_healthy.pth``
-    whatever happens later, until a healthy epoch is followed by another collapse.
+    with an effective rank below ``min_rank`` (z is a line: SimSiam without stop-gradient or predictor ends like this,
+    at a z-std of 0.2, see ``configs/variants/ablation.py``). The last checkpoint before it is kept as
+    ``last_healthy.pth`` until a healthy epoch is followed by another collapse.
 
     Args:
         threshold: of z-std x sqrt(d), which is about 1 in a healthy run (see :func:`ccrop.evaluation.embedding_std`).
         min_rank: of the effective rank, which is above 10 in a healthy run.
         stop_on_collapse: raise :class:`CollapseError` at the end of a collapsed epoch, before it is saved.
-        rank_samples: embeddings of the end of an epoch over which the effective rank is taken.
+        rank_samples: last embeddings of an epoch that the effective rank is computed from.
     """
 
     priority = "ABOVE_NORMAL"
@@ -106,7 +106,7 @@ class HealthHook(Hook):
 
 
 def _keep(checkpoint: str, name: str) -> None:
-    """A second name for a checkpoint, which outlives the first; a copy where the file system has no hard links."""
+    """A second name for a checkpoint, which outlives the first; a copy if the file system has no hard links."""
     if os.path.exists(name):
         os.remove(name)
     try:

@@ -21,15 +21,15 @@ from ccrop.views import WholeImage
 class KNNHook(Hook):
     """Weighted kNN (Wu et al., CVPR 2018) on globally pooled features, before training and every few epochs.
 
-    Images are decoded once and kept as uint8, so bound the data sets with ``subset``. Where a data set has no
-    labels, or none that can be used, the hook says so once and rests.
+    Images are decoded once and kept as uint8, so bound the data sets with ``subset``. If a data set has
+    no usable labels, the hook says so once and does nothing.
 
     Args:
         bank, queries: configs of labeled data sets.
         image_size: (height, width) in pixels of the images.
         k, temperature: see :func:`ccrop.evaluation.knn_predict`.
         interval: epochs between evaluations; the last epoch is always evaluated.
-        batch_size: images a batch.
+        batch_size: images per batch.
         num_workers: processes that decode.
     """
 
@@ -62,10 +62,10 @@ class KNNHook(Hook):
             require_same_classes(bank, queries)
             self._data = [self._load(dataset) for dataset in (bank, queries)]
         except MissingData as error:
-            runner.logger.info(f"No kNN accuracy in this run, for want of labels: {str(error).splitlines()[0]}")
+            runner.logger.info(f"No kNN accuracy in this run, for lack of labels: {str(error).splitlines()[0]}")
             return
         except (InvalidAnnotations, UnreadableFile) as error:
-            runner.logger.warning(f"No kNN accuracy in this run, which goes on without it: {error}")
+            runner.logger.warning(f"The run continues without kNN accuracy: {error}")
             return
         if runner.epoch == 0:
             accuracy = self._evaluate(runner)

@@ -1,4 +1,4 @@
-"""Tells the method where in the run it is."""
+"""Tells the method its progress in the run."""
 
 from typing import Any
 
@@ -10,10 +10,10 @@ from ccrop.models import Siamese
 
 
 class MethodHook(Hook):
-    """Calls :meth:`ccrop.models.Siamese.before_epoch` and, where the optimizer made a step, ``after_step``.
+    """Calls :meth:`ccrop.models.Siamese.before_epoch` and, after each optimizer step, ``after_step``.
 
-    What depends on the run's length, such as a target network's momentum, so follows from the iteration alone and
-    needs no state to resume.
+    What depends on the run's length, such as a target network's momentum, thus follows only from the iteration
+    and needs no state to resume.
     """
 
     priority = "NORMAL"

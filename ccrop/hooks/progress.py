@@ -1,4 +1,4 @@
-"""A bar while an epoch runs, and one line that says whether it was healthy when it is over."""
+"""A progress bar during an epoch, and one line at its end that says whether it was healthy."""
 
 import time
 from datetime import timedelta
@@ -26,14 +26,14 @@ COLUMNS = {
 
 
 class ProgressHook(Hook):
-    """Prints the epoch's line from the scalars ``epoch/*`` that other hooks left in the message hub during the epoch.
+    """Prints the epoch's line from the scalars ``epoch/*`` that other hooks recorded in the message hub.
 
-    A new scalar appears as ``name value``; the known ones have their format in ``COLUMNS``. All go to the visualizer's
+    A new scalar appears as ``name value``; known ones are formatted by ``COLUMNS``. All go to the visualizer's
     backends (TensorBoard by default), under the same names.
 
     Args:
         interval: iterations between looks at the loss, for the bar and for the backends' curves ``train/*``.
-        seconds: between lines of the log within an epoch, where there is no terminal to show a bar on.
+        seconds: between lines of the log within an epoch, if there is no terminal to show a bar on.
     """
 
     priority = "LOW"
@@ -82,7 +82,7 @@ class ProgressHook(Hook):
             left = timedelta(seconds=round((now - self._started) / done * (total - done)))
             runner.logger.info(
                 f"epoch {runner.epoch + 1}/{runner.max_epochs}, iteration {done}/{total}  "
-                f"loss {float(outputs['loss']):+.4f}  {left} to the epoch's end"
+                f"loss {float(outputs['loss']):+.4f}  {left} to the end of the epoch"
             )
 
     @master_only

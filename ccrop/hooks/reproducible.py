@@ -13,7 +13,7 @@ class ReproducibleHook(Hook):
     """Seeds torch before every iteration from (seed, iteration, rank), for the augmentation on the device.
 
     The workers' random numbers depend on (seed, epoch, index) already, see :class:`ccrop.datasets.LocatedDataset`, so
-    a resumed run needs no generator's state.
+    a resumed run needs no generator state.
     """
 
     priority = "VERY_HIGH"

@@ -1,4 +1,4 @@
-"""kNN over the regions of whole images: the cheap stand-in for what a detector gains."""
+"""kNN over the regions of whole images: a cheap proxy for what a detector gains."""
 
 from mmengine.dist import master_only
 from mmengine.hooks import Hook
@@ -10,16 +10,16 @@ from ccrop.inference.evaluating import evaluating
 
 
 class RoIKNNHook(Hook):
-    """RoI-kNN before training and every few epochs, where there are annotations.
+    """RoI-kNN before training and every few epochs, if there are annotations.
 
-    Where there are none, or none that can be used, it says so once and rests.
+    If there are no usable ones, it says so once and does nothing.
 
-    Leaves ``epoch/roi_sN`` and ``epoch/roi_sN_small`` for each stride N, and gives the visualizer's backends
-    ``roi/sN_SIZE`` for each size.
+    Records ``epoch/roi_sN`` and ``epoch/roi_sN_small`` for each stride N, and passes ``roi/sN_SIZE`` for each
+    size to the visualizer's backends.
 
     Args:
         data_root: of a COCO-format set.
-        bank_images, query_images: images of the splits train and val that are looked at.
+        bank_images, query_images: images of the splits train and val that are used.
         interval: epochs between evaluations; the last epoch is always evaluated.
     """
 
@@ -60,11 +60,11 @@ class RoIKNNHook(Hook):
             found = roi_knn(bank, queries, min_queries=self.min_queries)
         except MissingData as error:
             self._rests = True
-            runner.logger.info(f"No RoI-kNN in this run, for want of annotations: {str(error).splitlines()[0]}")
+            runner.logger.info(f"No RoI-kNN in this run, for lack of annotations: {str(error).splitlines()[0]}")
             return
         except (InvalidAnnotations, UnreadableFile) as error:
             self._rests = True
-            runner.logger.warning(f"No RoI-kNN in this run, which goes on without it: {error}")
+            runner.logger.warning(f"The run continues without RoI-kNN: {error}")
             return
         for stride, accuracy in found.items():
             runner.message_hub.update_scalar(f"epoch/roi_s{stride}", accuracy["all"])

@@ -1,4 +1,4 @@
-"""What a run's checkpoints and log know of it."""
+"""What a run's checkpoints and log record about it."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from mmengine.runner import Runner
 
 
 class RunInfoHook(RuntimeInfoHook):
-    """MMEngine's hook without the losses of every iteration, for which the host would wait for the device.
+    """MMEngine's hook without the losses of every iteration, which would make the host wait for the device.
 
     :class:`ccrop.hooks.ProgressHook` sums them on the device.
     """
@@ -15,4 +15,4 @@ class RunInfoHook(RuntimeInfoHook):
     def after_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: dict[str, Any] | None = None
     ) -> None:
-        """Leave the losses where they are."""
+        """Leave the losses on the device."""

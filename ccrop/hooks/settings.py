@@ -1,4 +1,4 @@
-"""What the checkpoints of a pretraining say of how it is trained."""
+"""Notes in pretraining checkpoints on how they are trained."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from mmengine.runner import Runner
 
 
 class SettingsHook(Hook):
-    """Notes a run's settings in its checkpoints, see :func:`ccrop.settings.pretraining_settings`."""
+    """Records a run's settings in its checkpoints, see :func:`ccrop.settings.pretraining_settings`."""
 
     def __init__(self, settings: dict[str, str]) -> None:
         self.settings = settings

@@ -11,11 +11,11 @@ from ccrop.models import Siamese
 
 
 class StartHook(Hook):
-    """Loads weights when a run begins, after MMEngine's own initialization, and notes in checkpoints what they expect.
+    """Loads weights when a run starts, after MMEngine's initialization; records in checkpoints what they expect.
 
     Args:
-        weights: of the backbone, and of heads that the model has too; None leaves those that were drawn. A resumed run
-            keeps its own.
+        weights: of the backbone, and of heads that the model also has; None keeps the random ones. A resumed
+            run keeps its own.
         normalization: of the images that the run trains on.
     """
 
@@ -31,7 +31,7 @@ class StartHook(Hook):
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         runner.logger.info(load_start(model, self.weights))
         if self.normalization is not None:
-            said = "as they expect" if self.weights.normalization else "which their file does not say"
+            said = "as they expect" if self.weights.normalization else "which their file does not state"
             mean, std = (", ".join(f"{value:.3f}" for value in values) for values in self.normalization)
             runner.logger.info(f"Images are normalized by mean {mean} and std {std}, {said}")
         if isinstance(model, Siamese):

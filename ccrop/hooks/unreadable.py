@@ -1,4 +1,4 @@
-"""Names unreadable images while the run goes on without them, and stops where they are too many."""
+"""Reports unreadable images while the run continues without them, and stops it if there are too many."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ class TooManyUnreadable(ValueError):
 
 
 class UnreadableImagesHook(Hook):
-    """One warning for each unreadable image, their number in the epoch's line, and a limit.
+    """One warning per unreadable image, their count in the epoch's line, and a limit.
 
     Args:
         limit: fraction of the data set above which the run stops.
@@ -59,5 +59,5 @@ class UnreadableImagesHook(Hook):
             )
 
     def marked(self, runner: Runner) -> Any:
-        """What has marks of the unreadable, see :class:`ccrop.datasets.LocatedDataset`."""
+        """Anything that marks unreadable files, see :class:`ccrop.datasets.LocatedDataset`."""
         return runner.train_dataloader.dataset

@@ -1,4 +1,4 @@
-"""How good a detector is while it trains."""
+"""Metrics of a detector while it trains."""
 
 from collections.abc import Callable
 from typing import Any
@@ -8,11 +8,11 @@ from mmengine.runner import Runner
 
 
 class ValidationHook(Hook):
-    """Tests a detector every so many iterations, but not after the last one, when it is tested anyway.
+    """Tests a detector at an interval of iterations, but not after the last one, when it is tested anyway.
 
     Args:
         interval: iterations from one test to the next.
-        test: tests the detector and says how good it is in a line; it may leave the model in eval mode.
+        test: tests the detector and returns its metrics in a line; it may leave the model in eval mode.
     """
 
     def __init__(self, interval: int, test: Callable[[], str]) -> None:

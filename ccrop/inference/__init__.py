@@ -1,4 +1,4 @@
-"""Whole images through a backbone: what is asked of its feature maps outside training."""
+"""Whole images through a backbone: uses of its feature maps outside training."""
 
 from ccrop.inference.roi_features import roi_features
 

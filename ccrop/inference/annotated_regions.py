@@ -1,4 +1,4 @@
-"""Features of annotated boxes of whole images, and which category each is recognized as."""
+"""Features of annotated boxes of whole images, and the category that each is recognized as."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -35,20 +35,20 @@ class Regions(NamedTuple):
 def annotated_regions(model: Siamese, root: str | Path, split: str, subset: int | None = None) -> Regions:
     """Features of all annotated boxes of a split, and of as many background boxes of the same sizes.
 
-    Images are looked at whole and at their own size, padded to a multiple of every stride that the backbone has.
+    Whole images are processed at their own size, padded to a multiple of every stride that the backbone has.
 
     Args:
         model: in eval mode.
         subset: use only this many images that have objects, evenly spaced.
 
     Raises:
-        MissingData: there are no annotations, or none of an object.
+        MissingData: there are no annotations, or no annotated objects.
         InvalidAnnotations: see :func:`ccrop.datasets.coco.annotated_boxes`.
-        UnreadableFile: not one annotated image is readable.
+        UnreadableFile: no annotated image is readable.
     """
     images = [image for image in annotated_boxes(root, split) if len(image.boxes)]
     if not images:
-        raise MissingData(f"{root} annotates no object in split {split!r}")
+        raise MissingData(f"{root} annotates no objects in split {split!r}")
     folder = Path(root, find_split(Path(root), split))
     device = next(model.parameters()).device
     features: dict[int, list[Tensor]] = {}

@@ -24,9 +24,9 @@ AREA_EDGES = np.logspace(-4, 0, 41)
 
 
 def shown_box(boxes: Tensor, views: Tensor, visible: float = 0.5) -> int | None:
-    """The largest box of which every view shows enough: most likely the one that the views were drawn around.
+    """The largest box that every view shows enough of: most likely the one that the views were drawn around.
 
-    Of pairs by :class:`ccrop.views.MultiObjectCrop` in scenes of up to eight overlapping boxes it is so for 95 %.
+    For pairs by :class:`ccrop.views.MultiObjectCrop` in scenes of up to eight overlapping boxes, this is so in 95 %.
 
     Args:
         boxes: ``(K, 4)`` x0, y0, x1, y1.
@@ -34,7 +34,7 @@ def shown_box(boxes: Tensor, views: Tensor, visible: float = 0.5) -> int | None:
         visible: fraction of a box that a view must show.
 
     Returns:
-        Index of the box; None where there is no such box.
+        Index of the box; None if there is no such box.
     """
     area = rectangles.area(boxes)
     shown = rectangles.intersection(boxes[:, None], views) >= visible * area[:, None]
@@ -50,10 +50,10 @@ def image_panels(
     shown: Sequence[NDArray[np.uint8]],
     objects: NDArray[np.floating] | None = None,
 ) -> list[Image.Image]:
-    """Image with views and boxes, heatmap with boxes and their scores, and every view as the model is fed it.
+    """Image with views and boxes, heatmap with boxes and their scores, and every view as fed to the model.
 
     The box that all views show, see :func:`shown_box`, has a thick outline. At most :data:`MAX_BOXES` are drawn, that
-    one and those with the best scores. Annotated objects are green where the center of any box lies on them and red
+    one and those with the best scores. Annotated objects are green where the center of any box is on them and red
     where none does, and the image says how many were hit.
 
     Args:
@@ -61,7 +61,7 @@ def image_panels(
         boxes: ``(K, 5)`` x0, y0, x1, y1 in fractions of the image, and a score.
         views: ``(V, 4)`` left, top, right, bottom in pixels of the image.
         shown: V views ``(H, W, 3)``.
-        objects: ``(M, 4)`` x0, y0, x1, y1 in fractions of the image; None where the set has no annotations.
+        objects: ``(M, 4)`` x0, y0, x1, y1 in fractions of the image; None if the set has no annotations.
     """
     import matplotlib  # takes half a second, which only runs that draw should wait for
 
@@ -109,7 +109,7 @@ def best_boxes(scores: NDArray[np.floating], chosen: int | None) -> list[int]:
 
 
 def hit_objects(boxes: NDArray[np.floating], objects: NDArray[np.floating]) -> NDArray[np.bool_]:
-    """On which objects ``(M, 4)`` lies the center of any box ``(K, 4 or more)``, both in the same unit."""
+    """Which objects ``(M, 4)`` contain the center of any box ``(K, 4 or more)``, both in the same unit."""
     centers = (boxes[:, None, :2] + boxes[:, None, 2:4]) / 2
     inside = (centers >= objects[:, :2]) & (centers <= objects[:, 2:])
     return np.any(np.all(inside, axis=2), axis=0)
@@ -118,7 +118,7 @@ def hit_objects(boxes: NDArray[np.floating], objects: NDArray[np.floating]) -> N
 def contact_sheet(
     rows: list[list[Image.Image]], title: str, columns: int = 2, areas: NDArray[np.floating] | None = None
 ) -> Image.Image:
-    """All panels on one sheet, some images side by side, below a line that says what the colors mean.
+    """All panels on one sheet, some images side by side, below a legend of the colors.
 
     Args:
         rows: the panels of each image, equally many.
@@ -144,7 +144,7 @@ def contact_sheet(
 
 
 def area_histogram(areas: NDArray[np.floating]) -> NDArray[np.int64]:
-    """How many boxes have an area between the :data:`AREA_EDGES`; smaller ones count for the first bin."""
+    """Number of boxes with an area between the :data:`AREA_EDGES`; smaller ones count for the first bin."""
     return np.histogram(areas.clip(AREA_EDGES[0], 1), AREA_EDGES)[0]
 
 
@@ -186,13 +186,13 @@ def _view_colors(number: int) -> list[tuple[int, int, int]]:
 
 
 def _corners(box: NDArray[np.floating]) -> tuple[float, float, float, float]:
-    """Corners of at least one pixel, inclusive, as the pen wants them."""
+    """Corners of at least one pixel, inclusive, as the pen needs them."""
     left, top, right, bottom = box.tolist()
     return left, top, max(left, right - 1), max(top, bottom - 1)
 
 
 def _write(pen: ImageDraw.ImageDraw, corner: NDArray[np.floating], text: str) -> None:
-    """Above a box's upper left corner, or in the box where there is no room above; always whole."""
+    """Above a box's upper left corner, or in the box if there is no room above; always whole."""
     font, height = ImageFont.load_default(12), 14
     width = pen.textlength(text, font=font) + 4
     left = max(0, min(corner[0], pen.im.size[0] - 1 - width))
@@ -208,7 +208,7 @@ def _write_header(sheet: Image.Image, title: str, widths: Sequence[int], starts:
     pen.text((GAP, 5), title, fill="white", font=ImageFont.load_default(16))
     num_views = len(widths) - 2
     texts = [
-        (f"the best {MAX_BOXES} boxes, thick where all views show it", BOX_COLOR),
+        (f"the best {MAX_BOXES} boxes, thick where all views overlap", BOX_COLOR),
         *((f"view {i + 1}", color) for i, color in enumerate(_view_colors(num_views))),
         ("object hit by a box's center", HIT_COLOR),
         ("object missed", MISSED_COLOR),

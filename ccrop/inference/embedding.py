@@ -1,4 +1,4 @@
-"""Vectors of whole images, or of boxes in them, and the files that hold them."""
+"""Embeddings of whole images, or of boxes in them, and the files that hold them."""
 
 import importlib.util
 from collections.abc import Sequence
@@ -25,14 +25,14 @@ SUFFIXES = (".npz", ".parquet")
 
 @dataclass(frozen=True)
 class Embedding:
-    """Vectors, and what each is of.
+    """Vectors, and what each belongs to.
 
     Attributes:
         vectors: ``(N, C)`` float32.
         files: ``(N,)`` paths relative to the data's root.
         boxes: ``(N, 4)`` x0, y0, x1, y1 in pixels; None for whole images.
-        labels: ``(N,)`` names of the categories of annotated boxes; None where there are none.
-        scores: ``(N,)`` of clusters; None where there are none.
+        labels: ``(N,)`` names of the categories of annotated boxes; None if there are none.
+        scores: ``(N,)`` of clusters; None if there are none.
     """
 
     vectors: NDArray[np.float32]
@@ -42,10 +42,10 @@ class Embedding:
     scores: NDArray[np.float32] | None = None
 
     def write(self, out: Path) -> None:
-        """Write the arrays that there are, by their names, to ``.npz``, or as columns to ``.parquet``.
+        """Write the existing arrays, by name, to ``.npz``, or as columns to ``.parquet``.
 
         Raises:
-            ValueError: the suffix is another one.
+            ValueError: the suffix is unknown.
             ImportError: pyarrow is missing.
         """
         check_out(out)
@@ -87,7 +87,7 @@ def embed_images(model: Siamese, dataset: ImageDataset, image_size: tuple[int, i
         image_size: (height, width) in pixels, to which images are scaled.
 
     Raises:
-        UnreadableFile: not one image is readable.
+        UnreadableFile: no image is readable.
     """
     found: dict[int, NDArray[np.float32]] = {}
     loader: DataLoader = DataLoader(dataset.with_pipeline([WholeImage(image_size)]), 64, num_workers=num_workers)
@@ -96,7 +96,7 @@ def embed_images(model: Siamese, dataset: ImageDataset, image_size: tuple[int, i
         vectors = model.pooled(images).float().cpu().numpy()
         found |= dict(
             zip(batch["index"].tolist(), vectors, strict=True)
-        )  # in place of unreadable ones others come twice
+        )  # instead of unreadable ones others come twice
     indices = sorted(found)
     _say_unreadable(dataset, sorted({*range(len(dataset))} - found.keys()))
     return Embedding(np.stack([found[index] for index in indices]), _files(dataset, indices))
@@ -106,7 +106,7 @@ def embed_images(model: Siamese, dataset: ImageDataset, image_size: tuple[int, i
 def embed_boxes(
     model: Siamese, dataset: ImageDataset, boxes: Sequence[NDArray[np.floating]], stride: int
 ) -> tuple[Embedding, NDArray[np.int_]]:
-    """RoIAlign of boxes, in images as they are, from the map of one stride; unreadable images are left out.
+    """RoIAlign of boxes, in images at their own size, from the map of one stride; unreadable images are left out.
 
     Args:
         model: in eval mode; its backbone gives that map.

@@ -1,4 +1,4 @@
-"""Looking with a model in the middle of its training."""
+"""Evaluating a model in the middle of its training."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +12,7 @@ from ccrop.models import Siamese
 
 @contextmanager
 def evaluating(runner: Runner) -> Iterator[Siamese]:
-    """The runner's bare model in eval mode, without gradients and with the training's precision."""
+    """The runner's bare model in eval mode, without gradients and in the training precision."""
     model = runner.model.module if is_model_wrapper(runner.model) else runner.model
     dtype = getattr(runner.optim_wrapper, "cast_dtype", None)
     device = next(model.parameters()).device.type

@@ -18,7 +18,7 @@ from ccrop.views import WholeImage
 def whole_images(
     dataset: ImageDataset, size: tuple[int, int], batch_size: int, num_workers: int, keep_ratio: bool = False
 ) -> DataLoader:
-    """This rank's share of the data set, whole images of ``size`` (height, width) pixels, in whole batches.
+    """This rank's part of the data set, whole images of ``size`` (height, width) pixels, in whole batches.
 
     See :class:`ccrop.views.WholeImage` for what a batch holds.
     """
@@ -59,15 +59,15 @@ def class_features(
     """Features and labels of the sets of a run's kNN, training and test images; names of the classes.
 
     Args:
-        images: of each side; by default as many as the config says.
-        image_size: (height, width) in pixels; by default the config's.
+        images: of each side; default: as many as the config says.
+        image_size: (height, width) in pixels; default: the config's.
 
     Raises:
         ValueError: the config has no kNN, or the sets' labels count different classes.
     """
     hook = config.default_hooks.get("knn")
     if not hook:
-        raise ValueError("the config has no kNN hook, which would name the sets with classes")
+        raise ValueError("the config has no kNN hook, which defines the sets with classes")
     subset = {} if images is None else dict(subset=images)
     sets = [DATASETS.build(side | subset) for side in (hook.bank, hook.queries)]
     require_same_classes(*sets)

@@ -1,4 +1,4 @@
-"""Where the objects of all images of a data set are, as a backbone sees them."""
+"""Localizing the objects of all images of a data set with a backbone."""
 
 import math
 from collections.abc import Iterable, Iterator
@@ -68,9 +68,9 @@ def located(
 
     Args:
         model: in eval mode.
-        localizer: see :mod:`ccrop.localization`; the images are not read where it does not look at features.
+        localizer: see :mod:`ccrop.localization`; the images are not read if it does not use features.
         image_size: (height, width) in pixels.
-        batch_size: images a batch, on which the memory depends: see :class:`LocalizationHook`.
+        batch_size: images per batch, on which the memory depends: see :class:`LocalizationHook`.
         keep_ratio: see :class:`ccrop.views.WholeImage`; boxes are in fractions of the image all the same.
     """
     if not localizer.uses_features:
@@ -118,14 +118,14 @@ def gathered(found: Iterable[Found], total: int, max_boxes: int) -> tuple[Tensor
 
 
 def describe(store: BoxStore, image_size: tuple[int, int]) -> dict[str, float]:
-    """What an epoch's line says of the boxes.
+    """Statistics of the boxes for an epoch's line.
 
     Args:
         image_size: (height, width) in pixels at which images were looked at.
 
     Returns:
-        ``clusters``, boxes an image; ``no_box``, the fraction of images without one, which give plain random crops; and
-        where there is any box, ``box_area``, the boxes' mean fraction of the image, and ``whole_image``, the fraction
+        ``clusters``, boxes per image; ``no_box``, the fraction of images without one, which give plain random crops;
+        and if there is any box, ``box_area``, the boxes' mean fraction of the image, and ``whole_image``, the fraction
         of boxes that are the whole image: at least 98 % of what a box from the first to the last pixel of
         ``image_size`` has, ends included or not. SingleObject's box of a whole letterboxed image less than 50 pixels
         wide or high can fall short of it.

@@ -32,7 +32,7 @@ def look(
     keep_ratio: bool = False,
     objects: Mapping[int, NDArray[np.float64]] | None = None,
 ) -> list[list[Image.Image]]:
-    """The panels of some images: image with boxes and crops, heatmap, and every view as the model is fed it.
+    """The panels of some images: image with boxes and crops, heatmap, and every view as fed to the model.
 
     Args:
         model: in eval mode.
@@ -40,7 +40,7 @@ def look(
             ``rectangles (V, 4)`` in pixels; images that cannot be read are left out.
         localizer: gives the heatmap.
         image_size: (height, width) in pixels at which the model looks at whole images.
-        draw: (seed, epoch), which decide the crops.
+        draw: (seed, epoch), which determine the crops.
         keep_ratio: the model looks at images with their aspect ratio, see :class:`ccrop.views.WholeImage`.
         objects: annotated boxes ``(M, 4)`` of the images, see :func:`annotated_objects`.
     """
@@ -68,7 +68,7 @@ def look(
 
 
 def annotated_objects(dataset: ImageDataset, indices: Sequence[int]) -> dict[int, NDArray[np.float64]] | None:
-    """Annotated boxes ``(M, 4)`` of some images in fractions of each; None where there are no usable annotations."""
+    """Annotated boxes ``(M, 4)`` of some images in fractions of each; None if there are no usable annotations."""
     if not isinstance(dataset, CocoImages):
         return None
     try:

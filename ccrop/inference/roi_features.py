@@ -14,7 +14,7 @@ from ccrop.models import Siamese
 def roi_features(model: Siamese, image: Tensor, boxes: Tensor) -> dict[int, Tensor]:
     """RoIAlign of boxes at every level that the backbone gives.
 
-    The image is looked at as it is, padded to a multiple of every stride.
+    The image is used as it is, padded to a multiple of every stride.
 
     Args:
         model: in eval mode.

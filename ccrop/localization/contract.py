@@ -1,4 +1,4 @@
-"""What every localizer offers."""
+"""The interface of every localizer."""
 
 from collections.abc import Sequence
 from typing import Protocol

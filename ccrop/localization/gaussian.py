@@ -1,4 +1,4 @@
-"""Gaussian center heatmaps: each object a bump whose size follows the object's."""
+"""Gaussian center heatmaps: each object is a Gaussian whose size follows the object's."""
 
 import torch
 from torch import Tensor
@@ -9,23 +9,23 @@ FORMULAS = ("shipped", "corrected")
 def gaussian_radius(sizes: Tensor, min_overlap: float = 0.1, min_radius: int = 2, formula: str = "shipped") -> Tensor:
     """How far from an object's center a box of its size still overlaps with it, in whole cells.
 
-    CornerNet (Law & Deng, ECCV 2018, section 3.2) asks for the radius within which a pair of moved corners keeps an
-    IoU of ``min_overlap`` and solves a quadratic equation a r^2 - b r + c = 0 for each of three ways to move them;
-    the smallest of the three counts. CenterPoint (Yin et al., CVPR 2021, section 4) takes it over with
+    CornerNet (Law & Deng, ECCV 2018, section 3.2) defines the radius within which a pair of moved corners keeps
+    an IoU of ``min_overlap`` and solves a quadratic equation a r^2 - b r + c = 0 for each of three ways to move them;
+    the smallest of the three counts. CenterPoint (Yin et al., CVPR 2021, section 4) uses it with
     ``min_overlap`` 0.1 and ``min_radius`` 2 on nuScenes.
 
     Args:
         sizes: ``(..., 2)`` the two sides of each box in cells.
         min_overlap: IoU in (0, 1).
         min_radius: smallest radius in cells.
-        formula: "shipped", what CornerNet, CenterNet and CenterPoint run: the larger root, and halved where the
-            quadratic formula divides by 2 a; or "corrected", the roots that solve the equations.
+        formula: "shipped", what CornerNet, CenterNet and CenterPoint run: the larger root, halved although
+            the quadratic formula divides by 2 a; or "corrected", the roots that solve the equations.
 
     Returns:
         ``(...)`` int64, rounded down. Boxes without an area have ``min_radius``.
     """
     if not 0 < min_overlap < 1:
-        raise ValueError(f"min_overlap must lie in (0, 1), got {min_overlap}")
+        raise ValueError(f"min_overlap must be in (0, 1), got {min_overlap}")
     if formula not in FORMULAS:
         raise ValueError(f"formula must be one of {', '.join(FORMULAS)}, got {formula!r}")
     first, second = sizes.double().clamp(min=0).unbind(-1)
@@ -47,9 +47,9 @@ def center_heatmaps(
     """Draw all objects of a batch, in one scatter.
 
     Each object draws exp(-d^2 / 2 sigma^2) into its class's map, CenterNet (Zhou et al., 2019, section 3) and
-    CenterPoint (Yin et al., CVPR 2021, section 4): d is the distance in cells to the cell that its center lies in,
+    CenterPoint (Yin et al., CVPR 2021, section 4): d is the distance in cells to the cell that its center is in,
     sigma = (2 r + 1) / 6, and nothing is drawn more than r rows or columns away. Where objects overlap, the maximum
-    counts. The center cell is exactly 1. An object whose center lies outside the grid, or is not finite, draws
+    counts. The center cell is exactly 1. An object whose center is outside the grid, or is not finite, draws
     nothing, so that padded batches of objects may be drawn as they are.
 
     Args:
@@ -72,7 +72,7 @@ def center_heatmaps(
     for name, index, length in (("images", images, num_images), ("labels", labels, num_classes)):
         wrong = inside & ((index < 0) | (index >= length))
         if wrong.any():
-            raise ValueError(f"{name} must lie in 0 to {length - 1}, got {index[wrong].unique().tolist()}")
+            raise ValueError(f"{name} must be in 0 to {length - 1}, got {index[wrong].unique().tolist()}")
 
     # every cell of every object's square, object after object
     sides = 2 * radii + 1

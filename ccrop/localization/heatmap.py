@@ -14,13 +14,13 @@ RESPONSES = ("sum", "distance")
 
 
 def feature_heatmap(features: Tensor, valid: Tensor | None = None, response: str = "sum") -> Tensor:
-    """One number a cell, min-max normalized per image.
+    """One number per cell, min-max normalized per image.
 
     Args:
         features: ``(N, C, H, W)``, any floating dtype.
         response: "sum" over the channels, the heatmap M of ContrastiveCrop (Peng et al., CVPR 2022, section 3.2), or
-            "distance", the Euclidean one of a cell's features to their mean over the image: objects that respond less
-            than what surrounds them stand out, too.
+            "distance", the Euclidean one of a cell's features to their mean over the image: objects that respond
+            less than their surroundings stand out, too.
         valid: ``(N, 4)`` x0, y0, x1, y1 of the image in fractions of a padded canvas. Padding is zero and does
             not count for the range.
 
@@ -43,7 +43,7 @@ def feature_heatmap(features: Tensor, valid: Tensor | None = None, response: str
 def fused_heatmap(
     levels: Sequence[Tensor], fusion: str = "geometric", valid: Tensor | None = None, response: str = "sum"
 ) -> Tensor:
-    """One heatmap of several levels: the coarse ones say what, the fine ones say where.
+    """One heatmap of several levels: coarse levels say what, fine levels say where.
 
     The levels' heatmaps, upsampled to the finest, are averaged per cell, and the average is min-max normalized.
     A mean and not a product, so that a threshold means the same for one level and for several.

@@ -1,4 +1,4 @@
-"""Images that keep their aspect ratio lie on a canvas with padding: where on it, and boxes of the image itself."""
+"""Images that keep their aspect ratio on a padded canvas: their position, and boxes of the image itself."""
 
 from collections.abc import Sequence
 
@@ -7,7 +7,7 @@ from torch import Tensor
 
 
 def cells_inside(valid: Tensor, size: Sequence[int]) -> Tensor:
-    """Cells of a map whose center lies on the image, not on the padding.
+    """Cells of a map whose center is on the image, not on the padding.
 
     Args:
         valid: ``(N, 4)`` x0, y0, x1, y1 of the image in fractions of the canvas.
@@ -28,7 +28,7 @@ def boxes_in_image(boxes: Tensor, valid: Tensor | None) -> Tensor:
 
     Args:
         boxes: ``(N, K, 5)`` x0, y0, x1, y1, score; boxes of zeros stay zeros.
-        valid: ``(N, 4)`` x0, y0, x1, y1 of the image in fractions of the canvas; None where it is all of it.
+        valid: ``(N, 4)`` x0, y0, x1, y1 of the image in fractions of the canvas; None if it is all of it.
     """
     if valid is None:
         return boxes

@@ -1,4 +1,4 @@
-"""A box around each thing that stands out: the localizer for scenes of many objects."""
+"""A box around everything that stands out: the localizer for scenes with many objects."""
 
 from collections.abc import Sequence
 
@@ -15,22 +15,23 @@ class MultiObject:
 
     ContrastiveCrop (Peng et al., CVPR 2022, equation 3) thresholds the heatmap once and draws one box around all of
     it. Here each cell belongs to the peak that it climbs to (:func:`ccrop.localization.peak_regions`), and to the
-    object if it is higher than ``threshold`` times that peak: a threshold that suits big objects erases no small ones.
+    object if it is higher than ``threshold`` times that peak: so a threshold that suits big objects does not erase
+    small ones.
 
     A box covers whole cells: (first column / w, first row / h, (last column + 1) / w, (last row + 1) / h) of an
     object's cells. Its score is the height of its peak in the heatmap, whose highest cell is 1 (a little less once
-    upsampled). A heatmap without signal gives no box.
+    upsampled). A heatmap without signal gives no boxes.
 
     Args:
         max_boxes: K; an image keeps the boxes with the best scores.
         threshold: in [0, 1), relative to the height of the object's peak.
-        floor: in [0, 1); peaks that are not higher are no objects.
+        floor: in [0, 1); peaks that are not higher are not objects.
         min_distance: no two peaks lie within as many rows and columns of each other, in cells of the heatmap.
         merge: objects are one if the saddle between them is at least as high as this fraction of the lower peak.
         levels: index of the level that makes the heatmap, or several, see :func:`ccrop.localization.fused_heatmap`.
         fusion: of several levels, "geometric" or "arithmetic".
         response: of a cell, "sum" or "distance", see :func:`ccrop.localization.feature_heatmap`.
-        upsample: the heatmap is evaluated, bilinearly, at so many times its resolution.
+        upsample: the heatmap is evaluated, bilinearly, at this many times its resolution.
     """
 
     uses_features = True
@@ -49,9 +50,9 @@ class MultiObject:
     ) -> None:
         for name, value in (("threshold", threshold), ("floor", floor)):
             if not 0 <= value < 1:
-                raise ValueError(f"{name} must lie in [0, 1), got {value}")
+                raise ValueError(f"{name} must be in [0, 1), got {value}")
         if not 0 < merge <= 1:
-            raise ValueError(f"merge must lie in (0, 1], got {merge}")
+            raise ValueError(f"merge must be in (0, 1], got {merge}")
         for name, value in (("max_boxes", max_boxes), ("min_distance", min_distance), ("upsample", upsample)):
             if value < 1 or value != int(value):
                 raise ValueError(f"{name} must be a whole number of at least 1, got {value}")
@@ -69,7 +70,7 @@ class MultiObject:
         self.response = response
         self.upsample = upsample
         if not self.levels:
-            raise ValueError("levels must name at least one level")
+            raise ValueError("levels must list at least one level")
 
     @torch.no_grad()
     def __call__(
@@ -81,7 +82,7 @@ class MultiObject:
             features: a tuple of levels ``(N, C_i, h_i, w_i)``, or a single one.
             image_size: evaluation size (height, width) in pixels; boxes do not depend on it.
             valid: ``(N, 4)`` x0, y0, x1, y1 of the image in fractions of a padded canvas. Boxes are in fractions of
-                the image, and none lies on the padding.
+                the image, and none is on the padding.
 
         Returns:
             ``boxes (N, K, 5)`` float32: x0, y0, x1, y1 in fractions of the image, score; best scores first, zero
@@ -95,7 +96,7 @@ class MultiObject:
         """``(N, h, w)`` in [0, 1]: where the boxes come from; arguments as of the call.
 
         Raises:
-            ValueError: there are fewer levels than :attr:`levels` asks for.
+            ValueError: there are fewer levels than :attr:`levels` requires.
         """
         levels = [features] if isinstance(features, Tensor) else [self._level(features, each) for each in self.levels]
         heatmap = fused_heatmap(levels, self.fusion, valid, self.response)
@@ -138,13 +139,13 @@ class MultiObject:
     def _level(features: Sequence[Tensor], level: int) -> Tensor:
         if not -len(features) <= level < len(features):
             raise ValueError(
-                f"there is no level {level} among the backbone's {len(features)}: name others in the localizer's "
-                "levels, or more in the backbone's out_indices"
+                f"there is no level {level} among the backbone's {len(features)}: set other levels in the "
+                "localizer, or add to the backbone's out_indices"
             )
         return features[level]
 
     def _extent(self, slot: Tensor, index: Tensor, length: int) -> tuple[Tensor, Tensor]:
-        """First index and last index + 1 of each object's cells, over ``length``; zeros where there is no object.
+        """First index and last index + 1 of each object's cells, over ``length``; zeros if there is no object.
 
         Args:
             slot: ``(N, cells)``, which object; K for none.

@@ -16,8 +16,8 @@ class SingleObject:
 
     ContrastiveCrop (Peng et al., CVPR 2022), equation 3. The heatmap is upsampled bilinearly
     (``align_corners=False``) to ``image_size``; a box is (first column / width, first row / height,
-    last column / width, last row / height) of the pixels above ``threshold``, to the last bit what
-    ``F.interpolate`` and ``nonzero`` give on one image after the other.
+    last column / width, last row / height) of the pixels above ``threshold``, bit for bit
+    what ``F.interpolate`` and ``nonzero`` give one image at a time.
 
     Args:
         threshold: k in [0, 1); the published code uses 0.10.
@@ -29,14 +29,14 @@ class SingleObject:
 
     def __init__(self, threshold: float = 0.1) -> None:
         if not 0 <= threshold < 1:
-            raise ValueError(f"threshold must lie in [0, 1), got {threshold}")
+            raise ValueError(f"threshold must be in [0, 1), got {threshold}")
         self.threshold = threshold
 
     @torch.no_grad()
     def __call__(
         self, features: Tensor | Sequence[Tensor], image_size: tuple[int, int], valid: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
-        """Boxes of a batch, without a loop over images and without a host-device synchronisation.
+        """Boxes of a batch, without a loop over images and without a host-device synchronization.
 
         Args:
             features: ``(N, C, h, w)``, or a tuple of levels, of which the last (coarsest) is used.
@@ -45,8 +45,8 @@ class SingleObject:
                 the image.
 
         Returns:
-            ``boxes (N, 1, 5)`` float32: x0, y0, x1, y1 in fractions of the image, and a score: 1, or 0 where
-            the map has no signal (a collapsed model) and the box is the whole image; ``counts (N,)``, all 1.
+            ``boxes (N, 1, 5)`` float32: x0, y0, x1, y1 in fractions of the image, and a score: 1, or 0
+            if the map has no signal (a collapsed model) and the box is the whole image; ``counts (N,)``, all 1.
         """
         heatmap = self.heatmap(features, valid)
         if heatmap.is_cpu:
@@ -67,7 +67,7 @@ class SingleObject:
 
 
 def _extent(above: Tensor) -> tuple[Tensor, Tensor]:
-    """First and last index of the true values of ``(length, N)``, over length; infinite where there is none."""
+    """First and last index of the true values of ``(length, N)``, over length; infinite if there is none."""
     index = torch.arange(len(above), dtype=torch.float32, device=above.device)[:, None] / len(above)
     return index.where(above, math.inf).amin(dim=0), index.where(above, -math.inf).amax(dim=0)
 
@@ -81,7 +81,7 @@ def _peaks(heatmap: Tensor, image_size: tuple[int, int]) -> tuple[Tensor, Tensor
 def _peaks_around(threshold: float, heatmap: Tensor, image_size: tuple[int, int]) -> tuple[Tensor, Tensor]:
     """:func:`_peaks`, cheap enough for a CPU: exact to rounding, and always on the right side of the threshold.
 
-    Between two source rows a bilinear map is linear along a column, so a column's maximum lies on an output
+    Between two source rows a bilinear map is linear along a column, so a column's maximum is on an output
     row next to a source row: ``2 h`` rows at most instead of ``height``. The few images with a peak so near to
     the threshold that rounding decides get :func:`_peaks`.
     """

@@ -1,4 +1,4 @@
-"""SimSiam without one of its parts: what each of them does (Chen & He, CVPR 2021, section 4)."""
+"""SimSiam without one of its parts, to show what each of them does (Chen & He, CVPR 2021, section 4)."""
 
 from typing import Any
 

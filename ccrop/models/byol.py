@@ -23,7 +23,7 @@ def byol_loss(p1: Tensor, p2: Tensor, z1: Tensor, z2: Tensor) -> Tensor:
 
 
 class BYOL(MomentumSiamese):
-    """Predicts from one view what a slowly moving copy of the network says of the other.
+    """Predicts from one view what a slowly moving copy of the network outputs for the other.
 
     The momentum goes from ``momentum`` to ``final_momentum`` by a cosine over the run.
 

@@ -1,4 +1,4 @@
-"""Center heatmaps of clusters beside a method's loss: a dense target, which says where things stand."""
+"""Center heatmaps of clusters in addition to a method's loss: a dense target for where objects are."""
 
 from collections.abc import Sequence
 
@@ -12,16 +12,16 @@ PRIOR = -2.19  # sigmoid: 0.1, so that at first the many empty cells weigh littl
 
 
 class CenterHeatmapLoss(nn.Module):
-    """Gaussian focal loss of one heatmap with a peak at the middle of each cluster, on a level of the backbone.
+    """Gaussian focal loss of one heatmap with a peak at the center of each cluster, on a level of the backbone.
 
-    Windows that stand differently around one cluster are a pair, so contrast teaches features that do not depend on
-    where in a window something stands. A detector asks just that.
+    Windows placed differently around one cluster are a pair, so contrast teaches features that do not depend on where
+    in a window an object is. That is exactly what a detector needs.
 
     Args:
         in_channels: of the maps that the backbone gives.
         channels: of the hidden map.
-        level: which of these maps is looked at.
-        weight: beside the method's loss.
+        level: which of these maps is used.
+        weight: in addition to the method's loss.
         min_radius: of the Gaussians, in cells.
 
     Raises:
@@ -39,7 +39,7 @@ class CenterHeatmapLoss(nn.Module):
         super().__init__()
         if not 0 <= level < len(in_channels):
             raise ValueError(
-                f"the heatmap looks at map {level}, counted from 0, but the backbone gives {len(in_channels)}: set "
+                f"the heatmap uses map {level}, counted from 0, but the backbone gives {len(in_channels)}: set "
                 "model.regions.heatmap.level or model.backbone.out_indices"
             )
         self.level = level

@@ -1,4 +1,4 @@
-"""A frozen copy of the backbone that a run started from, near which the backbone is kept."""
+"""A frozen copy of the backbone that a run started from, to keep the backbone near it."""
 
 import copy
 from collections.abc import Sequence
@@ -12,17 +12,17 @@ from ccrop.models.precision import full_precision
 
 
 class StartDistillation(nn.Module):
-    """Cosine loss between a map of the backbone and the same map of what it started from, beside a method's loss.
+    """Cosine loss between a map of the backbone and the same map of its start, in addition to a method's loss.
 
     Continued pretraining forgets what ImageNet's labels taught. GFM (Mendieta et al., ICCV 2023, arXiv 2302.04476)
-    keeps the frozen start as a teacher: the map of an intermediate stage, through a linear projector, is to have the
-    direction that it had, and the stages behind are free. GFM compares averages over the map; here every cell counts,
+    keeps the frozen start as a teacher: the map of an intermediate stage, through a linear projector, must keep
+    its direction, and the stages after it are free. GFM compares averages over the map; here every cell counts,
     because objects are small. The projector starts as the identity, so a short run is not pulled anywhere at first.
 
     Args:
         backbone: see :class:`ccrop.backbones.Backbone`; is copied.
-        level: which of its maps; GFM takes that of the last stage but one.
-        weight: beside the method's loss, 1 in GFM.
+        level: which of its maps; GFM uses the second-to-last stage.
+        weight: in addition to the method's loss, 1 in GFM.
 
     Raises:
         ValueError: the backbone gives no such map.
@@ -53,7 +53,7 @@ class StartDistillation(nn.Module):
         return self
 
     def copy_from(self, backbone: nn.Module) -> None:
-        """Take a backbone's weights for the start."""
+        """Use a backbone's weights as the start."""
         self.start.load_state_dict(backbone.state_dict())
 
     def compare(self, images: Tensor | list[Tensor], maps: Sequence[Tensor]) -> None:
@@ -64,6 +64,6 @@ class StartDistillation(nn.Module):
         self._losses.append(-F.cosine_similarity(full_precision(now), full_precision(then), dim=1).mean())
 
     def loss(self) -> Tensor:
-        """The weighted mean, in [-weight, weight], of all that was compared since the last call."""
+        """The weighted mean, in [-weight, weight], of everything compared since the last call."""
         losses, self._losses = self._losses, []
         return self.weight * torch.stack(losses).mean()

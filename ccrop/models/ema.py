@@ -17,7 +17,7 @@ def cosine_momentum(base: float, progress: float, final: float = 1.0) -> float:
     """final - (final - base) (cos(pi progress) + 1) / 2 (BYOL, Grill et al., NeurIPS 2020, section 3.3, with final 1).
 
     Args:
-        progress: fraction of the run's iterations that lie behind, in [0, 1].
+        progress: fraction of the run's iterations done, in [0, 1].
     """
     return final - (final - base) * (math.cos(math.pi * progress) + 1) / 2
 
@@ -43,7 +43,7 @@ class MomentumSiamese(Siamese):
     ) -> None:
         super().__init__(backbone, **kwargs)
         if not 0 <= momentum <= 1:
-            raise ValueError(f"momentum must lie in [0, 1], got {momentum}")
+            raise ValueError(f"momentum must be in [0, 1], got {momentum}")
         self.projector = projector(self.in_channels)
         self.momentum = momentum
         online: dict[str, nn.Module] = dict(backbone=self.backbone, projector=self.projector)

@@ -1,4 +1,4 @@
-"""The multi-layer perceptrons behind a backbone: projectors and predictors."""
+"""The multi-layer perceptrons on top of a backbone: projectors and predictors."""
 
 from torch import nn
 

@@ -1,8 +1,8 @@
 """Photometric operations on whole batches, every image with its own strength.
 
-Each takes images ``(N, C, H, W)``, floats in [0, 1], and strengths ``(N,)`` and gives images alike; saturation and hue
-are of RGB alone. The formulas are torchvision's (``torchvision.transforms.functional``), whose operations take one
-strength for a whole batch.
+Each takes images ``(N, C, H, W)``, floats in [0, 1], and strengths ``(N,)`` and returns images of the same shape;
+saturation and hue are only for RGB. The formulas are torchvision's (``torchvision.transforms.functional``), whose
+operations take one strength per batch.
 """
 
 import torch
@@ -28,12 +28,12 @@ def adjust_contrast(images: Tensor, factor: Tensor) -> Tensor:
 
 
 def adjust_saturation(images: Tensor, factor: Tensor) -> Tensor:
-    """Blend with the grey image; factor 0 is :func:`to_grey` in all three channels."""
+    """Blend with the gray image; factor 0 is :func:`to_grey` in all three channels."""
     return torch.lerp(to_grey(images), images, _per_image(factor)).clamp_(0, 1)
 
 
 def adjust_hue(images: Tensor, shift: Tensor) -> Tensor:
-    """Turn the hue of the HSV representation by ``shift`` turns, in [-0.5, 0.5].
+    """Rotate the hue of the HSV representation by ``shift`` turns, in [-0.5, 0.5].
 
     Value V and chroma C stay; a channel is V - C clamp(2 - |h + n|, 0, 1), where h is the hue in sixths of a turn,
     n is 3, 1, -1 for red, green, blue, and h + n is wrapped into [-3, 3).
@@ -56,7 +56,7 @@ def adjust_hue(images: Tensor, shift: Tensor) -> Tensor:
 
 
 def gaussian_blur(images: Tensor, sigma: Tensor, radius: int) -> Tensor:
-    """Separable Gaussian blur of standard deviation ``sigma`` pixels; sigma 0 leaves an image as it is.
+    """Separable Gaussian blur of standard deviation ``sigma`` pixels; sigma 0 leaves an image unchanged.
 
     Args:
         radius: half width of the kernel in pixels, at most the image's shorter side less 1; edges are reflected.

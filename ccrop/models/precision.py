@@ -1,9 +1,9 @@
-"""In which precision losses are computed."""
+"""The precision that losses are computed in."""
 
 import torch
 from torch import Tensor
 
 
 def full_precision(vectors: Tensor) -> Tensor:
-    """Half-precision vectors in float32, too coarse otherwise for norms and softmax; others as they are."""
+    """Half-precision vectors in float32, since half precision is too coarse for norms and softmax; others unchanged."""
     return vectors.to(torch.promote_types(vectors.dtype, torch.float32))

@@ -19,17 +19,17 @@ Operation = Callable[[Tensor, Tensor], Tensor]  # images and a strength each to 
 
 
 class ViewPreprocessor(BaseDataPreprocessor):
-    """Flip, color jitter, grey, blur and normalization of whole batches, with parameters per view.
+    """Flip, color jitter, grayscale, blur and normalization of whole batches, with parameters per view.
 
-    SimSiam's augmentation (Chen & He, CVPR 2021, section 4, after MoCo v2); where images are not RGB, without
-    saturation, hue and grey, which mean nothing there. Views are augmented in training; whole images (``images``) are
-    only normalized. The order of the color operations is drawn for every eighth of a batch, of 16 views at least: a
-    large batch is no more work for the host than a small one. torchvision's ColorJitter draws it for every call.
-    Strengths of views that an operation leaves out are its identity, so a GPU selects no view and nothing waits for it,
+    SimSiam's augmentation (Chen & He, CVPR 2021, section 4, after MoCo v2); for images that are not RGB, without
+    saturation, hue and grayscale, which are undefined there. Views are augmented in training; whole images (``images``)
+    are only normalized. The order of the color operations is drawn for every eighth of a batch, of 16 views at least: a
+    large batch costs the host no more than a small one. torchvision's ColorJitter draws it for every call.
+    Views that an operation skips get its identity strength, so no views are selected on a GPU and nothing waits for it,
     see :func:`on_chosen`.
 
     Args:
-        mean, std: of the normalization in [0, 1], one a channel; RGB where there are three.
+        mean, std: of the normalization in [0, 1], one a channel; RGB if there are three.
         augment: ``'device'`` augments views here; ``'cpu'`` only normalizes, because the views were augmented
             in the workers by :class:`ccrop.views.ReferenceAugmentation`.
         jitter: largest relative change of brightness, contrast and saturation, and of the hue in turns.
@@ -63,7 +63,7 @@ class ViewPreprocessor(BaseDataPreprocessor):
         self.blur_sigma = tuple(blur_sigma)
         self.blur_prob = blur_prob
         if len(mean) != len(std):
-            raise ValueError(f"mean and std must be one a channel, got {len(mean)} and {len(std)}")
+            raise ValueError(f"mean and std need one value per channel, got {len(mean)} and {len(std)}")
         self.channels = len(mean)
         self.register_buffer("mean", torch.tensor(mean).view(-1, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(std).view(-1, 1, 1), persistent=False)
@@ -112,7 +112,7 @@ class ViewPreprocessor(BaseDataPreprocessor):
         return images.sub_(self.mean).div_(self.std)
 
     def _augment(self, images: Tensor) -> Tensor:
-        """Jitter, grey and blur of one group ``(N, C, H, W)`` in [0, 1]."""
+        """Jitter, gray and blur of one group ``(N, C, H, W)`` in [0, 1]."""
         num = len(images)
 
         def chosen(probability: float) -> Tensor:
@@ -152,11 +152,11 @@ class ViewPreprocessor(BaseDataPreprocessor):
 def on_chosen(chosen: Tensor, operations: Sequence[tuple[Operation, Tensor]], images: Tensor) -> Tensor:
     """Apply operations to some of the images, in place.
 
-    A CPU works on these alone. A GPU works on all, because to select would be to wait for it.
+    A CPU processes only these. A GPU processes all, because selecting would mean waiting for it.
 
     Args:
         chosen: ``(N,)`` bool.
-        operations: with strengths ``(N,)`` that leave images as they are where they are not chosen.
+        operations: with strengths ``(N,)`` that leave images unchanged where not chosen.
         images: ``(N, C, H, W)``.
     """
     if not images.is_cpu:

@@ -42,5 +42,5 @@ class Queue(nn.Module):
         self.pushed += len(new)
 
     def is_full(self) -> bool:
-        """Whether no random vector is left; waits for the device."""
+        """Whether no random vector is left; synchronizes with the device."""
         return self.pushed.item() >= len(self.vectors)

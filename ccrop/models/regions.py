@@ -1,4 +1,4 @@
-"""Windows of feature maps in place of whole views: any Siamese method learns from many objects in one pass."""
+"""Windows of feature maps instead of whole views: any Siamese method learns from many objects in one pass."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -15,20 +15,21 @@ from ccrop.views.regions import WindowNoise, pooled_windows, window_pairs
 class RegionPairs(nn.Module):
     """Pools windows around the clusters that all views show, and around background, from each view's maps.
 
-    It takes the place of global pooling: the heads and the loss of a method get one vector a window, so that row i of
-    one view and row i of the other are a pair. Works on any maps ``(N, C, H, W)`` of which a 2x3 transform says where
-    they lie, images and BEV grids alike.
+    It replaces global pooling: the heads and the loss of a method get one vector per window, so that row
+    i of one view and row i of the other are a pair. Works on any maps ``(N, C, H, W)`` located by a 2x3
+    transform, both images and BEV grids.
 
     Args:
         channels: of the maps that the backbone gives.
         levels: which of these maps are pooled; their channels are concatenated.
-        num_objects: windows around clusters an image; without a cluster they lie around background too.
+        num_objects: windows around clusters per image; without a cluster they are around background too.
         num_background: windows around background an image.
         alpha: Beta parameter of a window's center in its box: below 1 suppresses the middle.
-        centers: config of another law, :class:`ccrop.views.GaussianCenters`, in place of ``alpha``.
+        centers: config of another distribution, :class:`ccrop.views.GaussianCenters`, instead of ``alpha``.
         scale, offset, min_side, min_visible: see :func:`ccrop.views.window_pairs`.
-        whole_views: each view as a whole is one more pair beside its windows, in the same heads and loss.
-        heatmap: config of :class:`ccrop.models.CenterHeatmapLoss`, a loss beside the method's; None for windows alone.
+        whole_views: each whole view is one more pair besides its windows, with the same heads and loss.
+        heatmap: config of :class:`ccrop.models.CenterHeatmapLoss`, a loss in addition to the method's; None for windows
+            alone.
 
     Attributes:
         out_channels: of a pooled window.
@@ -54,13 +55,15 @@ class RegionPairs(nn.Module):
     ) -> None:
         super().__init__()
         if num_objects < 0 or num_background < 0 or num_objects + num_background == 0:
-            raise ValueError(f"there must be windows, got {num_objects} of objects and {num_background} of background")
+            raise ValueError(
+                f"there must be windows, got {num_objects} around objects and {num_background} of background"
+            )
         if not 0 < scale[0] <= scale[1]:
             raise ValueError(f"scale must be 0 < low <= high, got {tuple(scale)}")
         if not all(0 <= level < len(channels) for level in levels):
             raise ValueError(
                 f"regions are pooled from maps {list(levels)}, counted from 0, but the backbone gives {len(channels)}: "
-                "name others in model.regions.levels, or more in model.backbone.out_indices"
+                "set other model.regions.levels, or add to model.backbone.out_indices"
             )
         self.levels = tuple(levels)
         self.out_channels = sum(channels[level] for level in levels)

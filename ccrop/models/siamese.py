@@ -38,7 +38,7 @@ class Siamese(BaseModel):
     Args:
         backbone: its config, its name or a module, see :func:`ccrop.backbones.build_backbone`.
         data_preprocessor: config of the preprocessor, see :class:`ccrop.models.ViewPreprocessor`.
-        regions: config of :class:`ccrop.models.RegionPairs`, whose windows then take the place of whole views.
+        regions: config of :class:`ccrop.models.RegionPairs`, whose windows then replace whole views.
         channels_last: keep the convolutions' weights channels last, faster with bf16 and fp16.
         distillation: config of :class:`ccrop.models.StartDistillation`, which keeps the backbone near its start.
 
@@ -150,7 +150,7 @@ class Siamese(BaseModel):
         """
 
     def weights_changed(self) -> None:
-        """Called after weights were drawn or loaded from elsewhere: what is a copy of them is copied anew."""
+        """Called after weights were initialized or loaded: copies of them are copied again."""
         if self.distillation is not None:
             self.distillation.copy_from(self.backbone)
 

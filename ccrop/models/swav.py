@@ -20,7 +20,7 @@ ASSIGNED = 2  # views that give codes: the first, large ones
 
 @torch.no_grad()
 def sinkhorn(scores: Tensor, epsilon: float = 0.05, iterations: int = 3) -> Tensor:
-    """Codes of equation 3 to 5: exp(scores / epsilon), scaled so that prototypes are used alike (Sinkhorn-Knopp).
+    """Codes of equation 3 to 5: exp(scores / epsilon), scaled so that prototypes are used equally (Sinkhorn-Knopp).
 
     Args:
         scores: cosines ``(N, K)`` of vectors and prototypes. With several processes, the equal use holds for the
@@ -59,10 +59,10 @@ def swav_loss(scores: Sequence[Tensor], codes: Sequence[Tensor], temperature: fl
 
 
 class SwAV(Siamese):
-    """Each view predicts to which of the learned prototypes the other one belongs; views may be of several sizes.
+    """Each view predicts which of the learned prototypes the other one belongs to; views may be of several sizes.
 
-    The first two views give the codes, so let them be the large ones; views of one size lie side by side. Vectors of
-    earlier batches join in the equal use of prototypes from epoch ``queue_from`` on, as soon as the queue is full.
+    The first two views give the codes, so these should be the large ones; views of one size must be adjacent. Vectors
+    of earlier batches join in the equal use of prototypes from epoch ``queue_from`` on, as soon as the queue is full.
 
     Args:
         backbone, kwargs: see :class:`ccrop.models.Siamese`.
@@ -142,7 +142,7 @@ class SwAV(Siamese):
 
     @torch.no_grad()
     def _codes(self, number: int, scores: Tensor, prototypes: Tensor) -> Tensor:
-        """Codes ``(M, K)`` of a view, together with this rank's share of the view's queue where that is used."""
+        """Codes ``(M, K)`` of a view, together with this rank's part of the view's queue if that is used."""
         if not self.uses_queue:
             return sinkhorn(scores, self.epsilon)
         earlier = self._queue(number).vectors[get_rank() :: get_world_size()] @ prototypes.T

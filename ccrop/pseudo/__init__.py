@@ -1,4 +1,4 @@
-"""Pseudo-boxes: from where something is to boxes that a detector can learn, without labels."""
+"""Pseudo-boxes: from rough locations to boxes that a detector can learn from, without labels."""
 
 from ccrop.pseudo.filtering import objectness
 from ccrop.pseudo.pasting import Piece, cut_pieces, paste

@@ -20,18 +20,18 @@ def objectness(
 ) -> Tensor:
     """Fraction of the nearest neighbors of each box, in other images, that are boxes too.
 
-    Objects come again and again in a data set, and look alike; what stands out by chance does not. Neighbors are by
-    the cosine of features after the mean of all is taken away. With as many windows as boxes, 0.5 is chance.
+    Objects recur in a data set and look alike; what stands out by chance does not. Neighbors are by
+    the cosine of features after subtracting the overall mean. With as many windows as boxes, chance is 0.5.
 
     Args:
         boxes: features ``(M, D)`` of boxes; with their images ``(M,)`` int64.
         windows: features ``(W, D)`` of windows in places without a box; with their images ``(W,)`` int64.
         neighbors: k; fewer where other images have fewer.
-        bank: boxes and windows that each box is compared with; where there are more, they are drawn at random.
+        bank: boxes and windows that each box is compared with; if there are more, they are drawn at random.
         seed: of this draw.
 
     Returns:
-        ``(M,)`` float32 in [0, 1]; 1 where there is no other image to compare with.
+        ``(M,)`` float32 in [0, 1]; 1 if there is no other image to compare with.
     """
     if not len(boxes):
         return boxes.new_zeros(0, dtype=torch.float32)

@@ -1,8 +1,8 @@
-"""Copy-paste: objects with their silhouettes onto other scenes, where their boxes are exact.
+"""Copy-paste: objects cut out along their silhouettes and pasted into other scenes, where their boxes are exact.
 
 Kisantal et al. (arXiv 1902.07296) paste small objects to train on more of them; Ghiasi et al. (Simple Copy-Paste, CVPR
-2021) find scale jitter to matter and a realistic place not to; InsLoc (Yang et al., CVPR 2021) pretrains detectors on
-what was pasted.
+2021) find scale jitter to matter and a realistic place not to; InsLoc (Yang et al., CVPR 2021) pretrains detectors
+on pasted objects.
 """
 
 from collections.abc import Sequence
@@ -27,7 +27,7 @@ class Piece(NamedTuple):
     Attributes:
         pixels: ``(h, w, C)``, as in the image, with a margin around the silhouette.
         alpha: ``(h, w)`` float32 in [0, 1], the silhouette with a soft edge.
-        background: ``(C,)`` float32, median of what lies around.
+        background: ``(C,)`` float32, median of the surroundings.
         label: of the object.
     """
 
@@ -40,8 +40,8 @@ class Piece(NamedTuple):
 def cut_pieces(image: NDArray, boxes: NDArray[np.floating], labels: Sequence[int], max_side: float = 96) -> list[Piece]:
     """Cut objects out along their silhouettes.
 
-    Boxes without a clear silhouette (IoU below 0.5 with its own box), longer ones than `max_side` pixels and objects at
-    the image's edge, which may be cut off, give no piece.
+    Boxes without a clear silhouette (IoU below 0.5 with its own box) or longer than `max_side` pixels, and objects
+    at the image's edge, which may be cut off, give no piece.
 
     Args:
         image: ``(H, W)`` or ``(H, W, C)`` uint8 or uint16.
@@ -74,8 +74,8 @@ def paste(
 ) -> tuple[NDArray, NDArray[np.float32], NDArray[np.int64]]:
     """Paste pieces at random places of a copy of the image, none over an object or over another piece.
 
-    A piece's levels move with the background, from that where it was cut out to that where it is pasted, so that its
-    soft edge leaves no halo. It is left out where there is no room for it after a few tries, where it keeps less than
+    A piece's levels move with the background, from where it was cut out to where it is pasted, so that its
+    soft edge leaves no halo. It is left out if there is no room for it after a few tries, where it keeps less than
     half of its contrast because levels end at black or white, and where it becomes smaller than 4 pixels.
 
     Args:
@@ -84,7 +84,7 @@ def paste(
         labels: ``(M,)``.
         pieces: each is pasted once.
         scale: range of the factor by which a piece is magnified, drawn log-uniformly.
-        upright: mirror from left to right only; otherwise pieces are also turned upside down and on their sides.
+        upright: mirror from left to right only; otherwise, pieces are also rotated by multiples of 90 degrees.
 
     Returns:
         The image, boxes ``(M + P, 4)`` float32 and labels ``(M + P,)`` int64; the new ones are the last.
@@ -140,7 +140,7 @@ def _varied(
 def _free_window(
     size: Sequence[int], image_size: Sequence[int], taken: list[list[float]], rng: np.random.Generator
 ) -> list[int] | None:
-    """A window of (height, width) as x0, y0, x1, y1 that meets none of the taken boxes; None where no try finds one."""
+    """A window of (height, width) as x0, y0, x1, y1 that meets none of the taken boxes; None if no try finds one."""
     height, width = size
     room_x, room_y = image_size[1] - width, image_size[0] - height
     if room_x < 0 or room_y < 0:
@@ -155,7 +155,7 @@ def _free_window(
 def _blended(
     region: NDArray, pixels: NDArray, alpha: NDArray[np.float32], background: NDArray[np.float32]
 ) -> NDArray | None:
-    """A region ``(h, w, C)`` with a piece on it; None where the piece would hardly stand out."""
+    """A region ``(h, w, C)`` with a piece on it; None if the piece would hardly stand out."""
     below = region.astype(np.float32)
     around = upper_median(below.reshape(-1, below.shape[2]))
     levels = pixels + (around - background)

@@ -1,6 +1,6 @@
-"""Rounds of self-training, whatever the detector: each learns the boxes that the one before is sure of.
+"""Rounds of self-training for any detector: each trains on the confident boxes of the previous one.
 
-CutLER (Wang et al., CVPR 2023, section 3.4) trains so on images, from clusters on.
+CutLER (Wang et al., CVPR 2023, section 3.4) trains like this on images, starting from clusters.
 """
 
 from collections.abc import Callable
@@ -28,15 +28,15 @@ def run_rounds(
         rounds: how many there are at most.
         make: of the folder of the round before, or None in the first; the content of ``boxes.json``, or a line that
             says why that round was the last, such as :func:`none_sure`.
-        learn: of a round's number and folder, trains and writes ``figures.json``, by which it is known to be finished.
-        resume: keep what an earlier run in the work_dir has finished; otherwise its folder is renamed.
+        learn: of a round's number and folder, trains and writes ``figures.json``, which marks it as finished.
+        resume: keep the finished rounds of an earlier run in the work_dir; otherwise its folder is renamed.
 
     Returns:
         The last round's checkpoint.
 
     Raises:
         ValueError: there is no round.
-        WorkDirInUse: another run works in the work_dir.
+        WorkDirInUse: another run uses the work_dir.
     """
     if rounds < 1:
         raise ValueError(f"pseudo_boxes.rounds must be at least 1, got {rounds}")
@@ -59,13 +59,13 @@ def run_rounds(
     assert last is not None  # there are boxes for a first round
     checkpoint = latest_checkpoint(last)
     assert checkpoint is not None  # of a round that is done
-    print(f"Done: fine-tune from it by tools/finetune.py --init {checkpoint}")
+    print(f"Done: fine-tune from it with tools/finetune.py --init {checkpoint}")
     return Path(checkpoint)
 
 
 def none_sure(last: Path, min_score: float) -> str:
-    """Why a round was the last whose detector is sure of nothing."""
+    """The reason to stop after a round whose detector is confident of nothing."""
     return (
-        f"The detector of {last} scores no box with {min_score} or more, so it is the last: train longer, or lower "
-        "pseudo_boxes.min_score"
+        f"The detector of {last} scores no box at {min_score} or above, so this was the last round: train longer, or "
+        "lower pseudo_boxes.min_score"
     )

@@ -1,4 +1,4 @@
-"""Silhouettes: the connected region of a box that stands out from what lies around it.
+"""Silhouettes: the connected region of a box that stands out from its surroundings.
 
 The box of a cluster says roughly where an object is. Small objects are often brighter, darker or of another color than
 their surroundings, so the edge of the region that differs from the surroundings gives a tight box, without a label.
@@ -26,12 +26,12 @@ SAME = 0.5  # IoU of two silhouettes of one object
 
 
 class Silhouette(NamedTuple):
-    """What stands out within one box.
+    """The salient region within one box.
 
     Attributes:
         box: x0, y0, x1, y1 in whole pixels of the image, tight on the mask.
         mask: ``(y1 - y0, x1 - x0)`` bool, without holes.
-        background: ``(C,)`` float32, median of what lies around.
+        background: ``(C,)`` float32, median of the surroundings.
         contrast: mean deviation of the silhouette from the background, along the axis in which it differs most, as a
             fraction of a channel's range; at most the root of C.
     """
@@ -95,7 +95,7 @@ def snap(image: NDArray, boxes: NDArray[np.floating], max_side: float = 96) -> S
 
 
 def silhouette(image: NDArray, box: NDArray[np.floating]) -> Silhouette | None:
-    """The region of a box that stands out most from what lies around it; None where nothing does.
+    """The region of a box that stands out most from what lies around it; None if nothing does.
 
     The box is enlarged to a window, whose outline gives the background. The axis in the space of channels is the one
     along which the pixels of the box deviate most from the background (the first principal axis about it). Both of its

@@ -1,4 +1,4 @@
-"""One HTML file of a run or a comparison: no server, no network, readable on a phone."""
+"""One HTML file about a run or a comparison: no server, no network, readable on a phone."""
 
 from ccrop.report.writing import report_of, write_after_run, write_report
 

@@ -44,11 +44,11 @@ def line_chart(
     """A chart of one scalar.
 
     Args:
-        lines: name of a run -> step -> value; values that are not finite are left out. A single step is no curve.
+        lines: name of a run -> step -> value; values that are not finite are left out. A single step is not a curve.
         healthy: a range that is drawn behind the lines, up to the chart's edge where an end is infinite.
         shown: values that the vertical axis shows at least, so that a healthy wobble does not look like a crash.
         percent: values are in [0, 1] and written as percents.
-        x_names: what stands at some steps below the axis, in place of round numbers.
+        x_names: labels of some steps below the axis, instead of round numbers.
     """
     points = {
         name: sorted((x, y) for x, y in line.items() if math.isfinite(x) and math.isfinite(y))
@@ -128,11 +128,11 @@ def bar_chart(title: str, bars: Mapping[str, float], percent: bool = False) -> s
 
 
 def dot_chart(title: str, groups: Mapping[str, Sequence[float]], means: Mapping[str, tuple[float, float]]) -> str:
-    """A row a group: its values as dots, its mean as a bar, and the interval around the mean as a line.
+    """A row per group: its values as dots, its mean as a bar, and the interval around the mean as a line.
 
     Args:
         groups: name -> values; groups without any are left out.
-        means: name -> mean and half of its interval, nan where it has none.
+        means: name -> mean and half of its interval, nan if it has none.
     """
     groups = {name: values for name, values in groups.items() if values}
     if not groups:
@@ -203,7 +203,7 @@ def padded(values: Sequence[float], margin: float) -> Range:
 
 
 def ticks(low: float, high: float, number: int = 4) -> list[float]:
-    """About so many round values (1, 2 or 5 times a power of ten apart) from low to high."""
+    """About this many round values (1, 2 or 5 times a power of ten apart) from low to high."""
     rough = (high - low) / number
     power = 10.0 ** math.floor(math.log10(rough))
     step = next(each * power for each in (1, 2, 5, 10) if each * power >= rough * 0.999)

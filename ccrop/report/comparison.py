@@ -1,4 +1,4 @@
-"""The sections of a comparison's CSV: tables with intervals, seeds as dots, curves over labels, what arms find."""
+"""The sections of a comparison's CSV: tables with intervals, seeds as dots, curves over labels, what the arms find."""
 
 import csv
 import math
@@ -33,12 +33,12 @@ def sections(file: Path, runs: Path | None = None) -> list[str]:
         runs: the folder of its work_dirs; without it there are no learning curves and no pictures.
 
     Raises:
-        ValueError: the CSV has no columns ``arm`` and ``seed``, or no figures.
+        ValueError: the CSV has no columns ``arm`` and ``seed``, or no metrics.
     """
     rows = read(file)
     figures = figures_of(rows)
     if not figures:
-        raise ValueError(f"{file} has no figure in [0, 1] besides what a run cost: nothing to compare")
+        raise ValueError(f"{file} has no metric in [0, 1] besides the cost of a run: nothing to compare")
     parts = []
     for data in dict.fromkeys(row["data"] for row in rows):
         own = [row for row in rows if row["data"] == data]
@@ -69,7 +69,7 @@ def read(file: Path) -> Rows:
 
 
 def figures_of(rows: Rows) -> list[str]:
-    """The columns that are measures: all their values are fractions, and they are neither key nor cost."""
+    """The metric columns: all their values are fractions, and they are neither key nor cost."""
     names = [name for name in rows[0] if name not in KEYS + COST]
     values = {name: [float(row[name]) for row in rows if row[name]] for name in names}
     return [name for name, each in values.items() if each and all(0 <= value <= 1 for value in each)]
@@ -80,7 +80,7 @@ def arms_of(rows: Rows) -> list[str]:
 
 
 def interval(values: Sequence[float]) -> tuple[float, float]:
-    """Mean and half of its 95 % interval over seeds (Student's t); nan where there is one seed."""
+    """Mean and half of its 95 % interval over seeds (Student's t); nan if there is one seed."""
     if len(values) < 2:
         return float(np.mean(values)), math.nan
     half = stats.t.ppf(0.975, len(values) - 1) * np.std(values, ddof=1) / math.sqrt(len(values))
@@ -93,7 +93,7 @@ def with_half(mean: float, half: float, signed: bool = False) -> str:
 
 
 def table(rows: Rows, figures: Sequence[str]) -> str:
-    """One row an arm: mean ± half of the 95 % interval, and the first figure's difference to a reference arm."""
+    """One row per arm: mean ± half of the 95 % interval, and the first metric's difference to a reference arm."""
     arms, shown = arms_of(rows), list(figures[:COLUMNS])
     other = next((each for each in REFERENCES if each in arms), arms[0])
     lines = []
@@ -109,7 +109,7 @@ def table(rows: Rows, figures: Sequence[str]) -> str:
 
 
 def dots(rows: Rows, figures: Sequence[str]) -> str:
-    """A chart a figure: the seeds of each arm, and the mean with its interval."""
+    """One chart per metric: the seeds of each arm, and the mean with its interval."""
     drawn = []
     for name in figures[:4]:
         groups = {title(arm): list(percent_by_seed(rows, arm, name).values()) for arm in arms_of(rows)}
@@ -119,7 +119,7 @@ def dots(rows: Rows, figures: Sequence[str]) -> str:
 
 
 def over_labels(rows: Rows, figure: str, shares: Sequence[str]) -> str:
-    """The mean of a figure over the fraction of the labels, a line an arm."""
+    """The mean of a metric over the label fraction, one line per arm."""
     lines = {}
     for arm in arms_of(rows):
         means = {}
@@ -134,7 +134,7 @@ def over_labels(rows: Rows, figure: str, shares: Sequence[str]) -> str:
 
 
 def folders(rows: Rows, runs: Path) -> Mapping[str, Path]:
-    """The work_dir of each arm's first seed that is there."""
+    """The existing work_dir of each arm's first seed."""
     found: dict[str, Path] = {}
     for row in sorted(rows, key=lambda row: int(row["seed"])):
         folder = runs / row["data"] / row["labels"] / f"{row['arm']}_{row['seed']}"
@@ -144,7 +144,7 @@ def folders(rows: Rows, runs: Path) -> Mapping[str, Path]:
 
 
 def learning(rows: Rows, runs: Path) -> str:
-    """Losses over iterations, a line an arm."""
+    """Losses over iterations, a line per arm."""
     curves = {arm: logged_lines(folder) for arm, folder in folders(rows, runs).items()}
     names = [name for name in CURVES if any(name in each for each in curves.values())]
     if not names:
@@ -162,5 +162,5 @@ def findings(rows: Rows, runs: Path) -> str:
 
 
 def title(name: str) -> str:
-    """The name of an arm, as a reader writes it."""
+    """The name of an arm, for readers."""
     return name.replace("_", " ")

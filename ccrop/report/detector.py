@@ -1,4 +1,4 @@
-"""The sections of a detector's run: figures by size, learning curves, rounds of pseudo-boxes, what it finds."""
+"""The sections of a detector's run: metrics by size, learning curves, rounds of pseudo-boxes, what it finds."""
 
 import json
 import re
@@ -39,7 +39,7 @@ def sections(work_dir: Path) -> list[str]:
 
 
 def described(run: Path) -> str:
-    """The command, what the log says first, and the whole config folded."""
+    """The command, what the log says first, and the whole config, folded."""
     checkpoint = latest_checkpoint(run)
     if checkpoint is None:
         return ""
@@ -56,13 +56,13 @@ def described(run: Path) -> str:
 
 
 def figures(run: Path) -> Mapping[str, float]:
-    """What a run measured when it ended; nothing of an unfinished one."""
+    """A run's final metrics; none for an unfinished one."""
     file = run / "figures.json"
     return json.loads(file.read_text()) if file.exists() else {}
 
 
 def precision(runs: Mapping[str, Mapping[str, float]]) -> str:
-    """AP by size as bars, and every figure of every run in a table; figures without objects are left out."""
+    """AP by size as bars, and every metric of every run in a table; metrics without objects are omitted."""
     names = [name for name in dict.fromkeys(each for run in runs.values() for each in run) if name != "core_seconds"]
     names = [name for name in names if any(run.get(name, float("nan")) == run.get(name) for run in runs.values())]
     if not names:
@@ -73,7 +73,7 @@ def precision(runs: Mapping[str, Mapping[str, float]]) -> str:
         bars = known or {key: value for key, value in run.items() if key in names and is_fraction(key)}
         drawn.append(bar_chart(f"{name}: AP by size" if known else name, bars, percent=True))
     rows = [[name, *(shown(name, run.get(name, float("nan"))) for run in runs.values())] for name in names]
-    note = "Sizes are COCO's; figures that end in _counted are of the categories with enough objects of that size."
+    note = "Sizes are COCO's; metrics that end in _counted cover the categories with enough objects of that size."
     return page.charts(drawn) + page.fold("All metrics", page.paragraph(note) + page.table(["", *runs], rows))
 
 
@@ -83,12 +83,12 @@ def is_fraction(name: str) -> bool:
 
 
 def shown(name: str, value: float) -> str:
-    """A metric as a table has it: fractions in percent, errors in meters or radians as they are."""
+    """A metric formatted for a table: fractions in percent, errors in meters or radians unchanged."""
     return f"{100 * value:.1f} %" if is_fraction(name) else f"{value:.3g}"
 
 
 def training(runs: Mapping[str, Curves]) -> str:
-    """Losses, the learning rate and figures that were tested while it trained, a line a run."""
+    """Losses, the learning rate and validation metrics during training, one line per run."""
     tested = dict.fromkeys(name for run in runs.values() for name in run if is_fraction(name))
     return page.charts(
         line_chart(
@@ -99,7 +99,7 @@ def training(runs: Mapping[str, Curves]) -> str:
 
 
 def validations(run: Path) -> Curves:
-    """Figures that were tested while it trained, in [0, 1], by iteration; the last ones are those of its end."""
+    """Validation metrics during training, in [0, 1], by iteration; the last ones are the final ones."""
     found: Curves = {}
     for file in sorted(run.glob("*/*.log")):
         for iteration, line in VALIDATION.findall(file.read_text(errors="replace")):
@@ -113,7 +113,7 @@ def validations(run: Path) -> Curves:
 
 
 def quality(rounds: list[Path]) -> str:
-    """Recall and precision of the boxes that each round learned, where the images are annotated."""
+    """Recall and precision of the boxes that each round learned, if the images are annotated."""
     rows = []
     for folder in rounds:
         text = "\n".join(file.read_text(errors="replace") for file in sorted(folder.glob("*/*.log")))
@@ -130,7 +130,7 @@ def quality(rounds: list[Path]) -> str:
     if not rows:
         return ""
     header = ["", "boxes", *(f"{kind} at IoU {iou}" for kind in ("recall", "precision") for iou in ("0.3", "0.5"))]
-    text = "Recall and precision in %, of all / of small objects, by annotations that are not learned."
+    text = "Recall and precision in %, of all / of small objects, by annotations that are not trained on."
     return page.paragraph(text) + page.table(header, rows)
 
 
@@ -146,5 +146,5 @@ def gallery(folder: Path) -> str:
 
 
 def side_by_side(runs: Mapping[str, Found]) -> str:
-    """Some tested images, a column a run; only images that all runs were tested on."""
+    """Some tested images, a column per run; only images that all runs were tested on."""
     return legend() + draw(runs, PICTURES) if runs else ""

@@ -33,7 +33,7 @@ class Objects(NamedTuple):
         features: ``(M, C)`` float32, centered at their mean and of length 1.
         images: ``(M,)``, the index of the image of each.
         thumbnails: M pictures.
-        names: of their categories or classes; None where nobody annotated them.
+        names: of their categories or classes; None if nobody annotated them.
         kind: what they are, for a reader.
     """
 
@@ -52,7 +52,7 @@ class Boxes(NamedTuple):
 
 
 def annotated_names(dataset: ImageDataset) -> dict[str, Boxes] | None:
-    """Annotated objects by the path of their image; None where the set has no annotations that can be used."""
+    """Annotated objects by the path of their image; None if the set has no usable annotations."""
     if not isinstance(dataset, CocoImages):
         return None
     try:
@@ -76,13 +76,13 @@ def find_objects(
     num_images: int = 64,
     each: int = 8,
 ) -> Objects | None:
-    """Annotated objects where there are some, otherwise clusters, otherwise whole images; None of less than 8.
+    """Annotated objects if there are some, otherwise clusters, otherwise whole images; None if fewer than 8.
 
     Args:
         model: in eval mode.
         dataset: with boxes where the run localized.
-        image_size, keep_ratio: as the run looks at whole images.
-        num_images: so many, evenly spaced; unreadable ones are passed over.
+        image_size, keep_ratio: as in the run's localization.
+        num_images: how many, evenly spaced; unreadable ones are skipped.
         each: the most objects of an image, evenly spaced over its list.
     """
     annotated = annotated_names(dataset)
@@ -120,7 +120,7 @@ def find_objects(
 
 
 def boxes_of(dataset: ImageDataset, index: int, annotated: dict[str, Boxes] | None) -> Boxes:
-    """What of an image is looked at."""
+    """The boxes of an image to show."""
     info = dataset.get_data_info(index)
     if annotated is not None:
         found = annotated.get(dataset.path(info).name, Boxes(NO_BOXES[:, :4], []))
@@ -148,7 +148,7 @@ def restored_boxes(dataset: ImageDataset, state: dict[str, Any], checkpoint: Pat
 
 
 def cut_out(image: Image.Image, box: Sequence[float]) -> Image.Image:
-    """A square around a box in fractions of the image, black where it leaves the image."""
+    """A square around a box in fractions of the image, black outside the image."""
     x0, y0, x1, y1 = np.asarray(box) * np.tile([image.width, image.height], 2)
     half = max(CONTEXT * max(x1 - x0, y1 - y0) / 2, 4)
     x, y = (x0 + x1) / 2, (y0 + y1) / 2

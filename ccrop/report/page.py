@@ -63,7 +63,7 @@ def page(title: str, sections: Iterable[str]) -> str:
 
 
 def section(title: str, *parts: str) -> str:
-    """A heading and what stands below it; nothing where that is empty."""
+    """A heading and its content; nothing if that is empty."""
     body = "\n".join(filter(None, parts))
     return f"<section>\n<h2>{escape(title)}</h2>\n{body}\n</section>" if body else ""
 
@@ -79,7 +79,7 @@ def facts(rows: Mapping[str, str]) -> str:
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A table that scrolls sideways where the screen is narrow."""
+    """A table that scrolls sideways on narrow screens."""
     head = "".join(f"<th>{escape(cell)}</th>" for cell in header)
     body = "".join(
         "<tr>" + "".join(f'<td class="figure">{escape(cell)}</td>' for cell in row) + "</tr>" for row in rows
@@ -103,7 +103,7 @@ def picture(image: Image.Image, caption: str, scrolls: bool = False) -> str:
 
 
 def thumbnail(image: Image.Image, kind: str, text: str) -> str:
-    """A small picture of a row; ``kind`` names its frame in the style, ``text`` appears where it is pointed at."""
+    """A small picture of a row; ``kind`` names its frame in the style, ``text`` appears on hover."""
     return f'<img class="{kind}" src="{data_uri(image)}" alt="{escape(text)}" title="{escape(text)}">'
 
 

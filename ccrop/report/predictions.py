@@ -1,4 +1,4 @@
-"""What detectors find on some images of the val split, side by side, from the detections that their runs kept."""
+"""What detectors find on some images of the val split, side by side, from the detections stored by their runs."""
 
 import json
 from collections.abc import Mapping
@@ -41,7 +41,7 @@ class Found(NamedTuple):
 
 
 def read_found(run: Path) -> Found | None:
-    """The detections that a fine-tuning kept; None where it kept none, or its images cannot be named."""
+    """The detections that a fine-tuning kept; None if it kept none, or its images cannot be named."""
     file, checkpoint = run / "detections.npz", latest_checkpoint(run)
     if not file.exists() or checkpoint is None:
         return None
@@ -89,7 +89,7 @@ def iou(first: NDArray[np.float64], second: NDArray[np.float64]) -> NDArray[np.f
 
 
 def draw(runs: Mapping[str, Found], number: int) -> str:
-    """Some images with objects, evenly spaced, one picture a run, side by side where there is room."""
+    """Some images with objects, evenly spaced, one picture per run, side by side if there is room."""
     first = next(iter(runs.values()))
     common = [each for each in first.images if all(each in run.images for run in runs.values())]
     with_objects = [each for each in common if (first.objects[:, 0] == each).any()]

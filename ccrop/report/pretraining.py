@@ -1,4 +1,4 @@
-"""The sections of a pretraining: what was trained on what, health, pictures, clusters, neighbors."""
+"""The sections of a pretraining run: what was trained on what, health, pictures, clusters, neighbors."""
 
 import math
 import re
@@ -53,7 +53,7 @@ GALLERY_WIDTH = 1500
 
 
 def sections(work_dir: Path) -> list[str]:
-    """All sections of one run; those that nothing is there for are left out."""
+    """All sections of one run; those without content are omitted."""
     curves = tensorboard_scalars(work_dir, "epoch/")
     parts = [verdict(judge_run(curves))]
     checkpoint, dataset, note = latest_checkpoint(work_dir), None, ""
@@ -86,15 +86,15 @@ def verdict(found: Verdict) -> str:
 
 
 def data_of(config: Config) -> tuple[Sized | None, str]:
-    """The training set of a run, or None and why it cannot be looked at."""
+    """The training set of a run, or None and why it cannot be read."""
     try:
         return DATASETS.build(config.train_dataloader.dataset), ""
     except (MissingData, OSError) as error:
-        return None, f"The images cannot be looked at: {str(error).splitlines()[0]}"
+        return None, f"The images cannot be read: {str(error).splitlines()[0]}"
 
 
 def described(work_dir: Path, config: Config, dataset: Sized | None, curves: Curves) -> str:
-    """Command, model, data and schedule, and the whole config folded."""
+    """Command, model, data and schedule, and the whole config, folded."""
     data = config.train_dataloader.dataset
     epochs = max(curves.get("loss", {0: 0}))
     processes = settings_of(work_dir).get("processes", "1")
@@ -124,7 +124,7 @@ def name_of(kind: object) -> str:
 
 
 def health(runs: Mapping[str, Curves]) -> str:
-    """A chart a scalar, a line a run; the scalars that tell of health first."""
+    """One chart per scalar, one line per run; health scalars first."""
     every = dict.fromkeys([*HEALTH, *TITLES, *(name for curves in runs.values() for name in curves)])
     return page.charts(
         line_chart(
@@ -167,15 +167,13 @@ def of_images(checkpoint: Path, config: Config, dataset: ImageDataset) -> list[s
     if objects is not None:
         parts.append(page.section("Nearest neighbors", neighbor_rows(objects)))
         places, method = flat_map(objects.features)
-        caption = (
-            f"{len(objects.images)} {objects.kind} by {method} of their features. Alike things should lie together."
-        )
+        caption = f"{len(objects.images)} {objects.kind} by {method} of their features. Similar ones should be close."
         parts.append(page.section("Map of the embedding", page.picture(draw_map(objects, places), caption)))
     return parts
 
 
 def clusters(store: BoxStore) -> str:
-    """How many boxes an image has, and how large they are."""
+    """How many boxes per image has, and how large they are."""
     areas, counts = box_areas(store), store.counts
     if not len(areas):
         return page.paragraph("No cluster was found: all views were plain random crops.")
@@ -223,7 +221,7 @@ def neighbor_rows(objects: Objects) -> str:
 
 
 def region_knn(curves: Curves) -> str:
-    """Balanced accuracy by stride and size at the end, and before training where that was measured."""
+    """Balanced accuracy by stride and size at the end, and before training if measured."""
     strides = sorted({name.split("_")[0] for name in curves}, key=lambda name: int(name[1:]))
     sizes = ("all", "small", "medium", "large")
     rows, bars = [], {}
@@ -242,7 +240,7 @@ def region_knn(curves: Curves) -> str:
 
 
 def times(work_dir: Path) -> str:
-    """Seconds an epoch, and what the log says of speed and localization."""
+    """Seconds per epoch, and the log's information on speed and localization."""
     seconds = seconds_by_epoch(work_dir)
     text = "\n".join(file.read_text(errors="replace") for file in sorted(work_dir.glob("*/*.log")))
     speeds = [float(each) for each in re.findall(r"([\d.]+) \w+s/s  ETA", text)]

@@ -33,13 +33,13 @@ def tensorboard_scalars(work_dir: Path, prefix: str) -> Curves:
 
 
 def seconds_by_epoch(work_dir: Path) -> dict[int, float]:
-    """Seconds from the end of an epoch to the end of the next, by the latter; localization and kNN are in them."""
+    """Seconds from the end of an epoch to the end of the next, by the latter; including localization and kNN."""
     ends = {each.step: each.time for each in _logged(work_dir) if each.tag == "epoch/loss"}
     return {epoch: ends[epoch] - ends[epoch - 1] for epoch in ends if epoch - 1 in ends}
 
 
 def logged_lines(work_dir: Path) -> Curves:
-    """Scalars by iteration that MMEngine's logger wrote into ``vis_data/scalars.json``; none where there is no file."""
+    """Scalars by iteration that MMEngine's logger wrote into ``vis_data/scalars.json``; none if there is no file."""
     found: Curves = {}
     for file in sorted(work_dir.glob("*/vis_data/scalars.json")):
         for line in file.read_text().splitlines():
@@ -55,7 +55,7 @@ def _logged(work_dir: Path) -> Iterator[Logged]:
 
     files = sorted(work_dir.rglob("events.out.tfevents.*"), key=lambda file: file.stat().st_mtime)
     if not files:
-        raise FileNotFoundError(f"{work_dir} holds no TensorBoard log of a run")
+        raise FileNotFoundError(f"{work_dir} holds no run's TensorBoard log")
     for file in files:
         for record in _records(file.read_bytes()):
             if len(record) > MAX_RECORD:
@@ -69,7 +69,7 @@ def _logged(work_dir: Path) -> Iterator[Logged]:
 def _records(content: bytes) -> Iterator[bytes]:
     """The records of a TFRecord file: length (uint64), its checksum (uint32), data, their checksum (uint32).
 
-    Checksums are not looked at, over which TensorBoard's own reader spends seconds; a last record that was cut off
+    Checksums are not verified, which takes TensorBoard's own reader seconds; a truncated last record
     does not count.
     """
     start = 0

@@ -13,15 +13,15 @@ from ccrop.report.scalars import tensorboard_scalars
 
 
 def report_of(paths: Sequence[Path], runs: Path | None = None) -> str:
-    """The HTML document of runs and comparisons; curves of several pretrainings are drawn over each other first.
+    """The HTML document of runs and comparisons; curves of several pretraining runs come first, overlaid.
 
     Args:
         paths: work_dirs, or CSV files of comparisons.
         runs: the folder of a comparison's work_dirs, for learning curves and pictures of what the detectors find.
 
     Raises:
-        FileNotFoundError: there is no such folder or file, or the folder is of no run.
-        ValueError: a CSV is of no comparison.
+        FileNotFoundError: there is no such folder or file, or the folder does not belong to a run.
+        ValueError: a CSV does not belong to a comparison.
     """
     kinds = [kind_of(path) for path in paths]
     parts = []
@@ -47,12 +47,12 @@ def kind_of(path: Path) -> ModuleType:
     """The module that gives the sections of a path.
 
     Raises:
-        FileNotFoundError: it does not exist, or is a folder of no run.
+        FileNotFoundError: it does not exist, or is not a run's folder.
     """
     if path.is_file():
         return comparison
     if not path.is_dir():
-        raise FileNotFoundError(f"{path} does not exist: name a run's folder, or a comparison's CSV file")
+        raise FileNotFoundError(f"{path} does not exist: pass a run's folder, or a comparison's CSV file")
     if (
         (path / "figures.json").exists()
         or any(path.glob("round_*/boxes.json"))
@@ -61,7 +61,7 @@ def kind_of(path: Path) -> ModuleType:
         return detector
     if any(path.glob("*/vis_data/events.out.tfevents.*")):
         return pretraining
-    raise FileNotFoundError(f"{path} holds no log of a run: name the folder that a run wrote, such as work_dirs/RUN")
+    raise FileNotFoundError(f"{path} holds no log of a run: pass a run's folder, such as work_dirs/RUN")
 
 
 def write_report(paths: Sequence[Path], file: Path, runs: Path | None = None) -> None:
@@ -74,7 +74,7 @@ def write_report(paths: Sequence[Path], file: Path, runs: Path | None = None) ->
 def write_after_run(work_dir: str | Path) -> None:
     """Print a pretraining's verdict, and write ``report.html`` into the folder of a finished run.
 
-    Whatever fails is said in a line and no error, because the run itself is done.
+    A failure is logged in a line and is not an error, because the run itself is done.
     """
     folder = Path(work_dir)
     file = folder / "report.html"

@@ -1,4 +1,4 @@
-"""What a pretrained backbone is worth: what fine-tuning and comparisons share, whatever the detector."""
+"""Measuring a pretrained backbone: what fine-tuning and comparisons share for all detectors."""
 
 from ccrop.transfer.clusters import stored_clusters
 from ccrop.transfer.finetuning import (

@@ -1,4 +1,4 @@
-"""What a pretraining found, for a detector that learns it in place of labels."""
+"""The clusters of a pretraining run, for a detector that is trained on them instead of labels."""
 
 from pathlib import Path
 
@@ -21,14 +21,14 @@ def stored_clusters(checkpoint: str | Path, dataset: LocatedDataset, example: st
     state = load_checkpoint(checkpoint).get("boxes")
     if state is None or max_boxes_of(state) == 1:
         raise ValueError(
-            f"{checkpoint} holds no clusters: it takes one of a pretraining with several boxes of each "
-            f"{dataset.unit}, such as {example}"
+            f"{checkpoint} holds no clusters: pass a checkpoint of a pretraining with several "
+            f"boxes per {dataset.unit}, such as {example}"
         )
     number, fingerprint = num_images_of(state), dataset.fingerprint()
     if (len(dataset), fingerprint) != (number, state["fingerprint"]):
         raise ValueError(
-            f"the clusters of {checkpoint} are of {number} other {dataset.unit}s than the {len(dataset)} of "
-            f"{dataset.data_root} that are trained on: pretrain on these, and train on all of them"
+            f"the clusters of {checkpoint} belong to {number} {dataset.unit}s other than the {len(dataset)} "
+            f"training {dataset.unit}s of {dataset.data_root}: pretrain on these, and train on all of them"
         )
     store = BoxStore(number, max_boxes_of(state), fingerprint)
     restore_boxes(store, state, checkpoint)

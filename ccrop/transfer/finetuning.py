@@ -1,4 +1,4 @@
-"""Fine-tuning, as far as it does not depend on the detector: runner, schedule, learning rate and cost."""
+"""The detector-independent part of fine-tuning: runner, schedule, learning rate and cost."""
 
 import copy
 from collections.abc import Callable, Sequence
@@ -39,11 +39,11 @@ class Transfer:
             not ``labeled`` needs no annotations.
         finetune: ``(config, init, work_dir, labels, seed, held_out, resume, val_interval)``; trains, tests and gives
             the figures, and the training's :data:`CORE_SECONDS`. Where ``held_out`` is not 0, this part of the labeled
-            examples is tested on in place of the val split. ``resume`` goes on from a checkpoint, or the newest
+            examples is tested on instead of the val split. ``resume`` resumes from a checkpoint, or the newest
             of the work_dir where it is ``'auto'``; ``val_interval`` iterations apart, the detector is tested while it
             trains.
         use_pseudo_boxes: ``(config, source, folder[, max_boxes])``; puts pseudo-boxes, such as the clusters of a
-            pretraining's checkpoint, in place of the labels, so that a detector of one category learns them.
+            pretraining's checkpoint, instead of the labels, so that a detector of one category learns them.
         goal: the figure that learning rates are chosen by and initializations compared by.
         fallbacks: the figures that take its place, the first that was measured, where no object counts for the goal.
         figures: all that a comparison keeps; in [0, 1] where they are shares.
@@ -54,7 +54,7 @@ class Transfer:
         data_name: of a data root, for tables and titles.
         line: the last line of a run, of its figures and the data's name.
         interval: ``(figure, own, other)``; the 95 % interval, low and high, of the difference of a figure between runs
-            in two lists of work_dirs, over the choice of tested examples; None where they do not have what it takes.
+            in two lists of work_dirs, over the choice of tested examples; None if they lack the required files.
     """
 
     load_config: Callable[..., Config]
@@ -74,7 +74,7 @@ class Transfer:
     interval: Callable[[str, Sequence[Path], Sequence[Path]], tuple[float, float] | None] = lambda *_: None
 
     def compared(self, measured: Callable[[str], bool]) -> str:
-        """The goal, or the first of its fallbacks where only that was measured."""
+        """The goal, or the first of its fallbacks if only that was measured."""
         return next(filter(measured, (self.goal, *self.fallbacks)), self.goal)
 
     def search_learning_rate(
@@ -90,13 +90,13 @@ class Transfer:
     ) -> tuple[float, float]:
         """The learning rate with the best goal on held-out labeled examples, and the backbone's multiple of it.
 
-        One rate for all favors one initialization, so each gets its own; the val split is not looked at.
+        A common rate would favor one initialization, so each gets its own; the val split is not used.
 
         Args:
             config: stays as it is.
             factors: of the config's learning rate.
-            backbone_factors: of each of these rates, for the backbone alone.
-            resume: go on with an unfinished search; trainings that were finished are only tested again.
+            backbone_factors: of each of these rates, only for the backbone.
+            resume: continue with an unfinished search; finished training runs are only tested again.
         """
         base = config.optim_wrapper.optimizer.lr
         figures = {}
@@ -112,8 +112,8 @@ class Transfer:
         best = max(found, key=lambda rates: (found[rates] == found[rates], found[rates]))
         listed = ", ".join(f"{rate:g} x {backbone:g}: {figure:.2%}" for (rate, backbone), figure in found.items())
         MMLogger.get_current_instance().info(
-            f"{goal} on held-out {self.examples} by learning rate x the backbone's part: {listed}; "
-            f"taking {best[0]:g} x {best[1]:g}"
+            f"{goal} on held-out {self.examples} by learning rate x the backbone's fraction: {listed}; "
+            f"chose {best[0]:g} x {best[1]:g}"
         )
         return best
 
@@ -126,7 +126,7 @@ def build_runner(
     seed: int,
     trained_on: str,
 ) -> BriefRunner:
-    """A runner that loads the backbone when it begins, or goes on with an unfinished run.
+    """A runner that loads the backbone when it starts, or continues an unfinished run.
 
     Args:
         config: of :func:`ccrop.transfer.start.start_of`; its headline, seed and work_dir are set here.
@@ -135,7 +135,7 @@ def build_runner(
         trained_on: which examples, for the log.
 
     Raises:
-        ValueError: the run that goes on had other settings.
+        ValueError: the resumed run had other settings.
     """
     install_safe_checkpoints()
     config.work_dir = str(work_dir)
@@ -161,21 +161,21 @@ def build_runner(
 
 
 def train(runner: BriefRunner) -> float:
-    """Train, and give the CPU seconds that it took, with the loader's workers and what came before it was resumed."""
+    """Train, and return the CPU seconds that it took, including the loader's workers and the time before resuming."""
     runner.train()
     stop_workers(runner.train_dataloader)
     return next(hook for hook in runner.hooks if isinstance(hook, FinetuningHook)).spent
 
 
 def write_figures(work_dir: str | Path, figures: dict[str, float]) -> None:
-    """Write ``figures.json``, by which a finished run is known."""
+    """Write ``figures.json``, which marks a finished run."""
     write_json(Path(work_dir, "figures.json"), figures, indent=1)
 
 
 def set_learning_rate(config: Config, lr: float, backbone: float = 1.0) -> None:
     """Train with a rate, and the backbone with a multiple of it.
 
-    A pretrained backbone and a new head ask for different rates: what is right for the head may overwrite the backbone.
+    A pretrained backbone and a new head need different rates: what suits the head may overwrite the backbone.
     """
     config.optim_wrapper.optimizer.lr = lr
     if backbone != 1:
@@ -183,13 +183,13 @@ def set_learning_rate(config: Config, lr: float, backbone: float = 1.0) -> None:
 
 
 def set_iterations(config: Config, iterations: int) -> None:
-    """Train for so many iterations, and stretch the learning rate's schedule by as much.
+    """Train for this many iterations, and stretch the learning-rate schedule accordingly.
 
     Raises:
-        ValueError: that is not one iteration or more.
+        ValueError: there is less than one iteration.
     """
     if iterations < 1:
-        raise ValueError(f"a detector trains for one iteration or more, got {iterations}")
+        raise ValueError(f"a detector must train for at least one iteration, got {iterations}")
     factor = iterations / config.train_cfg.max_iters
     config.train_cfg.update(max_iters=iterations, val_interval=iterations + 1)
     for scheduler in config.param_scheduler:

@@ -1,4 +1,4 @@
-"""Shares of a set's labels: nested, and by scene where examples of one scene resemble each other."""
+"""Fractions of a set's labels: nested, and by scene if examples of one scene resemble each other."""
 
 import math
 from collections.abc import Hashable, Iterable, Sequence
@@ -7,13 +7,13 @@ import numpy as np
 
 
 def share_of(text: str, what: str = "labels") -> float:
-    """A share in (0, 1], written ``10%`` or ``0.1``.
+    """A fraction in (0, 1], written ``10%`` or ``0.1``.
 
     Args:
         what: it is a fraction of, for the error.
 
     Raises:
-        ValueError: it is no number, or out of range.
+        ValueError: it is not a number, or out of range.
     """
     try:
         share = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
@@ -27,7 +27,7 @@ def share_of(text: str, what: str = "labels") -> float:
 def drawn_share(
     examples: Iterable[int], share: float, seed: int, scenes: Sequence[Hashable] | None = None
 ) -> list[int]:
-    """Which of the examples a run may use: a part of those of any larger share with this seed.
+    """Which of the examples a run may use: a subset of those of any larger fraction with this seed.
 
     Args:
         examples: indices.

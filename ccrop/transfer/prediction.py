@@ -1,4 +1,4 @@
-"""Detections on data without labels, as far as they do not depend on the detector."""
+"""The detector-independent part of detection on unlabeled data."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -20,15 +20,15 @@ UNSAFE = set('/\\:*?"<>|')  # in names of files, on one system or another
 
 @dataclass(frozen=True)
 class Request:
-    """What is asked of a detector.
+    """A prediction request.
 
     Attributes:
         detector: work_dir of a fine-tuning, or one of its checkpoints.
         config: of the run; None for the one in the checkpoint.
         source: a file, a folder, or with ``split`` the root of a data set.
-        split: of the data set; None where the source is none.
-        formats: of the files that are written.
-        min_score: lower detections are left out.
+        split: of the data set; None if the source is not a data set.
+        formats: of the output files.
+        min_score: lower-scoring detections are dropped.
         pictures: how many are drawn at most.
         columns: of sweeps, see :func:`ccrop.projects.lidar_bev.datasets.read_sweep`; None for the detector's own.
         intensity_scale: of sweeps, the value that stands for full intensity in the files; None for that of training.
@@ -54,7 +54,9 @@ def checkpoint_of(detector: str | Path) -> Path:
     detector = Path(detector)
     if not detector.is_dir():
         if not detector.is_file():
-            raise FileNotFoundError(f"{detector} does not exist: name a fine-tuning's work_dir, or a checkpoint of it")
+            raise FileNotFoundError(
+                f"{detector} does not exist: pass a fine-tuning run's work_dir, or one of its checkpoints"
+            )
         return detector
     checkpoint = latest_checkpoint(detector)
     if checkpoint is None:
@@ -67,17 +69,17 @@ def detector_config(detector: str | Path, config: str | Path | None = None) -> C
 
     Args:
         detector: work_dir, or one of its checkpoints.
-        config: by default the one in the checkpoint.
+        config: its path; default: the one in the checkpoint.
 
     Raises:
         FileNotFoundError: there is no such checkpoint or config.
-        ValueError: it is of a pretraining.
+        ValueError: it is a pretraining checkpoint.
     """
     settings = read_config(config or checkpoint_of(detector))
     if "augment" in settings:
         raise ValueError(
-            f"{detector} is a pretraining, which detects nothing: fine-tune a detector from it by tools/finetune.py "
-            "--init"
+            f"{detector} is a pretraining run, which detects nothing: fine-tune a detector from it with "
+            "tools/finetune.py --init"
         )
     return settings
 
@@ -90,13 +92,13 @@ def load_detector(
     Args:
         detector: work_dir, or one of its checkpoints.
         build: the model from its section of the config.
-        config: by default the one in the checkpoint.
+        config: its path; default: the one in the checkpoint.
 
     Returns:
         The model has the names of what it detects as ``dataset_meta["classes"]``, where the checkpoint has them.
 
     Raises:
-        FileNotFoundError, ValueError: see :func:`detector_config`; or the checkpoint is of another model.
+        FileNotFoundError, ValueError: see :func:`detector_config`; or the checkpoint belongs to another model.
         UntrustedCheckpoint: see :func:`ccrop.compat.checkpoint.load_checkpoint`.
     """
     settings = detector_config(detector, config)
@@ -106,7 +108,9 @@ def load_detector(
     try:
         model.load_state_dict(content["state_dict"])
     except (KeyError, RuntimeError) as error:
-        raise ValueError(f"{checkpoint} is no checkpoint of a run with its config: name that by --config") from error
+        raise ValueError(
+            f"{checkpoint} is not a checkpoint of a run with its config: pass the config with --config"
+        ) from error
     model.dataset_meta = content.get("meta", {}).get("dataset_meta", {})
     return settings, model.eval()
 
@@ -120,7 +124,7 @@ def count_left_out(source: str | Path, unit: str, reasons: Sequence[str], total:
     """Log how many files could not be read.
 
     Raises:
-        ValueError: it is all of them.
+        ValueError: none could be read.
     """
     if total and len(reasons) == total:
         raise ValueError(f"{source}: none of {total} {unit}s can be read; the first: {reasons[0]}")

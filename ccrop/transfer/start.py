@@ -1,4 +1,4 @@
-"""What a fine-tuning starts from: weights for the backbone, or the checkpoint of an unfinished run."""
+"""What a fine-tuning run starts from: weights for the backbone, or the checkpoint of an unfinished run."""
 
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,12 +15,12 @@ PIXELS = ("mean", "std", "bgr_to_rgb")  # what a preprocessor does to an image's
 
 
 class Start(NamedTuple):
-    """What a fine-tuning starts from.
+    """What a fine-tuning run starts from.
 
     Attributes:
-        weights: of the backbone, and of what else fits; None for random ones, and where a run goes on.
-        normalization: of images, that the weights expect, where that is known.
-        checkpoint: of the run that goes on, None for a new one.
+        weights: of the backbone, and of what else fits; None for random ones, and for a resumed run.
+        normalization: of images, that the weights expect, if that is known.
+        checkpoint: of the run that continues, None for a new one.
         iteration: that the checkpoint was written after.
         settings: of that run, see :func:`settings_of`.
     """
@@ -35,10 +35,10 @@ class Start(NamedTuple):
 def start_of(config: Config, init: str, work_dir: str | Path, resume: str | None) -> Start:
     """Find what a run starts from; the config keeps it for the log and for MMEngine's runner.
 
-    A run that goes on normalizes images as it did before, whatever the config says.
+    A resumed run normalizes images as before, whatever the config says.
 
     Args:
-        init: see :func:`ccrop.checkpoint.starting_weights`; not read where a run goes on.
+        init: see :func:`ccrop.checkpoint.starting_weights`; not read if a run is resumed.
         resume: see :func:`ccrop.checkpoint.newest.checkpoint_to_resume`.
 
     Raises:
@@ -52,7 +52,9 @@ def start_of(config: Config, init: str, work_dir: str | Path, resume: str | None
     content = load_checkpoint(checkpoint)
     notes = content.get(NOTES)
     if notes is None:
-        raise ValueError(f"{checkpoint} is no checkpoint of a fine-tuning, which alone is resumed: name it by --init")
+        raise ValueError(
+            f"{checkpoint} is not a fine-tuning checkpoint, and only those can be resumed: pass it with --init"
+        )
     config.init, config.load_from, config.resume = init, checkpoint, True
     if notes["pixels"]:
         config.model.data_preprocessor.update(notes["pixels"])
@@ -73,7 +75,7 @@ def notes_on(config: Config, trained_on: str) -> dict[str, Any]:
 
 
 def settings_of(config: Config, trained_on: str) -> dict[str, str]:
-    """What must not change when a run goes on, by dotted names: model, optimizer, schedule, examples and seed."""
+    """What must not change when a run is resumed, by dotted names: model, optimizer, schedule, examples and seed."""
     return dict(
         init=config.init,
         seed=str(config.randomness.seed),
@@ -84,12 +86,12 @@ def settings_of(config: Config, trained_on: str) -> dict[str, str]:
 
 
 def check_settings(start: Start, settings: dict[str, str]) -> None:
-    """Refuse to go on with other settings than a checkpoint's.
+    """Refuse to resume with settings other than the checkpoint's.
 
     Raises:
         ValueError: some differ; the message lists them.
     """
-    assert start.settings is not None  # of a run that goes on
+    assert start.settings is not None  # of a run that continues
     before = start.settings
     names = differences(before, settings)
     if names:

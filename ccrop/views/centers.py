@@ -1,4 +1,4 @@
-"""Where in a box the center of a crop lies: center suppression."""
+"""Where in a box the center of a crop is: center suppression."""
 
 import math
 from functools import lru_cache

@@ -11,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 TRIES = 10
+# height and width in pixels, of one image or (V,) each
+ImageSize = tuple[int, int] | Sequence[NDArray[np.integer]] | NDArray[np.integer]
 # for all views alike, or one pair a view
 Scale = tuple[float, float] | Sequence[tuple[float, float]] | NDArray[np.floating]
 
@@ -37,42 +39,42 @@ class CropNoise(NamedTuple):
 
 
 def crop_sizes(
-    image_size: tuple[int, int],
+    image_size: ImageSize,
     noise: CropNoise,
     scale: Scale,
     ratio: tuple[float, float],
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]:
-    """Sizes of RandomResizedCrop (Szegedy et al., 2015): area share uniform, aspect ratio log-uniform.
+    """Sizes of RandomResizedCrop (Szegedy et al., 2015): area fraction uniform, aspect ratio log-uniform.
 
-    The first of the tries that fits into the image counts; where none does, the largest central crop whose
-    aspect ratio lies in ``ratio``.
+    The first try that fits into the image counts; if none does, the largest central crop whose
+    aspect ratio is in ``ratio``.
 
     Args:
-        image_size: (height, width) in pixels.
-        scale: smallest and largest area as a fraction of the image, for all views alike or one pair a view.
+        image_size: (height, width) in pixels, of one image or ``(V,)`` each.
+        scale: smallest and largest area as a fraction of the image, for all views, or one pair per view.
         ratio: smallest and largest width / height.
 
     Returns:
         widths ``(V,)``, heights ``(V,)`` in pixels, and ``(V,)`` whether a try fitted.
     """
-    height, width = image_size
+    height, width = (np.reshape(side, (-1, 1)) for side in image_size)
     low, high = np.asarray(scale, dtype=np.float64).T[..., None]
     area = height * width * (low + (high - low) * noise.area)
     log_low, log_high = math.log(ratio[0]), math.log(ratio[1])
     aspect = np.exp(log_low + (log_high - log_low) * noise.aspect)
     sides = np.rint(np.sqrt([area * aspect, area / aspect])).astype(np.int64)  # (2, V, TRIES)
-    fits = ((sides > 0) & (sides <= np.array([[[width]], [[height]]]))).all(axis=0)
+    fits = ((sides > 0) & (sides <= np.stack([width, height]))).all(axis=0)
 
     views, first = np.arange(len(fits)), fits.argmax(axis=1)
     widths, heights = sides[:, views, first]
     fitted = fits[views, first]
-    fallback_width = min(width, max(1, round(height * ratio[1])))
-    fallback_height = min(height, max(1, round(width / ratio[0])))
-    return np.where(fitted, widths, fallback_width), np.where(fitted, heights, fallback_height), fitted
+    limits = np.concatenate([height * ratio[1], width / ratio[0]], axis=1)
+    fallback = np.minimum(np.concatenate([width, height], axis=1), np.rint(limits).clip(1)).astype(np.int64)
+    return np.where(fitted, widths, fallback[:, 0]), np.where(fitted, heights, fallback[:, 1]), fitted
 
 
 def random_crops(
-    image_size: tuple[int, int],
+    image_size: ImageSize,
     noise: CropNoise,
     scale: Scale = (0.2, 1.0),
     ratio: tuple[float, float] = (3 / 4, 4 / 3),
@@ -89,7 +91,7 @@ def random_crops(
 
 
 def contrastive_crops(
-    image_size: tuple[int, int],
+    image_size: ImageSize,
     box: NDArray[np.floating],
     noise: CropNoise,
     scale: Scale = (0.2, 1.0),
@@ -97,12 +99,12 @@ def contrastive_crops(
 ) -> NDArray[np.int64]:
     """Center-suppressed crops of ContrastiveCrop (Peng et al., CVPR 2022, algorithm 1 and equation 5).
 
-    Sizes as in :func:`crop_sizes`. The *center* lies in the box: x = x0 + (x1 - x0) u with u from
+    Sizes as in :func:`crop_sizes`. The *center* is in the box: x = x0 + (x1 - x0) u with u from
     ``noise.center``; both ends of its range are clamped so that the crop stays inside the image. Rounding is
     that of the published code: down, and half a crop is ``size // 2``.
 
     Args:
-        image_size: (height, width) in pixels.
+        image_size: (height, width) in pixels, of one image or ``(V,)`` each.
         box: x0, y0, x1, y1 in fractions of the image, ``(4,)`` for all views or ``(V, 4)``.
 
     Returns:
@@ -119,7 +121,7 @@ def contrastive_crops(
 
 
 def _suppressed_start(
-    length: int,
+    length: int | NDArray[np.integer],
     sizes: NDArray[np.int64],
     low: NDArray[np.float64],
     high: NDArray[np.float64],
@@ -137,7 +139,7 @@ class RandomCrop:
     """The views of a pair anywhere in the image, whatever its boxes.
 
     Args:
-        scale: smallest and largest area as a fraction of the image, for all views alike or one pair a view.
+        scale: smallest and largest area as a fraction of the image, for all views, or one pair per view.
         ratio: smallest and largest width / height.
     """
 
@@ -163,22 +165,24 @@ class RandomCrop:
     def of_batch(
         self,
         rng: np.random.Generator,
-        image_size: tuple[int, int],
+        image_sizes: NDArray[np.integer],
         boxes: NDArray[np.floating],
         counts: NDArray[np.integer],
         num_views: int,
     ) -> NDArray[np.int64]:
-        """Rectangles ``(B, num_views, 4)`` of images of one size, drawn together.
+        """Rectangles ``(B, num_views, 4)`` of a batch of images, drawn together.
 
         Args:
+            image_sizes: ``(B, 2)`` height, width in pixels.
             boxes: ``(B, K, 5)``, as those of one image.
             counts: ``(B,)``, boxes of each.
         """
         noise = CropNoise.draw(rng, len(counts) * num_views)
-        return random_crops(image_size, noise, self._scales(len(counts)), self.ratio).reshape(-1, num_views, 4)
+        sizes = np.repeat(image_sizes, num_views, axis=0).T
+        return random_crops(sizes, noise, self._scales(len(counts)), self.ratio).reshape(-1, num_views, 4)
 
     def _scales(self, images: int) -> Scale:
-        """The scale of every view of so many images."""
+        """The scale of every view of this many images."""
         return self.scale if np.ndim(self.scale) == 1 else np.tile(self.scale, (images, 1))
 
 
@@ -211,13 +215,13 @@ class ContrastiveCrop(RandomCrop):
     def of_batch(
         self,
         rng: np.random.Generator,
-        image_size: tuple[int, int],
+        image_sizes: NDArray[np.integer],
         boxes: NDArray[np.floating],
         counts: NDArray[np.integer],
         num_views: int,
     ) -> NDArray[np.int64]:
-        anywhere = super().of_batch(rng, image_size, boxes, counts, num_views)
+        anywhere = super().of_batch(rng, image_sizes, boxes, counts, num_views)
         noise = CropNoise.draw(rng, len(counts) * num_views, self.alpha)
-        every = np.repeat(boxes[:, 0], num_views, axis=0)
-        suppressed = contrastive_crops(image_size, every, noise, self._scales(len(counts)), self.ratio)
+        sizes, every = (np.repeat(each, num_views, axis=0) for each in (image_sizes, boxes[:, 0]))
+        suppressed = contrastive_crops(sizes.T, every, noise, self._scales(len(counts)), self.ratio)
         return np.where(counts[:, None, None] > 0, suppressed.reshape(-1, num_views, 4), anywhere)

@@ -51,7 +51,7 @@ def choose_cluster(boxes: Tensor, counts: Tensor, position: Tensor, evenness: fl
         boxes: ``(N, K, 5)`` x0, y0, x1, y1, score.
         counts: ``(N,)``, at least 1.
         position: ``(N,)`` in [0, 1), uniform.
-        evenness: 0 draws as scored, 1 draws every cluster alike.
+        evenness: 0 draws by score, 1 draws every cluster equally often.
 
     Returns:
         Indices ``(N,)``.
@@ -77,9 +77,9 @@ def cluster_crops(
     """Views ``(N, V, 4)`` of one cluster an image, for a whole batch on any device.
 
     Areas and aspect ratios as in RandomResizedCrop, centers and rounding as in ContrastiveCrop
-    (:func:`ccrop.views.contrastive_crops`). The first try counts that fits into the image and shows enough of the
-    cluster; where none does, the view is centered on the cluster, with the first size that fits, or else with the
-    largest one that ``ratio`` allows.
+    (:func:`ccrop.views.contrastive_crops`). The first try that fits into the image and shows enough of the cluster
+    counts; if none does, the view is centered on the cluster, with the first size that fits, or else with
+    the largest one that ``ratio`` allows.
 
     Args:
         image_sizes: ``(N, 2)`` height, width in pixels.
@@ -88,7 +88,7 @@ def cluster_crops(
         ratio: smallest and largest width / height.
         min_side: shortest side of a view in pixels.
         min_visible: fraction of the cluster's box that each view shows.
-        iou: range of the overlap of the first two views; where no try has it, any overlap will do.
+        iou: range of the overlap of the first two views; if no try has it, any overlap will do.
         fallback: ``(N, 4)`` boxes to center on where no try counts, instead of the clusters.
 
     Returns:
@@ -177,9 +177,9 @@ class MultiObjectCrop(RandomCrop):
 
     Args:
         cluster_scale: smallest and largest area of a view in areas of the cluster's box, for all views alike or one
-            pair a view; None for ``scale`` of the image instead, as in ContrastiveCrop.
+            pair per view; None for ``scale`` of the image instead, as in ContrastiveCrop.
         centers: center suppression, :class:`ccrop.views.BetaCenters` or :class:`ccrop.views.GaussianCenters`.
-        evenness: 0 draws clusters as scored, 1 every cluster alike; see :func:`choose_cluster`.
+        evenness: 0 draws clusters by score, 1 every cluster equally often; see :func:`choose_cluster`.
         scene_prob: fraction of pairs that are plain random crops.
         min_side, min_visible, iou: see :func:`cluster_crops`.
         scale, ratio: of the random crops, as in :class:`ccrop.views.RandomCrop`.
@@ -200,7 +200,7 @@ class MultiObjectCrop(RandomCrop):
         super().__init__(scale, ratio)
         for name, value in (("evenness", evenness), ("scene_prob", scene_prob), ("min_visible", min_visible)):
             if not 0 <= value <= 1:
-                raise ValueError(f"{name} must lie in [0, 1], got {value}")
+                raise ValueError(f"{name} must be in [0, 1], got {value}")
         self.cluster_scale = None if cluster_scale is None else torch.tensor(cluster_scale, dtype=torch.float64)
         if self.cluster_scale is not None and not (self.cluster_scale[..., 0] <= self.cluster_scale[..., 1]).all():
             raise ValueError(f"cluster_scale must be low, high with low <= high, got {cluster_scale}")
@@ -219,6 +219,21 @@ class MultiObjectCrop(RandomCrop):
         noise = PairNoise.draw(rng, 1, num_views, self.centers)
         views = self.batch(torch.tensor([image_size]), torch.from_numpy(boxes)[None], torch.tensor([len(boxes)]), noise)
         return views[0].numpy()
+
+    def of_batch(
+        self,
+        rng: np.random.Generator,
+        image_sizes: NDArray[np.integer],
+        boxes: NDArray[np.floating],
+        counts: NDArray[np.integer],
+        num_views: int,
+    ) -> NDArray[np.int64]:
+        anywhere = super().of_batch(rng, image_sizes, boxes, counts, num_views)
+        scene = (counts == 0) | (rng.random(len(counts)) < self.scene_prob)
+        noise = PairNoise.draw(rng, len(counts), num_views, self.centers)
+        numbers = torch.from_numpy(counts).long().clamp(min=1)
+        around = self.batch(torch.from_numpy(image_sizes), torch.from_numpy(boxes), numbers, noise)
+        return np.where(scene[:, None, None], anywhere, around.numpy())
 
     def batch(self, image_sizes: Tensor, boxes: Tensor, counts: Tensor, noise: PairNoise) -> Tensor:
         """Views ``(N, V, 4)`` around clusters, for a whole batch on any device.

@@ -5,7 +5,7 @@ from torch import Tensor
 
 
 def area(boxes: Tensor) -> Tensor:
-    """``(...)``; 0 for a box that is turned around."""
+    """``(...)``; 0 for an inverted box."""
     return (boxes[..., 2:] - boxes[..., :2]).clamp(min=0).prod(dim=-1)
 
 

@@ -27,7 +27,7 @@ def mirrored(transforms: Tensor, chosen: Tensor) -> Tensor:
 def transformed(boxes: Tensor, transforms: Tensor) -> Tensor:
     """Boxes ``(..., M, 4)`` x0, y0, x1, y1 under transforms ``(..., 2, 3)``.
 
-    The middle goes where the transform takes it. The sides are those of the bounds of the ellipse in the box: exact
+    The center goes where the transform takes it. The sides are those of the bounds of the ellipse in the box: exact
     where nothing turns, and a square stays as large when it does.
     """
     middle = (boxes[..., :2] + boxes[..., 2:]) / 2
@@ -44,7 +44,7 @@ class WindowNoise(NamedTuple):
     Attributes:
         order: ``(N, K)``, uniform: clusters become windows in the order of these numbers, the highest first.
         size: ``(N, W)``, uniform: whose size a background window has.
-        place: ``(N, W, TRIES, 2)``, uniform: where it lies in the first view, per try.
+        place: ``(N, W, TRIES, 2)``, uniform: where it is in the first view, per try.
         center: ``(N, V, W, 2)``: position of each view's window in the box, see :mod:`ccrop.views.centers`.
         area: ``(N, V, W)``, uniform: position in the range of areas.
     """
@@ -56,7 +56,7 @@ class WindowNoise(NamedTuple):
     area: Tensor
 
     def placed(self, places: Tensor, transforms: Tensor) -> "WindowNoise":
-        """The same, but background windows lie at ``places (N, P, 2)`` of the shared frame, drawn anew.
+        """The same, but background windows lie at ``places (N, P, 2)`` of the shared frame, drawn again.
 
         Args:
             transforms: ``(N, 2, 3)`` from the shared frame to fractions of the first view.
@@ -102,10 +102,10 @@ def window_pairs(
 ) -> tuple[Tensor, Tensor]:
     """Windows around the same places in all views of a scene, for a whole batch on any device.
 
-    ``num_objects`` windows an image lie around clusters of which every view shows enough, in turn where there are
-    fewer. All others, and all where no cluster is shown, lie around background: places that every view shows, as far
-    from the clusters as ``BACKGROUND_TRIES`` draws allow, with the size of some cluster of the batch (a sixth of the
-    first view where the batch has none).
+    ``num_objects`` windows per image are around clusters of which every view shows enough, in turn if there are
+    fewer. All others, and all where no cluster is shown, are around background: places that every view shows, as far
+    from the clusters as possible in ``BACKGROUND_TRIES`` draws, with the size of some cluster of the batch (a sixth of
+    the first view where the batch has none).
 
     Args:
         boxes: ``(N, K, 4)`` x0, y0, x1, y1 in the shared frame, ``counts (N,)`` of them.

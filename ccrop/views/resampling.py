@@ -1,4 +1,4 @@
-"""Crops of whole batches resized on their device, by matrix products; the twin of Pillow's crop and resize."""
+"""Crops of whole batches resized on their device, by matrix products; the counterpart of Pillow's crop and resize."""
 
 import torch
 from torch import Tensor
@@ -28,7 +28,7 @@ def resized_crops(images: Tensor, rectangles: Tensor, size: int) -> Tensor:
 
 
 def resampling_weights(start: Tensor, stop: Tensor, size: int, length: int) -> Tensor:
-    """What each pixel of an axis gives to each of ``size`` pixels between ``start`` and ``stop``.
+    """The weight of each pixel of an axis in each of ``size`` pixels between ``start`` and ``stop``.
 
     A triangle around each new pixel's middle, as wide as a new pixel where that is larger than an old one, cut at both
     ends.

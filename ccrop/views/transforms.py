@@ -1,13 +1,16 @@
 """An image -> what the model is fed: two views of it, or the whole of it. Thin steps of a data set's pipeline."""
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 from PIL import Image
+from torch import Tensor
 from torchvision.transforms import v2
+
+from ccrop.views.resampling import resized_crops
 
 PADDING = (124, 116, 104)  # ImageNet's mean color
 GREY_PADDING = 114  # its mean, for any other number of channels
@@ -21,10 +24,24 @@ class Crop(Protocol):
     ) -> NDArray[np.int64]: ...
 
 
+@runtime_checkable
+class BatchCrop(Crop, Protocol):
+    """Draws those of a whole batch as well; see :meth:`ccrop.views.RandomCrop.of_batch`."""
+
+    def of_batch(
+        self,
+        rng: np.random.Generator,
+        image_sizes: NDArray[np.integer],
+        boxes: NDArray[np.floating],
+        counts: NDArray[np.integer],
+        num_views: int,
+    ) -> NDArray[np.int64]: ...
+
+
 class CropViews:
     """Cuts the views of a pair, or more of several sizes, out of one decoded image.
 
-    Takes a sample with ``image`` (a PIL image, or what is cropped and resized as one), ``boxes (K, 5)`` and ``rng``;
+    Takes a sample with ``image`` (a PIL image, or what is cropped and resized as one), ``clusters (K, 5)`` and ``rng``;
     gives ``views``, a list of ``(size, size, channels)`` uint8 tensors, ``rectangles (V, 4)`` in pixels and ``index``.
     Resizing is bilinear with antialiasing, as RandomResizedCrop does on PIL images.
 
@@ -51,7 +68,7 @@ class CropViews:
         image, rng = sample["image"], sample["rng"]
         if self.augment is not None and not isinstance(image, Image.Image):
             image = Image.fromarray(np.asarray(image))
-        rectangles = self.crop(rng, (image.height, image.width), sample["boxes"], len(self.sizes))
+        rectangles = self.crop(rng, (image.height, image.width), sample["clusters"], len(self.sizes))
         views = []
         for rectangle, size in zip(rectangles.tolist(), self.sizes, strict=True):
             view = image.crop(rectangle).resize((size, size), Image.Resampling.BILINEAR)
@@ -59,6 +76,27 @@ class CropViews:
                 view = self.augment(view, rng)
             views.append(to_tensor(view))
         return dict(views=views, rectangles=torch.from_numpy(rectangles), index=sample["index"])
+
+    def of_batch(
+        self,
+        rng: np.random.Generator,
+        images: Tensor,
+        image_sizes: NDArray[np.integer],
+        boxes: NDArray[np.floating],
+        counts: NDArray[np.integer],
+    ) -> dict[str, Any]:
+        """Views of a batch on the images' device; ``views`` and ``rectangles`` are as a loader stacks those of samples.
+
+        Args:
+            images: ``(B, C, H, W)`` uint8, each in the top left corner.
+            image_sizes: ``(B, 2)`` height, width in pixels.
+            boxes: ``(B, K, 5)``, ``counts (B,)`` of them.
+        """
+        assert isinstance(self.crop, BatchCrop)
+        rectangles = torch.from_numpy(self.crop.of_batch(rng, image_sizes, boxes, counts, len(self.sizes)))
+        moved = rectangles.to(images.device, non_blocking=True)
+        views = [resized_crops(images, moved[:, view], side) for view, side in enumerate(self.sizes)]
+        return dict(views=views, rectangles=rectangles)
 
 
 class WholeImage:
@@ -69,9 +107,9 @@ class WholeImage:
 
     Args:
         size: (height, width) in pixels.
-        keep_ratio: the image keeps its aspect ratio and lies in the top left corner of the canvas, where the cells of
+        keep_ratio: the image keeps its aspect ratio and is in the top left corner of the canvas, where the cells of
             its feature map begin as they do without padding; the rest has ImageNet's mean color, or that color's mean
-            where there are not three channels, which normalizes to about zero. Otherwise the image is squashed, so that
+            if there are not three channels, which normalizes to about zero. Otherwise the image is squashed, so that
             boxes in fractions of this image are boxes in fractions of the original.
     """
 
@@ -109,7 +147,7 @@ def fitted_size(image_size: tuple[int, int], size: tuple[int, int]) -> tuple[int
 class ReferenceAugmentation:
     """SimSiam's photometric augmentation with torchvision's operations, one PIL view at a time.
 
-    Flip 0.5, color jitter at 0.8, grey at 0.2, Gaussian blur of sigma 0.1 to 2.0 px (SimSiam, Chen & He,
+    Flip 0.5, color jitter at 0.8, gray at 0.2, Gaussian blur of sigma 0.1 to 2.0 px (SimSiam, Chen & He,
     CVPR 2021, section 4). For exact comparisons; :class:`ccrop.models.ViewPreprocessor` is the fast twin.
 
     Args:

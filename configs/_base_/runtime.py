@@ -23,7 +23,7 @@ default_hooks = dict(
     sampler_seed=dict(type=DistSamplerSeedHook),
     param_scheduler=dict(type=ParamSchedulerHook),
     checkpoint=dict(type=WholeCheckpointHook, interval=1, keep=2),
-    logger=None,  # progress takes its place
+    logger=None,  # progress replaces it
     reproducible=dict(type=ReproducibleHook),
     unreadable=dict(type=UnreadableImagesHook),
     method=dict(type=MethodHook),

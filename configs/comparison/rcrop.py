@@ -25,7 +25,7 @@ model = dict(
     data_preprocessor=dict(type=ViewPreprocessor),
 )
 channels = 3  # of the images
-white = 65535  # its level in grey images of 16 bits and more: 4095 where their sensor gives 12
+white = 65535  # its level in 16-bit gray images and more: 4095 where their sensor gives 12
 data_root = None  # name it here or by --data-root
 default_data_root = "data/coco"
 train_dataloader.update(

@@ -1,14 +1,14 @@
-"""COCO-format images: two 224 px views an image, kNN on annotated objects where there are annotations."""
+"""COCO-format images: two 224 px views an image, kNN on annotated objects if there are annotations."""
 
 from ccrop.datasets import CocoImages, ObjectCrops
 from ccrop.hooks import KNNHook, RoIKNNHook
 
 tags = ("scenes", "large", "annotated")
 channels = 3  # of the images
-white = 65535  # its level in grey images of 16 bits and more: 4095 where their sensor gives 12
+white = 65535  # its level in 16-bit gray images and more: 4095 where their sensor gives 12
 data_root = None  # name it here or by --data-root
 default_data_root = "data/coco"
-demo = "demo"  # the data that take its place where there is none
+demo = "demo"  # the data that take its place if there is none
 train_dataloader = dict(
     batch_size=256,  # on each GPU
     num_workers=12,

@@ -7,7 +7,7 @@ from ccrop.datasets import ImageFolder
 
 tags = ("scenes", "large")
 channels = 3  # of the images
-white = 65535  # its level in grey images of 16 bits and more: 4095 where their sensor gives 12
+white = 65535  # its level in 16-bit gray images and more: 4095 where their sensor gives 12
 data_root = None  # name it here or by --data-root
 default_data_root = None
 train_dataloader = dict(

@@ -1,4 +1,4 @@
-"""ImageNet-1K for 100 epochs, as ContrastiveCrop (Peng et al., CVPR 2022) trains on it: 224 px, 256 images a step.
+"""ImageNet-1K for 100 epochs, as ContrastiveCrop (Peng et al., CVPR 2022) trains on it: 224 px, 256 images per step.
 
 kNN accuracy on a part of the images.
 """
@@ -8,7 +8,7 @@ from ccrop.hooks import KNNHook
 
 tags = ("imagenet", "large")
 channels = 3  # of the images
-white = 65535  # its level in grey images of 16 bits and more: 4095 where their sensor gives 12
+white = 65535  # its level in 16-bit gray images and more: 4095 where their sensor gives 12
 data_root = None  # name it here or by --data-root
 default_data_root = "data/imagenet"
 train_dataloader = dict(

@@ -1,4 +1,4 @@
-"""Fine-tune mmdet's detectors from pretrained backbones: do they find small objects better?"""
+"""Fine-tuning mmdet detectors from pretrained backbones: do they find small objects better?"""
 
 from ccrop.compat.mmcv_ext import install_mmcv_ext
 

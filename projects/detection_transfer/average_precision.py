@@ -1,4 +1,4 @@
-"""COCO's average precision by size of objects, over all categories and over those with enough objects to count."""
+"""COCO's average precision by object size, over all categories and over those with enough objects."""
 
 import contextlib
 import io
@@ -24,10 +24,10 @@ MIN_OBJECTS = 50
 
 
 def evaluate(truth: COCO, found: NDArray[np.floating], images: Sequence[int]) -> COCOeval:
-    """pycocotools' evaluation of at most 100 detections an image, by the sizes of :data:`AREAS`.
+    """pycocotools' evaluation of at most 100 detections per image, by the sizes of :data:`AREAS`.
 
     Args:
-        truth: annotations; ids from 0 on are counted from 1 on, because pycocotools reads 0 as no match.
+        truth: annotations; ids starting at 0 are shifted to 1, because pycocotools reads 0 as no match.
         found: ``(M, 7)`` image id, x, y, width, height, score, category id.
         images: ids of the images that count.
     """
@@ -48,7 +48,7 @@ def evaluate(truth: COCO, found: NDArray[np.floating], images: Sequence[int]) ->
 
 
 def object_counts(evaluation: COCOeval) -> NDArray[np.int64]:
-    """Annotated objects by category and size ``(C, len(AREAS))``, crowds not counted."""
+    """Annotated objects by category and size ``(C, len(AREAS))``, without crowds."""
     shape = (len(evaluation.params.catIds), len(AREAS), len(evaluation.params.imgIds))
     numbers = [0 if each is None else int((each["gtIgnore"] == 0).sum()) for each in evaluation.evalImgs]
     return np.reshape(numbers, shape).sum(axis=2)
@@ -60,12 +60,12 @@ def counted(objects: NDArray[np.integer], min_objects: int) -> NDArray[np.bool_]
 
 
 def average_precision(evaluation: COCOeval, min_objects: int = MIN_OBJECTS) -> dict[str, float]:
-    """Figures in [0, 1]; nan where no category counts.
+    """Metrics in [0, 1]; nan if no category counts.
 
-    ``AP`` is the mean over IoU 0.5 to 0.95, ``AP50`` at 0.5 alone, each over objects of all sizes and, by suffix, over
+    ``AP`` is the mean over IoU 0.5 to 0.95, ``AP50`` only at 0.5, each over objects of all sizes and, by suffix, over
     those of one size (``AP_S``, ``AP50_S``, ...); ``AP75`` and ``AR_S`` complete COCO's. These are means over the
     categories with any object of the size. ``*_counted`` are means over those with at least ``min_objects``: the
-    precision of a category with a handful of objects is mostly chance, and weighs as much as any other.
+    precision of a category with only a handful of objects is mostly chance, but weighs as much as any other.
 
     Args:
         evaluation: of :func:`evaluate`.
@@ -89,7 +89,7 @@ def _mean(values: NDArray[np.floating], used: NDArray[np.bool_]) -> float:
 
 
 def describe_counts(names: Sequence[str], objects: NDArray[np.integer], min_objects: int) -> str:
-    """A line that says how many objects there are, which categories count, and which do not and why.
+    """A line that says how many objects there are, which categories count, and which do not.
 
     Args:
         names: of the categories.
@@ -104,6 +104,6 @@ def describe_counts(names: Sequence[str], objects: NDArray[np.integer], min_obje
         own = ", ".join(name for name, used in zip(names, enough, strict=True) if used) or "none"
         parts.append(f"{size}: {own}" + (f", without {', '.join(rare)}" if rare else ""))
     return (
-        f"Objects, {'/'.join(DISJOINT)}: {', '.join(listed)}; *_counted are over categories with at least "
+        f"Objects, {'/'.join(DISJOINT)}: {', '.join(listed)}; *_counted average categories with at least "
         f"{min_objects} of the size: {'; '.join(parts)}"
     )

@@ -1,4 +1,4 @@
-"""How much of a figure is the choice of test images: average precision of resampled images (Efron, 1979).
+"""How much a metric depends on the choice of test images: average precision of resampled images (Efron, 1979).
 
 Detections are matched with objects once, by pycocotools, image by image. An image that a resample draws n times counts
 n times, so a resample costs two cumulative sums over the detections and no evaluation.
@@ -19,7 +19,7 @@ CELLS = 2**22  # resamples x detections at once
 
 
 class Outcomes(NamedTuple):
-    """What became of the detections of one category, best score first, where objects of one size count.
+    """The outcomes of the detections of one category, best score first, for objects of one size.
 
     Attributes:
         images: ``(D,)``, which of the tested images a detection is of.
@@ -39,7 +39,7 @@ def outcomes_of(evaluation: COCOeval, category: int, size: str) -> Outcomes:
 
     Args:
         evaluation: of :func:`ccrop.projects.detection_transfer.average_precision.evaluate`.
-        category: its place among the evaluation's categories; it has objects of the size.
+        category: its index among the evaluation's categories; it has objects of the size.
         size: one of :data:`.AREAS`.
     """
     number = len(evaluation.params.imgIds)
@@ -89,10 +89,10 @@ def resampled_precision(outcomes: Outcomes, draws: NDArray[np.integer], recalls:
 def resampled_figures(
     evaluation: COCOeval, min_objects: int, resamples: int = RESAMPLES, seed: int = 0
 ) -> dict[str, NDArray[np.float64]]:
-    """The figures :data:`RESAMPLED`, ``(1 + resamples,)`` each: of the images as they are, then of each resample.
+    """The figures :data:`RESAMPLED`, ``(1 + resamples,)`` each: of the original images, then of each resample.
 
-    Two detectors tested on the same images get the same resamples, so that their figures are paired. The categories
-    that count are those of the images as they are.
+    Two detectors tested on the same images get the same resamples, so that their metrics are paired. The categories
+    that count are those of the original images.
 
     Args:
         evaluation: of :func:`ccrop.projects.detection_transfer.average_precision.evaluate`.
@@ -115,7 +115,7 @@ def resampled_figures(
 
 
 def _mean(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Over the first axis, without nan; nan where there is nothing else."""
+    """Over the first axis, without nan; nan if there is nothing else."""
     known = ~np.isnan(values)
     number = known.sum(axis=0)
     return np.where(number > 0, np.where(known, values, 0).sum(axis=0) / np.maximum(number, 1), np.nan)

@@ -31,11 +31,11 @@ STRIDES = (4, 8)  # of the maps that tell small objects from background
 def looking(
     images: CocoImages, settings: dict[str, Any], init: str | None, backbone: str | None, seed: int
 ) -> tuple[Siamese, Config]:
-    """The network that looks for clusters, in eval mode on the device that there is, and its config.
+    """The network that localizes clusters, in eval mode on the available device, and its config.
 
     Args:
-        settings: ``config``, a pretraining's whose localizer and, without ``backbone``, whose network looks, and
-            ``options`` over it.
+        settings: ``config``, a pretraining config whose localizer and, without ``backbone``, whose network
+            is used, and ``options`` over it.
         init, backbone, seed: see :func:`ccrop.runner.load_pretrained`.
     """
     options = dict(settings.get("options", {}), channels=images.channels, white=images.white)
@@ -90,7 +90,7 @@ def snapped(images: CocoImages, boxes: Sequence[NDArray[np.float32]]) -> list[ND
 
 
 class PlacesOfImages(Dataset):
-    """Images, each with its boxes and as many places of the same sizes beside them.
+    """Images, each with its boxes and equally many background places of the same sizes.
 
     An item is the pixels ``(1, H, W, C)`` uint8, the boxes ``(n, 4)`` and the places ``(m, 4)``, m <= n, in fractions
     of the image; ``None`` for an image without boxes.
@@ -125,7 +125,7 @@ def objects_alone(
     Args:
         model: in eval mode; its maps of strides 4 and 8 are compared, or its finest where it has neither.
         boxes: of each image ``(n, 5)``.
-        min_objectness: in [0, 1]; 0 keeps all and looks at no image.
+        min_objectness: in [0, 1]; 0 keeps all without reading images.
     """
     if min_objectness <= 0:
         return list(boxes)

@@ -19,10 +19,10 @@ from ccrop.transfer import drawn_share
 
 
 def settle_coco(config: Config, root: str | Path) -> None:
-    """Name files, categories and their number in a config whose data sets are COCO-format.
+    """Set files, categories and their number in a config with COCO-format data sets.
 
     Raises:
-        MissingData: images or annotations are not where :data:`ccrop.datasets.coco.LAYOUT` has them.
+        MissingData: images or annotations are not where :data:`ccrop.datasets.coco.LAYOUT` expects them.
         InvalidAnnotations: see :func:`ccrop.datasets.annotations.read_annotations`, or there is no annotation.
     """
     root = Path(root)
@@ -36,13 +36,13 @@ def settle_coco(config: Config, root: str | Path) -> None:
 
 
 def settle_unlabeled(config: Config, root: str | Path) -> None:
-    """Name the images of COCO-format data sets whose train split has no annotations that are looked at.
+    """Set the images of COCO-format data sets whose train annotations are not used.
 
     Where the val split has none either, the config loses its ``test_evaluator``; otherwise it tests where objects are,
     whatever their category.
 
     Raises:
-        MissingData: the images are not where :data:`ccrop.datasets.coco.LAYOUT` has them.
+        MissingData: the images are not where :data:`ccrop.datasets.coco.LAYOUT` expects them.
         InvalidAnnotations: see :func:`settle_coco`.
     """
     root = Path(root)
@@ -59,10 +59,10 @@ def settle_unlabeled(config: Config, root: str | Path) -> None:
 
 
 def labeled(root: Path, split: str, file: Path, agnostic: bool = False) -> Annotations:
-    """What an annotation file says of a split, see :func:`ccrop.datasets.coco.annotations_of`.
+    """The annotations of a split, see :func:`ccrop.datasets.coco.annotations_of`.
 
     Raises:
-        InvalidAnnotations: see there; or a detector could learn nothing, since there is no annotation.
+        InvalidAnnotations: see there; or there are no annotations for a detector to learn from.
     """
     found = annotations_of(root, split, file, agnostic)
     if not found.content["annotations"]:
@@ -71,9 +71,9 @@ def labeled(root: Path, split: str, file: Path, agnostic: bool = False) -> Annot
 
 
 def usable(config: Config, file: Path, found: Annotations) -> Path:
-    """The file itself, or where it had to be repaired a new one, which lasts as long as the process.
+    """The file itself or, if it had to be repaired, a new one that lasts as long as the process.
 
-    :func:`keep_annotations` gives it a place in the work_dir. The config's ``notes`` say what was repaired.
+    :func:`keep_annotations` keeps it in the work_dir. The config's ``notes`` say what was repaired.
     """
     if not found.repaired:
         return file
@@ -84,7 +84,7 @@ def usable(config: Config, file: Path, found: Annotations) -> Path:
 
 
 def keep_annotations(config: Config, work_dir: str | Path) -> None:
-    """Copy the repaired files that a config reads, see :func:`usable`, to the work_dir, where they stay."""
+    """Copy the repaired files that a config reads, see :func:`usable`, to the work_dir."""
     places = {}
     for settings in dicts_of(config):
         file = Path(settings.get("ann_file") or "")
@@ -111,7 +111,7 @@ def _name_files(loader: ConfigDict, root: Path, split: str, file: Path) -> None:
 
 
 def name_categories(config: Config, classes: Sequence[str]) -> None:
-    """Name the categories of both splits, and their number in every head."""
+    """Set the categories of both splits, and their number in every head."""
     for loader in (config.train_dataloader, config.test_dataloader):
         loader.dataset.metainfo = dict(classes=tuple(classes))
     for settings in dicts_of(config.model):
@@ -124,18 +124,20 @@ def use_labels(config: Config, share: float, seed: int, held_out: float = 0.0) -
 
     Args:
         share: of the labeled images, see :func:`ccrop.transfer.drawn_share`.
-        held_out: part of these that takes the place of the val split, to choose settings by.
+        held_out: part of these that replaces the val split, to choose settings by.
 
     Returns:
-        How many images are trained on, and how many there are; None where the set is not in COCO's format.
+        How many images are trained on, and how many there are; None if the set is not in COCO's format.
 
     Raises:
-        ValueError: no image is left to train on, or a share is asked of a set that is not in COCO's format.
+        ValueError: no image is left to train on, or a fraction is requested of a set that is not in COCO's format.
     """
     dataset = config.train_dataloader.dataset
     if dataset.type != "CocoDataset":
         if share < 1 or held_out:
-            raise ValueError(f"a fraction of the labels can be drawn of a COCO-format set only, not of {dataset.type}")
+            raise ValueError(
+                f"a fraction of the labels can be drawn only from a COCO-format set, not from {dataset.type}"
+            )
         return None
     number = len(DATASETS.build(dict(dataset, pipeline=[], _scope_="mmdet")))
     chosen = drawn_share(range(number), share, seed)
@@ -144,7 +146,7 @@ def use_labels(config: Config, share: float, seed: int, held_out: float = 0.0) -
         _test_on(config, tested)
         chosen = sorted(set(chosen) - set(tested))
     if not chosen:
-        raise ValueError(f"{share:.1%} of {number} images leave none to train on")
+        raise ValueError(f"{share:.1%} of {number} images leaves none to train on")
     dataset.indices = chosen
     return len(chosen), number
 

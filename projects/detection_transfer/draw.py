@@ -1,9 +1,9 @@
-"""What each initialization finds, side by side: images in rows, fine-tuned detectors in columns.
+"""The detections of each initialization, side by side: images in rows, fine-tuned detectors in columns.
 
     python projects/detection_transfer/draw.py work_dirs/transfer/demo/0.1/{random,rcrop}_0 --out found.png
 
 A hit is a detection of the right category with an IoU of at least 0.5, each object counted once, best score first.
-Small objects (below 32 x 32 px) have a triangle above them, filled where they were found.
+Small objects (below 32 x 32 px) have a triangle above them, filled if found.
 """
 
 import sys
@@ -83,7 +83,7 @@ def detect(model: "BaseDetector", sample: dict[str, Any], score: float) -> Detec
 
 
 def draw(axis: Axes, image: NDArray[np.uint8], detections: Detections, boxes: Tensor, labels: Tensor) -> str:
-    """Draw one image; gives the count of found objects, small ones apart."""
+    """Draw one image; returns the counts of found objects, with small ones listed separately."""
     hits, found = match(detections, boxes, labels)
     axis.imshow(image)
     axis.set(xlim=(0, image.shape[1]), ylim=(image.shape[0], 0))
@@ -126,9 +126,9 @@ def _area(box: Sequence[float]) -> float:
 @command
 def main(argv: Sequence[str] | None = None) -> int:
     parser = command_parser(__doc__)
-    parser.add_argument("work_dirs", nargs="+", type=Path, metavar="WORK_DIR", help="of fine-tuning runs")
+    parser.add_argument("work_dirs", nargs="+", type=Path, metavar="WORK_DIR", help="work_dirs of fine-tuning runs")
     parser.add_argument("--images", type=int, default=4, help="default: %(default)s")
-    parser.add_argument("--score", type=float, default=0.3, help="lowest score that is drawn (default: %(default)s)")
+    parser.add_argument("--score", type=float, default=0.3, help="lowest score to draw (default: %(default)s)")
     parser.add_argument("--out", type=Path, default=Path("detections.png"), help="default: %(default)s")
     args = parser.parse_args(argv)
     detectors = [load_detector(work_dir) for work_dir in args.work_dirs]

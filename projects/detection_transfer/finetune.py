@@ -34,18 +34,18 @@ def load_config(
     backbone: str | None = None,
     labeled: bool = True,
 ) -> Config:
-    """Read a detector's config and settle its data, and its neck's channels where the backbone is another one.
+    """Read a detector's config and determine its data, and its neck's channels if the backbone is replaced.
 
     Args:
         path: a file of ``projects/detection_transfer/configs/``, or any other of mmdet's kind.
-        data_root: of the data set; by default the config's ``default_data_root``.
+        data_root: root of the data set; default: the config's ``default_data_root``.
         options: dotted keys and values over those of the config.
-        backbone: takes the place of the config's, see :func:`.fitting.replace_backbone`.
-        labeled: the set's annotations are needed; otherwise something else takes the place of the train split's, and
+        backbone: replaces the config's, see :func:`.fitting.replace_backbone`.
+        labeled: the set's annotations are needed; otherwise something else replaces the train split's, and
             a set without those of the val split is not tested on.
 
     Raises:
-        MissingData: the data are not there.
+        MissingData: the data does not exist.
         FileNotFoundError, UnknownOption: see :func:`ccrop.config.read_config`.
         InvalidAnnotations: see :mod:`ccrop.projects.detection_transfer.data`.
         ValueError: see :mod:`ccrop.projects.detection_transfer.fitting`.
@@ -56,7 +56,7 @@ def load_config(
         fit_neck(config)
     root = Path(data_root or config.default_data_root)
     if not root.is_dir():
-        raise MissingData(f"the data root {root} does not exist: name one by --data-root")
+        raise MissingData(f"the data root {root} does not exist: pass one with --data-root")
     if config.train_dataloader.dataset.type == "CocoDataset":
         (settle_coco if labeled else settle_unlabeled)(config, root)
     else:
@@ -86,19 +86,21 @@ def finetune(
     """Train and test a detector.
 
     Args:
-        config: of :func:`load_config`; it stays as it is.
-        init: ``'random'``, or a source as in :func:`ccrop.checkpoint.read_weights`; of a detector's checkpoint neck and
-            heads are taken too, as far as they fit.
+        config: of :func:`load_config`; it is not modified.
+        init: ``'random'``, or a source as in :func:`ccrop.checkpoint.read_weights`; the neck and heads of a detector's
+            checkpoint are loaded, too, if they fit.
         work_dir: takes the log, the last checkpoint, ``figures.json``, annotation files that had to be repaired and, of
             the val split, ``detections.npz``, see :class:`ccrop.projects.detection_transfer.metric.SmallObjectMetric`.
         labels: fraction of the labeled images, see :func:`ccrop.transfer.drawn_share`.
         seed: draws the images, the weights and the batches.
-        held_out: part of these images that is tested on in place of the val split.
-        resume: go on from this checkpoint, or from the newest of the work_dir where it is ``'auto'`` and there is one,
+        held_out: part of these images that is tested on instead of the val split.
+        resume: resume from this checkpoint, or from the newest of the work_dir where it is ``'auto'`` and there is one,
             with its model, optimizer, schedule and iteration. Single images also come in the order of an uninterrupted
-            run; where batches are grouped by aspect ratio the order is drawn anew. The random numbers of transforms and
-            of the detector's sampling begin anew, so a resumed run is as good as an uninterrupted one, but not equal.
-        val_interval: test every so many iterations too, and log the figures; this counts for the core-seconds.
+            run; if batches are grouped by aspect ratio, the order is redrawn. The random numbers of transforms
+            and of the detector's sampling start over, so a resumed run is equivalent to an uninterrupted one,
+            but not identical.
+        val_interval: also test after every this many iterations, and log the metrics; this counts toward the
+            core-seconds.
 
     Returns:
         The figures of :class:`.metric.SmallObjectMetric`, in [0, 1], and the training's
@@ -151,22 +153,22 @@ def expect_in_levels(config: Config, normalization: Normalization | None) -> Nor
 
 
 def trained_parts(backbone: nn.Module) -> str:
-    """What of a backbone is trained, for the log; only mmdet's own can be frozen by its config."""
+    """Which parts of a backbone are trained, for the log; only mmdet's own can be frozen by its config."""
     line = f"{max(getattr(backbone, 'frozen_stages', 0), 0)} stages of the backbone frozen"
     if not any(isinstance(module, _BatchNorm) for module in backbone.modules()):
         return line
-    return f"{line}, its BN statistics {'as they are' if getattr(backbone, 'norm_eval', False) else 'trained'}"
+    return f"{line}, its BN statistics {'frozen' if getattr(backbone, 'norm_eval', False) else 'trained'}"
 
 
 def without_sync_bn(config: Config) -> None:
-    """Plain BN in place of SyncBN, which needs a GPU."""
+    """Plain BN instead of SyncBN, which needs a GPU."""
     for settings in dicts_of(config):
         if settings.get("type") == "SyncBN":
             settings["type"] = "BN"
 
 
 def line(figures: dict[str, float], _: str) -> str:
-    """The figures of :data:`SHOWN`, in percent, as far as some object counts for them; another metric's as they are."""
+    """The metrics of :data:`SHOWN` that some object counts for, in percent; those of another evaluator unchanged."""
     shown = {name: figures[name] for name in SHOWN if name in figures} or figures
     return "  ".join(f"{name} {value:.2%}" for name, value in shown.items() if value == value)
 

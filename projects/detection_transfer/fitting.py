@@ -17,23 +17,23 @@ if TYPE_CHECKING:
 
 
 def replace_backbone(config: Config, name: str) -> None:
-    """Put a named backbone in the place of a detector's, with the maps of the same strides as far as it has them.
+    """Replace a detector's backbone with a named one, with maps of the same strides if it has them.
 
-    Images are normalized as its published weights expect it, where that is known. The config's ``notes`` say so.
+    Images are normalized as its published weights expect it, if that is known. The config's ``notes`` say so.
 
     Raises:
-        ValueError: there is no such network, or none of its maps has a stride of the detector's.
+        ValueError: there is no such network, or none of its maps has one of the detector's strides.
     """
     before, after = backbone_of(config), described(name)
     indices = tuple(number for number, level in enumerate(after.levels) if level.stride in before.strides)
     if not indices:
         raise ValueError(
-            f"{name} has maps of stride {listed(level.stride for level in after.levels)}, but this detector looks at "
-            f"stride {listed(before.strides)}: choose another network"
+            f"{name} has maps of stride {listed(level.stride for level in after.levels)}, but this detector "
+            f"uses stride {listed(before.strides)}: choose another network"
         )
     config.model.backbone = backbone_config(name, out_indices=indices)
     given = listed(after.levels[index].stride for index in indices)
-    config.notes = [f"Backbone {name} gives maps of stride {given}, the config's of {listed(before.strides)}"]
+    config.notes = [f"Backbone {name} gives maps of stride {given}, the config's gives {listed(before.strides)}"]
     if after.mean is not None:
         scaled = {key: [round(255 * value, 3) for value in getattr(after, key)] for key in ("mean", "std")}
         config.model.data_preprocessor.update(**scaled, bgr_to_rgb=True)
@@ -44,7 +44,7 @@ def replace_backbone(config: Config, name: str) -> None:
 
 
 def backbone_of(config: Config) -> Backbone:
-    """A detector's backbone without memory for its weights, to be asked for its levels."""
+    """A detector's backbone without memory for its weights, to read its levels from."""
     with DefaultScope.overwrite_default_scope(config.default_scope):
         return described(copy.deepcopy(config.model.backbone))
 
@@ -59,7 +59,7 @@ def fit_neck(config: Config) -> None:
 
 
 def check_strides(detector: "BaseDetector") -> None:
-    """Refuse a detector whose head takes the maps that it gets for maps of other strides.
+    """Refuse a detector whose head expects maps of other strides than it gets.
 
     Raises:
         ValueError: names the strides of both.
@@ -73,13 +73,13 @@ def check_strides(detector: "BaseDetector") -> None:
         found = [round(size[0] / level.shape[2]) for level in maps]
         if found[: len(expected)] != list(expected):
             raise ValueError(
-                f"model.{head} is made for maps of stride {listed(expected)} and gets {listed(found)}: set its strides "
-                "and model.neck to what the backbone gives, or choose a backbone that has these strides"
+                f"model.{head} expects maps of stride {listed(expected)} but gets {listed(found)}: set "
+                "its strides and model.neck to match the backbone, or choose a backbone that has these strides"
             )
 
 
 def head_strides(detector: nn.Module) -> dict[str, list[int]]:
-    """The strides that a detector's heads were told, by the place where its config has them."""
+    """The strides that a detector's heads expect, by their place in the config."""
     heads: dict[str, Any] = {
         "rpn_head": getattr(detector, "rpn_head", None),
         "bbox_head": getattr(detector, "bbox_head", None),

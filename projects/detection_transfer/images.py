@@ -1,4 +1,4 @@
-"""Images for a detector: read as pretraining reads them, of as many channels as the config says."""
+"""Images for a detector: read as in pretraining, with the config's number of channels."""
 
 from pathlib import Path
 from typing import Any
@@ -29,8 +29,8 @@ class ReadImage(BaseTransform):
         channels, white: see :func:`ccrop.datasets.read_image`.
 
     Attributes:
-        unreadable: a mark for each image of the data set, by its ``sample_idx``, in memory that workers share. Where
-            there are marks, a file that cannot be read gets one, and the data set takes another in its place.
+        unreadable: a mark for each image of the data set, by its ``sample_idx``, in memory that workers share. If
+            there are marks, an unreadable file gets one, and the data set takes another file instead.
     """
 
     def __init__(self, channels: int = 3, white: int = WHITE) -> None:
@@ -42,7 +42,7 @@ class ReadImage(BaseTransform):
         """Read ``img_path``.
 
         Raises:
-            UnreadableImage: names the file and what is wrong with it; where there are marks, only when all are marked.
+            UnreadableImage: names the file and what is wrong with it; if there are marks, only when all are marked.
         """
         try:
             image = self.read(results["img_path"])
@@ -68,7 +68,7 @@ class KeptImage(ReadImage):
     """Reads an image once and keeps its pixels, so that the many tiles of an image cost one decoding.
 
     Args:
-        megabytes: what each process keeps at most; images beyond it are read each time.
+        megabytes: the most that each process keeps; further images are read every time.
         channels, white: see :class:`ReadImage`.
     """
 
@@ -89,10 +89,10 @@ class KeptImage(ReadImage):
 
 
 def settle_images(config: Config) -> None:
-    """Read images by :class:`ReadImage` or :class:`KeptImage`, also where the config is read again in another process.
+    """Read images by :class:`ReadImage` or :class:`KeptImage`, also if the config is read again in another process.
 
-    The config's ``channels`` are carried to all that depends on them.
-    Where they are not RGB, mean and std of the normalization become one number for all channels, the mean of the
+    The config's ``channels`` are propagated to everything that depends on them.
+    If they are not RGB, mean and std of the normalization become one number for all channels, the mean of the
     config's, and the backbone gets ``in_channels``.
     """
     channels, white = config.get("channels", 3), config.get("white", WHITE)

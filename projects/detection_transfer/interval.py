@@ -4,7 +4,7 @@
         --over work_dirs/transfer/SET/0.1/random_{0,1,2}
 
 Each side is a fine-tuning run or several of them, whose mean is compared. The images are resampled 1,000 times, the
-same ones for every run (paired bootstrap); the seeds stay. Figures are of the categories with enough small objects.
+same ones for every run (paired bootstrap); the seeds are kept. Metrics cover the categories with enough small objects.
 """
 
 import sys
@@ -48,8 +48,8 @@ def paired_interval(figure: str, own: Sequence[Path], other: Sequence[Path]) -> 
     for folder, content in kept.items():
         if not all(np.array_equal(content[name], kept[first][name]) for name in SAME):
             raise ValueError(
-                f"{folder / FILE} and {first / FILE} are not of the same test images, objects and min_objects: test "
-                "both detectors on one set"
+                f"{folder / FILE} and {first / FILE} differ in test images, objects or min_objects: "
+                "test both detectors on the same set"
             )
     sides = [np.mean([kept[folder][figure] for folder in side], axis=0) for side in (own, other)]
     differences = sides[0] - sides[1]
@@ -58,7 +58,7 @@ def paired_interval(figure: str, own: Sequence[Path], other: Sequence[Path]) -> 
 
 
 def image_interval(figure: str, own: Sequence[Path], other: Sequence[Path]) -> tuple[float, float] | None:
-    """Low and high end of :func:`paired_interval`; None where the figure is not resampled or a run kept nothing."""
+    """Low and high end of :func:`paired_interval`; None if the metric is not resampled or a run kept nothing."""
     if figure not in RESAMPLED or not all((folder / FILE).is_file() for folder in (*own, *other)):
         return None
     return paired_interval(figure, own, other)[-2:]
@@ -67,7 +67,7 @@ def image_interval(figure: str, own: Sequence[Path], other: Sequence[Path]) -> t
 def _read(folder: Path) -> dict[str, NDArray]:
     file = folder / FILE
     if not file.is_file():
-        raise FileNotFoundError(f"{file} does not exist: {folder} is no work_dir of a fine-tuning run that was tested")
+        raise FileNotFoundError(f"{file} does not exist: {folder} is not the work_dir of a tested fine-tuning run")
     with np.load(file) as content:
         return {name: content[name] for name in (*SAME, *RESAMPLED)}
 
@@ -75,8 +75,12 @@ def _read(folder: Path) -> dict[str, NDArray]:
 @command
 def main(argv: Sequence[str] | None = None) -> int:
     parser = command_parser(__doc__)
-    parser.add_argument("work_dirs", nargs="+", type=Path, metavar="WORK_DIR", help="of the detector, one a seed")
-    parser.add_argument("--over", nargs="+", type=Path, required=True, metavar="WORK_DIR", help="of the other one")
+    parser.add_argument(
+        "work_dirs", nargs="+", type=Path, metavar="WORK_DIR", help="work_dirs of the detector, one per seed"
+    )
+    parser.add_argument(
+        "--over", nargs="+", type=Path, required=True, metavar="WORK_DIR", help="work_dirs of the other detector"
+    )
     args = parser.parse_args(argv)
     found = {name: paired_interval(name, args.work_dirs, args.over) for name in RESAMPLED}
     print("| % | own | other | difference | 95 % over images |\n| --- | --- | --- | --- | --- |")

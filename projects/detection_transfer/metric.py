@@ -1,4 +1,4 @@
-"""COCO's average precision and recall for mmdet's test loop, with small objects looked at more closely."""
+"""COCO's average precision and recall for mmdet's test loop, with a closer look at small objects."""
 
 import contextlib
 import io
@@ -29,8 +29,8 @@ class SmallObjectMetric(CocoMetric):
     """AP and AP50 by size, AP75 and AR_S, see :func:`.average_precision`; the log says which categories count.
 
     Args:
-        ann_file: COCO-format annotations; by default the objects that the data set's samples carry as ``instances``.
-        min_objects: of a size, which a category needs to count for the figures ``*_counted``.
+        ann_file: COCO-format annotations; default: the objects that the data set's samples carry as ``instances``.
+        min_objects: of a size, which a category needs to count for the metrics ``*_counted``.
         keep: file (.npz) for what :mod:`.interval` compares detectors by: ``images (I,)``,
             their ids; ``objects (G, 8)``, image id, x, y, width, height, area, category id and whether it is a crowd;
             ``found (M, 7)``, see :func:`detections`; ``min_objects``; and :func:`.resampled_figures`.
@@ -47,7 +47,7 @@ class SmallObjectMetric(CocoMetric):
         self.keep = keep
 
     def compute_metrics(self, results: Sequence[tuple[dict[str, Any], dict[str, Any]]]) -> dict[str, float]:
-        """Figures in [0, 1]; nan where no annotated object counts."""
+        """Metrics in [0, 1]; nan if no annotated object counts."""
         truths, predictions = zip(*results, strict=True)
         if self._coco_api is None:  # VOC's image ids are names, and pycocotools reads numbers
             truths, predictions = (

@@ -1,4 +1,4 @@
-"""Copy-paste for any mmdet config: objects of the images that are trained on, pasted into other images."""
+"""Copy-paste for any mmdet config: objects from training images, pasted into other images."""
 
 import numpy as np
 from mmcv.transforms import BaseTransform
@@ -11,10 +11,11 @@ from ccrop.pseudo import Piece, cut_pieces, paste
 
 @TRANSFORMS.register_module()
 class CollectPieces(OwnRandomness, BaseTransform):
-    """Cuts the objects out of each image the first time that it passes, for :class:`PastePieces`.
+    """Cuts out the objects of each image the first time it passes, for :class:`PastePieces`.
 
-    Stands after the annotations are loaded, so that pieces come from images that are trained on, with true labels or
-    pseudo-boxes, and before any transform that changes the image. Each worker has pieces of the images that it saw.
+    Must come after the annotations are loaded, so that pieces come from training images, with true labels or
+    pseudo-boxes, and before any transform that changes the image. Each worker has pieces of the images that it has
+    seen.
 
     Args:
         max_pieces: kept at most; beyond it they are a uniform sample of all pieces (reservoir sampling).
@@ -48,13 +49,13 @@ class CollectPieces(OwnRandomness, BaseTransform):
 class PastePieces(OwnRandomness, BaseTransform):
     """Pastes pieces of :class:`CollectPieces`, see :func:`ccrop.pseudo.paste`.
 
-    Stands after the image got its size, and before photometric transforms. Pieces are resized as the image was
+    Must come after the image is resized, and before photometric transforms. Pieces are resized as the image was
     (``scale_factor``), and their boxes and labels are added to the image's. Takes ``pieces`` out of the sample.
 
     Args:
-        number: least and largest number of pieces an image.
+        number: minimum and maximum number of pieces per image.
         prob: probability that an image gets any.
-        scale: range of the factor by which a piece is magnified beside that, drawn log-uniformly.
+        scale: range of the additional factor by which a piece is magnified, drawn log-uniformly.
         upright: see :func:`ccrop.pseudo.paste`; for scenes in which objects stand on the ground.
     """
 
@@ -74,10 +75,10 @@ class PastePieces(OwnRandomness, BaseTransform):
         """Paste some pieces.
 
         Raises:
-            ValueError: no CollectPieces came before, or the sample has masks, which pasted pieces would not get.
+            ValueError: there is no CollectPieces before it, or the sample has masks, which pasted pieces would lack.
         """
         if "gt_masks" in results:
-            raise ValueError("PastePieces pastes boxes without masks: set with_mask=False in LoadAnnotations")
+            raise ValueError("PastePieces pastes boxes only, not masks: set with_mask=False in LoadAnnotations")
         if "pieces" not in results:
             raise ValueError("PastePieces has no pieces: put CollectPieces after LoadAnnotations in the same pipeline")
         pieces = results.pop("pieces")

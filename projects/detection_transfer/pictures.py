@@ -1,4 +1,4 @@
-"""A picture of an image with detections: boxes, names and scores, and beside the image what the colors mean."""
+"""A picture of an image with detections: boxes, names and scores, and a legend of the colors."""
 
 from collections.abc import Iterator, Sequence
 
@@ -18,13 +18,13 @@ Rectangle = tuple[float, float, float, float]
 
 
 def picture(image: Image.Image, detections: Detections, classes: Sequence[str]) -> Image.Image:
-    """The image, enlarged or reduced, with all boxes; the surest get their scores as far as there is room for them.
+    """The image, enlarged or reduced, with all boxes; the most confident get their scores as space permits.
 
     A line below the image has the categories with their colors and numbers.
 
     Args:
         image: RGB.
-        detections: the surest first, boxes in pixels of the image.
+        detections: most confident first, boxes in pixels of the image.
         classes: names of the labels.
     """
     scale = min(SIDE / max(image.size), MOST_ENLARGED)
@@ -54,7 +54,7 @@ def _write(
     taken: list[Rectangle],
     others: Sequence[Rectangle],
 ) -> None:
-    """Write the first text that finds a place beside its box, off earlier texts and other boxes; none if none does."""
+    """Write the first text that fits next to its box, clear of earlier texts and other boxes; none if none does."""
     font = ImageFont.load_default(FONT_SIZE)
     for text in texts:
         width, height = pen.textlength(text, font=font) + 4, FONT_SIZE + 3
@@ -69,7 +69,7 @@ def _write(
 
 
 def _places(box: Rectangle, width: float, height: float) -> Iterator[tuple[float, float]]:
-    """Left upper corners of a text of a size: above, below, inside above where there is room, right and left."""
+    """Left upper corners of a text of a size: above, below, inside above if there is room, right and left."""
     x0, y0, x1, y1 = box
     yield x0, y0 - height
     yield x0, y1
@@ -84,7 +84,7 @@ def _overlap(one: Rectangle, other: Rectangle) -> bool:
 
 
 def _legend(entries: Sequence[tuple[str, int, str]], width: int) -> Image.Image:
-    """Names, numbers and colors in lines of a width; "nothing found" where there is none."""
+    """Names, numbers and colors in lines of a width; "nothing found" if there is none."""
     font = ImageFont.load_default(FONT_SIZE)
     pen = ImageDraw.Draw(Image.new("RGB", (1, 1)))
     x: float = GAP

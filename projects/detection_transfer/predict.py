@@ -1,4 +1,4 @@
-"""Detections in images without labels: a file, a folder or a split of a COCO-format set."""
+"""Detections in unlabeled images: a file, a folder or a split of a COCO-format set."""
 
 import csv
 import json
@@ -36,12 +36,12 @@ COLUMNS = ("file", "category", "score", "x0", "y0", "x1", "y1")
 
 
 class Found(NamedTuple):
-    """An image and what was found in it.
+    """An image and its detections.
 
     Attributes:
         name: of its file, relative to the source.
         size: (width, height) in pixels, upright.
-        detections: the surest first.
+        detections: most confident first.
     """
 
     name: str
@@ -53,20 +53,22 @@ Add = Callable[[Found], None]
 
 
 def predict(request: Request, folder: Path) -> str:
-    """Write what a detector finds, and say in a line how much that is.
+    """Write a detector's detections, and summarize them in a line.
 
     Args:
         folder: takes the files.
 
     Raises:
-        MissingData: there is no image.
-        ValueError: not one image can be read; or what is asked for is of sweeps.
+        MissingData: there are no images.
+        ValueError: no image can be read; or options for sweeps are given.
         FileNotFoundError, UntrustedCheckpoint: see :func:`ccrop.transfer.prediction.load_detector`.
     """
     if request.columns is not None or request.intensity_scale is not None:
-        raise ValueError(f"--columns and --intensity-scale are of sweeps, and {request.detector} takes images")
+        raise ValueError(f"--columns and --intensity-scale apply to sweeps, but {request.detector} takes images")
     if others := [name for name in request.formats if name not in FORMATS]:
-        raise ValueError(f"--to {others[0]} is of sweeps, and {request.detector} takes images: {', '.join(FORMATS)}")
+        raise ValueError(
+            f"--to {others[0]} applies to sweeps, but {request.detector} takes images: {', '.join(FORMATS)}"
+        )
     config, model = load_detector(request.detector, request.config)
     channels = config.get("channels", 3)
     root, names = list_source(request.source, request.split, channels)
@@ -85,7 +87,7 @@ def predict(request: Request, folder: Path) -> str:
                 shown = picture(image, found.detections, classes)
                 shown.save(folder / "pictures" / f"{index:06d}_{flat_name(found.name)}.jpg", quality=92)
     return (
-        f"{counts['boxes']:,} boxes with a score of {request.min_score:g} or more in {counts['images']:,} of "
+        f"{counts['boxes']:,} boxes with a score of at least {request.min_score:g} in {counts['images']:,} of "
         f"{len(names):,} images"
     )
 
@@ -98,12 +100,14 @@ def list_source(source: Path, split: str | None, channels: int) -> tuple[Path, l
         channels: of the images, see :func:`ccrop.datasets.read_image`.
 
     Raises:
-        MissingData: there is no such file or split, or no image in the folder.
+        MissingData: there is no such file or split, or no images in the folder.
     """
     if source.is_file() and split is None:
         return source.parent, [source.name]
     if not source.is_dir():
-        raise MissingData(f"{source} is no folder" if split else f"{source} does not exist: name an image or a folder")
+        raise MissingData(
+            f"{source} is not a folder" if split else f"{source} does not exist: pass an image or a folder"
+        )
     root = source if split is None else source / find_split(source, split)
     suffixes = IMAGE_SUFFIXES if channels == 3 else (*IMAGE_SUFFIXES, ARRAY_SUFFIX)
     names = list_images(root, suffixes=suffixes)
@@ -138,10 +142,10 @@ class Images(Dataset):
 def detected(
     model: "BaseDetector", config: Config, root: Path, names: Sequence[str], min_score: float
 ) -> Iterator[tuple[int, Found]]:
-    """Index and detections of every image that can be read; the log names the others and counts them.
+    """Index and detections of every readable image; the log lists and counts the others.
 
     Raises:
-        ValueError: not one image can be read.
+        ValueError: no image can be read.
     """
     model.to("cuda" if torch.cuda.is_available() else "cpu")
     settings, reasons = config.test_dataloader, []
@@ -170,7 +174,7 @@ def detected(
 
 
 def batches(samples: Iterable[dict[str, Any]], size: int) -> Iterator[list[dict[str, Any]]]:
-    """Consecutive samples of one shape, ``size`` at most: what is found must not depend on padding to a neighbor."""
+    """Consecutive samples of one shape, at most ``size``: detections must not depend on padding to a neighbor."""
     batch: list[dict[str, Any]] = []
     for sample in samples:
         if batch and (len(batch) == size or sample["inputs"].shape != batch[0]["inputs"].shape):
@@ -182,7 +186,7 @@ def batches(samples: Iterable[dict[str, Any]], size: int) -> Iterator[list[dict[
 
 
 def sure(found: Any, min_score: float) -> Detections:
-    """The detections of mmdet's ``pred_instances`` with a score, and an area, the surest first."""
+    """The detections of mmdet's ``pred_instances`` with a score, and an area, most confident first."""
     sides: Tensor = found.bboxes[:, 2:] - found.bboxes[:, :2]
     found = found[(found.scores >= min_score) & (sides > 0).all(dim=1)]
     found = found[found.scores.argsort(descending=True)]
@@ -191,7 +195,7 @@ def sure(found: Any, min_score: float) -> Detections:
 
 @contextmanager
 def csv_file(folder: Path, classes: Sequence[str]) -> Iterator[Add]:
-    """``predictions.csv``: a row a box, corners in pixels."""
+    """``predictions.csv``: a row per box, corners in pixels."""
     with (folder / "predictions.csv").open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(COLUMNS)
@@ -206,9 +210,9 @@ def csv_file(folder: Path, classes: Sequence[str]) -> Iterator[Add]:
 
 @contextmanager
 def coco_file(folder: Path, classes: Sequence[str]) -> Iterator[Add]:
-    """``coco.json``: a COCO-format data set; annotations have a ``score``, ids count from 1 on.
+    """``coco.json``: a COCO-format data set; annotations have a ``score``, ids count from 1.
 
-    Boxes go to the file as they come.
+    Boxes are written as they come.
     """
     categories = [dict(id=number, name=name) for number, name in enumerate(classes, 1)]
     with (folder / "coco.json").open("w") as file, TemporaryFile("w+") as images:

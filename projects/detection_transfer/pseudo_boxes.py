@@ -1,10 +1,10 @@
-"""Pseudo-boxes in place of labels: a detector that learns where objects are before it sees a label.
+"""Pseudo-boxes instead of labels: a detector that learns where objects are before it sees a label.
 
-LOST (Simeoni et al., BMVC 2021) and CutLER (Wang et al., CVPR 2023) train a detector of one category on the boxes that
-unlabeled features give. Neck and heads are pretrained that way as well.
+LOST (Simeoni et al., BMVC 2021) and CutLER (Wang et al., CVPR 2023) train a detector of one category on boxes from
+unsupervised features. This also pretrains the neck and heads.
 
 A file of pseudo-boxes is a COCO-format annotation file of the train split with one category; annotations may have a
-``score``. Those of any other method can be used alike.
+``score``. Those of any other method work as well.
 """
 
 from collections.abc import Sequence
@@ -30,22 +30,22 @@ MAX_BOXES = 16  # of an image, where the source has more
 def use_pseudo_boxes(config: Config, source: str | Path, folder: str | Path, max_boxes: int = MAX_BOXES) -> None:
     """Train on pseudo-boxes, and test where objects are, whatever their category, if the val split has annotations.
 
-    The annotations of the train split are not used. What takes their place is written to
+    The annotations of the train split are not used. What replaces them is written to
     ``pseudo_boxes_{train,val}.json`` in the folder.
 
     Args:
         config: of a COCO-format set, see :func:`ccrop.projects.detection_transfer.finetune.load_config`.
-        source: a file of pseudo-boxes (.json), or the checkpoint of a pretraining on the same train images that looked
-            for clusters.
-        folder: is made where there is none.
-        max_boxes: an image; those with the best scores.
+        source: a file of pseudo-boxes (.json), or the checkpoint of a pretraining run on the same train images
+            that localized clusters.
+        folder: is created if necessary.
+        max_boxes: per image; those with the best scores.
 
     Raises:
         ValueError: the data set is not in COCO's format, or the source has no boxes, or those of other images.
     """
     train, test = config.train_dataloader.dataset, config.test_dataloader.dataset
     if train.type != "CocoDataset":
-        raise ValueError(f"pseudo-boxes can be learned on a COCO-format set only, not on {train.type}")
+        raise ValueError(f"pseudo-boxes can be learned only on a COCO-format set, not on {train.type}")
     folder = Path(folder).resolve()
     folder.mkdir(parents=True, exist_ok=True)
     files = {split: folder / f"pseudo_boxes_{split}.json" for split in ("train", "val")}
@@ -65,11 +65,11 @@ def use_pseudo_boxes(config: Config, source: str | Path, folder: str | Path, max
         write_json(files["val"], annotated.content)
         test.update(ann_file=str(files["val"]))
         config.test_evaluator.ann_file = str(files["val"])
-    config.headline += f", pseudo-boxes of {source} in place of labels"
+    config.headline += f", pseudo-boxes of {source} instead of labels"
 
 
 def read_pseudo_boxes(file: str | Path, root: str | Path) -> Annotations:
-    """What a file of pseudo-boxes says of the train split's images, all of one category.
+    """The pseudo-boxes of a file for the train split's images, all of one category.
 
     Raises:
         InvalidAnnotations: see :func:`ccrop.datasets.annotations.read_annotations`; or it has no boxes, or names images
@@ -81,13 +81,13 @@ def read_pseudo_boxes(file: str | Path, root: str | Path) -> Annotations:
     lost = [image["file_name"] for image in found.content["images"] if not (folder / image["file_name"]).is_file()]
     if lost:
         raise InvalidAnnotations(
-            file, f"it has boxes of {len(lost)} images that {folder} lacks, the first is {printable(lost[0])}"
+            file, f"it has boxes for {len(lost)} images that {folder} lacks, the first is {printable(lost[0])}"
         )
     return found
 
 
 def best(content: dict[str, Any], max_boxes: int) -> dict[str, Any]:
-    """The pseudo-boxes with the best scores of each image; where boxes have no scores, the first."""
+    """The pseudo-boxes with the best scores per image; if boxes have no scores, the first ones."""
     taken: dict[int, int] = {}
     kept = []
     for each in sorted(content["annotations"], key=lambda each: -each.get("score", 0.0)):

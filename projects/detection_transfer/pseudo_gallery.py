@@ -1,4 +1,4 @@
-"""A picture of what a detector is taught: its boxes on whole images, and what it is fed."""
+"""A picture of what a detector is trained on: boxes on whole images, and its input."""
 
 import copy
 from collections.abc import Sequence
@@ -25,15 +25,15 @@ BACKGROUND = (24, 24, 28)
 COLOR = "#ffdc00"
 HEADINGS = (
     "Training images and the pseudo-boxes that the detector learns",
-    "Samples as it is fed them, with pieces of other images pasted in where the config says so",
+    "Samples as the detector gets them, with pieces of other images pasted in if the config does so",
 )
 
 
 def save_gallery(config: Config, file: str | Path) -> None:
-    """Draw images with their boxes in the upper rows, and samples as they are trained on in the lower ones.
+    """Draw images with their boxes in the upper rows, and training samples in the lower ones.
 
     Args:
-        config: of a detector whose data are settled.
+        config: of a detector, with its data determined.
         file: of the picture (.png).
     """
     settings = copy.deepcopy(config.train_dataloader.dataset)

@@ -1,7 +1,7 @@
-"""Pretraining of a whole detector on pseudo-boxes: from unlabeled images to weights to fine-tune from.
+"""Pretraining a complete detector on pseudo-boxes: from unlabeled images to weights to fine-tune from.
 
-Round 0 learns clusters, snapped to what stands out, or the boxes of a file. Each further round learns the boxes that
-the detector of the round before is sure of (self-training; CutLER, Wang et al., CVPR 2023, section 3.4).
+Round 0 trains on clusters snapped to silhouettes, or on the boxes of a file. Each further round trains on the confident
+boxes of the previous round's detector (self-training; CutLER, Wang et al., CVPR 2023, section 3.4).
 """
 
 import copy
@@ -59,9 +59,9 @@ def pretrain(
         path: a detector's config with a section ``pseudo_boxes``, such as ``configs/detector_paste_coco.py``.
         data_root, options, backbone: see :func:`ccrop.projects.detection_transfer.finetune.load_config`.
         work_dir: takes ``round_R/`` with the boxes, a picture, the log and the checkpoint of each round.
-        init: what the detector starts from in every round; its backbone also looks for clusters.
+        init: what the detector starts from in every round; its backbone also localizes the clusters.
         seed: of weights and batches.
-        resume: keep what an earlier run in the work_dir has finished, and go on with its unfinished round, see
+        resume: keep the finished rounds of an earlier run in the work_dir, and continue its unfinished one, see
             :func:`.finetune`; otherwise its folder is renamed.
 
     Returns:
@@ -141,7 +141,7 @@ def read_boxes(file: str | Path, images: CocoImages) -> list[NDArray[np.float64]
 
 @torch.no_grad()
 def sure_boxes(run: Path, loader: ConfigDict, images: CocoImages, min_score: float) -> list[NDArray[np.float32]]:
-    """What a round's detector finds in each train image with a score of at least ``min_score``, as :func:`first_boxes`.
+    """A round's detections in each train image with a score of at least ``min_score``, as :func:`first_boxes`.
 
     Args:
         run: folder of the round.
@@ -170,7 +170,7 @@ def sure_boxes(run: Path, loader: ConfigDict, images: CocoImages, min_score: flo
 
 
 def agreement(found: Sequence[NDArray[np.floating]], file: Path, images: CocoImages) -> float:
-    """F1 score of the boxes ``(n, 5)`` of each image against those of a file, which match where their IoU is 0.5."""
+    """F1 score of the boxes ``(n, 5)`` of each image against those of a file, which match at an IoU of 0.5."""
     learned = boxes_by_image(json.loads(file.read_text()))
     before = [learned.get(name, np.zeros((0, 4))) for name in names_of(images)]
     quality = pseudo_box_quality([own[:, :4] for own in found], before)
@@ -179,7 +179,7 @@ def agreement(found: Sequence[NDArray[np.floating]], file: Path, images: CocoIma
 
 
 def described(file: Path, images: CocoImages) -> str:
-    """How many boxes a file has, and how good they are where the train split is annotated."""
+    """The number of boxes in a file, and their quality if the train split is annotated."""
     boxes = boxes_by_image(json.loads(file.read_text()))
     line = f"{sum(map(len, boxes.values())):,} pseudo-boxes of {len(boxes):,} of {len(images):,} images"
     root = Path(images.data_root)
@@ -197,4 +197,4 @@ def described(file: Path, images: CocoImages) -> str:
         for name in ("recall", "precision")
         for iou in (0.3, 0.5)
     ]
-    return f"{line}; by the annotations, which are not learned: {'; '.join(shown)}"
+    return f"{line}; by the annotations, which are not trained on: {'; '.join(shown)}"

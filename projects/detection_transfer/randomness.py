@@ -7,7 +7,7 @@ import torch
 
 
 class OwnRandomness:
-    """A generator that follows the run's seed and differs in each worker and each kind of transform."""
+    """A generator that follows the run's seed and differs between workers and kinds of transforms."""
 
     @cached_property
     def rng(self) -> np.random.Generator:

@@ -1,4 +1,4 @@
-"""Images of a detector that cannot be read: left out and counted, and the run stops where they are too many."""
+"""Unreadable images of a detector: skipped and counted; the run stops if there are too many."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -21,7 +21,7 @@ LIMIT = 0.01  # fraction of the images that may be unreadable
 
 
 class ReadableImages(CocoImages):
-    """The images of a split that can be read, all of which are tried first.
+    """The readable images of a split, all of which are tried first.
 
     Args:
         data_root, kwargs: see :class:`ccrop.datasets.CocoImages`.
@@ -44,7 +44,7 @@ class ReadableImages(CocoImages):
 
 
 class MarkedImages:
-    """The marks of an mmdet data set's images, with as much of a :class:`ccrop.datasets.LocatedDataset` as hooks use.
+    """The marks of an mmdet data set's images, with the part of :class:`ccrop.datasets.LocatedDataset` that hooks use.
 
     Args:
         dataset: without its wrappers.
@@ -70,8 +70,7 @@ class MarkedImages:
     def why_unreadable(self, index: int) -> str:
         path = self.path(self.get_data_info(index))
         return (
-            _fault(path, self.reader.channels, self.reader.white)
-            or f"{printable(path)}: unreadable when it was first tried"
+            _fault(path, self.reader.channels, self.reader.white) or f"{printable(path)}: unreadable when first tried"
         )
 
 
@@ -109,10 +108,10 @@ def _inner(dataset: Any) -> Iterator[BaseDataset]:
 
 
 def leave_out_unreadable(config: Config) -> None:
-    """Leave out the images of the test data set that cannot be read, before anything is trained.
+    """Leave out the unreadable images of the test data set before training.
 
-    The config's ``notes`` name them. A test has no other image to take in the place of one, and that it fails should
-    not be found out after the training.
+    The config's ``notes`` list them. A test cannot replace an image by another, and should
+    not fail only after training.
 
     Raises:
         TooManyUnreadable: they are more than :data:`LIMIT` of them.
@@ -127,15 +126,15 @@ def leave_out_unreadable(config: Config) -> None:
         return
     used = settings.get("indices") or range(len(paths))
     settings["indices"] = [used[place] for place in range(len(paths)) if place not in faults]
-    left_out = [f"not tested on, since it is unreadable: {fault}" for fault in faults.values()]
+    left_out = [f"left out of the test, unreadable: {fault}" for fault in faults.values()]
     config.notes = [*config.get("notes", ()), *left_out]
 
 
 def tolerated(faults: dict[int, str], total: int, what: str) -> dict[int, str]:
-    """What is wrong with files, as it was given.
+    """The given faults of files.
 
     Args:
-        faults: of the unreadable ones, by their places.
+        faults: of the unreadable ones, by index.
         total: number of files.
         what: their name in the message.
 
@@ -151,7 +150,7 @@ def tolerated(faults: dict[int, str], total: int, what: str) -> dict[int, str]:
 
 
 def _faults(paths: Sequence[str], channels: int, white: int) -> dict[int, str]:
-    """What is wrong with those of the files that cannot be read, by their places."""
+    """The faults of the unreadable files, by index."""
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:  # decoders let other threads run
         found = list(pool.map(lambda path: _fault(path, channels, white), paths))
     return {place: fault for place, fault in enumerate(found) if fault}
@@ -159,7 +158,7 @@ def _faults(paths: Sequence[str], channels: int, white: int) -> dict[int, str]:
 
 @lru_cache(maxsize=10**6)  # a search of learning rates tests on the same images again
 def _fault(path: str, channels: int, white: int) -> str | None:
-    """What is wrong with a file, None where it can be read."""
+    """What is wrong with a file, None if it is readable."""
     try:
         read_image(path, channels, white)
     except UnreadableImage as error:

@@ -27,7 +27,7 @@ NETWORK = ("backbone", "neck", "bbox_head", "rpn_head")  # modules whose forward
 
 
 class Clock:
-    """Seconds by part; of the process's CPU time, or of the wall once a GPU has finished."""
+    """Seconds by part; of CPU time, or of wall time synchronized with the GPU."""
 
     def __init__(self) -> None:
         self.seconds = dict.fromkeys(PARTS, 0.0)
@@ -89,14 +89,18 @@ def profile(config: Config, steps: int) -> tuple[list[dict[str, float]], float]:
 @command
 def main(argv: Sequence[str] | None = None) -> int:
     parser = command_parser(__doc__)
-    parser.add_argument("configs", nargs="+", metavar="CONFIG", help="of detectors")
-    parser.add_argument("--data-root", help="the data set; by default each config's")
-    parser.add_argument("--labels", type=share_of, default=1.0, metavar="SHARE", help="of the images (default: 100%%)")
-    parser.add_argument("--steps", type=int, default=20, help="that count (default: %(default)s)")
-    parser.add_argument("--cfg-options", nargs="+", action=OptionsAction, metavar="K=V", help="override the configs")
+    parser.add_argument("configs", nargs="+", metavar="CONFIG", help="detector configs")
+    parser.add_argument("--data-root", help="the data set (default: each config's)")
+    parser.add_argument(
+        "--labels", type=share_of, default=1.0, metavar="SHARE", help="fraction of the images (default: 100%%)"
+    )
+    parser.add_argument("--steps", type=int, default=20, help="timed steps (default: %(default)s)")
+    parser.add_argument(
+        "--cfg-options", nargs="+", action=OptionsAction, metavar="K=V", help="override config settings"
+    )
     args = parser.parse_args(argv)
     clock = "GPU" if torch.cuda.is_available() else f"CPU, {torch.get_num_threads()} threads"
-    print(f"| median ms a step, {clock} | megapixels | {' | '.join(PARTS)} | all |")
+    print(f"| median ms per step, {clock} | megapixels | {' | '.join(PARTS)} | all |")
     print(f"|{'---|' * (len(PARTS) + 3)}")
     for path in args.configs:
         config = load_config(path, args.data_root, args.cfg_options)

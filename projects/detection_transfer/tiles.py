@@ -18,18 +18,18 @@ from ccrop.projects.detection_transfer.randomness import OwnRandomness
 
 @TRANSFORMS.register_module()
 class ObjectTile(OwnRandomness, BaseTransform):
-    """A square tile near the image's own scale: in some cases around an object, otherwise anywhere in the image.
+    """A square tile near the image's own scale: with some probability around an object, otherwise anywhere.
 
-    Most of an image with small objects is background, and a tile costs a small part of an image. Objects of which too
-    little is left are ignored, neither learned nor counted as background. An image smaller than the tile is padded at
-    its right and bottom.
+    Most of an image with small objects is background, and a tile costs a fraction of an image. Objects of which
+    too little remains are ignored, neither learned nor counted as background. An image smaller than the tile is padded
+    at its right and bottom.
 
     Args:
         size: side of the tile in pixels.
         scale: range of the factor by which the image's pixels are magnified, drawn log-uniformly.
         object_prob: probability of a tile around an object.
-        balanced: that object is one of a category drawn uniformly from those that the image shows; otherwise each of
-            the image's objects is as likely.
+        balanced: the object is of a category drawn uniformly from those in the image; otherwise each
+            of the image's objects is equally likely.
         offset: largest distance of the object's center from the tile's, in sides of the tile.
         min_visible: fraction of an object's area that must be left.
         mirror: probabilities of a mirror image from left to right and from top to bottom.
@@ -117,9 +117,9 @@ class RandomLevels(OwnRandomness, BaseTransform):
 
 @FUNCTIONS.register_module()
 def pack_tiles(samples: Sequence[dict]) -> dict:
-    """A batch of tiles of one size for mmdet, from what the pipeline leaves when it does not end in PackDetInputs.
+    """A batch of tiles of one size for mmdet, from a pipeline that does not end in PackDetInputs.
 
-    ``PackDetInputs`` and boxes wrapped in a class cost as much a tile as everything else before them.
+    ``PackDetInputs`` and boxes wrapped in a class cost as much per tile as everything else before them.
     """
     pixels = torch.from_numpy(np.stack([each["img"] for each in samples]))
     return dict(inputs=pixels.permute(0, 3, 1, 2), data_samples=[_annotated(each) for each in samples])

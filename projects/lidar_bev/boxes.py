@@ -1,7 +1,7 @@
 """Boxes of objects in LiDAR sweeps: one definition everywhere.
 
-A box is (x, y, z, dx, dy, dz, heading): its middle and its length, width and height in meters in the LiDAR frame
-(x ahead, y left, z up), and the angle in radians from the x axis to its length, counter-clockwise seen from above.
+A box is (x, y, z, dx, dy, dz, heading): its center and its length, width and height in meters in the LiDAR frame
+(x forward, y left, z up), and the angle in radians from the x axis to its length, counter-clockwise seen from above.
 """
 
 import numpy as np
@@ -33,7 +33,7 @@ def corners(boxes: NDArray) -> NDArray:
 
 
 def points_in_boxes(points: NDArray, boxes: NDArray) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Which points lie in which boxes, borders included.
+    """Which points are in which boxes, borders included.
 
     Points are sorted along x, so that each box is compared with those of its own strip only.
 
@@ -42,7 +42,7 @@ def points_in_boxes(points: NDArray, boxes: NDArray) -> tuple[NDArray[np.int64],
         boxes: ``(M, 7)``.
 
     Returns:
-        The numbers of points and of boxes, ``(P,)`` each: one entry for each pair of a box and a point in it.
+        The indices of points and of boxes, ``(P,)`` each: one entry for each pair of a box and a point in it.
     """
     order = np.argsort(points[:, 0], kind="stable")
     reach = np.hypot(boxes[:, 3], boxes[:, 4]) / 2
@@ -61,5 +61,5 @@ def points_in_boxes(points: NDArray, boxes: NDArray) -> tuple[NDArray[np.int64],
 
 
 def num_points_in_boxes(points: NDArray, boxes: NDArray) -> NDArray[np.int64]:
-    """How many of the points ``(N, 3 or more)`` lie in each of the boxes ``(M, 7)``, as ``(M,)``."""
+    """How many of the points ``(N, 3 or more)`` are in each of the boxes ``(M, 7)``, as ``(M,)``."""
     return np.bincount(points_in_boxes(points, boxes)[1], minlength=len(boxes))

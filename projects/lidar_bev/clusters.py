@@ -1,4 +1,4 @@
-"""Heatmap -> boxes of what stands in a sweep: the localizer of bird's-eye views."""
+"""Heatmap -> boxes of the objects in a sweep: the localizer for bird's-eye views."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ CANDIDATES = 256  # boxes at least from which K are taken
 
 
 class BevClusters:
-    """Clusters of a geometric heatmap blended with a learnt one, without walls, spread over the sweep.
+    """Clusters of a geometric heatmap blended with a learned one, without walls, spread over the sweep.
 
     Args:
         grid: config of the grid of the encoder.
@@ -27,9 +27,9 @@ class BevClusters:
         max_side: boxes with a longer side in meters are houses or bushes, and left out.
         wall_length, wall_thickness: see :func:`.walls`, which are left out before there are boxes; meters.
         min_side: shorter sides are lengthened to it, in meters.
-        behind: boxes with a side of ``LONG`` or more are moved by so many meters away from the sensor, which sees the
-            near side of what stands there.
-        spacing: where there are more than K, those come first that are the highest within so many meters, then the
+        behind: boxes with a side of ``LONG`` or more are moved by this many meters away from the sensor, which sees
+            the near side of objects.
+        spacing: if there are more than K, those come first that are the highest within this many meters, then the
             second highest, and so on.
     """
 
@@ -76,8 +76,8 @@ class BevClusters:
 
         Args:
             sweeps: N of ``(points, 3 or more)`` in meters.
-            features: ``(N, C, h, w)`` of the encoder, where ``learnt`` is not 0.
-            learnt: fraction of the learnt heatmap, in [0, 1].
+            features: ``(N, C, h, w)`` of the encoder, where ``learned`` is not 0.
+            learned: fraction of the learned heatmap, in [0, 1].
 
         Returns:
             ``boxes (N, K, 5)`` float32 x0, y0, x1, y1 in fractions of the grid, score, zero beyond the count, and
@@ -121,7 +121,7 @@ def spread_order(centers: Tensor, scores: Tensor, spacing: float) -> Tensor:
 
     Args:
         centers: ``(N, M, 2)`` in meters.
-        scores: ``(N, M)``, negative where there is no box; those come last.
+        scores: ``(N, M)``, negative if there is no box; those come last.
         spacing: in meters.
     """
     near = (centers[:, :, None] - centers[:, None]).square().sum(dim=-1) < spacing**2

@@ -4,7 +4,7 @@
     python projects/lidar_bev/convert.py import openpcdet pointpillar_7728.pth imported.pth
     python tools/finetune.py projects/lidar_bev/configs/centerpoint_pillar_kitti.py --init imported.pth --labels 5%
 
-With --into, the result is a whole checkpoint of the other side, in which whatever has the same name and shape is
+With --into, the result is a complete checkpoint of the target layout, with all tensors of the same name and shape
 replaced. In mmdetection3d, exported pillars need legacy=False in the voxel encoder.
 """
 
@@ -27,15 +27,22 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("framework", choices=FRAMEWORKS)
     parser.add_argument("checkpoint", metavar="CHECKPOINT")
     parser.add_argument("out", type=Path, metavar="OUT", help="the file to write")
-    parser.add_argument("--into", metavar="FILE", help="a checkpoint of the other side to fill")
+    parser.add_argument("--into", metavar="FILE", help="a checkpoint of the target layout to fill in")
     parser.add_argument(
-        "--z-middle", type=float, default=-1.0, help="import: middle of the pillars in meters (default: %(default)s)"
+        "--z-middle",
+        type=float,
+        default=-1.0,
+        help="import: height of the pillars' centers in meters (default: %(default)s)",
     )
-    parser.add_argument("--legacy", action="store_true", help="import from mmdet3d: trained with legacy=True")
     parser.add_argument(
-        "--conv-for-no-stride", action="store_true", help="the other neck has this option, as CenterPoint's has"
+        "--legacy", action="store_true", help="import from mmdet3d: the model was trained with legacy=True"
     )
-    parser.add_argument("--force", action="store_true", help="replace OUT where it exists")
+    parser.add_argument(
+        "--conv-for-no-stride",
+        action="store_true",
+        help="the other neck was built with this option, as CenterPoint's is",
+    )
+    parser.add_argument("--force", action="store_true", help="replace OUT if it exists")
     args = parser.parse_args(argv)
     if args.out.exists() and not args.force:
         raise FileExistsError(f"{args.out} exists; --force replaces it")

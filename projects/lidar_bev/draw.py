@@ -1,9 +1,9 @@
-"""What each initialization finds, side by side from above: sweeps in rows, fine-tuned detectors in columns.
+"""The detections of each initialization, side by side from above: sweeps in rows, fine-tuned detectors in columns.
 
     python projects/lidar_bev/draw.py work_dirs/transfer/simulated_demo_lidar/0.05/{random,random_long}_0
 
-An object is found where a detection of its class lies within 2 m, the surest first. Objects of classes that were not
-asked for, such as vans, are drawn too: neither they nor detections in their boxes count.
+An object is found if a detection of its class is within 2 m, most confident first. Objects of unrequested classes,
+such as vans, are drawn, too: neither they nor detections in their boxes count.
 """
 
 import sys
@@ -112,9 +112,9 @@ def picture(detectors: dict[str, CenterPoint], dataset_config: Config, number: i
 @command
 def main(argv: Sequence[str] | None = None) -> int:
     parser = command_parser(__doc__)
-    parser.add_argument("work_dirs", nargs="+", type=Path, metavar="WORK_DIR", help="of fine-tuning runs")
+    parser.add_argument("work_dirs", nargs="+", type=Path, metavar="WORK_DIR", help="work_dirs of fine-tuning runs")
     parser.add_argument("--sweeps", type=int, default=2, help="default: %(default)s")
-    parser.add_argument("--score", type=float, default=0.3, help="lowest score that is drawn (default: %(default)s)")
+    parser.add_argument("--score", type=float, default=0.3, help="lowest score to draw (default: %(default)s)")
     parser.add_argument("--out", type=Path, default=Path("detections.png"), help="default: %(default)s")
     args = parser.parse_args(argv)
     loaded = {work_dir.name: load_detector(work_dir, MODELS.build) for work_dir in args.work_dirs}

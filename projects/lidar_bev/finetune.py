@@ -1,6 +1,7 @@
 """Fine-tune a detector on labeled sweeps, and measure it on the val split."""
 
 import copy
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,14 +18,13 @@ from ccrop.hooks.validation import ValidationHook
 from ccrop.projects.lidar_bev.datasets import SweepDataset
 from ccrop.projects.lidar_bev.detection.clusters import use_pseudo_boxes
 from ccrop.projects.lidar_bev.detection.detector import CenterPoint
-from ccrop.projects.lidar_bev.detection.figures import center_figures, compared, has_kitti_labels, kitti_figures
+from ccrop.projects.lidar_bev.detection.figures import ERRORS, center_figures, compared, has_kitti_labels, kitti_figures
 from ccrop.projects.lidar_bev.detection.nuscenes import has_nuscenes_score, nuscenes_figures
 from ccrop.projects.lidar_bev.detection.pasting import GroundTruthSamplingHook
 from ccrop.projects.lidar_bev.detection.samples import check_classes, use_labels
 from ccrop.projects.lidar_bev.evaluation.center_ap import Detections
 from ccrop.transfer import CORE_SECONDS, Transfer, build_runner, start_of, train, write_figures
 
-ERRORS = {"translation": "m", "scale": "", "heading": "rad"}
 NUSCENES_ERRORS = {"mATE": "m", "mASE": "", "mAOE": "rad", "mAVE": "m/s", "mAAE": ""}
 
 
@@ -39,22 +39,24 @@ def load_config(
 
     Args:
         path: a file of ``projects/lidar_bev/configs/centerpoint_*.py``.
-        data_root: of the data set; by default the config's ``default_data_root``.
+        data_root: root of the data set; default: the config's ``default_data_root``.
         options: dotted keys and values over those of the config.
         backbone: None, because those that have names take images.
         labeled: makes no difference: the sets that are read here have labels.
 
     Raises:
-        MissingData: the data are not there.
+        MissingData: the data does not exist.
         FileNotFoundError, UnknownOption: see :func:`ccrop.config.read_config`.
         ValueError: a backbone is named.
     """
     if backbone is not None:
-        raise ValueError(f"{backbone} takes images, but {path} detects in LiDAR sweeps: set model.backbone instead")
+        raise ValueError(
+            f"{backbone} takes images, but {path} detects objects in LiDAR sweeps: set model.backbone instead"
+        )
     config = read_config(path, options)
     root = data_root or config.default_data_root
     if root is None or not Path(root).is_dir():
-        advice = f"name one by --data-root{config.get('how_to_make_data', '')}"
+        advice = f"pass one with --data-root{config.get('how_to_make_data', '')}"
         raise MissingData(f"the data root {root} does not exist: {advice}")
     root = Path(root)
     for settings in dicts_of(config):
@@ -90,16 +92,17 @@ def finetune(
     """Train and test a detector.
 
     Args:
-        config: of :func:`load_config`; it stays as it is.
+        config: of :func:`load_config`; it is not modified.
         init: ``'random'``, or a file with an encoder, see :func:`ccrop.checkpoint.read_weights`.
         work_dir: takes the log, the last checkpoint and ``figures.json``.
         labels: fraction of the labeled sweeps, see :func:`ccrop.projects.lidar_bev.detection.samples.use_labels`.
         seed: draws the scenes, the weights and the batches.
-        held_out: part of these sweeps that is tested on in place of the val split.
-        resume: go on from this checkpoint, or from the newest of the work_dir where it is ``'auto'`` and there is one.
-            Sweeps, augmentation and optimizer go on as in an uninterrupted run; on the CPU the weights are equal to the
-            last bit.
-        val_interval: test every so many iterations too, and log the figures; this counts for the core-seconds.
+        held_out: part of these sweeps that is tested on instead of the val split.
+        resume: resume from this checkpoint, or from the newest of the work_dir where it is ``'auto'`` and there is one.
+            Sweeps, augmentation and optimizer go on as in an uninterrupted run; on the CPU the weights are equal bit
+            for bit.
+        val_interval: also test after every this many iterations, and log the metrics; this counts toward the
+            core-seconds.
 
     Returns:
         The figures of :mod:`ccrop.projects.lidar_bev.detection.figures`, and the training's core-seconds; these alone
@@ -107,7 +110,7 @@ def finetune(
 
     Raises:
         ValueError: the checkpoint was trained with other settings; the message lists them. Or no object to train or to
-            test on is of a class that is asked for.
+            test on is of a class that is requested.
     """
     config = copy.deepcopy(config)
     start = start_of(config, init, work_dir, resume)  # a wrong file stops here, before the data are read
@@ -157,9 +160,10 @@ def detected(model: CenterPoint, dataset: SweepDataset) -> Iterator[tuple[int, d
 
 
 def line(figures: dict[str, float], data: str) -> str:
-    """Shares in percent, errors in their units, where objects counted; KITTI's AP of moderate objects only."""
+    """Shares in percent, errors over classes in their units, where objects counted; KITTI's AP of moderate objects."""
     known = {name: value for name, value in figures.items() if value == value and name != CORE_SECONDS}
-    shown = {name: value for name, value in known.items() if not name.endswith(("_easy", "_hard"))}
+    hidden = re.compile(r".*_(easy|hard)|(heading|axis)_.*")
+    shown = {name: value for name, value in known.items() if not hidden.fullmatch(name)}
     units = ERRORS | NUSCENES_ERRORS
     return f"{data}:  " + "  ".join(
         f"{name} {value:.2f} {units[name]}".rstrip() if name in units else f"{name} {value:.1%}"

@@ -34,7 +34,7 @@ class Grid:
             cells = (high - low) / self.cell
             if abs(cells - round(cells)) > 1e-3:
                 raise ValueError(
-                    f"{name} from {low} to {high} m is {cells:.3f} cells of {self.cell} m, not a whole number: "
+                    f"{name} from {low} to {high} m is {cells:.3f} cells of {self.cell} m, but must be whole: "
                     f"end at {low + round(cells) * self.cell:g} m"
                 )
 
@@ -52,8 +52,8 @@ class Grid:
         """
         if self.shape[0] % stride or self.shape[1] % stride:
             raise ValueError(
-                f"a grid of {self.shape[0]} x {self.shape[1]} cells has no map of stride {stride}: choose low and "
-                f"high so that both numbers are multiples of {stride}"
+                f"a grid of {self.shape[0]} x {self.shape[1]} cells has no map of stride {stride}: choose low "
+                f"and high so that both counts are multiples of {stride}"
             )
         return self.shape[0] // stride, self.shape[1] // stride
 
@@ -85,7 +85,7 @@ class Grid:
         """Rows and columns ``(N,)`` int64 of points ``(N, 3 or more)`` that lie inside, or above."""
         rows, columns = self.shape
         x, y = (((points[:, axis] - self.low[axis]) / self.cell).long() for axis in (0, 1))
-        # points a rounding error below the upper end belong to the last cell
+        # points per rounding error below the upper end belong to the last cell
         return y.clamp(max=rows - 1), x.clamp(max=columns - 1)
 
 

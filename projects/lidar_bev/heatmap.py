@@ -18,7 +18,7 @@ class Cells(NamedTuple):
 
     Attributes:
         points: ``(N, H, W)`` float32, how many stand above the ground.
-        height: ``(N, H, W)`` meters from the ground to the highest of them, 0 where there is none.
+        height: ``(N, H, W)`` meters from the ground to the highest of them, 0 if there is none.
     """
 
     points: Tensor
@@ -59,7 +59,7 @@ def cells_above_ground(
 
 
 def opened(lowest: Tensor, window: int) -> Tensor:
-    """Opening of a map ``(N, H, W)``, infinite where nothing is known, by a square of ``window`` cells (odd)."""
+    """Opening of a map ``(N, H, W)``, infinite if nothing is known, by a square of ``window`` cells (odd)."""
     eroded = -F.max_pool2d(-lowest[:, None], window, 1, window // 2)
     known = eroded.where(eroded.isfinite(), -torch.inf)
     return F.max_pool2d(known, window, 1, window // 2)[:, 0]
@@ -68,7 +68,7 @@ def opened(lowest: Tensor, window: int) -> Tensor:
 def geometric_heatmap(
     cells: Cells, grid: Grid, full_height: float = 1.5, half_range: float = 20.0, points: float = 4.0
 ) -> Tensor:
-    """Height times occupancy, ``(N, H, W)`` in [0, 1]; 0 where nothing stands.
+    """Height times occupancy, ``(N, H, W)`` in [0, 1]; 0 if nothing stands.
 
     A surface returns 1 / r^2 of its points at r times the range, so occupancy is 1 - exp(-count (r / half_range)^2 /
     points): far objects do not vanish.
@@ -86,7 +86,7 @@ def geometric_heatmap(
 
 
 def learnt_heatmap(features: Tensor, cells: Cells, grid: Grid) -> Tensor:
-    """Where an encoder responds, ``(N, H, W)`` in [0, 1]; 0 where nothing stands.
+    """Where an encoder responds, ``(N, H, W)`` in [0, 1]; 0 if nothing stands.
 
     A cell's response is the Euclidean distance of its features to their mean over the sweep's cells in which something
     stands, divided by twice the mean response at the same range, so that 0.5 is usual there, and cut at 1.

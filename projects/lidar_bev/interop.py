@@ -78,7 +78,7 @@ class Report(NamedTuple):
     Attributes:
         moved: names there and here, or here and there, of what was taken over.
         left: names of what has no place.
-        shapes: of what has a place of another shape, or none in the checkpoint that was to be filled.
+        shapes: of what has a place of a different shape, or none in the checkpoint that was to be filled.
         kept: names of the filled checkpoint's backbone that nothing was found for.
     """
 
@@ -90,9 +90,9 @@ class Report(NamedTuple):
     def __str__(self) -> str:
         lines = [f"{len(self.moved)} tensors:", *(f"  {source} -> {target}" for source, target in self.moved)]
         for title, names in (
-            ("without a place", self.left),
-            ("not taken over, because shapes differ", self.shapes),
-            ("kept as they were", self.kept),
+            ("not used", self.left),
+            ("not loaded, because shapes differ", self.shapes),
+            ("kept unchanged", self.kept),
         ):
             lines += [f"{len(names)} {title}:", *(f"  {name}" for name in names)] if names else []
         return "\n".join(lines)
@@ -109,7 +109,7 @@ def export_encoder(
     Args:
         checkpoint: with the encoder under ``backbone.``.
         framework: a key of ``FRAMEWORKS``.
-        into: a checkpoint of that framework, whose tensors stay where none of the same shape takes their place.
+        into: a checkpoint of that framework, whose tensors stay where none of the same shape replaces them.
         conv_for_no_stride: maps that keep their size go through a convolution in the framework's neck, which its
             option of this name asks for, and not through a transposed one.
 
@@ -142,7 +142,7 @@ def import_encoder(
     Args:
         checkpoint: of that framework.
         framework: a key of ``FRAMEWORKS``.
-        into: a ccrop checkpoint, whose tensors stay where none of the same shape takes their place.
+        into: a ccrop checkpoint, whose tensors stay where none of the same shape replaces them.
         z_middle: of the pillars in meters, the middle of the framework's point cloud range.
         legacy: mmdetection3d's pillars were trained with ``legacy=True``, its default.
         conv_for_no_stride: maps that keep their size go through a convolution in the framework's neck, which its
@@ -168,7 +168,7 @@ def import_encoder(
 
 
 def _renamed(name: str, layout: Framework, outwards: bool) -> str | None:
-    """The other side's name, None where it has no such layer."""
+    """The other side's name, None if it has no such layer."""
     shift = layout.shift if outwards else -layout.shift
     for here, there in layout.prefixes:
         source, target = (here, there) if outwards else (there, here)
@@ -207,8 +207,8 @@ def _filled(
         moved.append((name, place))
     if not moved:
         raise ValueError(
-            "the checkpoint holds no tensor that fits: is it of a PointPillars or SECOND encoder, and of the "
-            "framework that was named?" + "".join(f"\n  {line}" for line in shapes)
+            "no tensor of the checkpoint fits: check that it holds a PointPillars or SECOND "
+            "encoder of the given framework" + "".join(f"\n  {line}" for line in shapes)
         )
     taken = {place for _, place in moved}
     kept = [name for name in filled if name.startswith(places) and name not in taken]

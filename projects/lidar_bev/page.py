@@ -28,7 +28,7 @@ def page(
 
     Args:
         file: to write.
-        min_score: of the detections, where the page's slider begins.
+        min_score: of the detections, where the page's slider starts.
     """
     colors = [color_of(label) for label in range(len(classes))]
     settings = dict(classes=list(classes), colors=colors, min_score=min_score)

@@ -34,7 +34,7 @@ def draw_bev(
     Args:
         points: ``(N, 3 or more)`` in meters.
         boxes: ``(M, 7)``.
-        labels: ``(M,)``, which give boxes their colors; negative ones are grey.
+        labels: ``(M,)``, which give boxes their colors; negative ones are gray.
         extent: x0, y0, x1, y1 in meters.
     """
     x0, y0, x1, y1 = extent
@@ -175,7 +175,7 @@ def _angles(points: NDArray) -> NDArray[np.float64]:
 
 
 def color_of(label: int) -> str:
-    """Of the boxes of a label; negative ones are grey."""
+    """Of the boxes of a label; negative ones are gray."""
     return COLORS[label % len(COLORS)] if label >= 0 else OTHER_COLOR
 
 

@@ -28,23 +28,25 @@ from ccrop.projects.lidar_bev.pictures import color_of, draw_bev, draw_texts, le
 from ccrop.projects.lidar_bev.prediction_files import FORMATS, Found
 from ccrop.transfer.prediction import Request, flat_name, load_detector
 
-ALL = "all"  # in place of a split of nuScenes: every scene
+ALL = "all"  # instead of a split of nuScenes: every scene
 
 
 def predict(request: Request, folder: Path) -> str:
-    """Write what a detector finds, and say in a line how much that is.
+    """Write a detector's detections, and summarize them in a line.
 
     Args:
         folder: takes the files.
 
     Raises:
         MissingData: there is no sweep.
-        ValueError: not one sweep can be read; the columns are not those that the detector takes; or what is asked for
+        ValueError: not one sweep can be read; the columns are not those that the detector takes; or what is requested
             is of images.
         FileNotFoundError, UntrustedCheckpoint: see :func:`ccrop.transfer.prediction.load_detector`.
     """
     if others := [name for name in request.formats if name not in FORMATS]:
-        raise ValueError(f"--to {others[0]} is of images, and {request.detector} takes sweeps: {', '.join(FORMATS)}")
+        raise ValueError(
+            f"--to {others[0]} applies to images, but {request.detector} takes sweeps: {', '.join(FORMATS)}"
+        )
     config, model = load_detector(request.detector, MODELS.build, request.config)
     model.to("cuda" if torch.cuda.is_available() else "cpu")
     dataset = sweeps_of(config, model, request)
@@ -67,15 +69,15 @@ def predict(request: Request, folder: Path) -> str:
                 figure.savefig(folder / "pictures" / f"{index:06d}_{flat_name(found.name)}.png", dpi=100)
                 show(name, sample["points"], found.detections)
     if not counts["sweeps"]:
-        raise ValueError(f"{request.source}: none of {len(dataset)} sweeps can be read; the log says why")
+        raise ValueError(f"{request.source}: none of {len(dataset)} sweeps can be read; see the log")
     return (
-        f"{counts['boxes']:,} boxes with a score of {request.min_score:g} or more in {counts['sweeps']:,} of "
+        f"{counts['boxes']:,} boxes with a score of at least {request.min_score:g} in {counts['sweeps']:,} of "
         f"{len(dataset):,} sweeps"
     )
 
 
 def sweeps_of(config: Config, model: CenterPoint, request: Request) -> SweepDataset:
-    """The unlabeled sweeps that are asked for, with the columns that the detector takes.
+    """The unlabeled sweeps that are requested, with the columns that the detector takes.
 
     Raises:
         MissingData: there is no such file, folder or split.
@@ -83,7 +85,7 @@ def sweeps_of(config: Config, model: CenterPoint, request: Request) -> SweepData
     """
     if request.split is None:
         if not request.source.exists():
-            raise MissingData(f"{request.source} does not exist: name a sweep, a folder, or with --split a data set")
+            raise MissingData(f"{request.source} does not exist: pass a sweep, a folder, or with --split a data set")
         columns, use = chosen_columns(config, model, request.columns)
         scale = request.intensity_scale
         if scale is None:
@@ -91,7 +93,7 @@ def sweeps_of(config: Config, model: CenterPoint, request: Request) -> SweepData
         return SweepFolder(request.source, columns=columns, use=use, intensity_scale=scale)
     if request.columns is not None or request.intensity_scale is not None:
         raise ValueError(
-            "--columns and --intensity-scale are of files and folders; a data set with --split has its own"
+            "--columns and --intensity-scale apply to files and folders; a data set with --split defines its own"
         )
     settings = config.test_dataset.copy()
     kind = settings["type"]
@@ -119,7 +121,7 @@ def chosen_columns(config: Config, model: CenterPoint, given: Sequence[str] | No
     own = list(settings.get("use") or settings.get("columns") or XYZI)[:number]
     if given is None:
         if len(own) < number:
-            raise ValueError(f"{number} values of a point are taken, and files have {', '.join(own)}: use --split")
+            raise ValueError(f"{number} values per point are expected, but files have {', '.join(own)}: use --split")
         return own, own
     given = list(given)
     if set(own) <= set(given) and len(own) == number:
@@ -127,8 +129,8 @@ def chosen_columns(config: Config, model: CenterPoint, given: Sequence[str] | No
     if len(given) == number:
         return given, given
     raise ValueError(
-        f"the detector takes {', '.join(own)}, and --columns names {', '.join(given)}: call the columns that stand for "
-        f"them so, or name {number} columns that take their places"
+        f"the detector takes {', '.join(own)}, but --columns lists {', '.join(given)}: use the detector's names "
+        f"for the matching columns, or list {number} columns in the same order"
     )
 
 
@@ -155,7 +157,7 @@ def found_in(dataset: SweepDataset, index: int, found: Detections) -> Found:
 
 
 def picture(sample: dict[str, Any], found: Detections, model: CenterPoint, name: str) -> Figure:
-    """A sweep from above with its boxes, their classes and scores; the legend stands beside it."""
+    """A sweep from above with its boxes, their classes and scores; the legend stands next to it."""
     low, high = model.backbone.grid.low, model.backbone.grid.high
     figure = Figure(figsize=(11.5, 1 + 9 * (high[0] - low[0]) / (high[1] - low[1])), layout="constrained")
     axes = figure.subplots()
@@ -163,8 +165,6 @@ def picture(sample: dict[str, Any], found: Detections, model: CenterPoint, name:
     texts = [f"{model.classes[label]} {score:.2f}" for label, score in zip(found.labels, found.scores, strict=True)]
     draw_texts(axes, found.boxes, texts, [color_of(label) for label in found.labels])
     axes.set_title(name)
-    entries = {
-        f"{each} ({(found.labels == label).sum()})": color_of(label) for label, each in enumerate(model.classes)
-    }
+    entries = {f"{each} ({(found.labels == label).sum()})": color_of(label) for label, each in enumerate(model.classes)}
     figure.legend(handles=legend_of(entries), loc="outside right upper", fontsize=8)
     return figure

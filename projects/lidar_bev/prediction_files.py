@@ -39,11 +39,11 @@ NUSCENES_NAMES = {name: name for name in CLASSES} | {
 
 
 class Found(NamedTuple):
-    """A sweep and what was found in it.
+    """A sweep and its detections.
 
     Attributes:
         name: of its file, relative to the source.
-        detections: the surest first, boxes ``(D, 7)`` in the LiDAR frame.
+        detections: most confident first, boxes ``(D, 7)`` in the LiDAR frame.
         calibration: of a frame of KITTI's; None elsewhere.
         image_size: (width, height) in pixels of that frame's image.
         sample: nuScenes' token; None elsewhere.
@@ -63,7 +63,7 @@ Add = Callable[[Found], None]
 
 @contextmanager
 def csv_file(folder: Path, classes: Sequence[str]) -> Iterator[Add]:
-    """``predictions.csv``: a row a box, in meters and radians in the LiDAR frame."""
+    """``predictions.csv``: a row per box, in meters and radians in the LiDAR frame."""
     with (folder / "predictions.csv").open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(COLUMNS)
@@ -114,7 +114,7 @@ def nuscenes_file(folder: Path, classes: Sequence[str]) -> Iterator[Add]:
     velocities these are 0, and there are no attributes.
 
     Raises:
-        ValueError: a class is none of nuScenes'.
+        ValueError: a class is not one of nuScenes'.
     """
     if unknown := [name for name in classes if name not in NUSCENES_NAMES]:
         raise ValueError(f"--to nuscenes: its detection task has no class {unknown[0]}, only {', '.join(CLASSES)}")

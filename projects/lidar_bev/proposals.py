@@ -25,8 +25,8 @@ def labeled_sweeps(config: Config, split: str | None, classes: list[str] | None,
 
     Args:
         split: other than the config's.
-        classes: names of the objects by which recall is split; default: those of the data set.
-        number: so many sweeps, evenly spaced; None for all.
+        classes: names of the objects to split recall by; default: those of the data set.
+        number: number of sweeps, evenly spaced; None for all.
 
     Raises:
         ValueError: the config's data set has no labels.
@@ -35,7 +35,7 @@ def labeled_sweeps(config: Config, split: str | None, classes: list[str] | None,
     kind = settings["type"]
     kind = DATASETS.get(kind) if isinstance(kind, str) else kind
     if kind is SweepFolder:
-        raise ValueError(f"{settings['data_root']}: a folder has no labels; name a config of a data set that has some")
+        raise ValueError(f"{settings['data_root']}: a folder has no labels; pass the config of a labeled data set")
     if classes:
         settings["classes"] = classes
     if split is not None:
@@ -56,7 +56,7 @@ def heatmaps(
         yield name, (boxes, counts)
         if share == 0:  # what chance gives
             half = max(1, len(boxes) // 2)
-            yield "geometric, of another sweep", (boxes.roll(half, dims=0), counts.roll(half, dims=0))
+            yield "geometric, from another sweep", (boxes.roll(half, dims=0), counts.roll(half, dims=0))
 
 
 def evaluate(
@@ -72,7 +72,7 @@ def evaluate(
     """The labeled sweeps, and what each heatmap's boxes find in them.
 
     Args:
-        shares: of the learnt heatmap.
+        shares: of the learned heatmap.
         split, classes, number: see :func:`labeled_sweeps`.
         options: arguments of the localizer over the config's.
     """
@@ -100,7 +100,7 @@ def tables(dataset: SweepDataset, found: dict[str, Found]) -> list[list[list[str
     """Rows of three Markdown tables, headers first: all objects, by class, by range."""
     first = next(iter(found.values()))
     limits = " / ".join(f"{limit:g}" for limit in DISTANCES) + " m"
-    whole = [["heatmap", "boxes a sweep", f"recall within {limits}, %", "boxes within 2 m of an object, %"]]
+    whole = [["heatmap", "boxes per sweep", f"recall within {limits}, %", "boxes within 2 m of an object, %"]]
     whole += [
         [name, f"{each.boxes:.1f}", _percent(each.recall()), _percent([each.precision])] for name, each in found.items()
     ]

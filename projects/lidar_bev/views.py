@@ -141,7 +141,7 @@ class SweepViews:
     ) -> None:
         for name, share in (("dropout", dropout), ("thinning_share", thinning_share)):
             if not 0 <= share < 1:
-                raise ValueError(f"{name} must lie in [0, 1), got {share}")
+                raise ValueError(f"{name} must be in [0, 1), got {share}")
         self.motion = MotionRange() if motion is None else motion
         self.dropout = dropout
         self.thinning = thinning

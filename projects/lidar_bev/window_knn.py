@@ -54,7 +54,7 @@ def window_knn(
 ) -> dict[str, float]:
     """Share of each class's queries that their neighbors in the bank recognize, and the mean over classes.
 
-    Features are standardised by the bank's mean and standard deviation and compared by cosine.
+    Features are standardized by the bank's mean and standard deviation and compared by cosine.
 
     Args:
         bank, queries: of :func:`labeled_windows`.

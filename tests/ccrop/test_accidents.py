@@ -46,7 +46,7 @@ def trained(accident: str) -> None:
     ("accident", "kind", "line"),
     [
         ("division", ValueError, r"a data-loading worker failed: ZeroDivisionError: .* by zero$"),
-        ("batch", ValueError, r"and a batch of 2 of 8 examples gives one: set train_dataloader\.batch_size to 2 or mo"),
+        ("batch", ValueError, r"but a batch of 2 of 8 examples gives one: set train_dataloader\.batch_size to 2 or mo"),
         ("other", ValueError, r"^something else$"),
     ],
 )
@@ -60,7 +60,7 @@ def test_a_killed_worker_is_one_line():
     """In a process of its own: torch's signal handler raises wherever the parent is when it hears of the death."""
     done = subprocess.run([sys.executable, __file__, "kill"], capture_output=True, text=True, timeout=120)
     assert done.returncode == 1
-    said = "ChildProcessError: a data-loading worker ended "  # Python may say more as it ends
+    said = "ChildProcessError: a data-loading worker died early"  # Python may say more as it ends
     (line,) = (line for line in done.stderr.splitlines() if line.startswith(said))
     assert re.search(r"num_workers or batch_size, and go on .* --resume$", line)
 

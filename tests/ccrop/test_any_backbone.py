@@ -73,7 +73,7 @@ def test_objects_are_found_on_every_map(models: dict[str, Siamese], images: Coco
     for localizer in (SingleObject(), MultiObject(max_boxes=4, levels=0, response="distance")):
         boxes, counts = locate(models[name], images, localizer, SIZE, batch_size=2, keep_ratio=True)
         assert (counts >= 1).all()
-        for index in range(len(images)):  # in its own row is what an image gives when it is looked at alone
+        for index in range(len(images)):  # in its own row is what an image gives when it is used alone
             alone, number = locate(models[name], images.get_subset([index]), localizer, SIZE, keep_ratio=True)
             assert number[0] == counts[index]
             torch.testing.assert_close(alone[0], boxes[index], atol=1e-4, rtol=0)

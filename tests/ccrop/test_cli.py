@@ -115,11 +115,11 @@ def test_ccrop_says_its_version(capsys: pytest.CaptureFixture):
 
 def test_ccrop_runs_a_tool(capsys: pytest.CaptureFixture):
     assert main(["plot", "nowhere"]) == 2
-    assert capsys.readouterr().err == "ccrop plot: nowhere holds no TensorBoard log of a run\n"
+    assert capsys.readouterr().err == "ccrop plot: nowhere holds no run's TensorBoard log\n"
 
 
 def test_a_misspelt_command_is_a_line(capsys: pytest.CaptureFixture):
     assert main(["trian"]) == 2
-    assert capsys.readouterr().err == "ccrop: there is no command trian; did you mean train?\n"
+    assert capsys.readouterr().err == "ccrop: unknown command trian; did you mean train?\n"
     assert main(["xyz"]) == 2
-    assert capsys.readouterr().err == "ccrop: there is no command xyz; ccrop --help lists them\n"
+    assert capsys.readouterr().err == "ccrop: unknown command xyz; ccrop --help lists all commands\n"

@@ -1,4 +1,4 @@
-"""Files that are whole or not there."""
+"""Files that are complete or absent."""
 
 import json
 import os
@@ -95,7 +95,7 @@ def test_a_folder_is_whole_or_not_there(tmp_path: Path):
         assert not (tmp_path / "a/out").exists()
     assert [path.name for path in (tmp_path / "a").rglob("*")] == ["out", "file"]
     with (
-        pytest.raises(FileExistsError, match="out exists: name another folder, or remove it"),
+        pytest.raises(FileExistsError, match="out exists: choose another folder, or remove it"),
         new_folder(tmp_path / "a/out"),
     ):
         pass

@@ -16,7 +16,7 @@ class Siamese(nn.Module):
         super().__init__()
         self.backbone = nn.Linear(4, 3)
         self.frozen = nn.Linear(3, 3).requires_grad_(False)
-        self.predictor_free = nn.Linear(3, 3)  # a name that only begins alike
+        self.predictor_free = nn.Linear(3, 3)  # a name that only starts alike
         self.predictor = nn.Linear(3, 3)
 
 

@@ -72,13 +72,13 @@ def test_what_nothing_reads_is_refused(config: Path, option: str, reason: str):
     ("config", "option", "value", "kind"),
     [
         (PRETRAINING, "train_cfg.max_epochs", 1.5, "a whole number such as 200, not 1.5"),
-        (PRETRAINING, "optim_wrapper.optimizer.lr", [0, 5], "such as 0.05, not [0, 5] (decimals take a point)"),
+        (PRETRAINING, "optim_wrapper.optimizer.lr", [0, 5], "such as 0.05, not [0, 5] (write decimals with a point)"),
         (PRETRAINING, "optim_wrapper.optimizer.lr", "fast", "such as 0.05, not 'fast'"),
         (PRETRAINING, "train_dataloader.batch_size", [3, 4], "a number such as 256, not [3, 4]"),
         (PRETRAINING, "train_dataloader.num_workers", "many", "a number such as 12, not 'many'"),
         (PRETRAINING, "channels", "three", "a number such as 3, not 'three'"),
         (PRETRAINING, "model.backbone.out_indices", 7, "Sequence[int] | None such as (0, 1, 2, 3), not 7"),
-        (DETECTOR, "optim_wrapper.optimizer.lr", [0, 5], "(decimals take a point)"),
+        (DETECTOR, "optim_wrapper.optimizer.lr", [0, 5], "(write decimals with a point)"),
         (DETECTOR, "model.test_cfg.rcnn.score_thr", "high", "a number such as 0.05, not 'high'"),
         (DETECTOR, "auto_scale_lr.enable", "yes", "True or False such as True, not 'yes'"),
     ],
@@ -91,7 +91,7 @@ def test_a_value_of_another_kind_is_refused(config: Path, option: str, value: ob
 
 
 def test_a_group_of_settings_is_not_replaced_by_a_value():
-    with pytest.raises(UnknownOption, match="the option model is a group of settings: name one of type, "):
+    with pytest.raises(UnknownOption, match="the option model is a group of settings: set one of its members, type, "):
         read_config(PRETRAINING, {"model": 3})
 
 
@@ -166,7 +166,7 @@ def test_an_error_of_no_option_stays_as_it_is(options: dict[str, int] | None):
 
 def test_a_type_that_does_not_exist_is_that_of_the_option():
     with (
-        pytest.raises(UnknownOption, match=r"the option a\.type names the type NoSuch, which does not exist"),
+        pytest.raises(UnknownOption, match=r"the option a\.type names an unknown type, NoSuch"),
         options_explained({"a.type": "NoSuch"}),
     ):
         raise KeyError("NoSuch is not in the mmengine::model registry. Please check")

@@ -43,8 +43,8 @@ def test_dotted_settings_become_dicts():
         ("simsiam_ccrop_coc", r"no crop 'ccrop' .*single \(one object an image\) or region \(many\)"),
         ("simsiam_ccrop-single_coco", r"no crop 'ccrop-single' .*it is now single; crops are"),
         ("detector_pase_coco", r"no method 'detector' .*did you mean detector_paste_coco\?"),
-        ("simsiam_coco", r"its name is not METHOD_CROP_DATA\.py .*did you mean simsiam_ccrop_coco"),
-        ("nothing", r"its name is not METHOD_CROP_DATA\.py .*: tools/train\.py --list shows all"),
+        ("simsiam_coco", r"its name is neither METHOD_CROP_DATA\.py .*did you mean simsiam_ccrop_coco"),
+        ("nothing", r"its name is neither METHOD_CROP_DATA\.py .*: tools/train\.py --list shows all"),
     ],
 )
 def test_an_unknown_name_is_one_line_with_the_nearest(name: str, advice: str):

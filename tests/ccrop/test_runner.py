@@ -87,7 +87,7 @@ def test_a_run_goes_on_from_anothers_weights_on_other_images(demo_root: Path, ot
     second, log = pretrained(other_images, tmp_path / "second", seed=2, init=str(tmp_path / "first/epoch_1.pth"))
     for part in ("backbone.", "projector.", "predictor."):
         assert same(first["state_dict"], second["state_dict"], part)
-    assert "its boxes are of the images of that run and are not used" in log
+    assert "its boxes belong to the images of that run and are not used" in log
     assert len(second["boxes"]["counts"]) == 32
     assert second["boxes"]["fingerprint"] != first["boxes"]["fingerprint"]
     random, _ = pretrained(other_images, tmp_path / "random", seed=2, init="random")
@@ -145,7 +145,7 @@ def test_a_model_that_is_evaluated_may_start_from_any_weights(demo_root: Path, t
     torch.save({f"module.encoder_q.{name}": tensor for name, tensor in weights.items()}, tmp_path / "a")
     _, model = load_pretrained(None, config, demo_root, narrow, init=str(tmp_path / "a"))
     assert all(torch.equal(tensor, weights[name]) for name, tensor in model.backbone.state_dict().items())
-    with pytest.raises(ValueError, match=r"epoch_1\.pth and --init a are both weights"):
+    with pytest.raises(ValueError, match=r"epoch_1\.pth and --init a both specify weights"):
         load_pretrained("epoch_1.pth", config, init="a")
 
 

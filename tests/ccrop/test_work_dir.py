@@ -89,7 +89,7 @@ def test_a_file_system_without_locks_is_named(
     monkeypatch.setattr(module.fcntl, "flock", refused)
     with locked(tmp_path):
         pass
-    message = f"{tmp_path} cannot be locked (No locks available): nothing keeps a second run out of it\n"
+    message = f"{tmp_path} cannot be locked (No locks available): nothing prevents a second run from using it\n"
     assert capsys.readouterr().out == message
 
 
@@ -118,7 +118,7 @@ def test_a_run_that_moves_an_earlier_one_keeps_its_lock(tmp_path: Path, capsys: 
         with locked(aside):
             pass
     assert not list(work.iterdir())
-    message = f"{work} held an earlier run, which is now {aside} (--resume would have gone on with it)\n"
+    message = f"{work} held an earlier run, which was moved to {aside} (--resume would have continued it)\n"
     assert capsys.readouterr().out == message
 
 

@@ -24,7 +24,7 @@ def colors(tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def pretrained(demo_root: Path, once: Once) -> Path:
-    """The checkpoint of a run of one epoch on the demo set; its config lies beside it."""
+    """The checkpoint of a run of one epoch on the demo set; its config is next to it."""
 
     def train(folder: Path) -> None:
         arguments = ("--data-root", demo_root, "--work-dir", "work", *TINY, "train_cfg.max_epochs=1")

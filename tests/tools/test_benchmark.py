@@ -24,7 +24,7 @@ def busy(milliseconds: float) -> None:
         pass
 
 
-def test_all_ways_take_turns_and_the_ratio_is_that_of_the_medians():
+def test_all_ways_take_turns_and_the_ratio_is_that_of_each_turn():
     calls = []
 
     def way(name, milliseconds):
@@ -37,9 +37,8 @@ def test_all_ways_take_turns_and_the_ratio_is_that_of_the_medians():
     assert len(calls) >= 2 * (1 + 0.1 / 0.016)  # a round to warm up, and then 0.1 s of rounds of 16 ms
     assert slow["ours"] == pytest.approx(2, rel=0.2)
     assert slow["theirs"] == pytest.approx(6, rel=0.2)
-    assert slow["ratio"] == pytest.approx(slow["theirs"] / slow["ours"])
-    assert slow["spread"][0] <= 3.3
-    assert slow["spread"][1] >= 2.7
+    assert slow["ratio"] == pytest.approx(3, rel=0.2)
+    assert slow["spread"][0] <= slow["ratio"] <= slow["spread"][1]
     assert (gone["against"], gone["ratio"], gone["theirs"], gone["spread"]) == ("gone", None, "not installed", None)
     assert line(gone).startswith("| spin | gone |  | ")
 
@@ -55,8 +54,8 @@ def test_the_command_prints_a_table_and_writes_rows(tmp_path: Path, capsys, monk
     file = tmp_path / "rows.json"
     assert benchmark.main(["localize", "--seconds", "0", "--json", str(file)]) == 0
     rows = json.loads(file.read_text())
-    assert [row["against"] for row in rows] == ["published loop", "channel sum alone"] * 2
-    assert all(set(row) == COLUMNS and row["ratio"] == row["theirs"] / row["ours"] > 0 for row in rows)
+    assert [row["against"] for row in rows] == ["published loop", "channel sum only"] * 2
+    assert all(set(row) == COLUMNS and 0 < row["spread"][0] <= row["ratio"] <= row["spread"][1] for row in rows)
     printed = capsys.readouterr().out.splitlines()
     assert printed[2:] == [line(row) for row in rows]
 

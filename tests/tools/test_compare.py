@@ -80,7 +80,7 @@ def test_one_row_a_run_resumable_with_tables_and_a_plot(demo_root: Path, tmp_pat
         (["untrained", "--data-root", "."], "at least one config"),
         (["nothing.py", "--data-root", "."], "config nothing.py does not exist"),
         (["a/x.py", "b/x.py", "--data-root", "."], "two arms have one name, of a/x.py, b/x.py"),
-        ([DETECTOR, "x.py", "--data-root", "."], "is a detector's config, which is compared alone"),
+        ([DETECTOR, "x.py", "--data-root", "."], "is a detector's config and must be the only one"),
         ([DETECTOR, "--data-root", ".", "--bank", "9"], "--bank is for pretrainings, not for "),
         (["x.py", "--data-root", ".", "--labels", "5%"], "--labels is for a detector's config, not for x.py"),
         ([DETECTOR, "--data-root", ".", "--labels", "5x"], "fraction of labels must be above 0 and at most 100%"),

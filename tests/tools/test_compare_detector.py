@@ -53,7 +53,7 @@ def test_rows_rates_tables_pictures_and_resuming(demo_root: Path, tmp_path: Path
     assert all(0 <= float(row["AP_S"]) <= 1 for row in measured)
     assert (tmp_path / f"t_{demo_root.name}.png").stat().st_size > 5000
     assert "backbone from work_dirs/transfer/" in first.stdout
-    assert "No row imagenet: name weights of the detector's backbone by --imagenet" in first.stdout
+    assert "No row imagenet: pass weights of the detector's backbone with --imagenet" in first.stdout
 
     again = call(command, tmp_path)
     assert again.returncode == 0, again.stdout

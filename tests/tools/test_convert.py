@@ -29,7 +29,7 @@ def test_a_converted_set_is_read_as_coco(yolo: Path, tmp_path: Path, capsys: pyt
     assert convert.main([str(yolo), str(tmp_path / "out")]) == 0
     out = capsys.readouterr().out
     assert out.endswith(
-        f"{yolo}/data.yaml: repaired in memory: 1 boxes that leave their image (clipped)\n"
+        f"{yolo}/data.yaml: repaired in memory: 1 boxes that extend beyond their image (clipped)\n"
         "train: 40 images, 49 objects (cat 40, dog 9)\n"
     )
     images = {image.file_name: image for image in annotated_boxes(tmp_path / "out", "train")}
@@ -50,10 +50,12 @@ def test_copies_stand_alone_and_nothing_is_overwritten(yolo: Path, tmp_path: Pat
     assert copied.read_bytes() == (yolo / "images/s0_0.png").read_bytes()
     capsys.readouterr()
     assert convert.main([str(yolo), str(tmp_path / "out")]) == 2
-    assert "out exists: name another folder, or remove it" in capsys.readouterr().err
+    assert "out exists: choose another folder, or remove it" in capsys.readouterr().err
     write(yolo / "labels/s0_0.txt", "7 0.5 0.5 0.5 0.5\n")
+    assert convert.main([str(yolo), str(tmp_path / "out")]) == 2  # before the labels are read
+    assert "out exists" in capsys.readouterr().err
     assert convert.main([str(yolo), str(tmp_path / "other")]) == 2
-    assert "s0_0.txt, line 1: class 7 is none of the 2" in capsys.readouterr().err
+    assert "s0_0.txt, line 1: class 7 is not one of the 2" in capsys.readouterr().err
     assert not (tmp_path / "other").exists()
 
 
@@ -88,21 +90,20 @@ def test_other_splits_stay_as_they_are(yolo: Path, tmp_path: Path, capsys: pytes
     write(yolo / "held/labels/t.txt", "0 0.5 0.5 0.5 0.5")
     write(yolo / "data.yaml", "train: images\ntest: held/images\nnames: [cat, dog]\n")
     assert split.main([str(yolo), str(tmp_path / "a")]) == 2
-    assert "there are the splits train, test: name the one to divide by --of" in capsys.readouterr().err
+    assert "there are the splits train, test: pass the one to divide with --of" in capsys.readouterr().err
     assert split.main([str(yolo), str(tmp_path / "a"), "--of", "train"]) == 0
     assert numbers(tmp_path / "a")["val"][0] == 8
     assert [path.name for path in (tmp_path / "a/test").iterdir()] == ["t.png"]
     assert split.main([str(tmp_path / "a"), str(tmp_path / "b"), "--of", "train"]) == 2
-    assert "there is a split val beside train" in capsys.readouterr().err
+    assert "there is already a split val besides train" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
         (("--val", "0"), "the fraction of images must be above 0"),
-        (("--val", "100%"), "the share must lie between 0 and 1, got 1"),
-        (("--together", "("), "--together ( is no regular expression"),
-        (("--together", "z"), "--together z finds nothing in the name s0_0.png"),
+        (("--val", "100%"), "the fraction of images must be between 0 and 1, got 1"),
+        (("--together", "z"), "--together z matches nothing in the name s0_0.png"),
         (("--of", "val"), "there is no split val to divide: there is train"),
     ],
 )
@@ -112,6 +113,12 @@ def test_what_cannot_be_divided_is_refused(
     assert split.main([str(yolo), str(tmp_path / "out"), *options]) == 2
     assert message in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_an_expression_that_is_none_is_an_error_of_the_command_line(capsys: pytest.CaptureFixture[str]):
+    with pytest.raises(SystemExit, match="2"):
+        split.main(["set", "out", "--together", "("])
+    assert "argument --together: ( is not a regular expression (missing )" in capsys.readouterr().err
 
 
 def test_frames_ends_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]):

@@ -31,7 +31,7 @@ def test_an_image_has_the_average_of_the_coarsest_map(
     printed = capsys.readouterr().out
     assert printed.endswith(f"{out}: 2 vectors of 64 values, of images\n")
     assert "1 of 3 images were left out, the first is" in printed
-    assert "broken.jpg: not an image of a kind that is read" in printed
+    assert "broken.jpg: not an image of a supported format" in printed
     found = np.load(out)
     assert sorted(found) == ["files", "vectors"]
     assert found["files"].tolist() == ["b.jpg", "deep/a.jpg"]
@@ -42,7 +42,7 @@ def test_an_image_has_the_average_of_the_coarsest_map(
         maps = model.backbone(torch.from_numpy(normalized).float().permute(2, 0, 1)[None])
         np.testing.assert_allclose(vector, maps[-1].mean(dim=(0, 2, 3)).numpy(), rtol=1e-4, atol=1e-5)
     assert embed.main([str(pretrained), str(photos / "gone"), str(tmp_path / "other.npz")]) == 2
-    assert "gone is no folder" in capsys.readouterr().err
+    assert "gone is not a folder" in capsys.readouterr().err
 
 
 def test_annotated_boxes_have_their_names(pretrained: Path, demo_root: Path, tmp_path: Path):
@@ -83,10 +83,10 @@ def test_clusters_have_scores(pretrained: Path, photos: Path, tmp_path: Path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (("out.npz", "--boxes", "annotated"), "name the split by --split"),
-        (("out.npz", "--boxes", "clusters", "--image-size", "9", "9"), "--image-size is of whole images"),
+        (("out.npz", "--boxes", "annotated"), "pass the split with --split"),
+        (("out.npz", "--boxes", "clusters", "--image-size", "9", "9"), "--image-size applies to whole images only"),
         (("out.npz", "--stride", "8"), "--stride needs --boxes"),
-        (("photos",), "photos exists: name another file"),
+        (("photos",), "photos exists: choose another file"),
     ],
 )
 def test_options_that_contradict_each_other_are_refused(
@@ -109,4 +109,4 @@ def test_what_cannot_be_written_or_pooled_is_refused(
     assert "out.csv must end in .npz or .parquet" in capsys.readouterr().err
     out = str(tmp_path / "out.npz")
     assert embed.main([str(pretrained), str(photos), out, "--boxes", "clusters", "--stride", "5"]) == 2
-    assert "the backbone has maps of stride 4, 8, 16, 32, and none of 5" in capsys.readouterr().err
+    assert "the backbone has maps of stride 4, 8, 16, 32, not 5" in capsys.readouterr().err

@@ -106,7 +106,7 @@ def test_images_without_annotations_end_with_a_verdict(
     arguments = ["--data-root", str(tmp_path), "--images", "8", "--draws", "2"]
     assert evaluate.main(["pairs", str(pretrained), *arguments]) == 0
     text = capsys.readouterr().out
-    assert f"No annotations ({tmp_path} has no annotations of split 'train'): clusters take their place" in text
+    assert f"No annotations ({tmp_path} has no annotations of split 'train'): using clusters instead" in text
     rows = tables(text)["crop"]
     assert "random crop" in rows
     assert float(rows["one cluster, its size"][0]) == 1  # as the crop promises
@@ -125,7 +125,7 @@ def test_a_set_without_objects_is_refused(evaluate: ModuleType, tmp_path: Path, 
     images = [dict(id=1, file_name="1.jpg", width=100, height=80)]
     (tmp_path / "annotations/instances_train.json").write_text(json.dumps(dict(images=images, annotations=[])))
     assert evaluate.main(["pairs", "--data-root", str(tmp_path)]) == 2
-    assert "annotates no object" in capsys.readouterr().err
+    assert "annotates no objects" in capsys.readouterr().err
 
 
 def test_clusters_that_are_the_objects_give_the_pairs_of_objects(
@@ -191,7 +191,7 @@ def test_boxes_of_a_checkpoint(
     assert evaluate.main(["boxes", str(pretrained), *options, "--multi-object", "merge=1.0", "threshold=0.7"]) == 0
     text = capsys.readouterr().out
     found = tables(text)
-    names = ["SingleObject of the config", "SingleObject", "MultiObject", "MultiObject of another image", "middle"]
+    names = ["SingleObject of the config", "SingleObject", "MultiObject", "MultiObject on another image", "middle"]
     assert [name for name in found["localizer"] if name] == [*names, "whole image"]
     assert set(found) == {
         "localizer",
@@ -215,10 +215,10 @@ def test_boxes_of_a_checkpoint(
     assert found["center hit, % of objects"]["whole image"][0] == "0.0 / 0.0 / 0.0"
     assert found["localizer"]["middle"][:2] == ["1.0", "25.0 / 25.0 / 25.0"]
     assert 1 < float(found["localizer"]["MultiObject"][0]) <= 20
-    assert found["localizer"]["MultiObject"][:2] == found["localizer"]["MultiObject of another image"][:2]
+    assert found["localizer"]["MultiObject"][:2] == found["localizer"]["MultiObject on another image"][:2]
     assert (
         found["center hit, % of objects"]["MultiObject"]
-        != found["center hit, % of objects"]["MultiObject of another image"]
+        != found["center hit, % of objects"]["MultiObject on another image"]
     )
 
     with file.open() as lines:
@@ -429,15 +429,15 @@ def test_what_is_missing_is_named(
     assert "nowhere does not exist" in refusal(pretrained, "--data-root", tmp_path / "nowhere")
     expected = "no image found in" if command == "pairs" else "annotations/instances_"  # pairs can do without
     assert expected in refusal(pretrained, "--data-root", tmp_path)
-    assert "name a" in refusal()
+    assert "pass a" in refusal()
 
 
 def test_a_checkpoint_of_another_model_and_a_setting_that_is_none(
     evaluate: ModuleType, pretrained: Path, demo_root: Path, capsys: pytest.CaptureFixture[str]
 ):
     assert evaluate.main(["boxes", str(pretrained), "--config", str(CONFIG), "--data-root", str(demo_root)]) == 2
-    assert "is no checkpoint of a run with" in capsys.readouterr().err
+    assert "is not a checkpoint of a run with" in capsys.readouterr().err
     assert evaluate.main(["boxes", str(pretrained), "--multi-object", "minimum=2"]) == 2
     assert "minimum" in capsys.readouterr().err
     assert evaluate.main(["boxes", str(pretrained), "--multi-object", "threshold=2"]) == 2
-    assert "threshold must lie in [0, 1)" in capsys.readouterr().err
+    assert "threshold must be in [0, 1)" in capsys.readouterr().err

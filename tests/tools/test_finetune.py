@@ -27,7 +27,7 @@ def test_search_train_and_test(demo_root: Path, tmp_path: Path):
     )  # fmt: skip
     done = run(command, tmp_path)
     assert done.returncode == 0, done.stdout
-    assert "AP_S on held-out images by learning rate x the backbone's part: 0.0005 x 0.1: " in done.stdout
+    assert "AP_S on held-out images by learning rate x the backbone's fraction: 0.0005 x 0.1: " in done.stdout
     assert len(list((tmp_path / "w").glob("lr_*_0.1"))) == 2
     assert "0 stages of the backbone frozen, its BN statistics trained" in done.stdout
     figures = json.loads((tmp_path / "w/figures.json").read_text())
@@ -35,7 +35,7 @@ def test_search_train_and_test(demo_root: Path, tmp_path: Path):
     # no category of 16 images has 50 small objects
     last = "  ".join(f"{name} {figures[name]:.2%}" for name in ("AP_S", "AP", "AP50"))
     assert done.stdout.splitlines()[-1] == last
-    assert "; *_counted are over categories with at least 50 of the size: small: none, without " in done.stdout
+    assert "; *_counted average categories with at least 50 of the size: small: none, without " in done.stdout
     assert (tmp_path / "w/iter_2.pth").is_file()
     assert [file.parent.name for file in tmp_path.rglob("detections.npz")] == ["w"]  # of the val split alone
 
@@ -58,8 +58,8 @@ def test_a_wrong_init_is_an_error_of_one_line(demo_root: Path, tmp_path: Path, i
 @pytest.mark.parametrize(
     ("config", "message"),
     [
-        ("simclr_region_coco_r18", "is not a detector's config: tools/train.py takes those of pretraining"),
-        ("simsiam_ccrop_coco.py", "is not a detector's config: tools/train.py takes those of pretraining"),
+        ("simclr_region_coco_r18", "is not a detector's config: use tools/train.py for pretraining"),
+        ("simsiam_ccrop_coco.py", "is not a detector's config: use tools/train.py for pretraining"),
         ("tile_r18", "does not exist; did you mean tiles_r18"),
         ("xyz", "config xyz does not exist"),
     ],
@@ -90,7 +90,7 @@ def test_an_earlier_run_is_moved_aside_and_never_where_it_would_be_lost(
         assert f": w is in use by process {os.getpid()} on " in errors[-1]
     code, _, errors = call_main("w/lr_0.01_1/iter_7.pth")
     assert code == 2
-    message = ": w/lr_0.01_1/iter_7.pth lies in w, which would be moved aside: name another --work-dir"
+    message = ": w/lr_0.01_1/iter_7.pth lies in w, which would be moved aside: choose another --work-dir"
     assert errors[-1].endswith(message)
     code, _, errors = call_main("random", "--resume", "none.pth")
     assert code == 2
@@ -99,7 +99,7 @@ def test_an_earlier_run_is_moved_aside_and_never_where_it_would_be_lost(
 
     code, lines, _ = call_main("random")
     assert code == 0
-    assert lines[0] == "w held an earlier run, which is now w.1 (--resume would have gone on with it)"
+    assert lines[0] == "w held an earlier run, which was moved to w.1 (--resume would have continued it)"
     assert (tmp_path / "w.1/lr_0.01_1/iter_7.pth").read_bytes() == b"precious"
     assert (tmp_path / "w/iter_1.pth").is_file()
     assert not (tmp_path / "w/.lock").exists()

@@ -103,12 +103,12 @@ def test_a_run_whose_images_are_gone_still_has_its_curves(pretrained: Path, tmp_
     torch.save(content, file)
     assert report.main([str(run)]) == 0
     text = (run / "report.html").read_text()
-    assert "The images cannot be looked at: /gone" in text
+    assert "The images cannot be read: /gone" in text
     assert "<h2>Time</h2>" in text
 
 
 @pytest.mark.parametrize(
-    ("name", "message"), [("absent", "absent does not exist: name a run's folder"), (".", "holds no log of a run")]
+    ("name", "message"), [("absent", "absent does not exist: pass a run's folder"), (".", "holds no log of a run")]
 )
 def test_what_is_no_run_is_named(tmp_path: Path, monkeypatch, capsys, name: str, message: str):
     monkeypatch.chdir(tmp_path)

@@ -94,10 +94,10 @@ def test_a_folder_has_no_default_place(tmp_path: Path):
         ),
         (
             "model.chanels=3",
-            "the option model.chanels sets what does not exist: SimSiam takes no chanels; did you mean channels?",
+            "unknown option model.chanels: SimSiam takes no chanels; did you mean channels?",
         ),
         ("augment=gpu", "augment must be one of device, cpu, got 'gpu'"),
-        ("train_cfg.max_epochs=0", "a run has one epoch or more, got train_cfg.max_epochs=0"),
+        ("train_cfg.max_epochs=0", "a run needs at least one epoch, got train_cfg.max_epochs=0"),
     ],
 )
 def test_a_wrong_setting_is_one_line(option: str, message: str, demo_root: Path, tmp_path: Path):
@@ -134,7 +134,7 @@ def test_what_everyone_sets_has_a_flag_and_a_composed_config_trains(
         assert f"{flag} must be positive, got " in capsys.readouterr().err
     with pytest.raises(SystemExit):
         train.main([str(CONFIGS / "detector_paste_coco.py"), "--epochs", "3"])
-    assert "counts iterations: --cfg-options train_cfg.max_iters=N" in capsys.readouterr().err
+    assert "is scheduled by iterations: set --cfg-options train_cfg.max_iters=N" in capsys.readouterr().err
 
 
 def test_the_list_of_configs_needs_no_config(capsys: pytest.CaptureFixture[str]):
@@ -160,8 +160,8 @@ def test_one_image_a_batch_is_refused_in_our_own_words(demo_root: Path, tmp_path
     done = call(tool("train.py", CONFIGS / "simsiam_rcrop_demo.py", *arguments), tmp_path)
     assert done.returncode == 2
     last = done.stdout.splitlines()[-1]
-    assert last.startswith("train.py: batch normalization needs two or more values per channel, and a batch of 1 of ")
-    assert last.endswith("set train_dataloader.batch_size to 2 or more, and train on as many examples")
+    assert last.startswith("train.py: batch normalization needs two or more values per channel, but a batch of 1 of ")
+    assert last.endswith("set train_dataloader.batch_size to 2 or more, and train on at least as many examples")
 
 
 @pytest.mark.parametrize("given", [("--init", "other.pth"), ("--cfg-options", "load_from=other.pth")])

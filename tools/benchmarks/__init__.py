@@ -1,1 +1,1 @@
-"""What :mod:`tools.benchmark` measures: a module a path, whose ``comparisons()`` are timed as they come."""
+"""What :mod:`tools.benchmark` measures: one module per path, whose ``comparisons()`` are timed in turn."""

@@ -33,7 +33,7 @@ def drawn(cells: int, smooth: int) -> Tensor:
 
 
 def peaks_and_watershed(heatmap: Tensor) -> Call | None:
-    """The same rule but for the merging of peaks: each takes the cells that climb to it, above half its height."""
+    """The same rule except for merging peaks: each takes the cells that climb to it, above half its height."""
     try:
         from skimage.feature import peak_local_max
         from skimage.measure import regionprops

@@ -1,4 +1,4 @@
-"""One thing done in several ways, timed in turn in CPU time, and the rows that come of it."""
+"""One task done in several ways, timed alternately in CPU time, and the resulting rows."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -16,14 +16,14 @@ Row = dict[str, Any]
 
 
 class Comparison(NamedTuple):
-    """One thing, done by ccrop and in other ways.
+    """One task, done by ccrop and in other ways.
 
     Attributes:
         path: what is done.
         ours: does it.
-        theirs: do it too, by the name of what they are; None where that is not installed.
-        unit: of the figures: milliseconds of CPU time for what.
-        number: of these in a call.
+        theirs: do the same, keyed by name; None if not installed.
+        unit: of the times: milliseconds of CPU time per what.
+        number: of these units in a call.
     """
 
     path: str
@@ -36,15 +36,16 @@ class Comparison(NamedTuple):
 def measured(comparison: Comparison, seconds: float) -> list[Row]:
     """A row for each of the other ways.
 
-    All are called in turn, once before the clock runs and then :data:`ROUNDS` times or more, so that what else the
-    machine does meets all alike.
+    All are called in turn, once as a warm-up and then :data:`ROUNDS` times or more, so that other load on the machine
+    affects all of them equally.
 
     Args:
-        seconds: of CPU time to spend at least on the rounds.
+        seconds: minimum CPU time to spend on the rounds.
 
     Returns:
-        ``path``, ``against``, ``ours`` and ``theirs`` (medians, in ``unit``), ``ratio`` of these (above 1: ours is
-        faster) and ``spread``, the quartiles of the ratio over the rounds. A way that is not installed has no ratio.
+        ``path``, ``against``, ``ours`` and ``theirs`` (medians, in ``unit``), ``ratio``, the median over the rounds of
+        theirs divided by ours (above 1: ours is faster), and ``spread``, its quartiles. A way that is not installed
+        has no ratio.
     """
     calls = {name: call for name, call in comparison.theirs.items() if call is not None}
     calls["ccrop"] = comparison.ours
@@ -63,9 +64,8 @@ def measured(comparison: Comparison, seconds: float) -> list[Row]:
         row: Row = dict(path=comparison.path, against=name, ratio=None, ours=scale * median(ours))
         row |= dict(theirs=NOT_INSTALLED, unit=comparison.unit, spread=None)
         if name in taken:
-            low, _, high = quantiles([there / here for here, there in zip(ours, taken[name], strict=True)])
-            row |= dict(theirs=scale * median(taken[name]), spread=[low, high])
-            row["ratio"] = row["theirs"] / row["ours"]
+            low, middle, high = quantiles([there / here for here, there in zip(ours, taken[name], strict=True)])
+            row |= dict(theirs=scale * median(taken[name]), ratio=middle, spread=[low, high])
         rows.append(row)
     return rows
 

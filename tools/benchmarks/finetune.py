@@ -45,7 +45,7 @@ def comparisons() -> Iterator[Comparison]:
 
 
 def stepper(model: Any) -> Call:
-    """Loss and gradients of a batch of random tiles, by a detector of mmdet."""
+    """Loss and gradients of a batch of random tiles, with an mmdet detector."""
     from mmdet.structures import DetDataSample
 
     generator = torch.Generator().manual_seed(0)

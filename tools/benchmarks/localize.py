@@ -1,4 +1,4 @@
-"""A box an image, of ContrastiveCrop."""
+"""ContrastiveCrop's one box per image."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -23,7 +23,7 @@ def comparisons() -> Iterator[Comparison]:
             partial(localizer, features, size),
             {
                 "published loop": partial(image_by_image, features, size),
-                "channel sum alone": partial(torch.sum, features, dim=1),
+                "channel sum only": partial(torch.sum, features, dim=1),
             },
             "ms per image",
             IMAGES,
@@ -32,7 +32,7 @@ def comparisons() -> Iterator[Comparison]:
 
 @torch.no_grad()
 def image_by_image(features: Tensor, size: tuple[int, int]) -> list[list[Tensor]]:
-    """Boxes as the published code finds them (Peng et al., CVPR 2022, equation 3), one image after the other."""
+    """Boxes as the published code finds them (Peng et al., CVPR 2022, equation 3), one image at a time."""
     height, width = size
     boxes = []
     for image in features:

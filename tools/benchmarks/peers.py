@@ -1,4 +1,4 @@
-"""What several paths are compared with: SimSiam's augmentation on PIL images, as its authors published it."""
+"""A peer of several paths: SimSiam's augmentation on PIL images, as its authors published it."""
 
 import random
 from collections.abc import Callable
@@ -18,7 +18,7 @@ class PilBlur:
 
 
 def simsiam_on_pil(*before: Callable[[Image.Image], Image.Image]) -> Callable[[Image.Image], Tensor]:
-    """Color jitter, grey, blur and flip of a PIL image, ``(3, H, W)`` normalized, after the steps ``before``."""
+    """Color jitter, grayscale, blur and flip of a PIL image, ``(3, H, W)`` normalized, after the steps ``before``."""
     return transforms.Compose(
         [
             *before,

@@ -1,4 +1,4 @@
-"""Flip, color jitter, grey, blur and normalization of views, as SimSiam has them."""
+"""Flip, color jitter, grayscale, blur and normalization of views, as in SimSiam."""
 
 from collections.abc import Iterator
 from functools import partial

@@ -1,4 +1,4 @@
-"""Points of a sweep to a map of pillars."""
+"""From the points of a sweep to a map of pillars."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -28,7 +28,7 @@ def comparisons() -> Iterator[Comparison]:
 
 
 def turn() -> Tensor:
-    """One turn of an HDL-64E ``(points, 4)``: flat ground, and a wall all around at 5 to 60 m."""
+    """One rotation of an HDL-64E ``(points, 4)``: flat ground, and a wall all around at 5 to 60 m."""
     sensor, rng = SENSORS["HDL-64E"], np.random.default_rng(0)
     rays = sensor.directions(rng)
     angle = np.arctan2(rays[:, 1], rays[:, 0])
@@ -45,7 +45,7 @@ def without_gradients(module: DynamicPillars, sweep: Tensor) -> Tensor:
 
 
 def fixed_buffers(module: DynamicPillars, sweep: Tensor) -> Call | None:
-    """PointPillars' feature network on buffers of a fixed number of points a pillar, with the module's weights."""
+    """PointPillars' feature network on buffers with a fixed number of points per pillar, with the module's weights."""
     try:
         from spconv.pytorch.utils import PointToVoxel
     except ImportError:

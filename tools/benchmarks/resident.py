@@ -1,4 +1,4 @@
-"""Pairs of 32 px views of a batch of 512 small images: a data set on the device beside a loader."""
+"""Pairs of 32 px views of a batch of 512 small images: a data set on the device versus a loader."""
 
 from collections.abc import Iterator
 from pathlib import Path

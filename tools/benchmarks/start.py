@@ -1,4 +1,4 @@
-"""From a command to what it is for: its help, and the first iteration of the demo."""
+"""Start-up time: from a command to its help, and to the first iteration of the demo."""
 
 import os
 import subprocess

@@ -29,7 +29,7 @@ def comparisons() -> Iterator[Comparison]:
 
 
 def our_step(views: list[Tensor]) -> Call:
-    """With normalization and in the precision that ``--amp`` gives, bf16 where the processor has it."""
+    """With normalization and in the precision of ``--amp``: bf16 if the processor supports it."""
     model = SimSiam(
         dict(type=ResNet, depth=18, out_indices=(3,)),
         channels=WIDTH,

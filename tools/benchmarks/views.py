@@ -60,7 +60,7 @@ def comparisons() -> Iterator[Comparison]:
 
 
 def draw(folder: Path) -> None:
-    """Images of COCO's size and about its bytes a file: noise of all scales."""
+    """Images of COCO's size and roughly its bytes per file: noise at all scales."""
     folder.mkdir()
     generator = torch.Generator().manual_seed(0)
     for number in range(IMAGES):

@@ -1,1 +1,1 @@
-"""The commands of tools/evaluate.py, a module each or a few that belong together."""
+"""The commands of tools/evaluate.py, one module each, or one for a few related ones."""

@@ -1,4 +1,4 @@
-"""The command line of tools/evaluate.py. What runs a command is named, and not imported before it is asked for."""
+"""The command line of tools/evaluate.py. The function that runs a command is named, and imported only when needed."""
 
 import argparse
 from pathlib import Path
@@ -9,7 +9,7 @@ from ccrop.cli import BACKBONE_HELP, INIT_HELP, OptionsAction, config_file
 def add_model(command: argparse.ArgumentParser) -> None:
     """The arguments that ``common.load`` reads."""
     command.add_argument("checkpoint", nargs="?", type=Path, metavar="CHECKPOINT", help="of a pretraining run")
-    command.add_argument("--init", metavar="SOURCE", help=f"in place of a CHECKPOINT, with --config: {INIT_HELP}")
+    command.add_argument("--init", metavar="SOURCE", help=f"instead of a CHECKPOINT, with --config: {INIT_HELP}")
     command.add_argument("--config", type=config_file, help="default: the one in the checkpoint")
     command.add_argument("--data-root", help="the data set's folder; default: that of the run")
     command.add_argument("--network", metavar="NAME", help=f"the backbone {BACKBONE_HELP}")
@@ -22,44 +22,48 @@ def add_classes(commands: argparse._SubParsersAction) -> None:
     ):
         command = commands.add_parser(name, help=text)
         add_model(command)
-        command.add_argument("--images", type=int, help="of each side, evenly spaced; default: all")
+        command.add_argument("--images", type=int, help="examples per side, evenly spaced; default: all")
         command.add_argument("--image-size", type=int, nargs=2, metavar=("H", "W"), help="default: the config's")
         command.add_argument(
-            "--out", type=Path, metavar="FOLDER", help="write figures by class and the confusion there"
+            "--out", type=Path, metavar="FOLDER", help="write per-class metrics and the confusion matrix there"
         )
         if name == "knn":
             command.add_argument("--k", type=int, nargs="+", default=[20, 200], help="neighbors; default: 20 200")
         else:
-            command.add_argument("--lr", type=float, nargs="+", help="to try; default: 0.01 0.03 0.1 0.3 1 3")
+            command.add_argument(
+                "--lr", type=float, nargs="+", help="learning rates to try; default: 0.01 0.03 0.1 0.3 1 3"
+            )
             command.add_argument("--epochs", type=int, default=100, help="default: %(default)s")
         command.set_defaults(run=f"classes:{function}")
 
 
 def add_pairs(commands: argparse._SubParsersAction) -> None:
-    command = commands.add_parser("pairs", help="what the two views of a pair have in common")
+    command = commands.add_parser("pairs", help="how much the two views of a pair have in common")
     add_model(command)
     command.add_argument("--split", default="train", help="default: %(default)s")
-    command.add_argument("--images", type=int, help="so many, evenly spaced; default: all")
-    command.add_argument("--draws", type=int, default=20, help="pairs an image (default: %(default)s)")
+    command.add_argument("--images", type=int, help="how many, evenly spaced; default: all")
+    command.add_argument("--draws", type=int, default=20, help="pairs per image (default: %(default)s)")
     command.add_argument("--seed", type=int, default=0, help="default: %(default)s")
     command.set_defaults(run="pairs:pairs")
 
 
 def add_boxes(commands: argparse._SubParsersAction) -> None:
-    command = commands.add_parser("boxes", help="do boxes find the annotated objects?")
+    command = commands.add_parser("boxes", help="do the boxes find the annotated objects?")
     add_model(command)
     command.add_argument("--split", default="val", help="default: %(default)s")
-    command.add_argument("--images", type=int, help="so many, evenly spaced; default: all")
+    command.add_argument("--images", type=int, help="how many, evenly spaced; default: all")
     command.add_argument("--image-size", type=int, nargs=2, metavar=("H", "W"), help="default: the config's")
-    command.add_argument("--max-boxes", type=int, default=8, help="of MultiObject (default: %(default)s)")
+    command.add_argument("--max-boxes", type=int, default=8, help="MultiObject's (default: %(default)s)")
     command.add_argument(
         "--levels",
         type=int,
         nargs="+",
-        help="of MultiObject, from the finest: 0 to 3 have strides 4, 8, 16, 32 in most networks; default: the last",
+        help="MultiObject's, from the finest: 0 to 3 have strides 4, 8, 16, 32 in most networks; default: the last",
     )
-    command.add_argument("--multi-object", nargs="+", action=OptionsAction, metavar="K=V", help="its other arguments")
-    command.add_argument("--csv", type=Path, metavar="FILE", help="write all figures to FILE")
+    command.add_argument(
+        "--multi-object", nargs="+", action=OptionsAction, metavar="K=V", help="the localizer's other arguments"
+    )
+    command.add_argument("--csv", type=Path, metavar="FILE", help="write all metrics to FILE")
     command.set_defaults(run="boxes:boxes")
 
 
@@ -79,13 +83,17 @@ def add_objects(commands: argparse._SubParsersAction) -> None:
 
 
 def add_sweeps(commands: argparse._SubParsersAction) -> None:
-    command = commands.add_parser("centers", help="do boxes find the labeled objects of LiDAR sweeps?")
+    command = commands.add_parser("centers", help="do the boxes find the labeled objects of LiDAR sweeps?")
     add_model(command)
     command.add_argument("--split", help="default: the config's")
-    command.add_argument("--classes", nargs="+", help="by which recall is split; default: the data set's")
-    command.add_argument("--sweeps", type=int, help="so many, evenly spaced; default: all")
-    command.add_argument("--learnt", type=float, nargs="+", metavar="FRACTION", help="of the learnt heatmap, 0 to 1")
-    command.add_argument("--localizer", nargs="+", action=OptionsAction, metavar="K=V", help="its other arguments")
+    command.add_argument("--classes", nargs="+", help="classes to split recall by; default: the data set's")
+    command.add_argument("--sweeps", type=int, help="how many, evenly spaced; default: all")
+    command.add_argument(
+        "--learnt", type=float, nargs="+", metavar="FRACTION", help="weight of the learned heatmap, 0 to 1"
+    )
+    command.add_argument(
+        "--localizer", nargs="+", action=OptionsAction, metavar="K=V", help="the localizer's other arguments"
+    )
     command.set_defaults(run="sweeps:centers")
 
     command = commands.add_parser("window-knn", help="kNN accuracy on labeled objects of LiDAR sweeps")

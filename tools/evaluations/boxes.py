@@ -28,7 +28,7 @@ from ccrop.tools.evaluations.common import (
 
 
 def boxes(args: argparse.Namespace) -> None:
-    """Print Markdown tables, one row a localizer, and write them as one long table of CSV."""
+    """Print Markdown tables with one row per localizer, and write them as one long CSV table."""
     many = multi_object(args)
     config, model = load(args)
     pixels = model.data_preprocessor.channels, config.get("white", WHITE)
@@ -43,12 +43,12 @@ def boxes(args: argparse.Namespace) -> None:
         found[name] = box_quality(*boxes, objects, counts, torch.tensor([image.size for image in images]), ks)
     total = next(iter(found.values())).objects
     print(
-        f"{len(images)} images of {config.data_root} ({args.split}), at their own aspect ratio within "
+        f"{len(images)} images of {config.data_root} ({args.split}), keeping their aspect ratio within "
         f"{image_size[0]} x {image_size[1]} px; objects: {', '.join(f'{n} {size}' for size, n in total.items())}. "
-        f"Columns of several figures: the first {' / '.join(map(str, ks))} boxes.\n"
+        f"Columns with several values: the first {' / '.join(map(str, ks))} boxes.\n"
     )
     print_table(
-        ["localizer", "boxes an image", "mean area, % of the image", "CorLoc, %"],
+        ["localizer", "boxes per image", "mean area, % of the image", "CorLoc, %"],
         [[name, f"{q.boxes:.1f}", percent(q.area.values()), percent([q.corloc])] for name, q in found.items()],
     )
     for measure in next(iter(found.values())).found:
@@ -83,13 +83,13 @@ def located(
     boxes, counts = found_by(many)
     yield "MultiObject", (boxes, counts)
     # what chance gives: as many boxes, of the same sizes, where another image has its clusters
-    yield "MultiObject of another image", (boxes.roll(len(boxes) // 2, dims=0), counts.roll(len(boxes) // 2, dims=0))
+    yield "MultiObject on another image", (boxes.roll(len(boxes) // 2, dims=0), counts.roll(len(boxes) // 2, dims=0))
     yield "middle", found_by(FixedBox())
     yield "whole image", found_by(FixedBox((0, 0, 1, 1)))
 
 
 def long_rows(found: dict[str, BoxQuality], ks: Sequence[int]) -> Iterator[dict[str, Any]]:
-    """One row a localizer, number of boxes and size of objects."""
+    """One row per localizer, number of boxes and object size."""
     for name, quality in found.items():
         for k in ks:
             for size, number in quality.objects.items():

@@ -1,4 +1,4 @@
-"""knn and linear: do images of a class, or annotated objects, lie together?"""
+"""knn and linear: do images of a class, or annotated objects, cluster?"""
 
 import argparse
 import csv
@@ -23,14 +23,14 @@ NAMED = 30  # more classes than that have no names in the picture
 
 
 def image_knn(args: argparse.Namespace) -> None:
-    """Print a Markdown table, one row a number of neighbors."""
+    """Print a Markdown table, one row per number of neighbors."""
     (bank, bank_labels), (queries, labels), classes = features_of(args)
     found = {f"k {k}": knn_predict(bank, bank_labels, queries, k) for k in args.k}
     report("kNN, temperature 0.07", found, labels, classes, args.out)
 
 
 def linear(args: argparse.Namespace) -> None:
-    """Print a Markdown table, one row a learning rate; the one to quote is chosen on held-out training images."""
+    """Print a Markdown table, one row per learning rate; the one to report is chosen on held-out training images."""
     (train, train_labels), (test, labels), classes = features_of(args)
     rates = args.lr or LEARNING_RATES
     found = linear_probe(train, train_labels, test, rates, args.epochs)
@@ -40,7 +40,7 @@ def linear(args: argparse.Namespace) -> None:
 
 
 def features_of(args: argparse.Namespace) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor], tuple[str, ...]]:
-    """:func:`class_features` as the command line asks for them."""
+    """:func:`class_features` as requested on the command line."""
     config, model = load(args)
     found = class_features(config, model, args.images, args.image_size)
     print(f"{len(found[0][1])} images of train, {len(found[1][1])} of test of {config.data_root}\n")
@@ -55,7 +55,7 @@ def report(
     folder: Path | None,
     chosen: str | None = None,
 ) -> None:
-    """Print the accuracy of each variant, and write metrics by class of the chosen one, or else of the best."""
+    """Print the accuracy of each variant, and write per-class metrics of the chosen one, or else of the best."""
     correct = {name: predicted == labels for name, predicted in found.items()}
     written = chosen or max(found, key=lambda name: int(correct[name].sum()))
     mark = ", chosen on training images" if chosen else ", best"
@@ -72,7 +72,7 @@ def report(
 
 
 def write(confusion: Tensor, classes: tuple[str, ...], title: str, path: Path) -> None:
-    """Figures by class in ``PATH.csv``, the confusion in ``PATH_confusion.csv`` and ``PATH_confusion.png``."""
+    """Per-class metrics in ``PATH.csv``, the confusion matrix in ``PATH_confusion.csv`` and ``PATH_confusion.png``."""
     figures = class_figures(confusion)
     with written(path.with_suffix(".csv")) as partial, partial.open("w", newline="") as file:
         writer = csv.writer(file)
@@ -88,7 +88,7 @@ def write(confusion: Tensor, classes: tuple[str, ...], title: str, path: Path) -
 
 
 def draw(confusion: Tensor, classes: tuple[str, ...], title: str, file: Path) -> None:
-    """Shares of each class, a row, that are predicted as each class, a column, in percent."""
+    """The percentage of each class (row) that is predicted as each class (column)."""
     shares = (100 * confusion / confusion.sum(dim=1, keepdim=True).clamp(min=1)).numpy()
     named = len(classes) <= NAMED
     side = 2.5 + 0.45 * len(classes) if named else 9

@@ -1,4 +1,4 @@
-"""What the evaluations share: the model, the images and what is annotated on them, tables."""
+"""What the evaluations share: the model, the images and their annotations, tables."""
 
 import argparse
 from collections.abc import Iterable, Sequence
@@ -26,17 +26,17 @@ WORKERS = 2
 
 
 def load(args: argparse.Namespace) -> tuple[Config, Siamese]:
-    """Config and model, on the GPU where there is one.
+    """Config and model, on the GPU if there is one.
 
     Raises:
-        ValueError: another library's network, and no config that would say what to evaluate it on.
+        ValueError: another library's network without a config that defines what to evaluate it on.
     """
     if args.network is None:
         config, model = load_pretrained(args.checkpoint, args.config, args.data_root, init=args.init)
     elif args.config is None:
-        raise ValueError("--network needs a --config, which says on what images it is evaluated")
+        raise ValueError("--network needs a --config, which defines the images it is evaluated on")
     elif args.checkpoint is not None:
-        raise ValueError(f"with --network, name its weights by --init {args.checkpoint}")
+        raise ValueError(f"with --network, pass its weights with --init {args.checkpoint}")
     else:
         config, model = load_pretrained(None, args.config, args.data_root, backbone=args.network, init=args.init)
         print("\n".join(config.notes), end="\n\n")
@@ -44,12 +44,12 @@ def load(args: argparse.Namespace) -> tuple[Config, Siamese]:
 
 
 def give_all_levels(model: Siamese) -> None:
-    """Let the backbone give every map that it has."""
+    """Make the backbone return every map that it has."""
     model.backbone.out_indices = tuple(range(len(model.backbone.levels)))
 
 
 def own_localizer(config: Config) -> tuple[Localizer | None, dict[str, Any]]:
-    """The localizer of the run, if it has one, and the image size and aspect ratio at which it looks."""
+    """The localizer of the run, if it has one, and the image size and aspect ratio that it uses."""
     hook = config.default_hooks.get("localization") or {}
     settings = dict(image_size=tuple(hook.get("image_size", (224, 224))), keep_ratio=hook.get("keep_ratio", False))
     return TASK_UTILS.build(hook["localizer"]) if "localizer" in hook else None, settings
@@ -58,7 +58,7 @@ def own_localizer(config: Config) -> tuple[Localizer | None, dict[str, Any]]:
 def annotated_set(
     root: str, split: str, number: int | None, channels: int = 3, white: int = WHITE
 ) -> tuple[CocoImages, list[AnnotatedImage]]:
-    """Images of a split that are on disk and in the annotations, evenly spaced, and what is annotated, alike in order.
+    """Images of a split that are both on disk and annotated, evenly spaced, and their annotations in the same order.
 
     Raises:
         MissingData: there are no images or no annotations, or they have no name in common.
@@ -69,7 +69,7 @@ def annotated_set(
     paths = [dataset.get_data_info(index)["path"] for index in range(len(dataset))]
     both = [index for index, path in enumerate(paths) if path in known]
     if not both:
-        raise MissingData(f"the annotations of split {split!r} name none of the images in {Path(root, folder)}")
+        raise MissingData(f"the annotations of split {split!r} list none of the images in {Path(root, folder)}")
     both = [both[index] for index in spread(len(both), number or len(both))]
     return dataset.get_subset(both), [known[paths[index]] for index in both]
 
@@ -77,13 +77,13 @@ def annotated_set(
 def look(
     model: Siamese, dataset: CocoImages, localizer: Localizer, image_size: tuple[int, int], keep_ratio: bool
 ) -> tuple[Tensor, Tensor]:
-    """:func:`ccrop.inference.locate.locate` in batches that need the memory of 64 images of 224 x 224 px."""
+    """:func:`ccrop.inference.locate.locate` in batches that take the memory of 64 images of 224 x 224 px."""
     batch_size = max(1, 64 * 224**2 // (image_size[0] * image_size[1]))
     return locate(model, dataset, localizer, image_size, batch_size, WORKERS, keep_ratio)
 
 
 def stacked(boxes: Sequence[NDArray[np.float64]]) -> tuple[Tensor, Tensor]:
-    """``(N, M, 4)``, zeros beyond the count, and counts ``(N,)``, of boxes ``(m, 4)`` each."""
+    """``(N, M, 4)``, padded with zeros, and counts ``(N,)``, of boxes ``(m, 4)`` each."""
     return pad_sequence([torch.from_numpy(each) for each in boxes], True), torch.tensor([len(each) for each in boxes])
 
 

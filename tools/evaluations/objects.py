@@ -1,4 +1,4 @@
-"""object-knn and roi-knn: do objects of a class lie together, cut out and scaled up, or in maps of whole images?"""
+"""object-knn and roi-knn: do objects of a class cluster, cut out and scaled up, or in maps of whole images?"""
 
 import argparse
 
@@ -11,7 +11,7 @@ from ccrop.tools.evaluations.common import give_all_levels, load, percent, print
 
 
 def object_knn(args: argparse.Namespace) -> None:
-    """Print a Markdown table, one column a size."""
+    """Print a Markdown table with one column per size."""
     config, model = load(args)
     image_size = args.image_size or config.default_hooks.get("knn", {}).get("image_size", (112, 112))
     bank, bank_labels, _ = object_features(model, config.data_root, "train", args.bank, tuple(image_size))
@@ -31,7 +31,7 @@ def object_knn(args: argparse.Namespace) -> None:
 
 
 def region_knn(args: argparse.Namespace) -> None:
-    """Print a Markdown table, one row a stride."""
+    """Print a Markdown table with one row per stride."""
     config, model = load(args)
     give_all_levels(model)
     bank = annotated_regions(model, config.data_root, "train", args.bank)

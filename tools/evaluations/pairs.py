@@ -1,4 +1,4 @@
-"""pairs: what the two views of a pair have in common."""
+"""pairs: how much the two views of a pair have in common."""
 
 import argparse
 from collections.abc import Sequence
@@ -33,7 +33,7 @@ VIEWS = 128  # pairs among which partners are looked for
 
 
 def pairs(args: argparse.Namespace) -> None:
-    """Print a Markdown table, one row a crop; of a checkpoint's images without annotations, a verdict too."""
+    """Print a Markdown table with one row per crop, and a verdict for a checkpoint's unannotated images."""
     if args.checkpoint or args.config:
         config, model = load(args)
         pixels = model.data_preprocessor.channels, config.get("white", WHITE)
@@ -49,12 +49,12 @@ def pairs(args: argparse.Namespace) -> None:
         every, clusters = annotated_boxes(args.data_root, args.split), None
         images = [every[number] for number in spread(len(every), args.images or len(every))]
     else:
-        raise ValueError("name a --data-root, or a checkpoint")
+        raise ValueError("pass a --data-root or a checkpoint")
     some = [number for number, image in enumerate(images) if len(image.boxes)]
     images = [images[number] for number in some]
     root = args.data_root or config.data_root
     if not images:
-        raise MissingData(f"{root} annotates no object in split {args.split!r}")
+        raise MissingData(f"{root} annotates no objects in split {args.split!r}")
     print(f"{len(images)} annotated images of {root}, {args.draws} pairs each, seed {args.seed}\n")
 
     objects = [np.column_stack([image.boxes, np.ones(len(image.boxes))]).astype(np.float32) for image in images]
@@ -66,17 +66,17 @@ def pairs(args: argparse.Namespace) -> None:
 
 
 def pairs_of_clusters(args: argparse.Namespace, config: Config, model: Siamese, why: str) -> None:
-    """The clusters take the place of annotated objects, and a verdict says whether they and the features are healthy.
+    """Clusters replace annotated objects, and a verdict says whether they and the features are healthy.
 
     Raises:
-        ValueError: the run is not of images, or none of them has a cluster.
+        ValueError: the run is not on images, or no image has a cluster.
     """
     settings = config.train_dataloader.dataset
     if "split" in settings:
         settings.split = args.split
     dataset = DATASETS.build(settings)
     if not isinstance(dataset, ImageDataset):
-        raise ValueError(f"pairs are of images, and {config.experiment} is of {dataset.unit}s")
+        raise ValueError(f"pairs are drawn from images, but {config.experiment} uses {dataset.unit}s")
     dataset = dataset.get_subset(spread(len(dataset), args.images or len(dataset)))
     localizer, looks = own_localizer(config)
     boxes, counts = look(model, dataset, localizer or SingleObject(), **looks)
@@ -92,7 +92,7 @@ def pairs_of_clusters(args: argparse.Namespace, config: Config, model: Siamese, 
             clusters.append(dataset.boxes[index])
     if not images:
         raise ValueError(f"none of {len(dataset)} images has a cluster: pairs are plain random crops")
-    print(f"No annotations ({why}): clusters take their place\n")
+    print(f"No annotations ({why}): using clusters instead\n")
     print(f"{len(images)} of {len(dataset)} images with clusters, {args.draws} pairs each, seed {args.seed}\n")
     pixels, numbers = stacked([image.boxes * np.tile(image.size[::-1], 2) for image in images])
     crops: Crops = {name: (crop, clusters) for name, crop in {"random crop": RandomCrop(), **cluster_crops()}.items()}
@@ -112,7 +112,7 @@ def pairs_of_clusters(args: argparse.Namespace, config: Config, model: Siamese, 
 
 
 def cluster_crops() -> dict[str, Crop]:
-    """:data:`CROPS` around clusters, by their names."""
+    """:data:`CROPS` around clusters, by name."""
     return {
         name.replace("around all", "around all clusters").replace("object", "cluster"): crop
         for name, crop in CROPS.items()
@@ -120,7 +120,7 @@ def cluster_crops() -> dict[str, Crop]:
 
 
 def view_features(model: Siamese, views: Sequence[Tensor]) -> Tensor:
-    """Pooled features ``(N, C)`` of views ``(H, W, channels)`` uint8, which are not augmented."""
+    """Pooled features ``(N, C)`` of views ``(H, W, channels)`` uint8, without augmentation."""
     batches = torch.stack(list(views)).split(32)
     return torch.cat([model.pooled(model.data_preprocessor(dict(images=batch))["images"]).float() for batch in batches])
 
@@ -133,12 +133,12 @@ def print_statistics(
     counts: Tensor,
     unit: str,
 ) -> dict[str, float]:
-    """Print a row a crop, and give the fraction of pairs that share an object, or a cluster, by crop.
+    """Print one row per crop, and return the fraction of pairs that share an object or a cluster, by crop.
 
     Args:
         crops: by name, see :data:`Crops`.
         pixels, counts: what pairs may share, ``(N, M, 4)`` in pixels and ``(N,)``.
-        unit: what that is.
+        unit: what these are.
     """
     pixels, counts = (each.repeat_interleave(args.draws, dim=0) for each in (pixels, counts))
     rows, common = [], {}
@@ -147,14 +147,14 @@ def print_statistics(
         common[name] = statistics.common
         shares = ["–" if share != share else f"{share:.2%}" for share in statistics.view_share.values()]
         rows.append([name, f"{statistics.common:.3f}", f"{statistics.iou:.3f}", *shares])
-    print_table(["crop", f"common {unit}", "IoU of views", "its fraction of a view: small", "medium", "large"], rows)
+    print_table(["crop", f"shared {unit}", "IoU of views", "its fraction of a view: small", "medium", "large"], rows)
     return common
 
 
 def drawn_views(
     images: Sequence[AnnotatedImage], boxes: Sequence[NDArray[np.float32]], crop: Crop, draws: int, seed: int
 ) -> Tensor:
-    """Views ``(N * draws, 2, 4)`` in pixels around boxes ``(K, 5)`` of each image, or around them all."""
+    """Views ``(N * draws, 2, 4)`` in pixels around boxes ``(K, 5)`` of each image, or around all of them."""
     rng = np.random.default_rng(seed)
     views = []
     for image, own in zip(images, boxes, strict=True):

@@ -1,4 +1,4 @@
-"""centers and window-knn: do boxes find the labeled objects of LiDAR sweeps, and do those of a class lie together?"""
+"""centers and window-knn: do boxes find the labeled objects of LiDAR sweeps, and do the objects of a class cluster?"""
 
 import argparse
 
@@ -8,7 +8,7 @@ from ccrop.tools.evaluations.common import WORKERS, load, percent, print_table
 
 
 def centers(args: argparse.Namespace) -> None:
-    """Print Markdown tables, one row a heatmap."""
+    """Print Markdown tables with one row per heatmap."""
     from ccrop.projects.lidar_bev.evaluation.proposals import MIN_POINTS
     from ccrop.projects.lidar_bev.proposals import evaluate, tables
 
@@ -23,7 +23,7 @@ def centers(args: argparse.Namespace) -> None:
 
 
 def sweep_knn(args: argparse.Namespace) -> None:
-    """Print a Markdown table, one column a class."""
+    """Print a Markdown table with one column per class."""
     from ccrop.projects.lidar_bev.proposals import labeled_sweeps
     from ccrop.projects.lidar_bev.window_knn import labeled_windows, window_knn
 

@@ -1,4 +1,4 @@
-"""Labeled sets in the formats that people have, read as COCO's: one file a format."""
+"""Labeled sets in common formats, read as COCO's: one module per format."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -25,16 +25,16 @@ def read_labeled(
 
     Args:
         source: its folder.
-        kind: the format; by default it is recognized.
-        file: a COCO-format file, or YOLO's data.yaml, that does not lie where its tool puts it.
+        kind: the format; default: detected.
+        file: a COCO-format file, or YOLO's data.yaml, that is not where its tool puts it.
 
     Raises:
         MissingData: there is no such folder or file.
-        InvalidAnnotations: the format is not recognized, or something in the set cannot be used; names file and line.
+        InvalidAnnotations: the format is not recognized, or something in the set is unusable; names file and line.
     """
     source = Path(source)
     if not source.is_dir():
-        raise MissingData(f"{source} is no folder; expected a labeled set")
+        raise MissingData(f"{source} is not a folder; expected a labeled set")
     if file is None:
         return READERS[kind or format_of(source)](source)
     file = Path(file)
@@ -43,7 +43,7 @@ def read_labeled(
     known = FILES.get(file.suffix.lower()) or ("yolo" if file.name in CLASS_FILES else None)
     if known is None or kind not in (None, known):
         other = f", not {kind}" if known is not None else ""
-        raise InvalidAnnotations(file, f"a file of labels is COCO's .json, or YOLO's .yaml or classes.txt{other}")
+        raise InvalidAnnotations(file, f"a label file is COCO's .json, or YOLO's .yaml or classes.txt{other}")
     return READERS[known](source, file)
 
 
@@ -51,7 +51,7 @@ def format_of(source: Path) -> str:
     """The format of a folder by the files in it.
 
     Raises:
-        InvalidAnnotations: it is of none, or of several.
+        InvalidAnnotations: it matches none, or several.
     """
     signs = dict(
         coco=lambda: bool(coco_files(source)),
@@ -62,8 +62,8 @@ def format_of(source: Path) -> str:
     )
     found = [name for name, sign in signs.items() if sign()]
     if len(found) != 1:
-        what = f"could be {' or '.join(found)}" if found else f"is none of {', '.join(signs)}"
-        raise InvalidAnnotations(source, f"its format {what}: name it by --format, or the label file by --ann-file")
+        what = f"could be {' or '.join(found)}" if found else f"is not one of {', '.join(signs)}"
+        raise InvalidAnnotations(source, f"its format {what}: pass it with --format, or the label file with --ann-file")
     return found[0]
 
 

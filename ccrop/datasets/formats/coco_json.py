@@ -1,4 +1,4 @@
-"""COCO-format files as tools export them: wherever the images lie, one file or several."""
+"""COCO-format files as exported by tools: one or several files, with images anywhere."""
 
 import os
 from collections.abc import Sequence
@@ -7,7 +7,7 @@ from typing import Any
 
 from ccrop.datasets.annotations import Annotations, image_names, read_annotations
 from ccrop.datasets.base import InvalidAnnotations, spread
-from ccrop.datasets.formats.labeled import LabeledSplit
+from ccrop.datasets.formats.labeled import LABEL_SUFFIXES, LabeledSplit
 from ccrop.datasets.formats.splits import split_of
 from ccrop.datasets.listing import list_images
 from ccrop.datasets.reading import printable
@@ -19,7 +19,7 @@ KEYS = (b'"images"', b'"annotations"')
 def coco_files(source: Path) -> list[Path]:
     """The COCO-format files of a folder: ``*.json``, ``annotations/*.json`` or ``SPLIT/*.json``, the first that exist.
 
-    Of several in ``annotations/``, those named ``instances_*`` count where there are some: captions and keypoints have
+    Of several in ``annotations/``, those named ``instances_*`` count if there are some: captions and keypoints have
     files of their own.
     """
     for pattern in ("*.json", "annotations/*.json", "*/*.json"):
@@ -39,7 +39,7 @@ def read_coco(source: Path, file: Path | None = None) -> dict[str, LabeledSplit]
 
     Args:
         source: a folder with all images.
-        file: one that lies anywhere; by default those of :func:`coco_files`.
+        file: one that is anywhere; default: those of :func:`coco_files`.
 
     Raises:
         MissingData, InvalidAnnotations: see :func:`ccrop.datasets.formats.read_labeled`.
@@ -49,12 +49,12 @@ def read_coco(source: Path, file: Path | None = None) -> dict[str, LabeledSplit]
         split = split_of(str(each.relative_to(source)) if each.is_relative_to(source) else each.name)
         if split in files:
             raise InvalidAnnotations(
-                source, f"{files[split]} and {each} are both of split {split}: name one by --ann-file"
+                source, f"{files[split]} and {each} both belong to split {split}: pass one with --ann-file"
             )
         files[split] = each
     if not files:
-        raise InvalidAnnotations(source, "it holds no JSON file with images and annotations, as COCO's format has them")
-    present = list_images(source)
+        raise InvalidAnnotations(source, "it holds no JSON file with images and annotations, as in COCO's format")
+    present = list_images(source, beside=LABEL_SUFFIXES)
     training = files.get("train")
     splits = {
         split: _read_split(source, each, split, present, None if each == training else training)
@@ -77,10 +77,10 @@ def _read_split(source: Path, file: Path, split: str, present: list[str], traini
 def _images_folder(source: Path, file: Path, split: str, present: list[str]) -> Path:
     """The folder below ``source`` to which the names of a file's images are relative.
 
-    The one in which most are found; of several that of the file itself, then the one that is named like the split.
+    The one in which most are found; among several, the file's own folder, then the one named like the split.
 
     Raises:
-        InvalidAnnotations: two remain.
+        InvalidAnnotations: two candidates remain.
     """
     names = image_names(file)
     names = [names[index].replace("\\", "/") for index in spread(len(names), PROBED)]
@@ -96,14 +96,14 @@ def _images_folder(source: Path, file: Path, split: str, present: list[str]) -> 
     if others and found(others[0]) == found(best) and found(best)[0]:
         raise InvalidAnnotations(
             file,
-            f"its images could be those of {printable(source / best)} or of {printable(source / others[0])}: "
-            "name the right folder as the source, and the file by --ann-file",
+            f"its images could be in {printable(source / best)} or {printable(source / others[0])}: "
+            "pass the right folder as the source, and the file with --ann-file",
         )
     return Path(best) if found(best)[0] else Path()
 
 
 def _without_placeholder(splits: dict[str, LabeledSplit]) -> dict[str, LabeledSplit]:
-    """The splits without the category that Roboflow puts first: of no object, the supercategory of all others."""
+    """The splits without the category that Roboflow puts first: without objects, the supercategory of all others."""
     contents = [each.annotations.content for each in splits.values()]
     placeholder = next(filter(None, (_placeholder(content["categories"]) for content in contents)), None)
     first = placeholder and placeholder["id"]
@@ -111,7 +111,7 @@ def _without_placeholder(splits: dict[str, LabeledSplit]) -> dict[str, LabeledSp
         each["category_id"] == first for content in contents for each in content["annotations"]
     ):
         return splits
-    note = f"the category {placeholder['name']}, of which all others are (left out)"
+    note = f"the category {placeholder['name']}, the parent of all others (left out)"
     for content in contents:
         content["categories"] = [each for each in content["categories"] if each["id"] != first]
     return {
@@ -121,13 +121,13 @@ def _without_placeholder(splits: dict[str, LabeledSplit]) -> dict[str, LabeledSp
 
 
 def _placeholder(categories: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
-    """The first category, where all others name it as their supercategory."""
+    """The first category, if all others have it as their supercategory."""
     first, *others = categories or [{}]
     return first if others and all(each.get("supercategory") == first["name"] for each in others) else None
 
 
 def _without_missing(content: dict[str, Any], folder: Path) -> tuple[dict[str, Any], list[str]]:
-    """The content without the images that are not there, and how many those are."""
+    """The content without missing images, and how many are missing."""
     images = [image for image in content["images"] if (folder / image["file_name"]).is_file()]
     missing = len(content["images"]) - len(images)
     if not missing:
@@ -136,5 +136,5 @@ def _without_missing(content: dict[str, Any], folder: Path) -> tuple[dict[str, A
     annotations = [each for each in content["annotations"] if each["image_id"] in kept]
     objects = len(content["annotations"]) - len(annotations)
     return content | dict(images=images, annotations=annotations), [
-        f"{missing} images that are not there (left out with their {objects} objects)"
+        f"{missing} missing images (left out with their {objects} objects)"
     ]

@@ -12,47 +12,51 @@ from ccrop.datasets.stratification import stratified
 
 
 def divide_train(
-    splits: Mapping[str, LabeledSplit], share: float, seed: int, of: str | None = None, together: str | None = None
+    splits: Mapping[str, LabeledSplit],
+    share: float,
+    seed: int,
+    of: str | None = None,
+    together: re.Pattern[str] | None = None,
 ) -> dict[str, LabeledSplit]:
-    """Splits of which one is divided into train and val; the others stay.
+    """Divide one of the splits into train and val; the others are kept.
 
     Args:
         share: of its images that go to val, in (0, 1).
-        of: the split; by default the only one.
+        of: the split; default: the only one.
         seed, together: see :func:`divided`.
 
     Raises:
-        InvalidAnnotations: see :func:`divided`; there is no such split, or several and none is named; or another one is
-            train or val.
+        InvalidAnnotations: see :func:`divided`; there is no such split, or several and none is given; or another
+            one is train or val.
     """
     source = next(iter(splits.values())).source
     known = ", ".join(splits)
     if of is None and len(splits) > 1:
-        raise InvalidAnnotations(source, f"there are the splits {known}: name the one to divide by --of")
+        raise InvalidAnnotations(source, f"there are the splits {known}: pass the one to divide with --of")
     of = of or known
     if of not in splits:
-        raise InvalidAnnotations(source, f"there is no split {of} to divide: there is {known}")
+        raise InvalidAnnotations(source, f"there is no split {of} to divide; there is {known}")
     others = {split: each for split, each in splits.items() if split != of}
     taken = {"train", "val"} & others.keys()
     if taken:
         raise InvalidAnnotations(
-            source, f"there is a split {taken.pop()} beside {of}: the set is divided already, as convert writes it"
+            source, f"there is already a split {taken.pop()} besides {of}: the set is divided already; use convert"
         )
     train, val = divided(splits[of], share, seed, together)
     return dict(train=train, val=val) | others
 
 
 def divided(
-    labeled: LabeledSplit, share: float, seed: int, together: str | None = None
+    labeled: LabeledSplit, share: float, seed: int, together: re.Pattern[str] | None = None
 ) -> tuple[LabeledSplit, LabeledSplit]:
-    """The rest of a split, and a fraction of its images in which every category has its part.
+    """The rest of a split, and a fraction of its images with every category in proportion.
 
     Args:
         share: in (0, 1).
-        together: a regular expression; images in whose names it finds the same text stay together.
+        together: a regular expression; images whose names match it with the same text stay together.
 
     Raises:
-        InvalidAnnotations: the expression is none, or finds nothing in a name; or there is one image or scene alone.
+        InvalidAnnotations: the expression does not match a name; or there is only one image or scene.
     """
     content = labeled.annotations.content
     images = {image["id"]: number for number, image in enumerate(content["images"])}
@@ -70,18 +74,14 @@ def divided(
     return _part(labeled, rest), _part(labeled, sorted(chosen))
 
 
-def _scenes(names: Sequence[str], together: str) -> list[str]:
-    """What a regular expression finds in each name: its first group, or all of it where it has none."""
-    try:
-        pattern = re.compile(together)
-    except re.error as error:
-        raise ValueError(f"--together {together} is no regular expression ({error})") from error
+def _scenes(names: Sequence[str], together: re.Pattern[str]) -> list[str]:
+    """The match of a regular expression in each name: its first group, or all of it if it has none."""
     found = []
     for name in names:
-        match = pattern.search(name)
+        match = together.search(name)
         if match is None:
-            raise ValueError(f"--together {together} finds nothing in the name {name}")
-        found.append(match[1] if pattern.groups else match[0])
+            raise ValueError(f"--together {together.pattern} matches nothing in the name {name}")
+        found.append(match[1] if together.groups else match[0])
     return found
 
 

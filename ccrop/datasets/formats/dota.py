@@ -1,9 +1,10 @@
-"""DOTA: ``images/`` and ``labelTxt*/``, a line of four corners, category and difficulty an object.
+"""DOTA: ``images/`` and ``labelTxt*/``, one line per object with four corners, category and difficulty.
 
 Xia et al., DOTA: A Large-scale Dataset for Object Detection in Aerial Images, CVPR 2018. An oriented box becomes the
-axis-aligned one around it and keeps its outline; difficult objects become crowds, which its evaluation ignores alike.
+axis-aligned one around it and keeps its outline; difficult objects become crowds, which its evaluation ignores as well.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from ccrop.datasets.base import InvalidAnnotations
@@ -29,7 +30,7 @@ def has_dota(folder: Path) -> bool:
 
 
 def read_dota(source: Path) -> dict[str, LabeledSplit]:
-    """The splits of DOTA in any of its versions, of which a folder may be one.
+    """The splits of DOTA in any version; the folder may itself be a split.
 
     Raises:
         MissingData, InvalidAnnotations: see :func:`ccrop.datasets.formats.read_labeled`.
@@ -45,14 +46,14 @@ def read_dota(source: Path) -> dict[str, LabeledSplit]:
 
 
 def _read_images(folder: Path) -> tuple[list[LabeledImage], list[str]]:
-    """The labeled images of a split, and what is noted of its files."""
-    names = images_by_stem(folder / "images")
+    """The labeled images of a split, and notes on its files."""
+    names = _by_name(images_by_stem(folder / "images"), folder)
     files: dict[str, Path] = {}
     for file in sorted(folder.glob("labelTxt*/**/*.txt")):
         if file.stem in files:
             raise InvalidAnnotations(
                 folder,
-                f"it has labels of {file.stem} in {files[file.stem].parent} and in {file.parent}: keep one version",
+                f"it has labels for {file.stem} in both {files[file.stem].parent} and {file.parent}: keep one version",
             )
         files[file.stem] = file
     images = []
@@ -63,8 +64,21 @@ def _read_images(folder: Path) -> tuple[list[LabeledImage], list[str]]:
     return images, [f"{len(files)} label files without an image (left out)"] if files else []
 
 
+def _by_name(images: Mapping[str, str], folder: Path) -> dict[str, str]:
+    """Images by file name only: DOTA's parts have their own folders, which its labels do not repeat."""
+    found: dict[str, str] = {}
+    for stem, image in images.items():
+        name = Path(stem).name
+        if name in found:
+            raise InvalidAnnotations(
+                folder, f"{found[name]} and {image} share one label file: give each image its own name"
+            )
+        found[name] = image
+    return found
+
+
 def _objects(file: Path) -> list[tuple[int, str]]:
-    """The lines of objects: those that give the image's source and ground sampling distance are none."""
+    """The lines that describe objects, without those for the image's source and ground sampling distance."""
     return [(number, text) for number, text in lines_of(file) if text.partition(":")[0].lower() not in HEADERS]
 
 

@@ -11,16 +11,18 @@ from ccrop.datasets.annotations import Annotations
 from ccrop.datasets.base import InvalidAnnotations
 from ccrop.datasets.listing import list_images
 
+LABEL_SUFFIXES = (".txt", ".xml", ".json", ".yaml", ".yml", ".names")  # that formats put next to images
+
 
 class LabeledObject(NamedTuple):
     """One object of a label file.
 
     Attributes:
         box: x, y, width, height in pixels.
-        category: its name; None for a region that is ignored whatever the category.
-        line: of the label file, from 1 on.
-        outline: x0, y0, x1, y1, ... in pixels, where the format has more than a box.
-        ignored: neither found nor missed in an evaluation, as COCO's crowds are.
+        category: its name; None for a region that is ignored for every category.
+        line: of the label file, counted from 1.
+        outline: x0, y0, x1, y1, ... in pixels, if the format has more than a box.
+        ignored: neither found nor missed in an evaluation, like COCO's crowds.
     """
 
     box: tuple[float, float, float, float]
@@ -35,8 +37,8 @@ class LabeledImage(NamedTuple):
 
     Attributes:
         name: relative to the folder of the images.
-        size: (width, height) in pixels, for which the boxes are.
-        labels: the file that has the objects; None where the image has none.
+        size: (width, height) in pixels that the boxes refer to.
+        labels: the file that has the objects; None if the image has none.
     """
 
     name: str
@@ -51,7 +53,7 @@ class LabeledSplit(NamedTuple):
     Attributes:
         source: the file or folder of the labels, for messages.
         folder: of the images; ``file_name`` is relative to it.
-        annotations: checked as those of a COCO-format file are.
+        annotations: checked like those of a COCO-format file.
     """
 
     source: Path
@@ -62,15 +64,15 @@ class LabeledSplit(NamedTuple):
 def as_split(
     source: Path, folder: Path, images: Sequence[LabeledImage], classes: Sequence[str], notes: Sequence[str] = ()
 ) -> LabeledSplit:
-    """A split in COCO's terms, its sizes, boxes and areas checked and repaired as those of a COCO-format file.
+    """A split in COCO's terms, its sizes, boxes and areas checked and repaired like those of a COCO-format file.
 
     Args:
-        classes: numbered from 1 on.
+        classes: numbered from 1.
         notes: what was repaired before.
 
     Raises:
-        InvalidAnnotations: not one image has a label file, or more boxes are wrong than is tolerated; names the first
-            one by file and line.
+        InvalidAnnotations: no image has a label file, or too many boxes are wrong; names the
+            file and line of the first.
     """
     unlabeled = sum(image.labels is None for image in images)
     if unlabeled == len(images):
@@ -114,7 +116,7 @@ def numbers_of(fields: Sequence[str], file: Path, line: int) -> list[float]:
     """Fields of a line as finite numbers.
 
     Raises:
-        InvalidAnnotations: one is none; names file and line.
+        InvalidAnnotations: one is not; names file and line.
     """
     numbers = []
     for field in fields:
@@ -123,7 +125,9 @@ def numbers_of(fields: Sequence[str], file: Path, line: int) -> list[float]:
         except ValueError:
             numbers.append(math.nan)
         if not math.isfinite(numbers[-1]):
-            raise InvalidAnnotations(f"{file}, line {line}", f"{field!r} is no number: correct the line or remove it")
+            raise InvalidAnnotations(
+                f"{file}, line {line}", f"{field!r} is not a number: correct the line or remove it"
+            )
     return numbers
 
 
@@ -134,32 +138,32 @@ def around(outline: Sequence[float]) -> tuple[float, float, float, float]:
 
 
 def lines_of(file: Path) -> list[tuple[int, str]]:
-    """Numbers, from 1 on, and text of the lines of a label file that are not blank.
+    """Numbers, counted from 1, and text of the non-blank lines of a label file.
 
     Raises:
-        InvalidAnnotations: the file is no text, or cannot be read.
+        InvalidAnnotations: the file is not text, or cannot be read.
     """
     try:
         text = file.read_text(encoding="utf-8-sig")
     except OSError as error:
         raise InvalidAnnotations(file, f"it cannot be read ({error.strerror})") from error
     except UnicodeDecodeError as error:
-        raise InvalidAnnotations(file, "it is no text in UTF-8: save it so") from error
+        raise InvalidAnnotations(file, "it is not UTF-8 text: save it as UTF-8") from error
     return [(number, line.strip()) for number, line in enumerate(text.splitlines(), 1) if line.strip()]
 
 
 def images_by_stem(folder: Path) -> dict[str, str]:
-    """The images below a folder, relative to it, by their paths without the suffix.
+    """The images under a folder, relative to it, by their paths without the suffix.
 
     Raises:
-        InvalidAnnotations: two images differ by their suffix alone, so that a label file could be of either.
+        InvalidAnnotations: two images differ only in their suffix, so that a label file could belong to either.
     """
-    names = list_images(folder)
+    names = list_images(folder, beside=LABEL_SUFFIXES)
     stems = Counter(stem_of(name) for name in names)
     twice = next((stem for stem, number in stems.items() if number > 1), None)
     if twice is not None:
         kinds = [name for name in names if stem_of(name) == twice]
-        raise InvalidAnnotations(folder, f"{' and '.join(kinds)} have one label file: give each image its own name")
+        raise InvalidAnnotations(folder, f"{' and '.join(kinds)} share one label file: give each image its own name")
     return {stem_of(name): name for name in names}
 
 

@@ -1,7 +1,7 @@
-"""Pascal VOC's XML, a file an image: in Annotations/ beside JPEGImages/, or beside the images.
+"""Pascal VOC's XML, a file per image: in Annotations/ beside JPEGImages/, or next to the images.
 
 Everingham et al., The Pascal Visual Object Classes Challenge, IJCV 2010. Corners are pixels, counted from 1, both
-included; where a corner is at 0 they are taken as the coordinates that most tools write.
+included; if a corner is at 0, they are read as the coordinates that most tools write.
 """
 
 from collections.abc import Sequence
@@ -29,7 +29,7 @@ LISTS = dict(train="train", val="val", test="test", default="train", trainval="t
 
 
 class _Xml(NamedTuple):
-    """What an XML file has: the size that it gives, None where it gives none, and the objects."""
+    """What an XML file has: the size that it gives, None if it gives none, and the objects."""
 
     file: Path
     size: tuple[int, int] | None
@@ -37,12 +37,12 @@ class _Xml(NamedTuple):
 
 
 def has_voc(folder: Path) -> bool:
-    """Whether a folder has ``Annotations/*.xml``, or XML files beside images."""
+    """Whether a folder has ``Annotations/*.xml``, or XML files next to images."""
     return any((folder / "Annotations").glob("**/*.xml")) or any(folder.glob("*.xml"))
 
 
 def read_voc(source: Path) -> dict[str, LabeledSplit]:
-    """The splits of ``ImageSets/Main``, or one of each folder that has XML files beside its images.
+    """The splits of ``ImageSets/Main``, or one per folder with XML files next to its images.
 
     Raises:
         MissingData, InvalidAnnotations: see :func:`ccrop.datasets.formats.read_labeled`.
@@ -56,7 +56,7 @@ def read_voc(source: Path) -> dict[str, LabeledSplit]:
         for split, own in (listed or {split_of(folder.name): files}).items():
             if split in parts:
                 raise InvalidAnnotations(
-                    source, f"{parts[split][0]} and {folder} are both of split {split}: convert each on its own"
+                    source, f"{parts[split][0]} and {folder} both belong to split {split}: convert each separately"
                 )
             parts[split] = folder, images, own
     every = [each for _, _, files in parts.values() for each in files.values()]
@@ -68,13 +68,13 @@ def read_voc(source: Path) -> dict[str, LabeledSplit]:
 
 
 def _read_files(folder: Path) -> dict[str, _Xml]:
-    """The XML files below a folder by their paths without the suffix."""
+    """The XML files under a folder by their paths without the suffix."""
     files = sorted(folder.glob("**/*.xml"))
     return {stem_of(str(file.relative_to(folder))): _read_file(file) for file in files}
 
 
 def _listed(folder: Path, files: dict[str, _Xml]) -> dict[str, dict[str, _Xml]]:
-    """The splits that lists name; trainval only where there is no train, and none that has no annotations here."""
+    """The splits that lists name; trainval only if there is no train, and none that has no annotations here."""
     splits: dict[str, dict[str, _Xml]] = {}
     for name, split in LISTS.items():
         file = folder / "ImageSets" / "Main" / f"{name}.txt"
@@ -112,7 +112,7 @@ def _parsed(file: Path) -> ElementTree.Element:
         raise InvalidAnnotations(file, f"it cannot be read ({error.strerror})") from error
     except expat.ExpatError as error:
         raise InvalidAnnotations(
-            f"{file}, line {error.lineno}", f"it is no XML ({expat.ErrorString(error.code)})"
+            f"{file}, line {error.lineno}", f"it is not valid XML ({expat.ErrorString(error.code)})"
         ) from error
 
 
@@ -140,13 +140,15 @@ def _as_split(folder: Path, images: Path, files: dict[str, _Xml], classes: Seque
             size = xml.size or image_size(images / names[stem])
             labeled.append(LabeledImage(names[stem], size, xml.file, objects))
     if not labeled:
-        raise InvalidAnnotations(folder, f"none of its {len(files)} XML files has an image of its name in {images}")
-    notes = ["corners at 0 (taken as coordinates, not as pixels counted from 1)"] if from_0 else []
+        raise InvalidAnnotations(
+            folder, f"none of its {len(files)} XML files has an image of the same name in {images}"
+        )
+    notes = ["corners at 0 (read as coordinates, not as pixels counted from 1)"] if from_0 else []
     if len(labeled) < len(files):
         notes.append(f"{len(files) - len(labeled)} XML files without an image (left out)")
     return as_split(folder, images, labeled, classes, notes)
 
 
 def _box(x0: float, y0: float, x1: float, y1: float, first: int) -> tuple[float, float, float, float]:
-    """x, y, width, height of corners: pixels from 1 on, both ends included, or with ``first`` 0 coordinates."""
+    """x, y, width, height from corners: pixels counted from 1, both ends included, or coordinates if ``first`` is 0."""
     return x0 - first, y0 - first, x1 - x0 + first, y1 - y0 + first

@@ -11,10 +11,10 @@ from ccrop.files import new_folder, write_json
 
 
 def write_set(out: Path, splits: Mapping[str, LabeledSplit], copy: bool) -> None:
-    """Write a set, see :func:`write_coco`, into a new folder that is whole or not there, and print what is in it.
+    """Write a set, see :func:`write_coco`, into a new folder, atomically, and print its content.
 
     Raises:
-        FileExistsError: there is something of that name.
+        FileExistsError: the path exists.
     """
     with new_folder(out) as folder:
         write_coco(folder, splits, copy)
@@ -42,7 +42,7 @@ def write_coco(root: Path, splits: Mapping[str, LabeledSplit], copy: bool = Fals
 
 
 def summary(split: str, labeled: LabeledSplit) -> str:
-    """A line with the numbers of images, objects by category, the most frequent first, and crowds."""
+    """A line with the counts of images, objects by category, the most frequent first, and crowds."""
     content = labeled.annotations.content
     names = {each["id"]: each["name"] for each in content["categories"]}
     counts = Counter(names[each["category_id"]] for each in content["annotations"] if not each["iscrowd"])

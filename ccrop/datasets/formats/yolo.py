@@ -1,7 +1,7 @@
-"""YOLO's text labels: a line an object, in fractions of the image, with the classes in Ultralytics' data.yaml.
+"""YOLO's text labels: a line per object, in fractions of the image, with the classes in Ultralytics' data.yaml.
 
-A line is ``class x y width height``, x and y of the middle, or ``class x0 y0 x1 y1 ...`` for an outline, of which an
-oriented box is one. Labels lie in ``labels/`` where images lie in ``images/``, or else beside the images.
+A line is ``class x y width height``, x and y of the center, or ``class x0 y0 x1 y1 ...`` for an outline, such
+as an oriented box. Labels are in ``labels/`` if images are in ``images/``, or else next to the images.
 """
 
 import os
@@ -13,6 +13,7 @@ import yaml
 
 from ccrop.datasets.base import InvalidAnnotations
 from ccrop.datasets.formats.labeled import (
+    LABEL_SUFFIXES,
     LabeledImage,
     LabeledObject,
     LabeledSplit,
@@ -33,14 +34,14 @@ def read_yolo(source: Path, file: Path | None = None) -> dict[str, LabeledSplit]
     """The splits of a set of Ultralytics, or of a folder with ``classes.txt``, ``images/`` and ``labels/``.
 
     Args:
-        file: ``data.yaml`` or ``classes.txt``; by default the one in ``source``.
+        file: ``data.yaml`` or ``classes.txt``; default: the one in ``source``.
 
     Raises:
         MissingData, InvalidAnnotations: see :func:`ccrop.datasets.formats.read_labeled`.
     """
     file = file or class_file(source)
     if file is None:
-        raise InvalidAnnotations(source, "it has no data.yaml and no classes.txt, which name the classes")
+        raise InvalidAnnotations(source, "it has no data.yaml and no classes.txt, which list the classes")
     if file.suffix == ".txt" or file.name in CLASS_FILES:
         return {"train": _read_split([source], [text for _, text in lines_of(file)], file)}
     settings = _settings(file)
@@ -51,12 +52,12 @@ def read_yolo(source: Path, file: Path | None = None) -> dict[str, LabeledSplit]
         if places:
             splits[split] = _read_split(_found(places, settings, file, split), classes, file)
     if not splits:
-        raise InvalidAnnotations(file, "it names no images: it needs a line such as train: images/train")
+        raise InvalidAnnotations(file, "it lists no images: add a line such as train: images/train")
     return splits
 
 
 def class_file(folder: Path) -> Path | None:
-    """The file of a folder that names YOLO's classes; None where there is none, or the YAML is of something else."""
+    """The file in a folder that lists YOLO's classes; None if there is none, or the YAML is for something else."""
     for file in sorted((*folder.glob("*.yaml"), *folder.glob("*.yml"))):
         text = file.read_text(encoding="utf-8", errors="replace")
         if any(line.startswith("names") for line in text.splitlines()):
@@ -68,7 +69,7 @@ def _settings(file: Path) -> dict[str, Any]:
     try:
         settings = yaml.safe_load(file.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError, yaml.YAMLError) as error:
-        raise InvalidAnnotations(file, f"it is no YAML ({' '.join(str(error).split())})") from error
+        raise InvalidAnnotations(file, f"it is not valid YAML ({' '.join(str(error).split())})") from error
     if not isinstance(settings, dict):
         raise InvalidAnnotations(file, "it has no settings such as train: and names:")
     return settings
@@ -79,9 +80,9 @@ def _classes(settings: dict[str, Any], file: Path) -> list[str]:
     if isinstance(names, dict) and set(names) == set(range(len(names))):
         names = [names[number] for number in range(len(names))]
     if not isinstance(names, list) or not names:
-        raise InvalidAnnotations(file, "names must be a list of the classes, or number them from 0 on")
+        raise InvalidAnnotations(file, "names must be a list of the classes, or map numbers from 0 to them")
     if str(settings.get("nc", len(names))) != str(len(names)):
-        raise InvalidAnnotations(file, f"nc is {settings['nc']}, and names has {len(names)}: correct either")
+        raise InvalidAnnotations(file, f"nc is {settings['nc']}, but names has {len(names)}: correct one of them")
     return _distinct(list(map(str, names)), file)
 
 
@@ -93,7 +94,7 @@ def _distinct(names: list[str], file: Path) -> list[str]:
 
 
 def _found(places: str | Sequence[str], settings: dict[str, Any], file: Path, split: str) -> list[Path]:
-    """The folders or lists of images of a split, which stand relative to ``path``, to the file, or to its parent.
+    """The folders or image lists of a split, which are relative to ``path``, to the file, or to its parent.
 
     Roboflow writes ``../train/images`` where it means ``train/images``.
     """
@@ -104,7 +105,7 @@ def _found(places: str | Sequence[str], settings: dict[str, Any], file: Path, sp
         here = next((each for each in tries if each.exists()), None)
         if here is None:
             raise InvalidAnnotations(
-                file, f"{split}: {printable(str(place))} is neither in {roots[0]} nor in {file.parent}: correct path:"
+                file, f"{split}: {printable(str(place))} is in neither {roots[0]} nor {file.parent}: correct path:"
             )
         found.append(here.resolve())
     return found
@@ -125,12 +126,12 @@ def _read_split(places: Sequence[Path], classes: Sequence[str], file: Path) -> L
 
 
 def _images(place: Path) -> list[Path]:
-    """The images of a folder, or those that a text file names, relative to it or to a folder above.
+    """The images of a folder, or those listed in a text file, relative to it or to a parent folder.
 
     CVAT writes ``data/`` before them.
     """
     if place.is_dir():
-        return [place / name for name in list_images(place)]
+        return [place / name for name in list_images(place, beside=LABEL_SUFFIXES)]
     paths = []
     for number, line in lines_of(place):
         roots = (place.parent, *place.parent.parents[:2])
@@ -143,7 +144,7 @@ def _images(place: Path) -> list[Path]:
 
 
 def _label_files(folders: set[Path]) -> list[Path]:
-    """Label files in folders; a text file that names classes or images is none."""
+    """Label files in folders, without text files that list classes or images."""
     return [file for folder in folders for file in folder.glob("*.txt") if file.name not in OTHER_FILES]
 
 
@@ -172,7 +173,8 @@ def _read_line(text: str, size: tuple[int, int], classes: Sequence[str], file: P
     if number not in range(len(classes)):
         raise InvalidAnnotations(
             f"{file}, line {line}",
-            f"class {fields[0]} is none of the {len(classes)} that are named, from 0 on: name it, or correct the line",
+            f"class {fields[0]} is not one of the {len(classes)} named classes, numbered from 0: name it, or correct "
+            "the line",
         )
     width, height = size
     category = classes[int(number)]
@@ -182,7 +184,8 @@ def _read_line(text: str, size: tuple[int, int], classes: Sequence[str], file: P
     if len(values) < 6 or len(values) % 2:
         raise InvalidAnnotations(
             f"{file}, line {line}",
-            f"it has {len(fields)} values: a box has 5 (class x y width height), an outline 7 and more, two a corner",
+            f"it has {len(fields)} values: a box has 5 (class x y width height), an outline 7 or more (class and two "
+            "per corner)",
         )
     outline = tuple(value * (height if place % 2 else width) for place, value in enumerate(values))
     return LabeledObject(around(outline), category, line, outline)

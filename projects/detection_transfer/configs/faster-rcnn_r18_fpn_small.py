@@ -1,7 +1,7 @@
-"""Faster R-CNN for some hundred images and small objects, on a machine without a GPU: ResNet-18, 320 px.
+"""Faster R-CNN for a few hundred images and small objects, on a machine without a GPU: ResNet-18, 320 px.
 
-The feature pyramid starts at stride 4 and ends at 16, its anchors begin at 8 px, and no stage behind stride 16 runs.
-AdamW, because some hundred steps from scratch get nowhere with SGD.
+The feature pyramid starts at stride 4 and ends at 16, its anchors start at 8 px, and no stage after stride 16 runs.
+AdamW, because SGD gets nowhere in a few hundred steps from scratch.
 """
 
 _base_ = ["mmdet::_base_/models/faster-rcnn_r50_fpn.py", "_base_/coco.py"]

@@ -1,7 +1,7 @@
 """Small objects on two CPU cores: 128 px tiles at the images' own scale, half of them around an object.
 
-A ResNet-18 of half the width without its last stage, one map of stride 4, and a head whose targets are found for a
-whole batch at once.
+A ResNet-18 of half the width without its last stage, one map of stride 4, and a head that assigns the targets of
+a whole batch at once.
 """
 
 _base_ = ["_base_/coco.py"]

@@ -1,4 +1,4 @@
-"""Small objects on two CPU cores, with objects of other images pasted into each tile."""
+"""Small objects on two CPU cores, with objects from other images pasted into each tile."""
 
 _base_ = ["tiles_r18.py"]
 

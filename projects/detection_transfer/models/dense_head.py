@@ -1,6 +1,6 @@
-"""An anchor-free head whose targets are found for a whole batch at once.
+"""An anchor-free head that assigns the targets of a whole batch at once.
 
-mmdet's heads assign the objects of one image after the other, which on small tiles costs as much as the network.
+mmdet's heads assign the objects of one image at a time, which on small tiles costs as much as the network.
 """
 
 import math
@@ -28,7 +28,7 @@ LARGEST_EXPONENT = 4.0  # sides beyond e^4 strides from a cell are out of reach
 
 
 class Cells(NamedTuple):
-    """The places of all levels' predictions.
+    """The locations of all levels' predictions.
 
     Attributes:
         centers: ``(P, 2)`` x, y in pixels of the image.
@@ -56,9 +56,9 @@ class Candidates(NamedTuple):
 
 @MODELS.register_module()
 class DenseHead(BaseModule):
-    """FCOS's cells, scored by quality focal loss, with boxes by GIoU loss; no loop over images, no wait for the device.
+    """FCOS's cells, scored by quality focal loss, with boxes by GIoU loss; no loop over images, no device sync.
 
-    A cell learns an object whose box holds the cell and whose center is near (center sampling; FCOS, Tian et al.,
+    A cell learns an object whose box contains the cell and whose center is near (center sampling; FCOS, Tian et al.,
     TPAMI 2020), see :func:`assign`. Its score learns the IoU of its box (quality focal loss; GFL, Li et al.,
     NeurIPS 2020, equation 5), so no centerness is needed.
 
@@ -68,7 +68,7 @@ class DenseHead(BaseModule):
         feat_channels: of the towers.
         stacked_convs: 3x3 convolutions of the tower that scores and boxes share.
         strides: of the levels, in pixels.
-        sides: where the ranges of the levels meet, in pixels of an object's longer side; one less than levels.
+        sides: boundaries between the ranges of the levels, in pixels of an object's longer side; one fewer than levels.
         radius: of center sampling, in strides.
         loss_weights: of scores and of boxes.
         test_cfg: ``nms_pre``, ``score_thr``, ``iou_threshold`` and ``max_per_img``.
@@ -90,7 +90,7 @@ class DenseHead(BaseModule):
     ) -> None:
         super().__init__(init_cfg)
         if len(sides) != len(strides) - 1:
-            raise ValueError(f"{len(strides)} levels meet at {len(strides) - 1} sides, got {list(sides)}")
+            raise ValueError(f"{len(strides)} levels need {len(strides) - 1} boundaries, got {list(sides)}")
         self.num_classes = num_classes
         self.strides = tuple(strides)
         self.ranges = tuple(zip((0.0, *sides), (*sides, math.inf), strict=True))
@@ -132,7 +132,8 @@ class DenseHead(BaseModule):
         own = owner.clamp(min=0)
         iou, giou = overlaps(boxes, objects.gather(1, own[..., None].expand(-1, -1, 4)))
         quality = iou.detach().clamp(min=MIN_IOU) * positive
-        target = F.one_hot(labels.gather(1, own), self.num_classes) * quality[..., None]
+        classes = torch.arange(self.num_classes, device=labels.device)
+        target = (labels.gather(1, own)[..., None] == classes) * quality[..., None]
         counted = positive | ~inside(cells.centers, ignored, to_ignore).any(dim=2)
         # no object at all: the loss of the background alone, over one
         positives = reduce_mean(positive.sum().float()).clamp(min=1)
@@ -159,7 +160,7 @@ class DenseHead(BaseModule):
         """``bboxes (M, 4)``, ``scores (M,)`` and ``labels (M,)`` of each image after NMS, best score first.
 
         Args:
-            rescale: give boxes in pixels of the original image.
+            rescale: return boxes in pixels of the original image.
         """
         boxes, scores, labels = candidates
         shapes = boxes.new_tensor([each.img_shape[1::-1] for each in samples]).repeat(1, 2)[:, None]
@@ -182,7 +183,7 @@ def cells_of(
     ranges: Sequence[tuple[float, float]],
     device: torch.device,
 ) -> Cells:
-    """The middles of the cells of maps, level by level and row by row.
+    """The centers of the cells of maps, level by level and row by row.
 
     Args:
         shapes: (h, w) of each level.
@@ -219,9 +220,9 @@ def inside(points: Tensor, boxes: Tensor, exists: Tensor) -> Tensor:
 def assign(cells: Cells, boxes: Tensor, exists: Tensor, radius: float) -> Tensor:
     """The object ``(N, P)`` that each cell learns, by its place in ``boxes``; -1 for none.
 
-    A cell claims an object of its level's sides whose box holds the cell's middle and whose center is nearer than
-    ``radius`` strides in x and in y. The cell nearest to a center claims the object too, so that none falls between the
-    cells. Where a cell claims several objects it learns the smallest.
+    A cell claims an object of its level's sides whose box contains the cell's center and whose center is nearer than
+    ``radius`` strides in x and in y. The cell nearest to a center also claims the object, so that none falls between
+    the cells. A cell that claims several objects learns the smallest.
 
     Args:
         cells: P of them.

@@ -1,4 +1,4 @@
-"""A feature pyramid that keeps its finest level only."""
+"""A feature pyramid that keeps only its finest level."""
 
 from collections.abc import Sequence
 
@@ -13,7 +13,7 @@ from torch.nn import functional as F
 class TopDownNeck(BaseModule):
     """The top-down path of FPN (Lin et al., CVPR 2017), which ends in one map at the finest level's stride.
 
-    Small objects are found on the finest level alone; an FPN spends its 3x3 convolutions on the coarser ones too.
+    Small objects are found only on the finest level; an FPN also spends 3x3 convolutions on the coarser ones.
 
     Args:
         in_channels: of the backbone's levels, finest first.

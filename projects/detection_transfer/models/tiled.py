@@ -1,4 +1,4 @@
-"""Detection at an image's own scale, whatever its size: large images are looked at in overlapping tiles."""
+"""Detection at an image's own scale, whatever its size: large images are processed in overlapping tiles."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -16,9 +16,9 @@ from ccrop.projects.detection_transfer.models.dense_head import Candidates
 class TiledDetector(SingleStageDetector):
     """A single-stage detector with :class:`DenseHead`, channels last in memory, that tests large images in tiles.
 
-    An image of which no side is longer than ``test_cfg.tile`` pixels is looked at whole. Of a larger one, boxes that
-    touch an edge of their tile are left to the neighbor that shows the object whole, unless they are longer than the
-    ``test_cfg.overlap`` of the tiles; NMS over the whole image merges the rest.
+    An image with no side longer than ``test_cfg.tile`` pixels is processed whole. For a larger one, boxes
+    that touch an edge of their tile are left to the neighbor that shows the object whole, unless they are longer than
+    the ``test_cfg.overlap`` of the tiles; NMS over the whole image merges the rest.
 
     Args:
         kwargs: mmdet's; ``test_cfg`` has the head's settings, ``tile`` and ``overlap`` in pixels.
@@ -51,7 +51,7 @@ class TiledDetector(SingleStageDetector):
 
 
 def spans(length: int, side: int, overlap: int) -> Iterator[tuple[int, int]]:
-    """(begin, end) of the fewest tiles of a side, evenly spaced, that cover a length and overlap by so much or more."""
+    """(start, end) of the fewest evenly spaced tiles of a side that cover a length with at least this overlap."""
     number = 1 if length <= side else -(-(length - overlap) // (side - overlap))
     for place in range(number):
         begin = round(place * (length - side) / max(1, number - 1))
@@ -59,7 +59,7 @@ def spans(length: int, side: int, overlap: int) -> Iterator[tuple[int, int]]:
 
 
 def touches(boxes: Tensor, tile: Sequence[int], image_size: Sequence[int], overlap: int) -> Tensor:
-    """Which boxes ``(..., 4)`` no longer than ``overlap`` reach an edge of their tile that is no edge of the image.
+    """Which boxes ``(..., 4)`` no longer than ``overlap`` reach an edge of their tile that is not an edge of the image.
 
     Args:
         boxes, tile: x0, y0, x1, y1 in pixels of the image.

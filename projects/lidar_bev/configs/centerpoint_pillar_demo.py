@@ -6,7 +6,7 @@ with read_base():
     from .centerpoint_pillar_kitti import *
 
 default_data_root = "data/demo_lidar"
-how_to_make_data = ", or make it by tools/make_demo_data.py --lidar data/demo_lidar"
+how_to_make_data = ", or make it with tools/make_demo_data.py --lidar data/demo_lidar"
 # the encoder of the pretraining on a part of its grid: its weights do not depend on the grid
 grid.update(low=(-36, -36, -3), high=(36, 36, 1.8), cell=0.375)
 model.backbone.update(grid=grid, size="small")

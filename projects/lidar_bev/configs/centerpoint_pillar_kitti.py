@@ -1,4 +1,4 @@
-"""CenterPoint with PointPillars' encoder on KITTI, in the camera's view: what all CenterPoint configs begin with."""
+"""CenterPoint with PointPillars' encoder on KITTI, in the camera's view: what all CenterPoint configs start with."""
 
 from mmengine.dataset import pseudo_collate
 from mmengine.hooks import DistSamplerSeedHook, IterTimerHook, LoggerHook, ParamSchedulerHook, RuntimeInfoHook

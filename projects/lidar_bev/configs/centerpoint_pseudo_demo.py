@@ -1,4 +1,4 @@
-"""CenterPoint learns pseudo-boxes of simulated sweeps: no labels, though where there are any the log compares."""
+"""CenterPoint learns pseudo-boxes of simulated sweeps: no labels, though if there are any the log compares."""
 
 from mmengine.config import read_base
 

@@ -1,4 +1,4 @@
-"""SimSiam on windows around clusters of simulated sweeps, which are made where no data root is named."""
+"""SimSiam on windows around clusters of simulated sweeps, which are made where no data root is given."""
 
 from mmengine.config import read_base
 

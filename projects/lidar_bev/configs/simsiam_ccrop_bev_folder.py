@@ -1,9 +1,9 @@
 """SimSiam on windows around clusters of any sweeps in a folder, all around the sensor.
 
-Name the columns of your files by ``train_dataloader.dataset.columns``, what stands for full intensity in them (1, 255
-or 65535) by ``train_dataloader.dataset.intensity_scale``, how many columns are used by ``model.backbone.columns``, and
-set z of the grid so that it reaches from below the ground to 3 m above it. Where not all files are sweeps,
-``train_dataloader.dataset.pattern`` says which are, such as "velodyne/*.bin".
+Set the columns of your files with ``train_dataloader.dataset.columns``, their full-scale intensity (1, 255 or
+65535) with ``train_dataloader.dataset.intensity_scale``, the number of used columns with ``model.backbone.columns``,
+and z of the grid so that it extends from below the ground to 3 m above it. If not all files are sweeps,
+``train_dataloader.dataset.pattern`` selects those that are, such as "velodyne/*.bin".
 """
 
 from mmengine.config import read_base

@@ -1,6 +1,6 @@
-"""SimSiam on windows around clusters of KITTI's full training sweeps, on PointPillars' grid, ahead of the sensor.
+"""SimSiam on windows around clusters of KITTI's full training sweeps, on PointPillars' grid, in front of the sensor.
 
-All frames, those of val too: ``train_dataloader.dataset.split=None``.
+All frames, including those of val: ``train_dataloader.dataset.split=None``.
 """
 
 from mmengine.config import read_base
@@ -14,7 +14,7 @@ with read_base():
 
 grid = dict(type=Grid, low=(0, -39.68, -3), high=(69.12, 39.68, 1), cell=0.16)
 default_data_root = "data/kitti"
-demo = "simsiam_ccrop_bev_demo.py"  # where there is no data
+demo = "simsiam_ccrop_bev_demo.py"  # if there is no data
 model.backbone.grid = grid
 train_dataloader.dataset.update(type=KittiSweeps, split="train")
 train_dataloader.dataset.pipeline[0].update(grid=grid, motion=dict(type=MotionRange, angle=0.5, mirror_x=0.0))

@@ -16,8 +16,8 @@ from ccrop.projects.lidar_bev.datasets.reading import XYZI, UnreadableSweep
 from ccrop.projects.lidar_bev.extras import extra
 
 LAYOUT = """\
-    {root}/train/LOG/sensors/lidar/*.feather   (or val, test; a file a sweep, named by its time in nanoseconds)
-    {root}/train/LOG/annotations.feather       (only labeled sweeps need them)"""
+    {root}/train/LOG/sensors/lidar/*.feather   (or val, test; one file per sweep, named by its timestamp in nanoseconds)
+    {root}/train/LOG/annotations.feather       (only for labeled sweeps)"""
 CLASSES = ("REGULAR_VEHICLE", "PEDESTRIAN", "BICYCLIST")
 BOX = ("tx_m", "ty_m", "tz_m", "length_m", "width_m", "height_m")
 ROTATION = ("qw", "qx", "qy", "qz")
@@ -25,12 +25,12 @@ FULL = 255  # intensity
 
 
 class ArgoverseSweeps(SweepDataset):
-    """Sweeps ``(N, 4)``: x, y, z, intensity in [0, 1], in the frame of the car, whose origin is its rear axle.
+    """Sweeps ``(N, 4)``: x, y, z, intensity in [0, 1], in the vehicle's frame, whose origin is its rear axle.
 
     Args:
         data_root: see ``LAYOUT``.
         split: folder of the logs: train, val or test.
-        labeled: read boxes too.
+        labeled: also read boxes.
         classes: names of categories, whose positions are the labels.
     """
 
@@ -52,7 +52,7 @@ class ArgoverseSweeps(SweepDataset):
     def load_data_list(self) -> list[dict[str, Any]]:
         root = Path(self.data_root)
         if not (root / self.split).is_dir():
-            raise MissingData(f"{root / self.split} is no folder; expected layout:\n{LAYOUT.format(root=root)}")
+            raise MissingData(f"{root / self.split} is not a folder; expected layout:\n{LAYOUT.format(root=root)}")
         files = sorted((root / self.split).glob("*/sensors/lidar/*.feather"))
         return [dict(path=str(file.relative_to(root)), log=file.parts[-4], time=int(file.stem)) for file in files]
 
@@ -88,7 +88,7 @@ def read_annotations(log: Path) -> tuple[NDArray[np.int64], list[str], NDArray[n
     """
     file = log / "annotations.feather"
     if not file.is_file():
-        raise ValueError(f"{file}: there is no such file: labeled sweeps need it; the test split has none")
+        raise ValueError(f"{file}: file not found: labeled sweeps need it (the test split has none)")
     try:
         times, categories, *values = _read_feather(file, ("timestamp_ns", "category", *BOX, *ROTATION))
     except UnreadableSweep as error:

@@ -2,11 +2,12 @@
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from mmengine.logging import MMLogger
+from numpy.typing import NDArray
 
 from ccrop.datasets import LocatedDataset, MissingData, UnreadableFile
 from ccrop.projects.lidar_bev.boxes import num_points_in_boxes
@@ -16,18 +17,32 @@ OTHER = -1
 ANY = "object"  # as the one class: all that is labeled
 
 
+class Trajectories(NamedTuple):
+    """Where and when the ``N`` sweeps of a data set were taken.
+
+    Attributes:
+        drives: of which drive each sweep is.
+        seconds: ``(N,)`` within the drive.
+        poses: ``(N, 4, 4)`` from the LiDAR frame to one that stands still during the drive.
+    """
+
+    drives: list[str]
+    seconds: NDArray[np.float64]
+    poses: NDArray[np.float64]
+
+
 class SweepDataset(LocatedDataset):
     """Reads a sweep, adds what is known of it, and hands it to the pipeline.
 
     A sample is ``dict(points, index, rng)``: ``points (N, C)`` float32 with x, y, z in meters in the LiDAR frame first,
     the sweep's number, and its own random generator. Labeled sweeps add ``boxes (M, 7)`` float32 (see
     :mod:`ccrop.projects.lidar_bev.boxes`), ``labels (M,)`` int64, which are positions in ``classes`` or ``OTHER`` for
-    objects of any other class, and ``num_points (M,)`` int64, how many points each box holds: none is left out here.
-    Where a hook has found boxes in the sweeps, ``clusters (K, 5)`` are those, see :class:`ccrop.datasets.BoxStore`.
-    Points with a value that is not finite are left out and counted in :attr:`not_finite`; a sweep that has no point
-    left is unreadable.
+    objects of any other class, and ``num_points (M,)`` int64, how many points each box holds: none is skipped here.
+    If a hook has found boxes in the sweeps, ``clusters (K, 5)`` are those, see :class:`ccrop.datasets.BoxStore`.
+    Points with a non-finite value are dropped and counted in :attr:`not_finite`; a sweep without remaining
+    points is unreadable.
 
-    Subclasses implement :meth:`load_data_list`, :meth:`read` and, where there are labels, :meth:`object_names`.
+    Subclasses implement :meth:`load_data_list`, :meth:`read` and, if there are labels, :meth:`object_names`.
 
     Args:
         data_root, pipeline, subset: see :class:`ccrop.datasets.LocatedDataset`.
@@ -59,7 +74,7 @@ class SweepDataset(LocatedDataset):
         points = finite(sample["points"])
         self.not_finite[index] = len(sample["points"]) - len(points)
         if not len(points):
-            raise UnreadableSweep(self.path(info), "none of its points is finite, or in view")
+            raise UnreadableSweep(self.path(info), "none of its points is finite and in view")
         sample["points"] = points
         if "boxes" in sample:
             sample["num_points"] = num_points_in_boxes(points, sample["boxes"])
@@ -68,7 +83,7 @@ class SweepDataset(LocatedDataset):
         return sample
 
     def readable(self, chosen: Collection[int] | None = None) -> Iterator[tuple[int, dict[str, Any]]]:
-        """Index and :meth:`known` of every sweep that can be read; the log names the others and counts them.
+        """Index and :meth:`known` of every readable sweep; the log lists and counts the others.
 
         Args:
             chosen: their indices; None for all.
@@ -103,34 +118,45 @@ class SweepDataset(LocatedDataset):
         raise NotImplementedError
 
     def scenes(self) -> list[str]:
-        """Of which drive each sweep is; where that is not known, each is of its own."""
+        """The drive of each sweep; if unknown, each is its own."""
         return [self.get_data_info(index)["path"] for index in range(len(self))]
+
+    def trajectories(self) -> Trajectories:
+        """Where and when each sweep was taken.
+
+        Raises:
+            ValueError: it is not known, or a sample is more than one sweep.
+        """
+        raise ValueError(
+            f"{self.data_root}: {type(self).__name__} has no ego poses, which motion scores need: leave out "
+            "pseudo_boxes.min_motion, or use sequences with poses (NuScenesSweeps)"
+        )
 
 
 def names_in_split(root: Path, split: str | None, found: Collection[str], where: Path, layout: str) -> list[str]:
     """Names of the sweeps of a split: the lines of ``ImageSets/SPLIT.txt``, in their order; of all, sorted, for None.
 
     Args:
-        found: names of the sweeps that there are.
+        found: names of the existing sweeps.
         where: their folder, for messages.
         layout: see :class:`SweepDataset`.
 
     Raises:
-        MissingData: there is no such file, or it names sweeps that there are not.
+        MissingData: there is no such file, or it lists sweeps that do not exist.
     """
     if split is None:
         return sorted(found)
     file = root / "ImageSets" / f"{split}.txt"
     if not file.is_file():
         raise MissingData(
-            f"{file} is no file (split=None takes all sweeps); expected layout:\n{layout.format(root=root)}"
+            f"{file} is not a file (split=None takes all sweeps); expected layout:\n{layout.format(root=root)}"
         )
     names = [line.strip() for line in read_text(file).splitlines() if line.strip()]
     missing = [name for name in names if name not in found]
     if missing:
         raise MissingData(
-            f"{where} lacks {len(missing)} of the {len(names)} sweeps of split {split!r}, first {missing[0]}: add "
-            "them, or take them out of the split's file"
+            f"{where} lacks {len(missing)} of the {len(names)} sweeps of split {split!r}, the first is {missing[0]}: "
+            "add them, or remove them from the split's file"
         )
     return names
 

@@ -14,8 +14,8 @@ from ccrop.projects.lidar_bev.datasets.reading import read_text
 
 LAYOUT = """\
     {root}/points/NAME.pcd                     (or .bin, .npy, .ply)
-    {root}/labels/NAME.txt                     (a line a box: x y z dx dy dz heading class; no line: no object)
-    {root}/ImageSets/train.txt, val.txt        (names of a split's sweeps; without a split: all there are)"""
+    {root}/labels/NAME.txt                     (one line per box: x y z dx dy dz heading class; empty: no objects)
+    {root}/ImageSets/train.txt, val.txt        (names of a split's sweeps; without a split: all sweeps)"""
 
 
 class CustomSweeps(SweepFolder):
@@ -24,9 +24,9 @@ class CustomSweeps(SweepFolder):
     Args:
         data_root: see ``LAYOUT``.
         split: name of a file in ``ImageSets``, or None for all sweeps.
-        labeled: read labels too.
+        labeled: also read labels.
         classes: names whose positions are the labels.
-        kwargs: columns of the files and what their intensities mean, see :class:`.SweepFolder`.
+        kwargs: columns of the files and the scale of their intensities, see :class:`.SweepFolder`.
     """
 
     layout = LAYOUT
@@ -47,12 +47,14 @@ class CustomSweeps(SweepFolder):
     def load_data_list(self) -> list[dict[str, Any]]:
         root = Path(self.data_root)
         if not (root / "points").is_dir():
-            raise MissingData(f"{root / 'points'} is no folder; expected layout:\n{LAYOUT.format(root=root)}")
+            raise MissingData(f"{root / 'points'} is not a folder; expected layout:\n{LAYOUT.format(root=root)}")
         found: dict[str, str] = {}
         for path in list_sweeps(root / "points"):
             name = str(Path(path).with_suffix(""))
             if name in found:
-                raise ValueError(f"{root / 'points'} has {found[name]} and {path}, two sweeps of one name: remove one")
+                raise ValueError(
+                    f"{root / 'points'} has {found[name]} and {path}, two sweeps with the same name: remove one"
+                )
             found[name] = path
         names = names_in_split(root, self.split, found, root / "points", LAYOUT)
         return [dict(name=name, path=f"points/{found[name]}") for name in names]
@@ -72,13 +74,13 @@ class CustomSweeps(SweepFolder):
 
 
 def read_boxes(path: Path) -> tuple[list[str], NDArray[np.float64]]:
-    """Classes, and boxes ``(M, 7)`` of a label file; an empty one has no object. A class may be of several words.
+    """Classes, and boxes ``(M, 7)`` of a label file; an empty one has no objects. A class may have several words.
 
     Raises:
-        ValueError: the file is missing, or a line is no box; names the file and the line.
+        ValueError: the file is missing, or a line is not a box; names the file and the line.
     """
     if not path.is_file():
-        raise ValueError(f"{path}: there is no such label file: add it, empty where the sweep shows no object")
+        raise ValueError(f"{path}: label file not found: add it, empty if the sweep shows no objects")
     names, rows = [], []
     for number, line in enumerate(read_text(path).splitlines(), 1):
         *values, name = line.split(maxsplit=7) or [""]

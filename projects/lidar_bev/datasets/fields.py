@@ -1,6 +1,6 @@
 """Point files whose header names the fields of a point: PLY (Turk, 1994) and PCD (Point Cloud Library, version 0.7).
 
-A header is believed only as far as the file's size allows, before memory is asked for.
+A header is checked against the file's size before memory is allocated.
 """
 
 import os
@@ -21,7 +21,7 @@ MOST_COMPRESSION = 264 / 3  # LZF's longest match over its code
 
 
 class Malformed(ValueError):
-    """What is wrong with the content of a file, and what to do; whoever knows the file's name adds it."""
+    """What is wrong with the content of a file, and what to do; the caller adds the file's name."""
 
 
 class Element(NamedTuple):
@@ -36,12 +36,12 @@ def read_ply(path: Path) -> dict[str, NDArray]:
     """The vertices' properties by name, each ``(N,)``, of an ASCII or binary file.
 
     Raises:
-        Malformed: it is no PLY file, its vertices have lists, or it has fewer vertices than its header declares.
+        Malformed: it is not a PLY file, its vertices have lists, or it has fewer vertices than its header declares.
     """
     with path.open("rb") as file:
         lines = _header(file, "end_header")
         if not lines or lines[0] != ["ply"]:
-            raise Malformed("it is damaged, or no PLY file: it does not begin with 'ply' and a header")
+            raise Malformed("it is damaged, or not a PLY file: it does not begin with 'ply' and a header")
         kind = next((words[1] for words in lines if words[0] == "format" and len(words) > 1), None)
         if kind not in PLY_ORDERS:
             raise Malformed(f"its format is {kind!r}, expected one of {', '.join(PLY_ORDERS)}")
@@ -57,17 +57,17 @@ def read_ply(path: Path) -> dict[str, NDArray]:
 
 
 def read_pcd(path: Path) -> dict[str, NDArray]:
-    """The fields with one value a point by name, each ``(N,)``, of an ASCII or binary file, compressed or not.
+    """The fields with one value per point, by name, each ``(N,)``, of an ASCII or binary file, compressed or not.
 
     Raises:
-        Malformed: it is no PCD file, or has fewer points than its header declares.
+        Malformed: it is not a PCD file, or has fewer points than its header declares.
         ImportError: it is compressed, and Open3D is not installed.
     """
     with path.open("rb") as file:
         header = {words[0].upper(): words[1:] for words in _header(file, "DATA") if words[0][0] != "#"}
         missing = [name for name in ("FIELDS", "TYPE", "SIZE", "DATA") if name not in header]
         if missing:
-            raise Malformed(f"it is damaged, or no PCD file: its header has no line {missing[0]}")
+            raise Malformed(f"it is damaged, or not a PCD file: its header has no line {missing[0]}")
         try:
             names, kinds, sizes = header["FIELDS"], header["TYPE"], [int(size) for size in header["SIZE"]]
             counts = [int(count) for count in header.get("COUNT", ["1"] * len(names))]
@@ -92,13 +92,13 @@ def read_pcd(path: Path) -> dict[str, NDArray]:
             rows = _binary_table(file, number, dtype)
             return {names[place]: rows[names[place]][:, 0] for place in single}
         if data != "binary_compressed":
-            raise Malformed(f"its data are {data!r}, expected ascii, binary or binary_compressed")
+            raise Malformed(f"its data is {data!r}, expected ascii, binary or binary_compressed")
         _check_compressed(file, number * dtype.itemsize)
     return _read_by_open3d(path)
 
 
 def _header(file: BinaryIO, last: str) -> list[list[str]]:
-    """The words of a header's lines, through the one that begins with ``last``; none where that does not come."""
+    """The words of a header's lines, through the one that starts with ``last``; none if that does not come."""
     lines = []
     for _ in range(LONGEST_HEADER):
         words = file.readline(10_000).decode("latin-1").removeprefix("\xef\xbb\xbf").split()
@@ -128,12 +128,12 @@ def _up_to_vertices(elements: Sequence[Element]) -> tuple[Sequence[Element], Ele
     """The elements before the vertices, and the vertices."""
     place = next((place for place, each in enumerate(elements) if each.name == "vertex"), None)
     if place is None:
-        raise Malformed("it holds no element 'vertex', whose rows are the points")
+        raise Malformed("it has no element 'vertex', which holds the points")
     for each in elements[: place + 1]:
         if any(kind is None for _, kind in each.properties):
-            raise Malformed(f"its element {each.name!r} has a list, which is not read: save the points alone")
+            raise Malformed(f"its element {each.name!r} has a list, which is not supported: save only the points")
         if len(dict(each.properties)) < max(1, len(each.properties)):
-            raise Malformed(f"its element {each.name!r} has no property, or two of one name")
+            raise Malformed(f"its element {each.name!r} has no properties, or two with the same name")
     return elements[:place], elements[place]
 
 
@@ -156,7 +156,7 @@ def _binary_table(file: BinaryIO, number: int, dtype: np.dtype) -> NDArray:
 
 
 def _text_table(file: BinaryIO, skipped: int, number: int, width: int) -> NDArray[np.float64]:
-    """``number`` rows of ``width`` numbers, after some that are skipped; a value takes two bytes at least."""
+    """``number`` rows of ``width`` numbers, after some that are skipped; a value takes at least two bytes."""
     if 2 * (skipped + number) > _left(file) + 1 or 2 * number * width > _left(file) + 1:
         raise _fewer(number, "fewer")
     if not number:
@@ -164,26 +164,26 @@ def _text_table(file: BinaryIO, skipped: int, number: int, width: int) -> NDArra
     try:
         table = np.loadtxt(file, comments=None, skiprows=skipped, max_rows=number, ndmin=2, encoding="latin-1")
     except ValueError as error:
-        raise Malformed(f"it is damaged: a row is not of {width} numbers ({error})") from error
+        raise Malformed(f"it is damaged: a row does not have {width} numbers ({error})") from error
     if len(table) < number:
         raise _fewer(number, len(table))
     if table.shape[1] != width:
-        raise Malformed(f"its rows have {table.shape[1]} values, and its header declares {width}")
+        raise Malformed(f"its rows have {table.shape[1]} values, but its header declares {width}")
     return table
 
 
 def _fewer(declared: int, present: int | str) -> Malformed:
-    return Malformed(f"its header declares {declared} points, and the file holds {present}: it is cut off or damaged")
+    return Malformed(f"its header declares {declared} points, but the file holds {present}: it is truncated or damaged")
 
 
 def _check_compressed(file: BinaryIO, expected: int) -> None:
     sizes = np.fromfile(file, "<u4", 2).tolist()
     if len(sizes) < 2 or sizes[0] > _left(file):
-        raise Malformed("its compressed points are cut off: write the file again")
+        raise Malformed("its compressed points are truncated: write the file again")
     if sizes[1] != expected or expected > MOST_COMPRESSION * sizes[0]:
         raise Malformed(
-            f"its header declares points of {expected} bytes, and {sizes[0]} compressed bytes for {sizes[1]} follow: "
-            "it is damaged"
+            f"its header declares points of {expected} bytes, but {sizes[0]} compressed bytes for {sizes[1]} "
+            "follow: it is damaged"
         )
 
 
@@ -193,6 +193,6 @@ def _read_by_open3d(path: Path) -> dict[str, NDArray]:
         cloud = open3d.t.io.read_point_cloud(str(path))
     fields = {name: value.numpy() for name, value in cloud.point.items()}
     if "positions" not in fields:
-        raise Malformed("it is damaged, or holds no point with fields x, y and z")
+        raise Malformed("it is damaged, or its points lack the fields x, y and z")
     fields |= dict(zip("xyz", fields.pop("positions").T, strict=True))
     return {name: values.reshape(len(values), -1)[:, 0] for name, values in fields.items()}

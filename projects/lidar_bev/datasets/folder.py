@@ -1,4 +1,4 @@
-"""A plain folder of sweeps without labels: what people have."""
+"""A plain folder of sweeps without labels."""
 
 import os
 from collections.abc import Sequence
@@ -23,15 +23,15 @@ LAYOUT = "    {root}/**/*.bin, *.npy, *.pcd, *.ply         (nested folders too)"
 
 
 class SweepFolder(SweepDataset):
-    """All sweeps below a folder.
+    """All sweeps under a folder.
 
     Args:
         data_root: see ``LAYOUT``; or one file.
         columns: names of the values of a point in the files, see :func:`.read_sweep`; x, y and z among them.
         use: those of them that a sample has, x, y and z first. Default: all, in the order of ``columns``.
-        pattern: only files whose path ends so, as :meth:`pathlib.PurePath.match` has it: ``velodyne/*.bin`` leaves out
-            the reduced copies and the crops of objects that other tools put beside KITTI's sweeps.
-        intensity_scale: what stands for full intensity in the files, 1, 255 or 65535; samples have it in [0, 1].
+        pattern: only files whose path matches, as in :meth:`pathlib.PurePath.match`: ``velodyne/*.bin`` leaves out
+            the reduced copies and the crops of objects that other tools put next to KITTI's sweeps.
+        intensity_scale: full-scale intensity in the files, 1, 255 or 65535; samples have it in [0, 1].
     """
 
     layout = LAYOUT
@@ -52,9 +52,9 @@ class SweepFolder(SweepDataset):
         self.columns = tuple(columns)
         self.use = tuple(columns if use is None else use)
         if len(set(self.columns)) < len(self.columns):
-            raise ValueError(f"columns must differ from each other, got {self.columns}")
+            raise ValueError(f"columns must be distinct, got {self.columns}")
         if self.use[:3] != XYZ or not set(self.use) <= set(self.columns):
-            raise ValueError(f"use must name x, y, z and then others of the columns {self.columns}, got {self.use}")
+            raise ValueError(f"use must list x, y, z and then others of the columns {self.columns}, got {self.use}")
         super().__init__(data_root, **kwargs)
 
     def load_data_list(self) -> list[dict[str, Any]]:
@@ -62,7 +62,7 @@ class SweepFolder(SweepDataset):
         if root.is_file():
             return [dict(path="")]
         if not root.is_dir():
-            raise MissingData(f"{root} is no folder; expected layout:\n{self.layout.format(root=root)}")
+            raise MissingData(f"{root} is not a folder; expected layout:\n{self.layout.format(root=root)}")
         paths = list_sweeps(root)
         if self.pattern is not None:
             found, paths = paths, [path for path in paths if PurePath(path).match(self.pattern)]
@@ -81,9 +81,9 @@ class SweepFolder(SweepDataset):
 
 
 def scaled(points: NDArray[np.float32], column: int, scale: float, source: str | Path) -> NDArray[np.float32]:
-    """Points ``(N, C)`` with their intensity divided by what stands for full intensity.
+    """Points ``(N, C)`` with their intensity divided by the full-scale intensity.
 
-    One warning says where the values do not look as if they had that scale.
+    Warns once if the values do not seem to have that scale.
 
     Args:
         column: of the intensity.
@@ -94,11 +94,11 @@ def scaled(points: NDArray[np.float32], column: int, scale: float, source: str |
     if largest > scale:
         likely = next((each for each in SCALES if largest <= each), largest)
         say_once(
-            f"{source}: intensities reach {largest:g}, and {scale:g} is said to be the largest: set intensity_scale to "
-            f"{likely:g}, so that a network sees values in [0, 1]"
+            f"{source}: intensities reach {largest:g}, above the declared maximum of {scale:g}: set intensity_scale "
+            f"to {likely:g}, so that a network sees values in [0, 1]"
         )
     elif scale > 1 and 0 < largest <= 1:
-        say_once(f"{source}: a sweep's intensities reach {largest:g} only, where {scale:g} is said to be the largest")
+        say_once(f"{source}: a sweep's intensities reach only {largest:g}, but the declared maximum is {scale:g}")
     if scale == 1:
         return points
     points = points.copy()
@@ -126,7 +126,7 @@ def list_sweeps(root: str | Path) -> list[str]:
 
 
 def _warn_of_small(root: Path, paths: Sequence[str]) -> None:
-    """Warn where many files are much smaller than the largest of their kind: crops or copies, most likely."""
+    """Warn if many files are much smaller than the largest of their type: crops or copies, most likely."""
     looked_at = [paths[index] for index in spread(len(paths), LOOKED_AT)]
     sizes = {path: os.path.getsize(root / path) for path in looked_at if os.path.isfile(root / path)}
     largest: dict[str, str] = {}
@@ -138,7 +138,7 @@ def _warn_of_small(root: Path, paths: Sequence[str]) -> None:
     if len(small) > FEW * len(looked_at):
         first, other = small[0], beside[small[0]]
         MMLogger.get_current_instance().warning(
-            f"{root}: {len(small)} of {len(looked_at)} files looked at are small for sweeps, such as {first} with "
-            f"{sizes[first]} bytes beside {other} with {sizes[other]}: if they are crops or copies, choose the others "
-            "by the data set's pattern"
+            f"{root}: {len(small)} of {len(looked_at)} checked files are small for sweeps, such as {first} "
+            f"with {sizes[first]} bytes next to {other} with {sizes[other]}: if they are crops or copies, exclude "
+            "them with the data set's pattern"
         )

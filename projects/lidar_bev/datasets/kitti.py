@@ -1,4 +1,4 @@
-"""KITTI's object benchmark: HDL-64E sweeps, with boxes where the left color camera sees."""
+"""KITTI's object benchmark: HDL-64E sweeps, with boxes in the view of the left color camera."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,10 +22,10 @@ from ccrop.projects.lidar_bev.datasets.reading import XYZI, UnreadableSweep, rea
 
 LAYOUT = """\
     {root}/training/velodyne/000000.bin        (or velodyne_reduced)
-    {root}/training/label_2/000000.txt         (only labeled training and evaluations need them)
-    {root}/training/calib/000000.txt           (only these, and crops to the camera's view)
-    {root}/ImageSets/train.txt                 (names of a split's frames; without a split: all there are)
-    {root}/mapping/train_mapping.txt, train_rand.txt  (of the development kit, optional: which drive a frame is of)"""
+    {root}/training/label_2/000000.txt         (only for labeled training and evaluation)
+    {root}/training/calib/000000.txt           (for the labels, and crops to the camera's view)
+    {root}/ImageSets/train.txt                 (names of a split's frames; without a split: all frames)
+    {root}/mapping/train_mapping.txt, train_rand.txt  (of the development kit, optional: the drive of each frame)"""
 CLASSES = ("Car", "Pedestrian", "Cyclist")
 
 
@@ -35,18 +35,18 @@ class KittiSweeps(SweepDataset):
     Args:
         data_root: see ``LAYOUT``.
         split: name of a file in ``ImageSets``, or None for all frames of the folder.
-        labeled: read labels too.
-        in_view: leave out the points that the left color camera does not see, since objects are labeled in its
-            view alone. Default: where ``labeled`` and ``calibrated``.
-        calibrated: False for sets without ``calib``: labels then stand in the frame of a camera at the sensor that
-            looks ahead (x right, y down, z ahead), all around.
+        labeled: also read labels.
+        in_view: leave out the points that the left color camera does not see, since objects are labeled
+            only in its view. Default: if ``labeled`` and ``calibrated``.
+        calibrated: False for sets without ``calib``: labels are then given in the frame of a forward-looking
+            camera at the sensor (x right, y down, z forward), all around.
         classes: names whose positions are the labels.
         folder: ``training`` or ``testing``.
         labels: the folder of the labels.
-        intensity_scale: what stands for full intensity in the files, see :class:`.SweepFolder`.
+        intensity_scale: full-scale intensity in the files, see :class:`.SweepFolder`.
 
     Raises:
-        ValueError: points are to be those in view of a camera that is not calibrated.
+        ValueError: ``in_view`` is set for a camera that is not calibrated.
     """
 
     layout = LAYOUT
@@ -86,7 +86,7 @@ class KittiSweeps(SweepDataset):
         return [dict(name=name, path=f"{self.folder}/{velodyne}/{name}.bin") for name in names]
 
     def scenes(self) -> list[str]:
-        """The drive of each frame, where the development kit's mapping is there; else each frame is its own."""
+        """The drive of each frame, if the development kit's mapping exists; else each frame is its own."""
         drives = read_drives(Path(self.data_root, "mapping")) if self.folder == "training" else {}
         infos = [self.get_data_info(index) for index in range(len(self))]
         return [drives.get(info["name"], info["path"]) for info in infos]
@@ -106,7 +106,9 @@ class KittiSweeps(SweepDataset):
             size = image_size(base / "image_2" / f"{info['name']}.png")
             sample["points"] = sample["points"][in_image(sample["points"], calibration, size)]
             if not len(sample["points"]):
-                raise UnreadableSweep(path, "the camera sees none of its points: does the calibration belong to it?")
+                raise UnreadableSweep(
+                    path, "the camera sees none of its points: check that the calibration belongs to it"
+                )
         if self.labeled:
             objects = read_objects(base / self.labels / f"{info['name']}.txt", calibration)
             sample["boxes"] = objects.boxes.astype(np.float32)
@@ -115,7 +117,7 @@ class KittiSweeps(SweepDataset):
 
 
 def image_size(path: Path) -> tuple[int, int]:
-    """Width and height of an image, or of most KITTI images where there is none.
+    """Width and height of an image, or of most KITTI images if there is none.
 
     Raises:
         UnreadableImage: with the file and the reason.
@@ -137,5 +139,5 @@ def read_drives(mapping: Path) -> dict[str, str]:
     drives = [line.split()[1] for line in read_text(lines).splitlines() if len(line.split()) > 1]
     numbers = [int(number) for number in read_text(order).replace(",", " ").split()]
     if any(not 1 <= number <= len(drives) for number in numbers):
-        raise ValueError(f"{order} names lines that {lines} lacks: copy both from one development kit")
+        raise ValueError(f"{order} refers to lines that {lines} lacks: copy both from the same development kit")
     return {f"{frame:06d}": drives[number - 1] for frame, number in enumerate(numbers)}

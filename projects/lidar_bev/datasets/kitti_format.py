@@ -1,8 +1,8 @@
 """KITTI's files for one frame: calibration and labels, read and written (Geiger et al., CVPR 2012).
 
-KITTI's boxes stand in the camera's frame (x right, y down, z ahead): the middle of the bottom, height, width, length,
-and rotation_y about the axis that points down. Here they are (x, y, z, dx, dy, dz, heading) in the LiDAR frame, with
-heading = -rotation_y - pi / 2.
+KITTI's boxes are given in the camera's frame (x right, y down, z forward): the center of the bottom, height, width,
+length, and rotation_y about the axis that points down. Here they are (x, y, z, dx, dy, dz, heading) in the LiDAR frame,
+with heading = -rotation_y - pi / 2.
 """
 
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ NUM_FIELDS = 15  # of a label's line; results have a score too
 
 
 class Calibration(NamedTuple):
-    """What takes points of the LiDAR frame into the left color image.
+    """The projection of points from the LiDAR frame into the left color image.
 
     Attributes:
         projection: ``(3, 4)`` P2, rectified camera frame to pixels.
@@ -63,7 +63,7 @@ class Objects(NamedTuple):
         names: their classes.
         boxes: ``(M, 7)`` float64 in the LiDAR frame, see :mod:`ccrop.projects.lidar_bev.boxes`.
         image_boxes: ``(M, 4)`` left, top, right, bottom in pixels.
-        truncated: ``(M,)`` share out of the image, in [0, 1]; -1 where unknown.
+        truncated: ``(M,)`` fraction outside the image, in [0, 1]; -1 where unknown.
         occluded: ``(M,)`` int64, 0 fully visible, 1 partly occluded, 2 largely occluded, 3 or -1 unknown.
         scores: ``(M,)`` of results; 1 for labels.
     """
@@ -113,13 +113,13 @@ def boxes_to_camera(boxes: NDArray, calibration: Calibration) -> NDArray[np.floa
 def boxes_in_image(
     boxes: NDArray, calibration: Calibration, image_size: tuple[int, int] = IMAGE_SIZE
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Where boxes ``(M, 7)`` of the LiDAR frame stand in an image of ``image_size`` (width, height).
+    """The position of boxes ``(M, 7)`` of the LiDAR frame in an image of ``image_size`` (width, height).
 
     Corners less than 0.1 m ahead of the camera are taken as 0.1 m ahead.
 
     Returns:
-        ``(M, 4)`` left, top, right, bottom in pixels, cut to the image, and the truncated share ``(M,)`` of each box,
-        1 for a box that the image does not show.
+        ``(M, 4)`` left, top, right, bottom in pixels, cut to the image, and the truncated fraction ``(M,)`` of each
+        box, 1 for a box that the image does not show.
     """
     camera = calibration.to_camera(corners(boxes).reshape(-1, 3))
     behind = (camera[:, 2].reshape(-1, 8) < 0.1).all(axis=1)
@@ -141,8 +141,8 @@ def read_calibration(path: str | Path) -> Calibration:
     path = Path(path)
     if not path.is_file():
         raise ValueError(
-            f"{path}: labels need the frame's calibration, and there is no such file: add it, or set calibrated=False "
-            "where labels stand in the frame of a camera at the sensor that looks ahead"
+            f"{path}: labels need the frame's calibration, but this file does not exist: add it, or set "
+            "calibrated=False if labels are given in the frame of a forward-looking camera at the sensor"
         )
     lines = [line.split(":", 1) for line in read_text(path).splitlines() if ":" in line]
     values = {name.strip(): numbers.split() for name, numbers in lines}
@@ -159,10 +159,10 @@ def read_calibration(path: str | Path) -> Calibration:
 
 
 def read_objects(path: str | Path, calibration: Calibration) -> Objects:
-    """The label or result file of a frame; an empty one has no object. DontCare regions are left out.
+    """The label or result file of a frame; an empty one has no objects. DontCare regions are left out.
 
     Raises:
-        ValueError: the file is missing or a line is none of KITTI's; names the file and the line.
+        ValueError: the file is missing or a line is not in KITTI's format; names the file and the line.
     """
     names, table = _read_table(Path(path))
     return Objects(
@@ -183,7 +183,7 @@ def read_names(path: str | Path) -> list[str]:
 def _read_table(path: Path) -> tuple[list[str], NDArray[np.float64]]:
     """Classes, and ``(M, 15)`` of the numbers of each line, the score last."""
     if not path.is_file():
-        raise ValueError(f"{path}: there is no such label file: add it, or read the set with labeled=False")
+        raise ValueError(f"{path}: label file not found: add it, or read the set with labeled=False")
     names, rows = [], []
     for number, line in enumerate(read_text(path).splitlines(), 1):
         fields = line.split()
@@ -195,8 +195,8 @@ def _read_table(path: Path) -> tuple[list[str], NDArray[np.float64]]:
             values = []
         if len(fields) not in (NUM_FIELDS, NUM_FIELDS + 1) or len(values) != len(fields) - 1:
             raise ValueError(
-                f"{path}, line {number}: expected a class and {NUM_FIELDS - 1} numbers (results: and a score), "
-                f"got {line!r}"
+                f"{path}, line {number}: expected a class and {NUM_FIELDS - 1} numbers (in results "
+                f"also a score), got {line!r}"
             )
         names.append(fields[0])
         rows.append([*values, 1.0][:NUM_FIELDS])
@@ -204,7 +204,7 @@ def _read_table(path: Path) -> tuple[list[str], NDArray[np.float64]]:
 
 
 def write_calibration(path: str | Path, calibration: Calibration) -> None:
-    """Write a calibration file that :func:`read_calibration` and other readers of KITTI take; all cameras are P2."""
+    """Write a calibration file that :func:`read_calibration` and other KITTI readers accept; all cameras are P2."""
     names = {f"P{camera}": calibration.projection for camera in range(4)}
     names |= dict(R0_rect=calibration.rectification, Tr_velo_to_cam=calibration.velo_to_cam)
     names |= dict(Tr_imu_to_velo=np.eye(3, 4))

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ccrop.datasets import MissingData
 from ccrop.datasets.base import spread
-from ccrop.projects.lidar_bev.datasets.base import SweepDataset, class_labels
+from ccrop.projects.lidar_bev.datasets.base import SweepDataset, Trajectories, class_labels
 from ccrop.projects.lidar_bev.datasets.nuscenes_annotations import read_annotations
 from ccrop.projects.lidar_bev.datasets.nuscenes_splits import scenes_of, version_of
 from ccrop.projects.lidar_bev.datasets.nuscenes_tables import key_frames, scene_names
@@ -46,19 +46,20 @@ CLASS_OF = {category: name for name, categories in CATEGORIES.items() for catego
 class NuScenesSweeps(SweepDataset):
     """Sweeps ``(N, 5)``: x, y, z, intensity in [0, 1], and how many seconds before the key frame a point was seen.
 
-    A sample is a key frame and the sweeps before it, moved into the key frame's LiDAR frame by the car's own motion.
-    Labeled samples have ``velocities (M, 2)`` float32 too, along x and y in meters a second, NaN where not known.
+    A sample is a key frame and the sweeps before it, transformed into the key frame's LiDAR frame by the vehicle's ego
+    motion. Labeled samples also have ``velocities (M, 2)`` float32, along x and y in meters per second, NaN if not
+    known.
 
     Args:
         data_root: see ``LAYOUT``.
         version: folder of the tables; by default v1.0-mini for mini_train and mini_val, else v1.0-trainval.
         split: train, val, mini_train or mini_val, or another, see :func:`.scenes_of`; None for all scenes.
-        scenes: names of scenes, or the path of a text file with one on each line, in place of a split's.
-        num_sweeps: sweeps in a sample, the key frame among them; fewer at the beginning of a scene.
-        labeled: read boxes too.
+        scenes: names of scenes, or the path of a text file with one on each line, instead of a split's.
+        num_sweeps: sweeps in a sample, the key frame among them; fewer at the start of a scene.
+        labeled: also read boxes.
         classes: names whose positions are the labels.
-        min_distance: points that are closer to the sensor than this along both x and y are left out, in meters: the
-            sensor sees the roof that it stands on.
+        min_distance: points that are closer to the sensor than this along both x and y are dropped, in meters:
+            the sensor sees the roof that it is mounted on.
     """
 
     layout = LAYOUT
@@ -76,7 +77,7 @@ class NuScenesSweeps(SweepDataset):
         **kwargs: Any,
     ) -> None:
         if num_sweeps < 1:
-            raise ValueError(f"num_sweeps must be 1 (the key frame alone) or more, got {num_sweeps}")
+            raise ValueError(f"num_sweeps must be at least 1 (only the key frame), got {num_sweeps}")
         self.version = version_of(split) if version is None else version
         self.split = split
         self.chosen_scenes = scenes
@@ -89,7 +90,7 @@ class NuScenesSweeps(SweepDataset):
     def load_data_list(self) -> list[dict[str, Any]]:
         tables = Path(self.data_root, self.version)
         if not tables.is_dir():
-            raise MissingData(f"{tables} is no folder; expected layout:\n{LAYOUT.format(root=self.data_root)}")
+            raise MissingData(f"{tables} is not a folder; expected layout:\n{LAYOUT.format(root=self.data_root)}")
         frames = key_frames(tables, self._scene_names(tables), self.num_sweeps)
         self._check_earlier_sweeps(frames)
         for frame in frames:
@@ -106,24 +107,34 @@ class NuScenesSweeps(SweepDataset):
         chosen = self.chosen_scenes
         if isinstance(chosen, str | Path):
             if not Path(chosen).is_file():
-                raise MissingData(f"{chosen} is no file; expected the name of a scene on each of its lines")
+                raise MissingData(f"{chosen} is not a file; expected one scene name per line")
             return read_text(Path(chosen)).split()
         if chosen is None and self.split is not None:
             return scenes_of(self.split, Path(self.data_root), list(scene_names(tables).values()))
         return chosen
 
     def _check_earlier_sweeps(self, frames: Sequence[dict[str, Any]]) -> None:
-        """Whether the sweeps between the key frames are there, which come in archives of their own."""
+        """Whether the sweeps between the key frames exist, which come in separate archives."""
         earlier = sorted({sweep["path"] for frame in frames for sweep in frame["sweeps"][1:]})
         some = [Path(self.data_root, earlier[index]) for index in spread(len(earlier), CHECKED)]
         if some and not any(path.exists() for path in some):
             raise MissingData(
-                f"{some[0]} does not exist, nor does any of {len(some)} sweeps before key frames that were looked for: "
-                "unpack the archives of the sweeps, or set num_sweeps=1 to read the key frames alone"
+                f"{some[0]} does not exist, nor do any of the {len(some)} checked sweeps before key "
+                "frames: unpack the sweep archives, or set num_sweeps=1 to read only the key frames"
             )
 
     def scenes(self) -> list[str]:
         return [self.get_data_info(index)["scene"] for index in range(len(self))]
+
+    def trajectories(self) -> Trajectories:
+        if self.num_sweeps > 1:
+            raise ValueError(
+                f"{self.data_root}: motion scores compare single sweeps, but samples merge {self.num_sweeps} of them: "
+                "set train_dataloader.dataset.num_sweeps=1"
+            )
+        infos = [self.get_data_info(index) for index in range(len(self))]
+        seconds, poses = (np.array([info[name] for info in infos]) for name in ("seconds", "to_global"))
+        return Trajectories(self.scenes(), seconds, poses)
 
     def object_names(self, index: int) -> list[str]:
         return self.get_data_info(index)["names"]

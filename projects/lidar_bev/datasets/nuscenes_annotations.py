@@ -1,4 +1,4 @@
-"""What is annotated in nuScenes' key frames: boxes, velocities and attributes, in the global or in the LiDAR frame."""
+"""The annotations of nuScenes' key frames: boxes, velocities and attributes, in the global or in the LiDAR frame."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -18,11 +18,11 @@ class Annotations(NamedTuple):
 
     Attributes:
         categories: their names in nuScenes' taxonomy.
-        attributes: their names; empty where there is none.
+        attributes: their names; empty if there is none.
         middles: ``(M, 3)`` in meters.
         sizes: ``(M, 3)`` length, width, height in meters.
         ahead: ``(M, 3)`` unit vectors along their lengths.
-        velocities: ``(M, 3)`` in meters a second; NaN where not known.
+        velocities: ``(M, 3)`` in meters per second; NaN if not known.
         num_points: ``(M,)`` int64, of LiDAR and radar.
     """
 
@@ -35,7 +35,7 @@ class Annotations(NamedTuple):
     num_points: NDArray[np.int64]
 
     def boxes(self, transform: NDArray[np.float64] | None = None) -> NDArray[np.float64]:
-        """``(M, 9)``: boxes as :mod:`ccrop.projects.lidar_bev.boxes` has them, and their velocities along x and y.
+        """``(M, 9)``: boxes as defined in :mod:`ccrop.projects.lidar_bev.boxes`, and their velocities along x and y.
 
         Args:
             transform: ``(4, 4)`` from the global frame to that of the boxes; None for the global frame.
@@ -51,8 +51,8 @@ class Annotations(NamedTuple):
 def read_annotations(tables: Path, samples: Iterable[str]) -> dict[str, Annotations]:
     """The annotations of key frames, by the token of their sample.
 
-    A velocity is the difference of an object's middles in the annotations before and after, over the time between; at
-    the ends of its track, of that annotation and its neighbor (as nuScenes' devkit has it).
+    A velocity is the difference of an object's centers in the annotations before and after, over the time between; at
+    the ends of its track, of that annotation and its neighbor (as in nuScenes' devkit).
 
     Args:
         tables: folder of the JSON files.
@@ -101,7 +101,7 @@ def read_annotations(tables: Path, samples: Iterable[str]) -> dict[str, Annotati
 
 
 def _geometry(rows: Sequence[dict[str, Any]]) -> tuple[NDArray, NDArray, NDArray]:
-    """Middles, sizes and directions, ``(M, 3)`` each."""
+    """Centers, sizes and directions, ``(M, 3)`` each."""
     middles = np.array([row["translation"] for row in rows], dtype=np.float64).reshape(-1, 3)
     sizes = np.array([row["size"] for row in rows], dtype=np.float64).reshape(-1, 3)[:, [1, 0, 2]]
     turns = np.array([row["rotation"] for row in rows], dtype=np.float64).reshape(-1, 4)

@@ -25,7 +25,7 @@ OFFICIAL = {
 
 
 def version_of(split: str | None) -> str:
-    """The version of nuScenes that a split is of; v1.0-trainval for those that are not official."""
+    """The nuScenes version of a split; v1.0-trainval for unofficial ones."""
     return OFFICIAL[split][0] if split in OFFICIAL else TRAINVAL
 
 
@@ -35,7 +35,7 @@ def scenes_of(split: str, root: Path, known: Sequence[str]) -> list[str]:
     Args:
         split: train, val, mini_train or mini_val; or the name of a text file in the root, ``SPLIT.txt``, with the name
             of a scene on each line.
-        known: names of all scenes of the version: what is not for validation is for training.
+        known: names of all scenes of the version: those not for validation are for training.
 
     Raises:
         MissingData: the split is not official, and there is no such file.
@@ -46,7 +46,7 @@ def scenes_of(split: str, root: Path, known: Sequence[str]) -> list[str]:
     file = root / f"{split}.txt"
     if not file.is_file():
         raise MissingData(
-            f"{file} is no file; expected the name of a scene on each of its lines, or one of the official splits "
+            f"{file} is not a file; expected one scene name per line, or one of the official splits "
             f"{', '.join(OFFICIAL)}"
         )
     return read_text(file).split()

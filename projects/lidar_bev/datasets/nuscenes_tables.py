@@ -24,14 +24,14 @@ def key_frames(tables: Path, scenes: Sequence[str] | None, num_sweeps: int) -> l
         num_sweeps: sweeps of each key frame, itself among them.
 
     Returns:
-        A dict per key frame with its ``scene``, its ``sample`` (the token), ``to_global (4, 4)`` from its LiDAR frame,
-        ``ego``, the global x and y of the car, and ``sweeps``, from the key frame back in time: each a ``path``,
-        ``to_key_frame (4, 4)`` from its LiDAR frame to the key frame's, and ``seconds_before``. Arrays are lists of
-        floats.
+        A dict per key frame with its ``scene``, its ``sample`` (the token), its time in ``seconds``,
+        ``to_global (4, 4)`` from its LiDAR frame, ``ego``, the global x and y of the vehicle, and ``sweeps``, from the key
+        frame back in time: each a ``path``, ``to_key_frame (4, 4)`` from its LiDAR frame to the key frame's, and
+        ``seconds_before``. Arrays are lists of floats.
 
     Raises:
         MissingData: a table is missing.
-        ValueError: a scene is not in the tables, or a table names what another lacks; names the files.
+        ValueError: a scene is not in the tables, or a table refers to what another lacks; names the files.
     """
     sensors = {row["token"] for row in read_rows(tables, "sensor") if row["channel"] == CHANNEL}
     calibrated = by_token(row for row in read_rows(tables, "calibrated_sensor") if row["sensor_token"] in sensors)
@@ -59,6 +59,7 @@ def key_frames(tables: Path, scenes: Sequence[str] | None, num_sweeps: int) -> l
             dict(
                 scene=scene,
                 sample=key["sample_token"],
+                seconds=key["timestamp"] * MICROSECONDS,
                 ego=poses[key["ego_pose_token"]]["translation"][:2],
                 to_global=to_global[key["token"]].tolist(),
                 sweeps=[
@@ -103,8 +104,8 @@ def _chosen(names: dict[str, str], scenes: Sequence[str] | None, tables: Path) -
     unknown = sorted(set(scenes or ()) - set(names.values()))
     if unknown:
         raise ValueError(
-            f"{tables / 'scene.json'} has no scene {', '.join(unknown[:5])} ({len(unknown)} are missing): do the "
-            "scenes belong to this version of nuScenes?"
+            f"{tables / 'scene.json'} has no scene {', '.join(unknown[:5])} ({len(unknown)} are missing): check "
+            "that the scenes belong to this version of nuScenes"
         )
     return names if scenes is None else {token: name for token, name in names.items() if name in set(scenes)}
 
@@ -118,7 +119,9 @@ def read_rows(tables: Path, name: str) -> list[dict[str, Any]]:
     """
     file = tables / f"{name}.json"
     if not file.is_file():
-        raise MissingData(f"{file} is no file: nuScenes' table {name!r} is needed; unpack the metadata archive again")
+        raise MissingData(
+            f"{file} is not a file: nuScenes' table {name!r} is needed; unpack the metadata archive again"
+        )
     try:
         return json.loads(read_text(file))
     except ValueError as error:
@@ -139,5 +142,6 @@ def find(rows: dict[str, Any], token: str, tables: Path, name: str) -> Any:
         return rows[token]
     except KeyError:
         raise ValueError(
-            f"{tables / f'{name}.json'} has no {token!r}, which another table names: are all tables of one version?"
+            f"{tables / f'{name}.json'} has no {token!r}, which another table refers to: check that all tables are "
+            "of the same version"
         ) from None

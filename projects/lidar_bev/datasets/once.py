@@ -1,4 +1,4 @@
-"""ONCE (Mao et al., NeurIPS Datasets and Benchmarks 2021): a million sweeps, of which some sequences are labeled."""
+"""ONCE (Mao et al., NeurIPS Datasets and Benchmarks 2021): a million sweeps, some sequences of which are labeled."""
 
 import json
 from collections.abc import Sequence
@@ -13,9 +13,9 @@ from ccrop.projects.lidar_bev.datasets.folder import INTENSITY, scaled
 from ccrop.projects.lidar_bev.datasets.reading import XYZI, read_sweep, read_text
 
 LAYOUT = """\
-    {root}/data/000076/000076.json             (its frames, with boxes where there are any)
+    {root}/data/000076/000076.json             (its frames, with boxes if annotated)
     {root}/data/000076/lidar_roof/*.bin
-    {root}/ImageSets/train.txt                 (sequences of a split, also val, test, raw_small, ...; without: all)"""
+    {root}/ImageSets/train.txt                 (sequences of a split, or val, test, raw_small, ...; no split: all)"""
 CLASSES = ("Car", "Bus", "Truck", "Pedestrian", "Cyclist")
 
 
@@ -25,9 +25,9 @@ class OnceSweeps(SweepDataset):
     Args:
         data_root: see ``LAYOUT``.
         split: name of a file in ``ImageSets``, or None for all sequences.
-        labeled: read boxes too, and only the frames that have them; else all frames are read.
+        labeled: also read boxes, and only the frames that have them; else all frames are read.
         classes: names whose positions are the labels.
-        intensity_scale: what stands for full intensity in the files, see :class:`.SweepFolder`.
+        intensity_scale: full-scale intensity in the files, see :class:`.SweepFolder`.
     """
 
     layout = LAYOUT
@@ -50,7 +50,7 @@ class OnceSweeps(SweepDataset):
     def load_data_list(self) -> list[dict[str, Any]]:
         data = Path(self.data_root, "data")
         if not data.is_dir():
-            raise MissingData(f"{data} is no folder; expected layout:\n{LAYOUT.format(root=self.data_root)}")
+            raise MissingData(f"{data} is not a folder; expected layout:\n{LAYOUT.format(root=self.data_root)}")
         found = {folder.name for folder in data.iterdir() if folder.is_dir()}
         sequences = names_in_split(Path(self.data_root), self.split, found, data, LAYOUT)
         return [entry for sequence in sequences for entry in self._frames(data / sequence)]
@@ -88,7 +88,7 @@ def read_frames(file: Path) -> list[dict[str, Any]]:
         ValueError: it is damaged; names it.
     """
     if not file.is_file():
-        raise MissingData(f"{file} is no file: unpack the sequence's annotations again")
+        raise MissingData(f"{file} is not a file: unpack the sequence's annotations again")
     try:
         return json.loads(read_text(file))["frames"]
     except (ValueError, KeyError, TypeError) as error:

@@ -1,4 +1,4 @@
-"""Waymo's range images as points in the car's frame (Sun et al., CVPR 2020, section 3)."""
+"""Waymo's range images as points in the vehicle's frame (Sun et al., CVPR 2020, section 3)."""
 
 from typing import NamedTuple
 
@@ -10,12 +10,12 @@ DISTANCE, INTENSITY, ELONGATION, NOT_LABELED = range(4)  # channels
 
 
 class Laser(NamedTuple):
-    """How a laser stands.
+    """The pose and beams of a laser.
 
     Attributes:
-        to_vehicle: ``(4, 4)`` from its frame to the car's.
+        to_vehicle: ``(4, 4)`` from its frame to the vehicle's.
         limits: lowest and highest inclination in radians.
-        inclinations: ``(H,)`` of its beams, rising; None where they are evenly spaced.
+        inclinations: ``(H,)`` of its beams, ascending; None if they are evenly spaced.
     """
 
     to_vehicle: NDArray[np.float64]
@@ -29,7 +29,7 @@ def points_of(
     """Points ``(N, 5)``: x, y, z, tanh of the intensity, elongation.
 
     Args:
-        image: ``(H, W, 4)``, distance in meters (not above 0 where nothing came back), intensity, elongation, and above
+        image: ``(H, W, 4)``, distance in meters (not above 0 if nothing came back), intensity, elongation, and above
             0 in zones that are not labeled.
         poses: ``(H, W, 6)``, of the car as each pixel was seen: roll, pitch, yaw, x, y, z in the world; None for those
             of the frame.

@@ -1,4 +1,4 @@
-"""Reading a sweep file of any common kind as an array of points."""
+"""Reading a sweep file of any common format as an array of points."""
 
 import math
 import os
@@ -16,7 +16,7 @@ from ccrop.projects.lidar_bev.datasets.fields import Malformed, read_pcd, read_p
 SWEEP_SUFFIXES = (".bin", ".npy", ".pcd", ".ply")
 XYZ = ("x", "y", "z")
 XYZI = ("x", "y", "z", "intensity")
-NEGATIVE = 0.05  # fraction of negative intensities above which the columns are not what they are said to be
+NEGATIVE = 0.05  # fraction of negative intensities above which the columns cannot be as declared
 FAR = 1000.0  # meters; where half of the points are farther off, the origin is not the sensor
 COARSE = 0.01  # meters between neighboring numbers of a type above which a sweep's shape is lost
 
@@ -28,16 +28,16 @@ class UnreadableSweep(UnreadableFile):
 def read_sweep(path: str | os.PathLike, columns: Sequence[str] = XYZI) -> NDArray[np.float32]:
     """The points of a sweep.
 
-    Returns at exactly (0, 0, 0) are left out: drivers write them where nothing came back. Coordinates of a map
-    (UTM) are moved by their rounded median before they become float32, and the log says so.
+    Returns at exactly (0, 0, 0) are dropped: drivers write them for missing returns. Map coordinates (UTM)
+    are centered on their rounded median before conversion to float32, and the log says so.
 
     Args:
-        path: ``.bin`` (float32 values, point after point, as KITTI and nuScenes have them), ``.npy`` (an array whose
+        path: ``.bin`` (float32 values, point after point, as in KITTI and nuScenes), ``.npy`` (an array whose
             last or first axis is that of the columns, or a structured one), ``.pcd`` or ``.ply`` (compressed .pcd
             needs Open3D).
         columns: names of the values of a point, x, y and z among them. Those of .bin and .npy files in their order,
-            all of them; of the fields of .pcd and .ply files and structured arrays these are taken, whether they are
-            written in capitals or not.
+            all of them; of the fields of .pcd and .ply files and structured arrays these are taken,
+            ignoring case.
 
     Returns:
         ``(N, len(columns))``, N > 0; points may be NaN, see :func:`finite`.
@@ -49,10 +49,12 @@ def read_sweep(path: str | os.PathLike, columns: Sequence[str] = XYZI) -> NDArra
     suffix = path.suffix.lower()
     readers = {".bin": _read_bin, ".npy": _read_npy, ".pcd": _read_fields, ".ply": _read_fields}
     if suffix not in readers:
-        raise UnreadableSweep(path, f"files of kind {suffix!r} are not read: convert it to one of {SWEEP_SUFFIXES}")
+        raise UnreadableSweep(
+            path, f"files of kind {suffix!r} are not supported: convert it to one of {SWEEP_SUFFIXES}"
+        )
     try:
         if path.exists() and not path.is_file():
-            raise Malformed("it is no regular file")  # reading a pipe would wait for ever
+            raise Malformed("it is not a regular file")  # reading a pipe would wait forever
         points = _relative(_returns(readers[suffix](path, columns), columns), columns, path.parent)
     except (MemoryError, ImportError):
         raise
@@ -62,9 +64,9 @@ def read_sweep(path: str | os.PathLike, columns: Sequence[str] = XYZI) -> NDArra
         raise UnreadableSweep(path, error.strerror or str(error)) from error
     except Exception as error:  # whatever a damaged file leads to
         reason = " ".join(str(error).split()) or type(error).__name__
-        raise UnreadableSweep(path, f"damaged or of an unsupported kind ({reason})") from error
+        raise UnreadableSweep(path, f"damaged or of an unsupported format ({reason})") from error
     if not len(points):
-        raise UnreadableSweep(path, "it holds no point: remove it from the data set")
+        raise UnreadableSweep(path, "it holds no points: remove it from the data set")
     return points
 
 
@@ -72,12 +74,12 @@ def read_text(path: Path) -> str:
     """The text of a file in UTF-8, without the byte order mark that some editors put first.
 
     Raises:
-        ValueError: it is in another encoding; names the file.
+        ValueError: it has another encoding; names the file.
     """
     try:
         return path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
-        raise ValueError(f"{path}: no text in UTF-8 ({error.reason} at byte {error.start}): save it so") from error
+        raise ValueError(f"{path}: not UTF-8 text ({error.reason} at byte {error.start}): save it as UTF-8") from error
 
 
 def finite(points: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -97,7 +99,7 @@ def _returns(points: NDArray, columns: Sequence[str]) -> NDArray:
 
 
 def _relative(points: NDArray, columns: Sequence[str], folder: Path) -> NDArray[np.float32]:
-    """The points as float32, those of a map moved to around their median."""
+    """The points as float32, with map coordinates centered on their median."""
     places = _coordinates(points, columns)
     places = places[np.isfinite(places).all(axis=1)]
     if not len(places) or abs(places).max() <= FAR:
@@ -109,7 +111,7 @@ def _relative(points: NDArray, columns: Sequence[str], folder: Path) -> NDArray[
     step = np.spacing(farthest.astype(points.dtype)) if points.dtype.kind == "f" else 0.0
     if step > COARSE:
         raise Malformed(
-            f"its coordinates lie around {farthest:.0f} m, where {points.dtype} tells only {step:.2g} m apart: save "
+            f"its coordinates are around {farthest:.0f} m, where {points.dtype} resolves only {step:.2g} m: save "
             "them as float64, or relative to the sensor"
         )
     _say_moved(folder)
@@ -122,7 +124,7 @@ def _relative(points: NDArray, columns: Sequence[str], folder: Path) -> NDArray[
 @cache
 def _say_moved(folder: Path) -> None:
     MMLogger.get_current_instance().warning(
-        f"{folder}: the coordinates are those of a map, not of the sensor: each sweep is moved by its median point"
+        f"{folder}: the coordinates are in a map frame, not the sensor's: each sweep is centered on its median point"
     )
 
 
@@ -130,16 +132,16 @@ def _read_bin(path: Path, columns: Sequence[str]) -> NDArray[np.float32]:
     size = path.stat().st_size
     if size % (4 * len(columns)):
         raise Malformed(
-            f"its {size} bytes are no whole number of points with {len(columns)} float32 values "
-            f"({', '.join(columns)}): the file is cut off, or its points have other columns; name them in columns"
+            f"its {size} bytes are not a whole number of points with {len(columns)} float32 values "
+            f"({', '.join(columns)}): the file is truncated, or its points have other columns; list them in columns"
         )
     points = np.fromfile(path, dtype=np.float32).reshape(-1, len(columns))
     if "intensity" in columns and len(points):  # the size of a file of five columns may suit four by chance
         negative = (points[:, list(columns).index("intensity")] < 0).mean()
         if negative > NEGATIVE:
             raise Malformed(
-                f"{negative:.0%} of its intensities are negative, as no sensor's are: its points have other "
-                f"columns than {', '.join(columns)}; name them in columns"
+                f"{negative:.0%} of its intensities are negative, which no sensor gives: its points "
+                f"have columns other than {', '.join(columns)}; list them in columns"
             )
     return points
 
@@ -154,7 +156,7 @@ def _read_npy(path: Path, columns: Sequence[str]) -> NDArray:
     if values.ndim < 2 or width not in (values.shape[-1], values.shape[0]):
         raise Malformed(
             f"its array has shape {values.shape}, expected (points, {width}), ({width}, points) or "
-            f"(rows, points, {width}) for the columns {', '.join(columns)}: name the columns that it has in columns"
+            f"(rows, points, {width}) for the columns {', '.join(columns)}: list its columns in columns"
         )
     points = values if values.shape[-1] == width else np.moveaxis(values, 0, -1)
     return points.reshape(-1, width)
@@ -167,17 +169,17 @@ def _load_npy(path: Path) -> NDArray:
         try:
             shape, _, dtype = headers[np.lib.format.read_magic(file)](file)
         except (ValueError, KeyError) as error:
-            raise Malformed(f"no array of numbers ({error})") from error
+            raise Malformed(f"not an array of numbers ({error})") from error
         declared, present = math.prod(shape) * dtype.itemsize, path.stat().st_size - file.tell()
     if declared > present:
         raise Malformed(
-            f"its header declares an array of shape {shape}, {declared} bytes, and {present} follow: it is cut off or "
-            "damaged"
+            f"its header declares an array of shape {shape}, {declared} bytes, but {present} follow: it is "
+            "truncated or damaged"
         )
     try:
         return np.load(path, allow_pickle=False)
     except ValueError as error:
-        raise Malformed(f"no array of numbers ({error})") from error
+        raise Malformed(f"not an array of numbers ({error})") from error
 
 
 def _read_fields(path: Path, columns: Sequence[str]) -> NDArray:
@@ -185,13 +187,13 @@ def _read_fields(path: Path, columns: Sequence[str]) -> NDArray:
 
 
 def _stacked(fields: Mapping[str, NDArray], columns: Sequence[str]) -> NDArray:
-    """``(N, len(columns))`` of the fields that are called so, in the floating-point type of the coordinates."""
+    """``(N, len(columns))`` of the fields with these names, in the floating-point type of the coordinates."""
     known = {name.lower(): values for name, values in fields.items()} | dict(fields)
     called = [name if name in known else name.lower() for name in columns]
     missing = [name for name, own in zip(columns, called, strict=True) if own not in known]
     if missing:
         raise Malformed(
-            f"it has no field {', '.join(missing)}, only {', '.join(fields)}: name some of these in columns"
+            f"it has no field {', '.join(missing)}, only {', '.join(fields)}: list some of these in columns"
         )
     chosen = [known[own] for own in called]
     kind = np.result_type(np.float32, *(values for name, values in zip(columns, chosen, strict=True) if name in XYZ))

@@ -17,7 +17,7 @@ from ccrop.projects.lidar_bev.extras import extra
 LAYOUT = """\
     {root}/training/lidar/SEGMENT.parquet      (or validation, testing)
     {root}/training/{{lidar_pose,lidar_calibration,vehicle_pose}}/SEGMENT.parquet
-    {root}/training/lidar_box/SEGMENT.parquet  (only labeled sweeps need it)"""
+    {root}/training/lidar_box/SEGMENT.parquet  (only for labeled sweeps)"""
 CLASSES = ("Vehicle", "Pedestrian", "Cyclist")
 TYPES = {1: "Vehicle", 2: "Pedestrian", 3: "Sign", 4: "Cyclist"}
 TIME, LASER = "key.frame_timestamp_micros", "key.laser_name"
@@ -31,13 +31,13 @@ INCLINATION = "[LiDARCalibrationComponent].beam_inclination"
 
 
 class WaymoSweeps(SweepDataset):
-    """Sweeps ``(N, 5)`` of all lasers, first returns: x, y, z in the car's frame, the hyperbolic tangent of the
-    intensity, which has no highest value, and elongation. Points in zones that are not labeled are left out.
+    """Sweeps ``(N, 5)`` of all lasers, first returns: x, y, z in the vehicle's frame, the hyperbolic tangent
+    of the intensity, which is unbounded, and elongation. Points in unlabeled zones are dropped.
 
     Args:
         data_root: see ``LAYOUT``.
         split: folder: training, validation or testing.
-        labeled: read boxes too.
+        labeled: also read boxes.
         classes: of Vehicle, Pedestrian, Cyclist and Sign, those whose positions are the labels.
     """
 
@@ -59,7 +59,9 @@ class WaymoSweeps(SweepDataset):
     def load_data_list(self) -> list[dict[str, Any]]:
         base = Path(self.data_root, self.split)
         if not (base / "lidar").is_dir():
-            raise MissingData(f"{base / 'lidar'} is no folder; expected layout:\n{LAYOUT.format(root=self.data_root)}")
+            raise MissingData(
+                f"{base / 'lidar'} is not a folder; expected layout:\n{LAYOUT.format(root=self.data_root)}"
+            )
         return [
             dict(path=f"{self.split}/lidar/{file.name}", segment=file.stem, time=int(time), title=f"{file.stem}/{time}")
             for file in sorted((base / "lidar").glob("*.parquet"))
@@ -76,7 +78,7 @@ class WaymoSweeps(SweepDataset):
         base, name = Path(self.data_root, self.split), f"{info['segment']}.parquet"
         images = _images(base / "lidar" / name, "LiDARComponent", info["time"])
         if not images:
-            raise UnreadableSweep(base / "lidar" / name, f"it has no range image of {info['time']}")
+            raise UnreadableSweep(base / "lidar" / name, f"it has no range image at {info['time']}")
         poses = _images(base / "lidar_pose" / name, "LiDARPoseComponent", info["time"])
         if TOP in images and TOP not in poses:
             raise UnreadableSweep(base / "lidar_pose" / name, f"it has no pose of the top laser at {info['time']}")
@@ -141,10 +143,10 @@ def _images(file: Path, component: str, time: int) -> dict[int, NDArray[np.float
 
 
 def _columns(file: Path, names: Sequence[str], time: int | None = None) -> dict[str, NDArray]:
-    """Columns of a file, of a frame alone where its time is named."""
+    """Columns of a file, only for one frame if its time is given."""
     parquet = extra("pyarrow.parquet", "reading Waymo's files")
     if not file.is_file():
-        raise UnreadableSweep(file, "there is no such file: download this component of the segment too")
+        raise UnreadableSweep(file, "file not found: download this component of the segment, too")
     try:
         table = parquet.read_table(file, columns=list(names), filters=None if time is None else [(TIME, "=", time)])
         return {name: table[name].to_numpy() for name in names}

@@ -1,4 +1,4 @@
-"""CenterPoint on bird's-eye-view maps: targets, losses, decoding, the detector, and what it is measured by."""
+"""CenterPoint on bird's-eye-view maps: targets, losses, decoding, the detector, and its metrics."""
 
 from ccrop.projects.lidar_bev.detection.detector import CenterPoint
 from ccrop.projects.lidar_bev.detection.samples import LabeledSweep

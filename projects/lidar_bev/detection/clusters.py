@@ -1,6 +1,7 @@
-"""Clusters in place of labels: a detector that learns where things stand before it sees a label.
+"""Clusters instead of labels: a detector that learns where objects are before it sees a label.
 
-Encoder and head are pretrained, as LOST (Simeoni et al., BMVC 2021) and CutLER (Wang et al., CVPR 2023) do for images.
+Both encoder and head are pretrained, as LOST (Simeoni et al., BMVC 2021) and CutLER (Wang et al., CVPR 2023) do for
+images.
 """
 
 from pathlib import Path
@@ -21,7 +22,7 @@ from ccrop.projects.lidar_bev.grid import Grid
 from ccrop.transfer import stored_clusters
 
 DISTANCE = 1.0  # meters between two detections at least: people who walk together are one cluster anyway
-CEILING = 4.0  # meters above a cluster's lowest point; what hangs higher is of something else
+CEILING = 4.0  # meters above a cluster's lowest point; anything higher belongs to something else
 THINNEST = 0.2  # meters, height of a box around points of one height
 
 
@@ -50,7 +51,7 @@ class ClusterBoxes:
 def standing(clusters: NDArray, points: NDArray, grid: Grid) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     """Boxes ``(M, 7)`` of clusters, and how many points each has, ``(M,)``.
 
-    A box reaches from the lowest of the points above its area to the highest within ``CEILING`` meters of that one.
+    A box extends from the lowest of the points above its area to the highest within ``CEILING`` meters of that one.
 
     Args:
         clusters: ``(M, 4 or more)``, x0, y0, x1, y1 in fractions of a grid.
@@ -76,7 +77,7 @@ def standing(clusters: NDArray, points: NDArray, grid: Grid) -> tuple[NDArray[np
 
 
 class StoredClustersHook(Hook):
-    """Gives the sweeps that are trained on the clusters that a pretraining stored.
+    """Gives the training sweeps the clusters that a pretraining run stored.
 
     Args:
         checkpoint: of a pretraining on the same sweeps; else the run stops, see :func:`ccrop.transfer.stored_clusters`.
@@ -92,7 +93,7 @@ class StoredClustersHook(Hook):
 
 
 def find_objects(config: Config) -> None:
-    """Detect objects of any class as one class, of sweeps that are not labeled and drawn equally often."""
+    """Detect objects of any class as one class, in unlabeled sweeps that are drawn equally often."""
     config.model.update(classes=(ANY,), distances=(DISTANCE,), groups=None)
     config.train_dataloader.sampler = dict(type=InfiniteSeededSampler, shuffle=True)
     config.ground_truth_sampling = None
@@ -107,7 +108,7 @@ def use_pseudo_boxes(config: Config, source: str | Path, folder: str | Path, max
         config: see :func:`ccrop.projects.lidar_bev.finetune.load_config`.
         source: the checkpoint of a pretraining on the same sweeps.
         folder: nothing is written to it.
-        max_boxes: a sweep; those with the best scores.
+        max_boxes: per sweep; those with the best scores.
 
     Raises:
         ValueError: the checkpoint holds no config.
@@ -119,4 +120,4 @@ def use_pseudo_boxes(config: Config, source: str | Path, folder: str | Path, max
     train.labeled = False
     train.pipeline = [dict(type=ClusterBoxes, grid=grid, max_boxes=max_boxes), *train.pipeline]
     config.custom_hooks = [*config.get("custom_hooks", []), dict(type=StoredClustersHook, checkpoint=str(source))]
-    config.headline += f", pseudo-boxes of {source} in place of labels"
+    config.headline += f", pseudo-boxes of {source} instead of labels"

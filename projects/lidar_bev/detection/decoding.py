@@ -1,4 +1,4 @@
-"""From a CenterPoint head's maps to boxes: peaks, the surest of them, and no two of a class too close to each other."""
+"""From a CenterPoint head's maps to boxes: the most confident peaks, with no two of a class too close to each other."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -13,14 +13,14 @@ from ccrop.projects.lidar_bev.grid import Grid
 
 
 class Found(NamedTuple):
-    """The detections of a batch, K places a sweep, the surest first.
+    """The detections of a batch, K places per sweep, most confident first.
 
     Attributes:
         boxes: ``(N, K, 7)``.
         scores: ``(N, K)`` in [0, 1].
         labels: ``(N, K)`` int64.
         kept: ``(N, K)`` bool; other places hold nothing.
-        velocities: ``(N, K, 2)`` in meters a second; None where the head has none.
+        velocities: ``(N, K, 2)`` in meters per second; None if the head has none.
     """
 
     boxes: Tensor
@@ -42,18 +42,18 @@ def decode(
     ious: Tensor | None = None,
     iou_power: float = 0.0,
 ) -> Found:
-    """The surest peaks of all classes, as boxes.
+    """The most confident peaks of all classes, as boxes.
 
     Args:
         heatmaps: ``(N, classes, H, W)`` in [0, 1].
         regression: ``(N, groups * D, H, W)``, see :mod:`.targets`.
         grid: of the encoder.
         stride: of its map.
-        distances: per class, how close in meters a center must be to a surer one's to be suppressed.
+        distances: per class, how close in meters a center must be to a more confident one to be suppressed.
         min_score: lower peaks are left out.
         top: peaks a sweep, of all classes together, before suppression; CenterNet's K.
         groups: ``(classes,)`` int64, of which group each class is; None for one of all.
-        ious: ``(N, groups, H, W)``, see :class:`.CenterMaps`; peaks are scored by them too, see :func:`.rescored`.
+        ious: ``(N, groups, H, W)``, see :class:`.CenterMaps`; peaks are also scored by them, see :func:`.rescored`.
         iou_power: of the IoU in these scores.
     """
     area = heatmaps.shape[2] * heatmaps.shape[3]
@@ -79,13 +79,14 @@ def peaks(heatmaps: Tensor) -> Tensor:
 
 
 def unsuppressed(centers: Tensor, labels: Tensor, present: Tensor, distances: Tensor) -> Tensor:
-    """Which detections have no surer one of their class near them that is itself not suppressed.
+    """Which detections have no more confident, unsuppressed one of their class nearby.
 
-    The answer is that of going through the detections one by one. Here all are judged at once by what the last round
-    left of the surer ones; after as many rounds as the longest chain of suppressions has links, nothing changes.
+    The result is that of going through the detections one by one. Here, all are judged at once by which of the more
+    confident ones the last round left; after as many rounds as the longest chain of suppressions has links, nothing
+    changes.
 
     Args:
-        centers: ``(N, K, 2)`` in meters, the surest first.
+        centers: ``(N, K, 2)`` in meters, most confident first.
         labels: ``(N, K)`` int64.
         present: ``(N, K)`` bool, others neither stay nor suppress.
         distances: ``(classes,)`` in meters.

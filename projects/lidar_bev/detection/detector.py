@@ -25,17 +25,17 @@ class CenterPoint(BaseModel):
     Args:
         backbone: an encoder of :mod:`ccrop.projects.lidar_bev.models`, or the config of one, with that of its grid.
         classes: names of what is detected.
-        distances: per class, how far apart two detections are at least, in meters.
+        distances: per class, the minimum distance between two detections, in meters.
         channels: of the head, for each group.
-        groups: names of the classes that share convolutions of the head; by default all do.
+        groups: names of the classes that share convolutions of the head; default: all do.
         flips: of "x" and "y", those along which a sweep is mirrored when it is tested, see :mod:`.flips`.
         iou_power: weight in [0, 1) of a box's predicted IoU in its score, see :mod:`.ious`; 0 predicts none.
-        velocity: learn and find velocities too, of sweeps that several turns of the sensor are put into.
+        velocity: also learn and predict velocities, for samples that combine several sweeps.
         min_radius: of the target's Gaussians, in cells of the map.
-        regression_weight: of the boxes' loss beside the heatmaps'.
-        velocity_weight: of velocities in it beside other channels.
+        regression_weight: of the boxes' loss relative to the heatmaps'.
+        velocity_weight: of velocities in it relative to other channels.
         min_score: lower detections are left out.
-        top: detections a sweep, at most.
+        top: detections per sweep, at most.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class CenterPoint(BaseModel):
             self.backbone = backbone
         check_flips(flips, self.backbone.grid)
         if not 0 <= iou_power < 1:
-            raise ValueError(f"model.iou_power must lie in [0, 1), got {iou_power}")
+            raise ValueError(f"model.iou_power must be in [0, 1), got {iou_power}")
         members = group_labels(classes, groups)
         self.head = CenterHead(self.backbone.out_channels, members, channels, CHANNELS + 2 * velocity, iou_power > 0)
         self.num_groups = len(members)
@@ -95,7 +95,7 @@ class CenterPoint(BaseModel):
             boxes, labels: for ``mode='loss'``, see :func:`.center_targets`.
             heading_weights: per sweep ``(M_i,)``, of pseudo-boxes, whose front and back are not known, see
                 :func:`.center_l1_loss`.
-            velocities: per sweep ``(M_i, 2)``, see :func:`.center_targets`; None where none is known.
+            velocities: per sweep ``(M_i, 2)``, see :func:`.center_targets`; None if none is known.
             mode: "tensor" for the head's maps, "loss", or "predict".
         """
         if mode == "predict":
@@ -146,7 +146,7 @@ class CenterPoint(BaseModel):
 
     @torch.no_grad()
     def detections(self, points: list[Tensor]) -> list[Detections]:
-        """What was found in each sweep, the surest first, as arrays."""
+        """The detections of each sweep, most confident first, as arrays."""
         encoder = self.backbone
         maps = averaged(self._probabilities, points, self.flips, self.num_groups)
         found = decode(

@@ -1,4 +1,4 @@
-"""What a detector is measured by: figures of all classes, and bins by range and by points."""
+"""A detector's metrics: over all classes, and in bins by range and by points."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -26,11 +26,12 @@ from ccrop.projects.lidar_bev.evaluation.kitti_ap import DIFFICULTIES, MIN_IOU, 
 from ccrop.projects.lidar_bev.grid import Grid
 
 RANGES = (0.0, 15.0, 30.0, np.inf)  # meters from the sensor
+ERRORS = {"translation": "m", "scale": "", "heading": "rad", "axis": "rad"}  # and their units
 POINTS = (1, 10, 100, np.iinfo(np.int64).max)  # in an object's box
 
 
 class Compared(NamedTuple):
-    """A sweep and what was found in it.
+    """A sweep and its detections.
 
     Attributes:
         truth: its objects.
@@ -45,10 +46,10 @@ class Compared(NamedTuple):
 
 
 def compared(sample: dict[str, NDArray], found: Detections, grid: Grid) -> Compared:
-    """Lay a sweep's detections beside its objects.
+    """Pair a sweep's detections with its objects.
 
-    Objects without a point or with their center off the grid do not count, and neither do detections whose center
-    lies in a box of a class that was not asked for: a van is no wrong car.
+    Objects without points or with their center off the grid do not count, and neither do detections whose
+    center is in a box of an unrequested class: a van is not a false car.
 
     Args:
         sample: of :meth:`.SweepDataset.known`.
@@ -68,13 +69,13 @@ def compared(sample: dict[str, NDArray], found: Detections, grid: Grid) -> Compa
 
 
 def center_figures(sweeps: Sequence[Compared], classes: Sequence[str]) -> dict[str, float]:
-    """Average precision by the distance of centers, in [0, 1], and errors.
+    """Average precision by center distance, in [0, 1], and errors.
 
     Returns:
         ``mAP`` over classes and thresholds; ``AP_Car`` ... over thresholds; ``mAP_0.5m`` ... over classes;
-        ``mAP_0-15m`` ... of objects in a range and ``mAP_1-9points`` ... of objects with so many points;
-        ``translation`` in meters, ``scale`` and ``heading`` in radians, the mean errors of true positives over
-        classes. NaN where no object counts.
+        ``mAP_0-15m`` ... of objects in a range and ``mAP_1-9points`` ... of objects with that many points;
+        ``translation`` in meters, ``scale``, ``heading`` and ``axis`` (the heading modulo pi) in radians, the mean
+        errors of true positives over classes, and ``heading_Car`` ..., ``axis_Car`` ... NaN if no object counts.
     """
     truths, found = [each.truth for each in sweeps], [each.found for each in sweeps]
     by_class = {name: center_metrics(truths, found, label) for label, name in enumerate(classes)}
@@ -90,12 +91,14 @@ def center_figures(sweeps: Sequence[Compared], classes: Sequence[str]) -> dict[s
         own = within_points(truths, found, *points, low, high)
         name = f"mAP_{low}-{high - 1}points" if high < POINTS[-1] else f"mAP_{low}+points"
         figures[name] = _mean_ap(*own, len(classes))
-    errors = ("translation", "scale", "heading")
-    return figures | {name: _mean([getattr(each, name) for each in every]) for name in errors}
+    figures |= {name: _mean([getattr(each, name) for each in every]) for name in ERRORS}
+    return figures | {
+        f"{error}_{name}": getattr(each, error) for error in ("heading", "axis") for name, each in by_class.items()
+    }
 
 
 def kitti_figures(dataset: KittiSweeps, indices: Sequence[int], found: Sequence[Detections]) -> dict[str, float]:
-    """KITTI's AP_R40 in [0, 1]: ``AP_R40_3d_Car_moderate`` ..., of those of KITTI's classes that were asked for.
+    """KITTI's AP_R40 in [0, 1]: ``AP_R40_3d_Car_moderate`` ..., of those of KITTI's classes that were requested.
 
     The log warns of each class with so few objects that even perfect detections stay below 1.
 
@@ -135,13 +138,13 @@ def _warn_of_few(labels: Sequence[Objects], names: Sequence[str]) -> None:
         ]
         if few:
             MMLogger.get_current_instance().warning(
-                f"KITTI's AP_R40 of {name} is low for want of objects, even of perfect detections: {', '.join(few)}; "
-                f"it needs more than {NUM_RECALLS}, so compare it on this set alone"
+                f"KITTI's AP_R40 of {name} is low for lack of objects, even with perfect detections: {', '.join(few)}; "
+                f"it needs more than {NUM_RECALLS}, so compare it only on this set"
             )
 
 
 def has_kitti_labels(dataset: SweepDataset) -> bool:
-    """Whether KITTI's AP can be taken: of labels in the camera's view, with boxes in the image."""
+    """Whether KITTI's AP can be computed: for labels in the camera's view, with boxes in the image."""
     return isinstance(dataset, KittiSweeps) and dataset.labels == "label_2" and dataset.calibrated
 
 
@@ -151,6 +154,6 @@ def _mean_ap(truths: Sequence[Truth], found: Sequence[Detections], num_classes: 
 
 
 def _mean(values: Sequence[float]) -> float:
-    """Of those that are not NaN; NaN where there is none."""
+    """Of those that are not NaN; NaN if there is none."""
     known = [value for value in values if value == value]
     return float(np.mean(known)) if known else float("nan")

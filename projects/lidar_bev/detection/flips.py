@@ -16,18 +16,18 @@ TURNED = {"x": -1, "y": -2}  # channel that changes its sign: the cosine of the 
 
 
 def check_flips(flips: Sequence[str], grid: Grid) -> None:
-    """Whether mirrored sweeps still lie on the grid.
+    """Whether mirrored sweeps still are on the grid.
 
     Raises:
-        ValueError: an axis is unknown, or the grid does not reach as far to both sides along it.
+        ValueError: an axis is unknown, or the grid does not extend equally far to both sides along it.
     """
     for name in flips:
         if name not in AXES:
-            raise ValueError(f"model.flips may name x and y, got {name!r}")
+            raise ValueError(f"model.flips may contain x and y, got {name!r}")
         low, high = grid.low[AXES.index(name)], grid.high[AXES.index(name)]
         if abs(low + high) > 1e-6:
             raise ValueError(
-                f"model.flips names {name}, but the grid reaches from {low} to {high} m along it: leave it out"
+                f"model.flips contains {name}, but the grid extends from {low} to {high} m along it: remove it"
             )
 
 
@@ -37,7 +37,7 @@ def averaged(
     """Maps averaged over a sweep as it is and mirrored along each choice of the axes.
 
     Args:
-        probabilities: gives the maps of sweeps ``(points, columns)``, with heatmaps in [0, 1] in place of logits.
+        probabilities: gives the maps of sweeps ``(points, columns)``, with heatmaps in [0, 1] instead of logits.
         points: N sweeps.
         flips: of "x" and "y".
         groups: of classes, each with boxes of its own.

@@ -1,4 +1,4 @@
-"""CenterPoint's head: class heatmaps and, in every cell, the box of a center that might lie there."""
+"""CenterPoint's head: class heatmaps and, in every cell, the box of a center that might be there."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -15,7 +15,7 @@ class CenterMaps(NamedTuple):
     Attributes:
         logits: ``(N, classes, H, W)`` of the heatmaps.
         regression: ``(N, groups * D, H, W)``, D channels for each group of classes, see :mod:`.targets`.
-        ious: ``(N, groups, H, W)``, 2 * IoU - 1 of the boxes with the objects; None where they are not predicted.
+        ious: ``(N, groups, H, W)``, 2 * IoU - 1 of the boxes with the objects; None if they are not predicted.
     """
 
     logits: Tensor
@@ -26,7 +26,7 @@ class CenterMaps(NamedTuple):
 class CenterHead(nn.Module):
     """A shared 3x3 convolution, then two more for the heatmaps and two for the boxes (Yin et al., CVPR 2021).
 
-    Each group of classes has convolutions of its own after the shared one, as class-balanced grouping asks for (Zhu
+    Each group of classes has its own convolutions after the shared one, as in class-balanced grouping (Zhu
     et al., 2019, section 3.3); those of all groups run as one grouped convolution.
 
     Args:
@@ -59,7 +59,7 @@ class CenterHead(nn.Module):
         nn.init.constant_(last.bias, PRIOR)
 
     def forward(self, maps: Tensor) -> CenterMaps:
-        """Maps in float32, also under autocast: losses and decoding need more digits than bf16 has.
+        """Maps in float32, also under autocast: losses and decoding need more precision than bf16 has.
 
         Args:
             maps: ``(N, in_channels, H, W)``.

@@ -1,4 +1,4 @@
-"""How well a box fits, beside how sure its class is: scores that know of the IoU (Hu et al., AFDetV2, AAAI 2022)."""
+"""How well a box fits, in addition to its class confidence: IoU-aware scores (Hu et al., AFDetV2, AAAI 2022)."""
 
 import torch
 from torch import Tensor
@@ -12,7 +12,7 @@ from ccrop.projects.lidar_bev.grid import Grid
 def iou_loss(
     ious: Tensor, regression: Tensor, targets: CenterTargets, boxes: Tensor, grid: Grid, stride: int
 ) -> Tensor:
-    """Mean over centers of the absolute difference of the map's value and 2 * IoU - 1 of the box that is found there.
+    """Mean over centers of the absolute difference of the map's value and 2 * IoU - 1 of the predicted box.
 
     Args:
         ious: ``(N, 1, H, W)``, N counted through sweeps and groups of classes.

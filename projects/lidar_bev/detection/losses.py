@@ -19,9 +19,9 @@ def center_l1_loss(
     Args:
         maps: ``(N, D, H, W)``, the last two channels sine and cosine of the heading.
         cells, counted: ``(M,)``, see :class:`.CenterTargets`; centers that do not count are left out.
-        regression: ``(M, D)``; NaN where a value is not known and does not count.
-        axis_weights: ``(M,)``, of boxes whose front and back are not known: the heading's difference is that to the
-            nearer end of its axis, times the weight. None where headings are known.
+        regression: ``(M, D)``; NaN if a value is not known and does not count.
+        axis_weights: ``(M,)``, of boxes whose front and back are not known: the heading difference is taken
+            to the nearer end of the axis, times the weight. None where headings are known.
         velocity_weight: of the channels of :data:`.VELOCITY`.
     """
     values = at_cells(maps, cells)

@@ -1,4 +1,4 @@
-"""Detections in nuScenes' sweeps as its benchmark takes them: in the global frame, with attributes; and their score."""
+"""Detections in nuScenes' sweeps in its benchmark's form: in the global frame, with attributes; and their score."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -53,13 +53,13 @@ def global_boxes(found: Detections, to_global: NDArray[np.float64]) -> NDArray[n
 
 
 def attributes(names: Sequence[str], velocities: NDArray) -> list[str]:
-    """The usual attribute of each object, by its class and velocity ``(M, 2)``; empty where its class has none."""
+    """The usual attribute of each object, by its class and velocity ``(M, 2)``; empty if its class has none."""
     still = np.hypot(*velocities.T) <= MOVING
     return [USUAL[name][int(rests)] if name in USUAL else "" for name, rests in zip(names, still, strict=True)]
 
 
 def has_nuscenes_score(dataset: SweepDataset) -> bool:
-    """Whether nuScenes' score can be taken: of all its classes."""
+    """Whether nuScenes' score can be computed: for all its classes."""
     return isinstance(dataset, NuScenesSweeps) and set(dataset.classes) == set(CLASSES)
 
 
@@ -89,7 +89,7 @@ def nuscenes_figures(dataset: NuScenesSweeps, indices: Sequence[int], found: Seq
 
 
 def truth_of(annotations: Annotations) -> Truth:
-    """The objects of nuScenes' classes that a point shows."""
+    """The objects of nuScenes' classes with at least one point."""
     labels = class_labels([CLASS_OF.get(category, category) for category in annotations.categories], CLASSES)
     boxes = np.column_stack([annotations.boxes(), attribute_positions(annotations.attributes)])
     chosen = (labels >= 0) & (annotations.num_points > 0)

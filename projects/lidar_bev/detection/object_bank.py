@@ -1,4 +1,4 @@
-"""Labeled objects with their points, cut out of the sweeps that a detector is trained on, in files."""
+"""Labeled objects with their points, cut out of a detector's training sweeps, in files."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -25,7 +25,7 @@ class ObjectBank(NamedTuple):
         starts: ``(M + 1,)`` int64: object ``m`` has the points ``starts[m]`` to ``starts[m + 1] - 1``.
         boxes: ``(M, 7)`` float32.
         labels: ``(M,)`` int64.
-        velocities: ``(M, 2)`` float32, NaN where not known.
+        velocities: ``(M, 2)`` float32, NaN if not known.
     """
 
     points: NDArray[np.float32]
@@ -42,7 +42,7 @@ def write_bank(dataset: SweepDataset, folder: Path, min_points: int, max_sweeps:
         dataset: labeled, without a pipeline.
         folder: takes the files.
         min_points: of an object.
-        max_sweeps: so many at most, evenly spaced.
+        max_sweeps: at most this many, evenly spaced.
     """
     folder.mkdir(parents=True, exist_ok=True)
     counts, boxes, labels, velocities, columns = [], [], [], [], 0
@@ -61,7 +61,7 @@ def write_bank(dataset: SweepDataset, folder: Path, min_points: int, max_sweeps:
             unknown = np.full((len(sample["boxes"]), 2), np.nan, dtype=np.float32)
             velocities.append(sample.get("velocities", unknown)[kept])
     if not counts:
-        raise ValueError(f"{dataset.data_root}: no sweep could be read to take objects from; the log says why")
+        raise ValueError(f"{dataset.data_root}: no sweep to take objects from could be read; see the log")
     starts = np.concatenate([[0], np.cumsum(np.concatenate(counts))])
     with written(folder / OBJECTS) as partial:
         np.savez(

@@ -19,13 +19,13 @@ from ccrop.projects.lidar_bev.views import Motion
 class PastedObjects:
     """Pipeline step: pastes objects into a labeled sweep where they collide with no other, seen from above.
 
-    An object keeps its distance from the sensor, hence the density of its points. What the sweep has inside its box is
-    removed.
+    An object keeps its distance from the sensor and thus the density of its points. The sweep's points inside its box
+    are removed.
 
     Args:
         bank: the objects.
         numbers: per class, how many are tried.
-        angle: largest turn about the sensor to either side in radians; 0 leaves objects where they were seen.
+        angle: largest rotation about the sensor to either side in radians; 0 leaves objects where they were seen.
     """
 
     def __init__(self, bank: ObjectBank, numbers: Sequence[int], angle: float = 0.0) -> None:
@@ -73,7 +73,7 @@ class PastedObjects:
 
 
 def without_collision(boxes: NDArray, present: NDArray) -> NDArray[np.bool_]:
-    """Which of the boxes ``(M, 7)``, taken one after another, overlap no earlier one and none ``present (P, 7)``."""
+    """Which of the boxes ``(M, 7)``, one after another, overlap neither an earlier one nor any ``present (P, 7)``."""
     overlap = bev_intersections(boxes, np.concatenate([present, boxes])) > 0
     free = np.logical_not(np.any(overlap[:, : len(present)], axis=1))
     among = overlap[:, len(present) :]
@@ -83,18 +83,18 @@ def without_collision(boxes: NDArray, present: NDArray) -> NDArray[np.bool_]:
 
 
 class GroundTruthSamplingHook(Hook):
-    """Cuts the objects out of the sweeps that are trained on, of no others, and pastes them into these.
+    """Cuts the objects out of the training sweeps only, and pastes them into these.
 
-    The objects lie in ``objects/`` of the work_dir.
+    The objects are in ``objects/`` of the work_dir.
 
     Args:
         numbers: how many objects are tried in a sweep: of each class, or by the class's name.
         angle: see :class:`PastedObjects`.
         min_points: of an object that is pasted.
-        max_sweeps: so many sweeps at most give their objects.
+        max_sweeps: the most sweeps that objects are taken from.
 
     Raises:
-        ValueError: a name is none of the classes.
+        ValueError: a name is not one of the classes.
     """
 
     def __init__(
@@ -114,16 +114,16 @@ class GroundTruthSamplingHook(Hook):
 
 
 def of_each_class(numbers: int | Mapping[str, int], classes: Sequence[str]) -> list[int]:
-    """Numbers of objects in the order of the classes; 0 of those that are not named.
+    """Numbers of objects in the order of the classes; 0 for those not listed.
 
     Raises:
-        ValueError: a name is none of the classes.
+        ValueError: a name is not one of the classes.
     """
     if isinstance(numbers, int):
         return [numbers] * len(classes)
     if unknown := [name for name in numbers if name not in classes]:
         raise ValueError(
-            f"ground_truth_sampling.numbers names {', '.join(unknown)}, which the detector does not find: name some of "
-            f"{', '.join(classes)}, or give one number for all"
+            f"ground_truth_sampling.numbers names {', '.join(unknown)}, which are not classes of the detector: "
+            f"use some of {', '.join(classes)}, or give one number for all"
         )
     return [numbers.get(name, 0) for name in classes]

@@ -1,4 +1,4 @@
-"""What a detector takes of a labeled sweep, and which of them a run may train on."""
+"""What a detector uses of a labeled sweep, and which sweeps a run may train on."""
 
 from collections import Counter
 from typing import Any
@@ -18,11 +18,11 @@ from ccrop.transfer import drawn_share
 class LabeledSweep:
     """Pipeline step: ``points (N, C)`` float32, ``boxes (M, 7)`` float32 and ``labels (M,)`` int64, as tensors.
 
-    Objects without a point get the label ``OTHER``: nobody could find them. ``heading_weights (M,)`` of pseudo-boxes
-    are handed on, and ``velocities (M, 2)`` where there are any.
+    Objects without points get the label ``OTHER``: they cannot be detected. ``heading_weights (M,)`` of pseudo-boxes
+    are passed on, and so are ``velocities (M, 2)``, if any.
 
     Args:
-        motion: what sweep and boxes are moved by together, a :class:`.MotionRange` or the arguments of one.
+        motion: the common motion of sweep and boxes, a :class:`.MotionRange` or the arguments of one.
     """
 
     def __init__(self, motion: MotionRange | dict[str, Any]) -> None:
@@ -47,7 +47,7 @@ def use_labels(config: Config, share: float, seed: int, held_out: float = 0.0) -
 
     Args:
         share: see :func:`ccrop.transfer.drawn_share`.
-        held_out: part of these that takes the place of the val split, to choose settings by.
+        held_out: part of these that replaces the val split, to choose settings by.
 
     Returns:
         What is trained on, for the log.
@@ -64,8 +64,8 @@ def use_labels(config: Config, share: float, seed: int, held_out: float = 0.0) -
         chosen = sorted(set(chosen) - set(tested))
     if not chosen:
         raise ValueError(
-            f"{share:.1%} of {len(scenes)} labeled sweeps of {len(set(scenes))} scenes leave none to train on: "
-            "name a larger share, or no search of the learning rate"
+            f"{share:.1%} of {len(scenes)} labeled sweeps of {len(set(scenes))} scenes leaves none to train "
+            "on: increase the fraction, or do not search the learning rate"
         )
     settings.indices = chosen
     of_scenes = f" ({len({scenes[index] for index in chosen})} of {len(set(scenes))} scenes)"
@@ -74,21 +74,21 @@ def use_labels(config: Config, share: float, seed: int, held_out: float = 0.0) -
 
 
 def check_classes(dataset: SweepDataset) -> None:
-    """Whether labeled sweeps show what a detector is to find; the log warns of each class of which there is none.
+    """Check that labeled sweeps contain a detector's classes; the log warns about each class without objects.
 
     Raises:
-        ValueError: no object is of a class that is asked for; gives the names that the labels have.
+        ValueError: no object is of a requested class; lists the names in the labels.
     """
     names = Counter(name for index in range(len(dataset)) for name in dataset.object_names(index))
     where = f"{dataset.data_root}, {len(dataset)} labeled sweeps"
     if not names:
-        raise ValueError(f"{where}: they have no object: name other sweeps, or check the label files")
+        raise ValueError(f"{where}: they have no objects: use other sweeps, or check the label files")
     absent = [name for name in dataset.classes if name not in names and name != ANY]
     if not absent:
         return
     known = ", ".join(f"{name} ({number})" for name, number in names.most_common(20))
     if len(absent) == len(dataset.classes):
         raise ValueError(
-            f"{where}: no object is of a class in {', '.join(absent)}; the labels name {known}: set classes"
+            f"{where}: no object is of the classes {', '.join(absent)}; the labels have {known}: set classes"
         )
-    MMLogger.get_current_instance().warning(f"{where}: none of {', '.join(absent)}; the labels name {known}")
+    MMLogger.get_current_instance().warning(f"{where}: none of {', '.join(absent)}; the labels have {known}")

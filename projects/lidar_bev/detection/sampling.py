@@ -1,4 +1,4 @@
-"""Which sweeps a detector is trained on how often."""
+"""How often a detector is trained on each sweep."""
 
 from collections.abc import Iterator
 from itertools import count
@@ -10,7 +10,7 @@ from ccrop.projects.lidar_bev.datasets import SweepDataset
 
 
 class ClassBalancedSampler(InfiniteSeededSampler):
-    """Sweeps drawn with replacement, so that each class is what as many of them are drawn for (Zhu et al.,
+    """Sweeps drawn with replacement, so that equally many are drawn for each class (Zhu et al.,
     Class-balanced grouping and sampling for point cloud 3D object detection, 2019, section 3.2).
 
     Each class is drawn equally often, and then one of the sweeps that show it. An epoch has as many draws as there are

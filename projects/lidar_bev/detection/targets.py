@@ -1,8 +1,8 @@
-"""What a CenterPoint head learns from boxes, and how boxes come back from its maps (Yin et al., CVPR 2021, section 4).
+"""The targets of a CenterPoint head from boxes, and boxes back from its maps (Yin et al., CVPR 2021, section 4).
 
 Regression maps have eight channels: offset of the center in its cell along x and y, z in meters, the logarithms of
-length, width and height in meters, sine and cosine of the heading; or ten, with the velocity along x and y in meters a
-second before the heading.
+length, width and height in meters, sine and cosine of the heading; or ten, with the velocity along x and y in meters
+per second before the heading.
 """
 
 from typing import NamedTuple
@@ -26,7 +26,7 @@ class CenterTargets(NamedTuple):
         cells: ``(M,)`` int64, the cell of each center, counted through the batch's sweeps, groups of classes, rows and
             columns.
         regression: ``(M, 8)`` or ``(M, 10)`` float32, see the module.
-        counted: ``(M,)`` bool: the center lies on the grid, and the class is known.
+        counted: ``(M,)`` bool: the center is on the grid, and the class is known.
     """
 
     heatmaps: Tensor
@@ -49,12 +49,12 @@ def center_targets(
 
     Args:
         boxes: per sweep ``(M_i, 7)``, see :mod:`ccrop.projects.lidar_bev.boxes`.
-        labels: per sweep ``(M_i,)`` int64; negative ones are no class of the detector and leave no target.
+        labels: per sweep ``(M_i,)`` int64; negative ones are not classes of the detector and give no target.
         grid: of the encoder.
         stride: of its map.
         min_radius: of the Gaussians, in cells of the map.
         groups: ``(num_classes,)`` int64, of which group each class is; None for one of all.
-        velocities: per sweep ``(M_i, 2)`` in meters a second, NaN where not known; None for eight channels.
+        velocities: per sweep ``(M_i, 2)`` in meters per second, NaN if not known; None for eight channels.
     """
     rows, columns = grid.map_shape(stride)
     every, sweep = stacked(boxes)

@@ -1,7 +1,7 @@
-"""Average precision by the distance of centers, as nuScenes defines it (Caesar et al., CVPR 2020, section 3.1).
+"""Average precision by center distance, as defined by nuScenes (Caesar et al., CVPR 2020, section 3.1).
 
 A detection is right if its center lies less than a threshold away from that of an object of its class, seen from above,
-whatever its size: small and far objects are not lost to an IoU that they cannot reach.
+whatever its size: small and distant objects are not lost to an IoU that they cannot reach.
 """
 
 from collections.abc import Sequence
@@ -33,14 +33,14 @@ class Truth(NamedTuple):
 
 
 class Detections(NamedTuple):
-    """What a detector found in a sweep.
+    """A detector's detections in a sweep.
 
     Attributes:
         boxes: ``(D, 7)``.
-        scores: ``(D,)``, high for sure.
+        scores: ``(D,)``, the confidences.
         labels: ``(D,)`` int64.
-        counted: ``(D,)`` bool, whether it counts as wrong where it matches nothing; None for all.
-        velocities: ``(D, 2)`` along x and y in meters a second; None where the detector gives none.
+        counted: ``(D,)`` bool, whether it counts as false if it matches nothing; None for all.
+        velocities: ``(D, 2)`` along x and y in meters per second; None if the detector gives none.
     """
 
     boxes: NDArray
@@ -57,7 +57,8 @@ class CenterMetrics(NamedTuple):
         ap: average precision per threshold, in [0, 1].
         translation: mean distance of centers in meters, at ``ERROR_THRESHOLD``.
         scale: mean of 1 - IoU of sizes, the boxes laid over each other.
-        heading: mean angle between headings in radians.
+        heading: mean angle between headings in radians; pi / 2 where they are guessed.
+        axis: the same modulo pi, which does not tell front from back; pi / 4 where guessed.
         num_objects: that count. Without any, all metrics are NaN.
     """
 
@@ -65,6 +66,7 @@ class CenterMetrics(NamedTuple):
     translation: float
     scale: float
     heading: float
+    axis: float
     num_objects: int
 
     @property
@@ -74,12 +76,12 @@ class CenterMetrics(NamedTuple):
 
 
 class Matches(NamedTuple):
-    """Detections of one class in all sweeps, the surest first, without those that do not count.
+    """Detections of one class in all sweeps, most confident first, without those that do not count.
 
     Attributes:
         scores: ``(D,)``.
         detections: ``(D, 7)``, or with as many columns more as the boxes have.
-        objects: the same, the object that each matched; NaN where it matched none.
+        objects: the same, the object that each matched; NaN if it matched none.
         num_objects: that count.
     """
 
@@ -94,39 +96,41 @@ def center_metrics(
     detections: Sequence[Detections],
     label: int,
     thresholds: Sequence[float] = THRESHOLDS,
-    heading_period: float = 2 * np.pi,
 ) -> CenterMetrics:
     """The metrics of a class over sweeps.
 
-    For metrics of some objects alone, say those of a range, the others do not count: a detection that matches such an
-    object is left out, neither right nor wrong, and so is one that matches nothing and does not count itself.
+    For metrics of only some objects, such as those in a range, the others do not count: a detection that matches such
+    an object is ignored, neither true nor false, and so is one that matches nothing and does not count itself.
 
     Args:
         truths: per sweep.
         detections: per sweep.
         thresholds: in meters.
-        heading_period: 2 pi, or pi for objects without front and back.
 
     Raises:
-        ValueError: not as many truths as detections.
+        ValueError: the numbers of truths and detections differ.
     """
     if len(truths) != len(detections):
-        raise ValueError(f"{len(truths)} sweeps have truths and {len(detections)} detections: give both for each sweep")
+        raise ValueError(
+            f"{len(truths)} sweeps have ground truth and {len(detections)} have detections: give both for every sweep"
+        )
     ap = {threshold: average_precision(match(truths, detections, label, threshold)) for threshold in thresholds}
     matches = match(truths, detections, label, ERROR_THRESHOLD)
     found, objects = matches.detections, matches.objects
     smaller = np.minimum(found[:, 3:6], objects[:, 3:6]).prod(axis=1)
+    turn = (found - objects)[:, 6]
     errors = dict(
         translation=np.hypot(*(found - objects)[:, :2].T),
         scale=1 - smaller / (found[:, 3:6].prod(axis=1) + objects[:, 3:6].prod(axis=1) - smaller),
-        heading=abs(wrapped((found - objects)[:, 6] * 2 * np.pi / heading_period)) * heading_period / (2 * np.pi),
+        heading=abs(wrapped(turn)),
+        axis=abs(wrapped(2 * turn)) / 2,
     )
     means = {name: mean_error(values, matches) for name, values in errors.items()}
     return CenterMetrics(ap=ap, **means, num_objects=matches.num_objects)
 
 
 def match(truths: Sequence[Truth], detections: Sequence[Detections], label: int, threshold: float) -> Matches:
-    """Give each detection of a class the nearest object that no surer one has, if it is nearer than ``threshold``."""
+    """Give each detection of a class the nearest object within ``threshold`` that no more confident one has."""
     own_truths = [truth.boxes[truth.labels == label] for truth in truths]
     counted_truths = [_counted(truth)[truth.labels == label] for truth in truths]
     num_objects = int(sum(counted.sum() for counted in counted_truths))
@@ -186,11 +190,11 @@ def average_precision(matches: Matches) -> float:
 def mean_error(errors: NDArray, matches: Matches) -> float:
     """Mean error of true positives over recalls above ``MIN_RECALL``, up to the highest that is reached.
 
-    At each recall it is the mean over all true positives that are as sure as the detection at which it is reached.
-    1 where ``MIN_RECALL`` is not reached, NaN without objects.
+    At each recall it is the mean over all true positives that are at least as confident as the detection that reaches
+    it. 1 where ``MIN_RECALL`` is not reached, NaN without objects.
 
     Args:
-        errors: ``(D,)``, of detections that matched; others are ignored. NaN where the object has no such value: it is
+        errors: ``(D,)``, of detections that matched; others are ignored. NaN if the object has no such value: it is
             left out of means, and where none is left the error is 1.
     """
     if not matches.num_objects:
@@ -222,7 +226,7 @@ def recall_and_precision(matches: Matches) -> tuple[NDArray, NDArray]:
 def within_range(
     truths: Sequence[Truth], detections: Sequence[Detections], low: float, high: float
 ) -> tuple[list[Truth], list[Detections]]:
-    """The same, of which only what lies ``low`` to ``high`` meters from the sensor (seen from above) counts."""
+    """The same, counting only what is ``low`` to ``high`` meters from the sensor (seen from above)."""
 
     def inside(each: Truth | Detections) -> NDArray[np.bool_]:
         distance = np.hypot(each.boxes[:, 0], each.boxes[:, 1])
@@ -242,7 +246,7 @@ def within_points(
     low: int,
     high: int,
 ) -> tuple[list[Truth], list[Detections]]:
-    """The same, of which only what holds ``low`` to ``high - 1`` points counts; see :func:`.num_points_in_boxes`."""
+    """The same, counting only what holds ``low`` to ``high - 1`` points; see :func:`.num_points_in_boxes`."""
 
     def inside(each: Truth | Detections, points: NDArray[np.int64]) -> NDArray[np.bool_]:
         return _counted(each) & (points >= low) & (points < high)

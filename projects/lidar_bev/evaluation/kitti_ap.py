@@ -1,6 +1,6 @@
 """KITTI's average precision at 40 recalls, from above or in 3D (Geiger et al., CVPR 2012; Simonelli et al., 2019).
 
-Objects of a neighboring class and those beyond a difficulty are ignored: who finds them is neither right nor wrong.
+Objects of a neighboring class and those beyond a difficulty are ignored: detecting them is neither right nor wrong.
 """
 
 from collections.abc import Callable, Sequence
@@ -56,7 +56,7 @@ def kitti_ap(
     view: Literal["bev", "3d"] = "3d",
     min_iou: float | None = None,
 ) -> float:
-    """AP_R40 of a class in percent, NaN where no object of the difficulty counts.
+    """AP_R40 of a class in percent, NaN if no object of the difficulty counts.
 
     Args:
         labels: per frame.
@@ -68,10 +68,10 @@ def kitti_ap(
         min_iou: default 0.7 for cars, 0.5 for others.
 
     Raises:
-        ValueError: not as many results as labels, or an unknown name.
+        ValueError: the numbers of results and labels differ, or an unknown name.
     """
     if len(labels) != len(results):
-        raise ValueError(f"{len(labels)} frames have labels and {len(results)} results: give both for each frame")
+        raise ValueError(f"{len(labels)} frames have labels and {len(results)} have results: give both for every frame")
     for what, value, known in (("name", name, MIN_IOU), ("difficulty", difficulty, DIFFICULTIES)):
         if value not in known:
             raise ValueError(f"{what} must be one of {', '.join(known)}, got {value!r}")
@@ -102,7 +102,7 @@ def ap_r40(frames: Sequence[Frame], min_iou: float) -> float:
 def recall_thresholds(scores: NDArray, num_objects: int) -> NDArray:
     """Scores at which the recall comes closest to 0, 1/40, ..., 1, as far as it gets: ``(41,)`` or fewer, falling.
 
-    The wanted recall grows by 1/40 step after step, as the benchmark's does: a product would round otherwise, and
+    The target recall grows by 1/40 step after step, as the benchmark's does: a product would round otherwise, and
     choose other scores where two are equally close.
 
     Args:
@@ -171,7 +171,7 @@ def _scores_of_true(frame: Frame, min_iou: float) -> NDArray:
 def _true_and_false(frame: Frame, min_iou: float, thresholds: NDArray) -> NDArray:
     """How many detections at each threshold or above are right and wrong: ``(2, T)``.
 
-    Each object in turn takes the free detection with the largest overlap, an ignored one only where there is no other.
+    Each object in turn takes the free detection with the largest overlap, an ignored one only if there is no other.
     """
     shown = frame.scores >= thresholds[:, None]  # (T, D)
     free = shown.copy()

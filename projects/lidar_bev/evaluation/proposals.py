@@ -31,7 +31,7 @@ class Found(NamedTuple):
     precision: float
 
     def recall(self, chosen: NDArray[np.bool_] | None = None) -> NDArray[np.float64]:
-        """Share of the objects, or of those that ``chosen (M,)`` marks, per distance; NaN where there is none."""
+        """Share of the objects, or of those that ``chosen (M,)`` marks, per distance; NaN if there is none."""
         found = self.found if chosen is None else self.found[chosen]
         return found.mean(axis=0) if len(found) else np.full(len(DISTANCES), np.nan)
 
@@ -53,11 +53,11 @@ def proposal_recall(
         boxes: of its labeled objects ``(M, 7)``.
         labels: ``(M,)``.
         num_points: ``(M,)``.
-        area: x0, y0, x1, y1 in meters; objects whose middle lies outside do not count.
+        area: x0, y0, x1, y1 in meters; objects whose middle is outside do not count.
         min_points: objects with fewer points do not count for the recall.
     """
     if not len(centers) == len(boxes) == len(labels) == len(num_points):
-        raise ValueError("centers, boxes, labels and num_points must have an entry for each sweep")
+        raise ValueError("centers, boxes, labels and num_points must have one entry per sweep")
     found, kept_labels, kept_distances, near = [], [], [], []
     for own, objects, kinds, points in zip(centers, boxes, labels, num_points, strict=True):
         middle = objects[:, :2]

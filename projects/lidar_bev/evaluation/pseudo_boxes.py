@@ -17,7 +17,7 @@ IOUS = (0.3, 0.5)
 def pseudo_box_quality(
     pairs: Iterable[tuple[dict[str, Any], NDArray]], classes: Sequence[str], grid: Grid
 ) -> dict[str, float]:
-    """Recall of objects with ``MIN_POINTS`` points and more whose middle lies on the grid, and precision of boxes.
+    """Recall of objects with ``MIN_POINTS`` points and more whose middle is on the grid, and precision of boxes.
 
     As of images, several boxes of one object all count as right, see :func:`ccrop.evaluation.pseudo_box_quality`. Boxes
     that hold no point of the sweep do not count: labels may be of a part of the view, to which the points are cut.
@@ -27,7 +27,7 @@ def pseudo_box_quality(
         classes: names of the samples' labels.
 
     Returns:
-        ``recall_0.3_Car`` ... and ``precision_0.3`` ... in [0, 1]; NaN where there is none.
+        ``recall_0.3_Car`` ... and ``precision_0.3`` ... in [0, 1]; NaN if there is none.
     """
     labels, recalled, covered = [np.zeros(0, np.int64)], [np.zeros(0)], [np.zeros(0)]
     for sample, boxes in pairs:

@@ -42,12 +42,10 @@ class BevBackbone(nn.Module):
     ) -> None:
         super().__init__()
         if len({len(each) for each in (layers, strides, channels, up_strides, up_channels)}) != 1:
-            raise ValueError("layers, strides, channels, up_strides and up_channels must have an entry for each stage")
+            raise ValueError("layers, strides, channels, up_strides and up_channels must have one entry per stage")
         reached = [math.prod(strides[: i + 1]) / up for i, up in enumerate(up_strides)]
         if len(set(reached)) != 1 or reached[0] != int(reached[0]):
-            raise ValueError(
-                f"the maps of all stages must be brought to one whole stride, got {reached}: adapt up_strides"
-            )
+            raise ValueError(f"up_strides must bring the maps of all stages to the same whole stride, got {reached}")
         self.stride = int(reached[0])
         self.total_stride = math.prod(strides)
         self.out_channels = sum(up_channels)

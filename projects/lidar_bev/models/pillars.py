@@ -12,7 +12,7 @@ from ccrop.projects.lidar_bev.models.normalization import NORM
 
 
 class DynamicPillars(nn.Module):
-    """Points to a map ``(N, C, H, W)`` with the grid's rows and columns, 0 where no point is.
+    """Points to a map ``(N, C, H, W)`` with the grid's rows and columns, 0 if no point is.
 
     A point is described by its own values, its offset from the mean of its pillar's points (3) and from its cell's
     middle (2); a linear layer with batch normalization and ReLU follows, then the maximum over each pillar.
@@ -41,7 +41,7 @@ class DynamicPillars(nn.Module):
         """
         points, pillar, counts = self.grouped(sweeps)
         if self.training and len(points) < 2:
-            raise ValueError(f"{len(points)} points of the batch lie in the grid: does {self.grid} fit the data?")
+            raise ValueError(f"{len(points)} points of the batch are in the grid: check that {self.grid} fits the data")
         features = torch.cat([points, self.offsets(points, pillar, counts)], dim=1)
         with torch.autocast(points.device.type, enabled=False):  # bf16 tells 50 m from 50.25 m at best
             features = _reduced(self.norm(self.linear(features)), "max", counts).relu()
@@ -60,7 +60,7 @@ class DynamicPillars(nn.Module):
         """
         for sweep in sweeps:
             if sweep.ndim != 2 or sweep.shape[1] != self.columns:
-                raise ValueError(f"expected sweeps (points, {self.columns}), got {tuple(sweep.shape)}: adapt columns")
+                raise ValueError(f"expected sweeps (points, {self.columns}), got {tuple(sweep.shape)}: set columns")
         points, sweep = stacked(sweeps)
         inside = self.grid.inside(points).nonzero()[:, 0]
         points, sweep = points.index_select(0, inside), sweep.index_select(0, inside)
@@ -78,7 +78,8 @@ class DynamicPillars(nn.Module):
         rows, columns = self.grid.shape
         corner = torch.stack([pillar % columns, pillar // columns % rows], dim=1)
         middle = (corner + 0.5) * self.grid.cell + points.new_tensor(self.grid.low[:2])
-        origin = torch.cat([_reduced(points[:, :3], "mean", counts), middle], dim=1).repeat_interleave(counts, dim=0)
+        origin = torch.cat([_reduced(points[:, :3], "mean", counts), middle], dim=1)
+        origin = origin.repeat_interleave(counts, dim=0, output_size=len(points))
         return torch.cat([points[:, :3], points[:, :2]], dim=1) - origin
 
 

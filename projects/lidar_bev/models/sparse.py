@@ -79,8 +79,8 @@ class SparseVoxels(nn.Module):
         self.levels = (levels - 3) // 2 + 1
         if self.levels < 1:
             raise ValueError(
-                f"z from {grid.low[2]} to {grid.high[2]} m is {self.heights} voxels of {cell_height} m, too few "
-                "for four halvings: choose a smaller cell_height"
+                f"z from {grid.low[2]} to {grid.high[2]} m is {self.heights} voxels of {cell_height} m, too "
+                "few to halve four times: choose a smaller cell_height"
             )
         self.out_channels = c[4] * self.levels
 
@@ -99,12 +99,12 @@ class SparseVoxels(nn.Module):
         """Means ``(V, columns)`` of the points of each voxel, and its sweep, level, row, column ``(V, 4)`` int32."""
         for sweep in sweeps:
             if sweep.ndim != 2 or sweep.shape[1] != self.columns:
-                raise ValueError(f"expected sweeps (points, {self.columns}), got {tuple(sweep.shape)}: adapt columns")
+                raise ValueError(f"expected sweeps (points, {self.columns}), got {tuple(sweep.shape)}: set columns")
         points, sweep = stacked(sweeps)
         inside = self.grid.inside(points)
         points, sweep = points[inside], sweep[inside]
         if not len(points):
-            raise ValueError(f"no point of the batch lies in the grid: does {self.grid} fit the data?")
+            raise ValueError(f"no point of the batch is in the grid: check that {self.grid} fits the data")
         row, column = self.grid.cells(points)
         level = ((points[:, 2] - self.grid.low[2]) / self.cell_height).long().clamp(max=self.heights - 1)
         rows, columns = self.grid.shape

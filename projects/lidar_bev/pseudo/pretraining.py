@@ -25,6 +25,7 @@ from ccrop.projects.lidar_bev.evaluation.pseudo_boxes import IOUS, pseudo_box_qu
 from ccrop.projects.lidar_bev.finetune import detected, finetune, load_config
 from ccrop.projects.lidar_bev.pseudo.files import content_of, learn_file, paths_of
 from ccrop.projects.lidar_bev.pseudo.fitting import fitted
+from ccrop.projects.lidar_bev.pseudo.neighbors import MotionOfBoxes
 from ccrop.pseudo.rounds import BOXES, none_sure, run_rounds
 from ccrop.runner import default_work_dir
 
@@ -102,14 +103,30 @@ def labeled_sweeps(config: Config) -> tuple[SweepDataset | None, str]:
 
 
 def first_boxes(sweeps: SweepDataset, settings: ConfigDict) -> dict[str, Any]:
-    """Clusters of each sweep by the localizer of the config, fitted: the content of a file of pseudo-boxes."""
+    """Clusters of each sweep by the localizer of the config, fitted: the content of a file of pseudo-boxes.
+
+    With ``min_motion``, only those that have moved, see :class:`.MotionOfBoxes`.
+
+    Raises:
+        ValueError: motion scores are requested but cannot be computed, or no box has moved.
+    """
     localizer = TASK_UTILS.build(settings.localizer)
+    least = settings.min_motion
+    if least is not None and not 0 < least <= 1:
+        raise ValueError(f"pseudo_boxes.min_motion must lie in (0, 1], or be None, got {least}")
+    motion = None if least is None else MotionOfBoxes(sweeps, settings.motion_gaps)
     found = {}
     for index, sample in tqdm(sweeps.readable(), "clusters", len(sweeps), leave=False, disable=None):
         boxes, counts = localizer([torch.from_numpy(sample["points"])])
         clusters = boxes[0, : counts[0]].numpy()
         fit = fitted(clusters, sample["points"], localizer.grid)
-        found[index] = fit.boxes, clusters[fit.source, 4], fit.heading_weights
+        kept = slice(None) if motion is None else motion(index, fit.boxes, sample["points"]) >= least
+        found[index] = fit.boxes[kept], clusters[fit.source, 4][kept], fit.heading_weights[kept]
+    if motion is not None and not any(len(boxes) for boxes, *_ in found.values()):
+        raise ValueError(
+            f"{sweeps.data_root}: no pseudo-box of the {len(sweeps)} sweeps has a motion score of {least:g} or more: "
+            "lower pseudo_boxes.min_motion"
+        )
     return content_of(paths_of(sweeps), found)
 
 

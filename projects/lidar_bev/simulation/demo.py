@@ -1,9 +1,6 @@
 """The LiDAR demo set: simulated sweeps in KITTI's own format, drawn from a seed."""
 
-import os
-from concurrent.futures import ProcessPoolExecutor
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +15,7 @@ from ccrop.projects.lidar_bev.datasets.kitti_format import (
     write_objects,
 )
 from ccrop.projects.lidar_bev.simulation.casting import cast
+from ccrop.projects.lidar_bev.simulation.processes import simulated
 from ccrop.projects.lidar_bev.simulation.scenes import NOTHING, sample_scene
 from ccrop.projects.lidar_bev.simulation.sensors import SENSORS
 
@@ -69,20 +67,8 @@ def _fill(root: Path, recipe: dict[str, Any], workers: int | None) -> None:
     num_train, total = recipe["num_train"], recipe["num_train"] + recipe["num_val"]
     for split, numbers in zip(SPLITS, (range(num_train), range(num_train, total)), strict=True):
         (root / "ImageSets" / f"{split}.txt").write_text("".join(f"{number:06d}\n" for number in numbers))
-    _simulate_all(root / "training", total, recipe["sensor"], recipe["seed"], workers)
-
-
-def _simulate_all(folder: Path, total: int, sensor: str, seed: int, workers: int | None) -> None:
-    simulate = partial(_simulate, folder, sensor, seed)
-    workers = min(workers or os.cpu_count() or 1, total // 8)  # a process takes as long to start as 8 sweeps
-    if workers < 2:
-        for number in range(total):
-            simulate(number)
-        return
-    # Spawned, because a fork of a process in which Open3D has run threads can hang.
-    with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
-        for _ in pool.map(simulate, range(total), chunksize=4):
-            pass
+    simulate = partial(_simulate, root / "training", recipe["sensor"], recipe["seed"])
+    simulated(simulate, total, workers, worth=8)
 
 
 def _simulate(folder: Path, sensor: str, seed: int, number: int) -> None:

@@ -6,11 +6,11 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from ccrop.projects.lidar_bev.boxes import footprints
+from ccrop.projects.lidar_bev.boxes import footprints, wrapped
 from ccrop.projects.lidar_bev.simulation.meshes import Material, Mesh, merged
-from ccrop.projects.lidar_bev.simulation.shapes import ROAD_USERS, pole, tree, wall
+from ccrop.projects.lidar_bev.simulation.shapes import ROAD_USERS, Shape, pole, tree, wall
 from ccrop.projects.lidar_bev.simulation.streets import CROSSING_HALF_WIDTH, REACH, Street
-from ccrop.projects.lidar_bev.simulation.traffic import spaced, traffic
+from ccrop.projects.lidar_bev.simulation.traffic import Place, spaced, traffic
 
 # of a box around what it holds, in meters: annotators leave some, and ranges are noisy
 MARGIN = 0.04
@@ -38,37 +38,70 @@ class Scene(NamedTuple):
     boxes: NDArray[np.float64]
 
 
-def sample_scene(rng: Generator, sensor_height: float) -> Scene:
-    """A random street of any direction around a sensor ``sensor_height`` meters above the ground.
+class RoadUser(NamedTuple):
+    """Who is on a street: the place, the shape, and the albedos ``(T,)`` of its triangles."""
 
-    The street is the first that is drawn: :meth:`.Street.sample` gives it for the same seed.
+    place: Place
+    shape: Shape
+    albedos: NDArray[np.float64]
+
+
+class Layout(NamedTuple):
+    """A street in its own frame, the ground at x = y = 0 at z = 0.
+
+    Attributes:
+        background: what never moves, with the albedos ``(T,)`` of its triangles.
+        users: those who do, or may.
     """
+
+    street: Street
+    background: Mesh
+    albedos: NDArray[np.float64]
+    users: list[RoadUser]
+
+    def seen_from(self, sensor_height: float, pose: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)) -> Scene:
+        """The scene around a sensor ``sensor_height`` meters above x, y, z of ``pose``, turned by its heading."""
+        x, y, z, heading = pose
+        cos, sin = np.cos(heading), np.sin(heading)
+        offset = (-cos * x - sin * y, sin * x - cos * y, -z - sensor_height)
+        meshes, boxes = [self.background], []
+        for place, shape, _ in self.users:
+            at = place.x, place.y, float(self.street.ground(place.x, place.y)[0])
+            meshes.append(shape.mesh.placed(*at, place.heading))
+            length, width, height = np.add(shape.size, (2 * MARGIN, 2 * MARGIN, MARGIN))
+            middle = cos * at[0] + sin * at[1], cos * at[1] - sin * at[0], at[2] + height / 2
+            boxes.append([*np.add(middle, offset), length, width, height, wrapped(place.heading - heading)])
+        counts = [len(mesh.triangles) for mesh in meshes]
+        return Scene(
+            merged(meshes).placed(*offset, -heading),
+            np.repeat(np.arange(len(meshes)) - 1, counts),
+            np.concatenate([self.albedos, *(user.albedos for user in self.users)]),
+            [user.place.kind for user in self.users],
+            np.array(boxes, dtype=np.float64).reshape(-1, 7),
+        )
+
+
+def sample_scene(rng: Generator, sensor_height: float) -> Scene:
+    """A random street of any direction around a sensor ``sensor_height`` meters above the ground."""
+    return sample_layout(rng).seen_from(sensor_height)
+
+
+def sample_layout(rng: Generator) -> Layout:
+    """A random street of any direction, which is the first that is drawn: :meth:`.Street.sample` gives the same."""
     street = Street.sample(rng)
-    meshes, owners, albedos, boxes = [], [], [], []
-    names: list[str] = []
-
-    def add(mesh: Mesh, owner: int, albedo: float | NDArray) -> None:
-        meshes.append(mesh.placed(0, 0, -sensor_height))
-        owners.append(np.full(len(mesh.triangles), owner))
-        albedos.append(np.broadcast_to(albedo, len(mesh.triangles)))
-
     ground = ground_mesh(street)
-    add(ground, NOTHING, ALBEDOS[ground.materials])
+    meshes, albedos = [ground], [ALBEDOS[ground.materials]]
     for mesh, x, y, heading in _roadside(street, rng):
-        placed = mesh.placed(x, y, float(street.ground(x, y)[0]), heading)
-        add(placed, NOTHING, ALBEDOS[mesh.materials] * rng.uniform(0.6, 1.3))
-    for kind, x, y, heading in traffic(street, rng):
-        shape = ROAD_USERS[kind](rng)
+        meshes.append(mesh.placed(x, y, float(street.ground(x, y)[0]), heading))
+        albedos.append(ALBEDOS[mesh.materials] * rng.uniform(0.6, 1.3))
+    users = []
+    for place in traffic(street, rng):
+        shape = ROAD_USERS[place.kind](rng)
         albedo = ALBEDOS[shape.mesh.materials] * rng.uniform(0.5, 1.4)
         painted = shape.mesh.materials == Material.PAINT
         albedo = np.where(painted, rng.choice((0.1, 0.2, 0.3, 0.5)) * rng.uniform(0.7, 1.3), albedo)
-        z = float(street.ground(x, y)[0])
-        add(shape.mesh.placed(x, y, z, heading), len(names), albedo)
-        length, width, height = np.add(shape.size, (2 * MARGIN, 2 * MARGIN, MARGIN))
-        boxes.append([x, y, z - sensor_height + height / 2, length, width, height, heading])
-        names.append(kind)
-    table = np.array(boxes, dtype=np.float64).reshape(-1, 7)
-    return Scene(merged(meshes), np.concatenate(owners), np.concatenate(albedos), names, table)
+        users.append(RoadUser(place, shape, albedo))
+    return Layout(street, merged(meshes), np.concatenate(albedos), users)
 
 
 def ground_mesh(street: Street) -> Mesh:

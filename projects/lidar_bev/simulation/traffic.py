@@ -1,5 +1,6 @@
 """Who is on a street: traffic in its lanes, parked rows, people on the pavements; no two of them touch."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -19,13 +20,26 @@ THINNING = {"Car": 38.0, "Van": 38.0, "Truck": 40.0, "Pedestrian": 6.5, "Cyclist
 ROOM = {"Car": (5.2, 2.0), "Van": (6.4, 2.3), "Truck": (14.0, 2.8), "Pedestrian": (0.9, 0.9), "Cyclist": (2.1, 0.8)}
 
 
+class Way(NamedTuple):
+    """A place in a road's frame: meters along its center line and to its left, and the angle from its direction."""
+
+    line: Line
+    s: float
+    t: float
+    turn: float
+
+
 class Place(NamedTuple):
-    """Where something of a kind stands: x and y in meters, heading in radians from the x axis."""
+    """Where something of a kind stands: x and y in meters, heading in radians from the x axis.
+
+    ``way`` is the road that it may move along; None for what is parked.
+    """
 
     kind: str
     x: float
     y: float
     heading: float
+    way: Way | None = None
 
 
 def spaced(rng: Generator, low: float, high: float, reach: float) -> NDArray[np.float64]:
@@ -39,9 +53,10 @@ def traffic(street: Street, rng: Generator) -> list[Place]:
     """Road users that do not touch each other."""
     places: list[Place] = []
 
-    def add(kind: str, s: float, t: float, heading: float, line: Line = street.line) -> None:
+    def add(kind: str, s: float, t: float, turn: float, line: Line = street.line, parked: bool = False) -> None:
         x, y, direction = line.at(s, t)
-        places.append(Place(kind, float(x), float(y), float(wrapped(direction + heading))))
+        way = None if parked else Way(line, float(s), float(t), float(turn))
+        places.append(Place(kind, float(x), float(y), float(wrapped(direction + turn)), way))
 
     kind = iter(rng.choice(["Car", "Van", "Truck"], size=400, p=[0.64, 0.1, 0.26]).tolist())
     busy = rng.uniform(14, 60)
@@ -57,7 +72,7 @@ def traffic(street: Street, rng: Generator) -> list[Place]:
                 middle = side * (street.half_width + strip / 2 + rng.normal(0, 0.05))
                 if rng.random() < 0.6 and not street.crossed(*street.line.at(s, middle)[:2], 3)[0]:
                     heading = rng.choice((0, np.pi)) + rng.normal(0, 0.04) + (np.pi / 2 if across else 0)
-                    add("Car" if rng.random() < 0.9 or across else "Van", s, middle, heading)
+                    add("Car" if rng.random() < 0.9 or across else "Van", s, middle, heading, parked=True)
         lane = street.half_width - 0.45
         for s in spaced(rng, 8, 50, 60):
             add("Cyclist", s, side * lane, rng.normal(0, 0.08) + back)
@@ -87,10 +102,25 @@ def _thinned(places: list[Place], rng: Generator) -> list[Place]:
 
 def apart(places: list[Place]) -> list[Place]:
     """Those that do not touch an earlier one, nor the sensor's own car, by the rooms that they need."""
-    rooms = np.array([[place.x, place.y, 0, *ROOM[place.kind], 1, place.heading] for place in places]).reshape(-1, 7)
-    touching = bev_intersections(rooms, rooms) > 0
+    return [places[i] for i in always_apart([places], np.zeros((1, 2)))]
+
+
+def always_apart(courses: Sequence[Sequence[Place]], own: NDArray) -> list[int]:
+    """Numbers of the road users that never touch an earlier one that stays, nor the sensor's own car.
+
+    Args:
+        courses: T of the places of all road users at one time.
+        own: ``(T, 2)`` x and y of the sensor.
+    """
+    number = len(courses[0])
+    touching, clear = np.zeros((number, number), dtype=bool), np.ones(number, dtype=bool)
+    for places, middle in zip(courses, own, strict=True):
+        rooms = np.array([[place.x, place.y, 0, *ROOM[place.kind], 1, place.heading] for place in places])
+        rooms = rooms.reshape(-1, 7)
+        touching |= bev_intersections(rooms, rooms) > 0
+        clear &= np.hypot(*(rooms[:, :2] - middle).T) > OWN_CAR
     kept: list[int] = []
-    for i in np.flatnonzero(np.hypot(rooms[:, 0], rooms[:, 1]) > OWN_CAR):
+    for i in np.flatnonzero(clear).tolist():
         if not touching[i, kept].any():
             kept.append(i)
-    return [places[i] for i in kept]
+    return kept

@@ -1,4 +1,4 @@
-"""Learning curves of detectors: a table and a plot of the goal over core-seconds, from the rows of complete schedules.
+"""Learning curves of detectors: a table and a plot of the goal over core-seconds, from rows of complete schedules.
 
 python projects/studies/finetuning_recipe/curve.py rows/*.csv --out curves
 """
@@ -88,8 +88,8 @@ def plot(found: dict[tuple[str, str], list[Point]], data: str, file: Path) -> No
 @command
 def main(argv: Sequence[str] | None = None) -> int:
     parser = command_parser(__doc__)
-    parser.add_argument("csv", nargs="+", type=Path, help="of tools/compare.py")
-    parser.add_argument("--out", type=Path, required=True, help="begin of the files' names: OUT.md and OUT_DATA.png")
+    parser.add_argument("csv", nargs="+", type=Path, help="a CSV of tools/compare.py")
+    parser.add_argument("--out", type=Path, required=True, help="prefix of the output files: OUT.md and OUT_DATA.png")
     args = parser.parse_args(argv)
     found = curves(args.csv)
     args.out.with_suffix(".md").write_text(table(found))

@@ -48,7 +48,7 @@ def found(localizer: BevClusters, points: NDArray) -> NDArray[np.float32]:
 def compared(boxes: NDArray, sure: NDArray, objects: NDArray) -> NDArray[np.float64]:
     """Per object ``(M, 3)``: the best BEV IoU, the heading error modulo pi of the box that has it, and its weight.
 
-    The last two are NaN where no box touches the object.
+    The last two are NaN if no box touches the object.
     """
     rows = np.full((len(objects), 3), np.nan)
     rows[:, 0] = 0
@@ -80,7 +80,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = command_parser(__doc__)
     parser.add_argument("--data-root", required=True, help="labeled sweeps in KITTI's layout")
     parser.add_argument("--labels", default="label_2", help="folder of the labels (default: %(default)s)")
-    parser.add_argument("--number", type=int, help="so many sweeps, evenly spaced (default: all)")
+    parser.add_argument("--number", type=int, help="number of sweeps, evenly spaced (default: all)")
     args = parser.parse_args(argv)
     torch.set_num_threads(1)
     in_view = args.labels == "label_2"
@@ -92,8 +92,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         "fitted": (turned, BevClusters(GRID, behind=0, min_side=GRID.cell)),
     }
     results = {name: measured(dataset, *method) for name, method in methods.items()}
-    print(f"{args.data_root}: {len(dataset)} sweeps, objects of {MIN_POINTS} points and more")
-    print("| class | objects | boxes | IoU 0.5 | mean IoU | heading within 15 degrees | learned | of these right |")
+    print(f"{args.data_root}: {len(dataset)} sweeps, objects of at least {MIN_POINTS} points")
+    print("| class | objects | boxes | IoU 0.5 | mean IoU | heading within 15 degrees | learned | of these correct |")
     print("|---|---|---|---|---|---|---|---|")
     for label, name in enumerate(CLASSES):
         for method, (rows, _) in results.items():
@@ -105,7 +105,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 cells = " | ".join(percent(share) for share in shares)
                 print(f"| {name} | {len(own)} | {method} | {cells} |")
     for method, (_, seconds) in results.items():
-        print(f"{method}: {seconds / len(dataset):.2f} core-seconds a sweep")
+        print(f"{method}: {seconds / len(dataset):.2f} core-seconds per sweep")
     return 0
 
 

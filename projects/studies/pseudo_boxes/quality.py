@@ -35,8 +35,10 @@ def best_first(boxes: NDArray[np.floating], number: int) -> NDArray[np.floating]
 def main(argv: Sequence[str] | None = None) -> int:
     parser = command_parser(__doc__)
     parser.add_argument("--data-root", required=True, help="a COCO-format set with an annotated train split")
-    parser.add_argument("--init", metavar="SOURCE", help="weights of what looks for clusters (default: none)")
-    parser.add_argument("--backbone", metavar="NAME", help="network of what looks")
+    parser.add_argument(
+        "--init", metavar="SOURCE", help="weights of the network that localizes clusters (default: none)"
+    )
+    parser.add_argument("--backbone", metavar="NAME", help="network that localizes clusters")
     args = parser.parse_args(argv)
     settings = Config.fromfile(CONFIG).pseudo_boxes
     settings.clusters.config = f"configs/{settings.clusters.config}"

@@ -158,7 +158,7 @@ def test_normalization_is_that_of_the_published_weights(built: dict[str, Backbon
 
 @pytest.mark.parametrize("indices", [(), (1, 0), (0, 0), (-1,), (0, 4)])
 def test_levels_that_do_not_exist_are_named(indices: tuple[int, ...]):
-    message = r"out_indices of .* must be ascending numbers of its levels, 0 to 3; got \["
+    message = r"out_indices of .* must be ascending level indices, 0 to 3; got \["
     for build in (
         lambda: ResNet(18, base_channels=8, stem_channels=8, out_indices=indices),
         lambda: TimmBackbone("convnext_atto", out_indices=indices, depths=(1, 1, 1, 1), dims=(8, 16, 24, 32)),
@@ -190,12 +190,12 @@ def test_the_builder_takes_names_configs_and_modules():
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("resnet18", "named timm:NAME, torchvision:NAME or mmdet:resnetDEPTH; got 'resnet18'"),
+        ("resnet18", "must be timm:NAME, torchvision:NAME or mmdet:resnetDEPTH; got 'resnet18'"),
         ("keras:resnet18", "got 'keras:resnet18'"),
-        ("timm:convnext_tinny", r"timm has no network 'convnext_tinny': the nearest names are convnext_tiny\b"),
-        ("torchvision:resnet19", r"torchvision has no network 'resnet19': the nearest names are .*resnet18"),
-        ("mmdet:resnet51", r"mmdet has no network 'resnet51': the nearest names are .*resnet50"),
-        ("timm:zzzz", "timm has no network 'zzzz': no name is near"),
+        ("timm:convnext_tinny", r"timm has no network 'convnext_tinny': similar names are convnext_tiny\b"),
+        ("torchvision:resnet19", r"torchvision has no network 'resnet19': similar names are .*resnet18"),
+        ("mmdet:resnet51", r"mmdet has no network 'resnet51': similar names are .*resnet50"),
+        ("timm:zzzz", "timm has no network 'zzzz': no name is similar"),
     ],
 )
 def test_an_unknown_name_is_answered_by_those_that_are_near(name: str, message: str):

@@ -55,7 +55,7 @@ def test_of_two_maps_of_a_size_the_last_counts():
     ],
 )
 def test_what_is_no_map_is_named(give, shapes: str):
-    with pytest.raises(ValueError, match=f"Gives is no backbone: it must give a feature map .*; it gives {shapes}"):
+    with pytest.raises(ValueError, match=f"Gives is not a backbone: it must give a feature map .*; it gives {shapes}"):
         ModuleBackbone(Gives(give))
 
 

@@ -70,8 +70,8 @@ def test_the_log_says_what_came_of_it(tmp_path: Path):
     settings = dict(name="test_vit", out_indices=(0,), depth=1)
     assert config.model.backbone == dict(type="ccrop.backbones.TimmBackbone", **settings)
     assert config.notes == [
-        "Backbone timm:test_vit gives maps of stride 16, the config's of 4, 8, 16, 32; "
-        "regions are pooled at stride 16; objects are looked for at stride 16",
+        "Backbone timm:test_vit gives maps of stride 16, the config's gives 4, 8, 16, 32; "
+        "regions are pooled at stride 16; objects are localized at stride 16",
         "Images are normalized by mean 0.500, 0.500, 0.500 and std 0.500, 0.500, 0.500, as published weights of "
         "timm:test_vit expect it",
     ]

@@ -42,7 +42,7 @@ def test_it_is_built_to_train(images: Tensor):
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("vit_b_32", "vit_b_32 has tokens inside and no feature maps: use timm's"),
+        ("vit_b_32", "vit_b_32 works on tokens and has no feature maps: use timm's"),
         ("squeezenet1_1", "no feature map of stride 32: use timm's"),
     ],
 )

@@ -42,7 +42,7 @@ def test_without_a_connection_an_error_says_what_to_do_at_once(
     with pytest.raises(ConnectionError, match=rf"weights {source} are not in {offline}\S* and could not be") as raised:
         read_weights(source)
     assert not waited  # the hub would try again and again
-    assert "name the file" in str(raised.value)
+    assert "pass the file" in str(raised.value)
     assert len(str(raised.value).splitlines()) == 1
 
 

@@ -93,7 +93,7 @@ def test_counters_of_bn_may_be_missing_or_left_over(resnet: ResNet):
     [
         (
             lambda s: s | {"layer2.9.weight": torch.zeros(1), "layer4.2.conv1.weight": torch.zeros(1)},
-            r"\n  2 without a place in the backbone: layer2\.9\.weight, layer4\.2\.conv1\.weight$",
+            r"\n  2 not in the backbone: layer2\.9\.weight, layer4\.2\.conv1\.weight$",
         ),
         (
             lambda s: {name: tensor for name, tensor in s.items() if "layer3" not in name},
@@ -101,9 +101,9 @@ def test_counters_of_bn_may_be_missing_or_left_over(resnet: ResNet):
         ),
         (
             lambda s: s | {"conv1.weight": torch.zeros(4, 3, 7, 7)},
-            r"\n  1 of another shape: conv1\.weight \(4, 3, 7, 7\) instead of \(8, 3, 7, 7\)$",
+            r"\n  1 of a different shape: conv1\.weight \(4, 3, 7, 7\) instead of \(8, 3, 7, 7\)$",
         ),
-        (lambda s: s | {"reg_token": torch.zeros(1, 4, 8)}, r"\n  1 without a place in the backbone: reg_token$"),
+        (lambda s: s | {"reg_token": torch.zeros(1, 4, 8)}, r"\n  1 not in the backbone: reg_token$"),
     ],
 )
 def test_weights_that_do_not_fit_are_listed_and_none_is_loaded(resnet: ResNet, change, message: str):
@@ -117,7 +117,7 @@ def test_weights_that_do_not_fit_are_listed_and_none_is_loaded(resnet: ResNet, c
 
 def test_the_error_says_what_network_the_file_holds():
     weights = weights_of(torchvision.models.resnet50())
-    with pytest.raises(ValueError, match=r"file holds a ResNet-50, the backbone is a ResNet-18\. Name other w"):
+    with pytest.raises(ValueError, match=r"file holds a ResNet-50, the backbone is a ResNet-18\. Choose other w"):
         load_backbone(ResNet(18), weights)
 
 
@@ -196,7 +196,7 @@ def test_of_a_detector_all_that_fits_comes_too():
     assert not torch.equal(own.target.weight, theirs.target.weight)
     assert load_start(own, weights) == (
         "backbone from some.pth (a test), all 2 tensors of it; "
-        "2 tensors of neck and heads too, not head.bias, head.weight, which are of another shape; "
+        "2 tensors of the neck and heads as well, not head.bias, head.weight, which are of a different shape; "
         "left behind: target, projector"
     )
     assert torch.equal(own.backbone.weight, theirs.backbone.weight)
@@ -206,4 +206,6 @@ def test_the_log_says_how_the_first_convolution_was_adapted(resnet: ResNet, tmp_
     model = nn.Module()
     model.backbone = ResNet(18, in_channels=5, **NARROW)
     text = load_start(model, Weights("a.pth", resnet.state_dict(), {}, "a test", has_boxes=True))
-    assert "first convolution of 5 channels, each the sum of its 3 / 5; its boxes are of the images of that run" in text
+    assert (
+        "first convolution of 5 channels, each the sum of its 3 / 5; its boxes belong to the images of that run" in text
+    )

@@ -86,7 +86,7 @@ def test_neither_pickles_nor_other_hosts_are_read_afterwards(tmp_path: Path):
     (tmp_path / "x.pkl").write_bytes(pickle.dumps(dict(a=1)))
     with pytest.raises(TypeError, match="pkl"):
         mmengine.load(tmp_path / "x.pkl")
-    with pytest.raises(UntrustedCheckpoint, match="download it, and name the file"):
+    with pytest.raises(UntrustedCheckpoint, match="download it, and pass the file"):
         CheckpointLoader.load_checkpoint("http://127.0.0.1:9/x.pth")
 
 
@@ -101,5 +101,7 @@ def test_the_demo_that_a_checkpoint_names_is_not_run(tmp_path: Path):
 
 @pytest.mark.parametrize("config", [None, "print(1)", ["a"]])
 def test_a_checkpoint_without_a_config_says_what_to_name(tmp_path: Path, config: object):
-    with pytest.raises(ValueError, match=r"epoch_1\.pth holds no config, .*: name the config of its run by --config$"):
+    with pytest.raises(
+        ValueError, match=r"epoch_1\.pth holds no config, .*: pass the config of its run with --config$"
+    ):
         recorded_config(saved(tmp_path, config))

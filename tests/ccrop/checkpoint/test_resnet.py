@@ -41,7 +41,7 @@ def test_deduces_width_and_stem():
         (lambda d: d.update({"layer3.2.conv1.weight": torch.zeros(1)}), r"\(2, 2, 3, 2\) basic blocks"),
         (lambda d: d.pop("layer2.0.bn1.running_mean"), r"1 missing: layer2\.0\.bn1\.running_mean"),
         (lambda d: d.update({"layer2.0.gate": torch.zeros(1)}), r"1 unexpected: layer2\.0\.gate"),
-        (lambda d: d.update({"bn1.bias": torch.zeros(9)}), r"1 of another shape: bn1\.bias"),
+        (lambda d: d.update({"bn1.bias": torch.zeros(9)}), r"1 of a different shape: bn1\.bias"),
     ],
 )
 def test_names_what_is_not_a_resnet(resnet18, change, message):

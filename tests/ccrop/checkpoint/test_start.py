@@ -46,7 +46,7 @@ def test_the_command_line_goes_before_the_config(
 
 @pytest.mark.parametrize("init", ["random", "b.pth"])
 def test_two_sources_are_an_error(init: str):
-    with pytest.raises(ValueError, match=rf"^--init {init} and load_from=a\.pth both name weights: leave load_"):
+    with pytest.raises(ValueError, match=rf"^--init {init} and load_from=a\.pth both specify weights: remove load_"):
         starting_weights(Config(dict(load_from="a.pth")), init)
 
 

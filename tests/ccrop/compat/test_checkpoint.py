@@ -316,5 +316,5 @@ def test_a_folder_is_no_checkpoint(tmp_path):
     for number in (1, 2):
         torch.save(dict(weight=torch.ones(2)), tmp_path / f"epoch_{number}.pth")
         os.utime(tmp_path / f"epoch_{number}.pth", (number, number))
-    with pytest.raises(IsADirectoryError, match=r"is a folder: name a checkpoint, such as .*/epoch_2\.pth"):
+    with pytest.raises(IsADirectoryError, match=r"is a folder: pass a checkpoint, such as .*/epoch_2\.pth"):
         load_checkpoint(tmp_path)

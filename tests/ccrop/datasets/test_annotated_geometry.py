@@ -18,7 +18,7 @@ NAN, INF = math.nan, math.inf
 
 
 def content_of(*boxes, right=200):
-    """Boxes in an image after so many right ones."""
+    """Boxes in an image after this many right ones."""
     every = [[1, 2, 10, 10]] * right + list(boxes)
     annotations = [dict(id=n, image_id=5, bbox=box) for n, box in enumerate(every, 1)]
     return dict(images=[dict(id=5, file_name="5.png", width=WIDTH, height=HEIGHT)], annotations=annotations)
@@ -58,7 +58,7 @@ def test_a_box_without_an_area_in_its_image_is_left_out_and_counted(box):
 )
 def test_a_box_that_leaves_its_image_is_clipped_and_counted(box, clipped):
     content = content_of(box)
-    assert repair_boxes(content, FILE) == ["1 boxes that leave their image (clipped)"]
+    assert repair_boxes(content, FILE) == ["1 boxes that extend beyond their image (clipped)"]
     assert content["annotations"][-1]["bbox"] == clipped
 
 
@@ -71,7 +71,7 @@ def test_boxes_inside_and_a_pixel_outside_stay_as_they_are(box):
 
 def test_boxes_of_text_become_numbers():
     content = content_of(["1.5", "2", "3", "4"])
-    assert repair_boxes(content, FILE) == ["1 boxes of text (read as numbers)"]
+    assert repair_boxes(content, FILE) == ["1 boxes given as text (read as numbers)"]
     assert content["annotations"][-1]["bbox"] == [1.5, 2, 3, 4]
 
 
@@ -128,13 +128,13 @@ def test_area_of_masks(segmentation, area):
 @pytest.mark.parametrize(("segmentation", "right"), [([], 400), (None, 400), (SQUARE, 400), (TRIANGLE, 200)])
 def test_an_area_of_neither_box_nor_mask_becomes_the_mask_s_or_the_box_s(wrong, segmentation, right):
     each = dict(bbox=[10, 10, 20, 20], area=wrong, segmentation=segmentation)
-    assert repair_areas([each]) == ["1 areas that are those of neither box nor mask"]
+    assert repair_areas([each]) == ["1 areas that match neither box nor mask"]
     assert each["area"] == right
 
 
 def test_a_missing_area_is_the_box_s():
     each = dict(bbox=[10, 10, 20, 20])
-    assert repair_areas([each]) == ["1 areas that are those of neither box nor mask"]
+    assert repair_areas([each]) == ["1 areas that match neither box nor mask"]
     assert each["area"] == 400
 
 
@@ -183,7 +183,7 @@ def test_sizes_are_those_of_the_files(tmp_path, wrong):
     found = repair_sizes(content, FILE, folder_of(tmp_path, [(6, 8), (6, 8), (9, 3)]))
     assert sizes_of(content) == [(6, 8), (6, 8), (9, 3)]
     assert all(type(side) is int for size in sizes_of(content) for side in size)
-    assert found == ["1 sizes of images that are not those of the files"]
+    assert found == ["1 sizes of images that differ from the files'"]
 
 
 def test_of_many_images_a_sample_tells_whether_all_are_measured(tmp_path, monkeypatch):
@@ -193,9 +193,9 @@ def test_of_many_images_a_sample_tells_whether_all_are_measured(tmp_path, monkey
     assert repair_sizes(unseen, FILE, folder) == []
     crossing = listed((6, 8), (5, 5), (6, 8), (6, 8), (6, 8))
     crossing["annotations"] = [dict(id=1, image_id=1, bbox=[0, 0, 6, 8])]  # gives it away
-    assert repair_sizes(crossing, FILE, folder) == ["1 sizes of images that are not those of the files"]
+    assert repair_sizes(crossing, FILE, folder) == ["1 sizes of images that differ from the files'"]
     seen = listed((6, 8), (5, 5), (7, 8), (5, 5), (6, 8))
-    assert repair_sizes(seen, FILE, folder) == ["3 sizes of images that are not those of the files"]
+    assert repair_sizes(seen, FILE, folder) == ["3 sizes of images that differ from the files'"]
     assert sizes_of(crossing) == sizes_of(seen) == [(6, 8)] * 5
 
 
@@ -204,7 +204,7 @@ def test_images_that_are_turned_are_as_they_are_shown_or_refused(tmp_path):
     exif[ExifTags.Base.Orientation] = 6
     folder = folder_of(tmp_path, [(6, 8)], exif)
     assert repair_sizes(listed((8, 6)), FILE, folder) == []
-    with pytest.raises(InvalidAnnotations, match=r"image 0, .*0\.png, is turned by its EXIF orientation"):
+    with pytest.raises(InvalidAnnotations, match=r"image 0, .*0\.png, is rotated by its EXIF orientation"):
         repair_sizes(listed((6, 8)), FILE, folder)
 
 

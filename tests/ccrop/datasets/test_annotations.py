@@ -107,7 +107,7 @@ def test_image_ids_that_are_no_integers_become_numbers(root, change):
     found = read(root, content)
     assert objects(found) == OBJECTS
     assert [image["id"] for image in found.content["images"]] == [1, 2]
-    assert found.repaired == ["2 image ids that are no integers below 2^53 (numbered from 1 on)"]
+    assert found.repaired == ["2 image ids that are not integers below 2^53 (renumbered from 1)"]
 
 
 def test_category_ids_that_are_words_become_numbers(root):
@@ -134,13 +134,13 @@ def test_a_byte_order_mark_is_no_part_of_the_text(root):
         (edited(lambda c: c["images"][1].update(id="11")), "image id 11 is that of"),
         (edited(lambda c: c["images"][1].update(file_name="0.png")), r"0\.png is listed under the image ids 11 and 12"),
         (edited(lambda c: c["annotations"][2].update(image_id=99)), "the first, 3, of image 99"),
-        (edited(lambda c: c["annotations"][2].update(category_id=9)), r"have categories \['9'\], which it does not"),
-        (edited(lambda c: c["annotations"][2].pop("category_id")), r"have categories \['None'\]"),
+        (edited(lambda c: c["annotations"][2].update(category_id=9)), r"use the unlisted categories \['9'\]: add"),
+        (edited(lambda c: c["annotations"][2].pop("category_id")), r"use the unlisted categories \['None'\]"),
         (edited(lambda c: c["categories"][1].update(id=1)), r"category id 1 more than once, as \['cat', 'dog'\]"),
         (edited(lambda c: c["images"][1].pop("file_name")), "entry 1 of its list images has no file_name"),
         (edited(lambda c: c["images"][1].pop("id")), "entry 1 of its list images has no id"),
         (edited(lambda c: c["annotations"][1].pop("image_id")), "entry 1 of its list annotations has no image_id"),
-        (edited(lambda c: c.update(images="none")), "it has no list images, which COCO's format asks for"),
+        (edited(lambda c: c.update(images="none")), "it has no list images, which COCO's format requires"),
         (edited(lambda c: c.pop("annotations")), "it has no list annotations"),
         (edited(lambda c: c.update(annotations=[3])), "entry 0 of its list annotations has no image_id"),
         ([], "it has no list images and no list annotations"),
@@ -159,7 +159,7 @@ def test_what_cannot_be_repaired_is_refused_by_file_and_reason(root, content, re
 @pytest.mark.parametrize("text", [b"", b'{"images": [', b"\xff\xfe\x00", b"[" * 100_000])
 def test_what_is_no_json_is_refused(root, text):
     (root / "labels.json").write_bytes(text)
-    with pytest.raises(InvalidAnnotations, match=r"labels\.json: it is no JSON \("):
+    with pytest.raises(InvalidAnnotations, match=r"labels\.json: it is not valid JSON \("):
         read_annotations(root / "labels.json", root, FOLDER)
 
 
@@ -203,7 +203,7 @@ def test_categories_are_those_of_the_training_split_by_name(root, categories):
     found = read(root, right(), numbered_by=training(root, *categories))
     assert objects(found) == OBJECTS
     assert [category["name"] for category in found.content["categories"]] == [name for _, name in categories]
-    assert "its list and numbers are taken" in found.repaired[0]
+    assert "its list and numbering are used" in found.repaired[0]
 
 
 def test_a_category_that_the_training_split_alone_lists_counts(root):
@@ -223,7 +223,7 @@ def test_a_file_without_categories_has_one_unless_its_annotations_name_several(r
     content = edited(lambda c: [c.pop("categories"), *(a.update(category_id=4) for a in c["annotations"][1:])])
     content["annotations"][0].pop("category_id")
     assert objects(read(root, content)) == [(file, box, "object") for file, box, _ in OBJECTS]
-    with pytest.raises(InvalidAnnotations, match=r"have categories \['1', '2'\], which it does not list"):
+    with pytest.raises(InvalidAnnotations, match=r"use the unlisted categories \['1', '2'\]"):
         read(root, edited(lambda c: c.pop("categories")))
 
 

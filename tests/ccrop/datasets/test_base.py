@@ -12,7 +12,7 @@ from ccrop.datasets.base import spread
 
 
 def write_images(folder, names):
-    """Images whose grey level is ten times their number."""
+    """Images whose gray level is ten times their number."""
     for number, name in enumerate(names):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         Image.new("RGB", (6, 4), (10 * number,) * 3).save(folder / name)
@@ -43,9 +43,9 @@ def drawn_by_workers(dataset, keys, num_workers):
 
 def test_sample_holds_the_image_and_what_is_known_of_it(folder):
     sample = ImageFolder(folder)[3]
-    assert set(sample) == {"image", "index", "rng", "boxes"}
+    assert set(sample) == {"image", "index", "rng", "clusters"}
     assert (sample["index"], level(sample), sample["image"].mode, sample["image"].size) == (3, 30, "RGB", (6, 4))
-    assert (sample["boxes"].shape, sample["boxes"].dtype) == ((0, 5), np.float32)
+    assert (sample["clusters"].shape, sample["clusters"].dtype) == ((0, 5), np.float32)
 
 
 def test_sample_has_a_label_where_there_are_classes(tmp_path):
@@ -60,8 +60,8 @@ def test_sample_has_the_boxes_of_its_image(folder):
     boxes = torch.zeros(6, 2, 5)
     boxes[4, 0] = torch.tensor([0.25, 0.5, 0.75, 1, 0.5])
     dataset.boxes.update(boxes, torch.tensor([0, 0, 0, 0, 1, 0]))
-    assert dataset[4]["boxes"].tolist() == [[0.25, 0.5, 0.75, 1, 0.5]]
-    assert dataset[3]["boxes"].shape == (0, 5)
+    assert dataset[4]["clusters"].tolist() == [[0.25, 0.5, 0.75, 1, 0.5]]
+    assert dataset[3]["clusters"].shape == (0, 5)
 
 
 def test_a_wrong_box_is_named_by_its_file(folder):
@@ -74,7 +74,7 @@ def test_a_wrong_box_is_named_by_its_file(folder):
         ValueError, match=rf"^{folder}/4\.png: box 1 of 1, \[.*\], reaches out of the image: the localiz"
     ):
         dataset.update_boxes(boxes, torch.ones(6, dtype=torch.long))
-    assert dataset[4]["boxes"].tolist() == [[0, 0, 1, 1, 1]]
+    assert dataset[4]["clusters"].tolist() == [[0, 0, 1, 1, 1]]
 
 
 def test_a_wrong_box_of_an_image_without_a_file_is_named_by_its_number(folder):
@@ -171,7 +171,7 @@ def test_what_is_unreadable_crosses_a_worker_in_one_line(folder):
 
 def test_why_a_file_is_unreadable(folder):
     dataset = ImageFolder(folder)
-    assert dataset.why_unreadable(1) == f"{folder}/1.png: unreadable when it was first tried"
+    assert dataset.why_unreadable(1) == f"{folder}/1.png: unreadable when first tried"
     (folder / "1.png").unlink()
     assert dataset.why_unreadable(1) == f"{folder}/1.png: No such file or directory"
 

@@ -308,7 +308,7 @@ def test_state_is_a_copy():
             r"boxes of 5 images belong to another data set than this run's 5 .* resume with the data",
         ),
         ((6, 3, "names"), r"boxes of 6 images belong to another data set than this run's 5 .* resume with the data"),
-        ((5, 2, "names"), r"up to 2 boxes an image, this run's localizer gives up to 3: resume with max_boxes=2"),
+        ((5, 2, "names"), r"up to 2 boxes per image, this run's localizer gives up to 3: resume with max_boxes=2"),
     ],
 )
 def test_state_of_another_data_set_is_refused(other, message):

@@ -1,4 +1,4 @@
-"""Images of other channels than RGB and grey are cut and resized as Pillow does it."""
+"""Images of other channels than RGB and gray are cut and resized as Pillow does it."""
 
 import numpy as np
 import pytest

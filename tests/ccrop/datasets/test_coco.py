@@ -144,15 +144,15 @@ def test_crowds_and_tiny_boxes_are_left_out(tmp_path):
     )
     assert [sample["label"] for sample in ObjectCrops(tmp_path)] == [0]
     assert [sample["label"] for sample in ObjectCrops(tmp_path, min_side=7)] == [1, 1, 0]
-    with pytest.raises(MissingData, match="annotates no object of at least 60 px"):
+    with pytest.raises(MissingData, match="annotates no objects of at least 60 px"):
         ObjectCrops(tmp_path, min_side=60)
 
 
 @pytest.mark.parametrize(
     ("dangling", "reason"),
     [
-        (dict(image_id=12), "1 annotations are of images that it does not list, the first, 1, of image 12"),
-        (dict(category_id=4), r"its annotations have categories \['4'\], which it does not list"),
+        (dict(image_id=12), "1 annotations belong to images that it does not list, the first, 1, to image 12"),
+        (dict(category_id=4), r"its annotations use the unlisted categories \['4'\]"),
     ],
 )
 def test_dangling_ids_are_named(tmp_path, dangling, reason):

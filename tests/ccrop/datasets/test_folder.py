@@ -7,7 +7,7 @@ from ccrop.datasets import ImageFolder, ImageList, InvalidAnnotations, MissingDa
 
 
 def write_images(folder, names):
-    """Images whose grey level is ten times their number."""
+    """Images whose gray level is ten times their number."""
     for number, name in enumerate(names):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         Image.new("L", (4, 4), 10 * number).save(folder / name)
@@ -54,12 +54,12 @@ def test_a_class_that_the_training_images_lack_is_refused(tmp_path):
 
 def test_image_beside_the_class_folders_is_refused(tmp_path):
     write_images(tmp_path, ["cat/0.png", "stray.png"])
-    with pytest.raises(MissingData, match=r"stray\.png lies in no class folder; expected .*/CLASS/IMAGE"):
+    with pytest.raises(MissingData, match=r"stray\.png is not in a class folder; expected .*/CLASS/IMAGE"):
         ImageFolder(tmp_path, labeled=True)
 
 
 def test_missing_folder_is_named(tmp_path):
-    with pytest.raises(MissingData, match="none is no folder; expected a folder of images, flat or nested"):
+    with pytest.raises(MissingData, match="none is not a folder; expected a folder of images, flat or nested"):
         ImageFolder(tmp_path / "none")
 
 
@@ -95,7 +95,9 @@ def test_listed_image_that_is_missing_is_passed_over(tmp_path):
 
 
 def test_missing_and_empty_lists_are_named(tmp_path):
-    with pytest.raises(MissingData, match=r"train\.txt is no file; expected a text file with one image path a line"):
+    with pytest.raises(
+        MissingData, match=r"train\.txt is not a file; expected a text file with one image path per line"
+    ):
         ImageList(tmp_path / "train.txt")
     (tmp_path / "train.txt").write_text("\n\n")
     with pytest.raises(MissingData, match=r"no image found in .*train\.txt"):

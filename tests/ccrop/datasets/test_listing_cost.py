@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader
 from ccrop.datasets import CocoImages
 
 NUM_IMAGES = 118_287
-MEMORY = Path("/dev/shm")  # a file system in memory: on some disks so many files take a minute
+MEMORY = Path("/dev/shm")  # a file system in memory: on some disks this many files take a minute
 SMAPS = Path("/proc/self/smaps_rollup")
 
 

@@ -95,7 +95,7 @@ def test_a_killed_packing_goes_on_behind_its_last_image(source: Path, tmp_path: 
         )
         pack_images(source, tmp_path / "pack")
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
-    with pytest.raises(MissingData, match="pack is unfinished: give the command that made it again"):
+    with pytest.raises(MissingData, match="pack is unfinished: run the command that made it again"):
         ImageFolder(tmp_path / "pack")
     with (tmp_path / "pack/pixels.bin").open("ab") as pixels, (tmp_path / "pack/journal.jsonl").open("a") as journal:
         pixels.write(b"of the image that was being written")
@@ -140,12 +140,12 @@ def test_a_changed_byte_is_an_error_that_names_the_image(source: Path, tmp_path:
 def test_a_source_that_has_changed_is_an_error(source: Path, tmp_path: Path):
     pack_images(source, tmp_path / "pack")
     Image.new("RGB", (9, 9)).save(source / "2.png")
-    with pytest.raises(BadPack, match=r"2\.png is not the file that was packed any more"):
+    with pytest.raises(BadPack, match=r"2\.png has changed since it was packed"):
         ImageFolder(tmp_path / "pack")[2]
     with pytest.raises(BadPack, match=r"2\.png has changed since it was packed: remove .*pack and pack again"):
         pack_images(source, tmp_path / "pack")
     (source / "1.jpg").rename(source / "9.jpg")
-    with pytest.raises(BadPack, match=r"has other images than .*pack was packed of, the first is 1\.jpg"):
+    with pytest.raises(BadPack, match=r"has other images than .*pack was packed from, the first is 1\.jpg"):
         pack_images(source, tmp_path / "pack")
 
 
@@ -159,7 +159,7 @@ def test_a_pack_outlives_its_source(source: Path, tmp_path: Path):
 def test_other_settings_are_refused(source: Path, tmp_path: Path, capsys):
     pack_images(source, tmp_path / "pack", side=30)
     assert tool.main([str(source), str(tmp_path / "pack"), "--side", "25"]) == 2
-    assert "is a pack with side 30, and 25 is asked for: name another folder, or remove this one" in (
+    assert "is a pack with side 30, not the requested 25: choose another folder, or remove this one" in (
         capsys.readouterr().err
     )
 

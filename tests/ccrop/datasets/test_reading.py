@@ -98,7 +98,7 @@ def test_levels_up_to_another_white_are_scaled_by_it(tmp_path, kind, white):
 
 def test_levels_above_white_are_refused(tmp_path):
     file = saved(tmp_path, Image.fromarray(np.full((4, 4), 5000, np.uint16)), "bright.png")
-    with pytest.raises(UnreadableImage, match=r"its grey levels are 5000 to 5000, not within 0 to 4095: .* set white"):
+    with pytest.raises(UnreadableImage, match=r"its gray levels are 5000 to 5000, not within 0 to 4095: .* set white"):
         read_image(file, white=4095)
 
 
@@ -111,7 +111,7 @@ def test_images_that_are_nearly_black_are_warned_of_once(tmp_path, monkeypatch):
         file = saved(tmp_path, Image.fromarray(np.full((4, 4), level, np.uint16)), f"{name}.png")
         read_image(file)
         assert len(said) == (name in ("dark", "darker"))
-    assert "no level above 8191, and white is 65535: they are nearly black" in said[0]
+    assert "no level above 8191, but white is 65535: they will look nearly black" in said[0]
     assert "4095 for 12 bits, 255 for 8" in said[0]
 
 
@@ -205,16 +205,16 @@ def test_an_image_of_too_many_pixels_is_refused_before_it_is_decoded(tmp_path, m
     monkeypatch.setattr(reading, "MAX_PIXELS", 5_000_000)
     monkeypatch.setattr(Image.Image, "load", None)
     for path in (image, array):
-        assert refused(path) == "it has 6 megapixels, and 5 are the limit: scale it down or cut it into tiles"
+        assert refused(path) == "it has 6 megapixels, over the limit of 5: scale it down or cut it into tiles"
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 2_000_000)
-    assert refused(image) == "it has more than 4 megapixels, and 5 are the limit: scale it down or cut it into tiles"
+    assert refused(image) == "it has more than 4 megapixels, over the limit of 5: scale it down or cut it into tiles"
 
 
 def test_a_format_that_runs_another_program_is_refused_whatever_its_name(tmp_path, monkeypatch):
     monkeypatch.setattr(EpsImagePlugin, "Ghostscript", lambda *_, **__: pytest.fail("Ghostscript was started"))
     path = saved(tmp_path, solid("RGB", RED), "image.eps").rename(tmp_path / "image.jpg")
     assert path.read_bytes().startswith(b"%!PS-Adobe")
-    assert refused(path).startswith("not an image of a kind that is read (JPEG, PNG, WEBP")
+    assert refused(path).startswith("not an image of a supported format (JPEG, PNG, WEBP")
     with pytest.raises(UnreadableImage, match="not an image"):
         image_size(path)
 
@@ -304,8 +304,8 @@ def test_channels_of_a_file_that_pillow_reads_are_taken_as_they_are(tmp_path):
 @pytest.mark.parametrize(
     ("pixels", "channels", "reason"),
     [
-        (np.zeros((4, 5, 6), np.uint8), 5, r"uint8 of shape \(4, 5, 6\), and uint8 of shape \(H, W, 5\) is expected"),
-        (np.zeros((4, 5), np.uint8), 3, r"\(4, 5\), and uint8 of shape \(H, W, 3\) is expected: set channels"),
+        (np.zeros((4, 5, 6), np.uint8), 5, r"uint8 of shape \(4, 5, 6\), but uint8 of shape \(H, W, 5\) is expected"),
+        (np.zeros((4, 5), np.uint8), 3, r"\(4, 5\), but uint8 of shape \(H, W, 3\) is expected: set channels"),
         (np.zeros((4, 5, 5), np.float32), 5, "it holds float32"),
         (np.zeros((0, 5, 5), np.uint8), 5, r"\(0, 5, 5\)"),
     ],

@@ -16,32 +16,54 @@ from ccrop.config import load_config
 from ccrop.datasets import BoxStore, ImageFolder, SeededSampler, stored_boxes
 from ccrop.datasets.resident import ResidentBatches
 from ccrop.runner import build_runner, pretrain
-from ccrop.views import ContrastiveCrop, CropViews, MultiObjectCrop, RandomCrop, ReferenceAugmentation
+from ccrop.views import (
+    ContrastiveCrop,
+    CropViews,
+    MultiObjectCrop,
+    RandomCrop,
+    ReferenceAugmentation,
+    ScatterBoxes,
+    ScenePair,
+    SceneViews,
+)
 
 BOX = torch.tensor([0.25, 0.5, 0.75, 1.0, 0.9])
+SIZES = ((24, 20), (17, 30), (20, 20))
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """37 images of noise, 24 px high and 20 wide."""
+    """37 images of noise, of three sizes."""
     root = tmp_path / "images"
     root.mkdir()
     rng = np.random.default_rng(0)
     for number in range(37):
-        Image.fromarray(rng.integers(0, 256, (24, 20, 3), dtype=np.uint8)).save(root / f"{number:02d}.png")
+        Image.fromarray(rng.integers(0, 256, (*SIZES[number % 3], 3), dtype=np.uint8)).save(root / f"{number:02d}.png")
     return root
 
 
-def resident(root: Path, crop: RandomCrop, **settings) -> ResidentBatches:
-    dataset = ImageFolder(root, pipeline=[CropViews(crop, **dict(size=16) | settings)])
+def resident(root: Path, crop: RandomCrop | ScenePair, **settings) -> ResidentBatches:
+    return of_views(root, CropViews(crop, **dict(size=16) | settings))
+
+
+def of_views(root: Path, *steps) -> ResidentBatches:
+    dataset = ImageFolder(root, pipeline=steps)
     dataset.boxes = BoxStore(len(dataset), 1, dataset.fingerprint())
     counts = torch.arange(len(dataset)) % 2  # every other image has a box
     dataset.update_boxes(BOX * counts[:, None, None], counts)
     return ResidentBatches(DataLoader(dataset, 8, sampler=SeededSampler(dataset, seed=3), drop_last=True), "cpu")
 
 
-@pytest.mark.parametrize("crop", [RandomCrop(), ContrastiveCrop(alpha=0.6)])
-def test_views_are_cut_out_of_the_images_of_their_indices(folder: Path, crop: RandomCrop):
+CROPS = [
+    RandomCrop(scale=[(0.2, 0.4), (0.5, 1.0)]),
+    ContrastiveCrop(alpha=0.3, scale=[(0.2, 0.4), (0.5, 1.0)]),
+    MultiObjectCrop(min_side=4, scene_prob=0.3),
+    ScenePair(side=12),
+]
+
+
+@pytest.mark.parametrize("crop", CROPS, ids=lambda crop: type(crop).__name__)
+def test_views_are_cut_out_of_the_images_of_their_indices(folder: Path, crop: RandomCrop | ScenePair):
     loader = resident(folder, crop, size=[16, 9])
     batches = list(loader)
     assert len(batches) == len(loader) == 4
@@ -65,29 +87,68 @@ def test_an_epoch_repeats_and_the_next_one_differs(folder: Path):
     assert not torch.equal(first[0], next(iter(loader))["rectangles"])
 
 
-def test_crops_of_a_batch_are_distributed_as_those_of_single_images():
-    image_size, views, number = (48, 64), 2, 3000
-    boxes = np.tile(BOX.numpy()[None, None], (number, 1, 1))
-    counts = np.arange(number) % 2
-    crop = ContrastiveCrop(alpha=0.3, scale=[(0.2, 0.4), (0.5, 1.0)])
-    together = crop.of_batch(np.random.default_rng(0), image_size, boxes, counts, views)
+@pytest.mark.parametrize("crop", CROPS, ids=lambda crop: type(crop).__name__)
+def test_crops_of_a_batch_are_distributed_as_those_of_single_images(crop: RandomCrop | ScenePair):
+    views, number = 2, 1600
+    kind = np.arange(number) % 4  # without a box, with one and with two, and another size
+    image_sizes = np.where(kind[:, None] == 3, (64, 40), (48, 64))
+    counts = kind.clip(max=2)
+    two = np.array([BOX.tolist(), [0.0, 0.1, 0.3, 0.3, 0.5]], dtype=np.float32)
+    boxes = np.tile(two, (number, 1, 1)) * (np.arange(2)[:, None] < counts[:, None, None])
+    together = crop.of_batch(np.random.default_rng(0), image_sizes, boxes, counts, views)
     rng = np.random.default_rng(1)
-    alone = np.stack([crop(rng, image_size, own[:count], views) for own, count in zip(boxes, counts, strict=True)])
+    alone = np.stack(
+        [
+            crop(rng, tuple(size), own[:count], views)
+            for size, own, count in zip(image_sizes.tolist(), boxes, counts, strict=True)
+        ]
+    )
     assert together.shape == alone.shape == (number, views, 4)
-    for count in (0, 1):
+    for each in range(4):
         for view in range(views):
             for side in range(4):
-                sides = [drawn[counts == count, view, side] for drawn in (together, alone)]
-                assert stats.ks_2samp(*sides).pvalue > 1e-3, (count, view, side)
+                sides = [drawn[kind == each, view, side] for drawn in (together, alone)]
+                assert stats.ks_2samp(*sides).pvalue > 1e-4, (each, view, side)
+
+
+def test_scene_views_are_those_that_a_loader_stacks(folder: Path):
+    loader = of_views(folder, SceneViews(ScenePair(side=12), 16, max_boxes=3))
+    batch = next(iter(loader))
+    stacked = next(iter(DataLoader(loader.dataset, 8, sampler=loader.sampler)))
+    assert batch.keys() == stacked.keys()
+    for name, values in batch.items():
+        each, expected = ([tensors] if torch.is_tensor(tensors) else tensors for tensors in (values, stacked[name]))
+        assert [(tensor.shape, tensor.dtype) for tensor in each] == [(own.shape, own.dtype) for own in expected], name
+    assert torch.equal(batch["index"], stacked["index"])
+    assert torch.equal(batch["boxes"], stacked["boxes"])
+    assert torch.equal(batch["counts"], stacked["counts"])
+    for place, index in enumerate(batch["index"].tolist()):
+        height, width = SIZES[index % 3]
+        for view in range(2):
+            x0, y0, x1, y1 = batch["rectangles"][place, view].tolist()
+            expected = [[width / (x1 - x0), 0, -x0 / (x1 - x0)], [0, height / (y1 - y0), -y0 / (y1 - y0)]]
+            torch.testing.assert_close(batch["transforms"][view][place], torch.tensor(expected))
 
 
 def test_what_cannot_live_on_the_device_is_refused(folder: Path):
     with pytest.raises(ValueError, match="set augment='device'"):
         resident(folder, RandomCrop(), augment=ReferenceAugmentation())
-    with pytest.raises(ValueError, match="takes images and views of the crops rcrop, single and simccrop alone"):
-        resident(folder, MultiObjectCrop())
-    Image.new("RGB", (30, 24)).save(folder / "99.png")
-    with pytest.raises(ValueError, match=r"99\.png has \(24, 30\) px and the images before it \(24, 20\)"):
+    with pytest.raises(ValueError, match="takes only images, with one of ccrop's own crops as the only"):
+        of_views(folder, ScatterBoxes(), CropViews(RandomCrop(), 16))
+
+    class Own(RandomCrop):
+        """Whatever it draws for single images, a batch would not know."""
+
+    with pytest.raises(ValueError, match="one of ccrop's own crops as the only"):
+        resident(folder, Own())
+    with pytest.raises(ValueError, match="images may have 1 boxes, but SceneViews expects at most 0"):
+        next(iter(of_views(folder, SceneViews(ScenePair(side=12), 16, max_boxes=0))))
+
+
+def test_images_that_do_not_fit_are_refused(folder: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("ccrop.datasets.resident._free", lambda device: 2 * 37 * 3 * 24 * 30 - 1)
+    message = r"37 images of up to 24 x 30 px take 0\.0 GB, more than half .* set train_dataloader\.resident to False"
+    with pytest.raises(ValueError, match=message):
         resident(folder, RandomCrop())
 
 

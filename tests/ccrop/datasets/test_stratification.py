@@ -48,7 +48,7 @@ def test_neither_part_is_empty(share: float, number: int):
 
 
 def test_what_cannot_be_divided_is_refused():
-    with pytest.raises(ValueError, match="share must lie between 0 and 1, got 1"):
+    with pytest.raises(ValueError, match="fraction of images must be between 0 and 1, got 1"):
         stratified(np.ones((4, 1), dtype=bool), 1.0, 0)
-    with pytest.raises(ValueError, match="4 images of 1 scenes cannot be divided"):
+    with pytest.raises(ValueError, match=r"4 images of 1 scene\(s\) cannot be divided"):
         stratified(np.ones((4, 1), dtype=bool), 0.5, 0, ["a"] * 4)

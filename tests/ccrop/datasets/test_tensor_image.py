@@ -128,7 +128,7 @@ def test_views_of_jpeg_files_are_those_of_pillow_within_one_level(tmp_path: Path
     scene(160, 120).save(tmp_path / "a.jpg")
     dataset = ImageFolder(tmp_path, pipeline=[CropViews(RandomCrop(), 32)])
     found = dataset[0]["views"]
-    sample = dict(image=read_image(tmp_path / "a.jpg"), boxes=np.zeros((0, 5)), index=0)
+    sample = dict(image=read_image(tmp_path / "a.jpg"), clusters=np.zeros((0, 5)), index=0)
     expected = CropViews(RandomCrop(), 32)(sample | dict(rng=np.random.default_rng((0, 0, 0))))["views"]
     for view, other in zip(found, expected, strict=True):
         assert (view.int() - other.int()).abs().max() <= 1
@@ -138,6 +138,6 @@ def test_the_reference_augmentation_has_pillows_views(tmp_path: Path):
     scene(160, 120).save(tmp_path / "a.jpg")
     steps = CropViews(RandomCrop(), 32, augment=ReferenceAugmentation())
     found = ImageFolder(tmp_path, pipeline=[steps])[0]["views"]
-    sample = dict(image=read_image(tmp_path / "a.jpg"), boxes=np.zeros((0, 5)), index=0)
+    sample = dict(image=read_image(tmp_path / "a.jpg"), clusters=np.zeros((0, 5)), index=0)
     expected = steps(sample | dict(rng=np.random.default_rng((0, 0, 0))))["views"]
     assert all(torch.equal(view, other) for view, other in zip(found, expected, strict=True))

@@ -40,7 +40,16 @@ def test_what_is_no_video_is_named(tmp_path: Path):
         write_frames(list_videos(tmp_path), tmp_path / "out", 1)
 
 
+def test_one_damaged_video_does_not_stop_the_others(tmp_path: Path):
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in/a.mp4").write_bytes(b"no video")
+    write_video(tmp_path / "in/b.avi", 2)
+    assert write_frames(list_videos(tmp_path / "in"), tmp_path / "out", 1) == 2
+    assert [folder.name for folder in (tmp_path / "out").iterdir()] == ["b"]
+
+
 def test_two_videos_of_one_name_are_refused(tmp_path: Path):
-    videos = [write_video(tmp_path / folder / "a.avi", 1) for folder in ("x", "y")]
+    for folder in ("x", "y"):
+        write_video(tmp_path / folder / "a.avi", 1)
     with pytest.raises(ValueError, match=r"x/a\.avi and .*y/a\.avi have the same name"):
-        write_frames(videos, tmp_path / "out", 1)
+        list_videos(tmp_path)

@@ -22,7 +22,7 @@ def overlap(first: list[float], second: list[float]) -> float:
 
 
 def holds(box: list[float], other: list[float]) -> bool:
-    """Whether the center of the other lies in the box."""
+    """Whether the center of the other is in the box."""
     x, y = (other[0] + other[2]) / 2, (other[1] + other[3]) / 2
     return box[0] <= x <= box[2] and box[1] <= y <= box[3]
 
@@ -36,7 +36,7 @@ FINDS = {
 
 
 def scene(seed: int, images: int = 300, most_boxes: int = 6, most_objects: int = 5) -> tuple[Tensor, ...]:
-    """Boxes, counts, objects, object counts and sizes: some objects lie on boxes, and all slots hold something."""
+    """Boxes, counts, objects, object counts and sizes: some objects are on boxes, and all slots hold something."""
     rng = torch.Generator().manual_seed(seed)
 
     def rectangles(number: int) -> Tensor:
@@ -242,5 +242,5 @@ def test_pseudo_boxes_of_nothing():
     quality = pseudo_box_quality([np.zeros((0, 4))], [np.array([[0, 0, 5, 5]])])
     assert quality["recall_0.5"] == 0
     assert math.isnan(quality["precision_0.5"])
-    with pytest.raises(ValueError, match="boxes are of 1 images and objects of 2"):
+    with pytest.raises(ValueError, match="there are boxes for 1 images and objects for 2"):
         pseudo_box_quality([np.zeros((0, 4))], [np.zeros((0, 4))] * 2)

@@ -35,7 +35,7 @@ def test_a_healthy_run_has_no_fault_and_says_what_was_found():
     ("change", "fault"),
     [
         ({"z_std": {1: 0.99, 10: 0.05}}, "collapsing to a point"),
-        ({"rank": {1: 90, 10: 1.3}}, "hardly any direction"),
+        ({"rank": {1: 90, 10: 1.3}}, "hardly any dimension"),
         ({"loss": {1: -0.5, 2: -0.4}}, "the loss did not fall, from -0.500 to -0.400"),
         ({"loss": {1: -0.5, 2: math.nan}}, "the loss is not finite"),
         ({"loss": {}}, "no epoch was finished"),

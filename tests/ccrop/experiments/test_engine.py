@@ -64,7 +64,7 @@ def test_another_budget_and_other_options_are_refused_before_anything_is_run(tmp
     file = tmp_path / "x.csv"
     row = dict(data="d", arm="b", seed="2", epochs="2.0", hit="0.5", options="arm=c")
     append_row(file, row, SCHEMA.header, SCHEMA.key)
-    with pytest.raises(ValueError, match=r"x\.csv holds b of seed 2 with epochs 2\.0, not 3: name another --csv"):
+    with pytest.raises(ValueError, match=r"x\.csv holds b of seed 2 with epochs 2\.0, not 3: choose another --csv"):
         run_missing(Toy(tmp_path, epochs=3), file)
     with pytest.raises(ValueError, match="with options arm=c, not arm=b"):
         run_missing(Toy(tmp_path), file)
@@ -75,7 +75,7 @@ def test_rows_of_a_file_without_options_count(tmp_path: Path, capsys: pytest.Cap
     toy, file = Toy(tmp_path), tmp_path / "x.csv"
     file.write_text("data,arm,seed,epochs,hit\nd,a,0,2,0.5\n")
     run_missing(toy, file)
-    assert "x.csv does not say with which options its rows were run" in capsys.readouterr().out
+    assert "x.csv does not record the options of its rows" in capsys.readouterr().out
     assert toy.log == ["b0", "a1", "b1", "a2", "b2"]
     assert [row["hit"] for row in read_rows(file, SCHEMA.header)] == ["0.5", *["0.25"] * 5]
 

@@ -104,7 +104,7 @@ def test_a_config_can_name_the_weights_and_any_init_is_an_arm(compare: Compare, 
 
 def test_without_weights_a_line_says_how_to_get_the_row(compare: Compare, capsys: pytest.CaptureFixture[str]):
     compare()
-    assert "No row imagenet: name weights of the detector's backbone by --imagenet FILE, timm:NAME or" in (
+    assert "No row imagenet: pass weights of the detector's backbone with --imagenet FILE, timm:NAME or" in (
         capsys.readouterr().out
     )
 
@@ -113,12 +113,12 @@ def test_without_weights_a_line_says_how_to_get_the_row(compare: Compare, capsys
     ("arguments", "message"),
     [
         (dict(imagenet="none.pth"), "checkpoint none.pth of imagenet, seed 0, does not exist"),
-        (dict(imagenet="timm:a", pretrain=["imagenet=timm:b"]), "two initializations have one name"),
-        (dict(pretrain=["random=timm:b"]), "two initializations have one name"),
-        (dict(pretrain=["x=clusters:y"]), "clusters:y is of no pretraining, of x: name it in --pretrain"),
-        (dict(pretrain=["x=clusters:x"]), "clusters:x is of no pretraining, of x: name it in --pretrain"),
+        (dict(imagenet="timm:a", pretrain=["imagenet=timm:b"]), "two initializations of .* have the same name"),
+        (dict(pretrain=["random=timm:b"]), "two initializations of .* have the same name"),
+        (dict(pretrain=["x=clusters:y"]), "clusters:y matches none of x: add its pretraining to --pretrain"),
+        (dict(pretrain=["x=clusters:x"]), "clusters:x matches none of x: add its pretraining to --pretrain"),
         (dict(pretrain=["none.py"]), "config none.py does not exist"),
-        (dict(pretrain=["x=timm:y"], only=["z"]), "--arms z: there is no such arm, of random, random_long, x"),
+        (dict(pretrain=["x=timm:y"], only=["z"]), "--arms z: unknown arm; the arms are random, random_long, x"),
     ],
 )
 def test_arms_that_cannot_be(compare: Compare, tmp_path: Path, arguments: dict, message: str):
@@ -141,7 +141,7 @@ def test_each_initialization_has_its_own_rate_which_is_searched_once(compare: Co
 
 def test_rates_and_runs_of_another_budget_are_not_taken_over(compare: Compare, capsys: pytest.CaptureFixture[str]):
     compare(only=["random"], lr_factors=[2, 0.5])
-    with pytest.raises(ValueError, match=r"x\.csv holds random of seed 0 with iterations 10, not 20: name another"):
+    with pytest.raises(ValueError, match=r"x\.csv holds random of seed 0 with iterations 10, not 20: choose another"):
         compare(only=["random"], lr_factors=[2, 0.5], iterations=20)
     with pytest.raises(ValueError, match=r"with options .*lr_factors=2,0\.5.*, not .*lr_factors=2,1"):
         compare(only=["random"], lr_factors=[2, 1])
@@ -151,7 +151,7 @@ def test_rates_and_runs_of_another_budget_are_not_taken_over(compare: Compare, c
     assert RUNS == [("lr_0.2_1", "random", 20), ("lr_0.05_1", "random", 20), ("random_0", "random", 20)]
     moved = capsys.readouterr().out
     for folder in ("runs/set/lr/random", "runs/set/1/random_0"):
-        assert f"{folder} held an earlier run, which is now {folder}.1 (its settings were others)" in moved
+        assert f"{folder} held an earlier run, which was moved to {folder}.1 (its settings differed)" in moved
         assert Path(f"{folder}.1").is_dir()
 
 

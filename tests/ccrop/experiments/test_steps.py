@@ -1,4 +1,4 @@
-"""A step is done once, goes on where it was interrupted, and keeps what others left."""
+"""A step is done once, continues where it was interrupted, and keeps what others left."""
 
 from pathlib import Path
 
@@ -42,7 +42,7 @@ def test_what_has_other_settings_or_none_is_moved_aside(tmp_path: Path, capsys: 
     assert step(work, dict(seed=1), files) == [".lock", "step.json"]
     assert (tmp_path / "a.2/step.json").is_file()
     assert capsys.readouterr().out == "".join(
-        f"{work} held an earlier run, which is now {work}.{number} (its settings were others)\n" for number in (1, 2)
+        f"{work} held an earlier run, which was moved to {work}.{number} (its settings differed)\n" for number in (1, 2)
     )
 
 

@@ -51,7 +51,7 @@ def test_detectron2_needs_the_ending(checkpoint, tmp_path):
 
 @pytest.mark.parametrize(("framework", "ending"), [("mmdet", "safetensors"), ("mmdet", "pkl"), ("timm", "pkl")])
 def test_a_file_that_its_framework_would_take_for_another_kind_is_refused(checkpoint, tmp_path, framework, ending):
-    with pytest.raises(ValueError, match=rf"give .*out\.{ending} another ending, such as \.pth"):
+    with pytest.raises(ValueError, match=rf"give .*out\.{ending} another suffix, such as \.pth"):
         export_backbone(checkpoint, framework, tmp_path / f"out.{ending}")
     assert not (tmp_path / f"out.{ending}").exists()
 

@@ -68,7 +68,7 @@ def test_transformers_loads_it(exported: tuple[nn.Module, Path], monkeypatch: py
 def test_a_folder_is_never_replaced(tmp_path: Path):
     checkpoint = run_with(tmp_path, ResNet(18), depth=18)
     (tmp_path / "out").mkdir()
-    with pytest.raises(FileExistsError, match="out exists: name another folder"):
+    with pytest.raises(FileExistsError, match="out exists: choose another folder"):
         export_backbone(checkpoint, "huggingface", tmp_path / "out", force=True)
 
 

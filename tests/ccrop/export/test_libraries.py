@@ -70,12 +70,14 @@ def test_what_a_framework_does_not_have_is_refused(tmp_path: Path):
         export_backbone(checkpoint, "mmdet", tmp_path / "out.pth")
     content = torch.load(checkpoint)
     torch.save(dict(state_dict=content["state_dict"]), checkpoint)
-    with pytest.raises(ValueError, match="name the config of its run by --config"):
+    with pytest.raises(ValueError, match="pass the config of its run with --config"):
         export_backbone(checkpoint, "timm", tmp_path / "out.pth")
     assert not (tmp_path / "out.pth").exists()
 
 
 def test_a_users_own_module_is_named_as_such(tmp_path: Path):
     checkpoint = run_with(tmp_path, ModuleBackbone(nn.Conv2d(3, 4, 8, stride=8)))
-    with pytest.raises(ValueError, match=r"ModuleBackbone, which no framework knows: .* below backbone\.network\."):
+    with pytest.raises(
+        ValueError, match=r"ModuleBackbone, which other frameworks do not know: .* under backbone\.network\."
+    ):
         export_backbone(checkpoint, "timm", tmp_path / "out.pth")

@@ -61,13 +61,13 @@ def test_a_graph_that_differs_is_not_written(tmp_path: Path, monkeypatch: pytest
 
 
 def test_what_is_missing_is_named(checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    with pytest.raises(ValueError, match=r"the ending \.onnx is that of files for onnx"):
+    with pytest.raises(ValueError, match=r"the suffix \.onnx is reserved for --to onnx"):
         export_backbone(checkpoint, "onnx", tmp_path / "out.pth")
-    with pytest.raises(ValueError, match=r"the ending \.onnx is that of files for onnx"):
+    with pytest.raises(ValueError, match=r"the suffix \.onnx is reserved for --to onnx"):
         export_backbone(checkpoint, "timm", tmp_path / "out.onnx")
     monkeypatch.setitem(sys.modules, "onnx", None)
     with pytest.raises(ImportError, match=r"--to onnx needs onnx: pip install 'ccrop\[export\]'"):
         export_backbone(checkpoint, "onnx", tmp_path / "out.onnx")
     (tmp_path / "config.py").write_text("model = dict(backbone=dict(type='ccrop.backbones.ResNet', depth=10))\n")
-    with pytest.raises(ValueError, match="is no checkpoint of a run with its config: name that by --config"):
+    with pytest.raises(ValueError, match="is not a checkpoint of a run with its config: pass the config with --config"):
         export_backbone(checkpoint, "onnx", tmp_path / "out.onnx", config=tmp_path / "config.py")

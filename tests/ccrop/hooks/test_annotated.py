@@ -1,4 +1,4 @@
-"""Annotated boxes in place of clusters."""
+"""Annotated boxes instead of clusters."""
 
 import json
 from pathlib import Path

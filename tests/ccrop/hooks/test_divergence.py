@@ -27,7 +27,7 @@ def network(**changed: float) -> nn.Sequential:
 def test_one_number_is_enough(name: str, value: float, tmp_path: Path):
     runner = SimpleNamespace(model=network(**{name: value}), work_dir=str(tmp_path), iter=41)
     first = name.replace("_", ".", 1)
-    message = rf"by iteration 42: 1 of 6 weights are NaN or infinite, the first is {first}; .*start again"
+    message = rf"by iteration 42: 1 of 6 weights are NaN or infinite, the first is {first}; .*start over"
     with pytest.raises(DivergedError, match=message):
         DivergenceHook().before_save_checkpoint(runner, {})
     (tmp_path / "epoch_3.pth").touch()

@@ -1,4 +1,4 @@
-"""What is looked at for the pictures, and where they go."""
+"""What is used for the pictures, and where they go."""
 
 import json
 from pathlib import Path
@@ -101,7 +101,7 @@ def test_views_and_rectangles_of_any_pipeline_will_do(tmp_path: Path):
     model.data_preprocessor = ViewPreprocessor(augment="cpu")
     ((marked, _, dark, light),) = look(model, dataset, SingleObject(), (64, 64), [0])
     assert [np.asarray(view)[50, 50].tolist() for view in (dark, light)] == [[0] * 3, [255] * 3]
-    assert np.asarray(marked)[PANEL_HEIGHT // 2, PANEL_HEIGHT // 2].tolist() == [255, 60, 220]  # the second view begins
+    assert np.asarray(marked)[PANEL_HEIGHT // 2, PANEL_HEIGHT // 2].tolist() == [255, 60, 220]  # the second view starts
 
 
 def test_pictures_repeat_and_follow_the_epoch(tmp_path: Path):

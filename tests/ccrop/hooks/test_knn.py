@@ -109,7 +109,7 @@ def test_labels_that_cannot_be_used_are_named_once_and_the_run_goes_on(
     knn.after_train_epoch(runner)
     assert accuracies(runner) == []
     (line,) = lines
-    assert line.startswith(f"No kNN accuracy in this run, which goes on without it: {tmp_path}/queries")
+    assert line.startswith(f"The run continues without kNN accuracy: {tmp_path}/queries")
     assert {"classes": "['b', 'wasp']", "unreadable": "none of its 2 images is readable; the first: "}[fault] in line
 
 

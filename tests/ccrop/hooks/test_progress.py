@@ -63,7 +63,7 @@ def test_without_a_terminal_a_line_is_logged_within_the_epoch(tmp_path, caplog):
     line_of(tmp_path, caplog, hook=ProgressHook(seconds=0.0))
     first, second, _ = caplog.messages
     assert first.startswith("epoch 3/8, iteration 1/2  loss -0.0000  0:00:0")
-    assert second == "epoch 3/8, iteration 2/2  loss -0.2500  0:00:00 to the epoch's end"
+    assert second == "epoch 3/8, iteration 2/2  loss -0.2500  0:00:00 to the end of the epoch"
 
 
 def test_a_line_is_logged_at_most_every_so_many_seconds(tmp_path, caplog):

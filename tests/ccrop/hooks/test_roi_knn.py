@@ -87,7 +87,7 @@ def test_regions_are_objects_and_background_with_their_pixels_as_features(root: 
         color = found.features[8][own].view(12, 3, 4).mean(dim=2)
         assert (color.argmax(dim=1) == channel).all()
     background = found.features[8][found.categories == -1].view(-1, 3, 4).mean(dim=2)
-    assert background.std(dim=1).mean() < 0.05  # grey
+    assert background.std(dim=1).mean() < 0.05  # gray
 
 
 def test_every_class_is_recognized_by_its_color_and_by_size(root: Path):
@@ -139,7 +139,7 @@ def test_background_is_the_same_every_time_and_a_subset_is_spread(root: Path):
 def test_a_split_without_objects_is_named(root: Path):
     file = root / "annotations" / "instances_val.json"
     file.write_text(json.dumps(json.loads(file.read_text()) | dict(annotations=[])))
-    with pytest.raises(MissingData, match="annotates no object in split 'val'"):
+    with pytest.raises(MissingData, match="annotates no objects in split 'val'"):
         annotated_regions(Pixels(), root, "val")
 
 
@@ -178,7 +178,7 @@ def test_without_annotations_the_hook_says_so_once_and_rests(tmp_path: Path, run
     for runner.epoch in range(3):
         hook.after_train_epoch(runner)
     assert not any("roi" in name for name in runner.message_hub.log_scalars)
-    assert capsys.readouterr().err.count("for want of annotations") <= 1
+    assert capsys.readouterr().err.count("for lack of annotations") <= 1
     assert hook._rests
 
 
@@ -195,7 +195,7 @@ def change(file: Path, edit: Callable[[dict], None]) -> None:
 @pytest.mark.parametrize(
     ("spoil", "reason"),
     [
-        (cut, "instances_val.json: it is no JSON"),
+        (cut, "instances_val.json: it is not valid JSON"),
         (lambda file: change(file, lambda c: c.pop("images")), "instances_val.json: it has no list images"),
         (lambda file: change(file, lambda c: c["annotations"][0].pop("image_id")), "entry 0 of its list annotations"),
         (lambda file: change(file, lambda c: c["images"][1].update(id=0)), "image id 0 is that of 0.png and of 1.png"),
@@ -214,7 +214,7 @@ def test_annotations_that_cannot_be_used_are_named_once_and_the_run_goes_on(
     for runner.epoch in range(3):
         hook.after_train_epoch(runner)
     (line,) = [line for line in lines if "RoI-kNN" in line]
-    assert line.startswith(f"No RoI-kNN in this run, which goes on without it: {root}/")
+    assert line.startswith(f"The run continues without RoI-kNN: {root}/")
     assert reason in line
     assert "\n" not in line
 

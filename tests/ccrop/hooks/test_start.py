@@ -68,7 +68,7 @@ def test_a_run_does_not_begin_with_weights_that_do_not_fit():
     assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
 
 
-@pytest.mark.parametrize(("expects", "said"), [(GREY, "as they expect"), (None, "which their file does not say")])
+@pytest.mark.parametrize(("expects", "said"), [(GREY, "as they expect"), (None, "which their file does not state")])
 def test_the_log_says_how_images_are_normalized(
     expects: Normalization | None, said: str, caplog: pytest.LogCaptureFixture
 ):

@@ -128,7 +128,7 @@ def test_boxes_without_an_area_have_the_smallest_radius():
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
-    [(dict(min_overlap=0.0), "min_overlap must lie in"), (dict(formula="cornernet"), "formula must be one of")],
+    [(dict(min_overlap=0.0), "min_overlap must be in"), (dict(formula="cornernet"), "formula must be one of")],
 )
 def test_refuses_what_makes_no_radius(arguments, message):
     with pytest.raises(ValueError, match=message):
@@ -150,7 +150,7 @@ def test_one_object_by_hand():
 def test_equals_the_loop_over_objects(shape):
     generator = torch.Generator().manual_seed(0)
     number = 60
-    # a third of the centers lies outside the grid
+    # a third of the centers is outside the grid
     reach = torch.tensor([shape[3], shape[2]]).float()
     centers = (torch.rand(number, 2, generator=generator) * 1.4 - 0.2) * reach
     radii = torch.randint(0, 9, (number,), generator=generator)
@@ -203,7 +203,7 @@ def test_no_objects():
 
 @pytest.mark.parametrize(("name", "wrong"), [("images", [0, 2]), ("labels", [-1, 0])])
 def test_refuses_objects_of_no_image_or_class(name, wrong):
-    with pytest.raises(ValueError, match=f"{name} must lie in 0 to 1, got"):
+    with pytest.raises(ValueError, match=f"{name} must be in 0 to 1, got"):
         draw([[1.0, 1.0], [2.0, 2.0]], [2, 2], (2, 2, 8, 10), **{name: wrong})
     # unless they lie outside the grid, as the padding of a batch does
     draw([[-1.0, 1.0], [-2.0, 2.0]], [2, 2], (2, 2, 8, 10), **{name: wrong})

@@ -54,7 +54,7 @@ def test_clusters_are_drawn_where_a_turned_view_shows_them():
                 value = math.exp(-((r - row) ** 2 + (c - column) ** 2) / (2 * sigma**2))
                 expected[r, c] = max(float(expected[r, c]), value)
     torch.testing.assert_close(heatmaps[0, 0], expected)
-    assert (expected == 1).sum() == 2  # the third cluster lies outside of the view, the fourth is padding
+    assert (expected == 1).sum() == 2  # the third cluster is outside the view, the fourth is padding
 
 
 def test_an_untrained_head_expects_a_center_in_every_tenth_cell():

@@ -75,5 +75,5 @@ def test_targets_come_from_the_target_and_have_no_gradient():
 
 @pytest.mark.parametrize("momentum", [-0.1, 1.5])
 def test_refuses_a_momentum_that_is_none(momentum: float):
-    with pytest.raises(ValueError, match=r"momentum must lie in \[0, 1\]"):
+    with pytest.raises(ValueError, match=r"momentum must be in \[0, 1\]"):
         build("byol", momentum=momentum)

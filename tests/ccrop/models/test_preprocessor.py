@@ -306,5 +306,5 @@ def test_brightness_is_one_of_a_view_whatever_its_channels():
 
 
 def test_means_and_deviations_are_equally_many():
-    with pytest.raises(ValueError, match="mean and std must be one a channel, got 1 and 3"):
+    with pytest.raises(ValueError, match="mean and std need one value per channel, got 1 and 3"):
         ViewPreprocessor(mean=[0.5])

@@ -1,4 +1,4 @@
-"""Windows in place of whole views: the same heads and loss, on what lies at the same place."""
+"""Windows instead of whole views: the same heads and loss, on what lies at the same place."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""Objectness: against a plain loop, on clouds whose answer is known, and where there is nothing to compare with."""
+"""Objectness: against a plain loop, on clouds whose answer is known, and if there is nothing to compare with."""
 
 import math
 

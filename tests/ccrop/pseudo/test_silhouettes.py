@@ -10,7 +10,7 @@ FIGURES = {"disc": (40, 30, 61, 51), "rectangle": (40, 30, 66, 45)}  # x0, y0, x
 CONTRASTS = {
     "bright": (np.array([90, 90, 90, 90]), np.array([180, 180, 180, 180])),
     "dark": (np.array([160, 160, 160, 160]), np.array([60, 60, 60, 60])),
-    "of another color": (np.array([140, 100, 120, 100]), np.array([80, 160, 120, 40])),  # 100 levels of grey, about
+    "of another color": (np.array([140, 100, 120, 100]), np.array([80, 160, 120, 40])),  # 100 levels of gray, about
 }
 
 
@@ -106,7 +106,7 @@ def test_nothing_stands_out_of_flat_and_noisy_images(channels: int):
 @pytest.mark.parametrize("turns", range(4))
 def test_what_goes_on_beyond_the_window_is_no_object(turns: int):
     image = np.full((100, 100), 90, np.uint8)
-    image[40:54, 50:] = 180  # a bar that begins in the box and leaves the window by one side
+    image[40:54, 50:] = 180  # a bar that starts in the box and leaves the window by one side
     x0, y0, x1, y1 = 42, 36, 66, 58
     for _ in range(turns):
         x0, y0, x1, y1 = y0, 100 - x1, y1, 100 - x0

@@ -59,7 +59,7 @@ def test_one_seed_has_no_interval():
     [
         ("a,b\n1,2\n", "is not the CSV of a comparison"),
         ("", "is not the CSV of a comparison"),
-        ("arm,seed,seconds\nrandom,0,60\n", "has no figure"),
+        ("arm,seed,seconds\nrandom,0,60\n", "has no metric"),
     ],
 )
 def test_other_tables_are_refused(file: Path, text: str, message: str):

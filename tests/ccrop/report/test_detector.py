@@ -8,7 +8,7 @@ import torch
 from ccrop.report.detector import precision, sections, validations
 
 NOTE = (
-    "Round {} of 2: 1,234 pseudo-boxes of 20 of 22 images; by the annotations, which are not learned: "
+    "Round {} of 2: 1,234 pseudo-boxes of 20 of 22 images; by the annotations, which are not trained on: "
     "recall at IoU 0.3 30.5%, small 20.0%; recall at IoU 0.5 10.0%, small nan%; "
     "precision at IoU 0.3 40.0%, small 41.0%; precision at IoU 0.5 15.0%, small 16.0%"
 )

@@ -1,4 +1,4 @@
-"""What predictions share: a detector's files, and a folder that is whole or not there."""
+"""What predictions share: a detector's files, and a folder that is complete or absent."""
 
 from pathlib import Path
 
@@ -31,7 +31,7 @@ def test_a_model_has_its_weights_and_the_names_of_what_it_detects(tmp_path: Path
     (tmp_path / "other").mkdir()
     (tmp_path / "other/o.py").write_text("model = dict(width=4)")
     with pytest.raises(
-        ValueError, match=r"iter_1\.pth is no checkpoint of a run with its config: name that by --config"
+        ValueError, match=r"iter_1\.pth is not a checkpoint of a run with its config: pass the config with --config"
     ):
         load_detector(tmp_path, lambda settings: nn.Linear(2, settings.width), tmp_path / "other/o.py")
     torch.save(content | dict(config=dict(augment="cpu")), tmp_path / "iter_1.pth")

@@ -59,7 +59,7 @@ def test_without_a_checkpoint_a_run_begins(tmp_path: Path, resume: str | None):
 
 def test_other_checkpoints_are_not_resumed(tmp_path: Path):
     file = save(tmp_path / "epoch_3.pth", None)
-    with pytest.raises(ValueError, match=r"epoch_3\.pth is no checkpoint of a fine-tuning, .*: name it by --init"):
+    with pytest.raises(ValueError, match=r"epoch_3\.pth is not a fine-tuning checkpoint, .*: pass it with --init"):
         start_of(config(), "random", tmp_path / "work", str(file))
 
 

@@ -49,7 +49,7 @@ def apply(transform: list[list[float]], point: tuple[float, float]) -> tuple[flo
 
 
 def visible(box: list[float], transform: list[list[float]]) -> float:
-    """Share of the transformed box that lies in the view."""
+    """Share of the transformed box that is in the view."""
     x0, y0, x1, y1 = transformed_by_hand(box, transform)
     width, height = min(x1, 1) - max(x0, 0), min(y1, 1) - max(y0, 0)
     return max(width, 0) * max(height, 0) / ((x1 - x0) * (y1 - y0))

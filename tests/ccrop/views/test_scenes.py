@@ -55,7 +55,7 @@ def test_the_first_view_shows_the_middle_of_some_box_every_one_alike():
 
 
 def test_bad_settings_are_named():
-    with pytest.raises(ValueError, match=r"shift must lie in \[0, 1\)"):
+    with pytest.raises(ValueError, match=r"shift must be in \[0, 1\)"):
         ScenePair(shift=1.0)
     with pytest.raises(ValueError, match="side and zoom"):
         ScenePair(zoom=(1.5, 1.0))
@@ -74,7 +74,7 @@ def test_transforms_find_the_corners_of_a_crop():
 def sample(boxes: np.ndarray = NO_BOXES, seed: int = 0) -> dict:
     pixels = np.zeros((240, 320, 3), np.uint8)
     pixels[100:120, 200:220] = 255  # one bright square
-    return dict(image=Image.fromarray(pixels), boxes=boxes, rng=np.random.default_rng(seed), index=3)
+    return dict(image=Image.fromarray(pixels), clusters=boxes, rng=np.random.default_rng(seed), index=3)
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -97,7 +97,7 @@ def test_the_same_object_is_found_in_both_views(seed: int):
 
 
 def test_more_boxes_than_expected_are_an_error_that_says_what_to_do():
-    with pytest.raises(ValueError, match=r"image 3 has 2 boxes.*max_boxes of the localizer"):
+    with pytest.raises(ValueError, match=r"image 3 has 2 boxes.*the localizer's max_boxes"):
         SceneViews(ScenePair(), size=32, max_boxes=1)(sample(np.zeros((2, 5), np.float32)))
 
 
@@ -110,7 +110,7 @@ def test_augmentation_in_the_workers_is_an_error():
 
 def test_scattered_boxes_keep_their_sizes_and_forget_their_places():
     boxes = np.array([[0.1, 0.2, 0.15, 0.4, 0.7], [0.5, 0.5, 0.9, 0.6, 0.2]], np.float32)
-    moved = np.array([ScatterBoxes()(sample(boxes, seed))["boxes"] for seed in range(2000)])
+    moved = np.array([ScatterBoxes()(sample(boxes, seed))["clusters"] for seed in range(2000)])
     np.testing.assert_allclose(
         moved[..., 2:4] - moved[..., :2], np.tile([[0.05, 0.2], [0.4, 0.1]], (2000, 1, 1)), atol=1e-6
     )

@@ -19,7 +19,7 @@ def noise_image(width=50, height=40, seed=0):
 
 def make_sample(image, seed=0, boxes=None, **others):
     boxes = np.zeros((0, 5), np.float32) if boxes is None else boxes
-    return dict(image=image, index=7, rng=np.random.default_rng(seed), boxes=boxes, **others)
+    return dict(image=image, index=7, rng=np.random.default_rng(seed), clusters=boxes, **others)
 
 
 class Rectangles:
@@ -77,7 +77,7 @@ class TestCropViews:
         rng, image_size, boxes, num_views = crop.asked
         assert rng is sample["rng"]
         assert image_size == (40, 50)
-        assert boxes is sample["boxes"]
+        assert boxes is sample["clusters"]
         assert num_views == 3
 
     def test_views_have_a_size_each(self):

@@ -145,7 +145,7 @@ def test_counts_are_of_the_tested_images_and_of_no_crowd():
 def test_the_line_says_what_counts_and_what_does_not():
     objects = np.array([[130, 60, 70, 0, 20, 40], [58, 8, 50, 0, 8, 0]])
     assert describe_counts(["car", "van"], objects, 50) == (
-        "Objects, small/medium/large: car 60/70/0, van 8/50/0; *_counted are over categories with at least 50 of the "
+        "Objects, small/medium/large: car 60/70/0, van 8/50/0; *_counted average categories with at least 50 of the "
         "size: small: car, without van (8); medium: car, van; large: none"
     )
 

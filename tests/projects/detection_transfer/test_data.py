@@ -79,10 +79,10 @@ def orphan(content):
     ("edit", "message"),
     [
         (rename, r"instances_val2017\.json: it has objects of the categories .* which .*train2017\.json does not list"),
-        (unlist, r"instances_train2017\.json: its annotations have categories \['999'\]"),
+        (unlist, r"instances_train2017\.json: its annotations use the unlisted categories \['999'\]"),
         (empty, r"instances_train2017\.json: it has no annotations"),
         (flat, "20 of .* boxes have no area"),
-        (orphan, "1 annotations are of images that it does not list"),
+        (orphan, "1 annotations belong to images that it does not list"),
     ],
 )
 def test_bad_annotations_are_named(demo_root, tmp_path, edit, message):
@@ -124,7 +124,7 @@ def test_a_detector_learns_and_is_tested_on_what_was_repaired(demo_root, tmp_pat
     content = json.loads((demo_root / "annotations/instances_train2017.json").read_text())
     images, objects = len(content["images"]), len(content["annotations"])
     counted = [
-        f"{images} image ids that are no integers below 2^53",
+        f"{images} image ids that are not integers below 2^53",
         f"{objects + 1} annotation ids of which some are missing, 0, repeated",
         f"{images} file names that are not relative to train2017",
         f"{images} sizes of images",
@@ -202,7 +202,7 @@ def test_voc_by_mmdets_own_loader(tmp_path):
     assert 0 <= figures["AP_S"] <= 1  # one of the two objects is small
     assert 0 <= figures["AP_M"] <= 1
     assert math.isnan(figures["AP_L"])
-    with pytest.raises(ValueError, match="COCO-format set only, not of ConcatDataset"):
+    with pytest.raises(ValueError, match="only from a COCO-format set, not from ConcatDataset"):
         use_labels(config, 0.5, seed=0)
 
 

@@ -43,7 +43,7 @@ def test_where_weights_do_not_say_it_the_configs_hold(mean: list[int], bgr_to_rg
     ("init", "options", "message"),
     [
         ("other.pth", {}, r"other\.pth does not fit the backbone, and nothing was loaded"),
-        ("random", {"load_from": "other.pth"}, r"--init random and load_from=other\.pth both name weights"),
+        ("random", {"load_from": "other.pth"}, r"--init random and load_from=other\.pth both specify weights"),
     ],
 )
 def test_weights_that_do_not_fit_stop_the_run(

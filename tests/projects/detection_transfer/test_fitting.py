@@ -83,7 +83,7 @@ def test_images_are_normalized_for_the_network_and_the_log_says_so(demo_root: Pa
     assert config.model.data_preprocessor.mean == config.model.data_preprocessor.std == [127.5] * 3
     assert config.model.data_preprocessor.bgr_to_rgb
     assert config.notes == [
-        "Backbone timm:tf_efficientnet_lite0 gives maps of stride 4, 8, 16, the config's of 4, 8, 16",
+        "Backbone timm:tf_efficientnet_lite0 gives maps of stride 4, 8, 16, the config's gives 4, 8, 16",
         "Images are normalized by mean 127.5, 127.5, 127.5 and std 127.5, 127.5, 127.5, as published weights of "
         "timm:tf_efficientnet_lite0 expect it",
     ]
@@ -96,7 +96,7 @@ def test_a_config_that_keeps_its_backbone_keeps_its_neck(demo_root: Path):
 
 
 def test_a_backbone_without_any_of_the_strides_is_refused(demo_root: Path):
-    message = "timm:vit_tiny_patch14_dinov2 has maps of stride 14, but this detector looks at stride 4, 8, 16"
+    message = "timm:vit_tiny_patch14_dinov2 has maps of stride 14, but this detector uses stride 4, 8, 16"
     with pytest.raises(ValueError, match=message.replace("tiny", "small")):
         load_config(FCOS, demo_root, None, "timm:vit_small_patch14_dinov2")
 
@@ -106,7 +106,7 @@ def test_a_backbone_without_any_of_the_strides_is_refused(demo_root: Path):
 )
 def test_a_head_that_takes_maps_for_others_is_refused(demo_root: Path, file: Path, head: str):
     config = load_config(file, demo_root, VIT, "timm:vit_tiny_patch16_224")
-    message = rf"model\.{head} is made for maps of stride 4, 8, 16.* and gets 16, 32, .*: set its strides and"
+    message = rf"model\.{head} expects maps of stride 4, 8, 16.* but gets 16, 32, .*: set its strides and"
     with pytest.raises(ValueError, match=message):
         check_strides(built(config))
 

@@ -21,7 +21,7 @@ def test_boxes_have_their_places_and_colors_at_the_pictures_scale():
     image = Image.new("RGB", (100, 50), "black")
     shown = picture(image, found([[10, 20, 40, 40], [70, 25, 90, 45]], [0.9, 0.8], [0, 2]), ("a", "b", "c"))
     assert shown.width == 400  # enlarged four times at most
-    assert shown.height > 200  # the legend lies below the image
+    assert shown.height > 200  # the legend is below the image
     for number, (x0, y0, x1, y1) in ((0, (40, 80, 160, 160)), (2, (280, 100, 360, 180))):
         there = pixels(shown, COLORS[number])[:200]
         for x, y in ((x0, y0), (x1, y0), (x0, y1), (x1, y1)):

@@ -71,7 +71,7 @@ def test_a_folder_is_predicted(detector: Path, photos: Path, tmp_path: Path, cap
     rows = list(csv.DictReader((tmp_path / "o/predictions.csv").open()))
     number = len(content["annotations"])
     assert number > 3
-    line = f"{tmp_path / 'o'}: {number:,} boxes with a score of 0.001 or more in 3 of 4 images"
+    line = f"{tmp_path / 'o'}: {number:,} boxes with a score of at least 0.001 in 3 of 4 images"
     assert output.out.splitlines()[-1] == line
     assert [(each["file_name"], each["width"], each["height"]) for each in content["images"]] == [
         ("day 1/0.png", 96, 64), ("day 1/1.png", 96, 64), ("day 1/2.png", 96, 96),
@@ -101,11 +101,11 @@ def test_a_folder_is_predicted(detector: Path, photos: Path, tmp_path: Path, cap
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        (dict(detector="none"), "none does not exist: name a fine-tuning's work_dir, or a checkpoint of it"),
-        (dict(source="none"), "none does not exist: name an image or a folder"),
-        (dict(out="photos"), "photos exists: name another folder, or remove it"),
+        (dict(detector="none"), "none does not exist: pass a fine-tuning run's work_dir, or one of its checkpoints"),
+        (dict(source="none"), "none does not exist: pass an image or a folder"),
+        (dict(out="photos"), "photos exists: choose another folder, or remove it"),
         (dict(to="kitti"), "--to kitti is of sweeps, and {detector} takes images: csv, coco"),
-        (dict(columns="x"), "--columns and --intensity-scale are of sweeps, and {detector} takes images"),
+        (dict(columns="x"), "--columns and --intensity-scale apply to sweeps, but {detector} takes images"),
         (dict(split="val"), "photos has no images of split 'val'; expected layout: "),
         (dict(source="photos/damaged.jpg"), "photos: none of 1 images can be read; the first: photos/damaged.jpg: "),
     ],

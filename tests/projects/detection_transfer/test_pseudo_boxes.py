@@ -1,4 +1,4 @@
-"""Pseudo-boxes in place of labels: what the detector is given, and what it hands on."""
+"""Pseudo-boxes instead of labels: what the detector is given, and what it hands on."""
 
 import json
 from collections.abc import Callable
@@ -90,7 +90,7 @@ def spoil(content: dict[str, Any]) -> None:
 
 def test_a_file_of_boxes_is_repaired_and_counted_before_it_is_learned(demo_root: Path, tmp_path: Path):
     right = read_pseudo_boxes(boxes_file(demo_root, tmp_path, lambda content: None), demo_root)
-    assert right.repaired == ["no list of categories (all objects are of one)"]
+    assert right.repaired == ["no list of categories (all objects get the same one)"]
     file = boxes_file(demo_root, tmp_path, spoil)
     config = load_config(CONFIG, demo_root, NARROW)
     use_pseudo_boxes(config, file, tmp_path / "work", max_boxes=1000)
@@ -109,7 +109,7 @@ def test_a_file_of_boxes_is_repaired_and_counted_before_it_is_learned(demo_root:
 @pytest.mark.parametrize(
     ("edit", "reason"),
     [
-        (lambda content: content["images"][0].update(file_name="gone.jpg"), "boxes of 1 images that .* lacks"),
+        (lambda content: content["images"][0].update(file_name="gone.jpg"), "boxes for 1 images that .* lacks"),
         (lambda content: content["images"][0].update(id=content["images"][1]["id"]), "image id .* is that of"),
         (lambda content: content.update(annotations=[]), "it has no annotations"),
         (lambda content: [each.update(bbox=[0, 0, 0, 0]) for each in content["annotations"]], "boxes have no area"),
@@ -121,7 +121,9 @@ def test_files_of_boxes_that_are_refused(demo_root: Path, tmp_path: Path, edit, 
 
 
 def test_checkpoints_that_are_of_no_use(demo_root: Path, clusters: Path, tmp_path):
-    with pytest.raises(ValueError, match=r"other\.pth holds no clusters: it takes one of a pretraining with several"):
+    with pytest.raises(
+        ValueError, match=r"other\.pth holds no clusters: pass a checkpoint of a pretraining with several"
+    ):
         cluster_annotations(demo_root, change(clusters, tmp_path))
     single = torch.zeros(64, 1, 5)
     with pytest.raises(ValueError, match="holds no clusters"):
@@ -130,7 +132,7 @@ def test_checkpoints_that_are_of_no_use(demo_root: Path, clusters: Path, tmp_pat
         cluster_annotations(demo_root, change(clusters, tmp_path, fingerprint="0"))
     voc = load_config(CONFIG, demo_root, NARROW)
     voc.train_dataloader.dataset.type = "VOCDataset"
-    with pytest.raises(ValueError, match="COCO-format set only, not on VOCDataset"):
+    with pytest.raises(ValueError, match="only on a COCO-format set, not on VOCDataset"):
         use_pseudo_boxes(voc, clusters, tmp_path)
 
 
@@ -142,7 +144,7 @@ def test_a_detector_of_clusters_hands_all_but_its_classifier_to_one_of_categorie
     command = tool("finetune.py", CONFIG, "--data-root", demo_root, "--init", "random", "--pseudo-boxes", clusters)
     result = call([*command, "--iterations", "2", "--work-dir", "first", "--cfg-options", *options], tmp_path)
     assert result.returncode == 0, result.stdout
-    assert f"pseudo-boxes of {clusters} in place of labels" in result.stdout
+    assert f"pseudo-boxes of {clusters} instead of labels" in result.stdout
     assert "AP_S" in result.stdout.splitlines()[-1]
     validation = COCO("first/pseudo_boxes_val.json")
     assert validation.getCatIds() == [1]
@@ -160,4 +162,6 @@ def test_a_detector_of_clusters_hands_all_but_its_classifier_to_one_of_categorie
     assert set(weights) - same == {"bbox_head.classifier.weight", "bbox_head.classifier.bias"}
     assert len(after["bbox_head.classifier.bias"]) == config.model.bbox_head.num_classes > 1
     log = next(Path("second").glob("*/*.log")).read_text()
-    assert "of neck and heads too, not bbox_head.classifier.bias, bbox_head.classifier.weight, which are of" in log
+    assert (
+        "of the neck and heads as well, not bbox_head.classifier.bias, bbox_head.classifier.weight, which are of" in log
+    )

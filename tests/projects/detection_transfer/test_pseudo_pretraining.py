@@ -46,7 +46,7 @@ def pretrain(root: Path, work_dir: Path, *options: str, flags: tuple[str, ...] =
 def test_rounds_on_images_without_any_annotation(unlabeled: Path, tmp_path: Path, capsys):
     work_dir = tmp_path / "run"
     assert pretrain(unlabeled, work_dir, "pseudo_boxes.rounds=2") == 0
-    assert f"{work_dir}/round_0 scores no box with 0.5 or more, so it is the last" in capsys.readouterr().out
+    assert f"{work_dir}/round_0 scores no box at 0.5 or above, so this was the last round" in capsys.readouterr().out
     options = ["pseudo_boxes.rounds=2", "pseudo_boxes.min_score=0.0", "model.test_cfg.score_thr=0.0"]
     assert pretrain(unlabeled, work_dir, *options) == 0
     files = [work_dir / f"round_{number}/boxes.json" for number in (0, 1)]
@@ -91,7 +91,7 @@ def test_an_earlier_run_is_moved_aside(unlabeled: Path, tmp_path: Path):
 def test_what_one_line_refuses(unlabeled: Path, tmp_path: Path, capsys):
     file = tmp_path / "boxes.json"
     for content, message in (
-        ("no json", f"{file}: it is no JSON"),
+        ("no json", f"{file}: it is not valid JSON"),
         ("[1]", f"{file}: it has no list images and no list annotations"),
         ('{"images": [], "annotations": []}', "it has no annotations"),
         ('{"images": [{"id": 1, "file_name": "a.jpg"}], "annotations": []}', "none of its 1 images is in"),

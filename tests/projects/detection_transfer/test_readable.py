@@ -21,7 +21,7 @@ TOTAL = 120
 
 @pytest.fixture
 def images(tmp_path: Path) -> Config:
-    """120 images of 16 px with an object each, each of a grey level of its own, as both splits of a config."""
+    """120 images of 16 px with an object each, each of a gray level of its own, as both splits of a config."""
     for number in range(TOTAL):
         Image.fromarray(np.full((16, 16, 3), number, np.uint8)).save(tmp_path / f"{number:03d}.png")
     listed = [dict(id=n + 1, file_name=f"{n:03d}.png", width=16, height=16) for n in range(TOTAL)]

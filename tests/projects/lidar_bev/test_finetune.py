@@ -49,7 +49,7 @@ def test_search_train_test_and_draw(simulated: Path, pretrained: Path, tmp_path:
     done = call(command, tmp_path)
     assert done.returncode == 0, done.stdout
     assert "trained on 8 of 80 labeled sweeps (8 of 80 scenes)" in done.stdout
-    assert "mAP on held-out sweeps by learning rate x the backbone's part: 0.003 x 1: " in done.stdout
+    assert "mAP on held-out sweeps by learning rate x the backbone's fraction: 0.003 x 1: " in done.stdout
     assert f"backbone from {pretrained}" in done.stdout
     assert "mmdet" not in done.stdout
     figures = json.loads((tmp_path / "w/figures.json").read_text())
@@ -198,7 +198,7 @@ def test_sweeps_that_cannot_be_read_are_left_out_up_to_a_limit(one_cut_off: Path
 
 def test_the_last_line_has_units_and_only_what_was_measured():
     figures = {"mAP": 0.5, "AP_Car": float("nan"), "translation": 0.25, "scale": 0.5, "AP_R40_3d_Car_hard": 1.0}
-    figures |= {"AP_R40_3d_Car_moderate": 0.123, "core_seconds": 12.0}
+    figures |= {"AP_R40_3d_Car_moderate": 0.123, "core_seconds": 12.0, "axis_Car": 0.5}
     assert line(figures, "a set") == "a set:  mAP 50.0%  translation 0.25 m  scale 0.50  AP_R40_3d_Car_moderate 12.3%"
 
 

@@ -196,7 +196,7 @@ def test_weights_of_spconv_1_are_turned(voxels: SparseEncoder):
 
 
 def test_a_checkpoint_without_an_encoder():
-    with pytest.raises(ValueError, match="holds no tensor that fits"):
+    with pytest.raises(ValueError, match="no tensor of the checkpoint fits"):
         import_encoder(dict(model_state={"image_backbone.weight": torch.zeros(1)}), "openpcdet")
 
 

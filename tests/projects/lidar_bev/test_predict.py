@@ -73,7 +73,7 @@ def test_a_folder_is_predicted(detector: Path, sweeps: Path, tmp_path: Path, cap
     ]
     assert command.main(list(map(str, arguments))) == 0
     rows = list(csv.DictReader((out / "predictions.csv").open()))
-    last = f"{out}: {len(rows)} boxes with a score of 0.15 or more in 3 of 4 sweeps"
+    last = f"{out}: {len(rows)} boxes with a score of at least 0.15 in 3 of 4 sweeps"
     assert capsys.readouterr().out.splitlines()[-1] == last
 
     _, model = load_detector(detector, MODELS.build)
@@ -141,15 +141,18 @@ def test_a_split_has_its_own_calibration(detector: Path, sweeps: Path, tmp_path:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["none"], "none does not exist: name a sweep, a folder, or with --split a data set"),
+        (["none"], "none does not exist: pass a sweep, a folder, or with --split a data set"),
         (["sweeps", "--to", "coco"], "--to coco is of images, and {detector} takes sweeps: csv, kitti, nuscenes"),
         (
             ["sweeps", "--columns", "x", "y", "z"],
-            "the detector takes x, y, z, intensity, and --columns names x, y, z: ",
+            "the detector takes x, y, z, intensity, but --columns lists x, y, z: ",
         ),
-        (["sweeps", "--split", "val", "--columns", "x"], "--columns and --intensity-scale are of files and folders; "),
+        (
+            ["sweeps", "--split", "val", "--columns", "x"],
+            "--columns and --intensity-scale apply to files and folders; ",
+        ),
         (["sweeps", "--split", "val"], "sweeps/training has no sweeps; expected layout: "),
-        (["sweeps/drive/d.bin"], "sweeps/drive/d.bin: none of 1 sweeps can be read; the log says why"),
+        (["sweeps/drive/d.bin"], "sweeps/drive/d.bin: none of 1 sweeps can be read; see the log"),
     ],
 )
 def test_what_cannot_be_done_is_said_in_one_line(
@@ -174,6 +177,6 @@ def test_columns_take_the_places_of_the_detectors(detector: Path):
     assert chosen_columns(config, model, named) == (named, ["x", "y", "z", "intensity"])
     config.model.backbone.columns = 5
     with pytest.raises(
-        ValueError, match="5 values of a point are taken, and files have x, y, z, intensity: use --split"
+        ValueError, match="5 values per point are expected, but files have x, y, z, intensity: use --split"
     ):
         chosen_columns(config, model, None)

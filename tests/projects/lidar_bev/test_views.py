@@ -184,5 +184,5 @@ def test_views_lose_points_and_repeat_for_a_seed():
 
 @pytest.mark.parametrize("arguments", [dict(dropout=1.0), dict(thinning_share=-0.1)])
 def test_refuses_shares_that_are_none(arguments):
-    with pytest.raises(ValueError, match=r"must lie in \[0, 1\)"):
+    with pytest.raises(ValueError, match=r"must be in \[0, 1\)"):
         SweepViews(**arguments)

@@ -1,4 +1,4 @@
-"""Curves of schedules: what lies on one, and what a point says."""
+"""Curves of schedules: what is on one, and what a point says."""
 
 from pathlib import Path
 

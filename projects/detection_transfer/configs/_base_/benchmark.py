@@ -1,6 +1,6 @@
-"""The benchmark of self-supervised backbones: all of the ResNet-50 is trained, and BN is synchronised everywhere.
+"""The benchmark of self-supervised backbones: the whole ResNet-50 is trained, and BN is synchronized everywhere.
 
-MoCo (He et al., CVPR 2020, section 4.2) fine-tunes so, and those who compare with it.
+This is how MoCo (He et al., CVPR 2020, section 4.2) and its successors fine-tune.
 """
 
 _base_ = ["coco.py"]

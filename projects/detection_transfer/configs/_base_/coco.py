@@ -3,7 +3,7 @@
 default_scope = "mmdet"
 default_data_root = "data/coco"
 channels = 3  # of the images
-white = 65535  # its level in grey images of 16 bits and more: 4095 where their sensor gives 12
+white = 65535  # its level in 16-bit gray images and more: 4095 where their sensor gives 12
 
 train_pipeline = [
     dict(type="LoadImageFromFile"),

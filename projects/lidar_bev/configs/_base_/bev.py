@@ -1,4 +1,4 @@
-"""What every pretraining on sweeps shares: SimSiam on windows of a pillar encoder's map, Gaussian centers."""
+"""What all pretraining on sweeps shares: SimSiam on windows of a pillar encoder's map, Gaussian centers."""
 
 from mmengine.config import read_base
 from mmengine.optim import OptimWrapper
@@ -27,7 +27,7 @@ model = dict(
     bottleneck=128,
     num_layers=3,
     data_preprocessor=None,
-    # of 64 windows 20 lie around background; a window of the cluster's own size holds two thirds of it or more
+    # of 64 windows 20 are around background; a window of the cluster's own size holds two thirds of it or more
     regions=dict(
         type=RegionPairs,
         levels=(0,),

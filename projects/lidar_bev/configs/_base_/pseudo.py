@@ -1,4 +1,4 @@
-"""A CenterPoint config becomes one that learns pseudo-boxes: clusters with a turned fit, then its own boxes."""
+"""A CenterPoint config becomes one that learns pseudo-boxes: clusters with a rotated fit, then its own boxes."""
 
 from ccrop.projects.lidar_bev.clusters import BevClusters
 
@@ -7,6 +7,10 @@ pseudo_boxes = dict(
     # on the encoder's grid; clusters where the points are, since the fit grows boxes away from the sensor
     localizer=dict(type=BevClusters, max_boxes=64, behind=0, min_side=0.375),
     max_boxes=64,  # a sweep; those with the best scores
+    # round 0 learns only clusters with this motion score or more, None: all; the score compares a sweep with those so
+    # many seconds before and after it, and needs a data set with ego poses
+    min_motion=None,
+    motion_gaps=(0.5, 1.0),
     rounds=2,  # each but the first learns the boxes that the detector of the round before is sure of
     min_score=0.3,  # of these boxes
 )

@@ -1,4 +1,4 @@
-"""Windows around labeled objects: the ceiling of what localization can give."""
+"""Windows around labeled objects: the upper bound for localization."""
 
 from mmengine.config import read_base
 

@@ -1,4 +1,4 @@
-"""Windows around clusters, their middles anywhere in the box: no center suppression."""
+"""Windows around clusters, their centers anywhere in the box: no center suppression."""
 
 from mmengine.config import read_base
 

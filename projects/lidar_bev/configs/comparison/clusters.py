@@ -1,6 +1,6 @@
-"""Windows around clusters, their middles suppressed by Gaussian centers, and what all runs of the comparison share.
+"""Windows around clusters, with Gaussian center suppression, and what all runs of the comparison share.
 
-SimCLR on windows alone, the small encoder, clusters by geometry alone.
+SimCLR on windows only, the small encoder, clusters by geometry only.
 """
 
 from mmengine.config import read_base

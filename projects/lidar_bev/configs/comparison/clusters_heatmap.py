@@ -1,4 +1,4 @@
-"""Windows around clusters, and beside their loss a heatmap of the clusters' centers."""
+"""Windows around clusters, and in addition a heatmap of the clusters' centers."""
 
 from mmengine.config import read_base
 

@@ -1,4 +1,4 @@
-"""Windows around random places with points, and beside their loss a heatmap of those places: no clusters."""
+"""Windows around random places with points, and in addition a heatmap of those places: no clusters."""
 
 from mmengine.config import read_base
 

@@ -30,11 +30,21 @@ def test_visdrone_numbers_its_classes_and_ignores_regions_and_others(drone: Path
     assert objects(splits["val"]) == [("0001.jpg", [10, 20, 30, 10], "car", 0)]
 
 
+def test_visdrone_in_folders_has_its_labels_in_the_same_folders(drone: Path):
+    val = drone / "VisDrone2019-DET-val"
+    for kind, suffix in (("images", "jpg"), ("annotations", "txt")):
+        (val / kind / "night").mkdir()
+        (val / kind / f"0001.{suffix}").rename(val / kind / f"night/0001.{suffix}")
+    split = read_labeled(val)["val"]
+    assert objects(split) == [("night/0001.jpg", [10, 20, 30, 10], "car", 0)]
+    assert split.annotations.repaired == []
+
+
 @pytest.mark.parametrize(
     ("line", "message"),
     [
         ("1,2,3,4,1", "line 2: it has 5 values"),
-        ("1,2,3,4,1,12,0,0", "line 2: category 12 is none of VisDrone's 0 to 11"),
+        ("1,2,3,4,1,12,0,0", "line 2: category 12 is not one of VisDrone's 0 to 11"),
     ],
 )
 def test_a_wrong_line_of_visdrone_is_named(drone: Path, line: str, message: str):
@@ -67,6 +77,15 @@ def test_dota_has_the_box_around_an_oriented_one_and_keeps_its_outline(aerial: P
     assert len(splits["train"].annotations.content["images"]) == 2
     assert objects(splits["val"]) == [("P3.png", [10, 10, 30, 30], "plane", 0)]
     assert splits["val"].annotations.repaired == ["1 label files without an image (left out)"]
+
+
+def test_images_of_dota_in_parts_find_their_labels_by_name(aerial: Path):
+    (aerial / "val/images/part1").mkdir()
+    (aerial / "val/images/P3.png").rename(aerial / "val/images/part1/P3.png")
+    assert objects(read_labeled(aerial)["val"]) == [("part1/P3.png", [10, 10, 30, 30], "plane", 0)]
+    draw(aerial / "val/images/part2/P3.png")
+    with pytest.raises(InvalidAnnotations, match=r"part1/P3\.png and part2/P3\.png share one label file"):
+        read_labeled(aerial)
 
 
 @pytest.mark.parametrize("line", ["20 10 40 20 30 40 10 30 plane", "1 2 3 4 5 6 7 8 plane hard"])

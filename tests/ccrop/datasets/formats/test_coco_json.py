@@ -35,7 +35,7 @@ def test_roboflow(tmp_path: Path):
     }
     assert [each.folder for each in splits.values()] == [tmp_path / split for split in ("test", "train", "valid")]
     assert classes(splits["train"]) == ["bus"]
-    assert splits["val"].annotations.repaired == ["the category cars, of which all others are (left out)"]
+    assert splits["val"].annotations.repaired == ["the category cars, the parent of all others (left out)"]
 
 
 @pytest.mark.parametrize(
@@ -95,37 +95,35 @@ def test_images_that_are_not_there_are_left_out_and_counted(tmp_path: Path):
     (split,) = read_labeled(tmp_path).values()
     assert [image["file_name"] for image in split.annotations.content["images"]] == ["a.jpg"]
     assert [name for name, *_ in objects(split)] == ["a.jpg"]
-    assert split.annotations.repaired == ["1 images that are not there (left out with their 1 objects)"]
+    assert split.annotations.repaired == ["1 missing images (left out with their 1 objects)"]
 
 
 def test_images_that_could_be_of_two_folders_are_refused(tmp_path: Path):
     draw(tmp_path / "morning/a.jpg", tmp_path / "evening/a.jpg")
     write(tmp_path / "labels.json", coco("a.jpg"))
-    with pytest.raises(
-        InvalidAnnotations, match=r"labels\.json: its images could be those of .*(morning|evening) or of"
-    ):
+    with pytest.raises(InvalidAnnotations, match=r"labels\.json: its images could be in .*(morning|evening) or "):
         read_labeled(tmp_path)
     file = tmp_path / "labels.json"
     assert read_labeled(tmp_path / "morning", file=file)["train"].folder == tmp_path / "morning"
 
 
 def test_what_cannot_be_recognized_is_refused(tmp_path: Path):
-    with pytest.raises(MissingData, match="gone is no folder"):
+    with pytest.raises(MissingData, match="gone is not a folder"):
         read_labeled(tmp_path / "gone")
     with pytest.raises(MissingData, match=r"gone\.json does not exist"):
         read_labeled(tmp_path, file=tmp_path / "gone.json")
-    with pytest.raises(InvalidAnnotations, match="its format is none of coco, yolo, voc, visdrone, dota"):
+    with pytest.raises(InvalidAnnotations, match="its format is not one of coco, yolo, voc, visdrone, dota"):
         read_labeled(tmp_path)
     with pytest.raises(InvalidAnnotations, match="it holds no JSON file"):
         read_labeled(tmp_path, "coco")
     draw(tmp_path / "a.jpg")
     file = write(tmp_path / "labels.json", coco("a.jpg"))
     write(tmp_path / "data.yaml", "names: [car]\n")
-    with pytest.raises(InvalidAnnotations, match="could be coco or yolo: name it by --format"):
+    with pytest.raises(InvalidAnnotations, match="could be coco or yolo: pass it with --format"):
         read_labeled(tmp_path)
     assert read_labeled(tmp_path, "coco").keys() == {"train"}
-    with pytest.raises(InvalidAnnotations, match=r"labels\.json: a file of labels is COCO's \.json, .*, not yolo"):
+    with pytest.raises(InvalidAnnotations, match=r"labels\.json: a label file is COCO's \.json, .*, not yolo"):
         read_labeled(tmp_path, "yolo", file)
     write(tmp_path / "training.json", coco("a.jpg"))
-    with pytest.raises(InvalidAnnotations, match="are both of split train: name one by --ann-file"):
+    with pytest.raises(InvalidAnnotations, match="both belong to split train: pass one with --ann-file"):
         read_labeled(tmp_path, "coco")

@@ -1,4 +1,4 @@
-"""Pascal VOC's XML in its own layout, and beside the images."""
+"""Pascal VOC's XML in its own layout, and next to the images."""
 
 from pathlib import Path
 
@@ -50,7 +50,7 @@ def test_a_corner_at_0_shows_that_they_are_coordinates(root: Path):
     splits = read_labeled(root)
     assert [box for _, box, *_ in objects(splits["train"])] == [[1, 1, 19, 9], [0, 5, 10, 5]]
     assert [box for _, box, *_ in objects(splits["val"])] == [[11, 21, 89, 29]]
-    assert splits["val"].annotations.repaired == ["corners at 0 (taken as coordinates, not as pixels counted from 1)"]
+    assert splits["val"].annotations.repaired == ["corners at 0 (read as coordinates, not as pixels counted from 1)"]
 
 
 def test_xml_beside_the_images_of_splits(tmp_path: Path):
@@ -76,9 +76,9 @@ def test_all_files_are_one_split_without_lists(root: Path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("<annotation>\n<object>\n</annotation>", r"000001\.xml, line 3: it is no XML \(mismatched tag\)"),
-        ("", r"000001\.xml, line 1: it is no XML \(no element found\)"),
-        (xml(("dog", "x", 1, 2, 2)), r"000001\.xml, line 3: 'x' is no number"),
+        ("<annotation>\n<object>\n</annotation>", r"000001\.xml, line 3: it is not valid XML \(mismatched tag\)"),
+        ("", r"000001\.xml, line 1: it is not valid XML \(no element found\)"),
+        (xml(("dog", "x", 1, 2, 2)), r"000001\.xml, line 3: 'x' is not a number"),
         (xml(("", 1, 1, 2, 2)), r"000001\.xml, line 3: the object has no name"),
         (
             "<annotation>\n\n<object><name>cat</name></object></annotation>",
@@ -106,4 +106,4 @@ def test_sizes_are_those_of_the_files(root: Path):
     write(root / "Annotations/000001.xml", xml(("dog", 1, 1, 20, 10), width=640))
     train = read_labeled(root)["train"]
     assert train.annotations.content["images"][0]["width"] == 100
-    assert train.annotations.repaired == ["1 sizes of images that are not those of the files"]
+    assert train.annotations.repaired == ["1 sizes of images that differ from the files'"]

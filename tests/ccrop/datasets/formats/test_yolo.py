@@ -73,10 +73,10 @@ def test_label_studio_has_its_classes_in_a_text_file(tmp_path: Path):
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("2 0.5 0.5 0.2 0.2", r"a\.txt, line 2: class 2 is none of the 2 that are named"),
-        ("0.5 0.5 0.5 0.2 0.2", r"a\.txt, line 2: class 0\.5 is none of the 2"),
-        ("0 0.5 x 0.2 0.2", r"a\.txt, line 2: 'x' is no number"),
-        ("0 nan 0.5 0.2 0.2", r"a\.txt, line 2: 'nan' is no number"),
+        ("2 0.5 0.5 0.2 0.2", r"a\.txt, line 2: class 2 is not one of the 2 named classes"),
+        ("0.5 0.5 0.5 0.2 0.2", r"a\.txt, line 2: class 0\.5 is not one of the 2"),
+        ("0 0.5 x 0.2 0.2", r"a\.txt, line 2: 'x' is not a number"),
+        ("0 nan 0.5 0.2 0.2", r"a\.txt, line 2: 'nan' is not a number"),
         ("0 0.5 0.5 0.2 0.2 0.9", r"a\.txt, line 2: it has 6 values: a box has 5"),
         ("0 1.5 0.5 0.2 0.2\n0 0.5 1.5 0.2 0.2", r"2 of 5 boxes .* the first in .*a\.txt, line 2: "),
     ],
@@ -91,18 +91,18 @@ def test_one_box_that_leaves_its_image_is_clipped_and_counted(root: Path):
     write(root / "labels/train/a.txt", "0 0.0 0.5 0.2 0.4\n")
     (train, _) = read_labeled(root).values()
     assert objects(train) == [("a.jpg", pytest.approx([0, 15, 10, 20]), "cat", 0)]
-    assert train.annotations.repaired[0] == "1 boxes that leave their image (clipped)"
+    assert train.annotations.repaired[0] == "1 boxes that extend beyond their image (clipped)"
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("train: images/gone\nnames: [cat, dog]", "train: images/gone is neither in .* correct path:"),
+        ("train: images/gone\nnames: [cat, dog]", "train: images/gone is in neither .* correct path:"),
         ("train: images/train\nnames: [cat, cat]", "two classes have the name cat"),
-        ("train: images/train\nnc: 3\nnames: [cat, dog]", "nc is 3, and names has 2"),
+        ("train: images/train\nnc: 3\nnames: [cat, dog]", "nc is 3, but names has 2"),
         ("train: images/train\nnames: {1: cat}", "names must be a list"),
-        ("names: [cat, dog]", "it names no images"),
-        ("names: [cat\n", "it is no YAML"),
+        ("names: [cat, dog]", "it lists no images"),
+        ("names: [cat\n", "it is not valid YAML"),
         ("train: labels\nnames: [cat]", "there are no images in"),
     ],
 )

@@ -7,6 +7,7 @@ import pytest
 import torch
 from mmdet.structures import DetDataSample
 from mmengine.structures import InstanceData
+from operators import Operators
 
 from ccrop.projects.detection_transfer.models.dense_head import (
     Candidates,
@@ -135,6 +136,15 @@ def test_cells_of_ignored_objects_cost_nothing_and_others_do():
     assert 0 < losses[1] < losses[2]
 
 
+def test_the_loss_never_waits_for_a_device():
+    head = DenseHead(3, 4, 8, test_cfg=TEST)
+    samples = [sample([[2, 2, 9, 9]], [2]), sample([], []), sample([[20, 5, 28, 11]], [1], ignored=[[0, 0, 12, 12]])]
+    with Operators() as operators:
+        sum(head.loss((torch.randn(3, 4, 8, 8),), samples).values()).backward()
+    assert operators.counts["convolution_backward"]
+    assert operators.waiting == {}
+
+
 def test_training_on_one_batch_finds_its_objects():
     torch.manual_seed(0)
     head = DenseHead(2, 8, 16, strides=(4, 8), sides=(10,), test_cfg=TEST)
@@ -174,5 +184,5 @@ def test_detections_are_suppressed_by_image_and_category_and_given_in_the_origin
 
 
 def test_levels_must_have_ranges():
-    with pytest.raises(ValueError, match="2 levels meet at 1 sides"):
+    with pytest.raises(ValueError, match="2 levels need 1 boundaries"):
         DenseHead(2, 4, strides=(4, 8))

@@ -1,4 +1,4 @@
-"""Large images are looked at in tiles, and small ones whole."""
+"""Large images are used in tiles, and small ones whole."""
 
 from itertools import pairwise
 

@@ -70,7 +70,7 @@ def test_the_manuals_config_trains_a_step(root: Path, tmp_path: Path):
 
 
 def test_what_is_missing_or_damaged_is_named(root: Path):
-    with pytest.raises(MissingData, match="val is no folder; expected layout"):
+    with pytest.raises(MissingData, match="val is not a folder; expected layout"):
         ArgoverseSweeps(root, split="val")
     (root / "train/0b2f/annotations.feather").unlink()
     with pytest.raises(ValueError, match=r"0b2f/annotations\.feather: there is no such file: labeled sweeps need it"):

@@ -56,7 +56,7 @@ def test_splits_and_all(root: Path):
         ("labels/a.txt", "10 2 -1 4 0 1.5 0.3 Car", "with sizes above 0, got '10 2 -1 4 0 1.5 0.3 Car'"),
         ("labels/a.txt", "10 nan -1 4 2 1.5 0.3 Car", "labels/a.txt, line 1: expected"),
         ("ImageSets/train.txt", "c", "lacks 1 of the 1 sweeps of split 'train', first c: add them"),
-        ("points/a.npy", "", "has a.bin and a.npy, two sweeps of one name: remove one"),
+        ("points/a.npy", "", "has a.bin and a.npy, two sweeps with the same name: remove one"),
     ],
 )
 def test_what_is_wrong_is_named(root: Path, file: str, text: str, message: str):
@@ -67,11 +67,13 @@ def test_what_is_wrong_is_named(root: Path, file: str, text: str, message: str):
 
 def test_what_is_missing_is_named(root: Path):
     (root / "labels/a.txt").unlink()
-    with pytest.raises(ValueError, match=r"labels/a\.txt: there is no such label file: add it, empty where"):
+    with pytest.raises(ValueError, match=r"labels/a\.txt: label file not found: add it, empty if"):
         CustomSweeps(root, "train", labeled=True)[0]
-    with pytest.raises(MissingData, match=r"ImageSets/test\.txt is no file \(split=None takes all sweeps\); expected"):
+    with pytest.raises(
+        MissingData, match=r"ImageSets/test\.txt is not a file \(split=None takes all sweeps\); expected"
+    ):
         CustomSweeps(root, "test")
-    with pytest.raises(MissingData, match="points is no folder; expected layout"):
+    with pytest.raises(MissingData, match="points is not a folder; expected layout"):
         CustomSweeps(root / "points")
 
 

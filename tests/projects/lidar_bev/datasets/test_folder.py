@@ -65,8 +65,8 @@ def leftovers(tmp_path):
 def test_small_files_among_sweeps_are_said_and_a_pattern_leaves_them_out(leftovers, warned):
     assert len(SweepFolder(leftovers)) == 9
     assert warned == [
-        f"{leftovers}: 6 of 9 files looked at are small for sweeps, such as gt_database/000000.bin with 144 bytes "
-        "beside training/velodyne/000000.bin with 64000: if they are crops or copies, choose the others by the data "
+        f"{leftovers}: 6 of 9 checked files are small for sweeps, such as gt_database/000000.bin with 144 bytes "
+        "next to training/velodyne/000000.bin with 64000: if they are crops or copies, exclude them with the data "
         "set's pattern"
     ]
     assert paths(SweepFolder(leftovers, pattern="velodyne/*.bin")) == [
@@ -115,9 +115,9 @@ def test_columns_are_chosen_by_name(tmp_path):
 
 @pytest.mark.parametrize("use", [("y", "x", "z"), ("x", "y", "z", "time"), ("x", "y")])
 def test_refuses_columns_that_make_no_sweep(root, use):
-    with pytest.raises(ValueError, match="use must name x, y, z and then others"):
+    with pytest.raises(ValueError, match="use must list x, y, z and then others"):
         SweepFolder(root, use=use)
-    with pytest.raises(ValueError, match="columns must differ"):
+    with pytest.raises(ValueError, match="columns must be distinct"):
         SweepFolder(root, columns=("x", "y", "z", "x"))
 
 
@@ -139,7 +139,9 @@ def test_unreadable_and_empty_sweeps_are_counted_and_the_next_one_takes_their_pl
     assert dataset.unreadable.tolist() == [False, True, True, False]
     write(root / "drive" / "0.bin", np.zeros(3))
     write(root / "drive" / "3.bin", np.zeros(3))
-    message = rf"^{root}: none of its 4 sweeps is readable; the first: {root}/drive/0\.bin: its 12 bytes are no whole"
+    message = (
+        rf"^{root}: none of its 4 sweeps is readable; the first: {root}/drive/0\.bin: its 12 bytes are not a whole"
+    )
     with pytest.raises(UnreadableFile, match=message):
         SweepFolder(root)[0]
 
@@ -153,7 +155,7 @@ def test_five_columns_are_said_in_one_line(tmp_path):
     message = str(caught.value)
     assert "\n" not in message
     assert message.startswith(f"{tmp_path}: none of its 3 sweeps is readable; the first: {tmp_path}/0.bin: ")
-    assert message.endswith("other columns than x, y, z, intensity; name them in columns")
+    assert message.endswith("columns other than x, y, z, intensity; list them in columns")
 
 
 def test_one_bad_sweep_of_any_kind_ends_nothing(tmp_path, warned):
@@ -220,9 +222,9 @@ def test_a_file_is_a_set_of_one(root):
         (0.9, 1, None),
         (1, 1, None),
         (200, 255, None),
-        (40, 1, "intensities reach 40, and 1 is said to be the largest: set intensity_scale to 255, so that"),
-        (40000, 255, "intensities reach 40000, and 255 is said to be the largest: set intensity_scale to 65535, so"),
-        (0.9, 255, "a sweep's intensities reach 0.9 only, where 255 is said to be the largest"),
+        (40, 1, "intensities reach 40, above the declared maximum of 1: set intensity_scale to 255, so that"),
+        (40000, 255, "intensities reach 40000, above the declared maximum of 255: set intensity_scale to 65535, so"),
+        (0.9, 255, "a sweep's intensities reach only 0.9, but the declared maximum is 255"),
     ],
 )
 def test_intensities_are_scaled_and_checked(tmp_path, monkeypatch, largest, scale, warning):

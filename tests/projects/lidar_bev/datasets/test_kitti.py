@@ -94,7 +94,7 @@ def test_reduced_sweeps_and_the_testing_folder(root):
 
 
 def test_a_split_that_is_missing_or_names_missing_frames(root):
-    with pytest.raises(MissingData, match=r"val\.txt is no file \(split=None takes all sweeps\); expected layout"):
+    with pytest.raises(MissingData, match=r"val\.txt is not a file \(split=None takes all sweeps\); expected layout"):
         KittiSweeps(root, split="val")
     (root / "ImageSets" / "val.txt").write_text("000001\n000007\n000008\n")
     with pytest.raises(MissingData, match=r"lacks 2 of the 3 sweeps of split 'val', first 000007: add"):
@@ -110,11 +110,15 @@ def test_a_byte_order_mark_hides_nothing(root):
     assert dataset[1]["labels"].tolist() == dataset[0]["labels"].tolist() == [0, 1, OTHER]
     assert dataset.object_names(1) == ["Car", "Pedestrian", "Van"]
     labels.write_bytes(labels.read_bytes().decode("utf-8-sig").encode("utf-16"))
-    with pytest.raises(ValueError, match=rf"^{labels}: no text in UTF-8 \(invalid start byte at byte 0\): save it so"):
+    with pytest.raises(
+        ValueError, match=rf"^{labels}: not UTF-8 text \(invalid start byte at byte 0\): save it as UTF-8"
+    ):
         dataset[1]
 
 
-@pytest.mark.parametrize(("folder", "message"), [("label_2", "no such label file"), ("calib", "labels need the frame")])
+@pytest.mark.parametrize(
+    ("folder", "message"), [("label_2", "label file not found"), ("calib", "labels need the frame")]
+)
 def test_a_missing_label_or_calibration_is_an_error_not_a_skip(root, folder, message):
     file = root / "training" / folder / "000001.txt"
     file.unlink()
@@ -146,7 +150,7 @@ def test_labels_without_a_calibration_stand_around_the_sensor(root, warned):
         file.unlink()
     line = f"Car -1 -1 0 -1 -1 -1 -1 1.5 2.0 4.5 -3.0 2.0 10.0 {-0.4 - np.pi / 2:.6f}\n"
     (root / "training" / "label_2" / "000000.txt").write_text(line)
-    with pytest.raises(ValueError, match=r"000000\.txt: labels need .* or set calibrated=False where labels stand"):
+    with pytest.raises(ValueError, match=r"000000\.txt: labels need .* or set calibrated=False if labels are given"):
         KittiSweeps(root, labeled=True)[0]
     dataset = KittiSweeps(root, labeled=True, calibrated=False, intensity_scale=255)
     sample = dataset[0]

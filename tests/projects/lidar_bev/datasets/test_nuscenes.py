@@ -149,9 +149,7 @@ def test_fewer_sweeps(root):
 def test_without_the_sweeps_between_key_frames(root):
     for number in (0, 1):
         (root / f"sweeps/{number}.pcd.bin").unlink()
-    message = (
-        rf"^{root}/sweeps/0\.pcd\.bin does not exist, nor does any of 2 sweeps .* set num_sweeps=1 to read the key"
-    )
+    message = rf"^{root}/sweeps/0\.pcd\.bin does not exist, nor do any of the 2 checked sweeps .* to read only the key"
     with pytest.raises(MissingData, match=message):
         NuScenesSweeps(root, "v1.0-mini")
     assert len(NuScenesSweeps(root, "v1.0-mini", num_sweeps=1)[1]["points"]) == 200
@@ -208,7 +206,7 @@ def test_scenes_are_named_in_the_config_or_a_file(root):
         NuScenesSweeps(root, "v1.0-mini", scenes=["scene-0002"])
     with pytest.raises(ValueError, match=r"scene\.json has no scene scene-0009 \(1 are missing\)"):
         NuScenesSweeps(root, "v1.0-mini", scenes=["scene-0001", "scene-0009"])
-    with pytest.raises(MissingData, match="is no file; expected the name of a scene"):
+    with pytest.raises(MissingData, match="is not a file; expected one scene name per line"):
         NuScenesSweeps(root, "v1.0-mini", scenes=str(root / "absent.txt"))
 
 
@@ -218,16 +216,16 @@ def test_every_key_frame_says_of_which_scene_it_is(root, chosen):
 
 
 def test_tables_that_are_missing_damaged_or_do_not_fit(root):
-    with pytest.raises(MissingData, match=r"v1\.0-trainval is no folder; expected layout"):
+    with pytest.raises(MissingData, match=r"v1\.0-trainval is not a folder; expected layout"):
         NuScenesSweeps(root)
     write_tables(root, dict(ego_pose=[]))
-    with pytest.raises(ValueError, match=r"ego_pose\.json has no 'pose\d', which another table names"):
+    with pytest.raises(ValueError, match=r"ego_pose\.json has no 'pose\d', which another table refers to"):
         NuScenesSweeps(root, "v1.0-mini")
     (root / "v1.0-mini" / "ego_pose.json").write_text("[")
     with pytest.raises(ValueError, match=r"ego_pose\.json: damaged"):
         NuScenesSweeps(root, "v1.0-mini")
     (root / "v1.0-mini" / "ego_pose.json").unlink()
-    with pytest.raises(MissingData, match=r"ego_pose\.json is no file: nuScenes' table 'ego_pose' is needed"):
+    with pytest.raises(MissingData, match=r"ego_pose\.json is not a file: nuScenes' table 'ego_pose' is needed"):
         NuScenesSweeps(root, "v1.0-mini")
 
 

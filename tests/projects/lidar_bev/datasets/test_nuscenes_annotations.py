@@ -48,7 +48,7 @@ def test_a_velocity_over_a_long_gap_is_not_known(root: Path, tmp_path: Path, gap
 
 
 def test_velocities_turn_with_the_boxes(root: Path):
-    """A car drives along its length, in whatever frame; 40 points of each object lie in its box."""
+    """A car drives along its length, in whatever frame; 40 points of each object are in its box."""
     dataset = NuScenesSweeps(root, split="mini_train", labeled=True, num_sweeps=1)
     assert len(dataset) == 6
     for index in range(6):

@@ -27,5 +27,7 @@ def test_a_split_names_its_version():
 def test_other_splits_are_files_in_the_root(tmp_path: Path):
     (tmp_path / "night.txt").write_text("scene-0103\nscene-0001\n")
     assert scenes_of("night", tmp_path, ()) == ["scene-0103", "scene-0001"]
-    with pytest.raises(MissingData, match=r"rain\.txt is no file; expected .* official splits train, val, mini_train"):
+    with pytest.raises(
+        MissingData, match=r"rain\.txt is not a file; expected .* official splits train, val, mini_train"
+    ):
         scenes_of("rain", tmp_path, ())

@@ -47,7 +47,7 @@ def test_labeled_frames_alone_or_all(root: Path):
 
 
 def test_what_is_missing_or_damaged_is_named(root: Path):
-    with pytest.raises(MissingData, match=r"val\.txt is no file \(split=None takes all sweeps\)"):
+    with pytest.raises(MissingData, match=r"val\.txt is not a file \(split=None takes all sweeps\)"):
         OnceSweeps(root, "val")
     with pytest.raises(MissingData, match="no sweep found; expected layout"):
         OnceSweeps(root, "raw_small", labeled=True)
@@ -55,5 +55,5 @@ def test_what_is_missing_or_damaged_is_named(root: Path):
     with pytest.raises(ValueError, match=r"000076\.json: damaged, or without frames"):
         OnceSweeps(root, "train")
     (root / "data/000076/000076.json").unlink()
-    with pytest.raises(MissingData, match=r"000076\.json is no file: unpack the sequence's annotations"):
+    with pytest.raises(MissingData, match=r"000076\.json is not a file: unpack the sequence's annotations"):
         OnceSweeps(root, "train")

@@ -56,7 +56,7 @@ def test_every_kind_of_file_gives_the_same_points(tmp_path, points, name):
 
 def test_five_values_a_point_are_not_read_as_four_where_the_size_allows_it(tmp_path, points):
     write(tmp_path / "a.bin", points)  # 100 values, 25 points of 4
-    with pytest.raises(UnreadableSweep, match=r"a\.bin: \d+% of its intensities are negative.*name them in columns"):
+    with pytest.raises(UnreadableSweep, match=r"a\.bin: \d+% of its intensities are negative.*list them in columns"):
         read_sweep(tmp_path / "a.bin")
     assert read_sweep(tmp_path / "a.bin", ("x", "y", "z", "value")).shape == (25, 4)
 
@@ -65,32 +65,32 @@ def test_five_values_a_point_are_not_read_as_four_where_the_size_allows_it(tmp_p
 def test_fields_are_taken_by_name(tmp_path, points, name):
     write(tmp_path / name, points)
     np.testing.assert_array_equal(read_sweep(tmp_path / name, ("x", "y", "z", "ring")), points[:, [0, 1, 2, 4]])
-    with pytest.raises(UnreadableSweep, match=r"no field reflectance, only .*intensity.*: name some"):
+    with pytest.raises(UnreadableSweep, match=r"no field reflectance, only .*intensity.*: list some"):
         read_sweep(tmp_path / name, ("x", "y", "z", "reflectance"))
 
 
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("a.bin", b"1234567", "7 bytes are no whole number of points with 4 float32 values"),
-        ("a.bin", b"", "holds no point: remove it"),
-        ("a.npy", b"nonsense", "no array of numbers"),
-        ("a.npy", b"", "no array of numbers"),
-        ("a.npy", b"PK\x05\x06" + bytes(18), "no array of numbers"),  # an empty .npz under another name
-        ("a.pcd", b"nonsense", "damaged, or no PCD file: its header has no line FIELDS"),
+        ("a.bin", b"1234567", "7 bytes are not a whole number of points with 4 float32 values"),
+        ("a.bin", b"", "holds no points: remove it"),
+        ("a.npy", b"nonsense", "not an array of numbers"),
+        ("a.npy", b"", "not an array of numbers"),
+        ("a.npy", b"PK\x05\x06" + bytes(18), "not an array of numbers"),  # an empty .npz under another name
+        ("a.pcd", b"nonsense", "damaged, or not a PCD file: its header has no line FIELDS"),
         ("a.pcd", b"FIELDS x\nSIZE 4\nTYPE F\nPOINTS -3\nDATA binary\n", r"header is not as expected \(-3 points\)"),
         ("a.pcd", b"FIELDS x y\nSIZE 4\nTYPE F F\nPOINTS 1\nDATA ascii\n1 2\n", "header is not as expected"),
-        ("a.pcd", b"FIELDS x\nSIZE 4\nTYPE F\nPOINTS 1\nDATA morse\n", "its data are 'morse', expected ascii, binary"),
-        ("a.ply", b"", "damaged, or no PLY file: it does not begin with 'ply' and a header"),
+        ("a.pcd", b"FIELDS x\nSIZE 4\nTYPE F\nPOINTS 1\nDATA morse\n", "its data is 'morse', expected ascii, binary"),
+        ("a.ply", b"", "damaged, or not a PLY file: it does not begin with 'ply' and a header"),
         ("a.ply", b"ply\nformat ascii 1.0\nelement face 1\nproperty int x\nend_header\n1\n", "no element 'vertex'"),
         ("a.ply", b"ply\nformat octal 1.0\nend_header\n", "its format is 'octal', expected one of ascii"),
         ("a.ply", b"ply\nformat ascii 1.0\nelement vertex 1\nproperty half x\nend_header\n1\n", "unknown type 'half'"),
         (
             "a.ply",
             b"ply\nformat ascii 1.0\nelement vertex 1\nproperty list uchar int x\nend_header\n1 1\n",
-            "element 'vertex' has a list, which is not read: save the points alone",
+            "element 'vertex' has a list, which is not supported: save only the points",
         ),
-        ("a.txt", b"1 2 3", "'.txt' are not read: convert it to one of"),
+        ("a.txt", b"1 2 3", "'.txt' are not supported: convert it to one of"),
     ],
 )
 def test_a_damaged_file_is_named_with_what_is_wrong(tmp_path, name, content, message):
@@ -134,7 +134,7 @@ def test_a_header_is_not_believed_beyond_the_files_size(tmp_path, points, name, 
     assert read_sweep(tmp_path / name, XYZIR).shape == (20, 5)
     declaring(tmp_path / name, number)
     tracemalloc.start()
-    with pytest.raises(UnreadableSweep, match=rf"{name}: its header declares .*{number}.*cut off or damaged$"):
+    with pytest.raises(UnreadableSweep, match=rf"{name}: its header declares .*{number}.*truncated or damaged$"):
         read_sweep(tmp_path / name, XYZIR)
     assert tracemalloc.get_traced_memory()[1] < 2**20  # bytes
     tracemalloc.stop()
@@ -183,7 +183,7 @@ def test_compressed_pcd(tmp_path, points):
     path.write_bytes(compressed_pcd(points[:, :4]))
     np.testing.assert_array_equal(read_sweep(path), points[:, :4])
     path.write_bytes(compressed_pcd(points[:, :4], cut=100))
-    with pytest.raises(UnreadableSweep, match=r"a\.pcd: its compressed points are cut off"):
+    with pytest.raises(UnreadableSweep, match=r"a\.pcd: its compressed points are truncated"):
         read_sweep(path)
     path.write_bytes(compressed_pcd(points[:, :4], promised=10**12))
     with pytest.raises(UnreadableSweep, match=r"declares points of 16000000000000 bytes, and \d+ compressed"):
@@ -267,13 +267,13 @@ def test_coordinates_of_a_map_keep_their_millimeters(tmp_path, warned, name):
     np.testing.assert_allclose(found[:, 3], rows[:, 3], atol=1e-6)
     assert abs(np.median(found[:, :3], axis=0)).max() <= 0.501
     assert len(warned) == 1
-    assert f"{tmp_path}: the coordinates are those of a map" in warned[0]
+    assert f"{tmp_path}: the coordinates are in a map frame" in warned[0]
 
 
 def test_coordinates_of_a_map_in_float32_are_refused_and_strays_left_alone(tmp_path, points, warned):
     far = (points + np.array([EASTING, NORTHING, 120, 0, 0])).astype(np.float32)
     far.tofile(tmp_path / "a.bin")
-    with pytest.raises(UnreadableSweep, match=r"around 5649434 m, where float32 tells only 0\.5 m apart: save them as"):
+    with pytest.raises(UnreadableSweep, match=r"around 5649434 m, where float32 resolves only 0\.5 m: save them as"):
         read_sweep(tmp_path / "a.bin", XYZIR)
     strays = points.copy()
     strays[:3, 0] = (1e5, -3e6, np.nan)
@@ -293,11 +293,11 @@ def test_returns_at_the_origin_are_left_out(tmp_path, points):
         np.testing.assert_allclose(read_sweep(tmp_path / name, XYZIR), rows[kept], rtol=1e-6)
     rows[:, :3] = 0
     rows.tofile(tmp_path / "a.bin")
-    with pytest.raises(UnreadableSweep, match="it holds no point"):
+    with pytest.raises(UnreadableSweep, match="it holds no points"):
         read_sweep(tmp_path / "a.bin", XYZIR)
 
 
 def test_a_pipe_is_refused(tmp_path):
     os.mkfifo(tmp_path / "a.bin")
-    with pytest.raises(UnreadableSweep, match=r"a\.bin: it is no regular file"):
+    with pytest.raises(UnreadableSweep, match=r"a\.bin: it is not a regular file"):
         read_sweep(tmp_path / "a.bin")

@@ -115,7 +115,7 @@ def test_boxes_of_the_frame(root: Path):
 
 
 def test_what_is_missing_is_named(root: Path):
-    with pytest.raises(MissingData, match="validation/lidar is no folder; expected layout"):
+    with pytest.raises(MissingData, match="validation/lidar is not a folder; expected layout"):
         WaymoSweeps(root, split="validation")
     (root / f"training/lidar_box/{SEGMENT}.parquet").unlink()
     with pytest.raises(ValueError, match=r"lidar_box/.*\.parquet: there is no such file: download this component"):

@@ -1,4 +1,4 @@
-"""Clusters in place of labels: the boxes that a detector of sweeps is given, and what it hands on."""
+"""Clusters instead of labels: the boxes that a detector of sweeps is given, and what it hands on."""
 
 import csv
 import json
@@ -60,7 +60,7 @@ def test_the_best_clusters_are_taken_and_are_of_one_class():
 
 @pytest.fixture(scope="module")
 def clusters(simulated: Path, tmp_path_factory) -> Path:
-    """A checkpoint with four clusters a sweep, and with the config of its pretraining."""
+    """A checkpoint with four clusters per sweep, and with the config of its pretraining."""
     sweeps = KittiSweeps(simulated, split="train")
     corner = torch.linspace(0.4, 0.55, 4 * len(sweeps)).reshape(-1, 4)
     boxes = torch.stack([corner, corner, corner + 0.04, corner + 0.02, torch.ones_like(corner)], dim=2)
@@ -81,7 +81,7 @@ def test_a_detector_of_clusters_hands_all_but_its_classifier_to_one_of_classes(
     command = tool("finetune.py", CONFIG, "--data-root", simulated, "--init", "random", "--pseudo-boxes", clusters)
     done = call([*command, "--iterations", "2", "--work-dir", "first", *SMALL], tmp_path)
     assert done.returncode == 0, done.stdout
-    assert f"pseudo-boxes of {clusters} in place of labels" in done.stdout
+    assert f"pseudo-boxes of {clusters} instead of labels" in done.stdout
     assert "AP_object" in done.stdout.splitlines()[-1]
     assert json.loads((tmp_path / "first/figures.json").read_text())["mAP"] >= 0
     left = Config.fromfile(tmp_path / "first/centerpoint_pillar_demo.py")
@@ -92,7 +92,9 @@ def test_a_detector_of_clusters_hands_all_but_its_classifier_to_one_of_classes(
         [*command, "--iterations", "1", "--work-dir", "second", *SMALL, "optim_wrapper.optimizer.lr=0"], tmp_path
     )
     assert again.returncode == 0, again.stdout
-    assert "of neck and heads too, not head.heatmaps.1.bias, head.heatmaps.1.weight, which are of" in again.stdout
+    assert (
+        "of the neck and heads as well, not head.heatmaps.1.bias, head.heatmaps.1.weight, which are of" in again.stdout
+    )
     before, after = (
         torch.load(tmp_path / file, weights_only=False)["state_dict"]
         for file in ("first/iter_2.pth", "second/iter_1.pth")
@@ -122,7 +124,7 @@ def test_a_comparison_makes_such_detectors_itself(simulated: Path, clusters: Pat
     command[-1] = "learnt=clusters:other"
     done = call([*command, *SMALL], tmp_path)
     assert done.returncode == 2
-    assert "clusters:other is of no pretraining, of stored, learnt: name it in --pretrain" in done.stdout
+    assert "clusters:other matches none of stored, learnt: add its pretraining to --pretrain" in done.stdout
 
 
 def test_clusters_of_other_sweeps_and_none(simulated: Path, clusters: Path, tmp_path: Path):
@@ -132,7 +134,10 @@ def test_clusters_of_other_sweeps_and_none(simulated: Path, clusters: Path, tmp_
     torch.save(dict(state_dict={}, config=content["config"]), tmp_path / "a/epoch_1.pth")
     content["boxes"]["fingerprint"] = "0"
     torch.save(content, tmp_path / "b/epoch_1.pth")
-    messages = ("a/epoch_1.pth holds no clusters: it takes one of", "are of 80 other sweeps than the 80 of")
+    messages = (
+        "a/epoch_1.pth holds no clusters: pass a checkpoint of",
+        "belong to 80 sweeps other than the 80 training sweeps of",
+    )
     for name, message in zip("ab", messages, strict=True):
         command = tool("finetune.py", CONFIG, "--data-root", simulated, "--init", "random", "--work-dir", "w")
         done = call([*command, "--pseudo-boxes", f"{name}/epoch_1.pth", *SMALL], tmp_path)

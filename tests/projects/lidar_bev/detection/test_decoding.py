@@ -52,7 +52,7 @@ def test_a_chain_ends_with_the_one_that_nobody_left_suppresses():
 
 
 def maps_of(boxes, labels):
-    """The maps of a head that has learnt its targets by heart."""
+    """The maps of a head that has learned its targets by heart."""
     targets = center_targets(boxes, labels, GRID, STRIDE, 3)
     rows, columns = GRID.map_shape(STRIDE)
     regression = torch.zeros(len(boxes) * rows * columns, CHANNELS)

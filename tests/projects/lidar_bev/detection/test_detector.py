@@ -47,7 +47,7 @@ def test_two_sweeps_are_learnt_by_heart():
         optimizer.step()
         losses.append(loss.item())
     assert losses[-1] < losses[0] / 5
-    found = model(points, mode="predict")  # by the batch's own statistics, which are those that were learnt
+    found = model(points, mode="predict")  # by the batch's own statistics, which are those that were learned
     truths = [Truth(own.numpy(), classes.numpy()) for own, classes in zip(boxes, labels, strict=True)]
     for label in range(2):
         metrics = center_metrics(truths, found, label)
@@ -113,7 +113,7 @@ def test_velocities_move_with_their_sweep():
 
 
 def test_in_bf16_points_and_losses_keep_their_digits():
-    """Coordinates of 50 m have steps of 0.25 m in bf16: what comes of points is the same to the last bit."""
+    """Coordinates of 50 m have steps of 0.25 m in bf16: what comes of points is the same bit for bit."""
     model = detector()
     points, boxes, labels = (torch.from_numpy(each) for each in sweep_with_boxes(0))
     expected = model.backbone.pillars([points])

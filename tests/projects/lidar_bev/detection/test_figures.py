@@ -42,7 +42,16 @@ def test_perfect_detections_by_range_and_points():
     shares = {name: value for name, value in figures.items() if "AP" in name}
     assert shares.pop("mAP_0-15m") == 1
     assert all(value == pytest.approx(1) for value in shares.values())
-    assert [figures[name] for name in ("translation", "scale", "heading")] == pytest.approx([0, 0, 0])
+    assert [figures[name] for name in ("translation", "scale", "heading", "axis_Car")] == pytest.approx([0, 0, 0, 0])
+
+
+def test_front_and_back_in_exchange_leave_the_axis():
+    known = sample([box(10), box(20), box(33)], [0, 0, 1], (5, 10), (50, 20), (200, 33))
+    turned = known["boxes"] + np.array([0, 0, 0, 0, 0, 0, math.pi - 0.1])
+    turned[2, 6] = 0.3
+    figures = center_figures([compared(known, detections(turned, [0.9, 0.8, 0.7], [0, 0, 1]), GRID)], CLASSES)
+    expected = dict(heading_Car=math.pi - 0.1, axis_Car=0.1, heading_Pedestrian=0.3, axis_Pedestrian=0.3, axis=0.2)
+    assert {name: figures[name] for name in expected} == pytest.approx(expected, abs=1e-5)
 
 
 def test_bins_hold_their_own_objects_alone():
@@ -99,7 +108,9 @@ def test_a_class_with_too_few_objects_for_kittis_ap_is_said_once(tmp_path, warne
     kitti_figures(KittiSweeps(tmp_path, labeled=True), [0], [detections([], [], np.zeros(0, int))])
     assert len(warned) == 2
     # 12 cars count as easy and 50 as the rest: (12 - 1) / 40 is the most that perfect detections of them get
-    assert "AP_R40 of Car is low for want of objects, even of perfect detections: 12 easy (at most 27.5%);" in warned[0]
+    assert (
+        "AP_R40 of Car is low for lack of objects, even with perfect detections: 12 easy (at most 27.5%);" in warned[0]
+    )
     assert "Cyclist" in warned[1]
     assert "1 easy (at most 0.0%), 1 moderate (at most 0.0%), 1 hard (at most 0.0%);" in warned[1]
 

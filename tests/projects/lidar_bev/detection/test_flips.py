@@ -83,7 +83,7 @@ def test_a_grid_ahead_of_the_sensor_is_mirrored_along_y_alone():
     grid = Grid(low=(0, -8, -3), high=(16, 8, 1), cell=0.5)
     build = lambda *flips: CenterPoint(PillarEncoder(grid, 4, "small"), ("a",), (1.0,), flips=flips)  # noqa: E731
     build("y")
-    with pytest.raises(ValueError, match=r"model\.flips names x, but the grid reaches from 0 to 16 m along it"):
+    with pytest.raises(ValueError, match=r"model\.flips contains x, but the grid extends from 0 to 16 m along it"):
         build("x")
-    with pytest.raises(ValueError, match="may name x and y, got 'z'"):
+    with pytest.raises(ValueError, match="may contain x and y, got 'z'"):
         build("z")

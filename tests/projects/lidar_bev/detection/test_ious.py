@@ -57,5 +57,5 @@ def test_a_detector_learns_them_where_they_count():
         model = CenterPoint(PillarEncoder(GRID, 4, "small"), ("a",), (1.0,), channels=8, iou_power=power)
         losses = model(points, boxes, [torch.tensor([0])], mode="loss")
         assert ("loss_iou" in losses) == any("ious" in name for name, _ in model.named_parameters()) == (power > 0)
-    with pytest.raises(ValueError, match=r"iou_power must lie in \[0, 1\), got 1"):
+    with pytest.raises(ValueError, match=r"iou_power must be in \[0, 1\), got 1"):
         CenterPoint(PillarEncoder(GRID, 4, "small"), ("a",), (1.0,), iou_power=1)

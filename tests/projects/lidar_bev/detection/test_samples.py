@@ -51,18 +51,18 @@ def test_frames_of_a_drive_are_a_scene(tmp_path):
 
 def test_a_mapping_of_another_kit(tmp_path):
     write_mapping(tmp_path, [1, 9], ["a", "b"])
-    with pytest.raises(ValueError, match=r"train_rand\.txt names lines that .*train_mapping\.txt lacks"):
+    with pytest.raises(ValueError, match=r"train_rand\.txt refers to lines that .*train_mapping\.txt lacks"):
         read_drives(tmp_path / "mapping")
 
 
 def test_one_scene_leaves_nothing_beside_what_is_held_out(simulated):
     config = load_config(CONFIGS / "centerpoint_pillar_demo.py", simulated)
-    with pytest.raises(ValueError, match="of 80 labeled sweeps of 80 scenes leave none to train on"):
+    with pytest.raises(ValueError, match="of 80 labeled sweeps of 80 scenes leaves none to train on"):
         use_labels(config, 0.01, seed=0, held_out=0.2)
 
 
 def test_missing_data_names_what_makes_it(tmp_path):
-    with pytest.raises(MissingData, match=r"--data-root, or make it by tools/make_demo_data\.py --lidar"):
+    with pytest.raises(MissingData, match=r"--data-root, or make it with tools/make_demo_data\.py --lidar"):
         load_config(CONFIGS / "centerpoint_pillar_demo.py", tmp_path / "nowhere")
 
 
@@ -83,21 +83,21 @@ def labeled_set(root, *frames):
     return root
 
 
-def test_labels_without_a_class_that_is_asked_for_stop_with_the_names_they_have(tmp_path, warned):
+def test_labels_without_a_requested_class_raise_with_the_names_they_have(tmp_path, warned):
     root = labeled_set(tmp_path, ["car", "DontCare", "car"], [], ["person", "car"])
     with pytest.raises(
         ValueError,
-        match=rf"^{root}, 3 labeled sweeps: no object is of a class in Car, Cyclist; the "
-        r"labels name car \(3\), person \(1\): set classes$",
+        match=rf"^{root}, 3 labeled sweeps: no object is of the classes Car, Cyclist; the "
+        r"labels have car \(3\), person \(1\): set classes$",
     ):
         check_classes(KittiSweeps(root, labeled=True, classes=("Car", "Cyclist")))
-    with pytest.raises(ValueError, match="2 labeled sweeps: no object is of a class in person; the labels name car"):
+    with pytest.raises(ValueError, match="2 labeled sweeps: no object is of the classes person; the labels have car"):
         check_classes(KittiSweeps(root, labeled=True, classes=("person",), indices=[0, 1]))
-    with pytest.raises(ValueError, match="1 labeled sweeps: they have no object"):
+    with pytest.raises(ValueError, match="1 labeled sweeps: they have no objects"):
         check_classes(KittiSweeps(root, labeled=True, classes=(ANY,), indices=[1]))
     assert not warned
     check_classes(KittiSweeps(root, labeled=True, classes=("person", "Cyclist")))
-    assert warned == [f"{root}, 3 labeled sweeps: none of Cyclist; the labels name car (3), person (1)"]
+    assert warned == [f"{root}, 3 labeled sweeps: none of Cyclist; the labels have car (3), person (1)"]
     for classes in (("car",), (ANY,)):
         check_classes(KittiSweeps(root, labeled=True, classes=classes))
     assert len(warned) == 1
@@ -112,6 +112,6 @@ def test_fine_tuning_stops_before_its_first_step(tmp_path, split):
     config = load_config(CONFIGS / "centerpoint_pillar_kitti.py", root)
     other = config.train_dataloader.dataset if split == "train" else config.test_dataset
     other.classes = ("car",)
-    with pytest.raises(ValueError, match=r"no object is of a class in car; the labels name Car \(1\): set classes"):
+    with pytest.raises(ValueError, match=r"no object is of the classes car; the labels have Car \(1\): set classes"):
         finetune(config, "random", tmp_path / "w")
     assert not (tmp_path / "w").exists()

@@ -156,10 +156,11 @@ def test_errors_by_hand():
     found = metrics(truth, detections_at((10.3, 0.4), scores=[1], size=(2, 2, 3), heading=-3.0))
     assert found.translation == pytest.approx(0.5)
     assert found.scale == pytest.approx(1 - 6 / (12 + 12 - 6))
-    assert found.heading == pytest.approx(2 * math.pi - 6)
+    assert found.heading == found.axis == pytest.approx(2 * math.pi - 6)
+    assert metrics(truth, detections_at((10, 0), scores=[1], heading=1.0)).axis == pytest.approx(math.pi - 2)
     turned = detections_at((10, 0), scores=[1], heading=3.0 - math.pi)
     assert metrics(truth, turned).heading == pytest.approx(math.pi)
-    assert metrics(truth, turned, heading_period=math.pi).heading == pytest.approx(0, abs=1e-9)
+    assert metrics(truth, turned).axis == pytest.approx(0, abs=1e-9)
 
 
 def test_nothing_found_and_nothing_there():
@@ -206,7 +207,7 @@ def test_bins_by_points():
 
 
 def test_refuses_lists_of_different_lengths():
-    with pytest.raises(ValueError, match="1 sweeps have truths and 0 detections"):
+    with pytest.raises(ValueError, match="1 sweeps have ground truth and 0 have detections"):
         center_metrics([truth_at()], [], 0)
 
 

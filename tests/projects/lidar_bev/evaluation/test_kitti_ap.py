@@ -116,7 +116,7 @@ def thresholds_by_definition(scores, num_objects):
 
 @pytest.mark.parametrize("missed", [0, 1, 7])
 def test_thresholds_are_the_benchmarks_for_every_number_of_objects(missed):
-    products = 0  # of how many set sizes a multiple of 1/40 in place of the sum gives other thresholds
+    products = 0  # of how many set sizes a multiple of 1/40 instead of the sum gives other thresholds
     for number in range(missed + 1, 400):
         scores = [(37 * i % number) / number for i in range(number - missed)]
         expected = thresholds_by_definition(scores, number)

@@ -52,5 +52,5 @@ def test_sweeps_without_boxes_or_objects():
     assert found.recall().tolist() == [0, 0]
     assert found.precision == 0
     assert found.boxes == 1.5
-    with pytest.raises(ValueError, match="for each sweep"):
+    with pytest.raises(ValueError, match="one entry per sweep"):
         proposal_recall([], [one], [], [], AREA)

@@ -62,9 +62,9 @@ def test_backbone_counts_its_strides():
     backbone = BevBackbone(4, (0, 1), (2, 2), (8, 16), (1, 2), (5, 6)).eval()
     assert (backbone.stride, backbone.total_stride, backbone.out_channels) == (2, 4, 11)
     assert backbone(torch.zeros(1, 4, 16, 24)).shape == (1, 11, 8, 12)
-    with pytest.raises(ValueError, match=r"brought to one whole stride, got \[2\.0, 4\.0\]"):
+    with pytest.raises(ValueError, match=r"bring the maps of all stages to the same whole stride, got \[2\.0, 4\.0\]"):
         BevBackbone(4, (0, 1), (2, 2), (8, 16), (1, 1), (5, 6))
-    with pytest.raises(ValueError, match="an entry for each stage"):
+    with pytest.raises(ValueError, match="one entry per stage"):
         BevBackbone(4, (0,), (2, 2), (8, 16), (1, 1), (5, 6))
 
 
@@ -121,9 +121,9 @@ class TestSparse:
     def test_refuses_what_does_not_fit(self):
         with pytest.raises(ValueError, match="no map of stride 8"):
             SparseEncoder(Grid(low=(-4, -8, -3), high=(5, 8, 1), cell=0.25))
-        with pytest.raises(ValueError, match="too few for four halvings"):
+        with pytest.raises(ValueError, match="too few to halve four times"):
             SparseEncoder(GRID, cell_height=1.0)
-        with pytest.raises(ValueError, match="no point of the batch lies in the grid"):
+        with pytest.raises(ValueError, match="no point of the batch is in the grid"):
             SparseEncoder(GRID)([torch.full((3, 4), 50.0)])
         with pytest.raises(ValueError, match=r"expected sweeps \(points, 4\), got \(3, 5\)"):
             SparseEncoder(GRID)([torch.zeros(3, 5)])

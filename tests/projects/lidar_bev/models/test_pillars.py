@@ -4,6 +4,7 @@ from functools import partial
 
 import pytest
 import torch
+from operators import Operators
 
 from ccrop.projects.lidar_bev.grid import Grid
 from ccrop.projects.lidar_bev.models import KITTI_GRID
@@ -88,10 +89,17 @@ def test_gradients_reach_the_weights():
     assert math.isfinite(module.linear.weight.grad.sum())
 
 
+def test_waits_for_a_device_only_to_know_how_many_points_and_pillars_there_are():
+    module = pillars().train()
+    with Operators() as operators:
+        module(sweeps_of(200, 200)).square().sum().backward()
+    assert operators.waiting == {"nonzero": 1, "unique_consecutive": 1}
+
+
 def test_refuses_other_columns_and_a_grid_without_points():
     with pytest.raises(ValueError, match=r"expected sweeps \(points, 4\), got \(3, 5\)"):
         pillars()([torch.zeros(3, 5)])
-    with pytest.raises(ValueError, match="0 points of the batch lie in the grid"):
+    with pytest.raises(ValueError, match="0 points of the batch are in the grid"):
         pillars().train()([torch.full((3, 4), 50.0)])
 
 

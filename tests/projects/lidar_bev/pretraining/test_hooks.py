@@ -117,7 +117,9 @@ def test_the_hook_fills_the_store_that_the_pipeline_reads(sweeps: SweepFolder, t
     assert sweeps.boxes.counts.tolist() == [0, 1, 2, 3, 4]
     assert sweeps[3]["counts"] == 3
     np.testing.assert_array_equal(sweeps[3]["boxes"][:3].numpy(), sweeps.boxes[3])
-    assert re.fullmatch(r"Localized 5 sweeps in .* s, learnt heatmap 0%: 2.00 boxes a sweep, .* m", caplog.messages[0])
+    assert re.fullmatch(
+        r"Localized 5 sweeps in .* s, learned heatmap 0%: 2.00 boxes per sweep, .* m", caplog.messages[0]
+    )
     hook.after_train_epoch(runner)
     scalars = {name: runner.message_hub.get_scalar(f"epoch/{name}").current() for name in ("clusters", "no_box")}
     assert scalars == dict(clusters=2.0, no_box=pytest.approx(0.2))

@@ -31,7 +31,7 @@ def test_views_their_transforms_boxes_and_places():
     for view, transform in zip(made["views"], made["transforms"], strict=True):
         in_view = applied(GRID.to_fractions(), view[:, :2].numpy())
         np.testing.assert_allclose(applied(transform.numpy(), in_sweep), in_view, atol=1e-4)
-    # a place lies in a cell of 1 m with a point
+    # a place is in a cell of 1 m with a point
     meters = made["places"].numpy() * [32, 48] + [-16, -24]
     held = {tuple(cell) for cell in np.floor(before["points"][:, :2]).astype(int).tolist()}
     assert {tuple(cell) for cell in np.floor(meters).astype(int).tolist()} <= held

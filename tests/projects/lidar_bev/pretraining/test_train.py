@@ -85,8 +85,8 @@ def test_killed_and_resumed_it_ends_as_if_never_killed(simulated: Path, tmp_path
     table = evaluated.stdout.split("\n\n")[1]
     recalls = dict(re.findall(r"\| (geometric.*?|100% learnt) \| [\d.]+ \| [\d.]+ / ([\d.]+)", table))
     assert float(recalls["geometric"]) > 80  # the goal: within 2 m of objects with 20 points or more
-    assert float(recalls["geometric, of another sweep"]) < 50
-    assert set(recalls) == {"geometric", "geometric, of another sweep", "100% learnt"}
+    assert float(recalls["geometric, from another sweep"]) < 50
+    assert set(recalls) == {"geometric", "geometric, from another sweep", "100% learnt"}
 
     known = call(tool("evaluate.py", "window-knn", checkpoint, "--bank", "8", "--queries", "8"), tmp_path)
     assert known.returncode == 0, known.stdout

@@ -8,8 +8,11 @@ import numpy as np
 import pytest
 import torch
 from jobs import ROOT
+from mmengine.registry import DATASETS
 
+from ccrop.projects.lidar_bev.evaluation.polygons import bev_ious
 from ccrop.projects.lidar_bev.finetune import load_config
+from ccrop.projects.lidar_bev.pseudo.neighbors import MotionOfBoxes
 from ccrop.projects.lidar_bev.pseudo.pretraining import described, first_boxes, labeled_sweeps, listed
 from ccrop.tools import train
 
@@ -47,7 +50,7 @@ def test_rounds_on_sweeps_without_any_label(unlabeled: Path, tmp_path: Path, cap
     work_dir = tmp_path / "run"
     assert pretrain(unlabeled, work_dir, "pseudo_boxes.min_score=0.9") == 0
     shown = capsys.readouterr().out
-    assert f"{work_dir}/round_0 scores no box with 0.9 or more, so it is the last" in shown
+    assert f"{work_dir}/round_0 scores no box at 0.9 or above, so this was the last round" in shown
     assert "2 of 2 sweeps" in shown
     assert not (work_dir / "round_1").exists()
     assert pretrain(unlabeled, work_dir, "pseudo_boxes.min_score=0.0", flags=("--resume",)) == 0
@@ -72,7 +75,7 @@ def test_a_folder_of_sweeps(unlabeled: Path, tmp_path: Path, capsys: pytest.Capt
     assert "pseudo-boxes of 2 sweeps; not compared with labels: the data set has no labels" in capsys.readouterr().out
     assert set(json.loads((tmp_path / "run/round_0/figures.json").read_text())) == {"core_seconds"}
     assert train.main([command[0], "--work-dir", str(tmp_path / "run")]) == 2
-    assert "the data root None does not exist: name one by --data-root" in capsys.readouterr().err
+    assert "the data root None does not exist: pass one with --data-root" in capsys.readouterr().err
 
 
 def test_the_boxes_of_a_round_are_compared_with_labels(simulated: Path, tmp_path: Path):
@@ -88,6 +91,46 @@ def test_the_boxes_of_a_round_are_compared_with_labels(simulated: Path, tmp_path
     recall = re.search(r"recall at BEV IoU 0.3 .*?Car ([\d.]+)%", line)
     assert float(recall[1]) > 60
     assert float(re.search(r"IoU 0.5 .*precision ([\d.]+)%", line)[1]) > 10
+
+
+def test_boxes_that_have_moved_alone_are_learned(sequences: Path, monkeypatch: pytest.MonkeyPatch):
+    options = {"train_dataloader.dataset.scenes": ["sequence-0000"]}
+    config = load_config(CONFIG.replace("demo", "nuscenes"), sequences, options)
+    settings = config.pop("pseudo_boxes")
+    settings.localizer.grid = config.model.backbone.grid
+    sweeps = DATASETS.build(dict(config.train_dataloader.dataset, pipeline=[]))
+
+    every = first_boxes(sweeps, settings)["sweeps"]
+    settings.min_motion = 0.5
+    moved = first_boxes(sweeps, settings)["sweeps"]
+    overlaps = []
+    for index, (more, fewer) in enumerate(zip(every, moved, strict=True)):
+        own = [more["boxes"].index(box) for box in fewer["boxes"]]
+        for name in ("scores", "heading_weights"):
+            assert fewer[name] == [more[name][place] for place in own]
+        sample = sweeps.known(index)
+        drives = np.hypot(*sample["velocities"].T) > 0.5
+        if len(own) and drives.any():
+            boxes = np.array(fewer["boxes"])
+            overlaps += bev_ious(boxes, sample["boxes"][drives].astype(float)).max(axis=1).tolist()
+    assert 10 < len(overlaps) < 0.3 * sum(len(each["boxes"]) for each in every)
+    assert np.mean(np.array(overlaps) > 0) > 0.6
+
+    with monkeypatch.context() as patch:
+        patch.setattr(MotionOfBoxes, "__call__", lambda self, index, boxes, points: np.zeros(len(boxes)))
+        with pytest.raises(ValueError, match=r"no pseudo-box of the 8 sweeps has a motion score of 0.5 or more: lower"):
+            first_boxes(sweeps, settings)
+    settings.motion_gaps = (7.0,)
+    with pytest.raises(ValueError, match=r"none of the 8 sweeps has another about 7 s before or after"):
+        first_boxes(sweeps, settings)
+    settings.min_motion = 1.5
+    with pytest.raises(ValueError, match=r"min_motion must lie in \(0, 1\], or be None, got 1.5"):
+        first_boxes(sweeps, settings)
+
+
+def test_motion_of_sweeps_without_poses_is_refused(unlabeled: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    assert pretrain(unlabeled, tmp_path / "run", "pseudo_boxes.min_motion=0.5") == 2
+    assert "KittiSweeps has no ego poses, which motion scores need" in capsys.readouterr().err
 
 
 def test_figures_in_words():

@@ -114,7 +114,7 @@ def test_a_complete_set_is_kept_and_another_one_refused(tmp_path):
     with pytest.raises(FileExistsError, match="choose another folder"):
         make_demo_sweeps(root, 1, 1, seed=1)
     (root / "training" / "velodyne" / "000001.bin").unlink()
-    with pytest.raises(FileExistsError, match="from which files are missing"):
+    with pytest.raises(FileExistsError, match="a demo set with missing files"):
         make_demo_sweeps(root, 1, 1)
     assert [path.name for path in tmp_path.iterdir()] == ["set"]
 

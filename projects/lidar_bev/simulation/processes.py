@@ -1,0 +1,24 @@
+"""Simulations in several processes."""
+
+import os
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from typing import TypeVar
+
+Result = TypeVar("Result")
+
+
+def simulated(simulate: Callable[[int], Result], total: int, workers: int | None, worth: int) -> list[Result]:
+    """``simulate`` of the numbers from 0 to ``total``, in their order.
+
+    Args:
+        workers: processes; by default one a core.
+        worth: how many simulations take as long as the start of a process.
+    """
+    workers = min(workers or os.cpu_count() or 1, total // worth)
+    if workers < 2:
+        return [simulate(number) for number in range(total)]
+    # Spawned, because a fork of a process in which Open3D has run threads can hang.
+    with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
+        return list(pool.map(simulate, range(total), chunksize=max(1, worth // 2)))
