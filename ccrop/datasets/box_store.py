@@ -257,7 +257,7 @@ def packed(boxes: Tensor, counts: Tensor) -> NDArray[np.void]:
 
 def unpacked(boxes: NDArray[np.uint16]) -> NDArray[np.float32]:
     """Boxes ``(..., 5)`` float32 of stored ones."""
-    found = boxes / np.float32(STEPS)
+    found = (boxes / np.float32(STEPS)).astype(np.float32)
     found[..., 4] = boxes[..., 4].view("<f2")
     return found
 

@@ -25,11 +25,15 @@ def saved_boxes(store: BoxStore, folder: str | Path) -> dict[str, Any]:
     """
     if store.nbytes <= INSIDE:
         return store.state_dict()
-    file = Path(folder, f"boxes_{store.digest()}.bin")
+    file = Path(folder, _name(store))
     if not file.exists():
         with written(file, store.nbytes, RESUME) as partial:
             store.save(partial)
     return dict(file=file.name, num_images=len(store), max_boxes=store.max_boxes, fingerprint=store.fingerprint)
+
+
+def _name(store: BoxStore) -> str:
+    return f"boxes_{store.digest()}.bin"
 
 
 def max_boxes_of(state: dict[str, Any]) -> int:
@@ -63,3 +67,5 @@ def restore_boxes(store: BoxStore, state: dict[str, Any], checkpoint: str | Path
             "work_dir, too"
         )
     store.load(file, state)
+    if _name(store) != file.name:
+        raise ValueError(f"{file} is damaged: its content is not what its name says; copy it again")

@@ -70,3 +70,15 @@ def test_no_file_elsewhere_is_read(tmp_path, beside):
     (tmp_path / "work").mkdir()
     with pytest.raises(FileNotFoundError):
         restore_boxes(BoxStore(5, 2, "names"), state | dict(file=f"../{state['file']}"), tmp_path / "work/epoch_2.pth")
+
+
+def test_a_damaged_file_is_named(tmp_path, beside):
+    state = saved_boxes(located(), tmp_path)
+    content = bytearray((tmp_path / state["file"]).read_bytes())
+    content[3] ^= 1
+    (tmp_path / state["file"]).write_bytes(content)
+    with pytest.raises(ValueError, match=rf"{state['file']} is damaged: its content is not what its name says"):
+        restore_boxes(BoxStore(5, 2, "names"), state, tmp_path / "epoch_1.pth")
+    (tmp_path / state["file"]).write_bytes(content[:-1])
+    with pytest.raises(ValueError, match=r"is damaged: it has \d+ bytes instead of"):
+        restore_boxes(BoxStore(5, 2, "names"), state, tmp_path / "epoch_1.pth")
