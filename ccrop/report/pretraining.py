@@ -173,7 +173,7 @@ def of_images(checkpoint: Path, config: Config, dataset: ImageDataset) -> list[s
 
 
 def clusters(store: BoxStore) -> str:
-    """How many boxes per image has, and how large they are."""
+    """The number of boxes per image, and their sizes."""
     areas, counts = box_areas(store), store.counts
     if not len(areas):
         return page.paragraph("No cluster was found: all views were plain random crops.")
