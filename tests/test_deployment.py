@@ -16,6 +16,8 @@ SCRIPTS = sorted((ROOT / "docs/slurm").glob("*.sbatch"))
 STUB = """#!/bin/sh
 printf '%s\\n' "$OMP_NUM_THREADS" "$@"
 """
+STUBS = dict(ccrop=STUB, torchrun=STUB, srun='#!/bin/sh\nexec "$@"\n', scontrol="#!/bin/sh\nprintf 'a1\\na2\\n'\n")
+SLURM = dict(SLURM_GPUS_ON_NODE="8", SLURM_NNODES="2", SLURM_JOB_ID="77", SLURM_JOB_NODELIST="a[1-2]")
 
 
 def test_the_image_has_the_versions_and_libraries_of_the_makefile():
@@ -33,14 +35,14 @@ def test_the_image_has_the_versions_and_libraries_of_the_makefile():
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.name)
 def test_a_script_calls_ccrop_with_options_that_it_has(script: Path, tmp_path: Path):
-    for name in ("ccrop", "torchrun"):
-        (tmp_path / name).write_text(STUB)
+    for name, stub in STUBS.items():
+        (tmp_path / name).write_text(stub)
         (tmp_path / name).chmod(stat.S_IRWXU)
     example = re.search(rf"sbatch docs/slurm/{script.name} (.*)", script.read_text())[1]
     arguments = shlex.split(example)
     done = subprocess.run(
         ["bash", script, *arguments],
-        env=dict(PATH=f"{tmp_path}:/usr/bin:/bin", SLURM_GPUS_ON_NODE="8"),
+        env=SLURM | dict(PATH=f"{tmp_path}:/usr/bin:/bin"),
         capture_output=True,
         text=True,
         check=True,
@@ -50,6 +52,11 @@ def test_a_script_calls_ccrop_with_options_that_it_has(script: Path, tmp_path: P
     if script.name == "pretrain.sbatch":
         assert words[:5] == ["--standalone", "--nproc_per_node=8", "-m", "ccrop", "train"]
         words = words[4:]
+    if script.name == "pretrain_nodes.sbatch":
+        assert words[:2] == ["--nnodes=2", "--nproc_per_node=8"]
+        assert words[2:5] == ["--rdzv_id=77", "--rdzv_backend=c10d", "--rdzv_endpoint=a1:29500"]
+        assert words[5:8] == ["-m", "ccrop", "train"]
+        words = words[7:]
     command, config, *options = words
     assert config == arguments[0]
     assert Path(config_file(config)).is_file() or compose(config)

@@ -2,7 +2,9 @@
 
 import copy
 import hashlib
-from collections.abc import Callable, Sequence
+import pickle
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar
@@ -10,13 +12,16 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 from mmengine.dataset import BaseDataset
+from mmengine.dist import barrier
 from mmengine.logging import MMLogger
 from mmengine.registry import TRANSFORMS
+from numpy.typing import NDArray
 from torch import Tensor
 
 from ccrop.datasets.box_store import BoxStore, InvalidBoxes
 from ccrop.datasets.channel_stack import AnyImage
 from ccrop.datasets.reading import ARRAY_SUFFIX, IMAGE_SUFFIXES, WHITE, UnreadableFile, printable, read_image
+from ccrop.datasets.samplers import ShardedBatches
 
 NO_BOXES = np.zeros((0, 5), dtype=np.float32)
 
@@ -86,6 +91,13 @@ class LocatedDataset(BaseDataset):
             return self.data_list
         return [self.data_list[i] for i in spread(len(self.data_list), self.subset)]
 
+    def _serialize_data(self) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+        """Pickled entries one after another, and where each ends, without MMEngine's array of each entry."""
+        entries = [pickle.dumps(info, protocol=4) for info in self.data_list]
+        self.data_list.clear()
+        ends = np.fromiter(map(len, entries), np.int64, len(entries)).cumsum()
+        return np.frombuffer(b"".join(entries), np.uint8), ends
+
     def __getitem__(self, key: int | tuple[int, int, int]) -> Any:
         """The pipeline's result for a file.
 
@@ -148,8 +160,32 @@ class LocatedDataset(BaseDataset):
             ValueError: other shapes, or an invalid box; names the first such file, if it has a name.
         """
         assert self.boxes is not None
-        try:
+        with self._naming_files():
             self.boxes.update(boxes, counts)
+
+    def fill_boxes(self, found: Iterable[tuple[Tensor, Tensor, Tensor]], share: ShardedBatches) -> None:
+        """Replace the boxes of all files as they are found, every rank those of its share. Collective.
+
+        Args:
+            found: batches of indices ``(B,)``, boxes ``(B, K, 5)`` and counts ``(B,)``, see
+                :meth:`ccrop.datasets.BoxStore.write`.
+            share: of this rank, all of which ``found`` covers.
+
+        Raises:
+            ValueError: as of :meth:`update_boxes`.
+        """
+        assert self.boxes is not None
+        barrier()  # until no rank reads what was there
+        with self._naming_files():
+            for indices, boxes, counts in found:
+                self.boxes.write(indices, boxes, counts)
+        self.boxes.exchange(share)
+
+    @contextmanager
+    def _naming_files(self) -> Iterator[None]:
+        """An invalid box is an error that names the file."""
+        try:
+            yield
         except InvalidBoxes as error:
             info = self.get_data_info(error.image)
             name = printable(self.path(info)) if "path" in info else f"image {error.image} of {self.data_root}"

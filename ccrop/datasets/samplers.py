@@ -3,16 +3,32 @@
 from collections.abc import Iterator
 from itertools import count, islice
 
+import numpy as np
+import torch
 from mmengine.dataset import DefaultSampler
 from mmengine.dist import get_dist_info
+from numpy.typing import NDArray
 from torch.utils.data import Sampler
+
+PART = 4096  # samples that are a list at once
 
 
 class SeededSampler(DefaultSampler):
-    """MMEngine's sampler, giving (seed, epoch, index), from which a data set draws all random numbers of a sample."""
+    """MMEngine's sampler, giving (seed, epoch, index), from which a data set draws all random numbers of a sample.
+
+    The order is MMEngine's, of which a rank keeps its share in a tensor, and not all samples in lists.
+    """
 
     def __iter__(self) -> Iterator[tuple[int, int, int]]:
-        return ((self.seed, self.epoch, index) for index in super().__iter__())
+        number = len(self.dataset)
+        if self.shuffle:
+            order = torch.randperm(number, generator=torch.Generator().manual_seed(self.seed + self.epoch))
+        else:
+            order = torch.arange(number)
+        order = order[torch.from_numpy(np.arange(self.rank, self.total_size, self.world_size) % number)]
+        for part in order.split(PART):
+            for index in part.tolist():
+                yield self.seed, self.epoch, index
 
 
 class InfiniteSeededSampler(SeededSampler):
@@ -45,6 +61,8 @@ class ShardedBatches(Sampler):
         rank, world_size = get_dist_info()
         self.num_samples = num_samples
         self.batch_size = batch_size
+        self.rank = rank
+        self.world_size = world_size
         self.starts = range(rank * batch_size, num_samples, world_size * batch_size)
 
     def __len__(self) -> int:
@@ -53,3 +71,7 @@ class ShardedBatches(Sampler):
     def __iter__(self) -> Iterator[list[int]]:
         for start in self.starts:
             yield list(range(start, min(start + self.batch_size, self.num_samples)))
+
+    def holds(self, indices: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Which samples ``(N,)`` this rank has."""
+        return indices // self.batch_size % self.world_size == self.rank

@@ -1,18 +1,18 @@
 """Every few epochs, or iterations: where are the objects, as the backbone sees them now?"""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
 from mmengine.hooks import Hook
 from mmengine.registry import TASK_UTILS
 from mmengine.runner import Runner
-from torch import Tensor
 
-from ccrop.datasets import BoxStore, LocatedDataset
+from ccrop.datasets import BoxStore, LocatedDataset, ShardedBatches
+from ccrop.datasets.stored_boxes import restore_boxes, saved_boxes
 from ccrop.inference.evaluating import evaluating
-from ccrop.inference.locate import describe, locate
+from ccrop.inference.locate import Found, describe, located
 from ccrop.models import Siamese
 
 UNBOUND = 0.9  # fraction of whole images above which boxes bound nothing
@@ -79,10 +79,10 @@ class LocalizationHook(Hook):
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
         if "boxes" in checkpoint:
-            runner.train_dataloader.dataset.boxes.load_state_dict(checkpoint["boxes"])
+            restore_boxes(runner.train_dataloader.dataset.boxes, checkpoint["boxes"], runner.cfg.load_from)
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
-        checkpoint["boxes"] = runner.train_dataloader.dataset.boxes.state_dict()
+        checkpoint["boxes"] = saved_boxes(runner.train_dataloader.dataset.boxes, runner.work_dir)
 
     def before_train(self, runner: Runner) -> None:
         """Look at a blank image, so that a localizer that does not suit the backbone fails before the warm-up.
@@ -135,14 +135,13 @@ class LocalizationHook(Hook):
         start = time.perf_counter()
         dataset = runner.train_dataloader.dataset
         with evaluating(runner) as model:
-            boxes, counts = self.find(model, dataset, runner)
-        dataset.update_boxes(boxes, counts)
+            dataset.fill_boxes(self.find(model, dataset, runner), ShardedBatches(len(dataset), self.batch_size))
         self.report(runner, dataset.boxes, time.perf_counter() - start)
         runner.call_hook("after_localization")
 
-    def find(self, model: Siamese, dataset: LocatedDataset, runner: Runner) -> tuple[Tensor, Tensor]:
-        """``boxes (N, K, 5)`` and ``counts (N,)`` of all images, equal on every rank."""
-        return locate(
+    def find(self, model: Siamese, dataset: LocatedDataset, runner: Runner) -> Iterator[Found]:
+        """Boxes of this rank's share, batch by batch."""
+        return located(
             model, dataset, self.localizer, self.image_size, self.batch_size, self.num_workers, self.keep_ratio
         )
 
@@ -174,7 +173,7 @@ class LocalizationHook(Hook):
                 )
         else:
             runner.logger.warning(line)
-        silent = int(((store.boxes[..., 4] == 0).all(1) & (store.counts > 0)).sum())
+        silent = sum(int(((boxes[..., 4] == 0).all(1) & (counts > 0)).sum()) for boxes, counts in store.chunks())
         if silent:
             runner.logger.warning(
                 f"{silent} of {len(store)} images have a constant or non-finite heatmap and got the whole image as "

@@ -1,22 +1,37 @@
 """Localizing the objects of all images of a data set with a backbone."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import nullcontext
+from typing import NamedTuple
 
+import numpy as np
 import torch
 from mmengine.dist import all_reduce, is_main_process
 from torch import Tensor
-from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-from ccrop.datasets import BoxStore, ImageDataset
+from ccrop.datasets import BoxStore, ImageDataset, ShardedBatches
 from ccrop.inference.features import whole_images
 from ccrop.localization import Localizer
 from ccrop.models import Siamese
 from ccrop.views import rectangles
 
 WHOLE = 0.98
+
+
+class Found(NamedTuple):
+    """What stands in the images of a batch.
+
+    Attributes:
+        indices: ``(B,)`` int64, the images.
+        boxes: ``(B, K, 5)`` float32, x0, y0, x1, y1 in fractions of the image, score, on the CPU.
+        counts: ``(B,)``, 0 for an unreadable image.
+    """
+
+    indices: Tensor
+    boxes: Tensor
+    counts: Tensor
 
 
 def locate(
@@ -28,7 +43,28 @@ def locate(
     num_workers: int = 0,
     keep_ratio: bool = False,
 ) -> tuple[Tensor, Tensor]:
-    """Boxes of all images of a data set, every rank processing its part.
+    """Boxes of all images of a data set, see :func:`located`.
+
+    Returns:
+        ``boxes (N, K, 5)`` and ``counts (N,)`` on the CPU, equal on every rank. Unreadable images have none.
+    """
+    return gathered(
+        located(model, dataset, localizer, image_size, batch_size, num_workers, keep_ratio),
+        len(dataset),
+        localizer.max_boxes,
+    )
+
+
+def located(
+    model: Siamese,
+    dataset: ImageDataset,
+    localizer: Localizer,
+    image_size: tuple[int, int],
+    batch_size: int = 64,
+    num_workers: int = 0,
+    keep_ratio: bool = False,
+) -> Iterator[Found]:
+    """Boxes of the images of this rank's share of a data set, batch by batch.
 
     Args:
         model: in eval mode.
@@ -36,44 +72,46 @@ def locate(
         image_size: (height, width) in pixels.
         batch_size: images per batch, on which the memory depends: see :class:`LocalizationHook`.
         keep_ratio: see :class:`ccrop.views.WholeImage`; boxes are in fractions of the image all the same.
-
-    Returns:
-        ``boxes (N, K, 5)`` and ``counts (N,)`` on the CPU, equal on every rank. Unreadable images have none.
     """
     if not localizer.uses_features:
-        return localizer(torch.empty(len(dataset), 1, 1, 1), image_size)
+        for batch in ShardedBatches(len(dataset), batch_size):
+            yield Found(torch.tensor(batch), *localizer(torch.empty(len(batch), 1, 1, 1), image_size))
+        return
     loader = whole_images(dataset, image_size, batch_size, num_workers, keep_ratio)
-    found = []
     counted_from_the_first = min(localizer.levels) >= 0
     with model.backbone.first_levels(max(localizer.levels) + 1) if counted_from_the_first else nullcontext():
-        for batch in tqdm(loader, "localizing", leave=False, disable=None if is_main_process() else True):
+        shown = tqdm(loader, "localizing", leave=False, disable=None if is_main_process() else True)
+        for batch, turn in zip(shown, ShardedBatches(len(dataset), batch_size), strict=True):
             images = model.data_preprocessor(dict(images=batch["images"]))["images"]
             valid = batch["valid"].to(images.device) if keep_ratio else None
-            found.append((*localizer(model.extract_feat(images), image_size, valid), batch["index"]))
-
-    return gathered(found, loader, len(dataset), localizer.max_boxes)
+            yield in_turn(batch["index"], turn, *localizer(model.extract_feat(images), image_size, valid))
 
 
-def gathered(
-    found: Sequence[tuple[Tensor, Tensor, Tensor]], loader: DataLoader, total: int, max_boxes: int
-) -> tuple[Tensor, Tensor]:
-    """What every rank found in its batches, as :func:`locate` gives it.
+def in_turn(seen: Tensor, turn: list[int], boxes: Tensor, counts: Tensor) -> Found:
+    """The boxes of a batch; a substitute for an unreadable image has its own turn elsewhere, and gives none here.
 
     Args:
-        found: of each batch boxes ``(B, K, 5)``, counts ``(B,)`` and the files ``(B,)`` that were read.
-        loader: of :class:`ccrop.datasets.ShardedBatches`.
+        seen: ``(B,)``, the files that were read.
+        turn: the ones that were asked for.
+        boxes: ``(B, K, 5)`` on any device.
+        counts: ``(B,)``.
+    """
+    indices = torch.tensor(turn)
+    own = seen == indices
+    return Found(indices, boxes.cpu().float().where(own[:, None, None], 0), counts.cpu().where(own, 0))
+
+
+def gathered(found: Iterable[Found], total: int, max_boxes: int) -> tuple[Tensor, Tensor]:
+    """What every rank found, as :func:`locate` gives it.
+
+    Args:
         total: files of the data set.
         max_boxes: K.
     """
     all_boxes = torch.zeros(total, max_boxes, 5)
     all_counts = torch.zeros(total, dtype=torch.long)
-    if found:
-        boxes, counts, seen = (torch.cat(parts).cpu() for parts in zip(*found, strict=True))
-        assert loader.batch_sampler is not None
-        expected = torch.tensor([index for batch in loader.batch_sampler for index in batch])
-        own = seen == expected  # a substitute for an unreadable image has its own turn
-        all_boxes[seen[own]] = boxes.float()[own]
-        all_counts[seen[own]] = counts[own]
+    for indices, boxes, counts in found:
+        all_boxes[indices], all_counts[indices] = boxes, counts
     all_reduce(all_boxes)
     all_reduce(all_counts)
     return all_boxes, all_counts
@@ -92,10 +130,14 @@ def describe(store: BoxStore, image_size: tuple[int, int]) -> dict[str, float]:
         ``image_size`` has, ends included or not. SingleObject's box of a whole letterboxed image less than 50 pixels
         wide or high can fall short of it.
     """
-    boxes = store.boxes[torch.arange(store.max_boxes) < store.counts[:, None]]
-    found = dict(clusters=len(boxes) / len(store), no_box=(store.counts == 0).float().mean().item())
-    if len(boxes):
-        area = rectangles.area(boxes[:, :4])
-        whole = WHOLE * math.prod(1 - 1 / side for side in image_size)
-        found |= dict(box_area=area.mean().item(), whole_image=(area > whole).float().mean().item())
-    return found
+    whole = WHOLE * math.prod(1 - 1 / side for side in image_size)
+    number = empty = wholes = 0
+    total = 0.0
+    for boxes, counts in store.chunks():
+        areas = rectangles.area(torch.from_numpy(boxes[np.arange(store.max_boxes) < counts[:, None], :4]))
+        number += len(areas)
+        empty += int((counts == 0).sum())
+        wholes += int((areas > whole).sum())
+        total += float(areas.double().sum())
+    found = dict(clusters=number / len(store), no_box=empty / len(store))
+    return found | dict(box_area=total / number, whole_image=wholes / number) if number else found

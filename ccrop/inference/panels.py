@@ -10,7 +10,7 @@ from PIL import Image
 from torch import Tensor
 
 from ccrop.datasets import BoxStore, CocoImages, ImageDataset, InvalidAnnotations, MissingData, UnreadableImage
-from ccrop.datasets.base import NO_BOXES
+from ccrop.datasets.base import NO_BOXES, spread
 from ccrop.datasets.channel_stack import as_rgb, from_array
 from ccrop.datasets.coco import annotated_boxes, find_split
 from ccrop.inference.contact_sheet import image_panels
@@ -18,6 +18,8 @@ from ccrop.localization import Localizer
 from ccrop.localization.heatmap import upsampled
 from ccrop.models import Siamese
 from ccrop.views import WholeImage, rectangles
+
+MANY = 2**18  # images, of which statistics are drawn
 
 
 def look(
@@ -89,6 +91,6 @@ def image_heatmap(heatmap: Tensor, image_size: tuple[int, int], valid: Tensor | 
 
 
 def box_areas(store: BoxStore) -> NDArray[np.float32]:
-    """Areas of all boxes of all images, as fractions of the image."""
-    used = torch.arange(store.max_boxes) < store.counts[:, None]
-    return rectangles.area(store.boxes[used][:, :4]).numpy()
+    """Areas of all boxes, as fractions of the image; of a large set those of :data:`MANY` evenly spaced images."""
+    boxes, counts = store.of_batch(torch.tensor(spread(len(store), MANY)))
+    return rectangles.area(torch.from_numpy(boxes[np.arange(store.max_boxes) < counts[:, None], :4])).numpy()

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -15,6 +15,7 @@ from ccrop.datasets import BoxStore, CocoImages, ImageDataset, InvalidAnnotation
 from ccrop.datasets.base import NO_BOXES, spread
 from ccrop.datasets.channel_stack import as_rgb
 from ccrop.datasets.coco import annotated_boxes, read_split
+from ccrop.datasets.stored_boxes import max_boxes_of, restore_boxes
 from ccrop.evaluation.roi_knn import region_features
 from ccrop.models import Siamese
 from ccrop.views import WholeImage
@@ -131,14 +132,18 @@ def boxes_of(dataset: ImageDataset, index: int, annotated: dict[str, Boxes] | No
     return Boxes(WHOLE, [dataset.classes[info["label"]]] if "label" in info else None)
 
 
-def restored_boxes(dataset: ImageDataset, state: dict[str, Tensor]) -> BoxStore:
+def restored_boxes(dataset: ImageDataset, state: dict[str, Any], checkpoint: Path) -> BoxStore:
     """Give a data set the boxes of a checkpoint; these boxes.
+
+    Args:
+        state: what the checkpoint says of them.
 
     Raises:
         ValueError: they belong to other images.
+        FileNotFoundError: they lie in a file that is not beside the checkpoint.
     """
-    store = dataset.boxes = BoxStore(len(dataset), state["boxes"].shape[1], dataset.fingerprint())
-    store.load_state_dict(state)
+    store = dataset.boxes = BoxStore(len(dataset), max_boxes_of(state), dataset.fingerprint(), alone=True)
+    restore_boxes(store, state, checkpoint)
     return store
 
 

@@ -158,7 +158,7 @@ def of_images(checkpoint: Path, config: Config, dataset: ImageDataset) -> list[s
     state = load_checkpoint(checkpoint)
     parts = []
     if "boxes" in state:
-        parts.append(page.section("Clusters", clusters(restored_boxes(dataset, state["boxes"]))))
+        parts.append(page.section("Clusters", clusters(restored_boxes(dataset, state["boxes"], checkpoint))))
     settings = config.default_hooks.get("localization") or {}
     _, model = load_pretrained(checkpoint, data_root=dataset.data_root)
     model = model.to("cuda" if torch.cuda.is_available() else "cpu")
@@ -185,7 +185,7 @@ def clusters(store: BoxStore) -> str:
     numbers = torch.bincount(counts, minlength=store.max_boxes + 1).tolist()
     per_image = histogram("boxes per image", numbers, ["0", str(store.max_boxes)])
     text = (
-        f"{len(areas):,} boxes in {len(counts):,} images, {counts.double().mean():.1f} per image; "
+        f"{counts.sum():,} boxes in {len(counts):,} images, {counts.double().mean():.1f} per image; "
         f"{(counts == 0).double().mean():.1%} of the images have none."
     )
     return page.paragraph(text) + page.charts([sizes, per_image])

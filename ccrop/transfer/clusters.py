@@ -5,6 +5,7 @@ from pathlib import Path
 from ccrop.compat.checkpoint import load_checkpoint
 from ccrop.datasets import BoxStore
 from ccrop.datasets.base import LocatedDataset
+from ccrop.datasets.stored_boxes import max_boxes_of, num_images_of, restore_boxes
 
 
 def stored_clusters(checkpoint: str | Path, dataset: LocatedDataset, example: str) -> BoxStore:
@@ -15,19 +16,20 @@ def stored_clusters(checkpoint: str | Path, dataset: LocatedDataset, example: st
 
     Raises:
         ValueError: the checkpoint has no clusters, or those of other files.
+        FileNotFoundError: they lie in a file that is not beside it.
     """
     state = load_checkpoint(checkpoint).get("boxes")
-    if state is None or state["boxes"].shape[1] == 1:
+    if state is None or max_boxes_of(state) == 1:
         raise ValueError(
             f"{checkpoint} holds no clusters: pass a checkpoint of a pretraining with several "
             f"boxes per {dataset.unit}, such as {example}"
         )
-    number, max_boxes, _ = state["boxes"].shape
-    store = BoxStore(number, max_boxes, dataset.fingerprint())
-    if len(dataset) != len(store) or state["fingerprint"] != store.fingerprint:
+    number, fingerprint = num_images_of(state), dataset.fingerprint()
+    if (len(dataset), fingerprint) != (number, state["fingerprint"]):
         raise ValueError(
-            f"the clusters of {checkpoint} belong to {len(store)} {dataset.unit}s other than the {len(dataset)} "
+            f"the clusters of {checkpoint} belong to {number} {dataset.unit}s other than the {len(dataset)} "
             f"training {dataset.unit}s of {dataset.data_root}: pretrain on these, and train on all of them"
         )
-    store.load_state_dict(state)
+    store = BoxStore(number, max_boxes_of(state), fingerprint)
+    restore_boxes(store, state, checkpoint)
     return store

@@ -17,6 +17,7 @@ from ccrop.datasets import CocoImages, read_image
 from ccrop.evaluation.roi_knn import background_boxes
 from ccrop.hooks.localization import LocalizationHook
 from ccrop.inference import roi_features
+from ccrop.inference.locate import gathered
 from ccrop.models import Siamese
 from ccrop.projects.detection_transfer.images import ReadImage
 from ccrop.projects.detection_transfer.pseudo_boxes import path_of, sizes_of
@@ -51,7 +52,7 @@ def clusters(model: Siamese, images: CocoImages, config: Config) -> list[NDArray
         model, config: see :func:`looking`.
     """
     hook = LocalizationHook(**{key: value for key, value in config.default_hooks.localization.items() if key != "type"})
-    boxes, counts = hook.find(model, images, None)
+    boxes, counts = gathered(hook.find(model, images, None), len(images), hook.localizer.max_boxes)
     return [
         own[:count].numpy() * np.array([width, height, width, height, 1], np.float32)
         for own, count, (width, height) in zip(boxes, counts.tolist(), sizes_of(images), strict=True)

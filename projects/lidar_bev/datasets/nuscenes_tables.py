@@ -25,8 +25,8 @@ def key_frames(tables: Path, scenes: Sequence[str] | None, num_sweeps: int) -> l
 
     Returns:
         A dict per key frame with its ``scene``, its ``sample`` (the token), its time in ``seconds``,
-        ``to_global (4, 4)`` from its LiDAR frame, ``ego``, the global x and y of the vehicle, and ``sweeps``, from
-        the key frame back in time: each a ``path``, ``to_key_frame (4, 4)`` from its frame to the key frame's, and
+        ``to_global (4, 4)`` from its LiDAR frame, ``ego``, the global x and y of the vehicle, and ``sweeps``, from the
+        key frame back in time: each a ``path``, ``to_key_frame (4, 4)`` from its LiDAR frame to the key frame's, and
         ``seconds_before``. Arrays are lists of floats.
 
     Raises:

@@ -1,8 +1,10 @@
 """At an interval: what stands in the sweeps, by geometry first and then more and more as the encoder sees it."""
 
 import logging
+from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import torch
 from mmengine.dist import is_main_process
 from mmengine.runner import Runner
@@ -12,7 +14,7 @@ from tqdm import tqdm
 
 from ccrop.datasets import BoxStore, LocatedDataset, ShardedBatches
 from ccrop.hooks import LocalizationHook
-from ccrop.inference.locate import gathered
+from ccrop.inference.locate import Found, gathered, in_turn
 from ccrop.models import Siamese
 from ccrop.projects.lidar_bev.clusters import BevClusters
 from ccrop.projects.lidar_bev.pretraining.views import WholeSweep, collate_sweeps
@@ -54,19 +56,22 @@ class SweepLocalizationHook(LocalizationHook):
     def probe(self, model: Siamese) -> None:
         """Nothing: the first localization fails as early."""
 
-    def find(self, model: Siamese, dataset: LocatedDataset, runner: Runner) -> tuple[Tensor, Tensor]:
+    def find(self, model: Siamese, dataset: LocatedDataset, runner: Runner) -> Iterator[Found]:
         learnt = self.learnt(runner.epoch, runner.max_epochs)
-        return locate_sweeps(model, dataset, self.localizer, learnt, self.batch_size, self.num_workers)
+        return located_sweeps(model, dataset, self.localizer, learnt, self.batch_size, self.num_workers)
 
     def describe(self, store: BoxStore) -> dict[str, float]:
         """``clusters`` a sweep; ``no_box``, fraction of sweeps without; ``box_side``, median longer side in meters."""
-        boxes = store.boxes[torch.arange(store.max_boxes) < store.counts[:, None]]
-        found = dict(clusters=len(boxes) / len(store), no_box=(store.counts == 0).float().mean().item())
-        if len(boxes):
-            grid = self.localizer.grid
-            extent = boxes.new_tensor([high - low for low, high in zip(grid.low, grid.high, strict=True)][:2])
-            found["box_side"] = ((boxes[:, 2:4] - boxes[:, :2]) * extent).amax(dim=1).median().item()
-        return found
+        grid, numbers = self.localizer.grid, store.counts
+        extent = np.array([high - low for low, high in zip(grid.low, grid.high, strict=True)][:2], np.float32)
+        sides = np.concatenate(
+            [
+                ((boxes[..., 2:4] - boxes[..., :2]) * extent).max(-1)[np.arange(store.max_boxes) < counts[:, None]]
+                for boxes, counts in store.chunks()
+            ]
+        )
+        found = dict(clusters=len(sides) / len(store), no_box=(numbers == 0).float().mean().item())
+        return found | dict(box_side=float(np.median(sides))) if len(sides) else found
 
     def report(self, runner: Runner, store: BoxStore, seconds: float) -> None:
         found = self.describe(store)
@@ -86,25 +91,39 @@ def locate_sweeps(
     batch_size: int = 8,
     num_workers: int = 0,
 ) -> tuple[Tensor, Tensor]:
-    """Boxes of all sweeps of a data set, every rank looking at its share.
-
-    Args:
-        model: in eval mode; the encoder does not run where ``learnt`` is 0.
-        learnt: fraction of the learnt heatmap.
+    """Boxes of all sweeps of a data set, see :func:`located_sweeps`.
 
     Returns:
         ``boxes (N, K, 5)`` and ``counts (N,)`` on the CPU, equal on every rank. Unreadable sweeps have none.
     """
+    found = located_sweeps(model, dataset, localizer, learnt, batch_size, num_workers)
+    return gathered(found, len(dataset), localizer.max_boxes)
+
+
+def located_sweeps(
+    model: Siamese,
+    dataset: LocatedDataset,
+    localizer: BevClusters,
+    learnt: float,
+    batch_size: int = 8,
+    num_workers: int = 0,
+) -> Iterator[Found]:
+    """Boxes of the sweeps of this rank's share of a data set, batch by batch.
+
+    Args:
+        model: in eval mode; the encoder does not run where ``learnt`` is 0.
+        learnt: fraction of the learnt heatmap.
+    """
+    share = ShardedBatches(len(dataset), batch_size)
     loader: DataLoader = DataLoader(
         dataset.with_pipeline([dict(type=WholeSweep)]),
-        batch_sampler=ShardedBatches(len(dataset), batch_size),
+        batch_sampler=share,
         num_workers=num_workers,
         collate_fn=collate_sweeps,
         pin_memory=torch.cuda.is_available(),
     )
-    found = []
-    for batch in tqdm(loader, "localizing", leave=False, disable=None if is_main_process() else True):
+    shown = tqdm(loader, "localizing", leave=False, disable=None if is_main_process() else True)
+    for batch, turn in zip(shown, share, strict=True):
         sweeps = model.data_preprocessor(dict(sweeps=batch["sweeps"]))["sweeps"]
         features = model.extract_feat(sweeps)[-1] if learnt else None
-        found.append((*localizer(sweeps, features, learnt), batch["index"]))
-    return gathered(found, loader, len(dataset), localizer.max_boxes)
+        yield in_turn(batch["index"], turn, *localizer(sweeps, features, learnt))

@@ -53,7 +53,7 @@ def in_motion(layout: Layout, rng: Generator, seconds: float) -> Drive:
     ]
     own = np.array([own_pose(layout.street, own_speed, time)[:2] for time in times])
     stays = [
-        i for i in always_apart(courses, own) if places[i].way is None or on_road(places[i].way, speeds[i] * seconds)
+        i for i in always_apart(courses, own) if (way := places[i].way) is None or on_road(way, speeds[i] * seconds)
     ]
     return Drive(layout._replace(users=[layout.users[i] for i in stays]), speeds[stays], own_speed)
 

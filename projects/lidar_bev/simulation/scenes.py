@@ -70,14 +70,16 @@ class Layout(NamedTuple):
             meshes.append(shape.mesh.placed(*at, place.heading))
             length, width, height = np.add(shape.size, (2 * MARGIN, 2 * MARGIN, MARGIN))
             middle = cos * at[0] + sin * at[1], cos * at[1] - sin * at[0], at[2] + height / 2
-            boxes.append([*np.add(middle, offset), length, width, height, wrapped(place.heading - heading)])
+            boxes.append([*np.add(middle, offset), length, width, height, place.heading - heading])
+        placed = np.array(boxes, dtype=np.float64).reshape(-1, 7)
+        placed[:, 6] = wrapped(placed[:, 6])
         counts = [len(mesh.triangles) for mesh in meshes]
         return Scene(
             merged(meshes).placed(*offset, -heading),
             np.repeat(np.arange(len(meshes)) - 1, counts),
             np.concatenate([self.albedos, *(user.albedos for user in self.users)]),
             [user.place.kind for user in self.users],
-            np.array(boxes, dtype=np.float64).reshape(-1, 7),
+            placed,
         )
 
 

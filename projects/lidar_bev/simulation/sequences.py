@@ -110,11 +110,12 @@ def _simulate(root: Path, sensor: str, seed: int, number: int) -> Rows:
     ends = dict(first_sample_token=samples[0], last_sample_token=samples[-1])
     rows["scene"].append(dict(token=name, name=name, description="", log_token="", nbr_samples=FRAMES, **ends))
     for frame, time in enumerate(times.tolist()):
-        own = dict(token=samples[frame], timestamp=START + number * APART + round(frame * STEP * 1e6))
+        token = samples[frame]
+        own = dict(token=token, timestamp=START + number * APART + round(frame * STEP * 1e6))
         pose = drive.pose(time)
         scene = drive.at(time).seen_from(SENSORS[sensor].height, pose)
         sweep = cast(scene, SENSORS[sensor], measuring)
-        path = f"samples/{CHANNEL}/{samples[frame]}.pcd.bin"
+        path = f"samples/{CHANNEL}/{token}.pcd.bin"
         _stored(sweep.points).tofile(root / path)
         chain = _neighbors(samples, frame)
         rows["sample"].append(own | chain | dict(scene_token=name))
@@ -122,12 +123,10 @@ def _simulate(root: Path, sensor: str, seed: int, number: int) -> Rows:
         rows["sample_data"].append(
             own
             | chain
-            | dict(sample_token=samples[frame], ego_pose_token=samples[frame], calibrated_sensor_token="mount")
+            | dict(sample_token=token, ego_pose_token=token, calibrated_sensor_token="mount")
             | dict(filename=path, fileformat="pcd", is_key_frame=True, width=0, height=0)
         )
-        rows["sample_annotation"] += _annotations(
-            scene, sweep, pose, SENSORS[sensor].height, drive.speeds, own["token"]
-        )
+        rows["sample_annotation"] += _annotations(scene, sweep, pose, SENSORS[sensor].height, drive.speeds, token)
     categories = [KINDS[user.place.kind][0] for user in drive.layout.users]
     rows["instance"] = _tracks(rows["sample_annotation"], name, categories)
     return rows

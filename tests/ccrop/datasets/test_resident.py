@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader
 
 from ccrop.compat.checkpoint import load_checkpoint
 from ccrop.config import load_config
-from ccrop.datasets import BoxStore, ImageFolder, SeededSampler
+from ccrop.datasets import BoxStore, ImageFolder, SeededSampler, stored_boxes
 from ccrop.datasets.resident import ResidentBatches
 from ccrop.runner import build_runner, pretrain
 from ccrop.views import (
@@ -152,7 +152,8 @@ def test_images_that_do_not_fit_are_refused(folder: Path, monkeypatch: pytest.Mo
         resident(folder, RandomCrop())
 
 
-def test_a_resumed_run_ends_as_an_unbroken_one(folder: Path, tmp_path: Path):
+def test_a_resumed_run_ends_as_an_unbroken_one(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(stored_boxes, "INSIDE", 0)  # so that the boxes lie beside the checkpoints
     options = {
         "model.backbone.base_channels": 8,
         "model.backbone.stem_channels": 8,
@@ -172,3 +173,6 @@ def test_a_resumed_run_ends_as_an_unbroken_one(folder: Path, tmp_path: Path):
     whole, resumed = (load_checkpoint(tmp_path / name / "epoch_3.pth") for name in ("whole", "broken"))
     for name, tensor in whole["state_dict"].items():
         assert torch.equal(tensor, resumed["state_dict"][name]), name
+    assert resumed["boxes"] == whole["boxes"]
+    for name in ("whole", "broken"):
+        assert (tmp_path / name / whole["boxes"]["file"]).stat().st_size == 12 * whole["boxes"]["num_images"]

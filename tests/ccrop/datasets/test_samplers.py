@@ -26,6 +26,20 @@ def test_key_is_seed_epoch_and_index():
     assert all(type(number) is int for key in keys for number in key)
 
 
+@pytest.mark.parametrize("number", [1, 2, 7, 10])
+@pytest.mark.parametrize("settings", [dict(), dict(shuffle=False), dict(round_up=False)], ids=str)
+@pytest.mark.parametrize("world_size", [1, 3])
+def test_the_order_is_mmengines(be_rank, monkeypatch, number, settings, world_size):
+    monkeypatch.setattr(samplers, "PART", 2)
+    for rank in range(world_size):
+        be_rank(rank, world_size)
+        ours, theirs = (kind(range(number), seed=5, **settings) for kind in (SeededSampler, DefaultSampler))
+        for epoch in range(2):
+            ours.set_epoch(epoch)
+            theirs.set_epoch(epoch)
+            assert [index for _, _, index in ours] == list(theirs)
+
+
 def test_without_an_end_each_epoch_is_that_of_the_plain_sampler():
     keys = list(islice(InfiniteSeededSampler(range(5), shuffle=True, seed=11), 15))
     plain = SeededSampler(range(5), shuffle=True, seed=11)

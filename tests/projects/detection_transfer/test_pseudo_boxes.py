@@ -64,9 +64,9 @@ def test_annotations_are_the_best_clusters_in_pixels(demo_root: Path, clusters: 
         own = [each for each in content["annotations"] if each["image_id"] == image["id"]]
         for each, (x0, y0, x1, y1, _) in zip(own, boxes[2 * number].tolist(), strict=False):
             assert each["bbox"] == pytest.approx(
-                [x0 * width, y0 * height, (x1 - x0) * width, (y1 - y0) * height], abs=1e-3
+                [x0 * width, y0 * height, (x1 - x0) * width, (y1 - y0) * height], abs=1e-2
             )
-            assert each["area"] == pytest.approx((x1 - x0) * width * (y1 - y0) * height, rel=1e-4)
+            assert each["area"] == pytest.approx((x1 - x0) * width * (y1 - y0) * height, rel=2e-4)
 
 
 def boxes_file(demo_root: Path, folder: Path, change: Callable[[dict[str, Any]], Any]) -> Path:

@@ -142,7 +142,7 @@ def test_detections_in_a_split_name_their_key_frames(root, split, number):
 def test_fewer_sweeps(root):
     for number in (1, 2):
         assert len(NuScenesSweeps(root, "v1.0-mini", num_sweeps=number)[1]["points"]) == 200 * number
-    with pytest.raises(ValueError, match="num_sweeps must be 1"):
+    with pytest.raises(ValueError, match="num_sweeps must be at least 1"):
         NuScenesSweeps(root, "v1.0-mini", num_sweeps=0)
 
 

@@ -96,7 +96,7 @@ def runner_of(sweeps: SweepFolder, tmp_path: Path) -> SimpleNamespace:
         message_hub=MessageHub.get_instance(f"lidar-{tmp_path}"),
         logger=logging.getLogger("lidar"),
         visualizer=SimpleNamespace(add_image=lambda *_, **__: None),
-        cfg=SimpleNamespace(experiment="test"),
+        cfg=SimpleNamespace(experiment="test", load_from=str(tmp_path / "epoch_1.pth")),
         hooks=[],
         call_hook=lambda name: None,
         work_dir=str(tmp_path),
