@@ -248,7 +248,7 @@ def test_channels_are_a_setting_of_the_data(folder):
     for number in range(3):
         np.save(folder / f"9{number}.npy", np.full((4, 6, 5), number, np.uint8))
     assert len(ImageFolder(folder)) == 6  # an array beside RGB images is something else
-    with pytest.raises(UnreadableImage, match=r"0\.png: it has 3 bands \(RGB\), and 5 are expected"):
+    with pytest.raises(UnreadableImage, match=r"0\.png: it has 3 bands \(RGB\), but 5 are expected"):
         ImageFolder(folder, channels=5)
     for file in folder.glob("*.png"):
         file.unlink()
