@@ -81,7 +81,7 @@ def test_a_wrong_box_of_an_image_without_a_file_is_named_by_its_number(folder):
     dataset = ImageFolder(folder)
     dataset.boxes = BoxStore(6, 1, dataset.fingerprint())
     dataset.get_data_info = lambda index: dict(row=index)
-    with pytest.raises(ValueError, match=rf"^image 2 of {folder}: 5 boxes, but an image has 0 to 1"):
+    with pytest.raises(ValueError, match=rf"^image 2 of {folder}: 5 boxes, but an image can have 0 to 1"):
         dataset.update_boxes(torch.zeros(6, 1, 5), torch.tensor([0, 0, 5, 0, 0, 0]))
 
 
