@@ -79,10 +79,10 @@ def test_one_row_a_run_resumable_with_tables_and_a_plot(demo_root: Path, tmp_pat
         (["configs/x.py"], "runs need --data-root"),
         (["untrained", "--data-root", "."], "at least one config"),
         (["nothing.py", "--data-root", "."], "config nothing.py does not exist"),
-        (["a/x.py", "b/x.py", "--data-root", "."], "two arms have one name, of a/x.py, b/x.py"),
+        (["a/x.py", "b/x.py", "--data-root", "."], "two arms of a/x.py, b/x.py have the same name"),
         ([DETECTOR, "x.py", "--data-root", "."], "is a detector's config and must be the only one"),
-        ([DETECTOR, "--data-root", ".", "--bank", "9"], "--bank is for pretrainings, not for "),
-        (["x.py", "--data-root", ".", "--labels", "5%"], "--labels is for a detector's config, not for x.py"),
+        ([DETECTOR, "--data-root", ".", "--bank", "9"], "--bank applies to pretrainings, not to "),
+        (["x.py", "--data-root", ".", "--labels", "5%"], "--labels applies to a detector's config, not to x.py"),
         ([DETECTOR, "--data-root", ".", "--labels", "5x"], "fraction of labels must be above 0 and at most 100%"),
         (["--csv", "none.csv"], "none.csv does not exist: name configs to compare"),
     ],
@@ -97,7 +97,7 @@ def test_a_csv_of_something_else_is_not_written_to(tmp_path: Path):
     (tmp_path / "other.csv").write_text("a,b\n1,2\n")
     done = call(tool("compare.py", "--csv", "other.csv"), tmp_path)
     assert done.returncode == 2
-    assert "other.csv has other columns" in done.stdout
+    assert "other.csv does not have a comparison's columns" in done.stdout
     assert (tmp_path / "other.csv").read_text() == "a,b\n1,2\n"
 
 

@@ -104,7 +104,7 @@ def test_other_splits_stay_as_they_are(yolo: Path, tmp_path: Path, capsys: pytes
         (("--val", "0"), "the fraction of images must be above 0"),
         (("--val", "100%"), "the fraction of images must be between 0 and 1, got 1"),
         (("--together", "z"), "--together z matches nothing in the name s0_0.png"),
-        (("--of", "val"), "there is no split val to divide: there is train"),
+        (("--of", "val"), "there is no split val to divide; there is train"),
     ],
 )
 def test_what_cannot_be_divided_is_refused(

@@ -90,7 +90,7 @@ def test_an_earlier_run_is_moved_aside_and_never_where_it_would_be_lost(
         assert f": w is in use by process {os.getpid()} on " in errors[-1]
     code, _, errors = call_main("w/lr_0.01_1/iter_7.pth")
     assert code == 2
-    message = ": w/lr_0.01_1/iter_7.pth lies in w, which would be moved aside: choose another --work-dir"
+    message = ": w/lr_0.01_1/iter_7.pth is in w, which would be moved aside: choose another --work-dir"
     assert errors[-1].endswith(message)
     code, _, errors = call_main("random", "--resume", "none.pth")
     assert code == 2
@@ -128,6 +128,6 @@ def test_validation_and_precision(demo_root: Path, tmp_path: Path):
 def test_configs_of_the_other_kind_are_refused(capsys: pytest.CaptureFixture[str]):
     pretraining, detector = "configs/simsiam_ccrop_coco.py", "projects/detection_transfer/configs/tiles_r18.py"
     assert finetune.main([str(ROOT / pretraining), "--init", "random"]) == 2
-    assert "simsiam_ccrop_coco.py is not a detector's config: tools/train.py takes" in capsys.readouterr().err
+    assert "simsiam_ccrop_coco.py is not a detector's config: use tools/train.py" in capsys.readouterr().err
     assert train.main([str(ROOT / detector)]) == 2
     assert "tiles_r18.py is not a pretraining config: tools/finetune.py takes" in capsys.readouterr().err

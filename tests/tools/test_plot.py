@@ -38,7 +38,10 @@ def test_a_resumed_run_is_one_line(tmp_path: Path):
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
-    [(["empty"], "empty holds no TensorBoard log"), (["a", "--scalars", "lose"], "no run logged lose; there are loss")],
+    [
+        (["empty"], "empty holds no run's TensorBoard log"),
+        (["a", "--scalars", "lose"], "no run logged lose; available are loss"),
+    ],
 )
 def test_what_is_missing_is_named(tmp_path: Path, monkeypatch, capsys, arguments: list[str], message: str):
     monkeypatch.chdir(tmp_path)

@@ -31,7 +31,7 @@ def test_a_record_that_was_cut_off_does_not_count(tmp_path: Path):
 
 
 def test_a_folder_without_a_log_is_named(tmp_path: Path):
-    with pytest.raises(FileNotFoundError, match="holds no TensorBoard log"):
+    with pytest.raises(FileNotFoundError, match="holds no run's TensorBoard log"):
         tensorboard_scalars(tmp_path, "epoch/")
 
 

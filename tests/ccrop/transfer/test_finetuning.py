@@ -61,5 +61,5 @@ def test_the_schedule_is_stretched_with_the_iterations(iterations: int):
 
 @pytest.mark.parametrize("iterations", [0, -3])
 def test_a_schedule_without_iterations_is_refused(iterations: int):
-    with pytest.raises(ValueError, match=rf"one iteration or more, got {iterations}"):
+    with pytest.raises(ValueError, match=rf"at least one iteration, got {iterations}"):
         set_iterations(config(), iterations)

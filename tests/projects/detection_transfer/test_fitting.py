@@ -124,7 +124,7 @@ def test_strides_are_found_wherever_a_detector_keeps_them(demo_root: Path):
         (
             None,
             NARROW | {"model.backbone.frozen_stages": 2, "model.backbone.norm_eval": True},
-            "2 stages of the backbone frozen, its BN statistics as they are",
+            "2 stages of the backbone frozen, its BN statistics frozen",
         ),
         ("timm:convnext_atto", CONVNEXT, "0 stages of the backbone frozen"),
     ],

@@ -104,7 +104,7 @@ def test_a_folder_is_predicted(detector: Path, photos: Path, tmp_path: Path, cap
         (dict(detector="none"), "none does not exist: pass a fine-tuning run's work_dir, or one of its checkpoints"),
         (dict(source="none"), "none does not exist: pass an image or a folder"),
         (dict(out="photos"), "photos exists: choose another folder, or remove it"),
-        (dict(to="kitti"), "--to kitti is of sweeps, and {detector} takes images: csv, coco"),
+        (dict(to="kitti"), "--to kitti applies to sweeps, but {detector} takes images: csv, coco"),
         (dict(columns="x"), "--columns and --intensity-scale apply to sweeps, but {detector} takes images"),
         (dict(split="val"), "photos has no images of split 'val'; expected layout: "),
         (dict(source="photos/damaged.jpg"), "photos: none of 1 images can be read; the first: photos/damaged.jpg: "),

@@ -128,7 +128,9 @@ def test_checkpoints_that_are_of_no_use(demo_root: Path, clusters: Path, tmp_pat
     single = torch.zeros(64, 1, 5)
     with pytest.raises(ValueError, match="holds no clusters"):
         cluster_annotations(demo_root, change(clusters, tmp_path, boxes=single))
-    with pytest.raises(ValueError, match=r"are of 64 other images than the 64 of .* trained on: pretrain on these"):
+    with pytest.raises(
+        ValueError, match=r"belong to 64 images other than the 64 training images of .*: pretrain on these"
+    ):
         cluster_annotations(demo_root, change(clusters, tmp_path, fingerprint="0"))
     voc = load_config(CONFIG, demo_root, NARROW)
     voc.train_dataloader.dataset.type = "VOCDataset"

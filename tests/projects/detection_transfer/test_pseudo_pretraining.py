@@ -104,7 +104,7 @@ def test_what_one_line_refuses(unlabeled: Path, tmp_path: Path, capsys):
     assert "nowhere does not exist" in capsys.readouterr().err
     with pytest.raises(SystemExit):
         pretrain(unlabeled, tmp_path / "run", flags=("--amp", "bf16"))
-    assert "trains a detector: in one process" in capsys.readouterr().err
+    assert "trains a detector: use one process" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("damaged", [1, 2])

@@ -142,7 +142,7 @@ def test_a_split_has_its_own_calibration(detector: Path, sweeps: Path, tmp_path:
     ("options", "message"),
     [
         (["none"], "none does not exist: pass a sweep, a folder, or with --split a data set"),
-        (["sweeps", "--to", "coco"], "--to coco is of images, and {detector} takes sweeps: csv, kitti, nuscenes"),
+        (["sweeps", "--to", "coco"], "--to coco applies to images, but {detector} takes sweeps: csv, kitti, nuscenes"),
         (
             ["sweeps", "--columns", "x", "y", "z"],
             "the detector takes x, y, z, intensity, but --columns lists x, y, z: ",

@@ -73,7 +73,7 @@ def test_what_is_missing_or_damaged_is_named(root: Path):
     with pytest.raises(MissingData, match="val is not a folder; expected layout"):
         ArgoverseSweeps(root, split="val")
     (root / "train/0b2f/annotations.feather").unlink()
-    with pytest.raises(ValueError, match=r"0b2f/annotations\.feather: there is no such file: labeled sweeps need it"):
+    with pytest.raises(ValueError, match=r"0b2f/annotations\.feather: file not found: labeled sweeps need it"):
         ArgoverseSweeps(root, labeled=True)[0]
     file = root / f"train/0b2f/sensors/lidar/{TIMES[0]}.feather"
     file.write_bytes(file.read_bytes()[:100])

@@ -55,7 +55,7 @@ def test_splits_and_all(root: Path):
         ("labels/a.txt", f"{CAR}\nCar 1 2 3 4 5 6 7", "labels/a.txt, line 2: expected x y z dx dy dz heading class"),
         ("labels/a.txt", "10 2 -1 4 0 1.5 0.3 Car", "with sizes above 0, got '10 2 -1 4 0 1.5 0.3 Car'"),
         ("labels/a.txt", "10 nan -1 4 2 1.5 0.3 Car", "labels/a.txt, line 1: expected"),
-        ("ImageSets/train.txt", "c", "lacks 1 of the 1 sweeps of split 'train', first c: add them"),
+        ("ImageSets/train.txt", "c", "lacks 1 of the 1 sweeps of split 'train', the first is c: add them"),
         ("points/a.npy", "", "has a.bin and a.npy, two sweeps with the same name: remove one"),
     ],
 )

@@ -97,7 +97,7 @@ def test_a_split_that_is_missing_or_names_missing_frames(root):
     with pytest.raises(MissingData, match=r"val\.txt is not a file \(split=None takes all sweeps\); expected layout"):
         KittiSweeps(root, split="val")
     (root / "ImageSets" / "val.txt").write_text("000001\n000007\n000008\n")
-    with pytest.raises(MissingData, match=r"lacks 2 of the 3 sweeps of split 'val', first 000007: add"):
+    with pytest.raises(MissingData, match=r"lacks 2 of the 3 sweeps of split 'val', the first is 000007: add"):
         KittiSweeps(root, split="val")
 
 

@@ -186,7 +186,7 @@ def test_compressed_pcd(tmp_path, points):
     with pytest.raises(UnreadableSweep, match=r"a\.pcd: its compressed points are truncated"):
         read_sweep(path)
     path.write_bytes(compressed_pcd(points[:, :4], promised=10**12))
-    with pytest.raises(UnreadableSweep, match=r"declares points of 16000000000000 bytes, and \d+ compressed"):
+    with pytest.raises(UnreadableSweep, match=r"declares points of 16000000000000 bytes, but \d+ compressed"):
         read_sweep(path)
 
 

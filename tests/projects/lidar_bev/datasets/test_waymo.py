@@ -118,7 +118,7 @@ def test_what_is_missing_is_named(root: Path):
     with pytest.raises(MissingData, match="validation/lidar is not a folder; expected layout"):
         WaymoSweeps(root, split="validation")
     (root / f"training/lidar_box/{SEGMENT}.parquet").unlink()
-    with pytest.raises(ValueError, match=r"lidar_box/.*\.parquet: there is no such file: download this component"):
+    with pytest.raises(ValueError, match=r"lidar_box/.*\.parquet: file not found: download this component"):
         WaymoSweeps(root, labeled=True)[0]
     (root / f"training/lidar_pose/{SEGMENT}.parquet").write_text("")
     assert "lidar_pose" in WaymoSweeps(root).why_unreadable(0)

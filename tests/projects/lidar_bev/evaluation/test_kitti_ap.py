@@ -238,7 +238,7 @@ def test_nothing_found():
         (dict(name="Tram"), "name must be one of Car, Pedestrian, Cyclist"),
         (dict(difficulty="all"), "difficulty must be one of easy"),
         (dict(view="2d"), "view must be 'bev' or '3d'"),
-        (dict(results=[]), "1 frames have labels and 0 results"),
+        (dict(results=[]), "1 frames have labels and 0 have results"),
     ],
 )
 def test_refuses_what_it_cannot_measure(arguments, message):

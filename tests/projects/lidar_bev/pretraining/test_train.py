@@ -141,7 +141,7 @@ def test_every_config_builds_and_its_parts_fit(file: Path, tmp_path: Path):
 def test_the_arms_of_the_comparison_differ_in_one_part(tmp_path: Path):
     arms = {file.stem: load_config(file, tmp_path) for file in (CONFIGS / "comparison").glob("*.py")}
     with_heatmap = ("clusters_heatmap", "random_windows_heatmap")
-    assert set(arms) == {"annotated", "boxes", "clusters", "random_windows", "scene", *with_heatmap}
+    assert set(arms) == {"annotated", "clusters", "random_windows", "scene", *with_heatmap}
     whole = arms["clusters"]
     for config in arms.values():
         for name in ("optim_wrapper", "param_scheduler", "train_cfg", "auto_scale_lr"):
@@ -156,7 +156,6 @@ def test_the_arms_of_the_comparison_differ_in_one_part(tmp_path: Path):
     assert str(arms["clusters_heatmap"].train_dataloader) == str(whole.train_dataloader)
     pipelines = (arms[name].train_dataloader.dataset.pipeline for name in ("random_windows", "random_windows_heatmap"))
     assert len({str(pipeline) for pipeline in pipelines}) == 1
-    assert arms["boxes"].model.regions.centers.type.__name__ == "BetaCenters"
     assert arms["random_windows"].train_dataloader.dataset.pipeline[0].type.__name__ == "RandomBoxes"
     assert arms["annotated"].default_hooks.localization.type.__name__ == "AnnotatedSweepsHook"
 
