@@ -40,8 +40,8 @@ class AngleCode:
     together with the direction; :class:`AxisCode` keeps it.
     """
 
-    channels = 2
-    mirrored: ClassVar = {"x": (1, -1), "y": (-1, 1)}
+    channels: ClassVar[int] = 2
+    mirrored: ClassVar[dict[str, tuple[int, ...]]] = {"x": (1, -1), "y": (-1, 1)}
 
     def encoded(self, heading: Tensor) -> Tensor:
         return torch.stack([heading.sin(), heading.cos()], dim=1)
@@ -66,8 +66,8 @@ class AxisCode:
     ends, and their names change places at some heading.
     """
 
-    channels = 4
-    mirrored: ClassVar = {"x": (-1, 1, -1, 1), "y": (-1, 1, 1, -1)}
+    channels: ClassVar[int] = 4
+    mirrored: ClassVar[dict[str, tuple[int, ...]]] = {"x": (-1, 1, -1, 1), "y": (-1, 1, 1, -1)}
 
     def encoded(self, heading: Tensor) -> Tensor:
         double = 2 * heading

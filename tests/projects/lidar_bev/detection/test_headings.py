@@ -76,8 +76,8 @@ def learned(name: str, headings: torch.Tensor) -> torch.Tensor:
     """The heading that minimizes the loss over objects that look alike."""
     code = HEADING_CODES[name]
     values = torch.full((1, code.channels), 0.1, requires_grad=True)
-    optimizer = torch.optim.SGD([values], lr=0.02)
-    for _ in range(300):
+    optimizer = torch.optim.SGD([values], lr=0.05)
+    for _ in range(100):
         loss = code.loss(values.expand(len(headings), -1), code.encoded(headings), None).mean()
         optimizer.zero_grad()
         loss.backward()
