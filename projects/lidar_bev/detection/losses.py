@@ -28,13 +28,13 @@ def box_loss(
     """
     values = at_cells(maps, cells)
     regression = regression.where(regression.isfinite(), values.detach())
-    place = -heading.channels
-    difference = (values - regression)[:, :place].abs()
+    start = -heading.channels  # of its code
+    difference = (values - regression)[:, :start].abs()
     if velocity_weight != 1:
         weights = torch.ones_like(difference)
         weights[:, VELOCITY] = velocity_weight
         difference = difference * weights
-    of_boxes = difference.sum(dim=1) + heading.loss(values[:, place:], regression[:, place:], axis_weights)
+    of_boxes = difference.sum(dim=1) + heading.loss(values[:, start:], regression[:, start:], axis_weights)
     return (of_boxes * counted).sum() / counted.sum().clamp(min=1)
 
 
