@@ -110,7 +110,7 @@ def of_boxes(folder: str, images: int, max_boxes: int) -> Steps:
         return "beside the checkpoint" if "file" in states[0] else "in the checkpoint"
 
     yield "fill", fill
-    yield "describe", lambda: f"{describe(store, (224, 224))['clusters']:.0f} boxes an image"
+    yield "describe", lambda: f"{describe(store, (224, 224))['clusters']:.0f} boxes per image"
     yield "save", save
     yield "restore", lambda: restore_boxes(store, states[0], Path(folder, "epoch_1.pth"))
 

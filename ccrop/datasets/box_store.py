@@ -35,7 +35,7 @@ class InvalidBoxes(ValueError):
 
 
 class BoxStore:
-    """Up to K boxes an image, in memory that all processes of a node share.
+    """Up to K boxes per image, in memory that all processes of a node share.
 
     Ranks and persistent data-loading workers see an update at once. A coordinate is a 16-bit number of steps of
     1 / :data:`STEPS`: exact for whole pixels of an image that is looked at in 32, 96, 224, 320, 512, 640 or another
@@ -220,13 +220,13 @@ class BoxStore:
         """Refuse boxes of another data set or of another K."""
         if max_boxes != self.max_boxes:
             raise ValueError(
-                f"the checkpoint has up to {max_boxes} boxes an image, this run's localizer gives up to "
+                f"the checkpoint has up to {max_boxes} boxes per image, but this run's localizer returns up to "
                 f"{self.max_boxes}: resume with max_boxes={max_boxes}, or start a new run"
             )
         if num_images != len(self) or state["fingerprint"] != self.fingerprint:
             raise ValueError(
                 f"the checkpoint's boxes of {num_images} images belong to another data set than this run's "
-                f"{len(self)} images (their number or file names differ): resume with the data set it was trained "
+                f"{len(self)} images (their count or file names differ): resume with the data set it was trained "
                 "on, or start a new run"
             )
 
@@ -268,7 +268,7 @@ def _check(boxes: Tensor, counts: Tensor, indices: Tensor) -> None:
     wrong_counts = (counts < 0) | (counts > max_boxes)
     if wrong_counts.any():
         place = int(wrong_counts.nonzero()[0])
-        raise InvalidBoxes(int(indices[place]), f"{int(counts[place])} boxes, but an image has 0 to {max_boxes}")
+        raise InvalidBoxes(int(indices[place]), f"{int(counts[place])} boxes, but an image can have 0 to {max_boxes}")
     x0, y0, x1, y1 = boxes[..., :4].unbind(-1)
     faults = {
         "is not finite": ~boxes.isfinite().all(dim=-1),
@@ -285,5 +285,5 @@ def _check(boxes: Tensor, counts: Tensor, indices: Tensor) -> None:
         raise InvalidBoxes(
             int(indices[place]),
             f"box {number + 1} of {int(counts[place])}, {boxes[place, number].tolist()}, {list(faults)[fault]}: the "
-            "localizer must give x0, y0, x1, y1, score with x0 < x1 and y0 < y1 in fractions of the image, from 0 to 1",
+            "localizer must return x0, y0, x1, y1, score with x0 < x1 and y0 < y1 in fractions of the image (0 to 1)",
         )

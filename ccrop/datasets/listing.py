@@ -18,8 +18,8 @@ def list_images(
 ) -> list[str]:
     """Sorted paths, relative to ``root``, of all images below ``root / folder``, nested ones too, hidden ones not.
 
-    Links are followed, but a folder that is reached more than once counts once. What is passed over is counted in one
-    line of the log. Of a packed set, all images are listed.
+    Links are followed, but a folder that is reached more than once counts once. Skipped entries are counted in one
+    line of the log. For a packed set, all images are listed.
 
     Args:
         beside: suffixes of other files that belong there, such as labels, and are not counted.
@@ -43,7 +43,7 @@ def list_images(
             passed[printable(os.path.splitext(path)[1].lower()) or "no suffix"] += 1
     if passed:
         kinds = ", ".join(f"{kind} ({number})" for kind, number in passed.most_common(8))
-        say_once(f"{printable(top)}: passed over {passed.total()} entries that are no images by their kind: {kinds}")
+        say_once(f"{printable(top)}: skipped {passed.total()} entries that are not images, by suffix: {kinds}")
     return sorted(found)
 
 

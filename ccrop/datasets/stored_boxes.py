@@ -63,9 +63,9 @@ def restore_boxes(store: BoxStore, state: dict[str, Any], checkpoint: str | Path
     file = Path(checkpoint).with_name(Path(state["file"]).name)  # nowhere but beside it, whatever it says
     if not file.is_file():
         raise FileNotFoundError(
-            f"{checkpoint} keeps its boxes in {file.name}, which is not beside it: copy it there from the run's "
-            "work_dir, too"
+            f"{checkpoint} keeps its boxes in {file.name}, which is missing next to it: copy it from the run's "
+            "work_dir as well"
         )
     store.load(file, state)
     if _name(store) != file.name:
-        raise ValueError(f"{file} is damaged: its content is not what its name says; copy it again")
+        raise ValueError(f"{file} is damaged: its content does not match its name; copy it again")

@@ -160,8 +160,8 @@ class LocalizationHook(Hook):
         """Say in the log what was found."""
         found = self.describe(store)
         line = (
-            f"Localized {len(store)} images in {seconds:.1f} s: {found['clusters']:.2f} boxes an image, "
-            f"{found['no_box']:.1%} of the images have none and give plain random crops"
+            f"Localized {len(store)} images in {seconds:.1f} s: {found['clusters']:.2f} boxes per image, "
+            f"{found['no_box']:.1%} of the images have none and get plain random crops"
         )
         if "box_area" in found:
             area, whole = found["box_area"], found["whole_image"]
@@ -169,7 +169,7 @@ class LocalizationHook(Hook):
             if whole > UNBOUND:
                 runner.logger.warning(
                     f"{whole:.1%} of the boxes are whole images, so they bound nothing and the views are nearly plain "
-                    "random crops: on images of many objects, use the crop region (tools/train.py --list)"
+                    "random crops: for images with many objects, use the crop 'region' (tools/train.py --list)"
                 )
         else:
             runner.logger.warning(line)
@@ -177,5 +177,5 @@ class LocalizationHook(Hook):
         if silent:
             runner.logger.warning(
                 f"{silent} of {len(store)} images have a constant or non-finite heatmap and got the whole image as "
-                "box: the backbone has collapsed or diverged on them"
+                "their box: the backbone has collapsed or diverged on them"
             )

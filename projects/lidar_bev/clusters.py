@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ccrop.localization import MultiObject
 from ccrop.projects.lidar_bev.grid import Grid
-from ccrop.projects.lidar_bev.heatmap import cells_above_ground, geometric_heatmap, learnt_heatmap, smoothed, walls
+from ccrop.projects.lidar_bev.heatmap import cells_above_ground, geometric_heatmap, learned_heatmap, smoothed, walls
 
 LONG = 1.5  # meters: vehicles, not people
 CANDIDATES = 256  # minimum number of boxes from which K are taken
@@ -70,7 +70,7 @@ class BevClusters:
 
     @torch.no_grad()
     def __call__(
-        self, sweeps: list[Tensor], features: Tensor | None = None, learnt: float = 0.0
+        self, sweeps: list[Tensor], features: Tensor | None = None, learned: float = 0.0
     ) -> tuple[Tensor, Tensor]:
         """Boxes of a batch, the best scores first, without a loop over sweeps or boxes.
 
@@ -83,7 +83,7 @@ class BevClusters:
             ``boxes (N, K, 5)`` float32 x0, y0, x1, y1 in fractions of the grid, score, zero beyond the count, and
             ``counts (N,)`` int64.
         """
-        boxes, counts, _ = self.regions.objects(self.heatmap(sweeps, features, learnt))
+        boxes, counts, _ = self.regions.objects(self.heatmap(sweeps, features, learned))
         low, high = (boxes.new_tensor(each[:2]) for each in (self.grid.low, self.grid.high))
         extent = high - low
         middle = (boxes[..., :2] + boxes[..., 2:4]) / 2 * extent
@@ -102,14 +102,14 @@ class BevClusters:
         return boxes, exists.sum(dim=1)
 
     @torch.no_grad()
-    def heatmap(self, sweeps: list[Tensor], features: Tensor | None = None, learnt: float = 0.0) -> Tensor:
+    def heatmap(self, sweeps: list[Tensor], features: Tensor | None = None, learned: float = 0.0) -> Tensor:
         """``(N, H, W)`` in [0, 1], where the boxes come from; arguments as of the call."""
         cells = cells_above_ground(sweeps, self.cells)
         heatmap = geometric_heatmap(cells, self.cells)
         wall = walls(heatmap, self.cells, self.wall_length, self.wall_thickness)
-        if learnt:
+        if learned:
             assert features is not None
-            heatmap = (1 - learnt) * heatmap + learnt * learnt_heatmap(features, cells, self.cells)
+            heatmap = (1 - learned) * heatmap + learned * learned_heatmap(features, cells, self.cells)
         heatmap = smoothed(heatmap.where(~wall, 0.0), self.sigma / self.cells.cell)
         return heatmap / heatmap.amax(dim=(1, 2), keepdim=True).clamp(min=torch.finfo(heatmap.dtype).tiny)
 

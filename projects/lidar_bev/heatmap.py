@@ -85,7 +85,7 @@ def geometric_heatmap(
     return (cells.height / full_height).clamp(max=1) * occupancy
 
 
-def learnt_heatmap(features: Tensor, cells: Cells, grid: Grid) -> Tensor:
+def learned_heatmap(features: Tensor, cells: Cells, grid: Grid) -> Tensor:
     """Where an encoder responds, ``(N, H, W)`` in [0, 1]; 0 if nothing stands.
 
     A cell's response is the Euclidean distance of its features to their mean over the sweep's cells in which something

@@ -51,7 +51,7 @@ def heatmaps(
 ) -> Iterator[tuple[str, tuple[Tensor, Tensor]]]:
     """Names of heatmaps, and what the localizer makes of them: ``boxes (N, K, 5)`` and ``counts (N,)``."""
     for share in shares:
-        name = "geometric" if share == 0 else f"{share:.0%} learnt"
+        name = "geometric" if share == 0 else f"{share:.0%} learned"
         boxes, counts = locate_sweeps(model, dataset, localizer, share, num_workers=workers)
         yield name, (boxes, counts)
         if share == 0:  # what chance gives

@@ -64,7 +64,7 @@ class Typed(Open):
 def test_what_nothing_reads_is_refused(config: Path, option: str, reason: str):
     with pytest.raises(UnknownOption) as raised:
         read_config(config, {option: 1})
-    assert str(raised.value).startswith(f"the option {option}")
+    assert f"option {option}" in str(raised.value)
     assert reason in str(raised.value)
 
 

@@ -22,7 +22,7 @@ def test_boxes_are_stored_saved_and_restored(capsys, monkeypatch):
     assert scale.main(["boxes", "--images", "5000", "--boxes", "4"]) == 0
     printed = capsys.readouterr().out
     assert f"{5000 * (4 * 10 + 2) / 1e6:.0f} MB shared by the ranks of a node" in printed
-    assert "4 boxes an image" in printed
+    assert "4 boxes per image" in printed
     assert "beside the checkpoint" in printed
 
 

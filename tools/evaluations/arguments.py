@@ -89,7 +89,7 @@ def add_sweeps(commands: argparse._SubParsersAction) -> None:
     command.add_argument("--classes", nargs="+", help="classes to split recall by; default: the data set's")
     command.add_argument("--sweeps", type=int, help="how many, evenly spaced; default: all")
     command.add_argument(
-        "--learnt", type=float, nargs="+", metavar="FRACTION", help="weight of the learned heatmap, 0 to 1"
+        "--learned", type=float, nargs="+", metavar="FRACTION", help="weight of the learned heatmap, 0 to 1"
     )
     command.add_argument(
         "--localizer", nargs="+", action=OptionsAction, metavar="K=V", help="the localizer's other arguments"

@@ -13,7 +13,7 @@ def centers(args: argparse.Namespace) -> None:
     from ccrop.projects.lidar_bev.proposals import evaluate, tables
 
     config, model = load(args)
-    shares = args.learnt or ([0.0, 0.25, 0.5, 1.0] if args.checkpoint else [0.0])
+    shares = args.learned or ([0.0, 0.25, 0.5, 1.0] if args.checkpoint else [0.0])
     dataset, found = evaluate(config, model, shares, args.split, args.classes, args.sweeps, WORKERS, args.localizer)
     first = next(iter(found.values()))
     print(f"{len(dataset)} sweeps of {dataset.data_root}: {len(first.labels)} objects of {MIN_POINTS} points or more")

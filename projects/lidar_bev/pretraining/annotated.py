@@ -38,8 +38,8 @@ class AnnotatedSweepsHook(Hook):
         dataset, labeled = runner.train_dataloader.dataset, DATASETS.build(self.dataset)
         if len(labeled) != len(dataset):
             raise ValueError(
-                f"{dataset.data_root}: {len(dataset)} sweeps are trained on and {len(labeled)} are labeled: name the "
-                "same split and subset in both"
+                f"{dataset.data_root}: {len(dataset)} training sweeps but {len(labeled)} labeled ones: use the same "
+                "split and subset in both"
             )
         boxes = torch.zeros(len(dataset), self.max_boxes, 5)
         counts = torch.zeros(len(dataset), dtype=torch.long)

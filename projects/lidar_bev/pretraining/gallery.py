@@ -52,12 +52,12 @@ class SweepGalleryHook(Hook):
     def after_localization(self, runner: Runner) -> None:
         dataset = runner.train_dataloader.dataset
         hook = next(hook for hook in runner.hooks if isinstance(hook, SweepLocalizationHook))
-        learnt = hook.learnt(runner.epoch, runner.max_epochs)
+        learned = hook.learned(runner.epoch, runner.max_epochs)
         title = f"{runner.cfg.experiment}, before epoch {runner.epoch + 1} of {runner.max_epochs}"
-        title += f", learnt heatmap {learnt:.0%}"
+        title += f", learned heatmap {learned:.0%}"
         indices = spread(len(dataset), self.num_sweeps)
         with evaluating(runner) as model:
-            figure = gallery(model, dataset, hook.localizer, learnt, indices, (runner.seed, runner.epoch), title)
+            figure = gallery(model, dataset, hook.localizer, learned, indices, (runner.seed, runner.epoch), title)
         file = Path(runner.work_dir, "gallery", f"epoch_{runner.epoch:04d}.png")
         picture = pixels(figure)
         with written(file) as partial:
@@ -70,7 +70,7 @@ def gallery(
     model: Siamese,
     dataset: SweepDataset,
     localizer: BevClusters,
-    learnt: float,
+    learned: float,
     indices: Sequence[int],
     draw: tuple[int, int] = (0, 0),
     title: str = "",
@@ -81,7 +81,7 @@ def gallery(
         model: in eval mode.
         dataset: with boxes, and :class:`.SceneSweeps` as its pipeline.
         localizer: gives the heatmap.
-        learnt: fraction of the learnt heatmap.
+        learned: fraction of the learned heatmap.
         draw: (seed, epoch), which decide the views.
     """
     assert dataset.boxes is not None
@@ -97,8 +97,8 @@ def gallery(
     for line, (index, points) in zip(axes, rows, strict=False):
         boxes, grid = dataset.boxes[index], localizer.grid
         prepared = model.data_preprocessor(dict(sweeps=[torch.from_numpy(points)]))["sweeps"]
-        features = model.extract_feat(prepared)[-1] if learnt else None
-        heatmap = localizer.heatmap(prepared, features, learnt)[0].cpu().numpy()
+        features = model.extract_feat(prepared)[-1] if learned else None
+        heatmap = localizer.heatmap(prepared, features, learned)[0].cpu().numpy()
         extent = (*grid.low[:2], *grid.high[:2])
         draw_bev(line[0], points, extent=extent)
         _outlines(line[0], _meters(boxes[:, :4], grid), [BOX_COLOR] * len(boxes))

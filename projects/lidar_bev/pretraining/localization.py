@@ -24,11 +24,11 @@ class SweepLocalizationHook(LocalizationHook):
     """:class:`ccrop.hooks.LocalizationHook` for sweeps; the store's boxes are in fractions of the grid.
 
     The first localization comes before the first epoch and needs geometry alone: that is the warm-up. With every
-    further one the learnt heatmap's share grows evenly, up to ``blend`` at the last.
+    further one the learned heatmap's share grows evenly, up to ``blend`` at the last.
 
     Args:
         localizer: config of :class:`.BevClusters`.
-        blend: last fraction of the learnt heatmap, in [0, 1].
+        blend: last fraction of the learned heatmap, in [0, 1].
         interval: see the base class.
         batch_size: whole sweeps a batch.
         num_workers: processes that read them.
@@ -45,11 +45,11 @@ class SweepLocalizationHook(LocalizationHook):
         super().__init__(localizer, warmup=0, interval=interval, batch_size=batch_size, num_workers=num_workers)
         self.localizer: BevClusters
         if not 0 <= blend <= 1:
-            raise ValueError(f"blend must lie in [0, 1], got {blend}")
+            raise ValueError(f"blend must be in [0, 1], got {blend}")
         self.blend = blend
 
-    def learnt(self, step: int, total: int) -> float:
-        """Share of the learnt heatmap at a localization before epoch ``step``, from 0, of ``total``."""
+    def learned(self, step: int, total: int) -> float:
+        """Share of the learned heatmap at a localization before epoch ``step``, from 0, of ``total``."""
         steps = self.schedule(total)
         return self.blend * sum(each <= step for each in steps[1:]) / max(1, len(steps) - 1)
 
@@ -57,8 +57,8 @@ class SweepLocalizationHook(LocalizationHook):
         """Nothing: the first localization fails as early."""
 
     def find(self, model: Siamese, dataset: LocatedDataset, runner: Runner) -> Iterator[Found]:
-        learnt = self.learnt(runner.epoch, runner.max_epochs)
-        return located_sweeps(model, dataset, self.localizer, learnt, self.batch_size, self.num_workers)
+        learned = self.learned(runner.epoch, runner.max_epochs)
+        return located_sweeps(model, dataset, self.localizer, learned, self.batch_size, self.num_workers)
 
     def describe(self, store: BoxStore) -> dict[str, float]:
         """``clusters`` a sweep; ``no_box``, fraction of sweeps without; ``box_side``, median longer side in meters."""
@@ -75,10 +75,10 @@ class SweepLocalizationHook(LocalizationHook):
 
     def report(self, runner: Runner, store: BoxStore, seconds: float) -> None:
         found = self.describe(store)
-        learnt = self.learnt(runner.epoch, runner.max_epochs)
+        learned = self.learned(runner.epoch, runner.max_epochs)
         line = (
-            f"Localized {len(store)} sweeps in {seconds:.1f} s, learnt heatmap {learnt:.0%}: {found['clusters']:.2f} "
-            f"boxes a sweep, their median side {found.get('box_side', 0):.1f} m"
+            f"Localized {len(store)} sweeps in {seconds:.1f} s, learned heatmap {learned:.0%}: {found['clusters']:.2f} "
+            f"boxes per sweep, with a median side of {found.get('box_side', 0):.1f} m"
         )
         runner.logger.log(logging.INFO if len(store.counts.nonzero()) else logging.WARNING, line)
 
@@ -87,7 +87,7 @@ def locate_sweeps(
     model: Siamese,
     dataset: LocatedDataset,
     localizer: BevClusters,
-    learnt: float,
+    learned: float,
     batch_size: int = 8,
     num_workers: int = 0,
 ) -> tuple[Tensor, Tensor]:
@@ -96,7 +96,7 @@ def locate_sweeps(
     Returns:
         ``boxes (N, K, 5)`` and ``counts (N,)`` on the CPU, equal on every rank. Unreadable sweeps have none.
     """
-    found = located_sweeps(model, dataset, localizer, learnt, batch_size, num_workers)
+    found = located_sweeps(model, dataset, localizer, learned, batch_size, num_workers)
     return gathered(found, len(dataset), localizer.max_boxes)
 
 
@@ -104,15 +104,15 @@ def located_sweeps(
     model: Siamese,
     dataset: LocatedDataset,
     localizer: BevClusters,
-    learnt: float,
+    learned: float,
     batch_size: int = 8,
     num_workers: int = 0,
 ) -> Iterator[Found]:
     """Boxes of the sweeps of this rank's share of a data set, batch by batch.
 
     Args:
-        model: in eval mode; the encoder does not run where ``learnt`` is 0.
-        learnt: fraction of the learnt heatmap.
+        model: in eval mode; the encoder does not run where ``learned`` is 0.
+        learned: fraction of the learned heatmap.
     """
     share = ShardedBatches(len(dataset), batch_size)
     loader: DataLoader = DataLoader(
@@ -125,5 +125,5 @@ def located_sweeps(
     shown = tqdm(loader, "localizing", leave=False, disable=None if is_main_process() else True)
     for batch, turn in zip(shown, share, strict=True):
         sweeps = model.data_preprocessor(dict(sweeps=batch["sweeps"]))["sweeps"]
-        features = model.extract_feat(sweeps)[-1] if learnt else None
-        yield in_turn(batch["index"], turn, *localizer(sweeps, features, learnt))
+        features = model.extract_feat(sweeps)[-1] if learned else None
+        yield in_turn(batch["index"], turn, *localizer(sweeps, features, learned))

@@ -52,8 +52,8 @@ class SceneSweeps(SweepViews):
         found = sample.get("clusters", NO_BOXES)
         if len(found) > self.max_boxes:
             raise ValueError(
-                f"sweep {sample['index']} has {len(found)} boxes and SceneSweeps expects {self.max_boxes} at most: "
-                "give it the max_boxes of the localizer"
+                f"sweep {sample['index']} has {len(found)} boxes, but SceneSweeps expects at most {self.max_boxes}: "
+                "give it the localizer's max_boxes"
             )
         made = super().__call__(sample)
         boxes = torch.zeros(self.max_boxes, 5)

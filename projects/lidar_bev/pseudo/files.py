@@ -81,8 +81,8 @@ def learn_file(config: Config, file: Path, max_boxes: int) -> None:
     listed = [each["path"] for each in json.loads(file.read_text())["sweeps"]]
     if listed != paths_of(DATASETS.build(dict(train, pipeline=[]))):
         raise ValueError(
-            f"{file} has the boxes of {len(listed)} other sweeps than those of {train.data_root}: leave out --resume"
+            f"{file} has boxes of {len(listed)} sweeps other than those of {train.data_root}: run without --resume"
         )
     train.pipeline = [dict(type=PseudoLabels, file=str(file), max_boxes=max_boxes), *train.pipeline]
     find_objects(config)
-    config.headline += f", pseudo-boxes of {file} in place of labels"
+    config.headline += f", pseudo-boxes of {file} instead of labels"

@@ -113,7 +113,7 @@ def first_boxes(sweeps: SweepDataset, settings: ConfigDict) -> dict[str, Any]:
     localizer = TASK_UTILS.build(settings.localizer)
     least = settings.min_motion
     if least is not None and not 0 < least <= 1:
-        raise ValueError(f"pseudo_boxes.min_motion must lie in (0, 1], or be None, got {least}")
+        raise ValueError(f"pseudo_boxes.min_motion must be in (0, 1], or None, got {least}")
     motion = None if least is None else MotionOfBoxes(sweeps, settings.motion_gaps)
     found = {}
     for index, sample in tqdm(sweeps.readable(), "clusters", len(sweeps), leave=False, disable=None):
@@ -171,5 +171,5 @@ def listed(quality: dict[str, float], classes: tuple[str, ...]) -> str:
     for iou in IOUS:
         known = [(name, quality[f"recall_{iou}_{name}"]) for name in classes]
         recalls = ", ".join(f"{name} {value:.1%}" for name, value in known if value == value)
-        parts.append(f"recall at BEV IoU {iou} {recalls or 'of nothing'}, precision {quality[f'precision_{iou}']:.1%}")
+        parts.append(f"recall at BEV IoU {iou} {recalls or 'undefined'}, precision {quality[f'precision_{iou}']:.1%}")
     return "; ".join(parts)

@@ -102,6 +102,6 @@ def test_the_demo_that_a_checkpoint_names_is_not_run(tmp_path: Path):
 @pytest.mark.parametrize("config", [None, "print(1)", ["a"]])
 def test_a_checkpoint_without_a_config_says_what_to_name(tmp_path: Path, config: object):
     with pytest.raises(
-        ValueError, match=r"epoch_1\.pth holds no config, .*: pass the config of its run with --config$"
+        ValueError, match=r"epoch_1\.pth holds no config \(.*: pass the config of its run with --config$"
     ):
         recorded_config(saved(tmp_path, config))

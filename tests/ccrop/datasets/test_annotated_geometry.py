@@ -86,7 +86,7 @@ def test_more_are_refused_with_the_first_of_them(right, wrong):
     with pytest.raises(InvalidAnnotations) as caught:
         repair_boxes(content_of(*[[NAN, 5, 2, 5]] * wrong, right=right), FILE)
     assert str(caught.value).startswith(f"labels.json: {wrong} of {right + wrong} boxes have no area")
-    assert f"the first of annotation {right + 1}: [nan, 5, 2, 5] in an image of [60, 40] pixels" in str(caught.value)
+    assert f"the first is of annotation {right + 1}: [nan, 5, 2, 5] in an image of [60, 40] pixels" in str(caught.value)
 
 
 SQUARE = [[10, 10, 30, 10, 30, 30, 10, 30]]  # 20 x 20

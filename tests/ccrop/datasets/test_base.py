@@ -81,7 +81,7 @@ def test_a_wrong_box_of_an_image_without_a_file_is_named_by_its_number(folder):
     dataset = ImageFolder(folder)
     dataset.boxes = BoxStore(6, 1, dataset.fingerprint())
     dataset.get_data_info = lambda index: dict(row=index)
-    with pytest.raises(ValueError, match=rf"^image 2 of {folder}: 5 boxes, but an image has 0 to 1"):
+    with pytest.raises(ValueError, match=rf"^image 2 of {folder}: 5 boxes, but an image can have 0 to 1"):
         dataset.update_boxes(torch.zeros(6, 1, 5), torch.tensor([0, 0, 5, 0, 0, 0]))
 
 
@@ -248,7 +248,7 @@ def test_channels_are_a_setting_of_the_data(folder):
     for number in range(3):
         np.save(folder / f"9{number}.npy", np.full((4, 6, 5), number, np.uint8))
     assert len(ImageFolder(folder)) == 6  # an array beside RGB images is something else
-    with pytest.raises(UnreadableImage, match=r"0\.png: it has 3 bands \(RGB\), and 5 are expected"):
+    with pytest.raises(UnreadableImage, match=r"0\.png: it has 3 bands \(RGB\), but 5 are expected"):
         ImageFolder(folder, channels=5)
     for file in folder.glob("*.png"):
         file.unlink()

@@ -223,7 +223,7 @@ def test_no_box_is_refused_and_nothing_is_changed(box, fault):
 
 @pytest.mark.parametrize("count", [-1, 3])
 def test_count_out_of_range_is_refused(count):
-    with pytest.raises(InvalidBoxes, match=f"image 1: {count} boxes, but an image has 0 to 2"):
+    with pytest.raises(InvalidBoxes, match=f"image 1: {count} boxes, but an image can have 0 to 2"):
         BoxStore(3, 2, "names").update(torch.zeros(3, 2, 5), torch.tensor([0, count, 0]))
 
 
@@ -308,7 +308,10 @@ def test_state_is_a_copy():
             r"boxes of 5 images belong to another data set than this run's 5 .* resume with the data",
         ),
         ((6, 3, "names"), r"boxes of 6 images belong to another data set than this run's 5 .* resume with the data"),
-        ((5, 2, "names"), r"up to 2 boxes an image, this run's localizer gives up to 3: resume with max_boxes=2"),
+        (
+            (5, 2, "names"),
+            r"up to 2 boxes per image, but this run's localizer returns up to 3: resume with max_boxes=2",
+        ),
     ],
 )
 def test_state_of_another_data_set_is_refused(other, message):

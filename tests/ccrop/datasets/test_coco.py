@@ -205,5 +205,5 @@ def test_boxes_of_an_unknown_image_are_named(tmp_path):
     content = {"images": [], "annotations": [wrong], "categories": [{"id": 1, "name": "cat"}]}
     (tmp_path / "annotations").mkdir()
     (tmp_path / "annotations" / "instances_val.json").write_text(json.dumps(content))
-    with pytest.raises(ValueError, match="the first, 3, of image 9"):
+    with pytest.raises(ValueError, match="the first, 3, to image 9"):
         annotated_boxes(tmp_path, "val")

@@ -317,7 +317,7 @@ def test_other_arrays_are_refused(tmp_path, pixels, channels, reason):
 
 
 def test_files_of_other_channels_are_refused(tmp_path):
-    with pytest.raises(UnreadableImage, match=r"image\.png: it has 3 bands \(RGB\), and 5 are expected: set channels"):
+    with pytest.raises(UnreadableImage, match=r"image\.png: it has 3 bands \(RGB\), but 5 are expected: set channels"):
         read_image(saved(tmp_path, solid("RGB", RED), "image.png"), channels=5)
     (tmp_path / "image.npy").write_bytes(b"no array")
     with pytest.raises(UnreadableImage, match=r"image\.npy: damaged"):

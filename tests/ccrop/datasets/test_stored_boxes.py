@@ -61,7 +61,7 @@ def test_a_file_is_written_when_the_boxes_change_and_stays_for_earlier_checkpoin
 
 def test_a_checkpoint_without_its_file_is_an_error_that_names_it(tmp_path, beside):
     state = saved_boxes(located(), tmp_path)
-    with pytest.raises(FileNotFoundError, match=rf"epoch_2\.pth keeps its boxes in {state['file']}, which is not besi"):
+    with pytest.raises(FileNotFoundError, match=rf"epoch_2\.pth keeps its boxes in {state['file']}, which is miss"):
         restore_boxes(BoxStore(5, 2, "names"), state, tmp_path / "elsewhere/epoch_2.pth")
 
 
@@ -77,7 +77,7 @@ def test_a_damaged_file_is_named(tmp_path, beside):
     content = bytearray((tmp_path / state["file"]).read_bytes())
     content[3] ^= 1
     (tmp_path / state["file"]).write_bytes(content)
-    with pytest.raises(ValueError, match=rf"{state['file']} is damaged: its content is not what its name says"):
+    with pytest.raises(ValueError, match=rf"{state['file']} is damaged: its content does not match its name"):
         restore_boxes(BoxStore(5, 2, "names"), state, tmp_path / "epoch_1.pth")
     (tmp_path / state["file"]).write_bytes(content[:-1])
     with pytest.raises(ValueError, match=r"is damaged: it has \d+ bytes instead of"):

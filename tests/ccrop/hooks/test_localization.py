@@ -342,7 +342,7 @@ def test_images_without_any_box_are_counted_and_nothing_is_nan(run: Run, caplog)
     (record,) = caplog.records
     assert record.levelname == "WARNING"
     assert record.getMessage().endswith(
-        "0.00 boxes an image, 100.0% of the images have none and give plain random crops"
+        "0.00 boxes per image, 100.0% of the images have none and get plain random crops"
     )
     hook.after_train_epoch(run)
     assert run.scalars() == dict(clusters=0, no_box=1)
@@ -357,7 +357,7 @@ def test_a_refresh_is_logged_with_what_it_found(run: Run, caplog):
     assert record.levelname == "INFO"
     assert record.getMessage().startswith("Localized 4 images in ")
     assert record.getMessage().endswith(
-        " s: 0.75 boxes an image, 50.0% of the images have none and give plain random crops; "
+        " s: 0.75 boxes per image, 50.0% of the images have none and get plain random crops; "
         "mean area 0.500 of the image, 33.3% of the boxes are whole images"
     )
 

@@ -35,7 +35,7 @@ def test_a_model_has_its_weights_and_the_names_of_what_it_detects(tmp_path: Path
     ):
         load_detector(tmp_path, lambda settings: nn.Linear(2, settings.width), tmp_path / "other/o.py")
     torch.save(content | dict(config=dict(augment="cpu")), tmp_path / "iter_1.pth")
-    with pytest.raises(ValueError, match="is a pretraining, which detects nothing"):
+    with pytest.raises(ValueError, match="is a pretraining run, which detects nothing"):
         load_detector(tmp_path, lambda settings: nn.Linear(2, 3))
 
 

@@ -121,7 +121,7 @@ def test_the_order_of_boxes_in_plain_python():
         assert order[image].tolist() == [i for _, _, i in sorted(keys)]
 
 
-def test_a_learnt_heatmap_takes_part_by_its_share():
+def test_a_learned_heatmap_takes_part_by_its_share():
     localizer = BevClusters(GRID)
     features = torch.zeros(1, 2, 48, 48)
     features[0, 0, 30:34, 33:37] = 5  # the cars at (10, 4) and (10, 8) in cells of 1 m

@@ -14,7 +14,7 @@ from ccrop.projects.lidar_bev.heatmap import (
     Cells,
     cells_above_ground,
     geometric_heatmap,
-    learnt_heatmap,
+    learned_heatmap,
     opened,
     ranges,
     smoothed,
@@ -106,12 +106,12 @@ def test_ranges_are_those_of_the_cells():
     assert ranges(GRID)[cell_of(3.3, -4.2)].item() == pytest.approx(math.hypot(3.25, -4.25))
 
 
-def test_the_learnt_heatmap_by_hand():
+def test_the_learned_heatmap_by_hand():
     torch.manual_seed(2)
     grid = Grid(low=(-8, -8, -3), high=(8, 8, 1), cell=1.0)
     features = torch.randn(2, 5, 16, 16)
     stands = torch.rand(2, 16, 16) < 0.4
-    heatmap = learnt_heatmap(features, Cells(1.0 * stands, 1.0 * stands), grid)
+    heatmap = learned_heatmap(features, Cells(1.0 * stands, 1.0 * stands), grid)
     for image in range(2):
         rows, columns = np.nonzero(stands[image].numpy())
         own = features[image].numpy()[:, rows, columns].T
@@ -124,11 +124,11 @@ def test_the_learnt_heatmap_by_hand():
         assert (heatmap[image][~stands[image]] == 0).all()
 
 
-def test_a_learnt_heatmap_without_signal_is_zero():
+def test_a_learned_heatmap_without_signal_is_zero():
     nothing = Cells(torch.zeros(1, 96, 64), torch.zeros(1, 96, 64))
-    assert learnt_heatmap(torch.randn(1, 3, 48, 32), nothing, GRID).abs().sum() == 0
+    assert learned_heatmap(torch.randn(1, 3, 48, 32), nothing, GRID).abs().sum() == 0
     everything = Cells(torch.ones(1, 96, 64), torch.ones(1, 96, 64))
-    assert learnt_heatmap(torch.ones(1, 3, 48, 32), everything, GRID).abs().sum() == 0
+    assert learned_heatmap(torch.ones(1, 3, 48, 32), everything, GRID).abs().sum() == 0
 
 
 def test_smoothing_is_gaussian():

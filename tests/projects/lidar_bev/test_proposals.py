@@ -114,7 +114,7 @@ def test_points_of_sweeps_are_not_kept(monkeypatch: pytest.MonkeyPatch):
     )
     nothing = torch.zeros(6, 8, 5), torch.zeros(6, dtype=torch.long)
     monkeypatch.setattr(proposals, "labeled_sweeps", lambda *_: SimpleNamespace(readable=readable))
-    monkeypatch.setattr(proposals, "heatmaps", lambda *_: [("geometric", nothing), ("50% learnt", nothing)])
+    monkeypatch.setattr(proposals, "heatmaps", lambda *_: [("geometric", nothing), ("50% learned", nothing)])
     _, found = evaluate(settings, None, [0.0, 0.5])
     assert max(counts) <= 2
     assert [each.distances.tolist() for each in found.values()] == [list(range(6))] * 2

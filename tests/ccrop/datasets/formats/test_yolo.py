@@ -78,7 +78,7 @@ def test_label_studio_has_its_classes_in_a_text_file(tmp_path: Path):
         ("0 0.5 x 0.2 0.2", r"a\.txt, line 2: 'x' is not a number"),
         ("0 nan 0.5 0.2 0.2", r"a\.txt, line 2: 'nan' is not a number"),
         ("0 0.5 0.5 0.2 0.2 0.9", r"a\.txt, line 2: it has 6 values: a box has 5"),
-        ("0 1.5 0.5 0.2 0.2\n0 0.5 1.5 0.2 0.2", r"2 of 5 boxes .* the first is in .*a\.txt, line 2:  "),
+        ("0 1.5 0.5 0.2 0.2\n0 0.5 1.5 0.2 0.2", r"2 of 5 boxes .* the first is in .*a\.txt, line 2: "),
     ],
 )
 def test_a_wrong_line_is_named(root: Path, line: str, message: str):

@@ -99,32 +99,32 @@ def test_a_detector_of_clusters_hands_all_but_its_classifier_to_one_of_classes(
         torch.load(tmp_path / file, weights_only=False)["state_dict"]
         for file in ("first/iter_2.pth", "second/iter_1.pth")
     )
-    learnt = [name for name in after if name.endswith(("weight", "bias"))]
-    odd = {name for name in learnt if before[name].shape != after[name].shape}
+    learned = [name for name in after if name.endswith(("weight", "bias"))]
+    odd = {name for name in learned if before[name].shape != after[name].shape}
     assert odd == {"head.heatmaps.1.weight", "head.heatmaps.1.bias"}
-    assert all(torch.equal(before[name], after[name]) for name in learnt if name not in odd)
+    assert all(torch.equal(before[name], after[name]) for name in learned if name not in odd)
 
 
 def test_a_comparison_makes_such_detectors_itself(simulated: Path, clusters: Path, tmp_path: Path):
     command = tool(
         *("compare.py", CONFIG, "--data-root", simulated, "--no-long"),
         *("--labels", "5%", "--seeds", "0", "--tflop", "0.0026", "--iterations", "1", "--lr-factors", "1"),
-        *("--csv", "t.csv", "--pretrain", f"stored={clusters}", "learnt=clusters:stored"),
+        *("--csv", "t.csv", "--pretrain", f"stored={clusters}", "learned=clusters:stored"),
     )
     done = call([*command, *SMALL], tmp_path)
     assert done.returncode == 0, done.stdout
     with (tmp_path / "t.csv").open(newline="") as handle:
         rows = {row["arm"]: row for row in csv.DictReader(handle)}
-    assert list(rows) == ["random", "stored", "learnt"]
-    folder = next((tmp_path / "work_dirs/transfer").iterdir()) / "pretraining/learnt_0"
+    assert list(rows) == ["random", "stored", "learned"]
+    folder = next((tmp_path / "work_dirs/transfer").iterdir()) / "pretraining/learned_0"
     steps = round(0.0026 / float(rows["random"]["tflop"]))
     assert (folder / f"iter_{steps}.pth").exists()
     assert f"backbone from {(folder / f'iter_{steps}.pth').relative_to(tmp_path)}" in done.stdout
 
-    command[-1] = "learnt=clusters:other"
+    command[-1] = "learned=clusters:other"
     done = call([*command, *SMALL], tmp_path)
     assert done.returncode == 2
-    assert "clusters:other matches none of stored, learnt: add its pretraining to --pretrain" in done.stdout
+    assert "clusters:other matches none of stored, learned: add its pretraining to --pretrain" in done.stdout
 
 
 def test_clusters_of_other_sweeps_and_none(simulated: Path, clusters: Path, tmp_path: Path):

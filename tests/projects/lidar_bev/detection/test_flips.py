@@ -19,7 +19,7 @@ BOXES = np.array([[1.3, 2.6, -1, 4, 1.8, 1.5, 0.4], [-4.1, -7.2, -0.5, 0.6, 0.7,
 VELOCITIES = np.array([[1.5, -2.0], [0.0, 0.5]], dtype=np.float32)
 
 
-def learnt(motion: Motion, heading: HeadingCode) -> CenterMaps:
+def learned(motion: Motion, heading: HeadingCode) -> CenterMaps:
     """The maps of a head that knows moved boxes by heart, with two groups of classes; 0 in all other cells."""
     boxes, velocities = (torch.from_numpy(each) for each in (motion.boxes(BOXES), motion.vectors(VELOCITIES)))
     groups = torch.tensor([0, 1])
@@ -35,8 +35,8 @@ def learnt(motion: Motion, heading: HeadingCode) -> CenterMaps:
 @pytest.mark.parametrize("heading", HEADING_CODES.values(), ids=HEADING_CODES)
 @pytest.mark.parametrize("axes", [(), ("x",), ("y",), ("x", "y")])
 def test_mirrored_maps_are_those_of_the_sweep(axes: tuple[str, ...], heading: HeadingCode):
-    mirrored = learnt(Motion(mirror_x="x" in axes, mirror_y="y" in axes), heading)
-    plain, found = learnt(Motion(), heading), mirrored_maps(mirrored, axes, groups=2, heading=heading)
+    mirrored = learned(Motion(mirror_x="x" in axes, mirror_y="y" in axes), heading)
+    plain, found = learned(Motion(), heading), mirrored_maps(mirrored, axes, groups=2, heading=heading)
     torch.testing.assert_close(found.logits, plain.logits)
     torch.testing.assert_close(found.ious, plain.ious)
     centers = plain.logits.amax(dim=1, keepdim=True) == 1

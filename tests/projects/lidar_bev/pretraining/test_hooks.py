@@ -66,10 +66,10 @@ def localizer() -> BevClusters:
     return BevClusters(GRID, max_boxes=8)
 
 
-@pytest.mark.parametrize("learnt", [0.0, 0.4])
-def test_boxes_of_a_data_set_and_none_of_an_unreadable_sweep(sweeps: SweepFolder, learnt: float):
+@pytest.mark.parametrize("learned", [0.0, 0.4])
+def test_boxes_of_a_data_set_and_none_of_an_unreadable_sweep(sweeps: SweepFolder, learned: float):
     (Path(sweeps.data_root) / "2.bin").write_bytes(b"damaged")
-    boxes, counts = locate_sweeps(model().eval(), sweeps, localizer(), learnt, batch_size=2)
+    boxes, counts = locate_sweeps(model().eval(), sweeps, localizer(), learned, batch_size=2)
     assert counts.tolist() == [0, 1, 0, 3, 4]
     assert sweeps.unreadable.tolist() == [False, False, True, False, False]
     middle = (boxes[4, :4, :2] + boxes[4, :4, 2:4]) / 2 * 48 - 24
@@ -77,13 +77,13 @@ def test_boxes_of_a_data_set_and_none_of_an_unreadable_sweep(sweeps: SweepFolder
         assert (middle - torch.tensor(place)).norm(dim=1).min() < 1
 
 
-def test_the_learnt_share_grows_from_none_to_the_blend():
+def test_the_learned_share_grows_from_none_to_the_blend():
     hook = SweepLocalizationHook(dict(type=BevClusters, grid=GRID), blend=0.6, interval=0.2)
     assert list(hook.schedule(10)) == [0, 2, 4, 6, 8]
-    assert [round(hook.learnt(step, 10), 3) for step in (0, 1, 2, 4, 6, 8, 9)] == [0, 0, 0.15, 0.3, 0.45, 0.6, 0.6]
+    assert [round(hook.learned(step, 10), 3) for step in (0, 1, 2, 4, 6, 8, 9)] == [0, 0, 0.15, 0.3, 0.45, 0.6, 0.6]
     once = SweepLocalizationHook(dict(type=BevClusters, grid=GRID), interval=1.0)
     assert list(once.schedule(10)) == [0]
-    assert once.learnt(0, 10) == once.learnt(9, 10) == 0
+    assert once.learned(0, 10) == once.learned(9, 10) == 0
     with pytest.raises(ValueError, match="blend"):
         SweepLocalizationHook(dict(type=BevClusters, grid=GRID), blend=1.5)
 

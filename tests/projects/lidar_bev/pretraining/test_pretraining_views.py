@@ -40,7 +40,7 @@ def test_views_their_transforms_boxes_and_places():
 
 
 def test_too_many_boxes_are_an_error():
-    with pytest.raises(ValueError, match="sweep 3 has 9 boxes and SceneSweeps expects 4"):
+    with pytest.raises(ValueError, match="sweep 3 has 9 boxes, but SceneSweeps expects at most 4"):
         SceneSweeps(GRID, max_boxes=4)(sample(clusters=np.zeros((9, 5), dtype=np.float32)))
 
 

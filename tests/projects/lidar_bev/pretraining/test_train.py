@@ -80,13 +80,13 @@ def test_killed_and_resumed_it_ends_as_if_never_killed(simulated: Path, tmp_path
     encoder.load_state_dict(weights)
 
     checkpoint = "whole/epoch_3.pth"
-    evaluated = call(tool("evaluate.py", "centers", checkpoint, "--split", "val", "--learnt", "0", "1"), tmp_path)
+    evaluated = call(tool("evaluate.py", "centers", checkpoint, "--split", "val", "--learned", "0", "1"), tmp_path)
     assert evaluated.returncode == 0, evaluated.stdout
     table = evaluated.stdout.split("\n\n")[1]
-    recalls = dict(re.findall(r"\| (geometric.*?|100% learnt) \| [\d.]+ \| [\d.]+ / ([\d.]+)", table))
+    recalls = dict(re.findall(r"\| (geometric.*?|100% learned) \| [\d.]+ \| [\d.]+ / ([\d.]+)", table))
     assert float(recalls["geometric"]) > 80  # the goal: within 2 m of objects with 20 points or more
     assert float(recalls["geometric, from another sweep"]) < 50
-    assert set(recalls) == {"geometric", "geometric, from another sweep", "100% learnt"}
+    assert set(recalls) == {"geometric", "geometric, from another sweep", "100% learned"}
 
     known = call(tool("evaluate.py", "window-knn", checkpoint, "--bank", "8", "--queries", "8"), tmp_path)
     assert known.returncode == 0, known.stdout

@@ -43,6 +43,6 @@ def test_a_file_of_other_sweeps_is_refused(file: Path, tmp_path: Path):
     dataset = dict(type=SweepFolder, data_root=str(tmp_path / "sweeps"), pipeline=[])
     config = Config(dict(train_dataloader=dict(dataset=dataset)))
     with pytest.raises(
-        ValueError, match=r"boxes.json has the boxes of 2 other sweeps than those of .*leave out --resume"
+        ValueError, match=r"boxes.json has boxes of 2 sweeps other than those of .*run without --resume"
     ):
         learn_file(config, file, 2)

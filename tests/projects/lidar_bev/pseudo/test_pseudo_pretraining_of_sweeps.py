@@ -125,7 +125,7 @@ def test_boxes_that_have_moved_alone_are_learned(sequences: Path, monkeypatch: p
     with pytest.raises(ValueError, match=r"none of the 8 sweeps has another about 7 s before or after"):
         first_boxes(sweeps, settings)
     settings.min_motion = 1.5
-    with pytest.raises(ValueError, match=r"min_motion must lie in \(0, 1\], or be None, got 1.5"):
+    with pytest.raises(ValueError, match=r"min_motion must be in \(0, 1\], or None, got 1.5"):
         first_boxes(sweeps, settings)
 
 
