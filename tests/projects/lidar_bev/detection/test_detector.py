@@ -34,13 +34,8 @@ def sweep_with_boxes(seed: int):
     return np.concatenate(points).astype(np.float32), boxes, labels
 
 
-<<<<<<< HEAD
-def test_two_sweeps_are_learnt_by_heart():
-    model = detector(heading="axis")
-=======
 def test_two_sweeps_are_learned_by_heart():
-    model = detector()
->>>>>>> main
+    model = detector(heading="axis")
     sweeps = [sweep_with_boxes(seed) for seed in (0, 1)]
     points, boxes, labels = ([torch.from_numpy(sweep[i]) for sweep in sweeps] for i in range(3))
     optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
