@@ -24,6 +24,7 @@ model = dict(
     backbone=dict(type=PillarEncoder, grid=grid, columns=4, size="kitti"),
     classes=classes,
     distances=(2.0, 0.5, 0.8),
+    heading="axis",
 )
 
 # data_root: tools/finetune.py fills it in

@@ -7,8 +7,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from ccrop.projects.lidar_bev.detection.headings import HeadingCode
 from ccrop.projects.lidar_bev.detection.ious import rescored
-from ccrop.projects.lidar_bev.detection.targets import CHANNELS, VELOCITY, decoded
+from ccrop.projects.lidar_bev.detection.targets import ANGLE, VELOCITY, decoded, num_channels
 from ccrop.projects.lidar_bev.grid import Grid
 
 
@@ -41,6 +42,7 @@ def decode(
     groups: Tensor | None = None,
     ious: Tensor | None = None,
     iou_power: float = 0.0,
+    heading: HeadingCode = ANGLE,
 ) -> Found:
     """The most confident peaks of all classes, as boxes.
 
@@ -55,6 +57,7 @@ def decode(
         groups: ``(classes,)`` int64, of which group each class is; None for one of all.
         ious: ``(N, groups, H, W)``, see :class:`.CenterMaps`; peaks are also scored by them, see :func:`.rescored`.
         iou_power: of the IoU in these scores.
+        heading: code of the headings.
     """
     area = heatmaps.shape[2] * heatmaps.shape[3]
     scores, index = peaks(heatmaps).flatten(1).topk(min(top, heatmaps[0].numel()), dim=1)
@@ -66,10 +69,10 @@ def decode(
     if ious is not None:
         scores, order = rescored(scores, ious.flatten(2)[sweep, group, cells], iou_power).sort(dim=1, descending=True)
         labels, cells, values = labels.gather(1, order), cells.gather(1, order), values[sweep, order]
-    boxes = decoded(cells, values, grid, stride)
+    boxes = decoded(cells, values, grid, stride, heading)
     kept = (scores > 0) & (scores >= min_score)
     kept &= unsuppressed(boxes[..., :2], labels, kept, boxes.new_tensor(distances))
-    velocities = values[..., VELOCITY] if values.shape[-1] > CHANNELS else None
+    velocities = values[..., VELOCITY] if values.shape[-1] > num_channels(heading) else None
     return Found(boxes, scores, labels, kept, velocities)
 
 

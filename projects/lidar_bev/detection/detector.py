@@ -12,9 +12,10 @@ from ccrop.models import gaussian_focal_loss
 from ccrop.projects.lidar_bev.detection.decoding import decode
 from ccrop.projects.lidar_bev.detection.flips import averaged, check_flips
 from ccrop.projects.lidar_bev.detection.head import CenterHead, CenterMaps
+from ccrop.projects.lidar_bev.detection.headings import HEADING_CODES
 from ccrop.projects.lidar_bev.detection.ious import iou_loss
-from ccrop.projects.lidar_bev.detection.losses import center_l1_loss
-from ccrop.projects.lidar_bev.detection.targets import CHANNELS, center_targets
+from ccrop.projects.lidar_bev.detection.losses import box_loss
+from ccrop.projects.lidar_bev.detection.targets import center_targets, num_channels
 from ccrop.projects.lidar_bev.evaluation.center_ap import Detections
 from ccrop.projects.lidar_bev.models.encoders import Encoder
 
@@ -30,6 +31,7 @@ class CenterPoint(BaseModel):
         groups: names of the classes that share convolutions of the head; default: all do.
         flips: of "x" and "y", those along which a sweep is mirrored when it is tested, see :mod:`.flips`.
         iou_power: weight in [0, 1) of a box's predicted IoU in its score, see :mod:`.ious`; 0 predicts none.
+        heading: "angle" or "axis", how headings are learned, see :mod:`.headings`.
         velocity: also learn and predict velocities, for samples that combine several sweeps.
         min_radius: of the target's Gaussians, in cells of the map.
         regression_weight: of the boxes' loss relative to the heatmaps'.
@@ -45,6 +47,7 @@ class CenterPoint(BaseModel):
         distances: Sequence[float],
         channels: int = 64,
         groups: Sequence[Sequence[str]] | None = None,
+        heading: str = "angle",
         velocity: bool = False,
         flips: Sequence[str] = (),
         iou_power: float = 0.0,
@@ -64,8 +67,12 @@ class CenterPoint(BaseModel):
         check_flips(flips, self.backbone.grid)
         if not 0 <= iou_power < 1:
             raise ValueError(f"model.iou_power must be in [0, 1), got {iou_power}")
+        if heading not in HEADING_CODES:
+            raise ValueError(f"model.heading must be one of {', '.join(HEADING_CODES)}, got {heading!r}")
         members = group_labels(classes, groups)
-        self.head = CenterHead(self.backbone.out_channels, members, channels, CHANNELS + 2 * velocity, iou_power > 0)
+        self.heading = HEADING_CODES[heading]
+        outputs = num_channels(self.heading, velocity)
+        self.head = CenterHead(self.backbone.out_channels, members, outputs, channels, iou_power > 0)
         self.num_groups = len(members)
         self.flips = tuple(flips)
         self.iou_power = iou_power
@@ -94,7 +101,7 @@ class CenterPoint(BaseModel):
             points: N of ``(points, columns)``.
             boxes, labels: for ``mode='loss'``, see :func:`.center_targets`.
             heading_weights: per sweep ``(M_i,)``, of pseudo-boxes, whose front and back are not known, see
-                :func:`.center_l1_loss`.
+                :meth:`.HeadingCode.loss`.
             velocities: per sweep ``(M_i, 2)``, see :func:`.center_targets`; None if none is known.
             mode: "tensor" for the head's maps, "loss", or "predict".
         """
@@ -122,18 +129,19 @@ class CenterPoint(BaseModel):
         elif velocities is None:
             velocities = [own.new_full((len(own), 2), torch.nan) for own in boxes]
         targets = center_targets(
-            boxes, labels, grid, stride, len(self.classes), self.min_radius, self.groups, velocities
+            boxes, labels, grid, stride, len(self.classes), self.min_radius, self.groups, velocities, self.heading
         )
         weights = None if heading_weights is None else torch.cat(heading_weights)
         rows, columns = maps.logits.shape[2:]
         regression = maps.regression.reshape(-1, targets.regression.shape[1], rows, columns)
-        of_boxes = center_l1_loss(
+        of_boxes = box_loss(
             regression,
             targets.cells,
             targets.regression,
             targets.counted,
             weights,
             self.velocity_weight if self.velocity else 1.0,
+            self.heading,
         )
         losses = dict(
             loss_heatmap=gaussian_focal_loss(maps.logits, targets.heatmaps),
@@ -141,14 +149,14 @@ class CenterPoint(BaseModel):
         )
         if maps.ious is not None:
             ious = maps.ious.reshape(-1, 1, rows, columns)
-            losses["loss_iou"] = iou_loss(ious, regression, targets, torch.cat(boxes), grid, stride)
+            losses["loss_iou"] = iou_loss(ious, regression, targets, torch.cat(boxes), grid, stride, self.heading)
         return losses
 
     @torch.no_grad()
     def detections(self, points: list[Tensor]) -> list[Detections]:
         """The detections of each sweep, most confident first, as arrays."""
         encoder = self.backbone
-        maps = averaged(self._probabilities, points, self.flips, self.num_groups)
+        maps = averaged(self._probabilities, points, self.flips, self.num_groups, self.heading)
         found = decode(
             maps.logits,
             maps.regression,
@@ -160,6 +168,7 @@ class CenterPoint(BaseModel):
             self.groups,
             maps.ious,
             self.iou_power,
+            self.heading,
         )
         boxes, scores, labels, kept = (values.cpu().numpy() for values in found[:4])
         velocities = None if found.velocities is None else found.velocities.cpu().numpy()

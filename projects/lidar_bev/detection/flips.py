@@ -7,12 +7,12 @@ import torch
 from torch import Tensor
 
 from ccrop.projects.lidar_bev.detection.head import CenterMaps
-from ccrop.projects.lidar_bev.detection.targets import CHANNELS, VELOCITY
+from ccrop.projects.lidar_bev.detection.headings import HeadingCode
+from ccrop.projects.lidar_bev.detection.targets import ANGLE, VELOCITY, num_channels
 from ccrop.projects.lidar_bev.grid import Grid
 
 AXES = ("x", "y")
 SIDE = {"x": -1, "y": -2}  # of a map: along x run its columns
-TURNED = {"x": -1, "y": -2}  # channel that changes its sign: the cosine of the heading, or its sine
 
 
 def check_flips(flips: Sequence[str], grid: Grid) -> None:
@@ -32,7 +32,11 @@ def check_flips(flips: Sequence[str], grid: Grid) -> None:
 
 
 def averaged(
-    probabilities: Callable[[list[Tensor]], CenterMaps], points: list[Tensor], flips: Sequence[str], groups: int
+    probabilities: Callable[[list[Tensor]], CenterMaps],
+    points: list[Tensor],
+    flips: Sequence[str],
+    groups: int,
+    heading: HeadingCode = ANGLE,
 ) -> CenterMaps:
     """Maps averaged over a sweep as it is and mirrored along each choice of the axes.
 
@@ -41,9 +45,10 @@ def averaged(
         points: N sweeps.
         flips: of "x" and "y".
         groups: of classes, each with its own boxes.
+        heading: code of the headings.
     """
     choices = chain.from_iterable(combinations(flips, number) for number in range(len(flips) + 1))
-    every = [mirrored_maps(probabilities(mirrored_points(points, axes)), axes, groups) for axes in choices]
+    every = [mirrored_maps(probabilities(mirrored_points(points, axes)), axes, groups, heading) for axes in choices]
     logits, regression = (torch.stack(own).mean(dim=0) for own in zip(*(maps[:2] for maps in every), strict=True))
     ious = [maps.ious for maps in every if maps.ious is not None]
     return CenterMaps(logits, regression, torch.stack(ious).mean(dim=0) if ious else None)
@@ -56,7 +61,7 @@ def mirrored_points(points: list[Tensor], axes: Sequence[str]) -> list[Tensor]:
     return [sweep * signs for sweep in points]
 
 
-def mirrored_maps(maps: CenterMaps, axes: Sequence[str], groups: int) -> CenterMaps:
+def mirrored_maps(maps: CenterMaps, axes: Sequence[str], groups: int, heading: HeadingCode = ANGLE) -> CenterMaps:
     """The maps of mirrored sweeps as those of the sweeps themselves: cells, offsets, velocities and headings."""
     sides = [SIDE[name] for name in axes]
     logits, regression = maps.logits.flip(sides), maps.regression.flip(sides)
@@ -66,8 +71,8 @@ def mirrored_maps(maps: CenterMaps, axes: Sequence[str], groups: int) -> CenterM
     for name in axes:
         axis = AXES.index(name)
         signs[axis], shift[axis] = -1, 1  # the offset in a cell
-        signs[TURNED[name]] = -1
-        if width > CHANNELS:
+        signs[-heading.channels :] *= signs.new_tensor(heading.mirrored[name])
+        if width > num_channels(heading):
             signs[VELOCITY.start + axis] = -1
     regression = regression * signs.repeat(groups)[:, None, None] + shift.repeat(groups)[:, None, None]
     return CenterMaps(logits, regression, ious)

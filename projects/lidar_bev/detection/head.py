@@ -7,7 +7,6 @@ import torch
 from torch import Tensor, nn
 
 from ccrop.models.center_heatmap import PRIOR
-from ccrop.projects.lidar_bev.detection.targets import CHANNELS
 
 
 class CenterMaps(NamedTuple):
@@ -32,8 +31,8 @@ class CenterHead(nn.Module):
     Args:
         in_channels: of the encoder's map.
         groups: labels of the classes in each group; every label from 0 on is in one of them.
-        channels: of the hidden maps, for each group.
         outputs: channels of a group's boxes, see :mod:`.targets`.
+        channels: of the hidden maps, for each group.
         ious: predict how well boxes fit.
     """
 
@@ -41,8 +40,8 @@ class CenterHead(nn.Module):
         self,
         in_channels: int,
         groups: Sequence[Sequence[int]],
+        outputs: int,
         channels: int = 64,
-        outputs: int = CHANNELS,
         ious: bool = False,
     ) -> None:
         super().__init__()

@@ -3,14 +3,21 @@
 import torch
 from torch import Tensor
 
+from ccrop.projects.lidar_bev.detection.headings import HeadingCode
 from ccrop.projects.lidar_bev.detection.losses import at_cells
-from ccrop.projects.lidar_bev.detection.targets import CenterTargets, decoded
+from ccrop.projects.lidar_bev.detection.targets import ANGLE, CenterTargets, decoded
 from ccrop.projects.lidar_bev.evaluation.polygons import paired_ious_3d
 from ccrop.projects.lidar_bev.grid import Grid
 
 
 def iou_loss(
-    ious: Tensor, regression: Tensor, targets: CenterTargets, boxes: Tensor, grid: Grid, stride: int
+    ious: Tensor,
+    regression: Tensor,
+    targets: CenterTargets,
+    boxes: Tensor,
+    grid: Grid,
+    stride: int,
+    heading: HeadingCode = ANGLE,
 ) -> Tensor:
     """Mean over centers of the absolute difference of the map's value and 2 * IoU - 1 of the predicted box.
 
@@ -18,9 +25,11 @@ def iou_loss(
         ious: ``(N, 1, H, W)``, N counted through sweeps and groups of classes.
         regression: ``(N, D, H, W)``; nothing is learned through the boxes.
         boxes: ``(M, 7)``, the objects.
+        heading: code of the headings.
     """
     area = ious.shape[2] * ious.shape[3]
-    found = decoded(targets.cells % area, at_cells(regression, targets.cells).detach().float(), grid, stride)
+    values = at_cells(regression, targets.cells).detach().float()
+    found = decoded(targets.cells % area, values, grid, stride, heading)
     overlap = paired_ious_3d(found.cpu().numpy(), boxes.cpu().numpy())
     wanted = 2 * torch.from_numpy(overlap).to(ious) - 1
     difference = (at_cells(ious, targets.cells)[:, 0] - wanted).abs()

@@ -3,39 +3,39 @@
 import torch
 from torch import Tensor
 
-from ccrop.projects.lidar_bev.detection.targets import VELOCITY
+from ccrop.projects.lidar_bev.detection.headings import HeadingCode
+from ccrop.projects.lidar_bev.detection.targets import ANGLE, VELOCITY
 
 
-def center_l1_loss(
+def box_loss(
     maps: Tensor,
     cells: Tensor,
     regression: Tensor,
     counted: Tensor,
     axis_weights: Tensor | None = None,
     velocity_weight: float = 1.0,
+    heading: HeadingCode = ANGLE,
 ) -> Tensor:
-    """Mean over centers of the absolute differences in their cells, summed over channels.
+    """Mean over centers of the absolute differences in their cells, summed over channels, and of the headings' loss.
 
     Args:
-        maps: ``(N, D, H, W)``, the last two channels sine and cosine of the heading.
+        maps: ``(N, D, H, W)``, see :mod:`.targets`.
         cells, counted: ``(M,)``, see :class:`.CenterTargets`; centers that do not count are left out.
         regression: ``(M, D)``; NaN if a value is not known and does not count.
-        axis_weights: ``(M,)``, of boxes whose front and back are not known: the heading difference is taken
-            to the nearer end of the axis, times the weight. None where headings are known.
+        axis_weights: ``(M,)``, of boxes whose front and back are not known, see :meth:`.HeadingCode.loss`.
         velocity_weight: of the channels of :data:`.VELOCITY`.
+        heading: code of the headings.
     """
     values = at_cells(maps, cells)
     regression = regression.where(regression.isfinite(), values.detach())
-    difference = (values - regression).abs()
+    start = -heading.channels  # of its code
+    difference = (values - regression)[:, :start].abs()
     if velocity_weight != 1:
         weights = torch.ones_like(difference)
         weights[:, VELOCITY] = velocity_weight
         difference = difference * weights
-    if axis_weights is not None:
-        to_back = (values + regression).abs()[:, -2:].sum(dim=1)
-        heading = difference[:, -2:].sum(dim=1).minimum(to_back)
-        difference = torch.cat([difference[:, :-2], (axis_weights * heading)[:, None]], dim=1)
-    return (difference * counted[:, None]).sum() / counted.sum().clamp(min=1)
+    of_boxes = difference.sum(dim=1) + heading.loss(values[:, start:], regression[:, start:], axis_weights)
+    return (of_boxes * counted).sum() / counted.sum().clamp(min=1)
 
 
 def at_cells(maps: Tensor, cells: Tensor) -> Tensor:

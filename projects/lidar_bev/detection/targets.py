@@ -1,8 +1,8 @@
 """The targets of a CenterPoint head from boxes, and boxes back from its maps (Yin et al., CVPR 2021, section 4).
 
-Regression maps have eight channels: offset of the center in its cell along x and y, z in meters, the logarithms of
-length, width and height in meters, sine and cosine of the heading; or ten, with the velocity along x and y in meters
-per second before the heading.
+Channels of the regression: offset of the center in its cell along x and y, z in meters, the logarithms of length, width
+and height in meters, the velocity along x and y in meters per second if it is learned, and the heading's code, see
+:mod:`.headings`.
 """
 
 from typing import NamedTuple
@@ -11,10 +11,11 @@ import torch
 from torch import Tensor
 
 from ccrop.localization.gaussian import center_heatmaps, gaussian_radius
+from ccrop.projects.lidar_bev.detection.headings import HEADING_CODES, HeadingCode
 from ccrop.projects.lidar_bev.grid import Grid, stacked
 
-CHANNELS = 8
-VELOCITY = slice(6, 8)  # of ten channels
+VELOCITY = slice(6, 8)  # channels, if it is learned
+ANGLE = HEADING_CODES["angle"]
 SMALLEST_SIDE = 1e-2  # meters
 
 
@@ -25,7 +26,7 @@ class CenterTargets(NamedTuple):
         heatmaps: ``(N, classes, H, W)`` float32 in [0, 1], exactly 1 in the cells of centers.
         cells: ``(M,)`` int64, the cell of each center, counted through the batch's sweeps, groups of classes, rows and
             columns.
-        regression: ``(M, 8)`` or ``(M, 10)`` float32, see the module.
+        regression: ``(M, D)`` float32, see the module.
         counted: ``(M,)`` bool: the center is on the grid, and the class is known.
     """
 
@@ -44,6 +45,7 @@ def center_targets(
     min_radius: int = 2,
     groups: Tensor | None = None,
     velocities: list[Tensor] | None = None,
+    heading: HeadingCode = ANGLE,
 ) -> CenterTargets:
     """The targets of a batch, all sweeps and boxes at once.
 
@@ -54,7 +56,8 @@ def center_targets(
         stride: of its map.
         min_radius: of the Gaussians, in cells of the map.
         groups: ``(num_classes,)`` int64, of which group each class is; None for one of all.
-        velocities: per sweep ``(M_i, 2)`` in meters per second, NaN if not known; None for eight channels.
+        velocities: per sweep ``(M_i, 2)`` in meters per second, NaN if not known; None for no such channels.
+        heading: code of the headings.
     """
     rows, columns = grid.map_shape(stride)
     every, sweep = stacked(boxes)
@@ -68,14 +71,13 @@ def center_targets(
     column, row = drawn.floor().unbind(1)
     counted = (column >= 0) & (column < columns) & (row >= 0) & (row < rows)
     column, row = (index.where(counted, 0).long() for index in (column, row))
-    heading = every[:, 6]
     regression = torch.cat(
         [
             centers - centers.floor(),
             every[:, 2:3],
             every[:, 3:6].clamp(min=SMALLEST_SIDE).log(),
             *([] if velocities is None else [torch.cat(velocities)]),
-            torch.stack([heading.sin(), heading.cos()], dim=1),
+            heading.encoded(every[:, 6]),
         ],
         dim=1,
     )
@@ -84,19 +86,25 @@ def center_targets(
     return CenterTargets(heatmaps, (sweep * rows + row) * columns + column, regression, counted)
 
 
-def decoded(cells: Tensor, regression: Tensor, grid: Grid, stride: int) -> Tensor:
+def num_channels(heading: HeadingCode, velocity: bool = False) -> int:
+    """Of the regression."""
+    return VELOCITY.start + 2 * velocity + heading.channels
+
+
+def decoded(cells: Tensor, regression: Tensor, grid: Grid, stride: int, heading: HeadingCode = ANGLE) -> Tensor:
     """Boxes ``(..., 7)`` of centers, the inverse of :func:`center_targets`.
 
     Args:
         cells: ``(...)`` int64, row * columns + column on the map.
-        regression: ``(..., 8)`` or ``(..., 10)``.
+        regression: ``(..., D)``.
+        heading: code of the headings.
     """
     columns = grid.map_shape(stride)[1]
     corner = torch.stack([cells % columns, cells // columns], dim=-1)
     low = regression.new_tensor(grid.low[:2])
     xy = (corner + regression[..., :2]) * (grid.cell * stride) + low
-    heading = torch.atan2(regression[..., -2], regression[..., -1])
-    return torch.cat([xy, regression[..., 2:3], regression[..., 3:6].exp(), heading[..., None]], dim=-1)
+    angle = heading.decoded(regression[..., -heading.channels :])
+    return torch.cat([xy, regression[..., 2:3], regression[..., 3:6].exp(), angle[..., None]], dim=-1)
 
 
 def to_cells(xy: Tensor, grid: Grid, stride: int) -> Tensor:

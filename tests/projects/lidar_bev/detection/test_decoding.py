@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from ccrop.projects.lidar_bev.detection.decoding import decode, peaks, unsuppressed
-from ccrop.projects.lidar_bev.detection.targets import CHANNELS, center_targets
+from ccrop.projects.lidar_bev.detection.targets import ANGLE, center_targets, num_channels
 from ccrop.projects.lidar_bev.grid import Grid
 
 GRID = Grid(low=(-8, -12, -3), high=(8, 12, 1), cell=0.5)
@@ -54,10 +54,10 @@ def test_a_chain_ends_with_the_one_that_nobody_left_suppresses():
 def maps_of(boxes, labels):
     """The maps of a head that has learned its targets by heart."""
     targets = center_targets(boxes, labels, GRID, STRIDE, 3)
-    rows, columns = GRID.map_shape(STRIDE)
-    regression = torch.zeros(len(boxes) * rows * columns, CHANNELS)
+    (rows, columns), channels = GRID.map_shape(STRIDE), num_channels(ANGLE)
+    regression = torch.zeros(len(boxes) * rows * columns, channels)
     regression[targets.cells[targets.counted]] = targets.regression[targets.counted]
-    return targets.heatmaps, regression.view(len(boxes), rows, columns, CHANNELS).permute(0, 3, 1, 2)
+    return targets.heatmaps, regression.view(len(boxes), rows, columns, channels).permute(0, 3, 1, 2)
 
 
 def test_boxes_come_back_from_their_targets():
@@ -94,7 +94,7 @@ def test_boxes_of_groups_come_back_with_their_velocities():
     rows, columns = GRID.map_shape(STRIDE)
     cell = math.floor(2.6 + 12) * columns + math.floor(1.3 + 8)
     assert targets.cells.tolist() == [cell, rows * columns + cell]
-    maps = torch.zeros(2 * rows * columns, CHANNELS + 2)
+    maps = torch.zeros(2 * rows * columns, num_channels(ANGLE, velocity=True))
     maps[targets.cells] = targets.regression
     regression = maps.view(1, 2, rows, columns, -1).permute(0, 1, 4, 2, 3).reshape(1, -1, rows, columns)
     found = decode(targets.heatmaps, regression, GRID, STRIDE, (2.0, 2.0, 2.0), min_score=0.99, groups=groups)

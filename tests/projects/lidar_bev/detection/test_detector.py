@@ -13,9 +13,9 @@ GRID = Grid(low=(-8, -8, -3), high=(8, 8, 1), cell=0.5)
 CLASSES = ("Car", "Pedestrian")
 
 
-def detector() -> CenterPoint:
+def detector(heading: str = "angle") -> CenterPoint:
     torch.manual_seed(0)
-    return CenterPoint(PillarEncoder(GRID, 4, "small"), CLASSES, distances=(2.0, 0.5), channels=16)
+    return CenterPoint(PillarEncoder(GRID, 4, "small"), CLASSES, distances=(2.0, 0.5), channels=16, heading=heading)
 
 
 def sweep_with_boxes(seed: int):
@@ -35,7 +35,7 @@ def sweep_with_boxes(seed: int):
 
 
 def test_two_sweeps_are_learned_by_heart():
-    model = detector()
+    model = detector(heading="axis")
     sweeps = [sweep_with_boxes(seed) for seed in (0, 1)]
     points, boxes, labels = ([torch.from_numpy(sweep[i]) for sweep in sweeps] for i in range(3))
     optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
@@ -53,6 +53,7 @@ def test_two_sweeps_are_learned_by_heart():
         metrics = center_metrics(truths, found, label)
         assert metrics.mean_ap > 0.9
         assert metrics.translation < 0.3
+        assert metrics.heading < 0.3
 
 
 def test_the_first_heatmaps_are_nearly_empty():
@@ -74,6 +75,11 @@ def test_every_parameter_learns():
 def test_a_distance_for_each_class():
     with pytest.raises(ValueError, match="an entry for each of the classes"):
         CenterPoint(PillarEncoder(GRID, 4, "small"), CLASSES, distances=(2.0,))
+
+
+def test_an_unknown_code_of_headings_is_refused():
+    with pytest.raises(ValueError, match=r"model\.heading must be one of angle, axis, got 'bins'"):
+        detector("bins")
 
 
 def test_samples_move_with_their_boxes_and_objects_without_points_are_no_class():

@@ -7,7 +7,8 @@ import torch
 from ccrop.projects.lidar_bev.detection import CenterPoint
 from ccrop.projects.lidar_bev.detection.flips import averaged, mirrored_maps, mirrored_points
 from ccrop.projects.lidar_bev.detection.head import CenterMaps
-from ccrop.projects.lidar_bev.detection.targets import center_targets
+from ccrop.projects.lidar_bev.detection.headings import HEADING_CODES, HeadingCode
+from ccrop.projects.lidar_bev.detection.targets import center_targets, num_channels
 from ccrop.projects.lidar_bev.grid import Grid
 from ccrop.projects.lidar_bev.models import PillarEncoder
 from ccrop.projects.lidar_bev.views import Motion
@@ -18,22 +19,24 @@ BOXES = np.array([[1.3, 2.6, -1, 4, 1.8, 1.5, 0.4], [-4.1, -7.2, -0.5, 0.6, 0.7,
 VELOCITIES = np.array([[1.5, -2.0], [0.0, 0.5]], dtype=np.float32)
 
 
-def learned(motion: Motion) -> CenterMaps:
+def learned(motion: Motion, heading: HeadingCode) -> CenterMaps:
     """The maps of a head that knows moved boxes by heart, with two groups of classes; 0 in all other cells."""
     boxes, velocities = (torch.from_numpy(each) for each in (motion.boxes(BOXES), motion.vectors(VELOCITIES)))
     groups = torch.tensor([0, 1])
-    targets = center_targets([boxes], [torch.tensor([0, 1])], GRID, STRIDE, 2, groups=groups, velocities=[velocities])
-    rows, columns = GRID.map_shape(STRIDE)
-    regression = torch.zeros(2 * rows * columns, 10)
+    known = dict(groups=groups, velocities=[velocities], heading=heading)
+    targets = center_targets([boxes], [torch.tensor([0, 1])], GRID, STRIDE, 2, **known)
+    (rows, columns), channels = GRID.map_shape(STRIDE), num_channels(heading, velocity=True)
+    regression = torch.zeros(2 * rows * columns, channels)
     regression[targets.cells] = targets.regression
-    regression = regression.view(2, rows, columns, 10).permute(0, 3, 1, 2).reshape(1, 20, rows, columns)
+    regression = regression.view(2, rows, columns, channels).permute(0, 3, 1, 2).reshape(1, -1, rows, columns)
     return CenterMaps(targets.heatmaps, regression, targets.heatmaps / 2)
 
 
+@pytest.mark.parametrize("heading", HEADING_CODES.values(), ids=HEADING_CODES)
 @pytest.mark.parametrize("axes", [(), ("x",), ("y",), ("x", "y")])
-def test_mirrored_maps_are_those_of_the_sweep(axes: tuple[str, ...]):
-    mirrored = learned(Motion(mirror_x="x" in axes, mirror_y="y" in axes))
-    plain, found = learned(Motion()), mirrored_maps(mirrored, axes, groups=2)
+def test_mirrored_maps_are_those_of_the_sweep(axes: tuple[str, ...], heading: HeadingCode):
+    mirrored = learned(Motion(mirror_x="x" in axes, mirror_y="y" in axes), heading)
+    plain, found = learned(Motion(), heading), mirrored_maps(mirrored, axes, groups=2, heading=heading)
     torch.testing.assert_close(found.logits, plain.logits)
     torch.testing.assert_close(found.ious, plain.ious)
     centers = plain.logits.amax(dim=1, keepdim=True) == 1
@@ -59,11 +62,18 @@ def test_points_are_mirrored_and_maps_averaged():
     assert found.ious is None
 
 
-def test_a_detector_finds_the_same_in_a_sweep_and_its_mirror_image():
+@pytest.mark.parametrize("heading", HEADING_CODES)
+def test_a_detector_finds_the_same_in_a_sweep_and_its_mirror_image(heading: str):
     torch.manual_seed(0)
     grid = Grid(low=(-8, -8, -3), high=(8, 8, 1), cell=0.5)
     settings = dict(
-        classes=("a", "b"), distances=(1.0, 1.0), channels=8, flips=("x", "y"), iou_power=0.5, velocity=True
+        classes=("a", "b"),
+        distances=(1.0, 1.0),
+        channels=8,
+        heading=heading,
+        flips=("x", "y"),
+        iou_power=0.5,
+        velocity=True,
     )
     model = CenterPoint(PillarEncoder(grid, 4, "small"), **settings).eval()
     points = torch.rand(400, 4, generator=torch.Generator().manual_seed(1)) * torch.tensor([16, 16, 3, 1]) - 8

@@ -8,6 +8,7 @@ import torch
 
 from ccrop.localization.gaussian import gaussian_radius
 from ccrop.projects.lidar_bev.boxes import wrapped
+from ccrop.projects.lidar_bev.detection.headings import HEADING_CODES, HeadingCode
 from ccrop.projects.lidar_bev.detection.targets import center_targets, decoded
 from ccrop.projects.lidar_bev.grid import Grid
 
@@ -66,11 +67,12 @@ def test_targets_are_those_of_a_plain_loop(min_radius: int):
     assert 0 < targets.counted.sum() < 12
 
 
-def test_decoding_inverts_the_targets():
+@pytest.mark.parametrize("heading", HEADING_CODES.values(), ids=HEADING_CODES)
+def test_decoding_inverts_the_targets(heading: HeadingCode):
     boxes, labels = random_batch(seed=3)
-    targets = center_targets(boxes, labels, GRID, STRIDE, 3)
+    targets = center_targets(boxes, labels, GRID, STRIDE, 3, heading=heading)
     own = targets.counted
-    found = decoded(targets.cells[own] % (24 * 16), targets.regression[own], GRID, STRIDE)
+    found = decoded(targets.cells[own] % (24 * 16), targets.regression[own], GRID, STRIDE, heading)
     expected = torch.cat(boxes)[own]
     torch.testing.assert_close(found[:, :6], expected[:, :6], atol=1e-4, rtol=1e-5)
     assert abs(wrapped((found - expected)[:, 6].numpy())).max() < 1e-5
