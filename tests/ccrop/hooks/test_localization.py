@@ -300,7 +300,7 @@ def test_a_wrong_box_is_an_error_that_names_the_file(run: Run, tmp_path: Path, b
     boxes[2][1] = box
     hook = told(boxes, [2] * 4)
     hook.before_run(run)
-    with pytest.raises(ValueError, match=rf"^{tmp_path}/3\.png: box 2 of 2, .* {fault}: the localizer must give"):
+    with pytest.raises(ValueError, match=rf"^{tmp_path}/3\.png: box 2 of 2, .* {fault}: the localizer must return"):
         hook.localize(run)
     assert run.called == []
 
