@@ -1,7 +1,7 @@
 """An image -> what the model is fed: two views of it, or the whole of it. Thin steps of a data set's pipeline."""
 
 from collections.abc import Sequence
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import numpy as np
 import torch
@@ -10,32 +10,11 @@ from PIL import Image
 from torch import Tensor
 from torchvision.transforms import v2
 
+from ccrop.views.contract import BatchCrop, Crop
 from ccrop.views.resampling import resized_crops
 
 PADDING = (124, 116, 104)  # ImageNet's mean color
 GREY_PADDING = 114  # its mean, for any other number of channels
-
-
-class Crop(Protocol):
-    """Draws the rectangles of an image's views; see :class:`ccrop.views.RandomCrop`."""
-
-    def __call__(
-        self, rng: np.random.Generator, image_size: tuple[int, int], boxes: NDArray[np.floating], num_views: int
-    ) -> NDArray[np.int64]: ...
-
-
-@runtime_checkable
-class BatchCrop(Crop, Protocol):
-    """Draws those of a whole batch as well; see :meth:`ccrop.views.RandomCrop.of_batch`."""
-
-    def of_batch(
-        self,
-        rng: np.random.Generator,
-        image_sizes: NDArray[np.integer],
-        boxes: NDArray[np.floating],
-        counts: NDArray[np.integer],
-        num_views: int,
-    ) -> NDArray[np.int64]: ...
 
 
 class CropViews:
