@@ -58,7 +58,7 @@ class Typed(Open):
         (DETECTOR, "model.test_cfg.rcnn.score_thrs", "did you mean score_thr?"),
         (DETECTOR, "optim_wrapper.clip_grad.max_nrm", "did you mean max_norm?"),
         (DETECTOR, "train_dataloader.batch", "did you mean batch_size?"),
-        (SWEEPS, "model.head", "CenterPoint takes no head; there are backbone, "),
+        (SWEEPS, "model.neck", "CenterPoint takes no neck; there are backbone, "),
     ],
 )
 def test_what_nothing_reads_is_refused(config: Path, option: str, reason: str):

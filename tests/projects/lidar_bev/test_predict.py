@@ -20,7 +20,7 @@ from ccrop.tools import predict as command
 from ccrop.transfer.prediction import load_detector
 
 CONFIG = ROOT / "projects/lidar_bev/configs/centerpoint_pillar_demo.py"
-LEAST = 0.15  # about half of the detector's scores are higher
+LEAST = 0.12  # about half of the detector's scores are higher
 CAMERA_AHEAD = """P2: 700 0 600 0 0 700 180 0 0 0 1 0
 R0_rect: 1 0 0 0 1 0 0 0 1
 Tr_velo_to_cam: 0 -1 0 0 0 0 -1 -0.1 1 0 0 -0.3
@@ -34,7 +34,7 @@ def detector(tmp_path_factory: pytest.TempPathFactory) -> Path:
     config = Config.fromfile(CONFIG)
     config.merge_from_dict({"model.backbone.grid.low": (-12, -12, -3), "model.backbone.grid.high": (12, 12, 1.8)})
     config.dump(folder / "centerpoint.py")
-    torch.manual_seed(0)
+    torch.manual_seed(2)
     model = MODELS.build(Config.fromfile(folder / "centerpoint.py").model)
     torch.nn.init.normal_(model.head.heatmaps[-1].weight, std=2.0)  # scores that differ
     torch.save(dict(state_dict=model.state_dict(), meta={}, config=as_data(config)), folder / "iter_1.pth")
@@ -73,7 +73,7 @@ def test_a_folder_is_predicted(detector: Path, sweeps: Path, tmp_path: Path, cap
     ]
     assert command.main(list(map(str, arguments))) == 0
     rows = list(csv.DictReader((out / "predictions.csv").open()))
-    last = f"{out}: {len(rows)} boxes with a score of at least 0.15 in 3 of 4 sweeps"
+    last = f"{out}: {len(rows)} boxes with a score of at least 0.12 in 3 of 4 sweeps"
     assert capsys.readouterr().out.splitlines()[-1] == last
 
     _, model = load_detector(detector, MODELS.build)
