@@ -87,10 +87,11 @@ def read_pseudo_boxes(file: str | Path, root: str | Path) -> Annotations:
 
 
 def best(content: dict[str, Any], max_boxes: int) -> dict[str, Any]:
-    """The pseudo-boxes with the best scores per image; if boxes have no scores, the first ones."""
+    """The pseudo-boxes with the best scores per image, if boxes have no scores, the first ones; and all crowds."""
     taken: dict[int, int] = {}
-    kept = []
-    for each in sorted(content["annotations"], key=lambda each: -each.get("score", 0.0)):
+    kept = [each for each in content["annotations"] if each.get("iscrowd", 0)]
+    alone = [each for each in content["annotations"] if not each.get("iscrowd", 0)]
+    for each in sorted(alone, key=lambda each: -each.get("score", 0.0)):
         taken[each["image_id"]] = taken.get(each["image_id"], 0) + 1
         if taken[each["image_id"]] <= max_boxes:
             kept.append(each)

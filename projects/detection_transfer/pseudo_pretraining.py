@@ -79,6 +79,8 @@ def pretrain(
     skipped = [f"skipped {fault}" for fault in images.faults]
 
     def make(last: Path | None) -> dict[str, Any] | str:
+        if last is None and settings.file:
+            return boxes_of_file(settings.file, images)
         if last is None:
             found = first_boxes(images, settings, Path(path).parent, init, backbone, seed)
         else:
@@ -103,7 +105,7 @@ def pretrain(
 def first_boxes(
     images: CocoImages, settings: ConfigDict, folder: Path, init: str | None, backbone: str | None, seed: int
 ) -> Sequence[NDArray[np.floating]]:
-    """The boxes of the config's file, or snapped clusters that resemble objects.
+    """Snapped clusters that resemble objects.
 
     Args:
         settings: ``pseudo_boxes`` of the config.
@@ -113,30 +115,25 @@ def first_boxes(
     Returns:
         Of each image ``(n, 5)`` x0, y0, x1, y1 in pixels and a score.
     """
-    if settings.file:
-        return read_boxes(settings.file, images)
     looks = settings.clusters | dict(config=folder / settings.clusters.config)
     model, config = looking(images, looks, init, backbone, seed)
     found = snapped(images, clusters(model, images, config))
     return objects_alone(model, images, found, settings.min_objectness)
 
 
-def read_boxes(file: str | Path, images: CocoImages) -> list[NDArray[np.float64]]:
-    """The boxes of a file for each image, as :func:`first_boxes` gives them; see :func:`.read_pseudo_boxes`."""
+def boxes_of_file(file: str | Path, images: CocoImages) -> dict[str, Any]:
+    """The content of a file of pseudo-boxes, of these images; see :func:`.read_pseudo_boxes`.
+
+    Crowds stay: areas where a detector learns neither objects nor background.
+    """
     found = read_pseudo_boxes(file, images.data_root)
     if found.repaired:
         say_once(found.note(Path(file)))
-    content = found.content
-    scores: dict[int, list[float]] = {}
-    for each in content["annotations"]:
-        scores.setdefault(each["image_id"], []).append(each.get("score", 1.0))
-    corners = boxes_by_image(content)
-    rated = {
-        image["file_name"]: np.column_stack([corners[image["file_name"]], scores[image["id"]]])
-        for image in content["images"]
-        if image["id"] in scores
-    }
-    return [rated.get(name, np.zeros((0, 5))) for name in names_of(images)]
+    names = set(names_of(images))
+    listed = [image for image in found.content["images"] if image["file_name"] in names]
+    numbers = {image["id"] for image in listed}
+    kept = [each for each in found.content["annotations"] if each["image_id"] in numbers]
+    return found.content | dict(images=listed, annotations=kept)
 
 
 @torch.no_grad()

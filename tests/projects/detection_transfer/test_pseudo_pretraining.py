@@ -12,7 +12,7 @@ from jobs import ROOT
 from ccrop.compat.checkpoint import load_checkpoint
 from ccrop.datasets import CocoImages
 from ccrop.projects.detection_transfer.pseudo_boxes import best, boxes_by_image, pseudo_annotations, read_pseudo_boxes
-from ccrop.projects.detection_transfer.pseudo_pretraining import agreement, read_boxes
+from ccrop.projects.detection_transfer.pseudo_pretraining import agreement, boxes_of_file
 from ccrop.projects.detection_transfer.pseudo_pretraining import pretrain as pretrain_detector
 from ccrop.tools import train
 from ccrop.work_dir import WorkDirInUse, locked
@@ -141,9 +141,19 @@ def test_the_best_boxes_of_an_image_and_their_order(unlabeled: Path, tmp_path: P
     assert len(content["images"]) == 1
     file = tmp_path / "boxes.json"
     file.write_text(json.dumps(content))
-    back = read_boxes(file, images)
-    assert np.array_equal(back[0], own[0])
-    assert [len(each) for each in back] == [3] + [0] * 11
+    assert boxes_of_file(file, images)["annotations"] == content["annotations"]
+
+
+def test_crowds_of_a_file_stay_and_do_not_count_as_boxes(unlabeled: Path, tmp_path: Path):
+    images = CocoImages(unlabeled)
+    own = [np.array([[0, 0, 9, 9, 0.2], [5, 5, 20, 20, 0.9], [8, 8, 30, 30, 0.5]])] + [np.zeros((0, 5))] * 11
+    content = pseudo_annotations(images, [(64, 64)] * 12, own)
+    content["annotations"][0]["iscrowd"] = 1
+    file = tmp_path / "boxes.json"
+    file.write_text(json.dumps(content))
+    found = boxes_of_file(file, images)
+    assert [each["iscrowd"] for each in found["annotations"]] == [1, 0, 0]
+    assert [(each["iscrowd"], each["score"]) for each in best(found, 1)["annotations"]] == [(1, 0.2), (0, 0.9)]
 
 
 def test_agreement_is_the_f1_score_of_two_sets_of_boxes(unlabeled: Path, tmp_path: Path):
