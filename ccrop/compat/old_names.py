@@ -1,4 +1,4 @@
-"""Configs that runs of 0.1 left name modules ``projects.X``, which are ``ccrop.projects.X`` since 0.2."""
+"""Modules that configs of earlier runs name: ``projects.X`` of 0.1 is ``ccrop.projects.X``, and some have new names."""
 
 import sys
 from collections.abc import Sequence
@@ -9,6 +9,10 @@ from types import ModuleType
 
 PARENT = "projects"
 MOVED = (f"{PARENT}.detection_transfer", f"{PARENT}.lidar_bev")
+RENAMED = {
+    "ccrop.projects.lidar_bev.clusters": "ccrop.projects.lidar_bev.localizer",
+    "ccrop.projects.lidar_bev.detection.clusters": "ccrop.projects.lidar_bev.detection.pseudo_boxes",
+}
 
 
 class OldNames(MetaPathFinder, Loader):
@@ -22,12 +26,13 @@ class OldNames(MetaPathFinder, Loader):
     ) -> ModuleSpec | None:
         if fullname == PARENT:
             return PathFinder.find_spec(fullname, path, target) or ModuleSpec(fullname, self)
-        if any(f"{fullname}.".startswith(f"{moved}.") for moved in MOVED):
+        if fullname in RENAMED or any(f"{fullname}.".startswith(f"{moved}.") for moved in MOVED):
             return ModuleSpec(fullname, self)
         return None
 
     def create_module(self, spec: ModuleSpec) -> ModuleType:
-        module = import_module(f"ccrop.{spec.name}")
+        name = spec.name if spec.name.startswith("ccrop.") else f"ccrop.{spec.name}"
+        module = import_module(RENAMED.get(name, name))
         spec.loader_state = module.__spec__  # Python is about to replace it
         return module
 

@@ -16,11 +16,11 @@ from ccrop.datasets import MissingData
 from ccrop.datasets.generated import RECIPE
 from ccrop.hooks.validation import ValidationHook
 from ccrop.projects.lidar_bev.datasets import SweepDataset
-from ccrop.projects.lidar_bev.detection.clusters import use_pseudo_boxes
 from ccrop.projects.lidar_bev.detection.detector import CenterPoint
 from ccrop.projects.lidar_bev.detection.figures import ERRORS, center_figures, compared, has_kitti_labels, kitti_figures
 from ccrop.projects.lidar_bev.detection.nuscenes import has_nuscenes_score, nuscenes_figures
 from ccrop.projects.lidar_bev.detection.pasting import GroundTruthSamplingHook
+from ccrop.projects.lidar_bev.detection.pseudo_boxes import use_pseudo_boxes
 from ccrop.projects.lidar_bev.detection.samples import check_classes, use_labels
 from ccrop.projects.lidar_bev.evaluation.center_ap import Detections
 from ccrop.transfer import CORE_SECONDS, Transfer, build_runner, start_of, train, write_figures

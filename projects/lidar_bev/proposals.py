@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ccrop.models import Siamese
-from ccrop.projects.lidar_bev.clusters import BevClusters
 from ccrop.projects.lidar_bev.datasets import KittiSweeps, SweepDataset, SweepFolder
 from ccrop.projects.lidar_bev.evaluation.proposals import DISTANCES, RANGES, Found, proposal_recall
+from ccrop.projects.lidar_bev.localizer import BevClusters
 from ccrop.projects.lidar_bev.pretraining.localization import locate_sweeps
 
 ALL_AROUND = "label_360"  # folder of labels all around, of simulated sweeps

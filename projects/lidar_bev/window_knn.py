@@ -7,8 +7,8 @@ from torch import Tensor
 from ccrop.evaluation import knn_predict
 from ccrop.evaluation.roi_knn import balanced_accuracy, region_features
 from ccrop.models import Siamese
-from ccrop.projects.lidar_bev.clusters import BevClusters
 from ccrop.projects.lidar_bev.datasets import SweepDataset
+from ccrop.projects.lidar_bev.localizer import BevClusters
 from ccrop.projects.lidar_bev.pretraining.annotated import bounds
 from ccrop.projects.lidar_bev.proposals import centers_of
 

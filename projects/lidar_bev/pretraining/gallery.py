@@ -22,9 +22,9 @@ from ccrop.files import written
 from ccrop.inference.evaluating import evaluating
 from ccrop.localization import center_heatmaps, gaussian_radius
 from ccrop.models import Siamese
-from ccrop.projects.lidar_bev.clusters import BevClusters
 from ccrop.projects.lidar_bev.datasets import SweepDataset
 from ccrop.projects.lidar_bev.grid import Grid
+from ccrop.projects.lidar_bev.localizer import BevClusters
 from ccrop.projects.lidar_bev.pictures import BACKGROUND, COLORS, draw_bev
 from ccrop.projects.lidar_bev.pretraining.localization import SweepLocalizationHook
 from ccrop.projects.lidar_bev.pretraining.views import collate_sweeps

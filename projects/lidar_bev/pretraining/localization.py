@@ -16,7 +16,7 @@ from ccrop.datasets import BoxStore, LocatedDataset, ShardedBatches
 from ccrop.hooks import LocalizationHook
 from ccrop.inference.locate import Found, gathered, in_turn
 from ccrop.models import Siamese
-from ccrop.projects.lidar_bev.clusters import BevClusters
+from ccrop.projects.lidar_bev.localizer import BevClusters
 from ccrop.projects.lidar_bev.pretraining.views import WholeSweep, collate_sweeps
 
 

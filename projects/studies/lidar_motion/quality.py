@@ -18,12 +18,12 @@ import torch
 from numpy.typing import NDArray
 
 from ccrop.cli import command, command_parser
-from ccrop.projects.lidar_bev.clusters import BevClusters
 from ccrop.projects.lidar_bev.datasets import KittiSweeps, NuScenesSweeps, SweepDataset
 from ccrop.projects.lidar_bev.datasets.base import Trajectories
 from ccrop.projects.lidar_bev.evaluation.polygons import bev_ious
 from ccrop.projects.lidar_bev.extras import extra
 from ccrop.projects.lidar_bev.grid import Grid
+from ccrop.projects.lidar_bev.localizer import BevClusters
 from ccrop.projects.lidar_bev.pictures import draw_bev, draw_boxes, legend_of
 from ccrop.projects.lidar_bev.pseudo.fitting import fitted
 from ccrop.projects.lidar_bev.pseudo.neighbors import MotionOfBoxes, neighbors

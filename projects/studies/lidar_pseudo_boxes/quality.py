@@ -14,11 +14,11 @@ import torch
 from numpy.typing import NDArray
 
 from ccrop.cli import command, command_parser
-from ccrop.projects.lidar_bev.clusters import BevClusters
 from ccrop.projects.lidar_bev.datasets import KittiSweeps
-from ccrop.projects.lidar_bev.detection.clusters import standing
+from ccrop.projects.lidar_bev.detection.pseudo_boxes import standing
 from ccrop.projects.lidar_bev.evaluation.polygons import bev_ious
 from ccrop.projects.lidar_bev.grid import Grid
+from ccrop.projects.lidar_bev.localizer import BevClusters
 from ccrop.projects.lidar_bev.pseudo.fitting import fitted
 
 CLASSES = ("Car", "Van", "Truck", "Pedestrian", "Cyclist")

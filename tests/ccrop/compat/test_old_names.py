@@ -17,6 +17,20 @@ def test_an_old_name_is_the_same_module():
     assert import_module("projects.detection_transfer") is import_module("ccrop.projects.detection_transfer")
 
 
+@pytest.mark.parametrize("parent", ["projects", "ccrop.projects"])
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("lidar_bev.clusters", "lidar_bev.localizer"),
+        ("lidar_bev.detection.clusters", "lidar_bev.detection.pseudo_boxes"),
+    ],
+)
+def test_a_renamed_module_is_found_by_its_old_name(parent: str, old: str, new: str):
+    module = import_module(f"ccrop.projects.{new}")
+    assert import_module(f"{parent}.{old}") is module
+    assert module.__name__ == module.__spec__.name == f"ccrop.projects.{new}"
+
+
 def test_an_old_config_builds_classes_of_today(tmp_path: Path):
     file = tmp_path / "old.py"
     file.write_text(

@@ -11,11 +11,11 @@ from mmengine.config import ConfigDict
 
 from ccrop.models import SimSiam
 from ccrop.projects.lidar_bev import proposals
-from ccrop.projects.lidar_bev.clusters import BevClusters
 from ccrop.projects.lidar_bev.datasets import KittiSweeps, SweepFolder
 from ccrop.projects.lidar_bev.datasets.kitti_format import Calibration, write_calibration
 from ccrop.projects.lidar_bev.evaluation.proposals import Found
 from ccrop.projects.lidar_bev.grid import Grid
+from ccrop.projects.lidar_bev.localizer import BevClusters
 from ccrop.projects.lidar_bev.pretraining import PillarBackbone
 from ccrop.projects.lidar_bev.proposals import centers_of, evaluate, labeled_sweeps, tables
 from ccrop.projects.lidar_bev.window_knn import window_knn

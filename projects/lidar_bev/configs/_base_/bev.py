@@ -8,7 +8,7 @@ from torch.optim import AdamW
 from ccrop.models import CenterHeatmapLoss, RegionPairs, SimSiam
 from ccrop.optim import CosineLR, PredictorGroups
 from ccrop.views import GaussianCenters
-from ccrop.projects.lidar_bev.clusters import BevClusters
+from ccrop.projects.lidar_bev.localizer import BevClusters
 from ccrop.projects.lidar_bev.pretraining import (
     PillarBackbone,
     SceneSweeps,

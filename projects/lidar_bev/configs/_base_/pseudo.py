@@ -1,6 +1,6 @@
 """A CenterPoint config becomes one that learns pseudo-boxes: clusters with a rotated fit, then its own boxes."""
 
-from ccrop.projects.lidar_bev.clusters import BevClusters
+from ccrop.projects.lidar_bev.localizer import BevClusters
 
 pretraining = "ccrop.projects.lidar_bev.pseudo.pretraining"
 pseudo_boxes = dict(

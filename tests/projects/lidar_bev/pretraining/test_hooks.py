@@ -14,9 +14,9 @@ from mmengine.logging import MessageHub
 from ccrop.datasets import BoxStore
 from ccrop.evaluation import embedding_std
 from ccrop.models import RegionPairs, SimSiam
-from ccrop.projects.lidar_bev.clusters import BevClusters
 from ccrop.projects.lidar_bev.datasets import KittiSweeps, SweepFolder
 from ccrop.projects.lidar_bev.grid import Grid
+from ccrop.projects.lidar_bev.localizer import BevClusters
 from ccrop.projects.lidar_bev.models import PillarEncoder
 from ccrop.projects.lidar_bev.pretraining import (
     AnnotatedSweepsHook,

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from ccrop.projects.lidar_bev.clusters import BevClusters, spread_order
 from ccrop.projects.lidar_bev.grid import Grid
+from ccrop.projects.lidar_bev.localizer import BevClusters, spread_order
 
 GRID = Grid(low=(-24, -24, -3), high=(24, 24, 1), cell=0.5)
 ROAD = -1.7
