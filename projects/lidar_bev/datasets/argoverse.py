@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ccrop.datasets import MissingData
 from ccrop.projects.lidar_bev.boxes import wrapped
-from ccrop.projects.lidar_bev.datasets.base import SweepDataset, class_labels
+from ccrop.projects.lidar_bev.datasets.base import Objects, SweepDataset
 from ccrop.projects.lidar_bev.datasets.nuscenes_tables import rotation_matrices
 from ccrop.projects.lidar_bev.datasets.reading import XYZI, UnreadableSweep
 from ccrop.projects.lidar_bev.extras import extra
@@ -30,8 +30,7 @@ class ArgoverseSweeps(SweepDataset):
     Args:
         data_root: see ``LAYOUT``.
         split: folder of the logs: train, val or test.
-        labeled: also read boxes.
-        classes: names of categories, whose positions are the labels.
+        classes: names of categories.
     """
 
     layout = LAYOUT
@@ -40,43 +39,29 @@ class ArgoverseSweeps(SweepDataset):
         self,
         data_root: str | Path,
         split: str = "train",
-        labeled: bool = False,
         classes: Sequence[str] = CLASSES,
         **kwargs: Any,
     ) -> None:
         self.split = split
-        self.labeled = labeled
-        self.classes = tuple(classes)
-        super().__init__(data_root, **kwargs)
+        super().__init__(data_root, classes=classes, **kwargs)
 
     def load_data_list(self) -> list[dict[str, Any]]:
         root = Path(self.data_root)
         if not (root / self.split).is_dir():
             raise MissingData(f"{root / self.split} is not a folder; expected layout:\n{LAYOUT.format(root=root)}")
         files = sorted((root / self.split).glob("*/sensors/lidar/*.feather"))
-        return [dict(path=str(file.relative_to(root)), log=file.parts[-4], time=int(file.stem)) for file in files]
-
-    def scenes(self) -> list[str]:
-        return [self.get_data_info(index)["log"] for index in range(len(self))]
-
-    def object_names(self, index: int) -> list[str]:
-        return self._objects(self.get_data_info(index))[0]
+        return [dict(path=str(file.relative_to(root)), drive=file.parts[-4], time=int(file.stem)) for file in files]
 
     def read(self, info: dict[str, Any]) -> dict[str, Any]:
         columns = _read_feather(self.path(info), XYZI)
         points = np.stack([values.astype(np.float32) for values in columns], axis=1)
         points[:, 3] /= FULL
-        sample = dict(points=points)
-        if self.labeled:
-            names, boxes = self._objects(info)
-            sample |= dict(boxes=boxes, labels=class_labels(names, self.classes))
-        return sample
+        return dict(points=points)
 
-    def _objects(self, info: dict[str, Any]) -> tuple[list[str], NDArray[np.float32]]:
-        """Categories, and boxes ``(M, 7)``."""
-        times, categories, boxes = read_annotations(Path(self.data_root, self.split, info["log"]))
+    def objects(self, info: dict[str, Any]) -> Objects:
+        times, categories, boxes = read_annotations(Path(self.data_root, self.split, info["drive"]))
         own = np.flatnonzero(times == info["time"])
-        return [categories[place] for place in own], boxes[own]
+        return Objects([categories[place] for place in own], boxes[own])
 
 
 @lru_cache(maxsize=8)

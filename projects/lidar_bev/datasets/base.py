@@ -17,6 +17,20 @@ OTHER = -1
 ANY = "object"  # as the only class: everything that is labeled
 
 
+class Objects(NamedTuple):
+    """The labeled objects of a sweep.
+
+    Attributes:
+        names: their ``M`` classes, also those that no detector learns.
+        boxes: ``(M, 7)`` float32, see :mod:`ccrop.projects.lidar_bev.boxes`.
+        velocities: ``(M, 2)`` float32 along x and y in meters per second, NaN if not known; None where none is.
+    """
+
+    names: list[str]
+    boxes: NDArray[np.float32]
+    velocities: NDArray[np.float32] | None = None
+
+
 class Trajectories(NamedTuple):
     """Where and when the ``N`` sweeps of a data set were taken.
 
@@ -37,16 +51,19 @@ class SweepDataset(LocatedDataset):
     A sample is ``dict(points, index, rng)``: ``points (N, C)`` float32 with x, y, z in meters in the LiDAR frame first,
     the sweep's number, and its own random generator. Labeled sweeps add ``boxes (M, 7)`` float32 (see
     :mod:`ccrop.projects.lidar_bev.boxes`), ``labels (M,)`` int64, which are positions in ``classes`` or ``OTHER`` for
-    objects of any other class, and ``num_points (M,)`` int64, how many points each box holds: none is skipped here.
+    objects of any other class, ``num_points (M,)`` int64, how many points each box holds: none is skipped here, and
+    ``velocities (M, 2)`` if they are known.
     If a hook has found boxes in the sweeps, ``clusters (K, 5)`` are those, see :class:`ccrop.datasets.BoxStore`.
     Points with a non-finite value are dropped and counted in :attr:`not_finite`; a sweep without remaining
     points is unreadable.
 
-    Subclasses implement :meth:`load_data_list`, :meth:`read` and, if there are labels, :meth:`object_names`.
+    Subclasses implement :meth:`load_data_list`, :meth:`read` and, if there are labels, :meth:`objects`.
 
     Args:
         data_root, pipeline, subset: see :class:`ccrop.datasets.LocatedDataset`.
         indices: use only these sweeps of the list, in this order; after ``subset``.
+        labeled: also read labels.
+        classes: names whose positions are the labels.
     """
 
     unit = "sweep"
@@ -57,8 +74,12 @@ class SweepDataset(LocatedDataset):
         pipeline: Sequence[dict[str, Any] | Callable] = (),
         subset: int | None = None,
         indices: Sequence[int] | None = None,
+        labeled: bool = False,
+        classes: Sequence[str] = (),
     ) -> None:
         self.chosen = indices
+        self.labeled = labeled
+        self.classes = tuple(classes)
         super().__init__(data_root, pipeline, subset)
         self.not_finite = torch.zeros(len(self), dtype=torch.long).share_memory_()
 
@@ -76,8 +97,12 @@ class SweepDataset(LocatedDataset):
         if not len(points):
             raise UnreadableSweep(self.path(info), "none of its points is finite and in view")
         sample["points"] = points
-        if "boxes" in sample:
-            sample["num_points"] = num_points_in_boxes(points, sample["boxes"])
+        if self.labeled:
+            names, boxes, velocities = self.objects(info)
+            sample |= dict(boxes=boxes, labels=class_labels(names, self.classes))
+            sample["num_points"] = num_points_in_boxes(points, boxes)
+            if velocities is not None:
+                sample["velocities"] = velocities
         if self.boxes is not None:
             sample["clusters"] = self.boxes[index]
         return sample
@@ -102,24 +127,29 @@ class SweepDataset(LocatedDataset):
             logger.warning(f"{self.data_root}: {left_out} of {len(indices)} sweeps were left out")
 
     def read(self, info: dict[str, Any]) -> dict[str, Any]:
-        """``points`` and, of labeled sweeps, ``boxes`` and ``labels`` of an entry of the list.
+        """``points`` of an entry of the list.
 
         Raises:
             UnreadableSweep: names the file and what is wrong with it.
         """
         raise NotImplementedError
 
-    def object_names(self, index: int) -> list[str]:
-        """Classes of the labeled objects of a sweep, also of those not in ``classes``; its points are not read.
+    def objects(self, info: dict[str, Any]) -> Objects:
+        """The labeled objects of an entry of the list; its points are not read.
 
         Raises:
             ValueError: a label file is missing or damaged; names it.
         """
         raise NotImplementedError
 
+    def object_names(self, index: int) -> list[str]:
+        """Classes of the labeled objects of a sweep, see :meth:`objects`."""
+        return self.objects(self.get_data_info(index)).names
+
     def scenes(self) -> list[str]:
         """The drive of each sweep; if unknown, each is its own."""
-        return [self.get_data_info(index)["path"] for index in range(len(self))]
+        infos = [self.get_data_info(index) for index in range(len(self))]
+        return [info.get("drive", info["path"]) for info in infos]
 
     def trajectories(self) -> Trajectories:
         """Where and when each sweep was taken.

@@ -1,6 +1,5 @@
 """Own labeled sweeps, in the layout of OpenPCDet's custom data set: points, a text file of boxes for each, splits."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ccrop.datasets import MissingData
-from ccrop.projects.lidar_bev.datasets.base import class_labels, names_in_split
+from ccrop.projects.lidar_bev.datasets.base import Objects, names_in_split
 from ccrop.projects.lidar_bev.datasets.folder import SweepFolder, list_sweeps
 from ccrop.projects.lidar_bev.datasets.reading import read_text
 
@@ -24,24 +23,14 @@ class CustomSweeps(SweepFolder):
     Args:
         data_root: see ``LAYOUT``.
         split: name of a file in ``ImageSets``, or None for all sweeps.
-        labeled: also read labels.
-        classes: names whose positions are the labels.
-        kwargs: columns of the files and the scale of their intensities, see :class:`.SweepFolder`.
+        kwargs: see :class:`.SweepDataset`; columns of the files and the scale of their intensities, see
+            :class:`.SweepFolder`.
     """
 
     layout = LAYOUT
 
-    def __init__(
-        self,
-        data_root: str | Path,
-        split: str | None = None,
-        labeled: bool = False,
-        classes: Sequence[str] = (),
-        **kwargs: Any,
-    ) -> None:
+    def __init__(self, data_root: str | Path, split: str | None = None, **kwargs: Any) -> None:
         self.split = split
-        self.labeled = labeled
-        self.classes = tuple(classes)
         super().__init__(data_root, **kwargs)
 
     def load_data_list(self) -> list[dict[str, Any]]:
@@ -59,18 +48,9 @@ class CustomSweeps(SweepFolder):
         names = names_in_split(root, self.split, found, root / "points", LAYOUT)
         return [dict(name=name, path=f"points/{found[name]}") for name in names]
 
-    def object_names(self, index: int) -> list[str]:
-        return read_boxes(self._labels(self.get_data_info(index)))[0]
-
-    def read(self, info: dict[str, Any]) -> dict[str, Any]:
-        sample = super().read(info)
-        if self.labeled:
-            names, boxes = read_boxes(self._labels(info))
-            sample |= dict(boxes=boxes.astype(np.float32), labels=class_labels(names, self.classes))
-        return sample
-
-    def _labels(self, info: dict[str, Any]) -> Path:
-        return Path(self.data_root, "labels", f"{info['name']}.txt")
+    def objects(self, info: dict[str, Any]) -> Objects:
+        names, boxes = read_boxes(Path(self.data_root, "labels", f"{info['name']}.txt"))
+        return Objects(names, boxes.astype(np.float32))
 
 
 def read_boxes(path: Path) -> tuple[list[str], NDArray[np.float64]]:

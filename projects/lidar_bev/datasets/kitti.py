@@ -8,11 +8,12 @@ import numpy as np
 
 from ccrop import datasets
 from ccrop.datasets import MissingData
-from ccrop.projects.lidar_bev.datasets.base import SweepDataset, class_labels, names_in_split
+from ccrop.projects.lidar_bev.datasets.base import Objects, SweepDataset, names_in_split
 from ccrop.projects.lidar_bev.datasets.folder import INTENSITY, scaled
 from ccrop.projects.lidar_bev.datasets.kitti_format import (
     AT_SENSOR,
     IMAGE_SIZE,
+    Calibration,
     in_image,
     read_calibration,
     read_names,
@@ -35,12 +36,12 @@ class KittiSweeps(SweepDataset):
     Args:
         data_root: see ``LAYOUT``.
         split: name of a file in ``ImageSets``, or None for all frames of the folder.
-        labeled: also read labels.
+        labeled: see :class:`.SweepDataset`.
         in_view: leave out the points that the left color camera does not see, since objects are labeled
             only in its view. Default: if ``labeled`` and ``calibrated``.
         calibrated: False for sets without ``calib``: labels are then given in the frame of a forward-looking
             camera at the sensor (x right, y down, z forward), all around.
-        classes: names whose positions are the labels.
+        classes: see :class:`.SweepDataset`.
         folder: ``training`` or ``testing``.
         labels: the folder of the labels.
         intensity_scale: full-scale intensity in the files, see :class:`.SweepFolder`.
@@ -65,16 +66,14 @@ class KittiSweeps(SweepDataset):
         **kwargs: Any,
     ) -> None:
         self.split = split
-        self.labeled = labeled
         self.in_view = labeled and calibrated if in_view is None else in_view
         if self.in_view and not calibrated:
             raise ValueError("in_view needs the frames' calibration: set calibrated=True, or in_view=False")
         self.calibrated = calibrated
         self.intensity_scale = intensity_scale
-        self.classes = tuple(classes)
         self.folder = folder
         self.labels = labels
-        super().__init__(data_root, **kwargs)
+        super().__init__(data_root, labeled=labeled, classes=classes, **kwargs)
 
     def load_data_list(self) -> list[dict[str, Any]]:
         base = Path(self.data_root, self.folder)
@@ -95,25 +94,26 @@ class KittiSweeps(SweepDataset):
         return read_names(Path(self.data_root, self.folder, self.labels, f"{self.get_data_info(index)['name']}.txt"))
 
     def read(self, info: dict[str, Any]) -> dict[str, Any]:
-        base = Path(self.data_root, self.folder)
         path = Path(self.data_root, info["path"])
         points = scaled(read_sweep(path), XYZI.index(INTENSITY), self.intensity_scale, self.data_root)
-        sample = dict(points=points)
-        if not (self.labeled or self.in_view):
-            return sample
-        calibration = read_calibration(base / "calib" / f"{info['name']}.txt") if self.calibrated else AT_SENSOR
         if self.in_view:
-            size = image_size(base / "image_2" / f"{info['name']}.png")
-            sample["points"] = sample["points"][in_image(sample["points"], calibration, size)]
-            if not len(sample["points"]):
+            size = image_size(Path(self.data_root, self.folder, "image_2", f"{info['name']}.png"))
+            points = points[in_image(points, self._calibration(info), size)]
+            if not len(points):
                 raise UnreadableSweep(
                     path, "the camera sees none of its points: check that the calibration belongs to it"
                 )
-        if self.labeled:
-            objects = read_objects(base / self.labels / f"{info['name']}.txt", calibration)
-            sample["boxes"] = objects.boxes.astype(np.float32)
-            sample["labels"] = class_labels(objects.names, self.classes)
-        return sample
+        return dict(points=points)
+
+    def objects(self, info: dict[str, Any]) -> Objects:
+        file = Path(self.data_root, self.folder, self.labels, f"{info['name']}.txt")
+        found = read_objects(file, self._calibration(info))
+        return Objects(found.names, found.boxes.astype(np.float32))
+
+    def _calibration(self, info: dict[str, Any]) -> Calibration:
+        if not self.calibrated:
+            return AT_SENSOR
+        return read_calibration(Path(self.data_root, self.folder, "calib", f"{info['name']}.txt"))
 
 
 def image_size(path: Path) -> tuple[int, int]:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ccrop.datasets import MissingData
 from ccrop.datasets.base import spread
-from ccrop.projects.lidar_bev.datasets.base import SweepDataset, Trajectories, class_labels
+from ccrop.projects.lidar_bev.datasets.base import Objects, SweepDataset, Trajectories
 from ccrop.projects.lidar_bev.datasets.nuscenes_annotations import read_annotations
 from ccrop.projects.lidar_bev.datasets.nuscenes_splits import scenes_of, version_of
 from ccrop.projects.lidar_bev.datasets.nuscenes_tables import key_frames, scene_names
@@ -56,8 +56,7 @@ class NuScenesSweeps(SweepDataset):
         split: train, val, mini_train or mini_val, or another, see :func:`.scenes_of`; None for all scenes.
         scenes: names of scenes, or the path of a text file with one on each line, instead of a split's.
         num_sweeps: sweeps in a sample, the key frame among them; fewer at the start of a scene.
-        labeled: also read boxes.
-        classes: names whose positions are the labels.
+        classes: see :class:`.SweepDataset`.
         min_distance: points that are closer to the sensor than this along both x and y are dropped, in meters:
             the sensor sees the roof that it is mounted on.
     """
@@ -71,7 +70,6 @@ class NuScenesSweeps(SweepDataset):
         split: str | None = None,
         scenes: Sequence[str] | str | Path | None = None,
         num_sweeps: int = 10,
-        labeled: bool = False,
         classes: Sequence[str] = CLASSES,
         min_distance: float = 1.0,
         **kwargs: Any,
@@ -82,10 +80,8 @@ class NuScenesSweeps(SweepDataset):
         self.split = split
         self.chosen_scenes = scenes
         self.num_sweeps = num_sweeps
-        self.labeled = labeled
-        self.classes = tuple(classes)
         self.min_distance = min_distance
-        super().__init__(data_root, **kwargs)
+        super().__init__(data_root, classes=classes, **kwargs)
 
     def load_data_list(self) -> list[dict[str, Any]]:
         tables = Path(self.data_root, self.version)
@@ -123,9 +119,6 @@ class NuScenesSweeps(SweepDataset):
                 "frames: unpack the sweep archives, or set num_sweeps=1 to read only the key frames"
             )
 
-    def scenes(self) -> list[str]:
-        return [self.get_data_info(index)["scene"] for index in range(len(self))]
-
     def trajectories(self) -> Trajectories:
         if self.num_sweeps > 1:
             raise ValueError(
@@ -136,17 +129,12 @@ class NuScenesSweeps(SweepDataset):
         seconds, poses = (np.array([info[name] for info in infos]) for name in ("seconds", "to_global"))
         return Trajectories(self.scenes(), seconds, poses)
 
-    def object_names(self, index: int) -> list[str]:
-        return self.get_data_info(index)["names"]
-
     def read(self, info: dict[str, Any]) -> dict[str, Any]:
-        sample = dict(points=np.concatenate([self._read_sweep(sweep) for sweep in info["sweeps"]]))
-        if self.labeled:
-            boxes = np.array(info["boxes"], dtype=np.float32).reshape(-1, 9)
-            sample |= dict(
-                boxes=boxes[:, :7], velocities=boxes[:, 7:], labels=class_labels(info["names"], self.classes)
-            )
-        return sample
+        return dict(points=np.concatenate([self._read_sweep(sweep) for sweep in info["sweeps"]]))
+
+    def objects(self, info: dict[str, Any]) -> Objects:
+        boxes = np.array(info["boxes"], dtype=np.float32).reshape(-1, 9)
+        return Objects(info["names"], boxes[:, :7], velocities=boxes[:, 7:])
 
     def _read_sweep(self, sweep: dict[str, Any]) -> NDArray[np.float32]:
         points = read_sweep(Path(self.data_root, sweep["path"]), COLUMNS)

@@ -24,7 +24,7 @@ def key_frames(tables: Path, scenes: Sequence[str] | None, num_sweeps: int) -> l
         num_sweeps: sweeps of each key frame, itself among them.
 
     Returns:
-        A dict per key frame with its ``scene``, its ``sample`` (the token), its time in ``seconds``,
+        A dict per key frame with its scene as ``drive``, its ``sample`` (the token), its time in ``seconds``,
         ``to_global (4, 4)`` from its LiDAR frame, ``ego``, the global x and y of the vehicle, and ``sweeps``, from the
         key frame back in time: each a ``path``, ``to_key_frame (4, 4)`` from its LiDAR frame to the key frame's, and
         ``seconds_before``. Arrays are lists of floats.
@@ -57,7 +57,7 @@ def key_frames(tables: Path, scenes: Sequence[str] | None, num_sweeps: int) -> l
             chain.append(find(sweeps, chain[-1]["prev"], tables, "sample_data"))
         frames.append(
             dict(
-                scene=scene,
+                drive=scene,
                 sample=key["sample_token"],
                 seconds=key["timestamp"] * MICROSECONDS,
                 ego=poses[key["ego_pose_token"]]["translation"][:2],
@@ -72,7 +72,7 @@ def key_frames(tables: Path, scenes: Sequence[str] | None, num_sweeps: int) -> l
                 ],
             )
         )
-    return sorted(frames, key=lambda frame: frame["scene"])
+    return sorted(frames, key=lambda frame: frame["drive"])
 
 
 def pose_matrix(row: dict[str, Any]) -> NDArray[np.float64]:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ccrop.datasets import MissingData
-from ccrop.projects.lidar_bev.datasets.base import SweepDataset, class_labels, names_in_split
+from ccrop.projects.lidar_bev.datasets.base import Objects, SweepDataset, names_in_split
 from ccrop.projects.lidar_bev.datasets.folder import INTENSITY, scaled
 from ccrop.projects.lidar_bev.datasets.reading import XYZI, read_sweep, read_text
 
@@ -25,8 +25,8 @@ class OnceSweeps(SweepDataset):
     Args:
         data_root: see ``LAYOUT``.
         split: name of a file in ``ImageSets``, or None for all sequences.
-        labeled: also read boxes, and only the frames that have them; else all frames are read.
-        classes: names whose positions are the labels.
+        labeled: also read labels, and only the frames that have them; else all frames are read.
+        classes: see :class:`.SweepDataset`.
         intensity_scale: full-scale intensity in the files, see :class:`.SweepFolder`.
     """
 
@@ -42,10 +42,8 @@ class OnceSweeps(SweepDataset):
         **kwargs: Any,
     ) -> None:
         self.split = split
-        self.labeled = labeled
-        self.classes = tuple(classes)
         self.intensity_scale = intensity_scale
-        super().__init__(data_root, **kwargs)
+        super().__init__(data_root, labeled=labeled, classes=classes, **kwargs)
 
     def load_data_list(self) -> list[dict[str, Any]]:
         data = Path(self.data_root, "data")
@@ -58,26 +56,19 @@ class OnceSweeps(SweepDataset):
     def _frames(self, sequence: Path) -> list[dict[str, Any]]:
         frames = []
         for frame in read_frames(sequence / f"{sequence.name}.json"):
-            entry = dict(path=f"data/{sequence.name}/lidar_roof/{frame['frame_id']}.bin", sequence=sequence.name)
+            entry = dict(path=f"data/{sequence.name}/lidar_roof/{frame['frame_id']}.bin", drive=sequence.name)
             if self.labeled and "annos" in frame:
                 entry |= dict(names=frame["annos"]["names"], boxes=frame["annos"]["boxes_3d"])
             if not self.labeled or "annos" in frame:
                 frames.append(entry)
         return frames
 
-    def scenes(self) -> list[str]:
-        return [self.get_data_info(index)["sequence"] for index in range(len(self))]
-
-    def object_names(self, index: int) -> list[str]:
-        return self.get_data_info(index)["names"]
-
     def read(self, info: dict[str, Any]) -> dict[str, Any]:
         points = scaled(read_sweep(self.path(info)), XYZI.index(INTENSITY), self.intensity_scale, self.data_root)
-        sample = dict(points=points)
-        if self.labeled:
-            sample["boxes"] = np.array(info["boxes"], dtype=np.float32).reshape(-1, 7)
-            sample["labels"] = class_labels(info["names"], self.classes)
-        return sample
+        return dict(points=points)
+
+    def objects(self, info: dict[str, Any]) -> Objects:
+        return Objects(info["names"], np.array(info["boxes"], dtype=np.float32).reshape(-1, 7))
 
 
 def read_frames(file: Path) -> list[dict[str, Any]]:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ccrop.datasets import MissingData
-from ccrop.projects.lidar_bev.datasets.base import SweepDataset, class_labels
+from ccrop.projects.lidar_bev.datasets.base import Objects, SweepDataset
 from ccrop.projects.lidar_bev.datasets.range_images import TOP, Laser, points_of
 from ccrop.projects.lidar_bev.datasets.reading import UnreadableSweep
 from ccrop.projects.lidar_bev.extras import extra
@@ -37,8 +37,7 @@ class WaymoSweeps(SweepDataset):
     Args:
         data_root: see ``LAYOUT``.
         split: folder: training, validation or testing.
-        labeled: also read boxes.
-        classes: of Vehicle, Pedestrian, Cyclist and Sign, those whose positions are the labels.
+        classes: of Vehicle, Pedestrian, Cyclist and Sign.
     """
 
     layout = LAYOUT
@@ -47,14 +46,11 @@ class WaymoSweeps(SweepDataset):
         self,
         data_root: str | Path,
         split: str = "training",
-        labeled: bool = False,
         classes: Sequence[str] = CLASSES,
         **kwargs: Any,
     ) -> None:
         self.split = split
-        self.labeled = labeled
-        self.classes = tuple(classes)
-        super().__init__(data_root, **kwargs)
+        super().__init__(data_root, classes=classes, **kwargs)
 
     def load_data_list(self) -> list[dict[str, Any]]:
         base = Path(self.data_root, self.split)
@@ -63,19 +59,13 @@ class WaymoSweeps(SweepDataset):
                 f"{base / 'lidar'} is not a folder; expected layout:\n{LAYOUT.format(root=self.data_root)}"
             )
         return [
-            dict(path=f"{self.split}/lidar/{file.name}", segment=file.stem, time=int(time), title=f"{file.stem}/{time}")
+            dict(path=f"{self.split}/lidar/{file.name}", drive=file.stem, time=int(time), title=f"{file.stem}/{time}")
             for file in sorted((base / "lidar").glob("*.parquet"))
             for time in np.unique(_columns(base / "vehicle_pose" / file.name, [TIME])[TIME])
         ]
 
-    def scenes(self) -> list[str]:
-        return [self.get_data_info(index)["segment"] for index in range(len(self))]
-
-    def object_names(self, index: int) -> list[str]:
-        return self._objects(self.get_data_info(index))[0]
-
     def read(self, info: dict[str, Any]) -> dict[str, Any]:
-        base, name = Path(self.data_root, self.split), f"{info['segment']}.parquet"
+        base, name = Path(self.data_root, self.split), f"{info['drive']}.parquet"
         images = _images(base / "lidar" / name, "LiDARComponent", info["time"])
         if not images:
             raise UnreadableSweep(base / "lidar" / name, f"it has no range image at {info['time']}")
@@ -89,18 +79,12 @@ class WaymoSweeps(SweepDataset):
             points_of(image, lasers[laser], poses.get(laser) if laser == TOP else None, to_world)
             for laser, image in sorted(images.items())
         ]
-        sample = dict(points=np.concatenate(clouds))
-        if self.labeled:
-            names, boxes = self._objects(info)
-            sample |= dict(boxes=boxes, labels=class_labels(names, self.classes))
-        return sample
+        return dict(points=np.concatenate(clouds))
 
-    def _objects(self, info: dict[str, Any]) -> tuple[list[str], NDArray[np.float32]]:
-        """Classes, and boxes ``(M, 7)``."""
-        file = Path(self.data_root, self.split, "lidar_box", f"{info['segment']}.parquet")
-        times, names, boxes = read_boxes(file)
+    def objects(self, info: dict[str, Any]) -> Objects:
+        times, names, boxes = read_boxes(Path(self.data_root, self.split, "lidar_box", f"{info['drive']}.parquet"))
         own = np.flatnonzero(times == info["time"])
-        return [names[place] for place in own], boxes[own]
+        return Objects([names[place] for place in own], boxes[own])
 
 
 @lru_cache(maxsize=8)
