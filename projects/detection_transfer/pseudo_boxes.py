@@ -42,11 +42,14 @@ def use_pseudo_boxes(config: Config, source: str | Path, folder: str | Path, max
         max_boxes: per image; those with the best scores.
 
     Raises:
-        ValueError: the data set is not in COCO's format, or the source has no boxes, or those of other images.
+        ValueError: the data set is not in COCO's format, ``max_boxes`` is less than 1, or the source has no boxes, or
+            those of other images.
     """
     train, test = config.train_dataloader.dataset, config.test_dataloader.dataset
     if train.type != "CocoDataset":
         raise ValueError(f"pseudo-boxes can be learned only on a COCO-format set, not on {train.type}")
+    if max_boxes < 1:
+        raise ValueError(f"max_boxes must be at least 1, got {max_boxes}: an image without boxes teaches nothing")
     folder = Path(folder).resolve()
     folder.mkdir(parents=True, exist_ok=True)
     files = {split: folder / f"pseudo_boxes_{split}.json" for split in ("train", "val")}
