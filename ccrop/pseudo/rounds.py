@@ -35,11 +35,11 @@ def run_rounds(
         The last round's checkpoint.
 
     Raises:
-        ValueError: there is no round.
+        ValueError: the rounds are not a whole number of at least 1.
         WorkDirInUse: another run uses the work_dir.
     """
-    if rounds < 1:
-        raise ValueError(f"pseudo_boxes.rounds must be at least 1, got {rounds}")
+    if not isinstance(rounds, int) or rounds < 1:
+        raise ValueError(f"pseudo_boxes.rounds must be a whole number of at least 1, got {rounds}")
     last = None
     with locked(work_dir):
         if not resume and any(each.name != LOCK for each in work_dir.iterdir()):

@@ -88,6 +88,21 @@ def test_an_earlier_run_is_moved_aside(unlabeled: Path, tmp_path: Path):
     assert {tuple(each["bbox"]) for each in learned["annotations"]} == {(10.0, 20.0, 40.0, 40.0)}
 
 
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ("pseudo_boxes.min_objectness=2", "clusters with a silhouette resembles an object by 2: lower pseudo_boxes."),
+        ("pseudo_boxes.rounds=1.5", "pseudo_boxes.rounds must be a whole number of at least 1, got 1.5"),
+    ],
+)
+def test_settings_without_a_round_to_learn_write_no_boxes(
+    unlabeled: Path, tmp_path: Path, capsys, option: str, message: str
+):
+    assert pretrain(unlabeled, tmp_path / "run", option) == 2
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "run/round_0").exists()
+
+
 def test_what_one_line_refuses(unlabeled: Path, tmp_path: Path, capsys):
     file = tmp_path / "boxes.json"
     for content, message in (
