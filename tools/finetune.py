@@ -90,10 +90,7 @@ def move_earlier_run(work_dir: Path, sources: Sequence[str | None]) -> None:
 
     if not any(map(latest_checkpoint, (work_dir, *work_dir.glob("lr_*")))):
         return
-    for source in filter(None, sources):
-        if Path(source).resolve().is_relative_to(work_dir.resolve()):
-            raise ValueError(f"{source} is in {work_dir}, which would be moved aside: choose another --work-dir")
-    set_aside(work_dir)
+    set_aside(work_dir, sources=sources)
 
 
 def trained(

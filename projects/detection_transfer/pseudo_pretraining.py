@@ -97,7 +97,8 @@ def pretrain(
         save_gallery(own, folder / "gallery.png")
         finetune(own, init or RANDOM, folder, seed=seed, resume="auto" if resume else None)
 
-    return run_rounds(Path(work_dir or default_work_dir(config)), settings.rounds, make, learn, resume)
+    sources = (settings.file, init)
+    return run_rounds(Path(work_dir or default_work_dir(config)), settings.rounds, make, learn, resume, sources)
 
 
 def first_boxes(

@@ -85,7 +85,7 @@ def pretrain(
         own.notes = [*own.get("notes", ()), line]
         finetune(own, init or RANDOM, folder, seed=seed, resume="auto" if resume else None)
 
-    return run_rounds(Path(work_dir or default_work_dir(config)), settings.rounds, make, learn, resume)
+    return run_rounds(Path(work_dir or default_work_dir(config)), settings.rounds, make, learn, resume, (init,))
 
 
 def labeled_sweeps(config: Config) -> tuple[SweepDataset | None, str]:
@@ -124,8 +124,8 @@ def first_boxes(sweeps: SweepDataset, settings: ConfigDict) -> dict[str, Any]:
         found[index] = fit.boxes[kept], clusters[fit.source, 4][kept], fit.heading_weights[kept]
     if not any(len(boxes) for boxes, *_ in found.values()):
         raise ValueError(
-            f"{sweeps.data_root}: none of the {len(sweeps)} sweeps has a cluster of which a box can be fitted: the grid "
-            "(model.backbone.grid) must include the ground and what stands on it"
+            f"{sweeps.data_root}: none of the {len(sweeps)} sweeps has a cluster of which a box can be fitted: the "
+            "grid (model.backbone.grid) must include the ground and what stands on it"
             if motion is None
             else f"{sweeps.data_root}: no pseudo-box of the {len(sweeps)} sweeps has a motion score of {least:g} or "
             "more: lower pseudo_boxes.min_motion"

@@ -88,6 +88,17 @@ def test_an_earlier_run_is_moved_aside(unlabeled: Path, tmp_path: Path):
     assert {tuple(each["bbox"]) for each in learned["annotations"]} == {(10.0, 20.0, 40.0, 40.0)}
 
 
+@pytest.mark.parametrize("flag", ["--init", "file"])
+def test_an_earlier_run_that_the_new_one_reads_is_not_moved_aside(unlabeled: Path, tmp_path: Path, capsys, flag: str):
+    source = tmp_path / "run/round_0/boxes.json"
+    source.parent.mkdir(parents=True)
+    source.write_text("precious")
+    options, flags = ((f"pseudo_boxes.file={source}",), ()) if flag == "file" else ((), ("--init", str(source)))
+    assert pretrain(unlabeled, tmp_path / "run", *options, flags=flags) == 2
+    assert f"{source} is in {tmp_path}/run, which would be moved aside: choose another" in capsys.readouterr().err
+    assert source.read_text() == "precious"
+
+
 @pytest.mark.parametrize(
     ("option", "message"),
     [
