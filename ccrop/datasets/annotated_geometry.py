@@ -54,10 +54,18 @@ def repair_boxes(content: dict[str, Any], file: Path) -> list[str]:
     Boxes that extend beyond it by up to :data:`ROUNDING` pixels are kept unchanged.
 
     Raises:
-        InvalidAnnotations: more than :data:`TOLERATED` of the boxes are wrong, and more than one.
+        InvalidAnnotations: more than :data:`TOLERATED` of the boxes are wrong, and more than one; or all are fractions
+            of their image.
     """
     annotations = content["annotations"]
     boxes, limits = box_array(annotations), _limits(content)
+    if len(boxes) and np.all(boxes[:, :2] + boxes[:, 2:] <= 1) and not _flat(boxes).any() and np.all(limits > 2):
+        raise InvalidAnnotations(
+            file,
+            f"all {len(boxes)} boxes lie within the first pixel of their image, as if they were fractions of it, the "
+            f"first is {_place(annotations[0])}: {annotations[0]['bbox']}; a bbox is x, y, width, height in pixels: "
+            "multiply them by the image's width and height",
+        )
     wrong = _leaving(content) | _flat(boxes)
     if wrong.sum() > max(1, TOLERATED * len(boxes)):
         first = int(wrong.argmax())
