@@ -24,9 +24,24 @@ def same_columns(header: Sequence[str], columns: Sequence[str]) -> bool:
 
 
 def header_of(file: Path) -> tuple[str, ...]:
-    """The names of a file's columns; none if it is empty."""
-    with file.open(newline="") as handle:
-        return tuple(next(csv.reader(handle), ()))
+    """The names of a file's columns; none if it is empty.
+
+    Raises:
+        ValueError: it is not text.
+    """
+    return tuple(next(csv.reader(StringIO(text_of(file, file.read_bytes()), newline="")), ()))
+
+
+def text_of(file: Path, content: bytes) -> str:
+    """The text of a file's bytes.
+
+    Raises:
+        ValueError: it is not in UTF-8.
+    """
+    try:
+        return content.decode()
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{file} is not the CSV of a comparison: it is not text in UTF-8") from error
 
 
 def read_rows(file: Path, columns: Sequence[str]) -> list[Row]:
@@ -38,7 +53,7 @@ def read_rows(file: Path, columns: Sequence[str]) -> list[Row]:
         columns: of the file, which may lack :data:`OPTIONS`.
 
     Raises:
-        ValueError: the file has other columns, or a row with too few or too many fields.
+        ValueError: the file is not text, or has other columns, or a row with too few or too many fields.
     """
     header, rows = _parsed(file, _complete_lines(file.read_bytes()) if file.exists() else b"", columns)
     return [dict(zip(header, row, strict=True)) for row in rows]
@@ -86,7 +101,7 @@ def _parsed(file: Path, content: bytes, columns: Sequence[str]) -> tuple[Sequenc
     """Header and fields of complete lines; the columns and no row if there are none."""
     if not content:
         return columns, []
-    header, *rows = csv.reader(StringIO(content.decode(), newline=""))
+    header, *rows = csv.reader(StringIO(text_of(file, content), newline=""))
     if not same_columns(header, columns):
         raise ValueError(f"{file} has other columns than this comparison writes: choose another --csv")
     for number, row in enumerate(rows, start=2):
