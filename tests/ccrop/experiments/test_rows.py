@@ -60,6 +60,18 @@ def test_other_columns_and_damaged_rows_are_named(tmp_path: Path):
         read_rows(file, COLUMNS)
 
 
+@pytest.mark.parametrize("content", ['{"images": [1, 2]}', "arms", " "])
+def test_a_line_without_an_end_that_no_comparison_wrote_is_left_as_it_is(tmp_path: Path, content: str):
+    file = tmp_path / "boxes.json"
+    file.write_text(content)
+    for columns in (COLUMNS, (*COLUMNS, OPTIONS)):
+        with pytest.raises(ValueError, match=r"boxes\.json has other columns than this comparison writes"):
+            read_rows(file, columns)
+        with pytest.raises(ValueError, match=r"boxes\.json has other columns than this comparison writes"):
+            append_row(file, row(0) | {OPTIONS: ""}, columns, KEY)
+    assert file.read_text() == content
+
+
 @pytest.mark.parametrize("content", [b"PK\x03\x04\x80\n", "arm,seed\nüber,1\n".encode("utf-16")])
 def test_files_that_are_not_text_are_named(tmp_path: Path, content: bytes):
     file = tmp_path / "x.csv"
