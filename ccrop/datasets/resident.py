@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -117,5 +118,11 @@ def _decoded(dataset: ImageDataset, num_workers: int, device: torch.device) -> t
 
 
 def _free(device: torch.device) -> float:
-    """Bytes available on a device; no limit on the CPU, whose memory the operating system manages."""
-    return torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else float("inf")
+    """Bytes available on a device; on the CPU those of the machine, no limit where the system does not tell."""
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+    except OSError:
+        return float("inf")
+    return next((1024 * int(line.split()[1]) for line in lines if line.startswith("MemAvailable:")), float("inf"))

@@ -1,6 +1,7 @@
 """Batches of views from images on the device: the same pixels as from files, the same distribution of crops."""
 
 import copy
+import os
 from pathlib import Path
 
 import numpy as np
@@ -149,6 +150,18 @@ def test_images_that_do_not_fit_are_refused(folder: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr("ccrop.datasets.resident._free", lambda device: 2 * 37 * 3 * 24 * 30 - 1)
     message = r"37 images of up to 24 x 30 px take 0\.0 GB, more than half .* set train_dataloader\.resident to False"
     with pytest.raises(ValueError, match=message):
+        resident(folder, RandomCrop())
+
+
+def test_images_that_do_not_fit_into_the_memory_of_the_machine_are_refused(folder: Path):
+    Image.new("RGB", (9000, 9000)).save(folder / "36.png")
+    total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    times = 1 + total // (2 * 37 * 3 * 9000**2)
+    for number in range(37, 37 * times):
+        (folder / f"{number:02d}.png").hardlink_to(folder / "00.png")
+    with pytest.raises(
+        ValueError, match=r"images of up to 9000 x 9000 px take .* GB, more than half .* memory of cpu \("
+    ):
         resident(folder, RandomCrop())
 
 
