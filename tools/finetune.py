@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 from mmengine.config import Config
 
-from ccrop.cli import BACKBONE_HELP, INIT_HELP, PACKAGE, OptionsAction, command, command_parser, config_file
+from ccrop.cli import BACKBONE_HELP, INIT_HELP, PACKAGE, OptionsAction, command, command_parser, config_file, seed
 from ccrop.compat.safe_yaml import read_config_file
 from ccrop.parts import parts
 
@@ -127,7 +127,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         metavar="FRACTION",
         help="fraction of the labels: 1%%, 10%%, ... (default: %(default)s)",
     )
-    parser.add_argument("--seed", type=int, default=0, help="seed of examples, weights and batches (default: 0)")
+    parser.add_argument("--seed", type=seed, default=0, help="seed of examples, weights and batches (default: 0)")
     parser.add_argument("--iterations", type=int, help="default: the config's")
     parser.add_argument(
         "--lr-search",
