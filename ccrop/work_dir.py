@@ -68,8 +68,8 @@ def set_aside(
     Raises:
         ValueError: a source is a file of the earlier run.
     """
-    for source in filter(None, sources):
-        if Path(source).resolve().is_relative_to(work_dir.resolve()):
+    for source in sources:
+        if source and Path(source).resolve().is_relative_to(work_dir.resolve()):
             raise ValueError(f"{source} is in {work_dir}, which would be moved aside: choose another --work-dir")
     number = 1
     while (aside := work_dir.with_name(f"{work_dir.name}.{number}")).exists():
