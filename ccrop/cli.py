@@ -39,6 +39,17 @@ class OptionsAction(DictAction):
         super().__call__(parser, namespace, values, option_string)
 
 
+def seed(text: str) -> int:
+    """A seed on a command line, one that every generator takes.
+
+    Raises:
+        argparse.ArgumentTypeError: it is not a whole number from 0 to 2^32 - 1.
+    """
+    if not text.isdecimal() or int(text) >= 2**32:
+        raise argparse.ArgumentTypeError(f"{text} is not a whole number from 0 to 2^32 - 1")
+    return int(text)
+
+
 def command_parser(description: str) -> argparse.ArgumentParser:
     """The parser of a command whose ``main`` is a :func:`command`, with its module's docstring as the description.
 

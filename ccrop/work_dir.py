@@ -4,7 +4,7 @@ import fcntl
 import os
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
@@ -56,12 +56,21 @@ def locked(work_dir: str | Path) -> Iterator[None]:
             lock.close()
 
 
-def set_aside(work_dir: Path, remark: str = "--resume would have continued it") -> None:
+def set_aside(
+    work_dir: Path, remark: str = "--resume would have continued it", sources: Sequence[str | Path | None] = ()
+) -> None:
     """Rename the folder of an earlier run, so that nothing of it is overwritten; a lock stays with the old name.
 
     Args:
         remark: on the earlier run, for the message.
+        sources: what the new run reads after that.
+
+    Raises:
+        ValueError: a source is a file of the earlier run.
     """
+    for source in sources:
+        if source and Path(source).resolve().is_relative_to(work_dir.resolve()):
+            raise ValueError(f"{source} is in {work_dir}, which would be moved aside: choose another --work-dir")
     number = 1
     while (aside := work_dir.with_name(f"{work_dir.name}.{number}")).exists():
         number += 1

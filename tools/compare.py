@@ -31,7 +31,7 @@ from typing import TYPE_CHECKING
 
 from mmengine.config import Config
 
-from ccrop.cli import OptionsAction, command, command_parser, config_file
+from ccrop.cli import OptionsAction, command, command_parser, config_file, seed
 from ccrop.tools.finetune import transfer_of
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--data-root", help="a set with annotations or classes")
     parser.add_argument("--csv", type=Path, help="default: comparison.csv; for a detector transfer.csv")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="default: 0 1 2")
+    parser.add_argument("--seeds", type=seed, nargs="+", default=[0, 1, 2], help="default: 0 1 2")
     parser.add_argument(
         "--tflop", type=float, default=5, help="10^12 operations per pretraining (default: %(default)s)"
     )

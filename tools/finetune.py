@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 from mmengine.config import Config
 
-from ccrop.cli import BACKBONE_HELP, INIT_HELP, PACKAGE, OptionsAction, command, command_parser, config_file
+from ccrop.cli import BACKBONE_HELP, INIT_HELP, PACKAGE, OptionsAction, command, command_parser, config_file, seed
 from ccrop.compat.safe_yaml import read_config_file
 from ccrop.parts import parts
 
@@ -90,10 +90,7 @@ def move_earlier_run(work_dir: Path, sources: Sequence[str | None]) -> None:
 
     if not any(map(latest_checkpoint, (work_dir, *work_dir.glob("lr_*")))):
         return
-    for source in filter(None, sources):
-        if Path(source).resolve().is_relative_to(work_dir.resolve()):
-            raise ValueError(f"{source} is in {work_dir}, which would be moved aside: choose another --work-dir")
-    set_aside(work_dir)
+    set_aside(work_dir, sources=sources)
 
 
 def trained(
@@ -130,7 +127,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         metavar="FRACTION",
         help="fraction of the labels: 1%%, 10%%, ... (default: %(default)s)",
     )
-    parser.add_argument("--seed", type=int, default=0, help="seed of examples, weights and batches (default: 0)")
+    parser.add_argument("--seed", type=seed, default=0, help="seed of examples, weights and batches (default: 0)")
     parser.add_argument("--iterations", type=int, help="default: the config's")
     parser.add_argument(
         "--lr-search",

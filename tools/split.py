@@ -16,7 +16,7 @@ import re
 import sys
 from collections.abc import Sequence
 
-from ccrop.cli import command, command_parser
+from ccrop.cli import command, command_parser, seed
 from ccrop.tools.convert import add_source
 
 
@@ -40,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         type=regex,
         help="keep images together whose names have the same match, or first group",
     )
-    parser.add_argument("--seed", type=int, default=0, help="default: %(default)s")
+    parser.add_argument("--seed", type=seed, default=0, help="default: %(default)s")
     args = parser.parse_args(argv)
 
     from ccrop.datasets.formats import read_labeled

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from ccrop.cli import OptionsAction, command, command_parser, config_file
+from ccrop.cli import OptionsAction, command, command_parser, config_file, seed
 
 
 @command
@@ -24,7 +24,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--images", type=int, default=12, help="number of images, evenly spaced over the set (default: %(default)s)"
     )
-    parser.add_argument("--seed", type=int, default=0, help="seed of the crops (default: %(default)s)")
+    parser.add_argument("--seed", type=seed, default=0, help="seed of the crops (default: %(default)s)")
     parser.add_argument(
         "--cfg-options", nargs="+", action=OptionsAction, metavar="K=V", help="override config settings"
     )

@@ -54,10 +54,18 @@ def repair_boxes(content: dict[str, Any], file: Path) -> list[str]:
     Boxes that extend beyond it by up to :data:`ROUNDING` pixels are kept unchanged.
 
     Raises:
-        InvalidAnnotations: more than :data:`TOLERATED` of the boxes are wrong, and more than one.
+        InvalidAnnotations: more than :data:`TOLERATED` of the boxes are wrong, and more than one; or all are fractions
+            of their image.
     """
     annotations = content["annotations"]
     boxes, limits = box_array(annotations), _limits(content)
+    if len(boxes) and np.all(boxes[:, :2] + boxes[:, 2:] <= 1) and not _flat(boxes).any() and np.all(limits > 2):
+        raise InvalidAnnotations(
+            file,
+            f"all {len(boxes)} boxes lie within the first pixel of their image, as if they were fractions of it, the "
+            f"first is {_place(annotations[0])}: {annotations[0]['bbox']}; a bbox is x, y, width, height in pixels: "
+            "multiply them by the image's width and height",
+        )
     wrong = _leaving(content) | _flat(boxes)
     if wrong.sum() > max(1, TOLERATED * len(boxes)):
         first = int(wrong.argmax())
@@ -73,7 +81,7 @@ def repair_boxes(content: dict[str, Any], file: Path) -> list[str]:
     lost = _flat(boxes) | ~(sides > 0).all(axis=1)
     for number in np.flatnonzero(wrong & ~lost):
         annotations[number]["bbox"] = [*low[number].tolist(), *sides[number].tolist()]
-    texts = [n for n, each in enumerate(annotations) if not lost[n] and not all(map(_is_number, each["bbox"]))]
+    texts = [n for n, each in enumerate(annotations) if not lost[n] and not all(map(is_number, each["bbox"]))]
     for number in texts:
         annotations[number]["bbox"] = boxes[number].tolist()
     content["annotations"] = [each for each, gone in zip(annotations, lost, strict=True) if not gone]
@@ -99,12 +107,12 @@ def repair_areas(annotations: Sequence[dict[str, Any]]) -> list[str]:
     for each, (_, _, width, height) in zip(annotations, box_array(annotations).tolist(), strict=True):
         slack = width + height + 1  # of rasterized outlines
         area, box = each.get("area"), width * height
-        if _is_number(area) and abs(area - box) <= max(0.01 * box, min(1, 0.1 * box)) and area > 0:
+        if is_number(area) and abs(area - box) <= max(0.01 * box, min(1, 0.1 * box)) and area > 0:
             continue
         mask = mask_area(each.get("segmentation"))
         if not 0 < mask <= box + slack:
             mask = box
-        elif _is_number(area) and area > 0 and min((1 - NEAR) * mask, mask - slack) <= area <= box + slack:
+        elif is_number(area) and area > 0 and min((1 - NEAR) * mask, mask - slack) <= area <= box + slack:
             continue
         each["area"], repaired = mask, repaired + 1
     return [f"{repaired} areas that match neither box nor mask"] if repaired else []
@@ -130,7 +138,7 @@ def mask_area(segmentation: Any) -> float:
 
 def _run_length_area(counts: Any, size: Any) -> float:
     if isinstance(counts, list):
-        return float(sum(counts[1::2])) if all(map(_is_number, counts)) else 0.0
+        return float(sum(counts[1::2])) if all(map(is_number, counts)) else 0.0
     if not isinstance(counts, str):
         return 0.0
     from pycocotools import mask
@@ -175,7 +183,8 @@ def _leaving(content: dict[str, Any]) -> NDArray[np.bool_]:
     return np.any((boxes[:, :2] < -ROUNDING) | (boxes[:, :2] + boxes[:, 2:] > limits + ROUNDING), axis=1)
 
 
-def _is_number(value: Any) -> TypeGuard[float]:
+def is_number(value: Any) -> TypeGuard[float]:
+    """Whether a value of a JSON file is a finite number."""
     return isinstance(value, int | float) and math.isfinite(value)
 
 

@@ -19,7 +19,7 @@ from ccrop.datasets.listing import list_images
 from ccrop.datasets.pack import INDEX, JOURNAL, PIXELS, SETTINGS, BadPack, Pack, stamp
 from ccrop.datasets.reading import WHITE, UnreadableImage, printable, read_image
 from ccrop.files import write_json, written
-from ccrop.work_dir import locked
+from ccrop.work_dir import LOCK, locked
 
 VERSION = 1
 FIELDS = (
@@ -51,6 +51,7 @@ def pack_images(
     Raises:
         MissingData: there is no image.
         BadPack: the target is a pack of other images, settings or versions of the files.
+        FileExistsError: the target holds something other than a pack.
         WorkDirInUse: another process works on the pack.
     """
     source, target = Path(source).resolve(), Path(target)
@@ -66,6 +67,7 @@ def pack_images(
             _require_same(target, settings, pack.settings)
             _require_sources(target, source, names, pack.stamps())
             return pack
+        _refuse_other_content(target)
         done = _resumed(target, settings, names)
         decode = partial(_packed, source=source, side=side, channels=channels, white=white)
         with (target / PIXELS).open("ab") as pixels, (target / JOURNAL).open("a") as journal:
@@ -83,6 +85,12 @@ def pack_images(
                 done.append(entry)
         _finish(source, target, settings, done)
         return Pack(target)
+
+
+def _refuse_other_content(target: Path) -> None:
+    """A folder with anything but a half-written pack, such as the source itself, could lose its annotations."""
+    if not (target / JOURNAL).is_file() and any(each.name not in (LOCK, PIXELS) for each in target.iterdir()):
+        raise FileExistsError(f"{target} holds files that are not a pack's: choose a new or an empty folder")
 
 
 def _packed(name: str, source: Path, side: int | None, channels: int, white: int) -> tuple[Entry, bytes]:

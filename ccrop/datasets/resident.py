@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -42,6 +43,7 @@ class ResidentBatches:
     Attributes:
         images: ``(N, C, H, W)`` uint8, each in the top left corner, as high and as wide as the largest.
         image_sizes: ``(N, 2)`` height, width in pixels.
+        sources: ``(N,)`` the index of the file that each is from, the next readable one where its own is unreadable.
 
     Raises:
         ValueError: the views are unsupported, or augmented in the workers; or the images do not fit.
@@ -58,7 +60,7 @@ class ResidentBatches:
         assert loader.batch_size is not None
         self.dataset = loader.dataset
         self.sampler, self.batch_size, self.drop_last = loader.sampler, loader.batch_size, loader.drop_last
-        self.images, self.image_sizes = _decoded(loader.dataset, loader.num_workers, torch.device(device))
+        self.images, self.image_sizes, self.sources = _decoded(loader.dataset, loader.num_workers, torch.device(device))
 
     def __len__(self) -> int:
         number = len(self.sampler)
@@ -74,10 +76,11 @@ class ResidentBatches:
     def _batch(self, indices: Tensor, rng: np.random.Generator) -> dict[str, Any]:
         boxes: NDArray[np.floating] = np.zeros((len(indices), 1, 5), dtype=np.float32)
         counts: NDArray[np.integer] = np.zeros(len(indices), dtype=np.int64)
+        sources = self.sources[indices]
         if self.dataset.boxes is not None:
-            boxes, counts = self.dataset.boxes.of_batch(indices)
+            boxes, counts = self.dataset.boxes.of_batch(sources)
         images = self.images[indices.to(self.images.device, non_blocking=True)]
-        return self.views.of_batch(rng, images, self.image_sizes[indices], boxes, counts) | dict(index=indices)
+        return self.views.of_batch(rng, images, self.image_sizes[indices], boxes, counts) | dict(index=sources)
 
 
 def _views_of(dataset: Any) -> CropViews:
@@ -93,15 +96,17 @@ def _views_of(dataset: Any) -> CropViews:
     )
 
 
-def _decoded(dataset: ImageDataset, num_workers: int, device: torch.device) -> tuple[Tensor, NDArray[np.int64]]:
-    """All images of a data set on the device, and their sizes ``(N, 2)``."""
+def _decoded(dataset: ImageDataset, num_workers: int, device: torch.device) -> tuple[Tensor, NDArray[np.int64], Tensor]:
+    """All images of a data set on the device, their sizes ``(N, 2)``, and the indices ``(N,)`` of their files."""
     decoded: list[Tensor] = []
+    sources: list[int] = []
     largest = torch.zeros(3, dtype=torch.long)
     free = _free(device)
     pixels: DataLoader = DataLoader(dataset.with_pipeline([Pixels()]), batch_size=None, num_workers=num_workers)
     shown = tqdm(pixels, "decoding once", leave=False, disable=None if is_main_process() else True)
-    for image, _ in shown:
+    for image, source in shown:
         decoded.append(image.permute(2, 0, 1))
+        sources.append(source)
         largest = largest.maximum(torch.tensor(decoded[-1].shape))
         needed = len(dataset) * int(largest.prod())
         if needed > ROOM * free:
@@ -113,9 +118,15 @@ def _decoded(dataset: ImageDataset, num_workers: int, device: torch.device) -> t
     images = torch.zeros((len(decoded), *largest.tolist()), dtype=torch.uint8, device=device)
     for place, image in enumerate(decoded):
         images[place, :, : image.shape[1], : image.shape[2]] = image
-    return images, np.array([image.shape[1:] for image in decoded])
+    return images, np.array([image.shape[1:] for image in decoded]), torch.tensor(sources)
 
 
 def _free(device: torch.device) -> float:
-    """Bytes available on a device; no limit on the CPU, whose memory the operating system manages."""
-    return torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else float("inf")
+    """Bytes available on a device; on the CPU those of the machine, no limit where the system does not tell."""
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+    except OSError:
+        return float("inf")
+    return next((1024 * int(line.split()[1]) for line in lines if line.startswith("MemAvailable:")), float("inf"))

@@ -44,7 +44,7 @@ def schema_of(transfer: Transfer) -> Schema:
         goals=lambda rows: (transfer.compared(lambda name: any(row[name] for row in rows)),),
         references=transfer.references,
         axis=f"labeled {transfer.examples}, %",
-        condition_title="{:.0%} of the labels",
+        condition_title="{:g}% of the labels",
         interval=transfer.interval,
     )
 

@@ -24,9 +24,24 @@ def same_columns(header: Sequence[str], columns: Sequence[str]) -> bool:
 
 
 def header_of(file: Path) -> tuple[str, ...]:
-    """The names of a file's columns; none if it is empty."""
-    with file.open(newline="") as handle:
-        return tuple(next(csv.reader(handle), ()))
+    """The names of a file's columns; none if it is empty.
+
+    Raises:
+        ValueError: it is not text.
+    """
+    return tuple(next(csv.reader(StringIO(text_of(file, file.read_bytes()), newline="")), ()))
+
+
+def text_of(file: Path, content: bytes) -> str:
+    """The text of a file's bytes.
+
+    Raises:
+        ValueError: it is not in UTF-8.
+    """
+    try:
+        return content.decode()
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{file} is not the CSV of a comparison: it is not text in UTF-8") from error
 
 
 def read_rows(file: Path, columns: Sequence[str]) -> list[Row]:
@@ -38,9 +53,9 @@ def read_rows(file: Path, columns: Sequence[str]) -> list[Row]:
         columns: of the file, which may lack :data:`OPTIONS`.
 
     Raises:
-        ValueError: the file has other columns, or a row with too few or too many fields.
+        ValueError: the file is not text, or has other columns, or a row with too few or too many fields.
     """
-    header, rows = _parsed(file, _complete_lines(file.read_bytes()) if file.exists() else b"", columns)
+    header, rows = _parsed(file, _complete_lines(file, file.read_bytes(), columns) if file.exists() else b"", columns)
     return [dict(zip(header, row, strict=True)) for row in rows]
 
 
@@ -61,7 +76,7 @@ def append_row(file: Path, row: Mapping[str, Any], columns: Sequence[str], key: 
     with file.open("ab+") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)  # until the file is closed
         handle.seek(0)
-        content = _complete_lines(handle.read())
+        content = _complete_lines(file, handle.read(), columns)
         header, rows = _parsed(file, content, columns)
         own = [str(row[name]) for name in key]
         if any([each[header.index(name)] for name in key] == own for each in rows):
@@ -78,17 +93,29 @@ def append_row(file: Path, row: Mapping[str, Any], columns: Sequence[str], key: 
     return True
 
 
-def _complete_lines(content: bytes) -> bytes:
-    return content[: content.rfind(b"\n") + 1]
+def _complete_lines(file: Path, content: bytes, columns: Sequence[str]) -> bytes:
+    """The lines that were written to their end; a first line that was not must be the beginning of a header.
+
+    Raises:
+        ValueError: it is another file's, which the header of a comparison would replace.
+    """
+    complete = content[: content.rfind(b"\n") + 1]
+    if not complete and not ",".join(columns).encode().startswith(content.rstrip(b"\r")):
+        raise _other_columns(file)
+    return complete
+
+
+def _other_columns(file: Path) -> ValueError:
+    return ValueError(f"{file} has other columns than this comparison writes: choose another --csv")
 
 
 def _parsed(file: Path, content: bytes, columns: Sequence[str]) -> tuple[Sequence[str], list[list[str]]]:
     """Header and fields of complete lines; the columns and no row if there are none."""
     if not content:
         return columns, []
-    header, *rows = csv.reader(StringIO(content.decode(), newline=""))
+    header, *rows = csv.reader(StringIO(text_of(file, content), newline=""))
     if not same_columns(header, columns):
-        raise ValueError(f"{file} has other columns than this comparison writes: choose another --csv")
+        raise _other_columns(file)
     for number, row in enumerate(rows, start=2):
         if len(row) != len(header):
             raise ValueError(

@@ -21,7 +21,7 @@ class Schema:
         goals: ``(rows)``; the columns in plots; arms are compared by the first.
         references: the default arms that tables give differences to.
         axis: the condition's axis in plots, if there is a condition, a fraction in (0, 1].
-        condition_title: the condition in titles, to be formatted with the fraction.
+        condition_title: the condition in titles, to be formatted with the fraction in percent.
         interval: ``(metric, own, other)``; the 95 % interval, low and high, of the difference of a metric between runs
             in two lists of work_dirs, over the choice of tested examples; None if they lack the required files.
         note: ``(rows)``; what follows the table of these rows.

@@ -84,7 +84,7 @@ def _headline(rows: Rows, schema: Schema) -> str:
     """Data set, condition and how many seeds the arms have."""
     parts = [title(rows[0]["data"])]
     if schema.condition:
-        parts.append(schema.condition_title.format(float(rows[0][schema.condition])))
+        parts.append(schema.condition_title.format(100 * float(rows[0][schema.condition])))
     seeds = sorted({sum(row["arm"] == arm for row in rows) for arm in arms_of(rows)})
     parts.append(f"{'/'.join(map(str, seeds))} seed{'' if seeds == [1] else 's'}")
     return ", ".join([*parts, "%"])

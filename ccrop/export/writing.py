@@ -21,6 +21,7 @@ IMAGENET = Normalization(IMAGENET_MEAN, IMAGENET_STD)  # where a checkpoint does
 
 FILES = (*FRAMEWORKS, "ultralytics")  # targets that are a state dict
 TARGETS = (*FILES, "huggingface", "onnx")
+OF_SWEEPS = ("pillars.", "voxels.")  # how names of LiDAR encoders' tensors begin
 
 
 def export_backbone(
@@ -44,8 +45,8 @@ def export_backbone(
         What was exported, such as `ResNet-50`.
 
     Raises:
-        ValueError: the checkpoint has no backbone that frameworks know, the framework cannot hold it or cannot load
-            a file of this name, or the checkpoint would unpickle arbitrary objects (`UntrustedCheckpoint`).
+        ValueError: the checkpoint has no backbone of images that frameworks know, the framework cannot hold it or
+            cannot load a file of this name, or the checkpoint would unpickle arbitrary objects (`UntrustedCheckpoint`).
         OSError: a file cannot be read or written, `out` exists and `force` is not set, or there is no config.
         ImportError: the framework's export needs a package that is missing.
     """
@@ -59,6 +60,10 @@ def export_backbone(
     else:
         _check_destination(checkpoint_path, out, force)
     weights = read_weights(checkpoint_path)
+    if any(name.startswith(OF_SWEEPS) for name in weights.backbone):
+        raise ValueError(
+            f"{checkpoint_path} holds an encoder of sweeps, not of images: projects/lidar_bev/convert.py exports those"
+        )
     if framework == "onnx":
         return _onnx(weights, checkpoint_path, out, config)
     network = network_of(checkpoint_path, config) if is_wrapped(weights.backbone) else None

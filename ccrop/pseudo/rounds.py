@@ -3,7 +3,7 @@
 CutLER (Wang et al., CVPR 2023, section 3.4) trains like this on images, starting from clusters.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ def run_rounds(
     make: Callable[[Path | None], dict[str, Any] | str],
     learn: Callable[[int, Path], None],
     resume: bool = False,
+    sources: Sequence[str | Path | None] = (),
 ) -> Path:
     """Make pseudo-boxes, train a detector on them, and repeat with its own boxes.
 
@@ -30,20 +31,21 @@ def run_rounds(
             says why that round was the last, such as :func:`none_sure`.
         learn: of a round's number and folder, trains and writes ``figures.json``, which marks it as finished.
         resume: keep the finished rounds of an earlier run in the work_dir; otherwise its folder is renamed.
+        sources: files that ``make`` and ``learn`` read.
 
     Returns:
         The last round's checkpoint.
 
     Raises:
-        ValueError: there is no round.
+        ValueError: the rounds are not a whole number of at least 1, or a source is in the folder to be renamed.
         WorkDirInUse: another run uses the work_dir.
     """
-    if rounds < 1:
-        raise ValueError(f"pseudo_boxes.rounds must be at least 1, got {rounds}")
+    if not isinstance(rounds, int) or rounds < 1:
+        raise ValueError(f"pseudo_boxes.rounds must be a whole number of at least 1, got {rounds}")
     last = None
     with locked(work_dir):
         if not resume and any(each.name != LOCK for each in work_dir.iterdir()):
-            set_aside(work_dir)
+            set_aside(work_dir, sources=sources)
         for number in range(rounds):
             folder = work_dir / f"round_{number}"
             if not (folder / BOXES).exists():

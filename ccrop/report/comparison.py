@@ -3,12 +3,13 @@
 import csv
 import math
 from collections.abc import Mapping, Sequence
+from io import StringIO
 from pathlib import Path
 
 import numpy as np
 from scipy import stats
 
-from ccrop.experiments.rows import OPTIONS
+from ccrop.experiments.rows import OPTIONS, text_of
 from ccrop.experiments.tables import paired_difference, percent_by_seed
 from ccrop.report import page
 from ccrop.report.charts import dot_chart, line_chart
@@ -59,10 +60,9 @@ def read(file: Path) -> Rows:
     """Rows of a comparison; those without a fraction of labels have all of them.
 
     Raises:
-        ValueError: it has no columns ``arm`` and ``seed``, or no row.
+        ValueError: it is not text, has no columns ``arm`` and ``seed``, or no row.
     """
-    with file.open(newline="") as handle:
-        rows = list(csv.DictReader(handle))
+    rows = list(csv.DictReader(StringIO(text_of(file, file.read_bytes()), newline="")))
     if not rows or not {"arm", "seed"} <= rows[0].keys():
         raise ValueError(f"{file} is not the CSV of a comparison: it has no rows with the columns arm and seed")
     return [dict(labels="1", data="") | row for row in rows]

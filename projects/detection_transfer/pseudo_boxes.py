@@ -16,6 +16,7 @@ from mmengine.config import Config
 from numpy.typing import NDArray
 
 from ccrop.datasets import CocoImages, image_size
+from ccrop.datasets.annotated_geometry import is_number
 from ccrop.datasets.annotations import OBJECT, Annotations
 from ccrop.datasets.base import InvalidAnnotations
 from ccrop.datasets.coco import annotations_of, find_split
@@ -41,11 +42,14 @@ def use_pseudo_boxes(config: Config, source: str | Path, folder: str | Path, max
         max_boxes: per image; those with the best scores.
 
     Raises:
-        ValueError: the data set is not in COCO's format, or the source has no boxes, or those of other images.
+        ValueError: the data set is not in COCO's format, ``max_boxes`` is less than 1, or the source has no boxes, or
+            those of other images.
     """
     train, test = config.train_dataloader.dataset, config.test_dataloader.dataset
     if train.type != "CocoDataset":
         raise ValueError(f"pseudo-boxes can be learned only on a COCO-format set, not on {train.type}")
+    if max_boxes < 1:
+        raise ValueError(f"max_boxes must be at least 1, got {max_boxes}: an image without boxes teaches nothing")
     folder = Path(folder).resolve()
     folder.mkdir(parents=True, exist_ok=True)
     files = {split: folder / f"pseudo_boxes_{split}.json" for split in ("train", "val")}
@@ -72,8 +76,8 @@ def read_pseudo_boxes(file: str | Path, root: str | Path) -> Annotations:
     """The pseudo-boxes of a file for the train split's images, all of one category.
 
     Raises:
-        InvalidAnnotations: see :func:`ccrop.datasets.annotations.read_annotations`; or it has no boxes, or names images
-            that the train split does not have.
+        InvalidAnnotations: see :func:`ccrop.datasets.annotations.read_annotations`; or it has no boxes, names images
+            that the train split does not have, or only some boxes have a score, or one is not a finite number.
     """
     file, root = Path(file), Path(root)
     found = labeled(root, "train", file, agnostic=True)
@@ -83,7 +87,24 @@ def read_pseudo_boxes(file: str | Path, root: str | Path) -> Annotations:
         raise InvalidAnnotations(
             file, f"it has boxes for {len(lost)} images that {folder} lacks, the first is {printable(lost[0])}"
         )
+    _check_scores(found.content["annotations"], file)
     return found
+
+
+def _check_scores(annotations: Sequence[dict[str, Any]], file: Path) -> None:
+    """Refuse scores by which boxes cannot be ranked."""
+    rated = [each for each in annotations if "score" in each]
+    if 0 < len(rated) < len(annotations):
+        raise InvalidAnnotations(
+            file, f"only {len(rated)} of {len(annotations)} boxes have a score: give one to each, or to none"
+        )
+    wrong = [each for each in rated if not is_number(each["score"])]
+    if wrong:
+        raise InvalidAnnotations(
+            file,
+            f"{len(wrong)} of {len(rated)} scores are not finite numbers, the first is {wrong[0]['score']!r} of "
+            f"annotation {wrong[0]['id']}: repair them, or leave out all scores",
+        )
 
 
 def best(content: dict[str, Any], max_boxes: int) -> dict[str, Any]:

@@ -99,7 +99,8 @@ def pretrain(
         save_gallery(own, folder / "gallery.png")
         finetune(own, init or RANDOM, folder, seed=seed, resume="auto" if resume else None)
 
-    return run_rounds(Path(work_dir or default_work_dir(config)), settings.rounds, make, learn, resume)
+    sources = (settings.file, init)
+    return run_rounds(Path(work_dir or default_work_dir(config)), settings.rounds, make, learn, resume, sources)
 
 
 def first_boxes(
@@ -114,11 +115,21 @@ def first_boxes(
 
     Returns:
         Of each image ``(n, 5)`` x0, y0, x1, y1 in pixels and a score.
+
+    Raises:
+        ValueError: there is no box.
     """
     looks = settings.clusters | dict(config=folder / settings.clusters.config)
     model, config = looking(images, looks, init, backbone, seed)
     found = snapped(images, clusters(model, images, config))
-    return objects_alone(model, images, found, settings.min_objectness)
+    kept = objects_alone(model, images, found, settings.min_objectness)
+    if not any(map(len, kept)):
+        raise ValueError(
+            f"{images.data_root}: none of {sum(map(len, found))} clusters with a silhouette resembles an object by "
+            f"{settings.min_objectness:g}: lower pseudo_boxes.min_objectness, start from other weights with --init, or "
+            "pass boxes by pseudo_boxes.file"
+        )
+    return kept
 
 
 def boxes_of_file(file: str | Path, images: CocoImages) -> dict[str, Any]:

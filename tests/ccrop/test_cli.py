@@ -123,3 +123,16 @@ def test_a_misspelt_command_is_a_line(capsys: pytest.CaptureFixture):
     assert capsys.readouterr().err == "ccrop: unknown command trian; did you mean train?\n"
     assert main(["xyz"]) == 2
     assert capsys.readouterr().err == "ccrop: unknown command xyz; ccrop --help lists all commands\n"
+
+
+@pytest.mark.parametrize("text", ["-1", str(2**32), "1.5", "one"])
+@pytest.mark.parametrize(
+    "arguments",
+    [["split", "set", "out", "--seed"], ["make-demo-data", "out", "--seed"], ["compare", "c.py", "--seeds", "0"]],
+    ids=lambda arguments: arguments[0],
+)
+def test_a_seed_that_no_generator_takes_is_a_wrong_argument(arguments: list[str], text: str, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main([*arguments, text])
+    assert stopped.value.code == 2
+    assert f": {text} is not a whole number from 0 to 2^32 - 1" in capsys.readouterr().err

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from ccrop.cli import BACKBONE_HELP, INIT_HELP, OptionsAction, config_file
+from ccrop.cli import BACKBONE_HELP, INIT_HELP, OptionsAction, config_file, seed
 
 
 def add_model(command: argparse.ArgumentParser) -> None:
@@ -43,7 +43,7 @@ def add_pairs(commands: argparse._SubParsersAction) -> None:
     command.add_argument("--split", default="train", help="default: %(default)s")
     command.add_argument("--images", type=int, help="how many, evenly spaced; default: all")
     command.add_argument("--draws", type=int, default=20, help="pairs per image (default: %(default)s)")
-    command.add_argument("--seed", type=int, default=0, help="default: %(default)s")
+    command.add_argument("--seed", type=seed, default=0, help="default: %(default)s")
     command.set_defaults(run="pairs:pairs")
 
 

@@ -20,10 +20,11 @@ def neighbors(trajectories: Trajectories, gaps: Sequence[float]) -> list[list[in
         gaps: seconds; a sweep counts within ``TOLERANCE`` of them.
 
     Raises:
-        ValueError: a gap is not positive, or no sweep has any.
+        ValueError: they are not a list of positive numbers, or no sweep has any.
     """
-    if not gaps or min(gaps) <= 0:
-        raise ValueError(f"pseudo_boxes.motion_gaps must be positive seconds, got {tuple(gaps)}")
+    listed = isinstance(gaps, list | tuple) and all(isinstance(gap, int | float) for gap in gaps)
+    if not listed or not gaps or min(gaps) <= 0:
+        raise ValueError(f"pseudo_boxes.motion_gaps must be a list of positive seconds such as (0.5,1.0), got {gaps}")
     drives, seconds = np.array(trajectories.drives), trajectories.seconds
     found = []
     for index, time in enumerate(seconds):

@@ -85,7 +85,7 @@ def pretrain(
         own.notes = [*own.get("notes", ()), line]
         finetune(own, init or RANDOM, folder, seed=seed, resume="auto" if resume else None)
 
-    return run_rounds(Path(work_dir or default_work_dir(config)), settings.rounds, make, learn, resume)
+    return run_rounds(Path(work_dir or default_work_dir(config)), settings.rounds, make, learn, resume, (init,))
 
 
 def labeled_sweeps(config: Config) -> tuple[SweepDataset | None, str]:
@@ -108,7 +108,7 @@ def first_boxes(sweeps: SweepDataset, settings: ConfigDict) -> dict[str, Any]:
     With ``min_motion``, only those that have moved, see :class:`.MotionOfBoxes`.
 
     Raises:
-        ValueError: motion scores are requested but cannot be computed, or no box has moved.
+        ValueError: motion scores are requested but cannot be computed, or no cluster gives a box, or no box has moved.
     """
     localizer = TASK_UTILS.build(settings.localizer)
     least = settings.min_motion
@@ -122,10 +122,13 @@ def first_boxes(sweeps: SweepDataset, settings: ConfigDict) -> dict[str, Any]:
         fit = fitted(clusters, sample["points"], localizer.grid)
         kept = slice(None) if motion is None else motion(index, fit.boxes, sample["points"]) >= least
         found[index] = fit.boxes[kept], clusters[fit.source, 4][kept], fit.heading_weights[kept]
-    if motion is not None and not any(len(boxes) for boxes, *_ in found.values()):
+    if not any(len(boxes) for boxes, *_ in found.values()):
         raise ValueError(
-            f"{sweeps.data_root}: no pseudo-box of the {len(sweeps)} sweeps has a motion score of {least:g} or more: "
-            "lower pseudo_boxes.min_motion"
+            f"{sweeps.data_root}: none of the {len(sweeps)} sweeps has a cluster of which a box can be fitted: the "
+            "grid (model.backbone.grid) must include the ground and what stands on it"
+            if motion is None
+            else f"{sweeps.data_root}: no pseudo-box of the {len(sweeps)} sweeps has a motion score of {least:g} or "
+            "more: lower pseudo_boxes.min_motion"
         )
     return content_of(paths_of(sweeps), found)
 

@@ -48,6 +48,15 @@ def test_a_box_without_an_area_in_its_image_is_left_out_and_counted(box):
     assert [each["id"] for each in content["annotations"]] == list(range(1, 201))
 
 
+def test_boxes_in_fractions_of_their_image_are_refused():
+    fractions = [[0.1, 0.2, 0.3, 0.4], [0.5, 0.5, 0.5, 0.5]]
+    with pytest.raises(
+        InvalidAnnotations, match=r"labels\.json: all 2 boxes .* as if they were fractions .* annotation 1: \[0\.1, "
+    ):
+        repair_boxes(content_of(*fractions, right=0), FILE)
+    assert repair_boxes(content_of(*fractions, right=1), FILE) == []  # tiny, but in pixels as the other one
+
+
 @pytest.mark.parametrize(
     ("box", "clipped"),
     [

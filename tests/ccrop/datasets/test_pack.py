@@ -228,3 +228,15 @@ def test_folders_of_files_are_no_packs(source: Path):
         pack_images(source / "none", source / "pack")
     with pytest.raises(ValueError, match="side must be a positive number of pixels, got 0"):
         pack_images(source, source / "pack", side=0)
+
+
+@pytest.mark.parametrize("elsewhere", [False, True], ids=["the source", "another set"])
+def test_a_folder_that_holds_other_files_is_left_as_it_is(source: Path, tmp_path: Path, elsewhere: bool):
+    target = tmp_path / "other" if elsewhere else source
+    (target / "annotations").mkdir(parents=True)
+    (target / "annotations/instances_train.json").write_text("{}")
+    before = sorted(target.rglob("*"))
+    with pytest.raises(FileExistsError, match="holds files that are not a pack's: choose a new or an empty folder"):
+        pack_images(source, target, side=16)
+    assert sorted(target.rglob("*")) == before
+    assert (target / "annotations/instances_train.json").read_text() == "{}"

@@ -1,6 +1,7 @@
 """Batches of views from images on the device: the same pixels as from files, the same distribution of crops."""
 
 import copy
+import os
 from pathlib import Path
 
 import numpy as np
@@ -145,10 +146,31 @@ def test_what_cannot_live_on_the_device_is_refused(folder: Path):
         next(iter(of_views(folder, SceneViews(ScenePair(side=12), 16, max_boxes=0))))
 
 
+def test_the_image_in_place_of_an_unreadable_one_keeps_its_own_index_and_boxes(folder: Path):
+    (folder / "04.png").write_bytes(b"damaged")  # the even ones have no box
+    loader = of_views(folder, SceneViews(ScenePair(side=12), 16, max_boxes=3))
+    assert loader.sources.tolist() == [0, 1, 2, 3, 5, *range(5, 37)]
+    batch = loader._batch(torch.tensor([3, 4, 6]), np.random.default_rng(0))
+    assert batch["index"].tolist() == [3, 5, 6]
+    assert batch["counts"].tolist() == [1, 1, 0]
+
+
 def test_images_that_do_not_fit_are_refused(folder: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("ccrop.datasets.resident._free", lambda device: 2 * 37 * 3 * 24 * 30 - 1)
     message = r"37 images of up to 24 x 30 px take 0\.0 GB, more than half .* set train_dataloader\.resident to False"
     with pytest.raises(ValueError, match=message):
+        resident(folder, RandomCrop())
+
+
+def test_images_that_do_not_fit_into_the_memory_of_the_machine_are_refused(folder: Path):
+    Image.new("RGB", (9000, 9000)).save(folder / "36.png")
+    total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    times = 1 + total // (2 * 37 * 3 * 9000**2)
+    for number in range(37, 37 * times):
+        (folder / f"{number:02d}.png").hardlink_to(folder / "00.png")
+    with pytest.raises(
+        ValueError, match=r"images of up to 9000 x 9000 px take .* GB, more than half .* memory of cpu \("
+    ):
         resident(folder, RandomCrop())
 
 

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from ccrop.experiments.rows import OPTIONS, append_row, listed, read_rows, same_columns
+from ccrop.experiments.rows import OPTIONS, append_row, header_of, listed, read_rows, same_columns
+from ccrop.report.comparison import read
 
 COLUMNS = ("arm", "seed", "metric")
 KEY = ("arm", "seed")
@@ -57,6 +58,31 @@ def test_other_columns_and_damaged_rows_are_named(tmp_path: Path):
         handle.write("b,1\n")
     with pytest.raises(ValueError, match=r"x\.csv, row 3: 2 fields instead of 3; remove the row"):
         read_rows(file, COLUMNS)
+
+
+@pytest.mark.parametrize("content", ['{"images": [1, 2]}', "arms", " "])
+def test_a_line_without_an_end_that_no_comparison_wrote_is_left_as_it_is(tmp_path: Path, content: str):
+    file = tmp_path / "boxes.json"
+    file.write_text(content)
+    for columns in (COLUMNS, (*COLUMNS, OPTIONS)):
+        with pytest.raises(ValueError, match=r"boxes\.json has other columns than this comparison writes"):
+            read_rows(file, columns)
+        with pytest.raises(ValueError, match=r"boxes\.json has other columns than this comparison writes"):
+            append_row(file, row(0) | {OPTIONS: ""}, columns, KEY)
+    assert file.read_text() == content
+
+
+@pytest.mark.parametrize("content", [b"PK\x03\x04\x80\n", "arm,seed\nüber,1\n".encode("utf-16")])
+def test_files_that_are_not_text_are_named(tmp_path: Path, content: bytes):
+    file = tmp_path / "x.csv"
+    file.write_bytes(content)
+    message = r"x\.csv is not the CSV of a comparison: it is not text in UTF-8"
+    for reading in (header_of, read):
+        with pytest.raises(ValueError, match=message):
+            reading(file)
+    with pytest.raises(ValueError, match=message):
+        append_row(file, row(0), COLUMNS, KEY)
+    assert file.read_bytes() == content
 
 
 def _write(file: Path, arm: str) -> None:

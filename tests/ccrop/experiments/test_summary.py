@@ -20,15 +20,15 @@ def add(file: Path, schema: Schema, **row: object) -> None:
 
 def test_of_a_detector_a_table_for_each_fraction_of_the_labels(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     file = tmp_path / "x.csv"
-    for labels in ("0.1", "0.02"):
+    for labels in ("0.07", "0.02", "0.0025"):
         for arm, goal in (("random", 0.01), ("other", 0.03)):
             add(file, DETECTOR, data="a_set", labels=labels, arm=arm, seed=0, AP=goal)
     write_summary(file, DETECTOR)
     text = (tmp_path / "x.md").read_text()
     assert text.strip() == capsys.readouterr().out.strip()
-    assert text.splitlines()[0].startswith("| a set, 2% of the labels, 1 seed, % | AP | AP over random |")
+    assert text.splitlines()[0].startswith("| a set, 0.25% of the labels, 1 seed, % | AP | AP over random |")
     assert text.splitlines()[3] == "| other | 3.0 | +2.0 |  |"
-    assert text.count("10% of the labels") == 1
+    assert text.count(", 2% of the labels") == text.count(", 7% of the labels") == 1
     assert "95 % interval over seeds (Student's t)" in text.splitlines()[-1]
     assert (tmp_path / "x_a_set.png").stat().st_size > 5000
 

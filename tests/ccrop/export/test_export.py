@@ -125,3 +125,14 @@ def test_process_exits_with_2_and_no_traceback(checkpoint, tmp_path):
     assert run.returncode == 2
     assert run.stderr.startswith("export.py: timm cannot hold this backbone of width 8")
     assert run.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(("framework", "name"), [("onnx", "out.onnx"), ("torchvision", "out.pth")])
+@pytest.mark.parametrize("tensor", ["pillars.linear.weight", "voxels.conv.weight"])
+def test_an_encoder_of_sweeps_is_named(tmp_path, framework, name, tensor):
+    torch.save(dict(state_dict={f"backbone.{tensor}": torch.zeros(2, 2)}), tmp_path / "iter_1.pth")
+    with pytest.raises(
+        ValueError, match=r"iter_1\.pth holds an encoder of sweeps, not of images: projects/lidar_bev/co"
+    ):
+        export_backbone(tmp_path / "iter_1.pth", framework, tmp_path / name)
+    assert not (tmp_path / name).exists()

@@ -106,6 +106,11 @@ def test_a_file_of_boxes_is_repaired_and_counted_before_it_is_learned(demo_root:
     assert "1 boxes without an area in their image (left out)" in line
 
 
+def rate(content: dict[str, Any], score: Any) -> None:
+    for each in content["annotations"]:
+        each["score"] = score
+
+
 @pytest.mark.parametrize(
     ("edit", "reason"),
     [
@@ -113,11 +118,28 @@ def test_a_file_of_boxes_is_repaired_and_counted_before_it_is_learned(demo_root:
         (lambda content: content["images"][0].update(id=content["images"][1]["id"]), "image id .* belongs to both"),
         (lambda content: content.update(annotations=[]), "it has no annotations"),
         (lambda content: [each.update(bbox=[0, 0, 0, 0]) for each in content["annotations"]], "boxes have no area"),
+        (
+            lambda content: rate(content, "0.5"),
+            r"scores are not finite numbers, the first is '0\.5' of annotation 1",
+        ),
+        (lambda content: rate(content, None), "scores are not finite numbers, the first is None of"),
+        (lambda content: rate(content, [0.5]), "scores are not finite numbers"),
+        (lambda content: rate(content, float("nan")), "scores are not finite numbers"),
+        (lambda content: content["annotations"][0].update(score=0.5), r"only 1 of \d+ boxes have a score"),
     ],
 )
 def test_files_of_boxes_that_are_refused(demo_root: Path, tmp_path: Path, edit, reason: str):
     with pytest.raises(InvalidAnnotations, match=rf"boxes\.json: .*{reason}"):
         read_pseudo_boxes(boxes_file(demo_root, tmp_path, edit), demo_root)
+
+
+@pytest.mark.parametrize("number", [0, -1])
+def test_a_number_of_boxes_that_leaves_none_is_refused(demo_root: Path, tmp_path: Path, number: int):
+    config = load_config(CONFIG, demo_root, NARROW)
+    file = boxes_file(demo_root, tmp_path, lambda content: None)
+    with pytest.raises(ValueError, match=f"max_boxes must be at least 1, got {number}"):
+        use_pseudo_boxes(config, file, tmp_path / "work", max_boxes=number)
+    assert not (tmp_path / "work").exists()
 
 
 def test_checkpoints_that_are_of_no_use(demo_root: Path, clusters: Path, tmp_path):

@@ -88,6 +88,32 @@ def test_an_earlier_run_is_moved_aside(unlabeled: Path, tmp_path: Path):
     assert {tuple(each["bbox"]) for each in learned["annotations"]} == {(10.0, 20.0, 40.0, 40.0)}
 
 
+@pytest.mark.parametrize("flag", ["--init", "file"])
+def test_an_earlier_run_that_the_new_one_reads_is_not_moved_aside(unlabeled: Path, tmp_path: Path, capsys, flag: str):
+    source = tmp_path / "run/round_0/boxes.json"
+    source.parent.mkdir(parents=True)
+    source.write_text("precious")
+    options, flags = ((f"pseudo_boxes.file={source}",), ()) if flag == "file" else ((), ("--init", str(source)))
+    assert pretrain(unlabeled, tmp_path / "run", *options, flags=flags) == 2
+    assert f"{source} is in {tmp_path}/run, which would be moved aside: choose another" in capsys.readouterr().err
+    assert source.read_text() == "precious"
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ("pseudo_boxes.min_objectness=2", "clusters with a silhouette resembles an object by 2: lower pseudo_boxes."),
+        ("pseudo_boxes.rounds=1.5", "pseudo_boxes.rounds must be a whole number of at least 1, got 1.5"),
+    ],
+)
+def test_settings_without_a_round_to_learn_write_no_boxes(
+    unlabeled: Path, tmp_path: Path, capsys, option: str, message: str
+):
+    assert pretrain(unlabeled, tmp_path / "run", option) == 2
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "run/round_0").exists()
+
+
 def test_what_one_line_refuses(unlabeled: Path, tmp_path: Path, capsys):
     file = tmp_path / "boxes.json"
     for content, message in (

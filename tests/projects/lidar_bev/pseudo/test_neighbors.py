@@ -25,8 +25,8 @@ def test_gaps_that_fit_no_sweep_are_refused():
         ValueError, match=r"none of the 3 sweeps has another about 0.2 or 5 s .* set pseudo_boxes.motion_g"
     ):
         neighbors(trajectories("aab", [0.0, 1.0, 0.2]), [0.2, 5.0])
-    for gaps in ([], [0.5, 0.0]):
-        with pytest.raises(ValueError, match=r"motion_gaps must be positive seconds, got \("):
+    for gaps in ([], [0.5, 0.0], 0.5, ["half a second"]):
+        with pytest.raises(ValueError, match=r"motion_gaps must be a list of positive seconds such as .*, got "):
             neighbors(trajectories("aa", [0.0, 0.5]), gaps)
 
 

@@ -79,6 +79,18 @@ def test_a_folder_of_sweeps(unlabeled: Path, tmp_path: Path, capsys: pytest.Capt
     assert "the data root None does not exist: pass one with --data-root" in capsys.readouterr().err
 
 
+def test_sweeps_without_a_cluster_are_refused_before_a_round(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    (tmp_path / "flat").mkdir()
+    level = np.mgrid[-9:9:40j, -9:9:40j].reshape(2, -1).T
+    np.column_stack([level, np.full(len(level), -1.7), level[:, 0] * 0]).astype(np.float32).tofile(
+        tmp_path / "flat/0.bin"
+    )
+    command = [CONFIG.replace("demo", "folder"), "--data-root", str(tmp_path / "flat")]
+    assert train.main([*command, "--work-dir", str(tmp_path / "run"), "--cfg-options", *TINY]) == 2
+    assert "flat: none of the 1 sweeps has a cluster of which a box can be fitted" in capsys.readouterr().err
+    assert not (tmp_path / "run/round_0").exists()
+
+
 def test_the_boxes_of_a_round_are_compared_with_labels(simulated: Path, tmp_path: Path):
     config = load_config(CONFIG, simulated, {"train_dataloader.dataset.subset": 2})
     labeled, reason = labeled_sweeps(config)
