@@ -92,11 +92,12 @@ def read_pseudo_boxes(file: str | Path, root: str | Path) -> Annotations:
 
 
 def _check_scores(annotations: Sequence[dict[str, Any]], file: Path) -> None:
-    """Refuse scores by which boxes cannot be ranked."""
-    rated = [each for each in annotations if "score" in each]
-    if 0 < len(rated) < len(annotations):
+    """Refuse scores by which boxes cannot be ranked; crowds need none."""
+    boxes = [each for each in annotations if not each["iscrowd"]]
+    rated = [each for each in boxes if "score" in each]
+    if 0 < len(rated) < len(boxes):
         raise InvalidAnnotations(
-            file, f"only {len(rated)} of {len(annotations)} boxes have a score: give one to each, or to none"
+            file, f"only {len(rated)} of {len(boxes)} boxes have a score: give one to each, or to none"
         )
     wrong = [each for each in rated if not is_number(each["score"])]
     if wrong:
