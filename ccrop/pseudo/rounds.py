@@ -3,15 +3,20 @@
 CutLER (Wang et al., CVPR 2023, section 3.4) trains like this on images, starting from clusters.
 """
 
-from collections.abc import Callable, Sequence
+import json
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ccrop.checkpoint.newest import latest_checkpoint
 from ccrop.files import write_json
+from ccrop.settings import differences, flat
 from ccrop.work_dir import LOCK, locked, set_aside
 
 BOXES = "boxes.json"  # of a round, in its folder
+MADE_WITH = "made_with"  # the settings of the boxes, in that file
+WITHOUT_EFFECT = ("rounds", "agreement")  # of the settings, on the boxes of a round
+OF_DETECTIONS = ("min_score",)  # which the first round has none of
 
 
 def run_rounds(
@@ -21,6 +26,7 @@ def run_rounds(
     learn: Callable[[int, Path], None],
     resume: bool = False,
     sources: Sequence[str | Path | None] = (),
+    settings: Mapping[str, Any] | None = None,
 ) -> Path:
     """Make pseudo-boxes, train a detector on them, and repeat with its own boxes.
 
@@ -32,12 +38,14 @@ def run_rounds(
         learn: of a round's number and folder, trains and writes ``figures.json``, which marks it as finished.
         resume: keep the finished rounds of an earlier run in the work_dir; otherwise its folder is renamed.
         sources: files that ``make`` and ``learn`` read.
+        settings: of the boxes; a resumed run must have those that its boxes were made with.
 
     Returns:
         The last round's checkpoint.
 
     Raises:
-        ValueError: the rounds are not a whole number of at least 1, or a source is in the folder to be renamed.
+        ValueError: the rounds are not a whole number of at least 1, a source is in the folder to be renamed, or the
+            resumed run's boxes were made with other settings.
         WorkDirInUse: another run uses the work_dir.
     """
     if not isinstance(rounds, int) or rounds < 1:
@@ -48,13 +56,17 @@ def run_rounds(
             set_aside(work_dir, sources=sources)
         for number in range(rounds):
             folder = work_dir / f"round_{number}"
-            if not (folder / BOXES).exists():
+            without = WITHOUT_EFFECT if number else WITHOUT_EFFECT + OF_DETECTIONS
+            made_with = {name: value for name, value in flat(dict(settings or {})) if name not in without}
+            if (folder / BOXES).exists():
+                _require_same(folder / BOXES, made_with)
+            else:
                 content = make(last)
                 if isinstance(content, str):
                     print(content)
                     break
                 folder.mkdir(parents=True, exist_ok=True)
-                write_json(folder / BOXES, content)
+                write_json(folder / BOXES, content | {MADE_WITH: made_with})
             if not (folder / "figures.json").exists():
                 learn(number, folder)
             last = folder
@@ -63,6 +75,13 @@ def run_rounds(
     assert checkpoint is not None  # of a finished round
     print(f"Done: fine-tune from it with tools/finetune.py --init {checkpoint}")
     return Path(checkpoint)
+
+
+def _require_same(file: Path, made_with: dict[str, str]) -> None:
+    before = json.loads(file.read_text()).get(MADE_WITH, made_with)  # files of earlier versions do not say
+    if changed := differences(before, made_with):
+        listed = "; ".join(f"{name} {before.get(name)}, not {made_with.get(name)}" for name in changed)
+        raise ValueError(f"{file} was made with {listed}: repeat its options, or start again without --resume")
 
 
 def none_sure(last: Path, min_score: float) -> str:

@@ -99,8 +99,9 @@ def pretrain(
         save_gallery(own, folder / "gallery.png")
         finetune(own, init or RANDOM, folder, seed=seed, resume="auto" if resume else None)
 
-    sources = (settings.file, init)
-    return run_rounds(Path(work_dir or default_work_dir(config)), settings.rounds, make, learn, resume, sources)
+    made_with = settings | dict(init=init, backbone=backbone, seed=seed)
+    folder = Path(work_dir or default_work_dir(config))
+    return run_rounds(folder, settings.rounds, make, learn, resume, (settings.file, init), made_with)
 
 
 def first_boxes(

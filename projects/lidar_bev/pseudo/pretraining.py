@@ -85,7 +85,9 @@ def pretrain(
         own.notes = [*own.get("notes", ()), line]
         finetune(own, init or RANDOM, folder, seed=seed, resume="auto" if resume else None)
 
-    return run_rounds(Path(work_dir or default_work_dir(config)), settings.rounds, make, learn, resume, (init,))
+    made_with = settings | dict(init=init, seed=seed)
+    folder = Path(work_dir or default_work_dir(config))
+    return run_rounds(folder, settings.rounds, make, learn, resume, (init,), made_with)
 
 
 def labeled_sweeps(config: Config) -> tuple[SweepDataset | None, str]:

@@ -65,12 +65,12 @@ def test_rounds_on_images_without_any_annotation(unlabeled: Path, tmp_path: Path
     assert len(state["bbox_head.classifier.bias"]) == 1
 
     files = sorted(work_dir.rglob("*"))
-    assert pretrain(unlabeled, work_dir, "pseudo_boxes.rounds=2", flags=("--resume",)) == 0
+    assert pretrain(unlabeled, work_dir, *options, flags=("--resume",)) == 0
     assert sorted(work_dir.rglob("*")) == files  # all was there
     (work_dir / "round_1/figures.json").unlink()
     (work_dir / "round_1/iter_2.pth").unlink()
     boxes = (work_dir / "round_1/boxes.json").read_text()
-    assert pretrain(unlabeled, work_dir, "pseudo_boxes.rounds=2", flags=("--resume",)) == 0
+    assert pretrain(unlabeled, work_dir, *options, flags=("--resume",)) == 0
     assert (work_dir / "round_1/iter_2.pth").exists()
     assert (work_dir / "round_1/boxes.json").read_text() == boxes
 
@@ -233,6 +233,10 @@ def test_a_resumed_pretraining_keeps_finished_rounds_and_goes_on_with_the_unfini
     assert resumed["meta"]["iter"] == 2
     assert resumed["finetuning"]["core_seconds"] > spent
     assert not Path("work.1").exists()
+    refused = "work/round_0/boxes.json was made with max_boxes 4, not 5: repeat its options, or start again without"
+    with pytest.raises(ValueError, match=refused):
+        pretrain_detector(CONFIG, demo_root, options | {"pseudo_boxes.max_boxes": 5}, work_dir="work", resume=True)
+    assert times(Path("work/round_0")) == first
 
     assert (
         pretrain_detector(CONFIG, demo_root, options | {"pseudo_boxes.rounds": 1}, work_dir="work").name == "iter_2.pth"
