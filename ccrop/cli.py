@@ -50,6 +50,17 @@ def seed(text: str) -> int:
     return int(text)
 
 
+def positive(text: str) -> int:
+    """A number of things on a command line, at least one.
+
+    Raises:
+        argparse.ArgumentTypeError: it is not a whole number of at least 1.
+    """
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not a whole number of at least 1")
+    return int(text)
+
+
 def command_parser(description: str) -> argparse.ArgumentParser:
     """The parser of a command whose ``main`` is a :func:`command`, with its module's docstring as the description.
 

@@ -81,6 +81,8 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
             parser.error(f"{action.option_strings[0]} applies to {kind}, not to {args.configs[0]}")
     name = "transfer" if args.detector else "comparison"
     args.csv = args.csv or Path(f"{name}.csv")
+    if args.csv.is_dir():
+        parser.error(f"--csv {args.csv} is a folder: name a file in it")
     args.work_dirs = args.work_dirs or Path("work_dirs", name)
     return args
 

@@ -34,8 +34,13 @@ def named_source(text: str) -> tuple[str, str]:
 
     The default name of a config is its stem, of a checkpoint its folder's, and of a library's weights
     their own.
+
+    Raises:
+        ValueError: there is no source.
     """
     name, separator, file = text.rpartition("=")
+    if not file:
+        raise ValueError(f"--pretrain {text} names no file: pass NAME=FILE")
     if separator:
         return name, file
     if is_library(file):

@@ -68,14 +68,23 @@ def export_backbone(
         return _onnx(weights, checkpoint_path, out, config)
     network = network_of(checkpoint_path, config) if is_wrapped(weights.backbone) else None
     if framework == "huggingface":
-        return _huggingface(weights, network, out)
+        return _huggingface(checkpoint_path, weights, network, out)
     if network is None:
-        resnet = ResNet.from_state_dict(weights.backbone)
+        resnet = _resnet(checkpoint_path, framework, weights.backbone)
         content, what = _content(framework, resnet, weights.backbone, weights), f"ResNet-{resnet.depth}"
     else:
         content, what = _of_network(framework, network, weights), f"{network.library}'s {network.name}"
     write_bytes(out, _bytes(content, out.suffix))
     return what
+
+
+def _resnet(checkpoint: Path, framework: str, state_dict: StateDict) -> ResNet:
+    try:
+        return ResNet.from_state_dict(state_dict)
+    except ValueError as error:
+        raise ValueError(
+            f"{checkpoint}: {framework} cannot hold its backbone: {error}; --to onnx takes any network"
+        ) from error
 
 
 def _check_suffix(framework: str, out: Path) -> None:
@@ -109,7 +118,7 @@ def _of_network(framework: str, network: Network, weights: Weights) -> dict[str,
     return _content(framework, ResNet.from_state_dict(state_dict), state_dict, weights)
 
 
-def _huggingface(weights: Weights, network: Network | None, out: Path) -> str:
+def _huggingface(checkpoint: Path, weights: Weights, network: Network | None, out: Path) -> str:
     """Write a folder of a network that timm has."""
     from ccrop.export.huggingface import write_huggingface  # timm takes seconds to import
 
@@ -117,7 +126,7 @@ def _huggingface(weights: Weights, network: Network | None, out: Path) -> str:
     if network is not None and network.library == "timm":
         name, settings = network.name, network.settings
     elif network is None or network.name in RESNETS:
-        resnet = ResNet.from_state_dict(state_dict)
+        resnet = _resnet(checkpoint, "huggingface", state_dict)
         name, settings, state_dict = f"resnet{resnet.depth}", {}, to_timm(resnet, state_dict)
     else:
         raise ValueError(f"huggingface holds timm's networks, not torchvision's {network.name}: export it to onnx")

@@ -136,3 +136,23 @@ def test_a_seed_that_no_generator_takes_is_a_wrong_argument(arguments: list[str]
         main([*arguments, text])
     assert stopped.value.code == 2
     assert f": {text} is not a whole number from 0 to 2^32 - 1" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["make-demo-data", "out", "--train", "0"], "--train: 0 is not a whole number of at least 1"),
+        (
+            ["make-demo-data", "out", "--sequences", "--workers", "-3"],
+            "--workers: -3 is not a whole number of at least",
+        ),
+        (["split", "set", "out", "--val", "100%"], "--val 100% leaves no image for training"),
+        (["compare", "--csv", "."], "--csv . is a folder: name a file in it"),
+    ],
+    ids=lambda each: each[0] if isinstance(each, list) else "",
+)
+def test_numbers_and_places_that_cannot_be_are_wrong_arguments(arguments: list[str], message: str, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main(arguments)
+    assert stopped.value.code == 2
+    assert message in capsys.readouterr().err

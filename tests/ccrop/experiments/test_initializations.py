@@ -117,6 +117,7 @@ def test_without_weights_a_line_says_how_to_get_the_row(compare: Compare, capsys
         (dict(pretrain=["random=timm:b"]), "two initializations of .* have the same name"),
         (dict(pretrain=["x=clusters:y"]), "clusters:y matches none of x: add its pretraining to --pretrain"),
         (dict(pretrain=["x=clusters:x"]), "clusters:x matches none of x: add its pretraining to --pretrain"),
+        (dict(pretrain=["x="]), "--pretrain x= names no file: pass NAME=FILE"),
         (dict(pretrain=["none.py"]), "config none.py does not exist"),
         (dict(pretrain=["x=timm:y"], only=["z"]), "--arms z: unknown arm; the arms are random, random_long, x"),
     ],

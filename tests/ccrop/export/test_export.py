@@ -136,3 +136,12 @@ def test_an_encoder_of_sweeps_is_named(tmp_path, framework, name, tensor):
     ):
         export_backbone(tmp_path / "iter_1.pth", framework, tmp_path / name)
     assert not (tmp_path / name).exists()
+
+
+@pytest.mark.parametrize(("framework", "name"), [("mmdet", "out.pth"), ("huggingface", "out")])
+def test_a_resnet_without_its_last_stage_is_named_with_what_holds_it(tmp_path, framework, name):
+    stem = {"backbone.conv1.weight": torch.zeros(8, 3, 7, 7)}
+    torch.save(dict(state_dict=stem), tmp_path / "iter_1.pth")
+    message = rf"iter_1\.pth: {framework} cannot hold its backbone: .*; --to onnx takes any network"
+    with pytest.raises(ValueError, match=message):
+        export_backbone(tmp_path / "iter_1.pth", framework, tmp_path / name)
