@@ -1,4 +1,4 @@
-"""A CenterPoint config becomes one that learns pseudo-boxes: clusters with a rotated fit, then its own boxes."""
+"""A CenterPoint config becomes one that learns pseudo-boxes: clusters with a rotated fit, then perhaps its own boxes."""
 
 from ccrop.projects.lidar_bev.localizer import BevClusters
 
@@ -11,6 +11,6 @@ pseudo_boxes = dict(
     # this many seconds before and after it, and needs a data set with ego poses
     min_motion=None,
     motion_gaps=(0.5, 1.0),
-    rounds=2,  # each except the first trains on the confident boxes of the previous round
+    rounds=1,  # each further one trains on the confident boxes of the previous round
     min_score=0.3,  # of these boxes
 )

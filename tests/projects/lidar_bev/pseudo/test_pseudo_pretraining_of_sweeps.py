@@ -48,12 +48,13 @@ def pretrain(root: Path, work_dir: Path, *options: str, flags: tuple[str, ...] =
 
 def test_rounds_on_sweeps_without_any_label(unlabeled: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     work_dir = tmp_path / "run"
-    assert pretrain(unlabeled, work_dir, "pseudo_boxes.min_score=0.9") == 0
+    assert pretrain(unlabeled, work_dir, "pseudo_boxes.rounds=2", "pseudo_boxes.min_score=0.9") == 0
     shown = capsys.readouterr().out
     assert f"{work_dir}/round_0 scores no box at 0.9 or above, so this was the last round" in shown
     assert "2 of 2 sweeps" in shown
     assert not (work_dir / "round_1").exists()
-    assert pretrain(unlabeled, work_dir, "pseudo_boxes.min_score=0.0", flags=("--resume",)) == 0
+    options = ["pseudo_boxes.rounds=2", "pseudo_boxes.min_score=0.0"]
+    assert pretrain(unlabeled, work_dir, *options, flags=("--resume",)) == 0
     assert f"--init {work_dir}/round_1/iter_1.pth" in capsys.readouterr().out
     first, second = (json.loads((work_dir / f"round_{number}/boxes.json").read_text())["sweeps"] for number in (0, 1))
     assert [each["path"] for each in first] == [f"training/velodyne/{number:06d}.bin" for number in range(2)]
