@@ -1,4 +1,4 @@
-"""A CenterPoint config becomes one that learns pseudo-boxes: clusters with a rotated fit, then perhaps its own boxes."""
+"""A CenterPoint config becomes one that learns pseudo-boxes: clusters with a rotated fit, then its own boxes."""
 
 from ccrop.projects.lidar_bev.localizer import BevClusters
 
