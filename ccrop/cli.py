@@ -4,7 +4,7 @@ import argparse
 import re
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import wraps
 from pathlib import Path
 from typing import Protocol
@@ -50,15 +50,15 @@ def seed(text: str) -> int:
     return int(text)
 
 
-def positive(text: str) -> int:
-    """A number of things on a command line, at least one.
+def at_least(minimum: int) -> Callable[[str], int]:
+    """The type of an argument that is a whole number, ``minimum`` or more."""
 
-    Raises:
-        argparse.ArgumentTypeError: it is not a whole number of at least 1.
-    """
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not a whole number of at least 1")
-    return int(text)
+    def whole(text: str) -> int:
+        if not text.removeprefix("-").isdecimal() or int(text) < minimum:
+            raise argparse.ArgumentTypeError(f"{text} is not a whole number of at least {minimum}")
+        return int(text)
+
+    return whole
 
 
 def command_parser(description: str) -> argparse.ArgumentParser:

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from ccrop.cli import command, command_parser, positive, seed
+from ccrop.cli import at_least, command, command_parser, seed
 
 # the kinds of sets, with their default numbers of training and validation examples
 NUMBERS = {"images": (512, 128), "simulated sweeps": (160, 40), "simulated sequences": (20, 5)}
@@ -24,14 +24,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     lidar.add_argument("--lidar", action="store_true", help="LiDAR sweeps instead of images")
     lidar.add_argument("--sequences", action="store_true", help="sequences of LiDAR sweeps in which road users move")
     parser.add_argument(
-        "--train", type=positive, help="training examples (default: 512 images, 160 sweeps or 20 sequences)"
+        "--train", type=at_least(1), help="training examples (default: 512 images, 160 sweeps or 20 sequences)"
     )
     parser.add_argument(
-        "--val", type=positive, help="validation examples (default: 128 images, 40 sweeps or 5 sequences)"
+        "--val", type=at_least(0), help="validation examples (default: 128 images, 40 sweeps or 5 sequences)"
     )
     parser.add_argument("--sensor", help="the simulated scanner: HDL-64E (default) or HDL-32E (default of --sequences)")
     parser.add_argument("--seed", type=seed, default=0, help="default: %(default)s")
-    parser.add_argument("--workers", type=positive, help="processes (default: one per core, at most 8 for images)")
+    parser.add_argument("--workers", type=at_least(1), help="processes (default: one per core, at most 8 for images)")
     args = parser.parse_args(argv)
     if args.sensor and not (args.lidar or args.sequences):
         parser.error("--sensor needs --lidar or --sequences")

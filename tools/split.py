@@ -51,7 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     share = share_of(args.val, "images")
     if share == 1:
-        parser.error(f"--val {args.val} leaves no image for training")
+        raise ValueError(f"--val {args.val} leaves no image for training")
     refuse_existing(args.out)
     splits = read_labeled(args.source, args.format, args.ann_file)
     write_set(args.out, divide_train(splits, share, args.seed, args.of, args.together), args.copy)

@@ -102,7 +102,7 @@ def test_other_splits_stay_as_they_are(yolo: Path, tmp_path: Path, capsys: pytes
     ("options", "message"),
     [
         (("--val", "0"), "the fraction of images must be above 0"),
-        (("--val", "100%"), "the fraction of images must be between 0 and 1, got 1"),
+        (("--val", "100%"), "--val 100% leaves no image for training"),
         (("--together", "z"), "--together z matches nothing in the name s0_0.png"),
         (("--of", "val"), "there is no split val to divide; there is train"),
     ],
