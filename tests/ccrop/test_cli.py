@@ -146,7 +146,7 @@ def test_a_seed_that_no_generator_takes_is_a_wrong_argument(arguments: list[str]
             ["make-demo-data", "out", "--sequences", "--workers", "-3"],
             "--workers: -3 is not a whole number of at least",
         ),
-        (["split", "set", "out", "--val", "100%"], "--val 100% leaves no image for training"),
+        (["make-demo-data", "out", "--val", "-1"], "--val: -1 is not a whole number of at least 0"),
         (["compare", "--csv", "."], "--csv . is a folder: name a file in it"),
     ],
     ids=lambda each: each[0] if isinstance(each, list) else "",
