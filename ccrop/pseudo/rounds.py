@@ -4,7 +4,7 @@ CutLER (Wang et al., CVPR 2023, section 3.4) trains like this on images, startin
 """
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,49 +15,48 @@ from ccrop.work_dir import LOCK, locked, set_aside
 
 BOXES = "boxes.json"  # of a round, in its folder
 MADE_WITH = "made_with"  # the settings of the boxes, in that file
+SOURCES = ("file", "init")  # of the settings, those that name files
 WITHOUT_EFFECT = ("rounds", "agreement")  # of the settings, on the boxes of a round
 OF_DETECTIONS = ("min_score",)  # which the first round has none of
 
 
 def run_rounds(
     work_dir: Path,
-    rounds: int,
+    settings: Mapping[str, Any],
     make: Callable[[Path | None], dict[str, Any] | str],
     learn: Callable[[int, Path], None],
     resume: bool = False,
-    sources: Sequence[str | Path | None] = (),
-    settings: Mapping[str, Any] | None = None,
 ) -> Path:
     """Make pseudo-boxes, train a detector on them, and repeat with its own boxes.
 
     Args:
         work_dir: takes ``round_R/``, the folder of each round, with its ``boxes.json``.
-        rounds: how many there are at most.
+        settings: of the boxes; ``rounds`` is how many there are at most, ``file`` and ``init`` are files that ``make``
+            and ``learn`` read. A resumed run must have those that its boxes were made with.
         make: of the folder of the round before, or None in the first; the content of ``boxes.json``, or a line that
             says why that round was the last, such as :func:`none_sure`.
         learn: of a round's number and folder, trains and writes ``figures.json``, which marks it as finished.
         resume: keep the finished rounds of an earlier run in the work_dir; otherwise its folder is renamed.
-        sources: files that ``make`` and ``learn`` read.
-        settings: of the boxes; a resumed run must have those that its boxes were made with.
 
     Returns:
         The last round's checkpoint.
 
     Raises:
-        ValueError: the rounds are not a whole number of at least 1, a source is in the folder to be renamed, or the
+        ValueError: the rounds are not a whole number of at least 1, a file is in the folder to be renamed, or the
             resumed run's boxes were made with other settings.
         WorkDirInUse: another run uses the work_dir.
     """
+    rounds = settings["rounds"]
     if not isinstance(rounds, int) or rounds < 1:
         raise ValueError(f"pseudo_boxes.rounds must be a whole number of at least 1, got {rounds}")
     last = None
     with locked(work_dir):
         if not resume and any(each.name != LOCK for each in work_dir.iterdir()):
-            set_aside(work_dir, sources=sources)
+            set_aside(work_dir, sources=[settings.get(name) for name in SOURCES])
         for number in range(rounds):
             folder = work_dir / f"round_{number}"
             without = WITHOUT_EFFECT if number else WITHOUT_EFFECT + OF_DETECTIONS
-            made_with = {name: value for name, value in flat(dict(settings or {})) if name not in without}
+            made_with = {name: value for name, value in flat(dict(settings)) if name not in without}
             if (folder / BOXES).exists():
                 _require_same(folder / BOXES, made_with)
             else:

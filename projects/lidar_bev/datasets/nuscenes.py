@@ -132,6 +132,9 @@ class NuScenesSweeps(SweepDataset):
     def read(self, info: dict[str, Any]) -> dict[str, Any]:
         return dict(points=np.concatenate([self._read_sweep(sweep) for sweep in info["sweeps"]]))
 
+    def object_names(self, index: int) -> list[str]:
+        return self.get_data_info(index)["names"]
+
     def objects(self, info: dict[str, Any]) -> Objects:
         boxes = np.array(info["boxes"], dtype=np.float32).reshape(-1, 9)
         return Objects(info["names"], boxes[:, :7], velocities=boxes[:, 7:])

@@ -67,6 +67,9 @@ class OnceSweeps(SweepDataset):
         points = scaled(read_sweep(self.path(info)), XYZI.index(INTENSITY), self.intensity_scale, self.data_root)
         return dict(points=points)
 
+    def object_names(self, index: int) -> list[str]:
+        return self.get_data_info(index)["names"]
+
     def objects(self, info: dict[str, Any]) -> Objects:
         return Objects(info["names"], np.array(info["boxes"], dtype=np.float32).reshape(-1, 7))
 

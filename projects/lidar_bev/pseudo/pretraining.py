@@ -86,8 +86,7 @@ def pretrain(
         finetune(own, init or RANDOM, folder, seed=seed, resume="auto" if resume else None)
 
     made_with = settings | dict(init=init, seed=seed)
-    folder = Path(work_dir or default_work_dir(config))
-    return run_rounds(folder, settings.rounds, make, learn, resume, (init,), made_with)
+    return run_rounds(Path(work_dir or default_work_dir(config)), made_with, make, learn, resume)
 
 
 def labeled_sweeps(config: Config) -> tuple[SweepDataset | None, str]:
