@@ -1,5 +1,7 @@
 """Documents: every relative link resolves, and the examples of docs/ run as they stand."""
 
+import csv
+import json
 import re
 import runpy
 import shlex
@@ -15,10 +17,11 @@ from mmengine.config import Config
 from ccrop.compat.checkpoint import load_checkpoint
 from ccrop.datasets import MissingData
 from ccrop.parts import compose
-from ccrop.tools import train
+from ccrop.projects.lidar_bev.datasets import OTHER
+from ccrop.tools import finetune, predict, train
 
 FILE_OF_CODE = re.compile(
-    r"\*\*`(?P<name>[\w./-]+)`\*\*\n\n```python\n(?P<code>.*?)```\n(\n    (?P<command>[^\n]+))?", re.S
+    r"\*\*`(?P<name>[\w./-]+)`\*\*\n\n```python\n(?P<code>.*?)```\n(\n(?P<commands>(    [^\n]+\n)+))?", re.S
 )
 LINK = re.compile(r"\]\(([^()\s]+)\)")
 CONFIG = re.compile(r"(?<![\w/-])(?:projects/\w+/)?configs/(?!METHOD_)[\w./-]+\.py")
@@ -36,6 +39,8 @@ SMALL_LOCALIZATION = (
     "default_hooks.localization.num_workers=0",
     "default_hooks.gallery.num_images=1",
 )
+SWEEPS = "archived_sweeps.py"
+SMALL_GRID = {"low": "(-12,-12,-3)", "high": "(12,12,1.8)", "cell": "0.375"}
 SMALL_RESNET = ("model.backbone.depth=18", "model.backbone.base_channels=8", "model.backbone.stem_channels=8")
 
 
@@ -96,8 +101,24 @@ def test_the_manuals_name_configs():
 
 
 def examples(document: str) -> dict[str, re.Match]:
-    """The files of code in a document of docs/, with the command below each."""
+    """The files of code in a document of docs/, with the commands below each."""
     return {found["name"]: found for found in FILE_OF_CODE.finditer((ROOT / "docs" / document).read_text())}
+
+
+def commands(document: str, name: str) -> list[tuple[str, list[str]]]:
+    """The tools and the arguments of the commands below a file of code."""
+    found = []
+    for line in (examples(document)[name]["commands"] or "").splitlines():
+        setting, python, tool, *arguments = shlex.split(line)
+        assert (setting, python) == ("PYTHONPATH=.", "python")
+        found.append((tool, arguments))
+    return found
+
+
+def write_examples(document: str, folder: Path) -> None:
+    for file, each in examples(document).items():
+        (folder / file).parent.mkdir(parents=True, exist_ok=True)
+        (folder / file).write_text(each["code"])
 
 
 @pytest.fixture
@@ -115,16 +136,16 @@ def workplace(tmp_path: Path, demo_root: Path, monkeypatch: pytest.MonkeyPatch) 
     return tmp_path
 
 
-@pytest.mark.parametrize("name", [name for name, each in examples("extending.md").items() if each["command"]])
+@pytest.mark.parametrize(
+    "name", [name for name, each in examples("extending.md").items() if each["commands"] and name != SWEEPS]
+)
 def test_an_extension_trains(name: str, workplace: Path):
     example = examples("extending.md")[name]
-    for file, each in examples("extending.md").items():
-        (workplace / file).parent.mkdir(parents=True, exist_ok=True)
-        (workplace / file).write_text(each["code"])
-    setting, python, tool, *arguments = shlex.split(example["command"])
-    assert (setting, python, tool) == ("PYTHONPATH=.", "python", "tools/train.py")
-    network = () if "backbone.type" in example["command"] else SMALL_RESNET
-    localization = SMALL_LOCALIZATION if "_containing_" in example["command"] else ()
+    write_examples("extending.md", workplace)
+    ((tool, arguments),) = commands("extending.md", name)
+    assert tool == "tools/train.py"
+    network = () if "backbone.type" in example["commands"] else SMALL_RESNET
+    localization = SMALL_LOCALIZATION if "_containing_" in example["commands"] else ()
     assert train.main([*arguments, *SMALL, *network, *localization]) == 0
     work_dir = workplace / arguments[arguments.index("--work-dir") + 1]
     assert load_checkpoint(work_dir / "epoch_2.pth")["state_dict"]
@@ -170,6 +191,66 @@ def test_a_table_of_images_has_its_classes(workplace: Path):
         loaded("image_table.py")["ImageTable"]("other.csv")
 
 
+@pytest.fixture
+def drives(workplace: Path) -> Path:
+    """Eight training and two val sweeps of three drives: a plane with a car and a person, whose labels each has."""
+    boxes = np.array([[6, 2, -1, 4, 2, 1.5, 0.3], [-5, 3, -0.9, 0.6, 0.6, 1.8, 0]])
+    rng = np.random.default_rng(0)
+    for number in range(10):
+        xyz = [np.column_stack([rng.uniform(-12, 12, (2000, 2)), np.full(2000, -1.85)])]
+        for x, y, z, *sides, heading in boxes:
+            along, across, up = (rng.uniform(-0.5, 0.5, (100, 3)) * sides).T
+            cos, sin = np.cos(heading), np.sin(heading)
+            xyz.append(np.column_stack([x + cos * along - sin * across, y + sin * along + cos * across, z + up]))
+        points = np.concatenate(xyz)
+        file = workplace / f"drives/{'val' if number > 7 else 'train'}/drive_{number // 4}/{number:04d}.npz"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        points = np.column_stack([points, rng.random(len(points))])
+        np.savez(file, points=points, boxes=boxes, classes=np.array(["car", "person"]))
+    return workplace / "drives"
+
+
+def test_a_lidar_data_set_pretrains_fine_tunes_and_predicts(drives: Path):
+    write_examples("extending.md", drives.parent)
+    (train_tool, pretraining), (finetune_tool, finetuning), (predict_tool, prediction) = commands(
+        "extending.md", SWEEPS
+    )
+    assert (train_tool, finetune_tool, predict_tool) == ("tools/train.py", "tools/finetune.py", "tools/predict.py")
+    places = ("model.backbone", "train_dataloader.dataset.pipeline.0", "default_hooks.localization.localizer")
+    small = ["train_dataloader.num_workers=0", "train_dataloader.batch_size=4", "model.backbone.size=small"]
+    grids = [f"{place}.grid.{name}={value}" for place in places for name, value in SMALL_GRID.items()]
+    hooks = ["default_hooks.localization.num_workers=0", "default_hooks.localization.localizer.stride=1"]
+    hooks += ["default_hooks.gallery.num_sweeps=1"]
+    assert train.main([*pretraining, *small, *grids, *hooks, "model.channels=32", "train_cfg.max_epochs=2"]) == 0
+    boxes = load_checkpoint("work_dirs/sweeps/epoch_2.pth")["boxes"]
+    assert (boxes["counts"] == 2).float().mean() > 0.5  # the car and the person
+
+    finetuning[finetuning.index("--init") + 1] = "work_dirs/sweeps/epoch_2.pth"
+    grids = [option for option in grids if option.startswith("model.")]
+    assert finetune.main([*finetuning, *small, *grids, "--iterations", "3"]) == 0
+    figures = json.loads(Path("work_dirs/detector/figures.json").read_text())
+    assert {"AP_car", "AP_person"} <= set(figures)
+    assert predict.main([*prediction, "--min-score", "0"]) == 0
+    with Path("predictions/predictions.csv").open(newline="") as file:
+        assert {row["file"] for row in csv.DictReader(file)} == {"val/drive_2/0008.npz", "val/drive_2/0009.npz"}
+
+
+def test_a_lidar_data_set_labels_what_it_holds(drives: Path):
+    sweeps = loaded(SWEEPS)["ArchivedSweeps"](drives, labeled=True, classes=("person",))
+    assert sweeps.scenes() == ["drive_0"] * 4 + ["drive_1"] * 4
+    sample = sweeps[0]
+    assert sample["points"].shape == (2200, 4)
+    assert sample["labels"].tolist() == [OTHER, 0]
+    assert sample["num_points"].tolist() == [100, 100]
+    np.testing.assert_allclose(sample["boxes"][0], [6, 2, -1, 4, 2, 1.5, 0.3], rtol=1e-6)
+    file = drives / "train/drive_0/0000.npz"
+    file.write_bytes(file.read_bytes()[:100])
+    assert sweeps[0]["index"] == 1
+    assert "0000.npz: damaged, or without points (" in sweeps.why_unreadable(0)
+    with pytest.raises(MissingData, match=r"no sweep found; expected layout:\n.*/train/DRIVE/\*\.npz"):
+        loaded(SWEEPS)["ArchivedSweeps"](drives, split="test")
+
+
 def test_every_part_has_an_example():
     assert set(examples("extending.md")) == {
         "variance_simsiam.py",
@@ -177,6 +258,7 @@ def test_every_part_has_an_example():
         "containing_crop.py",
         "my/crops/containing.py",
         "image_table.py",
+        SWEEPS,
         "plain_net.py",
     }
 

@@ -35,7 +35,7 @@ def load_config(
     backbone: str | None = None,
     labeled: bool = True,
 ) -> Config:
-    """Read a detector's config and settle its data.
+    """Read a detector's config and settle its data: the root, and labels by the model's ``classes``.
 
     Args:
         path: a file of ``projects/lidar_bev/configs/centerpoint_*.py``.
@@ -63,6 +63,9 @@ def load_config(
         if "data_root" in settings:
             settings["data_root"] = str(root)
     loader = config.train_dataloader
+    for settings in (loader.dataset, config.test_dataset):
+        if settings is not None and settings.get("labeled"):
+            settings.classes = config.model.classes
     loader.persistent_workers = loader.num_workers > 0
     config.headline = f"{Path(path).stem} on {data_name(root).replace('_', ' ')} ({root})"
     config.experiment = Path(path).stem

@@ -1,7 +1,7 @@
 """CenterPoint on own sweeps with labels in OpenPCDet's custom layout, all around the sensor.
 
-Set ``classes`` of the model and of both data sets, the model's ``distances``, the columns of your files, and the grid:
-z from below the ground to above the tallest object.
+Set the model's ``classes`` and ``distances``, of both data sets the ``columns`` of your files (default: x, y, z,
+intensity) and their ``intensity_scale``, and z of the grid, from below the ground to above the tallest object.
 """
 
 from mmengine.config import read_base
@@ -14,10 +14,9 @@ from ccrop.projects.lidar_bev.datasets import CustomSweeps
 default_data_root = "data/custom"
 grid.update(low=(-51.2, -51.2, -3), high=(51.2, 51.2, 1.8), cell=0.2)
 model.backbone.update(grid=grid, size="nuscenes")
-files = dict(columns=("x", "y", "z", "intensity"), use=None, intensity_scale=1.0)
-train_dataloader.dataset.update(type=CustomSweeps, **files)
+train_dataloader.dataset.type = CustomSweeps
 train_dataloader.dataset.pipeline[0].motion.update(mirror_x=0.5)
-test_dataset.update(type=CustomSweeps, **files)
+test_dataset.type = CustomSweeps
 ground_truth_sampling.angle = 3.14159
 train_cfg.update(max_iters=20000, val_interval=20001)
 param_scheduler = [

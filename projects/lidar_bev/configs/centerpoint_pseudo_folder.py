@@ -15,11 +15,6 @@ grid.update(low=(-51.2, -51.2, -3), high=(51.2, 51.2, 1.8), cell=0.2)
 model.backbone.update(grid=grid, size="nuscenes")
 motion.update(mirror_x=0.5)
 train_dataloader.dataset = dict(
-    type=SweepFolder,
-    data_root=None,
-    columns=("x", "y", "z", "intensity"),
-    intensity_scale=1.0,
-    pattern=None,
-    pipeline=[dict(type=LabeledSweep, motion=motion)],
+    type=SweepFolder, data_root=None, pipeline=[dict(type=LabeledSweep, motion=motion)]
 )
 test_dataset = None

@@ -1,7 +1,7 @@
 """LiDAR sweeps on disk, and what is known of each."""
 
 from ccrop.projects.lidar_bev.datasets.argoverse import ArgoverseSweeps
-from ccrop.projects.lidar_bev.datasets.base import OTHER, SweepDataset
+from ccrop.projects.lidar_bev.datasets.base import OTHER, Objects, SweepDataset
 from ccrop.projects.lidar_bev.datasets.custom import CustomSweeps
 from ccrop.projects.lidar_bev.datasets.folder import SweepFolder
 from ccrop.projects.lidar_bev.datasets.kitti import KittiSweeps
@@ -16,6 +16,7 @@ __all__ = [
     "CustomSweeps",
     "KittiSweeps",
     "NuScenesSweeps",
+    "Objects",
     "OnceSweeps",
     "SweepDataset",
     "SweepFolder",

@@ -89,6 +89,6 @@ def check_classes(dataset: SweepDataset) -> None:
     known = ", ".join(f"{name} ({number})" for name, number in names.most_common(20))
     if len(absent) == len(dataset.classes):
         raise ValueError(
-            f"{where}: no object is of the classes {', '.join(absent)}; the labels have {known}: set classes"
+            f"{where}: no object is of the classes {', '.join(absent)}; the labels have {known}: set model.classes"
         )
     MMLogger.get_current_instance().warning(f"{where}: none of {', '.join(absent)}; the labels have {known}")

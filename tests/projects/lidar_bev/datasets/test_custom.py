@@ -87,3 +87,12 @@ def test_the_config_trains_a_step_on_them(root: Path):
     model = MODELS.build(config.model)
     losses = model(**{name: [value] for name, value in sample.items()}, mode="loss")
     assert all(loss.isfinite() and loss > 0 for loss in losses.values())
+
+
+def test_labels_are_positions_in_the_models_classes(root: Path):
+    options = {"model.classes": ("traffic cone", "Car"), "model.distances": (0.5, 2.0)}
+    config = load_config(ROOT / "projects/lidar_bev/configs/centerpoint_pillar_custom.py", root, options)
+    train, test = (
+        DATASETS.build(dict(each, pipeline=[])) for each in (config.train_dataloader.dataset, config.test_dataset)
+    )
+    assert train[0]["labels"].tolist() == test[1]["labels"].tolist() == [1, 0]

@@ -88,7 +88,7 @@ def test_labels_without_a_requested_class_raise_with_the_names_they_have(tmp_pat
     with pytest.raises(
         ValueError,
         match=rf"^{root}, 3 labeled sweeps: no object is of the classes Car, Cyclist; the "
-        r"labels have car \(3\), person \(1\): set classes$",
+        r"labels have car \(3\), person \(1\): set model.classes$",
     ):
         check_classes(KittiSweeps(root, labeled=True, classes=("Car", "Cyclist")))
     with pytest.raises(ValueError, match="2 labeled sweeps: no object is of the classes person; the labels have car"):
@@ -112,6 +112,6 @@ def test_fine_tuning_stops_before_its_first_step(tmp_path, split):
     config = load_config(CONFIGS / "centerpoint_pillar_kitti.py", root)
     other = config.train_dataloader.dataset if split == "train" else config.test_dataset
     other.classes = ("car",)
-    with pytest.raises(ValueError, match=r"no object is of the classes car; the labels have Car \(1\): set classes"):
+    with pytest.raises(ValueError, match=r"no object is of the classes car; the labels have Car \(1\): set model.classes"):
         finetune(config, "random", tmp_path / "w")
     assert not (tmp_path / "w").exists()
