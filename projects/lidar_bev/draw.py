@@ -26,7 +26,7 @@ from ccrop.projects.lidar_bev.detection.figures import Compared, compared
 from ccrop.projects.lidar_bev.evaluation.center_ap import ERROR_THRESHOLD, nearest_free
 from ccrop.projects.lidar_bev.finetune import data_name, detected
 from ccrop.projects.lidar_bev.pictures import OTHER_COLOR, draw_bev, draw_boxes, draw_texts, legend_of
-from ccrop.projects.lidar_bev.predict import sure
+from ccrop.projects.lidar_bev.predict import confident
 from ccrop.transfer.prediction import load_detector
 
 FOUND, HIT, MISSED, FALSE = "#ffffff", "#35d04f", "#ff4b4b", "#ffb000"
@@ -51,7 +51,7 @@ def matched(sweep: Compared) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
 
 
 def draw(axes: Axes, points: NDArray, sweep: Compared, names: Sequence[str], model: CenterPoint) -> str:
-    """Draw a sweep; gives the count of objects that were found, and of false detections.
+    """Draw a sweep, and return how many objects were found and how many detections are false, in words.
 
     Args:
         names: classes of the objects ``(M,)``.
@@ -91,7 +91,7 @@ def picture(detectors: dict[str, CenterPoint], dataset_config: Config, number: i
     for column, (name, model) in enumerate(detectors.items()):
         for row, sample, every in detected(model, chosen):
             axes = figure.add_subplot(len(chosen), len(detectors), row * len(detectors) + column + 1)
-            sweep = compared(sample, sure(every, score), model.backbone.grid)
+            sweep = compared(sample, confident(every, score), model.backbone.grid)
             text = draw(axes, sample["points"], sweep, chosen.object_names(row), model)
             axes.set_title(f"{name}: {text}", size=9)
     handles = legend_of(LEGEND)

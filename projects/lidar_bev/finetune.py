@@ -18,8 +18,8 @@ from ccrop.hooks.validation import ValidationHook
 from ccrop.projects.lidar_bev.datasets import SweepDataset
 from ccrop.projects.lidar_bev.detection.detector import CenterPoint
 from ccrop.projects.lidar_bev.detection.figures import ERRORS, center_figures, compared, has_kitti_labels, kitti_figures
+from ccrop.projects.lidar_bev.detection.ground_truth_sampling import GroundTruthSamplingHook
 from ccrop.projects.lidar_bev.detection.nuscenes import has_nuscenes_score, nuscenes_figures
-from ccrop.projects.lidar_bev.detection.pasting import GroundTruthSamplingHook
 from ccrop.projects.lidar_bev.detection.pseudo_boxes import use_pseudo_boxes
 from ccrop.projects.lidar_bev.detection.samples import check_classes, use_labels
 from ccrop.projects.lidar_bev.evaluation.center_ap import Detections
@@ -42,7 +42,7 @@ def load_config(
         data_root: root of the data set; default: the config's ``default_data_root``.
         options: dotted keys and values over those of the config.
         backbone: None, because those that have names take images.
-        labeled: makes no difference: the sets that are read here have labels.
+        labeled: not used: pseudo-boxes of sweeps come with the same config.
 
     Raises:
         MissingData: the data does not exist.
@@ -79,6 +79,7 @@ def data_name(root: str | Path) -> str:
 
 
 def is_simulated(root: str | Path) -> bool:
+    """Whether a data root was written by :mod:`ccrop.projects.lidar_bev.simulation`."""
     return Path(root, RECIPE).is_file()
 
 
@@ -163,7 +164,7 @@ def detected(model: CenterPoint, dataset: SweepDataset) -> Iterator[tuple[int, d
 
 
 def line(figures: dict[str, float], data: str) -> str:
-    """Shares in percent, errors over classes in their units, where objects counted; KITTI's AP of moderate objects."""
+    """Metrics as one line: fractions in percent, mean errors in their units; of KITTI's AP, the moderate one."""
     known = {name: value for name, value in figures.items() if value == value and name != CORE_SECONDS}
     hidden = re.compile(r".*_(easy|hard)|(heading|axis)_.*")
     shown = {name: value for name, value in known.items() if not hidden.fullmatch(name)}

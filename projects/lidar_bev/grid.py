@@ -15,12 +15,15 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Grid:
-    """Square cells of a box in space.
+    """A box in space, divided into square cells seen from above.
 
     Attributes:
         low: smallest x, y, z in meters.
         high: largest x, y, z.
         cell: side of a cell in meters; the box's sides along x and y are multiples of it.
+
+    Raises:
+        ValueError: they are not, or the box or its cells have no extent.
     """
 
     low: tuple[float, float, float]
@@ -68,21 +71,21 @@ class Grid:
         return self.to_cells() / np.array([[columns], [rows]])
 
     def inside(self, points: Tensor) -> Tensor:
-        """Which of the points ``(N, 3 or more)`` the grid shows, ``(N,)`` bool."""
+        """Which of the points ``(N, 3 or more)`` lie in the grid, ``(N,)`` bool."""
         shown = torch.ones(len(points), dtype=torch.bool, device=points.device)
         for values, low, high in zip(points[:, :3].unbind(dim=1), self.low, self.high, strict=True):
             shown &= (values >= low) & (values < high)
         return shown
 
     def above(self, points: Tensor) -> Tensor:
-        """Which of the points ``(N, 3 or more)`` lie above or below the grid's area, or in it: ``(N,)`` bool."""
+        """Which of the points ``(N, 3 or more)`` lie within the grid's x and y, whatever their z: ``(N,)`` bool."""
         shown = torch.ones(len(points), dtype=torch.bool, device=points.device)
         for values, low, high in zip(points[:, :2].unbind(dim=1), self.low[:2], self.high[:2], strict=True):
             shown &= (values >= low) & (values < high)
         return shown
 
     def cells(self, points: Tensor) -> tuple[Tensor, Tensor]:
-        """Rows and columns ``(N,)`` int64 of points ``(N, 3 or more)`` that lie inside, or above."""
+        """Rows and columns ``(N,)`` int64 of points ``(N, 3 or more)`` that lie within the grid's x and y."""
         rows, columns = self.shape
         x, y = (((points[:, axis] - self.low[axis]) / self.cell).long() for axis in (0, 1))
         # points per rounding error below the upper end belong to the last cell
@@ -90,6 +93,6 @@ class Grid:
 
 
 def stacked(sweeps: list[Tensor]) -> tuple[Tensor, Tensor]:
-    """All points ``(sum N, C)`` of sweeps ``(N, C)``, and of which sweep each is, ``(sum N,)`` int64."""
+    """All points ``(sum N, C)`` of sweeps ``(N, C)``, and the index of each one's sweep, ``(sum N,)`` int64."""
     counts = torch.tensor([len(sweep) for sweep in sweeps], device=sweeps[0].device)
     return torch.cat(sweeps), torch.arange(len(sweeps), device=counts.device).repeat_interleave(counts)

@@ -1,4 +1,4 @@
-"""Where in a sweep something stands: heatmaps on the cells of a bird's-eye-view grid, from points and from features."""
+"""Heatmaps of the objects in a sweep, on the cells of a bird's-eye-view grid: from points and from features."""
 
 import math
 from typing import NamedTuple
@@ -17,7 +17,7 @@ class Cells(NamedTuple):
     """What rises above the ground in each cell of a batch of sweeps.
 
     Attributes:
-        points: ``(N, H, W)`` float32, how many stand above the ground.
+        points: ``(N, H, W)`` float32, the number of points above the ground.
         height: ``(N, H, W)`` meters from the ground to the highest of them, 0 if there is none.
     """
 
@@ -31,7 +31,7 @@ def cells_above_ground(
     """Points above the ground, cell by cell.
 
     The ground is the morphological opening of the lowest point of each cell (Zhang et al., IEEE Trans. Geoscience and
-    Remote Sensing 2003): what is narrower than the window does not count for it, and slopes do.
+    Remote Sensing 2003): objects narrower than the window do not count as ground, slopes do.
 
     Args:
         sweeps: N of ``(points, 3 or more)``; those outside the grid's x and y do not count, whatever their z.
@@ -59,7 +59,7 @@ def cells_above_ground(
 
 
 def opened(lowest: Tensor, window: int) -> Tensor:
-    """Opening of a map ``(N, H, W)``, infinite if nothing is known, by a square of ``window`` cells (odd)."""
+    """Opening of a map ``(N, H, W)``, infinite in cells without points, by a square of ``window`` cells (odd)."""
     eroded = -F.max_pool2d(-lowest[:, None], window, 1, window // 2)
     known = eroded.where(eroded.isfinite(), -torch.inf)
     return F.max_pool2d(known, window, 1, window // 2)[:, 0]
@@ -68,17 +68,17 @@ def opened(lowest: Tensor, window: int) -> Tensor:
 def geometric_heatmap(
     cells: Cells, grid: Grid, full_height: float = 1.5, half_range: float = 20.0, points: float = 4.0
 ) -> Tensor:
-    """Height times occupancy, ``(N, H, W)`` in [0, 1]; 0 if nothing stands.
+    """Height times occupancy, ``(N, H, W)`` in [0, 1]; 0 where nothing rises above the ground.
 
     A surface returns 1 / r^2 of its points at r times the range, so occupancy is 1 - exp(-count (r / half_range)^2 /
-    points): far objects do not vanish.
+    points): distant objects do not vanish.
 
     Args:
         cells: of :func:`cells_above_ground`.
         grid: its cells.
-        full_height: meters from which on something counts fully.
+        full_height: height in meters from which the height factor is 1.
         half_range: range in meters at which ``points`` points fill a cell.
-        points: see there.
+        points: see ``half_range``.
     """
     distance = (ranges(grid, cells.points.device) / half_range).clamp(min=0.25)
     occupancy = -torch.expm1(-cells.points * distance**2 / points)
@@ -86,10 +86,10 @@ def geometric_heatmap(
 
 
 def learned_heatmap(features: Tensor, cells: Cells, grid: Grid) -> Tensor:
-    """Where an encoder responds, ``(N, H, W)`` in [0, 1]; 0 if nothing stands.
+    """How strongly an encoder responds, ``(N, H, W)`` in [0, 1]; 0 where nothing rises above the ground.
 
-    A cell's response is the Euclidean distance of its features to their mean over the sweep's cells in which something
-    stands, divided by twice the mean response at the same range, so that 0.5 is usual there, and cut at 1.
+    A cell's response is the Euclidean distance of its features to their mean over the sweep's occupied cells, divided
+    by twice the mean response at the same range, so that 0.5 is usual there, and cut at 1.
 
     Args:
         features: ``(N, C, h, w)`` of the same grid.
@@ -113,13 +113,13 @@ def learned_heatmap(features: Tensor, cells: Cells, grid: Grid) -> Tensor:
 def walls(heatmap: Tensor, grid: Grid, length: float = 8.0, thickness: float = 1.0, level: float = 0.2) -> Tensor:
     """Which cells ``(N, H, W)`` belong to something long and thin: walls, fences and hedges.
 
-    Connected cells above ``level`` are one thing. It is as long as the line with its largest variance, and as thick as
-    its area over this length, so that corners and bends count as thin, too.
+    Connected cells above ``level`` are one structure. Its length is that of a line with the same largest variance, and
+    its thickness is its area divided by this length, so that corners and bends count as thin, too.
 
     Args:
         heatmap: ``(N, H, W)``, not smoothed.
         grid: its cells.
-        length: meters from which on something thin is a wall.
+        length: meters above which something thin is a wall.
         thickness: mean thickness in meters below which something long is one.
         level: of the heatmap.
     """
@@ -139,7 +139,7 @@ def walls(heatmap: Tensor, grid: Grid, length: float = 8.0, thickness: float = 1
 
 
 def smoothed(heatmap: Tensor, sigma: float) -> Tensor:
-    """``(N, H, W)`` under a Gaussian of ``sigma`` cells, zeros around."""
+    """A heatmap ``(N, H, W)`` convolved with a Gaussian of ``sigma`` cells, zero-padded."""
     if sigma == 0:
         return heatmap
     reach = math.ceil(3 * sigma)
@@ -150,7 +150,7 @@ def smoothed(heatmap: Tensor, sigma: float) -> Tensor:
 
 
 def ranges(grid: Grid, device: torch.device | str = "cpu") -> Tensor:
-    """Distance ``(H, W)`` in meters of each cell's middle from the sensor, seen from above."""
+    """Distance ``(H, W)`` in meters of each cell's center from the sensor, seen from above."""
     x, y = (
         low + (torch.arange(number, device=device) + 0.5) * grid.cell
         for low, number in zip(grid.low[:2], grid.shape[::-1], strict=True)
@@ -159,7 +159,7 @@ def ranges(grid: Grid, device: torch.device | str = "cpu") -> Tensor:
 
 
 def _ring_means(values: Tensor, weights: Tensor, distance: Tensor) -> Tensor:
-    """Weighted mean of ``(N, H, W)`` over rings of ``RING`` meters around the sensor, at each cell of its ring."""
+    """Weighted mean of ``(N, H, W)`` over rings of ``RING`` meters around the sensor, in each cell that of its ring."""
     ring = (distance / RING).long().flatten()
     rings = int(ring.max()) + 1
     sums, totals = (

@@ -2,9 +2,9 @@
 
 ``pillars.`` and ``backbone.`` of a :class:`.PillarEncoder` are PointPillars' VFE, 2D backbone and neck; ``voxels.`` of
 a :class:`.SparseEncoder` are SECOND's middle encoder. All agree in order, kernels, norms and the map's rows and
-columns. Two differ in what they feed on: there each point has its height above the middle of the pillar as one more
-value, which is its z but for a constant, so that weights go from there to here without a loss and from here to there
-with zeros; and mmdetection3d's ``legacy=True`` replaces x, y, z by the offsets from the pillar's middle.
+columns. The point features differ in two ways: there, each point also has its height above the pillar's center, which
+is z up to a constant, so that imported weights lose nothing and exported ones have zeros for it; and mmdetection3d's
+``legacy=True`` replaces x, y, z by the offsets from the pillar's center.
 """
 
 import re
@@ -28,9 +28,9 @@ class Framework(NamedTuple):
     """How a framework names an encoder's layers.
 
     Attributes:
-        state: the key of its checkpoints under which the tensors lie.
+        state: the key of the tensors in its checkpoints.
         prefixes: of names here and there.
-        shift: what its numbers of layers in a 2D stage are larger by; it may lack the padding's place.
+        shift: how much larger its layer numbers in a 2D stage are; -1 if it has no padding layer.
     """
 
     state: str
@@ -76,10 +76,11 @@ class Report(NamedTuple):
     """What went where.
 
     Attributes:
-        moved: names there and here, or here and there, of what was taken over.
-        left: names of what has no place.
-        shapes: of what has a place of a different shape, or none in the checkpoint that was to be filled.
-        kept: names of the filled checkpoint's backbone that nothing was found for.
+        moved: names of the tensors that were converted, before and after.
+        left: names of tensors without a counterpart.
+        shapes: names and shapes of tensors whose counterpart has another shape, or is missing in the checkpoint to
+            fill.
+        kept: names in the filled checkpoint's backbone that keep their own values.
     """
 
     moved: list[tuple[str, str]]
@@ -123,7 +124,7 @@ def export_encoder(
     if LINEAR in own:
         own[LINEAR] = _with_height(own[LINEAR])
     if conv_for_no_stride:
-        own = _turned(own, names)
+        own = _transposed(own, names)
     target = dict(into[layout.state]) if into is not None else None
     filled, report = _filled(own, names, target, _places(layout))
     return {layout.state: filled}, report
@@ -143,7 +144,7 @@ def import_encoder(
         checkpoint: of that framework.
         framework: a key of ``FRAMEWORKS``.
         into: a ccrop checkpoint, whose tensors stay where none of the same shape replaces them.
-        z_middle: of the pillars in meters, the middle of the framework's point cloud range.
+        z_middle: z of the pillars' centers in meters, the middle of the framework's point cloud range.
         legacy: mmdetection3d's pillars were trained with ``legacy=True``, its default.
         conv_for_no_stride: maps that keep their size go through a convolution in the framework's neck, which its
             option of this name asks for, and not through a transposed one.
@@ -159,7 +160,7 @@ def import_encoder(
     if weight and mean:
         state[weight], state[mean] = _without_height(state[weight], state[mean], z_middle, legacy)
     if conv_for_no_stride:
-        state = _turned(state, names)
+        state = _transposed(state, names)
     names = {name: own and PREFIX + own for name, own in names.items()}
     state = {name: _spconv2(tensor) for name, tensor in state.items()}
     target = dict(into.get("state_dict", into)) if into is not None else None
@@ -216,17 +217,17 @@ def _filled(
 
 
 def _with_height(weight: Tensor) -> Tensor:
-    """``(C, columns + 5)`` as ``(C, columns + 6)``: the height above the pillar's middle does not count."""
+    """``(C, columns + 5)`` as ``(C, columns + 6)``: the height above the pillar's center gets zero weights."""
     return torch.cat([weight, torch.zeros_like(weight[:, :1])], dim=1)
 
 
 def _without_height(weight: Tensor, mean: Tensor, z_middle: float, legacy: bool) -> tuple[Tensor, Tensor]:
     """``(C, columns + 6)`` and the running mean ``(C,)`` as ``(C, columns + 5)`` and the mean that suits it.
 
-    w (z - z_middle) is w z but for a constant, which the norm takes away.
+    w (z - z_middle) is w z up to a constant, which the normalization removes.
     """
     weight, of_height = weight[:, :-1].clone(), weight[:, -1].clone()
-    if legacy:  # x, y, z are offsets from the middle there
+    if legacy:  # x, y, z are offsets from the center there
         weight[:, -2:] += weight[:, :2]
         weight[:, :2] = 0
         constant = of_height + weight[:, 2]
@@ -236,8 +237,8 @@ def _without_height(weight: Tensor, mean: Tensor, z_middle: float, legacy: bool)
     return weight, mean + constant * z_middle
 
 
-def _turned(state: StateDict, names: Mapping[str, str | None]) -> StateDict:
-    """With the neck's 1x1 kernels (in, out) as (out, in), or the other way round."""
+def _transposed(state: StateDict, names: Mapping[str, str | None]) -> StateDict:
+    """The tensors with the neck's 1x1 kernels transposed from (in, out) to (out, in), or back."""
     return {
         name: tensor.transpose(0, 1).contiguous()
         if names[name] and "deblocks." in name and tensor.shape[2:] == (1, 1)

@@ -22,15 +22,15 @@ class BevClusters:
         grid: config of the grid of the encoder.
         stride: side of the heatmap's cells in cells of the grid.
         max_boxes: K.
-        sigma: meters, of the Gaussian that makes the cells of one object one hill.
+        sigma: meters, of the Gaussian that merges the cells of an object into one peak.
         threshold, floor, merge: of :class:`ccrop.localization.MultiObject`.
-        max_side: boxes with a longer side in meters are houses or bushes, and left out.
-        wall_length, wall_thickness: see :func:`.walls`, which are left out before there are boxes; meters.
+        max_side: boxes with a longer side in meters, houses or bushes, are dropped.
+        wall_length, wall_thickness: in meters, see :func:`.walls`; walls are removed from the heatmap.
         min_side: shorter sides are lengthened to it, in meters.
         behind: boxes with a side of ``LONG`` or more are moved by this many meters away from the sensor, which sees
             the near side of objects.
-        spacing: if there are more than K, those come first that are the highest within this many meters, then the
-            second highest, and so on.
+        spacing: of more than K boxes, those with the best score within this many meters are kept first, then the
+            second best, and so on.
     """
 
     uses_features = True
@@ -86,16 +86,16 @@ class BevClusters:
         boxes, counts, _ = self.regions.objects(self.heatmap(sweeps, features, learned))
         low, high = (boxes.new_tensor(each[:2]) for each in (self.grid.low, self.grid.high))
         extent = high - low
-        middle = (boxes[..., :2] + boxes[..., 2:4]) / 2 * extent
+        center = (boxes[..., :2] + boxes[..., 2:4]) / 2 * extent
         sides = (boxes[..., 2:4] - boxes[..., :2]) * extent
-        away = F.normalize(middle + low, dim=2) * self.behind
-        middle = (middle + away.where(sides.amax(dim=2, keepdim=True) >= LONG, 0.0)).clamp(min=0).minimum(extent)
+        away = F.normalize(center + low, dim=2) * self.behind
+        center = (center + away.where(sides.amax(dim=2, keepdim=True) >= LONG, 0.0)).clamp(min=0).minimum(extent)
         exists = torch.arange(boxes.shape[1], device=boxes.device) < counts[:, None]
         exists &= (sides <= self.max_side).all(dim=2)
         half = sides.clamp(min=self.min_side) / 2
-        corners = torch.cat([(middle - half) / extent, (middle + half) / extent], dim=2).clamp(0, 1)
+        corners = torch.cat([(center - half) / extent, (center + half) / extent], dim=2).clamp(0, 1)
         boxes = torch.cat([corners, boxes[..., 4:]], dim=2)
-        chosen = spread_order(middle, boxes[..., 4].where(exists, -1.0), self.spacing)[:, : self.max_boxes]
+        chosen = spread_order(center, boxes[..., 4].where(exists, -1.0), self.spacing)[:, : self.max_boxes]
         boxes, exists = boxes.take_along_dim(chosen[..., None], dim=1), exists.gather(1, chosen)
         best = boxes[..., 4].where(exists, -1.0).argsort(dim=1, descending=True)
         boxes = boxes.where(exists[..., None], 0.0).take_along_dim(best[..., None], dim=1)
@@ -103,7 +103,7 @@ class BevClusters:
 
     @torch.no_grad()
     def heatmap(self, sweeps: list[Tensor], features: Tensor | None = None, learned: float = 0.0) -> Tensor:
-        """``(N, H, W)`` in [0, 1], where the boxes come from; arguments as of the call."""
+        """The heatmap ``(N, H, W)`` in [0, 1] that the boxes come from; arguments as of :meth:`__call__`."""
         cells = cells_above_ground(sweeps, self.cells)
         heatmap = geometric_heatmap(cells, self.cells)
         wall = walls(heatmap, self.cells, self.wall_length, self.wall_thickness)

@@ -15,16 +15,16 @@ from ccrop.projects.lidar_bev.evaluation.center_ap import Detections
 from ccrop.projects.lidar_bev.pictures import color_of
 
 TEMPLATE = Path(__file__).with_name("page.html")
-REACH = 320.0  # meters that centimeters in int16 reach
+REACH = 320.0  # meters, the range of centimeters in int16
 
 
 @contextmanager
 def page(
     file: str | Path, title: str, classes: Sequence[str], min_score: float
 ) -> Iterator[Callable[[str, NDArray, Detections], None]]:
-    """A page that takes sweep after sweep: the file's name, points ``(N, 3 or more)`` in meters and the detections.
+    """Open a page; the function it gives adds a sweep: file name, points ``(N, 3 or more)`` in meters, detections.
 
-    Points are stored to the centimeter, those beyond 320 m are left out; 120,000 take 1 MB.
+    Points are rounded to centimeters, those beyond 320 m are dropped; 120,000 take 1 MB.
 
     Args:
         file: to write.

@@ -1,4 +1,4 @@
-"""Pictures of sweeps with boxes: seen from above, and all around as the sensor sees."""
+"""Pictures of sweeps with boxes: seen from above, and as the sensor sees them, all around."""
 
 from collections.abc import Sequence
 
@@ -19,7 +19,7 @@ BACKGROUND = "#10141c"
 EDGES = np.array(
     [(i, (i + 1) % 4) for i in range(4)] + [(i + 4, (i + 1) % 4 + 4) for i in range(4)] + [(i, i + 4) for i in range(4)]
 )
-PIECES = 12  # of an edge, which is bent in the view all around
+PIECES = 12  # of an edge, which is curved in the panorama
 
 
 def draw_bev(
@@ -53,9 +53,9 @@ def draw_boxes(axes: Axes, boxes: NDArray, colors: NDArray[np.str_] | str, style
         style: of the lines, matplotlib's.
     """
     ground = footprints(boxes)
-    middle, ahead = boxes[:, :2], ground[:, [0, 3]].mean(axis=1)
+    center, ahead = boxes[:, :2], ground[:, [0, 3]].mean(axis=1)
     outlines = np.concatenate([ground, ground[:, :1]], axis=1)
-    headings = np.stack([middle, middle + 1.4 * (ahead - middle)], axis=1)
+    headings = np.stack([center, center + 1.4 * (ahead - center)], axis=1)
     axes.add_collection(LineCollection([*outlines[..., ::-1]], colors=colors, linewidths=1.0, linestyles=style))
     axes.add_collection(LineCollection([*headings[..., ::-1]], colors=colors, linewidths=1.0))
 
@@ -175,7 +175,7 @@ def _angles(points: NDArray) -> NDArray[np.float64]:
 
 
 def color_of(label: int) -> str:
-    """Of the boxes of a label; negative ones are gray."""
+    """Color of the boxes of a label; gray for negative ones."""
     return COLORS[label % len(COLORS)] if label >= 0 else OTHER_COLOR
 
 

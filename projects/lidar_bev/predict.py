@@ -25,7 +25,7 @@ from ccrop.projects.lidar_bev.evaluation.center_ap import Detections
 from ccrop.projects.lidar_bev.finetune import detected
 from ccrop.projects.lidar_bev.page import page
 from ccrop.projects.lidar_bev.pictures import color_of, draw_bev, draw_texts, legend_of
-from ccrop.projects.lidar_bev.prediction_files import FORMATS, Found
+from ccrop.projects.lidar_bev.prediction_files import FORMATS, SweepDetections
 from ccrop.transfer.prediction import Request, flat_name, load_detector
 
 ALL = "all"  # instead of a split of nuScenes: every scene
@@ -59,7 +59,7 @@ def predict(request: Request, folder: Path) -> str:
             title = f"Detections in {request.source.resolve().name}"
             show = stack.enter_context(page(folder / "sweeps.html", title, model.classes, request.min_score))
         for index, sample, every in tqdm(detected(model, dataset), "sweeps", len(dataset), leave=False, disable=None):
-            found = found_in(dataset, index, sure(every, request.min_score))
+            found = found_in(dataset, index, confident(every, request.min_score))
             for add in add_to:
                 add(found)
             counts.update(sweeps=1, boxes=len(found.detections.scores))
@@ -134,14 +134,14 @@ def chosen_columns(config: Config, model: CenterPoint, given: Sequence[str] | No
     )
 
 
-def sure(found: Detections, min_score: float) -> Detections:
-    """The detections that are as sure as ``min_score``."""
+def confident(found: Detections, min_score: float) -> Detections:
+    """The detections with a score of ``min_score`` or more."""
     kept = found.scores >= min_score
     velocities = None if found.velocities is None else found.velocities[kept]
     return Detections(found.boxes[kept], found.scores[kept], found.labels[kept], velocities=velocities)
 
 
-def found_in(dataset: SweepDataset, index: int, found: Detections) -> Found:
+def found_in(dataset: SweepDataset, index: int, found: Detections) -> SweepDetections:
     """The detections in a sweep, with what its data set says of the frame."""
     info: dict[str, Any] = dataset.get_data_info(index)
     if isinstance(dataset, KittiSweeps):
@@ -149,11 +149,11 @@ def found_in(dataset: SweepDataset, index: int, found: Detections) -> Found:
         file = base / "calib" / f"{info['name']}.txt"
         if file.is_file():
             size = image_size(base / "image_2" / f"{info['name']}.png")
-            return Found(f"{info['name']}.bin", found, read_calibration(file), size)
-        return Found(f"{info['name']}.bin", found)
+            return SweepDetections(f"{info['name']}.bin", found, read_calibration(file), size)
+        return SweepDetections(f"{info['name']}.bin", found)
     if isinstance(dataset, NuScenesSweeps):
-        return Found(info["path"], found, sample=info["sample"], to_global=np.array(info["to_global"]))
-    return Found(info.get("title") or info["path"] or Path(dataset.data_root).name, found)
+        return SweepDetections(info["path"], found, sample=info["sample"], to_global=np.array(info["to_global"]))
+    return SweepDetections(info.get("title") or info["path"] or Path(dataset.data_root).name, found)
 
 
 def picture(sample: dict[str, Any], found: Detections, model: CenterPoint, name: str) -> Figure:

@@ -15,13 +15,13 @@ from ccrop.projects.lidar_bev.datasets.kitti_format import (
     AT_SENSOR,
     IMAGE_SIZE,
     Calibration,
-    Objects,
+    KittiObjects,
     boxes_in_image,
     write_calibration,
     write_objects,
 )
 from ccrop.projects.lidar_bev.datasets.nuscenes import CLASSES
-from ccrop.projects.lidar_bev.detection.nuscenes import attributes, global_boxes, surest
+from ccrop.projects.lidar_bev.detection.nuscenes import attributes, global_boxes, most_confident
 from ccrop.projects.lidar_bev.evaluation.center_ap import Detections
 from ccrop.transfer.prediction import flat_name
 
@@ -38,7 +38,7 @@ NUSCENES_NAMES = {name: name for name in CLASSES} | {
 }
 
 
-class Found(NamedTuple):
+class SweepDetections(NamedTuple):
     """A sweep and its detections.
 
     Attributes:
@@ -58,7 +58,7 @@ class Found(NamedTuple):
     to_global: NDArray[np.float64] | None = None
 
 
-Add = Callable[[Found], None]
+Add = Callable[[SweepDetections], None]
 
 
 @contextmanager
@@ -68,7 +68,7 @@ def csv_file(folder: Path, classes: Sequence[str]) -> Iterator[Add]:
         writer = csv.writer(file)
         writer.writerow(COLUMNS)
 
-        def add(found: Found) -> None:
+        def add(found: SweepDetections) -> None:
             boxes, scores, labels = found.detections[:3]
             for box, score, label in zip(boxes, scores, labels, strict=True):
                 values = [f"{value:.3f}" for value in box]
@@ -87,7 +87,7 @@ def kitti_files(folder: Path, classes: Sequence[str]) -> Iterator[Add]:
     labels, calib = folder / "kitti/label_2", folder / "kitti/calib"
     labels.mkdir(parents=True)
 
-    def add(found: Found) -> None:
+    def add(found: SweepDetections) -> None:
         name = flat_name(found.name if found.calibration is None else Path(found.name).name)
         boxes, scores, kinds = found.detections[:3]
         names, unknown = [classes[label] for label in kinds], np.full(len(boxes), UNKNOWN)
@@ -96,10 +96,10 @@ def kitti_files(folder: Path, classes: Sequence[str]) -> Iterator[Add]:
             calib.mkdir(exist_ok=True)
             write_calibration(calib / f"{name}.txt", AT_SENSOR)
             edges: NDArray[np.float64] = np.full((len(boxes), 4), float(UNKNOWN))
-            objects = Objects(names, boxes, edges, unknown.astype(float), unknown, scores)
+            objects = KittiObjects(names, boxes, edges, unknown.astype(float), unknown, scores)
         else:
             edges, truncated = boxes_in_image(boxes, found.calibration, found.image_size)
-            objects = Objects(names, boxes, edges, truncated, unknown, scores).only(truncated < 1)
+            objects = KittiObjects(names, boxes, edges, truncated, unknown, scores).only(truncated < 1)
         write_objects(labels / f"{name}.txt", objects, found.calibration or AT_SENSOR, scores=True)
 
     yield add
@@ -121,7 +121,7 @@ def nuscenes_file(folder: Path, classes: Sequence[str]) -> Iterator[Add]:
     with (folder / "nuscenes.json").open("w") as file:
         frames: set[str] = set()
 
-        def add(found: Found) -> None:
+        def add(found: SweepDetections) -> None:
             token = found.name if found.sample is None else found.sample
             file.write((", " if frames else "") + f"{json.dumps(token)}: {json.dumps(_rows(found, token, classes))}")
             frames.add("lidar" if found.to_global is None else "global")
@@ -133,8 +133,8 @@ def nuscenes_file(folder: Path, classes: Sequence[str]) -> Iterator[Add]:
         file.write(f'}}, "meta": {json.dumps(meta)}}}')
 
 
-def _rows(found: Found, token: str, classes: Sequence[str]) -> list[dict[str, object]]:
-    best = surest(found.detections)
+def _rows(found: SweepDetections, token: str, classes: Sequence[str]) -> list[dict[str, object]]:
+    best = most_confident(found.detections)
     boxes = global_boxes(best, np.eye(4) if found.to_global is None else found.to_global)
     names = [NUSCENES_NAMES[classes[label]] for label in best.labels]
     kinds = [""] * len(names) if best.velocities is None else attributes(names, boxes[:, 7:])

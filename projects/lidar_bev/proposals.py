@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ccrop.models import Siamese
 from ccrop.projects.lidar_bev.datasets import KittiSweeps, SweepDataset, SweepFolder
-from ccrop.projects.lidar_bev.evaluation.proposals import DISTANCES, RANGES, Found, proposal_recall
+from ccrop.projects.lidar_bev.evaluation.proposals import DISTANCES, RANGES, ProposalRecall, proposal_recall
 from ccrop.projects.lidar_bev.localizer import BevClusters
 from ccrop.projects.lidar_bev.pretraining.localization import locate_sweeps
 
@@ -49,7 +49,7 @@ def labeled_sweeps(config: Config, split: str | None, classes: list[str] | None,
 def heatmaps(
     model: Siamese, dataset: SweepDataset, localizer: BevClusters, shares: list[float], workers: int
 ) -> Iterator[tuple[str, tuple[Tensor, Tensor]]]:
-    """Names of heatmaps, and what the localizer makes of them: ``boxes (N, K, 5)`` and ``counts (N,)``."""
+    """Names of heatmaps, and the localizer's result for each: ``boxes (N, K, 5)`` and ``counts (N,)``."""
     for share in shares:
         name = "geometric" if share == 0 else f"{share:.0%} learned"
         boxes, counts = locate_sweeps(model, dataset, localizer, share, num_workers=workers)
@@ -68,11 +68,11 @@ def evaluate(
     number: int | None = None,
     workers: int = 2,
     options: dict[str, Any] | None = None,
-) -> tuple[SweepDataset, dict[str, Found]]:
+) -> tuple[SweepDataset, dict[str, ProposalRecall]]:
     """The labeled sweeps, and what each heatmap's boxes find in them.
 
     Args:
-        shares: of the learned heatmap.
+        shares: fractions of the learned heatmap.
         split, classes, number: see :func:`labeled_sweeps`.
         options: arguments of the localizer over the config's.
     """
@@ -90,13 +90,13 @@ def evaluate(
 
 
 def centers_of(boxes: Tensor, counts: Tensor, area: tuple[float, float, float, float]) -> list[NDArray]:
-    """Middles ``(count, 2)`` in meters of each sweep's boxes ``(N, K, 5)`` in fractions of ``area``."""
+    """Centers ``(count, 2)`` in meters of each sweep's boxes ``(N, K, 5)`` in fractions of ``area``."""
     low, high = torch.tensor(area[:2]), torch.tensor(area[2:])
-    middle = low + (boxes[..., :2] + boxes[..., 2:4]) / 2 * (high - low)
-    return [own[:count].numpy() for own, count in zip(middle, counts.tolist(), strict=True)]
+    centers = low + (boxes[..., :2] + boxes[..., 2:4]) / 2 * (high - low)
+    return [own[:count].numpy() for own, count in zip(centers, counts.tolist(), strict=True)]
 
 
-def tables(dataset: SweepDataset, found: dict[str, Found]) -> list[list[list[str]]]:
+def tables(dataset: SweepDataset, found: dict[str, ProposalRecall]) -> list[list[list[str]]]:
     """Rows of three Markdown tables, headers first: all objects, by class, by range."""
     first = next(iter(found.values()))
     limits = " / ".join(f"{limit:g}" for limit in DISTANCES) + " m"

@@ -1,4 +1,4 @@
-"""Views of a sweep: turned, mirrored, scaled, moved and thinned, each with the exact transform that made it.
+"""Views of a sweep: rotated, mirrored, scaled, translated and thinned, each with the exact transform that made it.
 
 A view's transform is a 2x3 matrix that takes x, y of the sweep to x, y of the view, both in meters.
 """
@@ -14,13 +14,13 @@ from ccrop.projects.lidar_bev.grid import Grid
 
 
 class Motion(NamedTuple):
-    """A similarity of the ground plane, the same scale on heights, and a shift of them.
+    """A similarity transform of the ground plane, with the same scale and a shift along z.
 
     Attributes:
         angle: counter-clockwise, in radians, before the mirrors.
-        mirror_x, mirror_y: whether x, or y, changes its sign.
+        mirror_x, mirror_y: whether x, or y, is negated.
         scale: factor on all lengths.
-        shift: ``(3,)`` in meters, after all else.
+        shift: along x, y, z in meters, applied last.
     """
 
     angle: float = 0.0
@@ -45,7 +45,7 @@ class Motion(NamedTuple):
         return moved
 
     def vectors(self, vectors: NDArray) -> NDArray:
-        """Vectors ``(M, 2)`` along x and y, such as velocities, turned, mirrored and scaled."""
+        """Vectors ``(M, 2)`` along x and y, such as velocities, rotated, mirrored and scaled."""
         return (vectors @ self.transform()[:, :2].T).astype(vectors.dtype)
 
     def boxes(self, boxes: NDArray) -> NDArray:
@@ -55,15 +55,15 @@ class Motion(NamedTuple):
             heading = np.pi - heading
         if self.mirror_y:
             heading = -heading
-        middle = self.points(boxes[:, :3])
-        return np.column_stack([middle, boxes[:, 3:6] * self.scale, wrapped(heading)]).astype(boxes.dtype)
+        center = self.points(boxes[:, :3])
+        return np.column_stack([center, boxes[:, 3:6] * self.scale, wrapped(heading)]).astype(boxes.dtype)
 
 
 class MotionRange(NamedTuple):
-    """What motions are drawn from; the defaults are those usual for detectors on full turns.
+    """Ranges of random motions; the defaults are usual for detectors on 360-degree sweeps.
 
     Attributes:
-        angle: largest turn to either side in radians.
+        angle: largest rotation to either side in radians.
         mirror_x, mirror_y: probabilities.
         scale: smallest and largest factor.
         shift: standard deviations of x, y, z in meters.
@@ -76,6 +76,7 @@ class MotionRange(NamedTuple):
     shift: tuple[float, float, float] = (0.5, 0.5, 0.2)
 
     def draw(self, rng: Generator) -> Motion:
+        """A random motion."""
         return Motion(
             angle=rng.uniform(-self.angle, self.angle),
             mirror_x=bool(rng.random() < self.mirror_x),
@@ -86,7 +87,7 @@ class MotionRange(NamedTuple):
 
 
 def dropped(points: NDArray, share: float, rng: Generator) -> NDArray:
-    """The points ``(N, C)`` without a random ``share`` of them; one stays at least."""
+    """The points ``(N, C)`` without a random fraction ``share`` of them; at least one is kept."""
     kept = rng.random(len(points)) >= share
     if len(points) and not kept.any():
         kept[rng.integers(len(points))] = True
@@ -94,12 +95,12 @@ def dropped(points: NDArray, share: float, rng: Generator) -> NDArray:
 
 
 def thinned(points: NDArray, centers: NDArray, radius: float, share: float, rng: Generator) -> NDArray:
-    """The points ``(N, C)`` without a random ``share`` of those near centers, as if seen from farther away.
+    """The points ``(N, C)`` without a random fraction of those near centers, as if seen from farther away.
 
     Args:
         centers: ``(K, 2)`` x, y in meters; a point within ``radius`` of any of them is near, seen from above.
         radius: in meters.
-        share: of the near points that go.
+        share: fraction of the near points to drop.
     """
     near: NDArray[np.bool_] = np.zeros(len(points), dtype=bool)
     if len(centers):
@@ -124,7 +125,7 @@ class SweepViews:
         dropout: largest fraction of points that a view loses, drawn per view.
         thinning: places per view where the density is thinned, each around one of its points.
         thinning_radius: of these places in meters.
-        thinning_share: largest fraction of the points there that go, drawn per view.
+        thinning_share: largest fraction of the points there that are dropped, drawn per view.
         num_views: of each sweep.
         grid: see above.
     """

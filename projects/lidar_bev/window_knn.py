@@ -1,4 +1,4 @@
-"""``tools/evaluate.py window-knn``: do an encoder's maps tell objects from each other and from what else stands?"""
+"""``tools/evaluate.py window-knn``: do an encoder's maps tell objects from each other and from background?"""
 
 import numpy as np
 import torch
@@ -52,7 +52,7 @@ def labeled_windows(model: Siamese, dataset: SweepDataset, localizer: BevCluster
 def window_knn(
     bank: tuple[Tensor, Tensor], queries: tuple[Tensor, Tensor], classes: tuple[str, ...], k: int = 20
 ) -> dict[str, float]:
-    """Share of each class's queries that their neighbors in the bank recognize, and the mean over classes.
+    """Accuracy of each class's queries by their nearest neighbors in the bank, and the mean over classes.
 
     Features are standardized by the bank's mean and standard deviation and compared by cosine.
 

@@ -14,7 +14,5 @@ default_data_root = None  # by --data-root
 grid.update(low=(-51.2, -51.2, -3), high=(51.2, 51.2, 1.8), cell=0.2)
 model.backbone.update(grid=grid, size="nuscenes")
 motion.update(mirror_x=0.5)
-train_dataloader.dataset = dict(
-    type=SweepFolder, data_root=None, pipeline=[dict(type=LabeledSweep, motion=motion)]
-)
+train_dataloader.dataset = dict(type=SweepFolder, data_root=None, pipeline=[dict(type=LabeledSweep, motion=motion)])
 test_dataset = None

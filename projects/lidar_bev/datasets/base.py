@@ -21,7 +21,7 @@ class Objects(NamedTuple):
     """The labeled objects of a sweep.
 
     Attributes:
-        names: their ``M`` classes, also those that no detector learns.
+        names: ``M`` class names, including those of classes that no detector learns.
         boxes: ``(M, 7)`` float32, see :mod:`ccrop.projects.lidar_bev.boxes`.
         velocities: ``(M, 2)`` float32 along x and y in meters per second, NaN if not known; None where none is.
     """
@@ -35,9 +35,9 @@ class Trajectories(NamedTuple):
     """Where and when the ``N`` sweeps of a data set were taken.
 
     Attributes:
-        drives: of which drive each sweep is.
+        drives: ``N`` names, the drive of each sweep.
         seconds: ``(N,)`` within the drive.
-        poses: ``(N, 4, 4)`` from the LiDAR frame to one that stands still during the drive.
+        poses: ``(N, 4, 4)`` from the LiDAR frame of each sweep to a frame that is fixed during the drive.
     """
 
     drives: list[str]
@@ -51,9 +51,9 @@ class SweepDataset(LocatedDataset):
     A sample is ``dict(points, index, rng)``: ``points (N, C)`` float32 with x, y, z in meters in the LiDAR frame first,
     the sweep's number, and its own random generator. Labeled sweeps add ``boxes (M, 7)`` float32 (see
     :mod:`ccrop.projects.lidar_bev.boxes`), ``labels (M,)`` int64, which are positions in ``classes`` or ``OTHER`` for
-    objects of any other class, ``num_points (M,)`` int64, how many points each box holds: none is skipped here, and
-    ``velocities (M, 2)`` if they are known.
-    If a hook has found boxes in the sweeps, ``clusters (K, 5)`` are those, see :class:`ccrop.datasets.BoxStore`.
+    objects of any other class, ``num_points (M,)`` int64, the number of points in each box (boxes without points are
+    kept), and ``velocities (M, 2)`` if they are known.
+    Once a hook has localized objects, ``clusters (K, 5)`` are their boxes, see :class:`ccrop.datasets.BoxStore`.
     Points with a non-finite value are dropped and counted in :attr:`not_finite`; a sweep without remaining
     points is unreadable.
 
@@ -192,7 +192,7 @@ def names_in_split(root: Path, split: str | None, found: Collection[str], where:
 
 
 def class_labels(names: Sequence[str], classes: Sequence[str]) -> np.ndarray:
-    """Positions ``(M,)`` int64 of names in ``classes``, ``OTHER`` for those not there; of ``ANY`` 0 for all."""
+    """Labels ``(M,)`` int64: positions of names in ``classes``, ``OTHER`` if absent; all 0 for only ``ANY``."""
     if tuple(classes) == (ANY,):
         return np.zeros(len(names), dtype=np.int64)
     places = {name: place for place, name in enumerate(classes)}

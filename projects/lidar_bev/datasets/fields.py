@@ -25,7 +25,7 @@ class Malformed(ValueError):
 
 
 class Element(NamedTuple):
-    """A kind of rows in a PLY file: how many there are, and of each property its name and type, None for lists."""
+    """An element of a PLY header: its name, number of rows, and each property's name and NumPy type, None for lists."""
 
     name: str
     number: int

@@ -28,7 +28,7 @@ class SweepFolder(SweepDataset):
     Args:
         data_root: see ``LAYOUT``; or one file.
         columns: names of the values of a point in the files, see :func:`.read_sweep`; x, y and z among them.
-        use: those of them that a sample has, x, y and z first. Default: all, in the order of ``columns``.
+        use: the columns that samples keep, x, y and z first. Default: all, in the order of ``columns``.
         pattern: only files whose path matches, as in :meth:`pathlib.PurePath.match`: ``velodyne/*.bin`` leaves out
             the reduced copies and the crops of objects that other tools put next to KITTI's sweeps.
         intensity_scale: full-scale intensity in the files, 1, 255 or 65535; samples have it in [0, 1].
@@ -86,7 +86,7 @@ def scaled(points: NDArray[np.float32], column: int, scale: float, source: str |
     Warns once if the values do not seem to have that scale.
 
     Args:
-        column: of the intensity.
+        column: index of the intensity.
         source: for the warning.
     """
     values = points[:, column]

@@ -56,7 +56,7 @@ class Calibration(NamedTuple):
 AT_SENSOR = Calibration(np.eye(3, 4), np.eye(3), np.array([[0.0, -1, 0, 0], [0, 0, -1, 0], [1, 0, 0, 0]]))
 
 
-class Objects(NamedTuple):
+class KittiObjects(NamedTuple):
     """The ``M`` objects of a frame, without DontCare regions.
 
     Attributes:
@@ -75,10 +75,10 @@ class Objects(NamedTuple):
     occluded: NDArray[np.int64]
     scores: NDArray[np.float64]
 
-    def only(self, chosen: NDArray[np.bool_]) -> "Objects":
+    def only(self, chosen: NDArray[np.bool_]) -> "KittiObjects":
         """The objects that ``chosen (M,)`` marks."""
         names = [name for name, stays in zip(self.names, chosen, strict=True) if stays]
-        return Objects(
+        return KittiObjects(
             names,
             self.boxes[chosen],
             self.image_boxes[chosen],
@@ -97,10 +97,10 @@ def in_image(points: NDArray, calibration: Calibration, image_size: tuple[int, i
 def boxes_to_lidar(camera_boxes: NDArray, calibration: Calibration) -> NDArray[np.float64]:
     """KITTI's boxes ``(M, 7)`` height, width, length, x, y, z, rotation_y, in the LiDAR frame."""
     height, width, length = camera_boxes[:, :3].T
-    middle = calibration.to_lidar(camera_boxes[:, 3:6])
-    middle[:, 2] += height / 2
+    center = calibration.to_lidar(camera_boxes[:, 3:6])
+    center[:, 2] += height / 2
     heading = wrapped(-camera_boxes[:, 6] - np.pi / 2)
-    return np.column_stack([middle, length, width, height, heading])
+    return np.column_stack([center, length, width, height, heading])
 
 
 def boxes_to_camera(boxes: NDArray, calibration: Calibration) -> NDArray[np.float64]:
@@ -158,14 +158,14 @@ def read_calibration(path: str | Path) -> Calibration:
     return Calibration(*matrices)
 
 
-def read_objects(path: str | Path, calibration: Calibration) -> Objects:
+def read_objects(path: str | Path, calibration: Calibration) -> KittiObjects:
     """The label or result file of a frame; an empty one has no objects. DontCare regions are left out.
 
     Raises:
         ValueError: the file is missing or a line is not in KITTI's format; names the file and the line.
     """
     names, table = _read_table(Path(path))
-    return Objects(
+    return KittiObjects(
         names=names,
         boxes=boxes_to_lidar(table[:, 7:14], calibration),
         image_boxes=table[:, 3:7],
@@ -211,7 +211,7 @@ def write_calibration(path: str | Path, calibration: Calibration) -> None:
     Path(path).write_text("".join(f"{name}: {_numbers(matrix.ravel(), '.12e')}\n" for name, matrix in names.items()))
 
 
-def write_objects(path: str | Path, objects: Objects, calibration: Calibration, scores: bool = False) -> None:
+def write_objects(path: str | Path, objects: KittiObjects, calibration: Calibration, scores: bool = False) -> None:
     """Write a label file, or with ``scores`` a result file."""
     camera_boxes = boxes_to_camera(objects.boxes, calibration)
     alpha = wrapped(camera_boxes[:, 6] - np.arctan2(camera_boxes[:, 3], camera_boxes[:, 5]))

@@ -44,7 +44,7 @@ CLASS_OF = {category: name for name, categories in CATEGORIES.items() for catego
 
 
 class NuScenesSweeps(SweepDataset):
-    """Sweeps ``(N, 5)``: x, y, z, intensity in [0, 1], and how many seconds before the key frame a point was seen.
+    """Sweeps ``(N, 5)``: x, y, z, intensity in [0, 1], and the time before the key frame in seconds.
 
     A sample is a key frame and the sweeps before it, transformed into the key frame's LiDAR frame by the vehicle's ego
     motion. Labeled samples also have ``velocities (M, 2)`` float32, along x and y in meters per second, NaN if not
@@ -58,7 +58,7 @@ class NuScenesSweeps(SweepDataset):
         num_sweeps: sweeps in a sample, the key frame among them; fewer at the start of a scene.
         classes: see :class:`.SweepDataset`.
         min_distance: points that are closer to the sensor than this along both x and y are dropped, in meters:
-            the sensor sees the roof that it is mounted on.
+            they lie on the car's roof.
     """
 
     layout = LAYOUT
@@ -110,7 +110,11 @@ class NuScenesSweeps(SweepDataset):
         return chosen
 
     def _check_earlier_sweeps(self, frames: Sequence[dict[str, Any]]) -> None:
-        """Whether the sweeps between the key frames exist, which come in separate archives."""
+        """Check that the sweeps between the key frames, which come in separate archives, exist.
+
+        Raises:
+            MissingData: none of those checked does.
+        """
         earlier = sorted({sweep["path"] for frame in frames for sweep in frame["sweeps"][1:]})
         some = [Path(self.data_root, earlier[index]) for index in spread(len(earlier), CHECKED)]
         if some and not any(path.exists() for path in some):

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from ccrop.projects.lidar_bev.boxes import wrapped
 from ccrop.projects.lidar_bev.datasets.nuscenes_tables import MICROSECONDS, by_token, find, read_rows, rotation_matrices
 
-LONGEST = 1.5  # seconds from an annotation to the next of its object, beyond which its velocity is not known
+LONGEST = 1.5  # seconds between adjacent annotations of a track beyond which the velocity is unknown
 
 
 class Annotations(NamedTuple):
@@ -19,7 +19,7 @@ class Annotations(NamedTuple):
     Attributes:
         categories: their names in nuScenes' taxonomy.
         attributes: their names; empty if there is none.
-        middles: ``(M, 3)`` in meters.
+        centers: ``(M, 3)`` in meters.
         sizes: ``(M, 3)`` length, width, height in meters.
         ahead: ``(M, 3)`` unit vectors along their lengths.
         velocities: ``(M, 3)`` in meters per second; NaN if not known.
@@ -28,7 +28,7 @@ class Annotations(NamedTuple):
 
     categories: list[str]
     attributes: list[str]
-    middles: NDArray[np.float64]
+    centers: NDArray[np.float64]
     sizes: NDArray[np.float64]
     ahead: NDArray[np.float64]
     velocities: NDArray[np.float64]
@@ -42,17 +42,18 @@ class Annotations(NamedTuple):
         """
         transform = np.eye(4) if transform is None else transform
         rotation = transform[:3, :3]
-        middles = self.middles @ rotation.T + transform[:3, 3]
+        centers = self.centers @ rotation.T + transform[:3, 3]
         ahead, velocities = self.ahead @ rotation.T, self.velocities @ rotation.T
         heading = wrapped(np.arctan2(ahead[:, 1], ahead[:, 0]))
-        return np.column_stack([middles, self.sizes, heading, velocities[:, :2]])
+        return np.column_stack([centers, self.sizes, heading, velocities[:, :2]])
 
 
 def read_annotations(tables: Path, samples: Iterable[str]) -> dict[str, Annotations]:
     """The annotations of key frames, by the token of their sample.
 
-    A velocity is the difference of an object's centers in the annotations before and after, over the time between; at
-    the ends of its track, of that annotation and its neighbor (as in nuScenes' devkit).
+    A velocity is the displacement of an object's center from the previous to the next annotation, divided by the time
+    between them; at the ends of its track, the annotation itself takes the place of the missing one (as in nuScenes'
+    devkit).
 
     Args:
         tables: folder of the JSON files.
@@ -102,7 +103,7 @@ def read_annotations(tables: Path, samples: Iterable[str]) -> dict[str, Annotati
 
 def _geometry(rows: Sequence[dict[str, Any]]) -> tuple[NDArray, NDArray, NDArray]:
     """Centers, sizes and directions, ``(M, 3)`` each."""
-    middles = np.array([row["translation"] for row in rows], dtype=np.float64).reshape(-1, 3)
+    centers = np.array([row["translation"] for row in rows], dtype=np.float64).reshape(-1, 3)
     sizes = np.array([row["size"] for row in rows], dtype=np.float64).reshape(-1, 3)[:, [1, 0, 2]]
     turns = np.array([row["rotation"] for row in rows], dtype=np.float64).reshape(-1, 4)
-    return middles, sizes, rotation_matrices(turns)[:, :, 0]
+    return centers, sizes, rotation_matrices(turns)[:, :, 0]

@@ -31,7 +31,7 @@ def key_frames(tables: Path, scenes: Sequence[str] | None, num_sweeps: int) -> l
 
     Raises:
         MissingData: a table is missing.
-        ValueError: a scene is not in the tables, or a table refers to what another lacks; names the files.
+        ValueError: a scene is not in the tables, or a table refers to a missing row of another; names the files.
     """
     sensors = {row["token"] for row in read_rows(tables, "sensor") if row["channel"] == CHANNEL}
     calibrated = by_token(row for row in read_rows(tables, "calibrated_sensor") if row["sensor_token"] in sensors)

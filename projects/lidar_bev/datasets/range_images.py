@@ -29,11 +29,11 @@ def points_of(
     """Points ``(N, 5)``: x, y, z, tanh of the intensity, elongation.
 
     Args:
-        image: ``(H, W, 4)``, distance in meters (not above 0 if nothing came back), intensity, elongation, and above
+        image: ``(H, W, 4)``, distance in meters (0 or less without a return), intensity, elongation, and above
             0 in zones that are not labeled.
-        poses: ``(H, W, 6)``, of the car as each pixel was seen: roll, pitch, yaw, x, y, z in the world; None for those
-            of the frame.
-        to_world: ``(4, 4)`` from the car's frame to the world.
+        poses: ``(H, W, 6)``, of the vehicle when each pixel was measured: roll, pitch, yaw, x, y, z in the world; None
+            for those of the frame.
+        to_world: ``(4, 4)`` from the vehicle's frame to the world.
     """
     seen = (image[..., DISTANCE] > 0) & (image[..., NOT_LABELED] <= 0)
     rows, columns = np.nonzero(seen)
@@ -52,7 +52,7 @@ def points_of(
 
 
 def inclinations_of(laser: Laser, height: int) -> NDArray[np.float64]:
-    """Of each row ``(H,)``, the highest first."""
+    """Inclination ``(H,)`` in radians of each row of an image, the highest first."""
     if laser.inclinations is not None and len(laser.inclinations):
         return np.asarray(laser.inclinations, dtype=np.float64)[::-1]
     low, high = laser.limits
@@ -60,13 +60,16 @@ def inclinations_of(laser: Laser, height: int) -> NDArray[np.float64]:
 
 
 def azimuths_of(laser: Laser, width: int) -> NDArray[np.float64]:
-    """Of each column ``(W,)`` in the laser's frame; in the car's, columns run clockwise from behind."""
+    """Azimuth ``(W,)`` in radians of each column in the laser's frame.
+
+    In the vehicle's frame, columns run clockwise from the rear.
+    """
     turn = np.arctan2(laser.to_vehicle[1, 0], laser.to_vehicle[0, 0])
     return np.pi * (2 * (np.arange(width)[::-1] + 0.5) / width - 1) - turn
 
 
 def rotations(angles: NDArray[np.float64]) -> NDArray[np.float64]:
-    """``(N, 3, 3)`` of roll, pitch, yaw ``(N, 3)``: first about x, then about y, then about z."""
+    """Rotations ``(N, 3, 3)`` by roll, pitch, yaw ``(N, 3)`` in radians: first about x, then about y, then about z."""
     (sr, sp, sy), (cr, cp, cy) = np.sin(angles).T, np.cos(angles).T
     rows = [
         [cy * cp, cy * sp * sr - sy * cr, cy * sp * cr + sy * sr],

@@ -18,7 +18,7 @@ XYZ = ("x", "y", "z")
 XYZI = ("x", "y", "z", "intensity")
 NEGATIVE = 0.05  # fraction of negative intensities above which the columns cannot be as declared
 FAR = 1000.0  # meters; if half of the points are farther away, the origin is not the sensor
-COARSE = 0.01  # meters between neighboring numbers of a type above which a sweep's shape is lost
+COARSE = 0.01  # meters between adjacent values of a number type above which a sweep's shape is lost
 
 
 class UnreadableSweep(UnreadableFile):

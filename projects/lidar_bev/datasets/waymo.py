@@ -37,7 +37,7 @@ class WaymoSweeps(SweepDataset):
     Args:
         data_root: see ``LAYOUT``.
         split: folder: training, validation or testing.
-        classes: of Vehicle, Pedestrian, Cyclist and Sign.
+        classes: any of Vehicle, Pedestrian, Cyclist and Sign.
     """
 
     layout = LAYOUT

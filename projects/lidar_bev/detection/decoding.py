@@ -13,14 +13,14 @@ from ccrop.projects.lidar_bev.detection.targets import ANGLE, VELOCITY, decoded,
 from ccrop.projects.lidar_bev.grid import Grid
 
 
-class Found(NamedTuple):
-    """The detections of a batch, K places per sweep, most confident first.
+class Decoded(NamedTuple):
+    """Decoded boxes of a batch, K per sweep, most confident first.
 
     Attributes:
         boxes: ``(N, K, 7)``.
         scores: ``(N, K)`` in [0, 1].
         labels: ``(N, K)`` int64.
-        kept: ``(N, K)`` bool; other places hold nothing.
+        kept: ``(N, K)`` bool: the detections; the others are suppressed or padding.
         velocities: ``(N, K, 2)`` in meters per second; None if the head has none.
     """
 
@@ -43,7 +43,7 @@ def decode(
     ious: Tensor | None = None,
     iou_power: float = 0.0,
     heading: HeadingCode = ANGLE,
-) -> Found:
+) -> Decoded:
     """The most confident peaks of all classes, as boxes.
 
     Args:
@@ -52,12 +52,12 @@ def decode(
         grid: of the encoder.
         stride: of its map.
         distances: per class, how close in meters a center must be to a more confident one to be suppressed.
-        min_score: lower peaks are left out.
-        top: peaks a sweep, of all classes together, before suppression; CenterNet's K.
-        groups: ``(classes,)`` int64, of which group each class is; None for one of all.
+        min_score: peaks with a lower score are dropped.
+        top: peaks per sweep, over all classes, before suppression (CenterNet's K).
+        groups: ``(classes,)`` int64, the group of each class; None: one group.
         ious: ``(N, groups, H, W)``, see :class:`.CenterMaps`; peaks are also scored by them, see :func:`.rescored`.
-        iou_power: of the IoU in these scores.
-        heading: code of the headings.
+        iou_power: exponent of the IoU in these scores.
+        heading: encoding of the headings.
     """
     area = heatmaps.shape[2] * heatmaps.shape[3]
     scores, index = peaks(heatmaps).flatten(1).topk(min(top, heatmaps[0].numel()), dim=1)
@@ -73,7 +73,7 @@ def decode(
     kept = (scores > 0) & (scores >= min_score)
     kept &= unsuppressed(boxes[..., :2], labels, kept, boxes.new_tensor(distances))
     velocities = values[..., VELOCITY] if values.shape[-1] > num_channels(heading) else None
-    return Found(boxes, scores, labels, kept, velocities)
+    return Decoded(boxes, scores, labels, kept, velocities)
 
 
 def peaks(heatmaps: Tensor) -> Tensor:
@@ -82,16 +82,15 @@ def peaks(heatmaps: Tensor) -> Tensor:
 
 
 def unsuppressed(centers: Tensor, labels: Tensor, present: Tensor, distances: Tensor) -> Tensor:
-    """Which detections have no more confident, unsuppressed one of their class nearby.
+    """Which detections survive suppression by center distance: no more confident survivor of their class is near.
 
-    The result is that of going through the detections one by one. Here, all are judged at once by which of the more
-    confident ones the last round left; after as many rounds as the longest chain of suppressions has links, nothing
-    changes.
+    Equal to visiting the detections one by one. Here, all are updated at once by which of the more confident ones
+    survived the previous round, until nothing changes: as many rounds as the longest chain of suppressions has links.
 
     Args:
         centers: ``(N, K, 2)`` in meters, most confident first.
         labels: ``(N, K)`` int64.
-        present: ``(N, K)`` bool, others neither stay nor suppress.
+        present: ``(N, K)`` bool; others neither survive nor suppress.
         distances: ``(classes,)`` in meters.
 
     Returns:

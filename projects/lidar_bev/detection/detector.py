@@ -27,17 +27,17 @@ class CenterPoint(BaseModel):
         backbone: an encoder of :mod:`ccrop.projects.lidar_bev.models`, or the config of one, with that of its grid.
         classes: names of what is detected.
         distances: per class, the minimum distance between two detections, in meters.
-        channels: of the head, for each group.
-        groups: names of the classes that share convolutions of the head; default: all do.
-        flips: of "x" and "y", those along which a sweep is mirrored when it is tested, see :mod:`.flips`.
-        iou_power: weight in [0, 1) of a box's predicted IoU in its score, see :mod:`.ious`; 0 predicts none.
+        channels: hidden channels of the head, per group.
+        groups: class names per group, each with its own convolutions after the shared one; default: one group.
+        flips: axes, "x" and "y", along which test-time augmentation mirrors sweeps, see :mod:`.flips`.
+        iou_power: exponent in [0, 1) of a box's predicted IoU in its score, see :mod:`.ious`; 0 predicts none.
         heading: "angle" or "axis", how headings are learned, see :mod:`.headings`.
         velocity: also learn and predict velocities, for samples that combine several sweeps.
         min_radius: of the target's Gaussians, in cells of the map.
-        regression_weight: of the boxes' loss relative to the heatmaps'.
-        velocity_weight: of velocities in it relative to other channels.
-        min_score: lower detections are left out.
-        top: detections per sweep, at most.
+        regression_weight: of the box loss relative to the heatmap loss.
+        velocity_weight: of the velocity channels in the box loss, relative to the others.
+        min_score: detections with a lower score are dropped.
+        top: maximum number of detections per sweep.
     """
 
     def __init__(

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ccrop.projects.lidar_bev.boxes import num_points_in_boxes, points_in_boxes
 from ccrop.projects.lidar_bev.datasets import OTHER, SweepDataset
 from ccrop.projects.lidar_bev.datasets.kitti import KittiSweeps, image_size
-from ccrop.projects.lidar_bev.datasets.kitti_format import Objects, boxes_in_image, read_calibration, read_objects
+from ccrop.projects.lidar_bev.datasets.kitti_format import KittiObjects, boxes_in_image, read_calibration, read_objects
 from ccrop.projects.lidar_bev.evaluation.center_ap import (
     THRESHOLDS,
     CenterMetrics,
@@ -116,7 +116,7 @@ def kitti_figures(dataset: KittiSweeps, indices: Sequence[int], found: Sequence[
         image_boxes, truncated = boxes_in_image(each.boxes, calibration, image_size(base / "image_2" / f"{name}.png"))
         unknown = np.zeros(len(each.boxes), dtype=np.int64)
         names = [dataset.classes[label] for label in each.labels]
-        result = Objects(names, each.boxes.astype(np.float64), image_boxes, truncated, unknown, each.scores)
+        result = KittiObjects(names, each.boxes.astype(np.float64), image_boxes, truncated, unknown, each.scores)
         results.append(result.only(truncated < 1))  # nothing is labeled where the camera does not see
     measured = [name for name in dataset.classes if name in MIN_IOU]
     _warn_of_few(labels, measured)
@@ -128,7 +128,7 @@ def kitti_figures(dataset: KittiSweeps, indices: Sequence[int], found: Sequence[
     }
 
 
-def _warn_of_few(labels: Sequence[Objects], names: Sequence[str]) -> None:
+def _warn_of_few(labels: Sequence[KittiObjects], names: Sequence[str]) -> None:
     for name in names:
         numbers = {difficulty: num_counted(labels, name, difficulty) for difficulty in DIFFICULTIES}
         few = [

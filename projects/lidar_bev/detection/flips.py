@@ -1,4 +1,4 @@
-"""Testing on mirrored copies of a sweep, whose maps are mirrored back and averaged (Yin et al., CVPR 2021)."""
+"""Test-time augmentation: the maps of mirrored sweeps are mirrored back and averaged (Yin et al., CVPR 2021)."""
 
 from collections.abc import Callable, Sequence
 from itertools import chain, combinations
@@ -12,11 +12,11 @@ from ccrop.projects.lidar_bev.detection.targets import ANGLE, VELOCITY, num_chan
 from ccrop.projects.lidar_bev.grid import Grid
 
 AXES = ("x", "y")
-SIDE = {"x": -1, "y": -2}  # of a map: along x run its columns
+SIDE = {"x": -1, "y": -2}  # dimension of a map: columns run along x
 
 
 def check_flips(flips: Sequence[str], grid: Grid) -> None:
-    """Whether mirrored sweeps still are on the grid.
+    """Check that mirrored sweeps still lie on the grid.
 
     Raises:
         ValueError: an axis is unknown, or the grid does not extend equally far to both sides along it.
@@ -38,14 +38,14 @@ def averaged(
     groups: int,
     heading: HeadingCode = ANGLE,
 ) -> CenterMaps:
-    """Maps averaged over a sweep as it is and mirrored along each choice of the axes.
+    """Maps averaged over a sweep and its mirror images along every combination of the axes.
 
     Args:
         probabilities: gives the maps of sweeps ``(points, columns)``, with heatmaps in [0, 1] instead of logits.
         points: N sweeps.
-        flips: of "x" and "y".
-        groups: of classes, each with its own boxes.
-        heading: code of the headings.
+        flips: axes, "x" and "y".
+        groups: number of groups of classes, each with its own boxes.
+        heading: encoding of the headings.
     """
     choices = chain.from_iterable(combinations(flips, number) for number in range(len(flips) + 1))
     every = [mirrored_maps(probabilities(mirrored_points(points, axes)), axes, groups, heading) for axes in choices]
@@ -55,14 +55,14 @@ def averaged(
 
 
 def mirrored_points(points: list[Tensor], axes: Sequence[str]) -> list[Tensor]:
-    """Sweeps ``(points, columns)`` whose coordinates along the axes have changed their signs."""
+    """Sweeps ``(points, columns)`` with negated coordinates along the axes."""
     signs = torch.ones(points[0].shape[1], dtype=points[0].dtype, device=points[0].device)
     signs[[AXES.index(name) for name in axes]] = -1
     return [sweep * signs for sweep in points]
 
 
 def mirrored_maps(maps: CenterMaps, axes: Sequence[str], groups: int, heading: HeadingCode = ANGLE) -> CenterMaps:
-    """The maps of mirrored sweeps as those of the sweeps themselves: cells, offsets, velocities and headings."""
+    """The maps of mirrored sweeps mirrored back: cells, offsets, velocities and headings."""
     sides = [SIDE[name] for name in axes]
     logits, regression = maps.logits.flip(sides), maps.regression.flip(sides)
     ious = None if maps.ious is None else maps.ious.flip(sides)

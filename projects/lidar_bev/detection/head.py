@@ -1,4 +1,4 @@
-"""CenterPoint's head: class heatmaps and, in every cell, the box of a center that might be there."""
+"""CenterPoint's head: class heatmaps and, per cell, the box of an object centered there."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -10,7 +10,8 @@ from ccrop.models.center_heatmap import PRIOR
 
 
 class CenterMaps(NamedTuple):
-    """
+    """The output of a CenterPoint head.
+
     Attributes:
         logits: ``(N, classes, H, W)`` of the heatmaps.
         regression: ``(N, groups * D, H, W)``, D channels for each group of classes, see :mod:`.targets`.
@@ -31,9 +32,9 @@ class CenterHead(nn.Module):
     Args:
         in_channels: of the encoder's map.
         groups: labels of the classes in each group; every label from 0 on is in one of them.
-        outputs: channels of a group's boxes, see :mod:`.targets`.
-        channels: of the hidden maps, for each group.
-        ious: predict how well boxes fit.
+        outputs: channels of the boxes, per group, see :mod:`.targets`.
+        channels: of the hidden maps, per group.
+        ious: also predict the IoU of each box with its object.
     """
 
     def __init__(

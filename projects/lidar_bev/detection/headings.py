@@ -1,4 +1,4 @@
-"""How a CenterPoint head codes headings: by their angle, or by their axis and their direction along it."""
+"""How a CenterPoint head encodes headings: by their angle, or by their axis and their direction along it."""
 
 from typing import ClassVar, Protocol
 
@@ -8,11 +8,11 @@ from torch.nn import functional as F
 
 
 class HeadingCode(Protocol):
-    """The last channels of a box's regression.
+    """Encoding of the heading in the last channels of a box's regression.
 
     Attributes:
         channels: their number.
-        mirrored: by what each is multiplied if x, or y, changes its sign.
+        mirrored: the factor of each when x, or y, is negated.
     """
 
     channels: ClassVar[int]
@@ -36,8 +36,8 @@ class HeadingCode(Protocol):
 class AngleCode:
     """Sine and cosine of the heading, learned by L1 (Yin et al., CVPR 2021).
 
-    If front and back look alike, all values between those of the two directions cost the same, so the axis is lost
-    together with the direction; :class:`AxisCode` keeps it.
+    If front and back look alike, all values between the two encodings have the same expected loss, so the axis is
+    lost together with the direction; :class:`AxisCode` keeps it.
     """
 
     channels: ClassVar[int] = 2
@@ -63,7 +63,7 @@ class AxisCode:
     A classifier of the direction is SECOND's (Yan et al., Sensors 2018). Here, its logit for the end of the axis that
     the unit vector e points to is the scalar product of e and two channels, x and y. It changes its sign with e, so the
     two ends' probabilities add up to 1 and no heading is special, whereas a single channel would have to name the
-    ends, and their names change places at some heading.
+    ends, and the names would swap at some heading.
     """
 
     channels: ClassVar[int] = 4

@@ -1,4 +1,4 @@
-"""How well a box fits, in addition to its class confidence: IoU-aware scores (Hu et al., AFDetV2, AAAI 2022)."""
+"""IoU-aware scores: class confidence and the predicted IoU of the box (Hu et al., AFDetV2, AAAI 2022)."""
 
 import torch
 from torch import Tensor
@@ -22,10 +22,10 @@ def iou_loss(
     """Mean over centers of the absolute difference of the map's value and 2 * IoU - 1 of the predicted box.
 
     Args:
-        ious: ``(N, 1, H, W)``, N counted through sweeps and groups of classes.
-        regression: ``(N, D, H, W)``; nothing is learned through the boxes.
+        ious: ``(N, 1, H, W)``, N sweeps times groups of classes.
+        regression: ``(N, D, H, W)``; detached, so the boxes get no gradient from this loss.
         boxes: ``(M, 7)``, the objects.
-        heading: code of the headings.
+        heading: encoding of the headings.
     """
     area = ious.shape[2] * ious.shape[3]
     values = at_cells(regression, targets.cells).detach().float()
@@ -37,7 +37,7 @@ def iou_loss(
 
 
 def rescored(scores: Tensor, ious: Tensor, power: float) -> Tensor:
-    """Scores of classes to the power of ``1 - power``, times IoUs to the power of ``power``.
+    """Class scores to the power of ``1 - power``, times IoUs to the power of ``power``.
 
     Args:
         scores: in [0, 1].

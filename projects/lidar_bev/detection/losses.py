@@ -1,4 +1,4 @@
-"""The loss of a CenterPoint head's boxes, on whole batches, without a transfer to the host."""
+"""The box loss of a CenterPoint head, on whole batches, without a transfer to the host."""
 
 import torch
 from torch import Tensor
@@ -24,7 +24,7 @@ def box_loss(
         regression: ``(M, D)``; NaN if a value is not known and does not count.
         axis_weights: ``(M,)``, of boxes whose front and back are not known, see :meth:`.HeadingCode.loss`.
         velocity_weight: of the channels of :data:`.VELOCITY`.
-        heading: code of the headings.
+        heading: encoding of the headings.
     """
     values = at_cells(maps, cells)
     regression = regression.where(regression.isfinite(), values.detach())

@@ -1,4 +1,4 @@
-"""Detections in nuScenes' sweeps in its benchmark's form: in the global frame, with attributes; and their score."""
+"""Detections in the format of the nuScenes benchmark: in the global frame, with attributes; and their score."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -30,8 +30,8 @@ USUAL = {
 RACK = "static_object.bicycle_rack"
 
 
-def surest(found: Detections) -> Detections:
-    """The detections that a result file may hold."""
+def most_confident(found: Detections) -> Detections:
+    """The ``MOST_BOXES`` most confident detections, in descending order; a result file holds no more per sample."""
     best = np.argsort(-found.scores, kind="stable")[:MOST_BOXES]
     return found._replace(**{name: values[best] for name, values in found._asdict().items() if values is not None})
 
@@ -44,12 +44,12 @@ def global_boxes(found: Detections, to_global: NDArray[np.float64]) -> NDArray[n
         to_global: ``(4, 4)`` from there.
     """
     rotation, boxes, level = to_global[:3, :3], found.boxes.astype(np.float64), np.zeros((len(found.boxes), 1))
-    middles = boxes[:, :3] @ rotation.T + to_global[:3, 3]
+    centers = boxes[:, :3] @ rotation.T + to_global[:3, 3]
     ahead = np.column_stack([np.cos(boxes[:, 6]), np.sin(boxes[:, 6]), level]) @ rotation.T
     velocities = np.zeros((len(boxes), 2)) if found.velocities is None else found.velocities
     velocities = np.column_stack([velocities, level]) @ rotation.T
     heading = wrapped(np.arctan2(ahead[:, 1], ahead[:, 0]))
-    return np.column_stack([middles, boxes[:, 3:6], heading, velocities[:, :2]])
+    return np.column_stack([centers, boxes[:, 3:6], heading, velocities[:, :2]])
 
 
 def attributes(names: Sequence[str], velocities: NDArray) -> list[str]:
@@ -80,7 +80,7 @@ def nuscenes_figures(dataset: NuScenesSweeps, indices: Sequence[int], found: Seq
         truths.append(truth_of(own))
         racks = own.boxes()[[category == RACK for category in own.categories], :7]
         scenes.append(Scene(np.array(info["ego"]), racks))
-        best = surest(every)
+        best = most_confident(every)
         boxes = global_boxes(best, np.array(info["to_global"]))
         names = [dataset.classes[label] for label in best.labels]
         boxes = np.column_stack([boxes, attribute_positions(attributes(names, boxes[:, 7:]))])

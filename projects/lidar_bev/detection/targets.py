@@ -1,7 +1,7 @@
 """The targets of a CenterPoint head from boxes, and boxes back from its maps (Yin et al., CVPR 2021, section 4).
 
 Channels of the regression: offset of the center in its cell along x and y, z in meters, the logarithms of length, width
-and height in meters, the velocity along x and y in meters per second if it is learned, and the heading's code, see
+and height in meters, the velocity along x and y in meters per second if it is learned, and the heading's encoding, see
 :mod:`.headings`.
 """
 
@@ -20,7 +20,7 @@ SMALLEST_SIDE = 1e-2  # meters
 
 
 class CenterTargets(NamedTuple):
-    """Of a batch with M boxes in all.
+    """The targets of a batch with M boxes in all.
 
     Attributes:
         heatmaps: ``(N, classes, H, W)`` float32 in [0, 1], exactly 1 in the cells of centers.
@@ -55,9 +55,9 @@ def center_targets(
         grid: of the encoder.
         stride: of its map.
         min_radius: of the Gaussians, in cells of the map.
-        groups: ``(num_classes,)`` int64, of which group each class is; None for one of all.
+        groups: ``(num_classes,)`` int64, the group of each class; None: one group.
         velocities: per sweep ``(M_i, 2)`` in meters per second, NaN if not known; None for no such channels.
-        heading: code of the headings.
+        heading: encoding of the headings.
     """
     rows, columns = grid.map_shape(stride)
     every, sweep = stacked(boxes)
@@ -87,7 +87,7 @@ def center_targets(
 
 
 def num_channels(heading: HeadingCode, velocity: bool = False) -> int:
-    """Of the regression."""
+    """Channels of the regression, per group of classes."""
     return VELOCITY.start + 2 * velocity + heading.channels
 
 
@@ -97,7 +97,7 @@ def decoded(cells: Tensor, regression: Tensor, grid: Grid, stride: int, heading:
     Args:
         cells: ``(...)`` int64, row * columns + column on the map.
         regression: ``(..., D)``.
-        heading: code of the headings.
+        heading: encoding of the headings.
     """
     columns = grid.map_shape(stride)[1]
     corner = torch.stack([cells % columns, cells // columns], dim=-1)

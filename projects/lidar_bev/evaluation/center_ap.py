@@ -1,7 +1,7 @@
 """Average precision by center distance, as defined by nuScenes (Caesar et al., CVPR 2020, section 3.1).
 
-A detection is right if its center lies less than a threshold away from that of an object of its class, seen from above,
-whatever its size: small and distant objects are not lost to an IoU that they cannot reach.
+A detection is correct if its center lies less than a threshold away from that of an object of its class, seen from
+above, whatever its size: small and distant objects are not lost to an IoU that they cannot reach.
 """
 
 from collections.abc import Sequence
@@ -105,6 +105,7 @@ def center_metrics(
     Args:
         truths: per sweep.
         detections: per sweep.
+        label: of the class.
         thresholds: in meters.
 
     Raises:
@@ -130,7 +131,7 @@ def center_metrics(
 
 
 def match(truths: Sequence[Truth], detections: Sequence[Detections], label: int, threshold: float) -> Matches:
-    """Give each detection of a class the nearest object within ``threshold`` that no more confident one has."""
+    """Match each detection of a class, most confident first, with the nearest free object within ``threshold`` m."""
     own_truths = [truth.boxes[truth.labels == label] for truth in truths]
     counted_truths = [_counted(truth)[truth.labels == label] for truth in truths]
     num_objects = int(sum(counted.sum() for counted in counted_truths))

@@ -1,6 +1,6 @@
 """KITTI's average precision at 40 recalls, from above or in 3D (Geiger et al., CVPR 2012; Simonelli et al., 2019).
 
-Objects of a neighboring class and those beyond a difficulty are ignored: detecting them is neither right nor wrong.
+Objects of a neighboring class and those beyond a difficulty are ignored: detecting them is neither true nor false.
 """
 
 from collections.abc import Callable, Sequence
@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ccrop.projects.lidar_bev.datasets.kitti_format import Objects
+from ccrop.projects.lidar_bev.datasets.kitti_format import KittiObjects
 from ccrop.projects.lidar_bev.evaluation.polygons import bev_ious, ious_3d
 
 MIN_IOU = {"Car": 0.7, "Pedestrian": 0.5, "Cyclist": 0.5}
@@ -49,8 +49,8 @@ class Frame(NamedTuple):
 
 
 def kitti_ap(
-    labels: Sequence[Objects],
-    results: Sequence[Objects],
+    labels: Sequence[KittiObjects],
+    results: Sequence[KittiObjects],
     name: str,
     difficulty: str = "moderate",
     view: Literal["bev", "3d"] = "3d",
@@ -61,7 +61,7 @@ def kitti_ap(
     Args:
         labels: per frame.
         results: per frame, with scores. Detections that are lower in the image than the difficulty's smallest height
-            are ignored where they are wrong.
+            are ignored where they are false.
         name: Car, Pedestrian or Cyclist.
         difficulty: easy, moderate or hard.
         view: "bev" from above, or "3d".
@@ -100,7 +100,7 @@ def ap_r40(frames: Sequence[Frame], min_iou: float) -> float:
 
 
 def recall_thresholds(scores: NDArray, num_objects: int) -> NDArray:
-    """Scores at which the recall comes closest to 0, 1/40, ..., 1, as far as it gets: ``(41,)`` or fewer, falling.
+    """Scores at which the recall comes closest to 0, 1/40, ..., 1, as far as it gets: ``(41,)`` or fewer, descending.
 
     The target recall grows by 1/40 step after step, as the benchmark's does: a product would round otherwise, and
     choose other scores where two are equally close.
@@ -120,7 +120,7 @@ def recall_thresholds(scores: NDArray, num_objects: int) -> NDArray:
     return np.array(thresholds[: NUM_RECALLS + 1])
 
 
-def num_counted(labels: Sequence[Objects], name: str, difficulty: str) -> int:
+def num_counted(labels: Sequence[KittiObjects], name: str, difficulty: str) -> int:
     """How many objects of a class count at a difficulty.
 
     AP_R40 samples 41 recalls, each at the score of another true positive: of n <= 40 objects that are all found, the
@@ -129,18 +129,18 @@ def num_counted(labels: Sequence[Objects], name: str, difficulty: str) -> int:
     return sum(int((_named(each, name) & ~_hard(each, DIFFICULTIES[difficulty])).sum()) for each in labels)
 
 
-def _named(labels: Objects, name: str | None) -> NDArray[np.bool_]:
+def _named(labels: KittiObjects, name: str | None) -> NDArray[np.bool_]:
     return np.array(labels.names, dtype=object) == name
 
 
-def _hard(labels: Objects, difficulty: Difficulty) -> NDArray[np.bool_]:
+def _hard(labels: KittiObjects, difficulty: Difficulty) -> NDArray[np.bool_]:
     """Which objects ``(M,)`` are beyond a difficulty."""
     height = labels.image_boxes[:, 3] - labels.image_boxes[:, 1]
     hard = (height <= difficulty.min_height) | (labels.occluded > difficulty.max_occlusion)
     return hard | (labels.truncated > difficulty.max_truncation)
 
 
-def _frame(labels: Objects, results: Objects, name: str, difficulty: Difficulty, overlap: Callable) -> Frame:
+def _frame(labels: KittiObjects, results: KittiObjects, name: str, difficulty: Difficulty, overlap: Callable) -> Frame:
     own = _named(labels, name)
     wanted = own | _named(labels, NEIGHBORS.get(name))
     chosen = _named(results, name)
@@ -154,7 +154,7 @@ def _frame(labels: Objects, results: Objects, name: str, difficulty: Difficulty,
 
 
 def _scores_of_true(frame: Frame, min_iou: float) -> NDArray:
-    """Scores of true positives when each object in turn takes the surest free detection that overlaps enough."""
+    """Scores of true positives if each object in turn takes the most confident free detection that overlaps enough."""
     free = np.ones(len(frame.scores), dtype=bool)
     scores = []
     for ious, ignored in zip(frame.ious, frame.ignored_objects, strict=True):
@@ -169,7 +169,7 @@ def _scores_of_true(frame: Frame, min_iou: float) -> NDArray:
 
 
 def _true_and_false(frame: Frame, min_iou: float, thresholds: NDArray) -> NDArray:
-    """How many detections at each threshold or above are right and wrong: ``(2, T)``.
+    """Numbers of true and of false positives at each threshold: ``(2, T)``.
 
     Each object in turn takes the free detection with the largest overlap, an ignored one only if there is no other.
     """

@@ -1,4 +1,4 @@
-"""The nuScenes detection score and its parts (Caesar et al., CVPR 2020, section 3.1), as nuScenes' devkit counts them.
+"""The nuScenes detection score and its parts (Caesar et al., CVPR 2020, section 3.1), as its devkit computes them.
 
 Boxes are ``(M, 10)`` in the global frame: those of :mod:`ccrop.projects.lidar_bev.boxes`, the velocity along x and y in
 meters per second (NaN if not known), and the position of the attribute in ``ATTRIBUTES`` (NaN if there is none).

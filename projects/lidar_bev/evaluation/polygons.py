@@ -1,4 +1,4 @@
-"""Overlap of turned boxes, by clipping polygons (Sutherland & Hodgman, 1974), for all pairs at once."""
+"""Overlap of rotated boxes, by clipping polygons (Sutherland & Hodgman, 1974), for all pairs at once."""
 
 import numpy as np
 from numpy.typing import NDArray

@@ -13,14 +13,14 @@ MIN_POINTS = 20
 RANGES = ((0.0, 15.0), (15.0, 30.0), (30.0, 50.0), (50.0, np.inf))  # meters from the sensor
 
 
-class Found(NamedTuple):
-    """What was found of the objects of some sweeps.
+class ProposalRecall(NamedTuple):
+    """Which labeled objects of some sweeps have a proposed center near theirs.
 
     Attributes:
         labels: ``(M,)`` int64.
         distances: ``(M,)`` meters of each object from the sensor.
         found: ``(M, len(DISTANCES))`` bool.
-        boxes: a sweep, on average.
+        boxes: per sweep, on average.
         precision: fraction of all boxes less than the last of ``DISTANCES`` away from a labeled object of any size.
     """
 
@@ -31,7 +31,7 @@ class Found(NamedTuple):
     precision: float
 
     def recall(self, chosen: NDArray[np.bool_] | None = None) -> NDArray[np.float64]:
-        """Share of the objects, or of those that ``chosen (M,)`` marks, per distance; NaN if there is none."""
+        """Fraction of the objects, or of those that ``chosen (M,)`` marks, per distance; NaN if there is none."""
         found = self.found if chosen is None else self.found[chosen]
         return found.mean(axis=0) if len(found) else np.full(len(DISTANCES), np.nan)
 
@@ -43,7 +43,7 @@ def proposal_recall(
     num_points: Sequence[NDArray[np.int64]],
     area: tuple[float, float, float, float],
     min_points: int = MIN_POINTS,
-) -> Found:
+) -> ProposalRecall:
     """Which labeled objects have a proposed center nearer than each of ``DISTANCES``.
 
     A center finds one object at most: objects take the nearest free one in turn, the nearest to the sensor first.
@@ -53,26 +53,28 @@ def proposal_recall(
         boxes: of its labeled objects ``(M, 7)``.
         labels: ``(M,)``.
         num_points: ``(M,)``.
-        area: x0, y0, x1, y1 in meters; objects whose middle is outside do not count.
+        area: x0, y0, x1, y1 in meters; objects whose center is outside do not count.
         min_points: objects with fewer points do not count for the recall.
     """
     if not len(centers) == len(boxes) == len(labels) == len(num_points):
         raise ValueError("centers, boxes, labels and num_points must have one entry per sweep")
     found, kept_labels, kept_distances, near = [], [], [], []
     for own, objects, kinds, points in zip(centers, boxes, labels, num_points, strict=True):
-        middle = objects[:, :2]
-        counted = (points >= min_points) & (middle >= area[:2]).all(axis=1) & (middle < area[2:]).all(axis=1)
-        distance = np.hypot(*middle.T)
+        object_centers = objects[:, :2]
+        counted = (
+            (points >= min_points) & (object_centers >= area[:2]).all(axis=1) & (object_centers < area[2:]).all(axis=1)
+        )
+        distance = np.hypot(*object_centers.T)
         order = np.flatnonzero(counted)[np.argsort(distance[counted], kind="stable")]
-        found.append(np.stack([nearest_free(middle[order], own, limit) >= 0 for limit in DISTANCES], axis=1))
+        found.append(np.stack([nearest_free(object_centers[order], own, limit) >= 0 for limit in DISTANCES], axis=1))
         kept_labels.append(kinds[order])
         kept_distances.append(distance[order])
-        if len(middle):
-            near.append(np.hypot(*np.moveaxis(own[:, None] - middle, -1, 0)).min(axis=1) < DISTANCES[-1])
+        if len(object_centers):
+            near.append(np.hypot(*np.moveaxis(own[:, None] - object_centers, -1, 0)).min(axis=1) < DISTANCES[-1])
         else:
             near.append(np.zeros(len(own), dtype=bool))
     near = np.concatenate(near)
-    return Found(
+    return ProposalRecall(
         labels=np.concatenate(kept_labels),
         distances=np.concatenate(kept_distances),
         found=np.concatenate(found),

@@ -17,7 +17,7 @@ IOUS = (0.3, 0.5)
 def pseudo_box_quality(
     pairs: Iterable[tuple[dict[str, Any], NDArray]], classes: Sequence[str], grid: Grid
 ) -> dict[str, float]:
-    """Recall of objects with ``MIN_POINTS`` points and more whose middle is on the grid, and precision of boxes.
+    """Recall of objects with ``MIN_POINTS`` points and more whose center is on the grid, and precision of boxes.
 
     As of images, several boxes of one object all count as right, see :func:`ccrop.evaluation.pseudo_box_quality`. Boxes
     that hold no point of the sweep do not count: labels may be of a part of the view, to which the points are cut.

@@ -14,14 +14,14 @@ def _norm(channels: int) -> nn.BatchNorm2d:
 
 
 class BevBackbone(nn.Module):
-    """Stages of 3x3 convolutions, each brought to one stride and concatenated.
+    """Stages of 3x3 convolutions, whose maps are brought to a common stride and concatenated.
 
     Modules are named and ordered as OpenPCDet's, so that weights can be exchanged by name.
 
     Args:
         in_channels: of the input map.
-        layers: convolutions of each stage after its first, which has the stride.
-        strides: of each stage, to the stage before.
+        layers: convolutions of each stage after the first one, which has the stride.
+        strides: of each stage, relative to the previous one.
         channels: of each stage.
         up_strides: by how much each stage's map is enlarged (or, below 1, made smaller) for the output.
         up_channels: of each enlarged map.

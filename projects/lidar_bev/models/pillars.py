@@ -1,7 +1,7 @@
 """Pillars: the points above each cell of a grid become one vector (PointPillars, Lang et al., CVPR 2019).
 
-All points count, and all cells with points become pillars (dynamic voxelization, Zhou et al., CoRL 2019): there are no
-caps, hence nothing is drawn at random and nothing padded.
+All points count, and all cells with points become pillars (dynamic voxelization, Zhou et al., CoRL 2019): without caps,
+there is neither random subsampling nor padding.
 """
 
 import torch
@@ -12,10 +12,10 @@ from ccrop.projects.lidar_bev.models.normalization import NORM
 
 
 class DynamicPillars(nn.Module):
-    """Points to a map ``(N, C, H, W)`` with the grid's rows and columns, 0 if no point is.
+    """Points to a map ``(N, C, H, W)`` with the grid's rows and columns, 0 in cells without points.
 
     A point is described by its own values, its offset from the mean of its pillar's points (3) and from its cell's
-    middle (2); a linear layer with batch normalization and ReLU follows, then the maximum over each pillar.
+    center (2); a linear layer with batch normalization and ReLU follows, then the maximum over each pillar.
 
     Args:
         grid: which part of a sweep is seen.
@@ -37,7 +37,7 @@ class DynamicPillars(nn.Module):
             sweeps: N of ``(points, columns)`` float32.
 
         Raises:
-            ValueError: a sweep has other columns.
+            ValueError: a sweep has another number of columns, or fewer than two points are in the grid in training.
         """
         points, pillar, counts = self.grouped(sweeps)
         if self.training and len(points) < 2:
@@ -50,13 +50,12 @@ class DynamicPillars(nn.Module):
         return canvas.view(len(sweeps), rows, columns, self.out_channels).permute(0, 3, 1, 2)
 
     def grouped(self, sweeps: list[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
-        """The points inside the grid, those of a pillar after one another: a CPU then trains about twice as fast as by
-        scattering them.
+        """The points inside the grid, sorted by pillar: a CPU then trains about twice as fast as by scattering them.
 
         Returns:
             points: ``(P, columns)``.
             pillar: ``(Q,)`` int64, the cells of the batch that have points, ascending.
-            counts: ``(Q,)`` int64, points of each.
+            counts: ``(Q,)`` int64, the number of points in each.
         """
         for sweep in sweeps:
             if sweep.ndim != 2 or sweep.shape[1] != self.columns:
@@ -70,15 +69,15 @@ class DynamicPillars(nn.Module):
         return points.index_select(0, order), *cell.unique_consecutive(return_counts=True)
 
     def offsets(self, points: Tensor, pillar: Tensor, counts: Tensor) -> Tensor:
-        """Offsets ``(P, 5)`` in meters: x, y, z from the mean of the pillar's points, x, y from the cell's middle.
+        """Offsets ``(P, 5)`` in meters: x, y, z from the mean of the pillar's points, x, y from the cell's center.
 
         Args:
             points, pillar, counts: see :meth:`grouped`.
         """
         rows, columns = self.grid.shape
         corner = torch.stack([pillar % columns, pillar // columns % rows], dim=1)
-        middle = (corner + 0.5) * self.grid.cell + points.new_tensor(self.grid.low[:2])
-        origin = torch.cat([_reduced(points[:, :3], "mean", counts), middle], dim=1)
+        center = (corner + 0.5) * self.grid.cell + points.new_tensor(self.grid.low[:2])
+        origin = torch.cat([_reduced(points[:, :3], "mean", counts), center], dim=1)
         origin = origin.repeat_interleave(counts, dim=0, output_size=len(points))
         return torch.cat([points[:, :3], points[:, :2]], dim=1) - origin
 

@@ -1,4 +1,4 @@
-"""Pretraining on sweeps without labels: ccrop's methods on windows of bird's-eye maps."""
+"""Pretraining on sweeps without labels: ccrop's methods on windows of bird's-eye-view maps."""
 
 from ccrop.projects.lidar_bev.pretraining.annotated import AnnotatedSweepsHook
 from ccrop.projects.lidar_bev.pretraining.backbones import PillarBackbone, SparseBackbone

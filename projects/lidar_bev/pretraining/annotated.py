@@ -17,11 +17,11 @@ from ccrop.projects.lidar_bev.grid import Grid
 class AnnotatedSweepsHook(Hook):
     """Fills the data set's BoxStore with the bounds of labeled objects from above, once, before training.
 
-    For comparisons only: a pretraining that uses labels is none.
+    For comparisons only, since it uses labels.
 
     Args:
         dataset: config of the same sweeps, labeled.
-        grid: config of the encoder's grid; objects whose middle lies outside do not count.
+        grid: config of the encoder's grid; objects whose center lies outside do not count.
         min_points: fewest points of an object.
         max_boxes: K; of a sweep with more objects, those with the most points count.
     """
@@ -55,10 +55,10 @@ class AnnotatedSweepsHook(Hook):
 
 
 def bounds(boxes: NDArray, grid: Grid) -> NDArray[np.float32]:
-    """Bounds ``(M, 4)`` x0, y0, x1, y1 of boxes ``(M, 7)`` whose middle lies in the grid, in its fractions."""
+    """Bounds ``(M, 4)`` x0, y0, x1, y1 of boxes ``(M, 7)`` whose center lies in the grid, in its fractions."""
     to_fractions = grid.to_fractions()
     corners = footprints(boxes) @ to_fractions[:, :2].T + to_fractions[:, 2]
-    middle = boxes[:, :2] @ to_fractions[:, :2].T + to_fractions[:, 2]
-    inside = ((middle > 0) & (middle < 1)).all(axis=1)
+    center = boxes[:, :2] @ to_fractions[:, :2].T + to_fractions[:, 2]
+    inside = ((center > 0) & (center < 1)).all(axis=1)
     found = np.concatenate([corners.min(axis=1), corners.max(axis=1)], axis=1)[inside]
     return found.clip(0, 1).astype(np.float32)

@@ -36,8 +36,8 @@ FAINT = "#8c8c96"
 class SweepGalleryHook(Hook):
     """After each localization, one PNG in ``gallery/`` of the work_dir and the same in the visualizer's backends.
 
-    A row a sweep: its points with the store's boxes, the heatmap with the boxes' Gaussian centers, and both views with
-    their windows; the windows of a pair have one color, those of background are grey.
+    One row per sweep: its points with the store's boxes, the heatmap with the boxes' Gaussian centers, and both views
+    with their windows; the windows of a pair have one color, those of background are gray.
 
     Args:
         num_sweeps: evenly spaced over the data set, the same each time.

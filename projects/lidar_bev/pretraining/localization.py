@@ -1,4 +1,4 @@
-"""At an interval: what stands in the sweeps, by geometry first and then more and more as the encoder sees it."""
+"""Clusters of the sweeps, localized at an interval: by geometry first, then increasingly by the encoder's features."""
 
 import logging
 from collections.abc import Iterator
@@ -24,13 +24,13 @@ class SweepLocalizationHook(LocalizationHook):
     """:class:`ccrop.hooks.LocalizationHook` for sweeps; the store's boxes are in fractions of the grid.
 
     The first localization comes before the first epoch and needs geometry alone: that is the warm-up. With every
-    further one the learned heatmap's share grows evenly, up to ``blend`` at the last.
+    further one, the weight of the learned heatmap grows in equal steps, up to ``blend`` at the last.
 
     Args:
         localizer: config of :class:`.BevClusters`.
-        blend: last fraction of the learned heatmap, in [0, 1].
+        blend: weight of the learned heatmap in the last localization, in [0, 1].
         interval: see the base class.
-        batch_size: whole sweeps a batch.
+        batch_size: whole sweeps per batch.
         num_workers: processes that read them.
     """
 
@@ -49,12 +49,12 @@ class SweepLocalizationHook(LocalizationHook):
         self.blend = blend
 
     def learned(self, step: int, total: int) -> float:
-        """Share of the learned heatmap at a localization before epoch ``step``, from 0, of ``total``."""
+        """Weight of the learned heatmap in a localization before epoch ``step`` (from 0) of ``total``."""
         steps = self.schedule(total)
         return self.blend * sum(each <= step for each in steps[1:]) / max(1, len(steps) - 1)
 
     def probe(self, model: Siamese) -> None:
-        """Nothing: the first localization fails as early."""
+        """Nothing to check: the first localization comes before the first epoch."""
 
     def find(self, model: Siamese, dataset: LocatedDataset, runner: Runner) -> Iterator[Found]:
         learned = self.learned(runner.epoch, runner.max_epochs)

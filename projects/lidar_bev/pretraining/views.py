@@ -69,7 +69,7 @@ class SceneSweeps(SweepViews):
 
 
 class RandomBoxes:
-    """Puts boxes around random places with points into ``clusters``: the control that knows of no clusters.
+    """Puts boxes around random places with points into ``clusters``: the control without localization.
 
     Args:
         grid: of the encoder.
@@ -86,9 +86,9 @@ class RandomBoxes:
 
     def __call__(self, sample: dict[str, Any]) -> dict[str, Any]:
         rng = sample["rng"]
-        middle = occupied_places(sample["points"], self.grid, self.number, rng)
+        center = occupied_places(sample["points"], self.grid, self.number, rng)
         half = np.exp(rng.uniform(*np.log(self.sides), (self.number, 1))) / (2 * _extent(self.grid))
-        corners = np.concatenate([middle - half, middle + half], axis=1).clip(0, 1)
+        corners = np.concatenate([center - half, center + half], axis=1).clip(0, 1)
         boxes = np.column_stack([corners, np.ones(self.number)]).astype(np.float32)
         return sample | dict(clusters=boxes)
 
@@ -129,5 +129,5 @@ def collate_sweeps(samples: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _extent(grid: Grid) -> NDArray[np.float64]:
-    """Metres along x and y."""
+    """Meters along x and y."""
     return np.subtract(grid.high[:2], grid.low[:2])

@@ -1,7 +1,8 @@
 """Pseudo-boxes of sweeps in a JSON file, and a detector's config that learns them in place of labels.
 
 The file has a list ``sweeps``, each with its ``path``, as the data set lists it, and of each box ``boxes`` (see
-:mod:`ccrop.projects.lidar_bev.boxes`), ``scores`` and ``heading_weights``: 1 where the axis of the box is sure, else 0.
+:mod:`ccrop.projects.lidar_bev.boxes`), ``scores`` and ``heading_weights``: 1 where the axis of the box is known, else
+0.
 """
 
 import json
@@ -28,7 +29,8 @@ def content_of(paths: Sequence[str], found: dict[int, tuple[NDArray, NDArray, ND
 
     Args:
         paths: of all sweeps.
-        found: boxes ``(M, 7)``, scores ``(M,)`` and heading weights ``(M,)`` of those that have some, by their number.
+        found: boxes ``(M, 7)``, scores ``(M,)`` and heading weights ``(M,)`` of the sweeps that have boxes, by their
+            index.
     """
     nothing = (np.zeros((0, 7)), np.zeros(0), np.zeros(0))
     names = ("boxes", "scores", "heading_weights")
@@ -46,7 +48,7 @@ class PseudoLabels:
 
     Args:
         file: of the same sweeps in the same order.
-        max_boxes: a sweep; those with the best scores.
+        max_boxes: per sweep; those with the best scores.
     """
 
     def __init__(self, file: str | Path, max_boxes: int) -> None:
@@ -68,7 +70,7 @@ class PseudoLabels:
 
 
 def learn_file(config: Config, file: Path, max_boxes: int) -> None:
-    """Train on the pseudo-boxes of a file, and test where objects are, whatever their class, if anything is tested.
+    """Train on the pseudo-boxes of a file, and test class-agnostically if there is a test set.
 
     Args:
         config: see :func:`ccrop.projects.lidar_bev.finetune.load_config`.

@@ -1,9 +1,9 @@
-"""Clusters of a sweep as boxes that a detector can learn: turned as their points lie, as large as road users are.
+"""Clusters of a sweep as boxes that a detector can learn: rotated to fit their points, with the sizes of road users.
 
-A sensor sees the near sides of things alone. The fitted rectangle tells a size class, and the box grows away from the
-sensor to that class's size, as CPD completes its prototypes (Wu et al., Commonsense prototype for outdoor unsupervised
-3D object detection, CVPR 2024, section 3.3). Only what is wide grows to a vehicle: a cyclist is as long as a car's rear
-is wide, but narrow where its rider ends.
+A sensor sees only the near sides of objects. The fitted rectangle determines a size class, and the box grows away from
+the sensor to that class's size, as CPD completes its prototypes (Wu et al., Commonsense prototype for outdoor
+unsupervised 3D object detection, CVPR 2024, section 3.3). Only what is wide grows to a vehicle: a cyclist is as long as
+a car's rear is wide, but narrow where its rider ends.
 """
 
 from typing import NamedTuple
@@ -20,24 +20,25 @@ MARGIN = 0.4  # meters around a cluster, whose cells are those near its peak
 CLEARANCE = 0.25  # meters above a cluster's lowest point: lower ones may be ground
 MIN_POINTS = 5  # for a fit
 UPPER = 0.65  # fraction of the height above which a cyclist is a rider alone
-# length and width in meters, and what tells the classes of size apart
+# length and width in meters, and the limits between the size classes
 PERSON, CYCLIST, CAR, VAN, TRUCK = range(5)
 SIZES = np.array([(0.7, 0.7), (1.75, 0.6), (3.9, 1.65), (4.6, 1.9), (9.0, 2.5)])
 PERSON_SIDES = (0.95, 0.85)  # longest, and widest
 CYCLIST_SIDES = (2.2, 0.95)
 CYCLIST_HEIGHT = 1.2  # at least
 RIDER = 0.95  # largest extent of a cyclist's upper part
-VAN_SIDE, VAN_HEIGHT = 4.6, 1.8  # larger ones are no cars
+VAN_SIDE, VAN_HEIGHT = 4.6, 1.8  # larger ones are not cars
 TRUCK_SIDE, TRUCK_HEIGHT = 6.5, 2.5
 END_SIDES = (2.0, 1.0)  # a vehicle of which no more is seen shows its front or rear
 
 
 class Fitted(NamedTuple):
-    """
+    """Boxes fitted to clusters.
+
     Attributes:
-        boxes: ``(M, 7)`` float32; where the heading is sure, it is so modulo pi.
+        boxes: ``(M, 7)`` float32; where the heading is known, it is known modulo pi.
         heading_weights: ``(M,)`` float32, 1 where a vehicle's long side was seen, else 0.
-        source: ``(M,)`` int64, of which cluster each box is.
+        source: ``(M,)`` int64, the index of each box's cluster.
     """
 
     boxes: NDArray[np.float32]
@@ -71,9 +72,9 @@ def fitted(clusters: NDArray, points: NDArray, grid: Grid) -> Fitted:
     vehicle = kinds >= CAR
     end = vehicle & (sides < END_SIDES).all(axis=1)
     low, high = grown(low, high, np.where(end[:, None], SIZES[kinds][:, ::-1], SIZES[kinds]))
-    middle, sides = (low + high) / 2, high - low
+    center, sides = (low + high) / 2, high - low
     cos, sin = np.cos(angles), np.sin(angles)
-    x, y = cos * middle[:, 0] - sin * middle[:, 1], sin * middle[:, 0] + cos * middle[:, 1]
+    x, y = cos * center[:, 0] - sin * center[:, 1], sin * center[:, 0] + cos * center[:, 1]
     sides = np.where(end[:, None], sides[:, ::-1], sides)
     boxes = np.column_stack([x, y, columns[source, 2], sides, columns[source, 5], angles + end * (np.pi / 2)])
     return Fitted(boxes.astype(np.float32), (vehicle & ~end).astype(np.float32), source)

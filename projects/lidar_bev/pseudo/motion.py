@@ -1,9 +1,9 @@
-"""What moves in a sweep, told from other sweeps of the same drive: a sign of road users that needs no label.
+"""What moves in a sweep, by other sweeps of the same drive: a cue for road users that needs no labels.
 
 MODEST (You et al., Learning to detect mobile objects from LiDAR scans without labels, CVPR 2022) asks whether a place
-is also taken in other traversals of the same road. Here one traversal with poses must do: a point has moved where a
+is also occupied in other traversals of the same road. Here, one traversal with poses is enough: a point has moved if a
 sweep before or after saw through its place. As in mapless detection of moving objects (Yoon et al., CRV 2019), a place
-that is hidden in another sweep, or to which no beam of it points, says nothing.
+that is occluded in another sweep, or that none of its beams reaches, says nothing.
 """
 
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ RETURNS = 16  # on a line of sight at most, the nearest
 
 
 class OtherSweep(NamedTuple):
-    """Another sweep of the same drive, in the frame of the one that is looked at.
+    """Another sweep of the same drive, in the frame of the sweep in question.
 
     Attributes:
         points: ``(N, 3 or more)`` in meters.
@@ -34,11 +34,11 @@ class OtherSweep(NamedTuple):
 
 
 def motion_scores(points: NDArray, others: Sequence[OtherSweep]) -> NDArray[np.float64]:
-    """How surely each point has moved: of the other sweeps that could see its place, the fraction that saw through it.
+    """Motion score of each point: of the other sweeps that could see its place, the fraction that saw through it.
 
     On the line of sight from another sensor to the point lie the returns that are less than ``AZIMUTH`` and
     ``ELEVATION`` off. If any is at the point's distance, the point is still there. Otherwise the nearest to the line
-    decides: beyond the point, the place is free; before it, the place is hidden, and the sweep does not count.
+    decides: beyond the point, the place is free; before it, the place is occluded, and the sweep does not count.
 
     Args:
         points: ``(P, 3 or more)`` in meters.
@@ -71,7 +71,7 @@ def box_motion(boxes: NDArray, points: NDArray, others: Sequence[OtherSweep]) ->
 
 
 def _seen(points: NDArray, other: OtherSweep) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Which places ``(P,)`` another sweep saw free, and which taken."""
+    """Which places ``(P,)`` another sweep saw free, and which occupied."""
     if not len(other.points) or not len(points):
         return np.zeros(len(points), dtype=bool), np.zeros(len(points), dtype=bool)
     lines, ranges = _lines_of_sight(other.points[:, :3] - other.origin)

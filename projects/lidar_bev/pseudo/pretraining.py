@@ -1,6 +1,6 @@
 """Pretraining of a whole CenterPoint on pseudo-boxes: from unlabeled sweeps to weights to fine-tune from.
 
-Round 0 learns clusters with a turned fit, each further round the boxes of which the detector of the one before is sure.
+Round 0 learns clusters with a rotated fit, each further round the confident boxes of the previous round's detector.
 """
 
 import copy
@@ -29,7 +29,7 @@ from ccrop.projects.lidar_bev.pseudo.neighbors import MotionOfBoxes
 from ccrop.pseudo.rounds import BOXES, none_sure, run_rounds
 from ccrop.runner import default_work_dir
 
-LONG = 2.5  # meters: of a detection that long, the axis is taken as sure
+LONG = 2.5  # meters; the axis of detections at least this long is taken as known
 
 
 def pretrain(
@@ -90,7 +90,7 @@ def pretrain(
 
 
 def labeled_sweeps(config: Config) -> tuple[SweepDataset | None, str]:
-    """The sweeps that are trained on, with their labels by all the names that these have, or why there is none."""
+    """The sweeps that are trained on, with all classes that their labels have, or why there are no labels."""
     train = config.train_dataloader.dataset
     if "labeled" not in train:
         return None, "the data set has no labels"
@@ -148,7 +148,7 @@ def sure_boxes(run: Path, sweeps: SweepDataset, min_score: float) -> dict[str, A
 
 
 def round_detector(run: Path) -> CenterPoint:
-    """The trained detector of a round's folder, where it runs fastest."""
+    """The trained detector of a round's folder, on a GPU if there is one."""
     checkpoint = latest_checkpoint(run)
     assert checkpoint is not None
     model = MODELS.build(recorded_config(checkpoint).model)

@@ -1,4 +1,4 @@
-"""Turned rectangles around clusters of points seen from above, all clusters at once.
+"""Rotated rectangles around clusters of points seen from above, all clusters at once.
 
 A sensor sees one or two sides of a vehicle, an L. The rectangle's direction is the one in which points lie closest to
 its sides (Zhang et al., Efficient L-shape fitting for vehicle detection using laser scanners, IV 2017, algorithm 4).
@@ -10,11 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 STEPS = 45  # directions that are tried in a right angle
-NEAREST = 0.1  # meters: closer points count no more
+NEAREST = 0.1  # meters from a side; points closer than this all count the same
 
 
 class Rectangles(NamedTuple):
-    """
+    """Rotated rectangles.
+
     Attributes:
         angles: ``(M,)`` radians of the first axis in [0, pi / 2).
         low, high: ``(M, 2)`` bounds in meters along the first and the second axis.
@@ -30,8 +31,8 @@ def fit_rectangles(xy: NDArray, clusters: NDArray[np.int64], number: int) -> Rec
 
     Args:
         xy: ``(P, 2)`` meters.
-        clusters: ``(P,)`` of which cluster each point is.
-        number: M, of clusters.
+        clusters: ``(P,)`` the cluster of each point.
+        number: M, the number of clusters.
     """
     order = np.argsort(clusters, kind="stable")
     xy, clusters = xy[order], clusters[order]

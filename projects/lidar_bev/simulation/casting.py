@@ -14,7 +14,7 @@ from ccrop.projects.lidar_bev.simulation.sensors import Sensor
 if TYPE_CHECKING:
     from open3d.t.geometry import RaycastingScene
 
-MAX_SURFACES = 4  # that a ray may pass
+MAX_SURFACES = 4  # that a ray may pass through
 # fraction of rays that a material lets pass, and how deep they go before they may meet it again, in meters
 PASSED = {Material.GLASS: (0.85, 0.02), Material.FOLIAGE: (0.45, 0.8)}
 WEAK = 0.9e-5  # light per (distance in meters) squared at which 63 % of the returns are lost
@@ -38,9 +38,9 @@ class Sweep(NamedTuple):
 def cast(scene: Scene, sensor: Sensor, rng: Generator) -> Sweep:
     """One turn of a sensor in a scene.
 
-    A return of albedo a at an angle of incidence i and a distance r is kept with probability
-    (1 - LOST) exp(-WEAK r^2 / (a (0.2 + 0.8 cos i))): light falls with r^2, and rough surfaces return some of it
-    even at grazing angles. Most rays pass glass, and about half of them foliage; what they meet behind counts.
+    A return of albedo a at an angle of incidence i and a distance r is kept with probability (1 - LOST) exp(-WEAK r^2 /
+    (a (0.2 + 0.8 cos i))): light falls with r^2, and rough surfaces return some of it even at grazing angles. Most rays
+    pass through glass, and about half of them through foliage, and hit what is behind.
     """
     directions = sensor.directions(rng)
     hits = _hits(_scene_of(scene), directions, scene.mesh.materials, sensor.max_range, rng)
@@ -61,7 +61,7 @@ def cast(scene: Scene, sensor: Sensor, rng: Generator) -> Sweep:
 def _hits(
     casting: "RaycastingScene", directions: NDArray, materials: NDArray, max_range: float, rng: Generator
 ) -> tuple[NDArray, ...]:
-    """Rays that meet something in range: their numbers, distances, triangles, and cosines of incidence."""
+    """Rays that hit something in range: their indices, distances, triangles, and cosines of incidence."""
     ray = np.arange(len(directions))
     traveled = np.zeros(len(directions), dtype=np.float32)
     share, depth = np.zeros(len(Material)), np.zeros(len(Material))
@@ -88,7 +88,7 @@ def _hits(
 
 
 def _visible(scene: Scene, directions: NDArray, ray: NDArray, owners: NDArray) -> NDArray[np.float64]:
-    """Rays that reach each object as a fraction of those that would if nothing stood before it."""
+    """Rays that reach each object as a fraction of those that would if nothing stood in front of it."""
     number = len(scene.names)
     if not number:
         return np.zeros(0)

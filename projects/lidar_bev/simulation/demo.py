@@ -9,7 +9,7 @@ import numpy as np
 from ccrop.datasets.generated import generate
 from ccrop.projects.lidar_bev.datasets.kitti_format import (
     Calibration,
-    Objects,
+    KittiObjects,
     boxes_in_image,
     write_calibration,
     write_objects,
@@ -42,12 +42,12 @@ def make_demo_sweeps(
     """Simulate the set into `root`, in KITTI's layout, with `ImageSets/train.txt` and `val.txt`.
 
     Each sweep is a scene of its own. `label_2` holds the objects in the camera's view, as KITTI's does, and `label_360`
-    those all around, without boxes in the image. Objects that no ray meets have no label. The folder appears when it is
+    those all around, without boxes in the image. Objects that no ray hits have no label. The folder appears when it is
     complete, never before; one that is there with the same parameters is kept.
 
     Args:
         sensor: a name in :data:`.SENSORS`.
-        workers: processes; the set does not depend on it. By default one a core.
+        workers: processes; the set does not depend on it. Default: one per core.
 
     Raises:
         FileExistsError: `root` exists and is something else.
@@ -78,7 +78,7 @@ def _simulate(folder: Path, sensor: str, seed: int, number: int) -> None:
     sweep = cast(scene, SENSORS[sensor], measuring)
     met = np.bincount(sweep.objects[sweep.objects != NOTHING], minlength=len(scene.names)) > 0
     image_boxes, truncated = boxes_in_image(scene.boxes, CALIBRATION)
-    objects = Objects(
+    objects = KittiObjects(
         names=scene.names,
         boxes=scene.boxes,
         image_boxes=image_boxes,

@@ -14,14 +14,14 @@ from ccrop.projects.lidar_bev.simulation.traffic import Place, Way, always_apart
 
 VEHICLE_SPEEDS, CYCLIST_SPEEDS, WALKING_SPEEDS = (3.0, 12.0), (2.5, 6.0), (0.8, 1.7)  # slowest and fastest, in m/s
 STANDING_LANES, STANDING_PEOPLE = 0.2, 0.3  # fractions of the lanes that wait, and of the people who stand
-CHECKED = 0.1  # seconds between two times at which nobody may touch anybody
+CHECKED = 0.1  # seconds between two checks for collisions
 
 
 class Drive(NamedTuple):
     """A street in motion around the moving sensor.
 
     Attributes:
-        layout: at time 0, with those alone who touch nobody at any time.
+        layout: at time 0, without road users that collide at any time.
         speeds: ``(M,)`` m/s of its road users.
         own_speed: m/s of the sensor's car, which follows the right lane.
     """
@@ -44,7 +44,7 @@ class Drive(NamedTuple):
 
 
 def in_motion(layout: Layout, rng: Generator, seconds: float) -> Drive:
-    """Give all who may move a speed; who would touch anybody within ``seconds`` before or after is left out."""
+    """Give road users speeds, and remove those that would collide within ``seconds`` before or after time 0."""
     places = [user.place for user in layout.users]
     speeds, own_speed = drawn_speeds(places, layout.street, rng)
     times = np.linspace(-seconds, seconds, 2 * round(seconds / CHECKED) + 1).tolist()
@@ -96,5 +96,5 @@ def own_pose(street: Street, speed: float, seconds: float) -> tuple[float, float
 
 
 def on_road(way: Way, distance: float) -> bool:
-    """Whether the road still goes on ``distance`` meters ahead and behind."""
+    """Whether the road extends at least ``distance`` meters ahead and behind."""
     return abs(way.s) + distance <= REACH

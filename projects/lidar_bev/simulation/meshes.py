@@ -29,7 +29,7 @@ class Mesh(NamedTuple):
 
     Attributes:
         vertices: ``(V, 3)``.
-        triangles: ``(T, 3)`` int64, numbers of vertices.
+        triangles: ``(T, 3)`` int64, indices of vertices.
         materials: ``(T,)`` int64, see :class:`Material`.
     """
 
@@ -38,7 +38,7 @@ class Mesh(NamedTuple):
     materials: NDArray[np.int64]
 
     def placed(self, x: float, y: float, z: float, heading: float = 0.0) -> "Mesh":
-        """Turned by ``heading`` about the upright axis, then moved."""
+        """The mesh rotated by ``heading`` radians about the vertical axis, then translated by meters."""
         cos, sin = np.cos(heading), np.sin(heading)
         turn = np.array([[cos, sin, 0], [-sin, cos, 0], [0, 0, 1]])
         return self._replace(vertices=self.vertices @ turn + [x, y, z])
@@ -98,7 +98,7 @@ def tube(start: ArrayLike, end: ArrayLike, radius: float, material: Material, se
 
 
 def capsule(start: ArrayLike, end: ArrayLike, radius: float, material: Material, segments: int = 8) -> Mesh:
-    """A cylinder with half spheres over its ends."""
+    """A cylinder with hemispheres over its ends."""
     start, end = np.asarray(start, dtype=np.float64), np.asarray(end, dtype=np.float64)
     along = (end - start) / max(np.linalg.norm(end - start), 1e-9)
     if not along.any():
@@ -110,29 +110,29 @@ def capsule(start: ArrayLike, end: ArrayLike, radius: float, material: Material,
     return _swept(np.concatenate([low, high]), [*radii, *radii[::-1]], along, material, segments)
 
 
-def ellipsoid(middle: ArrayLike, half: ArrayLike, material: Material, segments: int = 10) -> Mesh:
+def ellipsoid(center: ArrayLike, half: ArrayLike, material: Material, segments: int = 10) -> Mesh:
     """An upright ellipsoid with half axes ``half`` along x, y, z."""
     sphere = capsule([0, 0, 0], [0, 0, 0], 1.0, material, segments)
-    return sphere._replace(vertices=sphere.vertices * np.asarray(half) + np.asarray(middle))
+    return sphere._replace(vertices=sphere.vertices * np.asarray(half) + np.asarray(center))
 
 
-def ring(middle: ArrayLike, outer: float, inner: float, material: Material, segments: int = 16) -> Mesh:
-    """A flat ring in the plane y = constant, such as a bicycle's tyre."""
+def ring(center: ArrayLike, outer: float, inner: float, material: Material, segments: int = 16) -> Mesh:
+    """A flat ring in the plane y = constant, such as a bicycle's tire."""
     angles = np.arange(segments) / segments * 2 * np.pi
     circle = np.stack([np.cos(angles), np.zeros(segments), np.sin(angles)], axis=1)
-    vertices = np.concatenate([inner * circle, outer * circle]) + np.asarray(middle)
+    vertices = np.concatenate([inner * circle, outer * circle]) + np.asarray(center)
     return _strips(vertices, 2, segments, material)
 
 
-def _swept(middles: NDArray, radii: Sequence[float], along: NDArray, material: Material, segments: int) -> Mesh:
+def _swept(centers: NDArray, radii: Sequence[float], along: NDArray, material: Material, segments: int) -> Mesh:
     """Circles ``(L, 3)`` about an axis, joined one to the next."""
     along = along / np.linalg.norm(along)
     side = np.cross(along, [0, 0, 1] if abs(along[2]) < 0.9 else [1, 0, 0])
     side /= np.linalg.norm(side)
     angles = (np.arange(segments) / segments * 2 * np.pi)[:, None]
     circle = np.cos(angles) * side + np.sin(angles) * np.cross(along, side)
-    vertices = middles[:, None] + np.asarray(radii)[:, None, None] * circle
-    return _strips(vertices.reshape(-1, 3), len(middles), segments, material)
+    vertices = centers[:, None] + np.asarray(radii)[:, None, None] * circle
+    return _strips(vertices.reshape(-1, 3), len(centers), segments, material)
 
 
 def _strips(vertices: NDArray, circles: int, segments: int, material: Material) -> Mesh:

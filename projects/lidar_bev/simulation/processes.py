@@ -10,11 +10,11 @@ Result = TypeVar("Result")
 
 
 def simulated(simulate: Callable[[int], Result], total: int, workers: int | None, worth: int) -> list[Result]:
-    """``simulate`` of the numbers from 0 to ``total``, in their order.
+    """Results of ``simulate`` for the numbers from 0 to ``total - 1``, in order.
 
     Args:
-        workers: processes; by default one a core.
-        worth: how many simulations take as long as the start of a process.
+        workers: processes; default: one per core.
+        worth: number of simulations that take as long as the start of a process.
     """
     workers = min(workers or os.cpu_count() or 1, total // worth)
     if workers < 2:

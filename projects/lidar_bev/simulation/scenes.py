@@ -12,11 +12,11 @@ from ccrop.projects.lidar_bev.simulation.shapes import ROAD_USERS, Shape, pole, 
 from ccrop.projects.lidar_bev.simulation.streets import CROSSING_HALF_WIDTH, REACH, Street
 from ccrop.projects.lidar_bev.simulation.traffic import Place, spaced, traffic
 
-# of a box around what it holds, in meters: annotators leave some, and ranges are noisy
+# of a box around its object, in meters: annotators leave some, and ranges are noisy
 MARGIN = 0.04
 SUNK = 0.05  # meters, of the terrain below the roads on it
-NOTHING = -1  # the object of triangles that belong to none
-# how much light each material returns, in the order of Material
+NOTHING = -1  # the object index of triangles that belong to no object
+# fraction of light that each material returns, in the order of Material
 ALBEDOS = np.array([0.25, 0.3, 0.4, 0.3, 0.08, 0.08, 0.4, 0.5, 0.3, 0.45, 0.1])
 
 
@@ -107,7 +107,7 @@ def sample_layout(rng: Generator) -> Layout:
 
 
 def ground_mesh(street: Street) -> Mesh:
-    """Terrain of grass, and on it the crossing road and the street, whose grid has lines along the kerbs."""
+    """Terrain of grass, and on it the crossing road and the street, whose grid has lines along the curbs."""
     steps = np.arange(-REACH, REACH + 1, 2.5)
     x, y = np.meshgrid(steps, steps, indexing="ij")
     grass = _surface(x, y, street.terrain(x, y) - SUNK, Material.GRASS)
@@ -116,15 +116,15 @@ def ground_mesh(street: Street) -> Mesh:
     x, y, _ = street.crossing.at(*np.meshgrid(steps, [-half, 0, half], indexing="ij"))
     road = _surface(x, y, street.terrain(x, y), Material.ASPHALT)
 
-    kerbs = np.array([-1, 1]) * (street.half_width + street.parking)
-    inner, outer = kerbs + np.array([0.03, -0.03]), kerbs + np.array([-0.03, 0.03])
+    curbs = np.array([-1, 1]) * (street.half_width + street.parking)
+    inner, outer = curbs + np.array([0.03, -0.03]), curbs + np.array([-0.03, 0.03])
     across = np.sort([*np.linspace(inner[0], inner[1], 9), *outer, -street.edge(-1), street.edge(1)])
     s, t = np.meshgrid(np.arange(-REACH, REACH + 1), across, indexing="ij")
     x, y, _ = street.line.at(s, t)
     height = street.ground(x.ravel(), y.ravel()).reshape(x.shape)
     middle = _middles(x), _middles(y)
     crossed = street.crossed(middle[0].ravel(), middle[1].ravel()).reshape(middle[0].shape)
-    paved = (_middles(t) > kerbs[0]) & (_middles(t) < kerbs[1]) | crossed
+    paved = (_middles(t) > curbs[0]) & (_middles(t) < curbs[1]) | crossed
     return merged([grass, road, _surface(x, y, height, np.where(paved, Material.ASPHALT, Material.CONCRETE))])
 
 
@@ -148,11 +148,11 @@ def _roadside(street: Street, rng: Generator) -> list[tuple[Mesh, float, float, 
     """Meshes with x, y and heading: house fronts, walls and hedges with gaps, poles and trees, none on a road."""
     found = []
 
-    def add(mesh: Mesh, s: float, t: float, off_pavement: bool) -> None:
+    def add(mesh: Mesh, s: float, t: float, off_sidewalk: bool) -> None:
         x, y, direction = (float(value) for value in street.line.at(s, t))
         outline = _outline(mesh, x, y, direction)
         clear = not street.crossed(*outline, 0.5).any()
-        if off_pavement:
+        if off_sidewalk:
             beside = street.line.nearest(*outline)[1]
             clear &= bool((abs(beside) > np.where(beside > 0, street.edge(1), street.edge(-1))).all())
         if clear:
@@ -160,7 +160,7 @@ def _roadside(street: Street, rng: Generator) -> list[tuple[Mesh, float, float, 
 
     lined = rng.random() < 0.5
     for side in (-1, 1):
-        edge, kerb = street.edge(side), street.edge(side) - street.pavement
+        edge, curb = street.edge(side), street.edge(side) - street.sidewalk
         front = edge + rng.uniform(0.5, 9)
         s = -REACH
         while s < REACH:
@@ -169,7 +169,7 @@ def _roadside(street: Street, rng: Generator) -> list[tuple[Mesh, float, float, 
             if rng.random() < 0.8:
                 depth, setback = rng.uniform(6, 12), rng.uniform(0, 2)
                 add(wall(length, depth, rng.uniform(4, 14)), middle, side * (front + setback + depth / 2), True)
-            # the end of a garden towards the pavement
+            # the end of a garden towards the sidewalk
             draw = rng.random()
             if front - edge > 2 and draw < 0.5:
                 low = wall(length, 0.25, rng.uniform(0.6, 1.8))
@@ -177,10 +177,10 @@ def _roadside(street: Street, rng: Generator) -> list[tuple[Mesh, float, float, 
                 add(hedge if draw < 0.3 else low, middle, side * (edge + 0.7), True)
             s += length + (0.0 if rng.random() < 0.6 else rng.uniform(2, 12))
         for s in spaced(rng, 12, 34, 100):
-            add(pole(rng), s, side * (kerb + 0.4), False)
+            add(pole(rng), s, side * (curb + 0.4), False)
         if lined:
             for s in spaced(rng, 7, 22, 100):
-                add(tree(rng), s, side * (kerb + 0.8), False)
+                add(tree(rng), s, side * (curb + 0.8), False)
     return found
 
 

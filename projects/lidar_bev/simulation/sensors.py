@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 
 class Sensor(NamedTuple):
-    """A sensor that turns about its upright axis.
+    """A sensor that spins about its vertical axis.
 
     Attributes:
         elevations: ``(B,)`` angles of its beams above the horizon in degrees.
@@ -25,7 +25,7 @@ class Sensor(NamedTuple):
     range_noise: float
 
     def directions(self, rng: Generator) -> NDArray[np.float32]:
-        """Unit vectors ``(B A, 3)`` of the rays of one turn, beam after beam, from a random angle on."""
+        """Unit vectors ``(B A, 3)`` of the rays of one revolution, beam after beam, starting at a random angle."""
         turns = round(360 / self.azimuth_step)
         azimuths = np.radians((np.arange(turns) + rng.uniform(size=(len(self.elevations), 1))) * 360 / turns)
         elevations = np.radians(self.elevations)[:, None]

@@ -49,13 +49,13 @@ def make_demo_sequences(
     """Simulate sequences of ``FRAMES`` key frames into ``root``, in nuScenes' layout with ego poses and annotations.
 
     :class:`.NuScenesSweeps` reads it with the splits ``sim_train`` and ``sim_val``. Every sweep is a key frame, taken
-    at one instant; the rings of points are 0. Objects that no ray meets are not annotated. The folder appears when it
+    at one instant; the rings of points are 0. Objects that no ray hits are not annotated. The folder appears when it
     is complete, never before; one that is there with the same parameters is kept.
 
     Args:
         num_train, num_val: sequences.
         sensor: a name in :data:`.SENSORS`.
-        workers: processes; the set does not depend on it. By default one a core.
+        workers: processes; the set does not depend on it. Default: one per core.
 
     Raises:
         FileExistsError: ``root`` exists and is something else.
@@ -100,7 +100,7 @@ def _common_tables(height: float) -> Rows:
 
 
 def _simulate(root: Path, sensor: str, seed: int, number: int) -> Rows:
-    """Write the sweeps of sequence ``number``; gives its rows of the tables."""
+    """Write the sweeps of sequence ``number``, and return its rows of the tables."""
     layout, motion, measuring = np.random.default_rng((seed, number)).spawn(3)
     times = (np.arange(FRAMES) - (FRAMES - 1) / 2) * STEP
     drive = in_motion(sample_layout(layout), motion, times[-1])
@@ -145,7 +145,7 @@ def _annotations(
     speeds: NDArray[np.float64],
     sample: str,
 ) -> list[dict[str, Any]]:
-    """Rows of the objects that a ray meets, in the frame of the street; see :func:`_tracks` for what they lack."""
+    """Rows of the objects that a ray hits, in the frame of the street; see :func:`_tracks` for what they lack."""
     met = np.bincount(sweep.objects[sweep.objects != NOTHING], minlength=len(scene.names))
     x0, y0, z0, turn = pose
     cos, sin = math.cos(turn), math.sin(turn)
@@ -171,7 +171,7 @@ def _annotations(
 
 
 def _tracks(annotations: list[dict[str, Any]], sequence: str, categories: Sequence[str]) -> list[dict[str, Any]]:
-    """Chain each object's annotations, which are in the order of time and name its number; gives the instances."""
+    """Link each object's annotations, which are in order of time and name its index, and return the instances."""
     instances = []
     for place, category in enumerate(categories):
         token = f"{sequence}_{place}"
@@ -192,5 +192,5 @@ def _neighbors(tokens: Sequence[str], position: int) -> dict[str, str]:
 
 
 def _quaternion(yaw: float) -> list[float]:
-    """w, x, y, z of a turn about the upright axis."""
+    """w, x, y, z of a rotation about the vertical axis by ``yaw`` radians."""
     return [math.cos(yaw / 2), 0.0, 0.0, math.sin(yaw / 2)]

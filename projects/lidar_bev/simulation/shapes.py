@@ -27,7 +27,7 @@ class Shape(NamedTuple):
 
 
 def _size(rng: Generator, means: tuple[float, ...], spreads: tuple[float, ...]) -> tuple[float, ...]:
-    """Random sizes, normal but never more than two deviations off."""
+    """Random sizes, normal, clipped to two standard deviations."""
     return tuple(np.array(means) + np.array(spreads) * rng.normal(size=3).clip(-2, 2))
 
 
@@ -47,10 +47,10 @@ def _wheels(length: float, width: float, radius: float, places: tuple[float, ...
 
 
 def car(rng: Generator) -> Shape:
-    """Clearance, a body that narrows towards its top, and a tapered cabin with windows all around."""
+    """Ground clearance, a body that narrows towards its top, and a tapered cabin with windows all around."""
     length, width, height = _size(rng, (3.9, 1.63, 1.52), (0.35, 0.08, 0.08))
     belt, back, front = 0.58 * height, -0.5 * length, 0.5 * length
-    rear_glass = rng.uniform(0.0, 0.22) * length  # none on an estate car, most on a saloon
+    rear_glass = rng.uniform(0.0, 0.22) * length  # none on a station wagon, most on a sedan
     cabin = (back + 0.02 * length + rear_glass * 0.5, front - 0.24 * length)
     roof = (back + 0.08 * length + rear_glass, front - 0.42 * length)
     parts = [
@@ -64,7 +64,7 @@ def car(rng: Generator) -> Shape:
 
 
 def van(rng: Generator) -> Shape:
-    """A tall body with a windscreen, and windows on some."""
+    """A tall body with a windshield, and windows on some."""
     length, width, height = _size(rng, (5.0, 1.9, 2.2), (0.5, 0.1, 0.25))
     back, front, belt = -length / 2, length / 2, 0.52 * height
     windows = Material.GLASS if rng.random() < 0.4 else Material.PAINT
@@ -169,7 +169,7 @@ ROAD_USERS: dict[str, Callable[[Generator], Shape]] = {
 
 
 def pole(rng: Generator) -> Mesh:
-    """A lamp post or a sign."""
+    """A lamppost or a sign."""
     height = rng.uniform(2.3, 8)
     parts = [tube((0, 0, 0), (0, 0, height), rng.uniform(0.04, 0.12), Material.METAL)]
     if height < 4:
@@ -178,7 +178,7 @@ def pole(rng: Generator) -> Mesh:
 
 
 def tree(rng: Generator) -> Mesh:
-    """A trunk below a crown of a few ellipsoids, which some rays pass."""
+    """A trunk below a crown of a few ellipsoids, which some rays pass through."""
     trunk, width = rng.uniform(1.6, 3.2), rng.uniform(1.0, 2.6)
     parts = [tube((0, 0, 0), (0, 0, trunk + 1), rng.uniform(0.1, 0.25), Material.BARK)]
     for _ in range(4):

@@ -15,7 +15,7 @@ Floats = Sequence[float] | NDArray[np.floating]
 
 STEP = 1.0  # meters between two points of a center line
 REACH = 125.0  # meters of road to each side, and of ground around
-BEND_RADIUS = (28.0, 80.0)  # meters, of the center line; the inner one leaves room for the widest pavement
+BEND_RADIUS = (28.0, 80.0)  # meters, of the center line; the inner one leaves room for the widest sidewalk
 MAX_BEND = np.radians(75)  # a street never turns back onto itself
 CROSSING_HALF_WIDTH = 4.0
 
@@ -67,10 +67,10 @@ class Street(NamedTuple):
 
     Attributes:
         line: its center line; the sensor stands at s = 0 in the right lane.
-        half_width: of its two lanes, kerb to middle.
+        half_width: of its two lanes, curb to middle.
         parking: ``(2,)`` width of the strip of parked cars to the right and left; 0 for none.
-        pavement: width of the pavements.
-        kerb: height of the pavements.
+        sidewalk: width of the sidewalks.
+        curb: height of the sidewalks.
         crossing: center line of a straight road that crosses it, from its middle on to both sides.
         waves: ``(W, 4)`` of the ground: amplitude, two wave numbers in 1 / m, phase.
     """
@@ -78,8 +78,8 @@ class Street(NamedTuple):
     line: Line
     half_width: float
     parking: NDArray[np.float64]
-    pavement: float
-    kerb: float
+    sidewalk: float
+    curb: float
     crossing: Line
     waves: NDArray[np.float64]
 
@@ -110,11 +110,11 @@ class Street(NamedTuple):
         return cls(line, half_width, parking, rng.uniform(1.8, 5.0), rng.uniform(0.08, 0.16), crossing, waves)
 
     def edge(self, side: int) -> float:
-        """Distance of the pavement's outer edge from the middle; side 1 is the left."""
-        return self.half_width + self.parking[(side + 1) // 2] + self.pavement
+        """Distance of the sidewalk's outer edge from the middle; side 1 is the left."""
+        return self.half_width + self.parking[(side + 1) // 2] + self.sidewalk
 
     def terrain(self, x: ArrayLike, y: ArrayLike) -> NDArray[np.float64]:
-        """Height of the ground without pavements; 0 and level at the sensor."""
+        """Height of the ground without sidewalks; 0 and level at the sensor."""
         x, y = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
         height = np.zeros(np.broadcast_shapes(x.shape, y.shape))
         for amplitude, along, across, phase in self.waves:
@@ -123,11 +123,11 @@ class Street(NamedTuple):
         return height.clip(-3, 3)
 
     def ground(self, x: ArrayLike, y: ArrayLike) -> NDArray[np.float64]:
-        """Height ``(N,)`` of the ground at places ``(N,)``, on the pavements a kerb higher than on the roads."""
+        """Height ``(N,)`` of the ground at places ``(N,)``, on the sidewalks a curb higher than on the roads."""
         t = self.line.nearest(x, y)[1]
-        kerbs = self.half_width + self.parking[(t > 0).astype(int)]
-        raised = (abs(t) > kerbs) & ~self.crossed(x, y)
-        return self.terrain(x, y) + self.kerb * raised
+        curbs = self.half_width + self.parking[(t > 0).astype(int)]
+        raised = (abs(t) > curbs) & ~self.crossed(x, y)
+        return self.terrain(x, y) + self.curb * raised
 
     def crossed(self, x: ArrayLike, y: ArrayLike, margin: float = 0.0) -> NDArray[np.bool_]:
         """Which places ``(N,)`` lie on the crossing road, or less than ``margin`` beside it."""

@@ -1,4 +1,4 @@
-"""Who is on a street: traffic in its lanes, parked rows, people on the pavements; no two of them touch."""
+"""Who is on a street: traffic in its lanes, parked rows, people on the sidewalks; no two of them touch."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -79,7 +79,7 @@ def traffic(street: Street, rng: Generator) -> list[Place]:
         edge = street.edge(side)
         for s in spaced(rng, 3, 20, 60):
             for _ in range(rng.choice((1, 2, 3), p=(0.6, 0.3, 0.1))):
-                t = side * rng.uniform(edge - street.pavement + 1.2, edge + 0.3)
+                t = side * rng.uniform(edge - street.sidewalk + 1.2, edge + 0.3)
                 add("Pedestrian", s + rng.normal(0, 0.7), t, rng.choice((0, np.pi)) + rng.normal(0, 0.3))
     for s in spaced(rng, 12, 40, 50):
         x, y, _ = street.crossing.at(s)

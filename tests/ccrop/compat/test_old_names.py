@@ -23,6 +23,8 @@ def test_an_old_name_is_the_same_module():
     [
         ("lidar_bev.clusters", "lidar_bev.localizer"),
         ("lidar_bev.detection.clusters", "lidar_bev.detection.pseudo_boxes"),
+        ("lidar_bev.detection.pasting", "lidar_bev.detection.ground_truth_sampling"),
+        ("lidar_bev.detection.sampling", "lidar_bev.detection.class_balanced_sampler"),
     ],
 )
 def test_a_renamed_module_is_found_by_its_old_name(parent: str, old: str, new: str):

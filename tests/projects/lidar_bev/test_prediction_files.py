@@ -10,7 +10,7 @@ import pytest
 
 from ccrop.projects.lidar_bev.datasets.kitti_format import read_calibration, read_objects
 from ccrop.projects.lidar_bev.evaluation.center_ap import Detections
-from ccrop.projects.lidar_bev.prediction_files import Found, csv_file, kitti_files, nuscenes_file
+from ccrop.projects.lidar_bev.prediction_files import SweepDetections, csv_file, kitti_files, nuscenes_file
 
 BOX = [10.0, 2, -1, 4, 2, 1.5, 0.3]
 CAMERA_AHEAD = """P2: 700 0 600 0 0 700 180 0 0 0 1 0
@@ -28,8 +28,8 @@ def detections(*boxes: list[float], score: float = 0.9871, label: int = 0) -> De
 
 def test_a_row_a_box(tmp_path: Path):
     with csv_file(tmp_path, ("Car", "Van")) as add:
-        add(Found("a/1.bin", detections(BOX, label=1)))
-        add(Found("a/2.bin", detections()))
+        add(SweepDetections("a/1.bin", detections(BOX, label=1)))
+        add(SweepDetections("a/2.bin", detections()))
     (row,) = csv.DictReader((tmp_path / "predictions.csv").open())
     assert row == dict(file="a/1.bin", score="0.9871", x="10.000", y="2.000", z="-1.000", dx="4.000", dy="2.000",
                        dz="1.500", heading="0.300") | {"class": "Van"}  # fmt: skip
@@ -38,8 +38,8 @@ def test_a_row_a_box(tmp_path: Path):
 def test_a_sweep_without_calibration_gets_one(tmp_path: Path):
     behind = [-10.0, 2, -1, 4, 2, 1.5, 3.0]
     with kitti_files(tmp_path, ("Car",)) as add:
-        add(Found("a/1.bin", detections(BOX, behind)))
-        add(Found("a/2.bin", detections()))
+        add(SweepDetections("a/1.bin", detections(BOX, behind)))
+        add(SweepDetections("a/2.bin", detections()))
     file = tmp_path / "kitti/label_2/a_1.txt"
     # height, width, length; the bottom's middle as -y, -z + height / 2, x; rotation_y = -heading - pi / 2
     alpha, rotation_y = -0.3 - math.pi / 2 - math.atan2(-2, 10), -0.3 - math.pi / 2
@@ -57,7 +57,7 @@ def test_a_frame_of_kittis_has_what_its_camera_sees(tmp_path: Path):
     calibration = read_calibration(tmp_path / "calib.txt")
     turned = [10.0, 2, -1, 4, 2, 1.5, 0]
     with kitti_files(tmp_path, ("Car",)) as add:
-        add(Found("000007.bin", detections(turned, [-10.0, 2, -1, 4, 2, 1.5, 0]), calibration, (1200, 360)))
+        add(SweepDetections("000007.bin", detections(turned, [-10.0, 2, -1, 4, 2, 1.5, 0]), calibration, (1200, 360)))
     assert not (tmp_path / "kitti/calib").exists()
     read = read_objects(tmp_path / "kitti/label_2/000007.txt", calibration)
     np.testing.assert_allclose(read.boxes, [turned], atol=0.0051)
@@ -70,8 +70,8 @@ def test_a_frame_of_kittis_has_what_its_camera_sees(tmp_path: Path):
 def test_nuscenes_boxes_are_in_the_global_frame(tmp_path: Path):
     to_global = np.array([[0.0, -1, 0, 100], [1, 0, 0, 200], [0, 0, 1, 1], [0, 0, 0, 1]])  # a quarter turn to the left
     with nuscenes_file(tmp_path, ("pedestrian", "Van")) as add:
-        add(Found("x.bin", detections(BOX, label=1), sample="token", to_global=to_global))
-        add(Found("y.bin", detections(*[BOX] * 600), sample="other", to_global=to_global))
+        add(SweepDetections("x.bin", detections(BOX, label=1), sample="token", to_global=to_global))
+        add(SweepDetections("y.bin", detections(*[BOX] * 600), sample="other", to_global=to_global))
     content = json.loads((tmp_path / "nuscenes.json").read_text())
     (row,) = content["results"]["token"]
     np.testing.assert_allclose(row.pop("translation"), [98, 210, 0], atol=1e-4)
@@ -88,7 +88,7 @@ def test_nuscenes_boxes_are_in_the_global_frame(tmp_path: Path):
 
 def test_nuscenes_file_of_other_sweeps_says_its_frame(tmp_path: Path):
     with nuscenes_file(tmp_path, ("Cyclist",)) as add:
-        add(Found("a.bin", detections(BOX)))
+        add(SweepDetections("a.bin", detections(BOX)))
     content = json.loads((tmp_path / "nuscenes.json").read_text())
     assert content["meta"]["frame"] == "lidar"
     assert content["results"]["a.bin"][0]["translation"] == [10, 2, -1]

@@ -13,7 +13,7 @@ from ccrop.models import SimSiam
 from ccrop.projects.lidar_bev import proposals
 from ccrop.projects.lidar_bev.datasets import KittiSweeps, SweepFolder
 from ccrop.projects.lidar_bev.datasets.kitti_format import Calibration, write_calibration
-from ccrop.projects.lidar_bev.evaluation.proposals import Found
+from ccrop.projects.lidar_bev.evaluation.proposals import ProposalRecall
 from ccrop.projects.lidar_bev.grid import Grid
 from ccrop.projects.lidar_bev.localizer import BevClusters
 from ccrop.projects.lidar_bev.pretraining import PillarBackbone
@@ -33,7 +33,7 @@ def test_centers_are_in_meters():
 
 
 def test_tables_name_classes_and_ranges_that_have_objects():
-    found = Found(
+    found = ProposalRecall(
         labels=np.array([0, 0, -1]),
         distances=np.array([5.0, 20, 70]),
         found=np.array([[True, True], [False, True], [False, False]]),

@@ -8,7 +8,7 @@ from ccrop.projects.lidar_bev.datasets import OTHER, KittiSweeps, UnreadableSwee
 from ccrop.projects.lidar_bev.datasets.kitti_format import (
     AT_SENSOR,
     Calibration,
-    Objects,
+    KittiObjects,
     boxes_in_image,
     in_image,
     read_calibration,
@@ -38,7 +38,7 @@ def root(tmp_path):
         points[:100, :3] = BOXES[0, :3] + rng.uniform(-0.6, 0.6, (100, 3))
         points.astype(np.float32).tofile(base / "velodyne" / f"{number:06d}.bin")
         truncated = boxes_in_image(BOXES, CALIBRATION)
-        objects = Objects(["Car", "Pedestrian", "Van"], BOXES, *truncated, np.zeros(3, int), np.ones(3))
+        objects = KittiObjects(["Car", "Pedestrian", "Van"], BOXES, *truncated, np.zeros(3, int), np.ones(3))
         write_objects(base / "label_2" / f"{number:06d}.txt", objects, CALIBRATION)
         write_calibration(base / "calib" / f"{number:06d}.txt", CALIBRATION)
     (tmp_path / "ImageSets").mkdir()
@@ -158,7 +158,7 @@ def test_labels_without_a_calibration_stand_around_the_sensor(root, warned):
     assert len(sample["points"]) == 5000
     assert sample["points"][:, 3].max() <= 0.4 / 255
     assert not has_kitti_labels(dataset)
-    objects = Objects(["Car"], BOXES[:1], np.full((1, 4), -1.0), np.zeros(1), np.zeros(1, int), np.ones(1))
+    objects = KittiObjects(["Car"], BOXES[:1], np.full((1, 4), -1.0), np.zeros(1), np.zeros(1, int), np.ones(1))
     write_objects(root / "training" / "label_2" / "000001.txt", objects, AT_SENSOR)
     np.testing.assert_allclose(dataset[1]["boxes"], BOXES[:1], atol=0.011)
     with pytest.raises(ValueError, match="in_view needs the frames' calibration: set calibrated=True"):

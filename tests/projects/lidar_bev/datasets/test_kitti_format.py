@@ -6,7 +6,7 @@ import pytest
 from ccrop.projects.lidar_bev.boxes import corners
 from ccrop.projects.lidar_bev.datasets.kitti_format import (
     Calibration,
-    Objects,
+    KittiObjects,
     boxes_in_image,
     boxes_to_camera,
     boxes_to_lidar,
@@ -31,7 +31,7 @@ def calibration(turn=0.02):
 
 def objects(boxes, names=None):
     number = len(boxes)
-    return Objects(
+    return KittiObjects(
         names=names or ["Car"] * number,
         boxes=np.asarray(boxes, dtype=float),
         image_boxes=np.arange(4 * number, dtype=float).reshape(number, 4),

@@ -112,6 +112,8 @@ def test_fine_tuning_stops_before_its_first_step(tmp_path, split):
     config = load_config(CONFIGS / "centerpoint_pillar_kitti.py", root)
     other = config.train_dataloader.dataset if split == "train" else config.test_dataset
     other.classes = ("car",)
-    with pytest.raises(ValueError, match=r"no object is of the classes car; the labels have Car \(1\): set model.classes"):
+    with pytest.raises(
+        ValueError, match=r"no object is of the classes car; the labels have Car \(1\): set model.classes"
+    ):
         finetune(config, "random", tmp_path / "w")
     assert not (tmp_path / "w").exists()

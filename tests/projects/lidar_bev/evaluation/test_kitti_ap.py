@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from ccrop.projects.lidar_bev.datasets.kitti_format import Objects, read_calibration, read_objects
+from ccrop.projects.lidar_bev.datasets.kitti_format import KittiObjects, read_calibration, read_objects
 from ccrop.projects.lidar_bev.evaluation.kitti_ap import Frame, ap_r40, kitti_ap, num_counted, recall_thresholds
 
 
@@ -9,7 +9,7 @@ def objects(*places, names=None, scores=None, height=50.0, occluded=0, truncated
     """Cars 4 x 2 x 1.5 m at these x, y, ``height`` pixels high in the image."""
     number = len(places)
     boxes = np.array([[x + shift, y, 0, 4, 2, 1.5, 0] for x, y in places], dtype=float).reshape(-1, 7)
-    return Objects(
+    return KittiObjects(
         names=names or ["Car"] * number,
         boxes=boxes,
         image_boxes=np.tile([0, 0, 80, height], (number, 1)),

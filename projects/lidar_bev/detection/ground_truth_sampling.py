@@ -73,7 +73,7 @@ class PastedObjects:
 
 
 def without_collision(boxes: NDArray, present: NDArray) -> NDArray[np.bool_]:
-    """Which of the boxes ``(M, 7)``, one after another, overlap neither an earlier one nor any ``present (P, 7)``."""
+    """Which of the boxes ``(M, 7)``, in turn, overlap neither an earlier kept one nor any ``present (P, 7)``."""
     overlap = bev_intersections(boxes, np.concatenate([present, boxes])) > 0
     free = np.logical_not(np.any(overlap[:, : len(present)], axis=1))
     among = overlap[:, len(present) :]

@@ -10,13 +10,13 @@ from mmengine.logging import MMLogger
 
 from ccrop.projects.lidar_bev.boxes import num_points_in_boxes
 from ccrop.projects.lidar_bev.datasets import OTHER, CustomSweeps
-from ccrop.projects.lidar_bev.detection.object_bank import bank_of
-from ccrop.projects.lidar_bev.detection.pasting import (
+from ccrop.projects.lidar_bev.detection.ground_truth_sampling import (
     GroundTruthSamplingHook,
     PastedObjects,
     of_each_class,
     without_collision,
 )
+from ccrop.projects.lidar_bev.detection.object_bank import bank_of
 
 CLASSES = ("Car", "Person")
 # of each sweep: x, y, length, width, class, points
