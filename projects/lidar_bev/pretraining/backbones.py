@@ -11,28 +11,11 @@ from torch import Tensor
 
 from ccrop.backbones.contract import BackboneModule, Level
 from ccrop.projects.lidar_bev.models import PillarEncoder, SparseEncoder
+from ccrop.projects.lidar_bev.models.encoders import Encoder
 
 
-class PillarBackbone(BackboneModule, PillarEncoder):
-    """:class:`.PillarEncoder` that takes its grid's config and gives a tuple of one map.
-
-    Args:
-        grid: config of :class:`.Grid`.
-        kwargs: of the encoder.
-    """
-
-    def __init__(self, grid: dict[str, Any], **kwargs: Any) -> None:
-        super().__init__(TASK_UTILS.build(grid), **kwargs)
-        self.levels = (Level(self.out_channels, self.stride),)
-        self.out_indices = (0,)
-
-    def forward(self, sweeps: list[Tensor]) -> tuple[Tensor]:  # type: ignore[override]
-        """Sweeps, N of ``(points, columns)``, to ``(N, out_channels, H / stride, W / stride)``."""
-        return (super().forward(sweeps),)
-
-
-class SparseBackbone(BackboneModule, SparseEncoder):
-    """:class:`.SparseEncoder` that takes its grid's config and gives a tuple of one map.
+class SweepBackbone(BackboneModule, Encoder):
+    """What makes an encoder, the next class of the method resolution order, a backbone.
 
     Args:
         grid: config of :class:`.Grid`.
@@ -44,6 +27,14 @@ class SparseBackbone(BackboneModule, SparseEncoder):
         self.levels = (Level(self.out_channels, self.stride),)
         self.out_indices = (0,)
 
-    def forward(self, sweeps: list[Tensor]) -> tuple[Tensor]:  # type: ignore[override]
-        """Sweeps, N of ``(points, columns)``, to ``(N, out_channels, H / 8, W / 8)``."""
+    def forward(self, sweeps: list[Tensor]) -> tuple[Tensor]:
+        """Sweeps, N of ``(points, columns)``, to a tuple of one map ``(N, out_channels, H / stride, W / stride)``."""
         return (super().forward(sweeps),)
+
+
+class PillarBackbone(SweepBackbone, PillarEncoder):  # type: ignore[misc]
+    """:class:`.PillarEncoder` as a backbone, see :class:`SweepBackbone`."""
+
+
+class SparseBackbone(SweepBackbone, SparseEncoder):  # type: ignore[misc]
+    """:class:`.SparseEncoder` as a backbone, see :class:`SweepBackbone`."""
