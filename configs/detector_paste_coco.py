@@ -13,10 +13,11 @@ pseudo_boxes = dict(
         options={"default_hooks.localization.localizer.levels": (0, 1)},
     ),
     file=None,  # COCO-format boxes of another method, instead of clusters
+    detector=None,  # a fine-tuning's work_dir or checkpoint, whose boxes are learned instead of clusters
     min_objectness=0.8,  # of clusters, see ccrop.pseudo.objectness; 0 keeps all
     max_boxes=16,  # an image; those with the best scores
     rounds=1,  # each further one learns the boxes that the detector of the round before is sure of
-    min_score=0.5,  # of these boxes
+    min_score=0.5,  # of a detector's boxes
     agreement=0.9,  # of them with those that the detector learned, at which the rounds end (F1 at IoU 0.5)
 )
 train_cfg = dict(max_iters=2000, val_interval=2001)

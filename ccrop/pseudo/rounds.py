@@ -15,9 +15,9 @@ from ccrop.work_dir import LOCK, locked, set_aside
 
 BOXES = "boxes.json"  # of a round, in its folder
 MADE_WITH = "made_with"  # the settings of the boxes, in that file
-SOURCES = ("file", "init")  # of the settings, those that name files
+SOURCES = ("file", "detector", "init")  # of the settings, those that name files
 WITHOUT_EFFECT = ("rounds", "agreement")  # of the settings, on the boxes of a round
-OF_DETECTIONS = ("min_score",)  # which the first round has none of
+OF_DETECTIONS = ("min_score",)  # which the first round has only with a ``detector``
 
 
 def run_rounds(
@@ -31,8 +31,8 @@ def run_rounds(
 
     Args:
         work_dir: takes ``round_R/``, the folder of each round, with its ``boxes.json``.
-        settings: of the boxes; ``rounds`` is how many there are at most, ``file`` and ``init`` are files that ``make``
-            and ``learn`` read. A resumed run must have those that its boxes were made with.
+        settings: of the boxes; ``rounds`` is how many there are at most, ``file``, ``detector`` and ``init`` are what
+            ``make`` and ``learn`` read. A resumed run must have those that its boxes were made with.
         make: of the folder of the round before, or None in the first; the content of ``boxes.json``, or a line that
             says why that round was the last, such as :func:`none_sure`.
         learn: of a round's number and folder, trains and writes ``figures.json``, which marks it as finished.
@@ -55,8 +55,9 @@ def run_rounds(
             set_aside(work_dir, sources=[settings.get(name) for name in SOURCES])
         for number in range(rounds):
             folder = work_dir / f"round_{number}"
-            without = WITHOUT_EFFECT if number else WITHOUT_EFFECT + OF_DETECTIONS
-            made_with = {name: value for name, value in flat(dict(settings)) if name not in without}
+            detections = number or settings.get("detector")
+            without = WITHOUT_EFFECT if detections else WITHOUT_EFFECT + OF_DETECTIONS
+            made_with = _given({name: value for name, value in flat(dict(settings)) if name not in without})
             if (folder / BOXES).exists():
                 _require_same(folder / BOXES, made_with)
             else:
@@ -77,10 +78,15 @@ def run_rounds(
 
 
 def _require_same(file: Path, made_with: dict[str, str]) -> None:
-    before = json.loads(file.read_text()).get(MADE_WITH, made_with)  # files of earlier versions do not say
+    before = _given(json.loads(file.read_text()).get(MADE_WITH, made_with))  # files of earlier versions do not say
     if changed := differences(before, made_with):
         listed = "; ".join(f"{name} {before.get(name)}, not {made_with.get(name)}" for name in changed)
         raise ValueError(f"{file} was made with {listed}: repeat its options, or start again without --resume")
+
+
+def _given(settings: Mapping[str, str]) -> dict[str, str]:
+    """Those that are not None, so that options of later versions do not differ."""
+    return {name: value for name, value in settings.items() if value != str(None)}
 
 
 def none_sure(last: Path, min_score: float) -> str:

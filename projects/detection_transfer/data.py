@@ -17,6 +17,8 @@ from ccrop.datasets.coco import annotations_of, find_annotations, find_split
 from ccrop.files import write_bytes
 from ccrop.transfer import drawn_share
 
+PREDICTION = "prediction_dataloader"  # in the config of a run that is not tested, what its test_dataloader was
+
 
 def settle_coco(config: Config, root: str | Path) -> None:
     """Set files, categories and their number in a config with COCO-format data sets.

@@ -16,7 +16,13 @@ from ccrop.compat.mmdet_positions import keep_positions
 from ccrop.config import dicts_of, per_channel, read_config
 from ccrop.datasets import MissingData
 from ccrop.hooks.validation import ValidationHook
-from ccrop.projects.detection_transfer.data import keep_annotations, settle_coco, settle_unlabeled, use_labels
+from ccrop.projects.detection_transfer.data import (
+    PREDICTION,
+    keep_annotations,
+    settle_coco,
+    settle_unlabeled,
+    use_labels,
+)
 from ccrop.projects.detection_transfer.fitting import check_strides, fit_neck, replace_backbone
 from ccrop.projects.detection_transfer.images import settle_images
 from ccrop.projects.detection_transfer.interval import FILE, image_interval
@@ -117,6 +123,7 @@ def finetune(
     used = use_labels(config, labels, seed, held_out)
     tests = config.test_evaluator is not None
     if not tests:
+        config[PREDICTION] = config.test_dataloader
         config.test_dataloader = config.test_cfg = None
     else:
         leave_out_unreadable(config)

@@ -25,6 +25,7 @@ from ccrop.datasets.channel_stack import as_rgb
 from ccrop.datasets.coco import find_split
 from ccrop.datasets.listing import list_images
 from ccrop.datasets.reading import ARRAY_SUFFIX, IMAGE_SUFFIXES, printable
+from ccrop.projects.detection_transfer.data import PREDICTION
 from ccrop.projects.detection_transfer.draw import Detections, load_detector
 from ccrop.projects.detection_transfer.pictures import picture
 from ccrop.transfer.prediction import Request, count_left_out, flat_name
@@ -145,10 +146,15 @@ def detected(
     """Index and detections of every readable image; the log lists and counts the others.
 
     Raises:
-        ValueError: no image can be read.
+        ValueError: no image can be read, or the config does not say how.
     """
+    settings, reasons = config.test_dataloader or config.get(PREDICTION), []
+    if settings is None:
+        raise ValueError(
+            f"the config of this detector ({config.filename}) has no test_dataloader, which prepares images: name one "
+            "that has it with --config"
+        )
     model.to("cuda" if torch.cuda.is_available() else "cpu")
-    settings, reasons = config.test_dataloader, []
 
     def readable(samples: Iterable[dict[str, Any] | str]) -> Iterator[dict[str, Any]]:
         for sample in samples:

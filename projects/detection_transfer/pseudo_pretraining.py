@@ -1,7 +1,8 @@
 """Pretraining a complete detector on pseudo-boxes: from unlabeled images to weights to fine-tune from.
 
-Round 0 trains on clusters snapped to silhouettes, or on the boxes of a file. Each further round trains on the confident
-boxes of the previous round's detector (self-training; CutLER, Wang et al., CVPR 2023, section 3.4).
+Round 0 trains on clusters snapped to silhouettes, on the boxes of a file, or on the confident boxes of a detector that
+was fine-tuned on a few labels. Each further round trains on those of the previous round's detector (self-training;
+CutLER, Wang et al., CVPR 2023, section 3.4).
 """
 
 import copy
@@ -13,25 +14,22 @@ from typing import Any
 import numpy as np
 import torch
 from mmengine.config import ConfigDict
-from mmengine.registry import DefaultScope
 from numpy.typing import NDArray
-from tqdm import tqdm
+from torchvision.ops import nms
 
 from ccrop.checkpoint import RANDOM
 from ccrop.datasets import CocoImages, MissingData
-from ccrop.datasets.annotations import OBJECT
 from ccrop.datasets.base import InvalidAnnotations, say_once
-from ccrop.datasets.coco import annotations_of, find_annotations
+from ccrop.datasets.coco import annotations_of, find_annotations, find_split
 from ccrop.datasets.reading import WHITE
 from ccrop.evaluation import pseudo_box_quality
-from ccrop.files import write_json
 from ccrop.projects.detection_transfer.cluster_boxes import clusters, looking, objects_alone, snapped
 from ccrop.projects.detection_transfer.draw import load_detector
 from ccrop.projects.detection_transfer.finetune import finetune, load_config
+from ccrop.projects.detection_transfer.predict import detected
 from ccrop.projects.detection_transfer.pseudo_boxes import (
     boxes_by_image,
     names_of,
-    path_of,
     pseudo_annotations,
     read_pseudo_boxes,
     sizes_of,
@@ -40,7 +38,9 @@ from ccrop.projects.detection_transfer.pseudo_boxes import (
 from ccrop.projects.detection_transfer.pseudo_gallery import save_gallery
 from ccrop.projects.detection_transfer.readable import ReadableImages
 from ccrop.pseudo.rounds import BOXES, none_sure, run_rounds
-from ccrop.runner import BriefRunner, default_work_dir
+from ccrop.runner import default_work_dir
+
+SAME_OBJECT = 0.6  # IoU at which a detector's boxes are of one object, whatever their categories
 
 
 def pretrain(
@@ -68,11 +68,14 @@ def pretrain(
         The last round's checkpoint.
 
     Raises:
+        ValueError: ``pseudo_boxes`` names a file and a detector, or the detector is not confident of any box.
         ValueError, WorkDirInUse: see :func:`ccrop.pseudo.rounds.run_rounds`.
         TooManyUnreadable: see :class:`.ReadableImages`.
     """
     config = load_config(path, data_root, options, backbone, labeled=False)
     settings = config.pop("pseudo_boxes")
+    if settings.file and settings.detector:
+        raise ValueError("pseudo_boxes.file and pseudo_boxes.detector cannot both provide the boxes: set one of them")
     seed = config.randomness.seed if seed is None else seed
     pixels = dict(channels=config.get("channels", 3), white=config.get("white", WHITE))
     images = ReadableImages(config.train_dataloader.dataset.data_root, **pixels)
@@ -81,10 +84,17 @@ def pretrain(
     def make(last: Path | None) -> dict[str, Any] | str:
         if last is None and settings.file:
             return boxes_of_file(settings.file, images)
-        if last is None:
+        if last is None and settings.detector:
+            found = sure_boxes(settings.detector, images, settings.min_score)
+            if not any(map(len, found)):
+                raise ValueError(
+                    f"{settings.detector} scores no box of the train images at {settings.min_score} or above: lower "
+                    "pseudo_boxes.min_score"
+                )
+        elif last is None:
             found = first_boxes(images, settings, Path(path).parent, init, backbone, seed)
         else:
-            found = sure_boxes(last, config.test_dataloader, images, settings.min_score)
+            found = sure_boxes(last, images, settings.min_score)
             if not any(map(len, found)):
                 return none_sure(last, settings.min_score)
             if (same := agreement(found, last / BOXES, images)) >= settings.agreement:
@@ -147,33 +157,21 @@ def boxes_of_file(file: str | Path, images: CocoImages) -> dict[str, Any]:
     return found.content | dict(images=listed, annotations=kept)
 
 
-@torch.no_grad()
-def sure_boxes(run: Path, loader: ConfigDict, images: CocoImages, min_score: float) -> list[NDArray[np.float32]]:
-    """A round's detections in each train image with a score of at least ``min_score``, as :func:`first_boxes`.
+def sure_boxes(detector: str | Path, images: CocoImages, min_score: float) -> list[NDArray[np.float32]]:
+    """A detector's boxes in each train image with a score of at least ``min_score``, as :func:`first_boxes`.
 
     Args:
-        run: folder of the round.
-        loader: config of the data loader that the detector is tested with.
+        detector: a work_dir, or one of its checkpoints. Boxes of several categories around one object count once.
+
+    Raises:
+        FileNotFoundError, UntrustedCheckpoint, ValueError: see :func:`ccrop.transfer.prediction.load_detector`.
     """
-    _, model = load_detector(run)
-    listing = run / "images.json"
-    entries = [
-        dict(id=index, file_name=str(path_of(images, index).resolve()), width=width, height=height)
-        for index, (width, height) in enumerate(sizes_of(images))
-    ]
-    write_json(listing, dict(images=entries, annotations=[], categories=[OBJECT]))
-    loader = copy.deepcopy(loader)
-    loader.dataset.update(
-        data_root="", ann_file=str(listing), data_prefix=dict(img=""), metainfo=dict(classes=(OBJECT["name"],))
-    )
-    model.to("cuda" if torch.cuda.is_available() else "cpu")
+    config, model = load_detector(detector)
+    folder = Path(images.data_root, find_split(Path(images.data_root), images.split))
     found: list[NDArray[np.float32]] = [np.zeros((0, 5), np.float32)] * len(images)
-    with DefaultScope.overwrite_default_scope("mmdet"):
-        batches = BriefRunner.build_dataloader(loader)
-    for batch in tqdm(batches, "boxes of the detector", leave=False, disable=None):
-        for sample in model.test_step(batch):
-            kept = sample.pred_instances[sample.pred_instances.scores >= min_score].cpu()
-            found[sample.img_id] = torch.cat([kept.bboxes, kept.scores[:, None]], dim=1).float().numpy()
+    for index, (_, _, (boxes, scores, _)) in detected(model, config, folder, names_of(images), min_score):
+        kept = nms(boxes.float(), scores.float(), SAME_OBJECT)
+        found[index] = torch.cat([boxes, scores[:, None]], dim=1)[kept].float().numpy()
     return found
 
 

@@ -9,12 +9,9 @@ import pytest
 import torch
 from jobs import ROOT
 from mmdet.apis import DetInferencer
-from mmengine.registry import MODELS, DefaultScope
 from PIL import Image
 
-from ccrop.checkpoint.recorded_config import as_data
 from ccrop.datasets import read_image
-from ccrop.projects.detection_transfer.data import keep_annotations
 from ccrop.projects.detection_transfer.draw import Detections, load_detector
 from ccrop.projects.detection_transfer.finetune import load_config
 from ccrop.projects.detection_transfer.predict import Found, batches, coco_file, csv_file, list_source
@@ -22,22 +19,6 @@ from ccrop.projects.detection_transfer.pseudo_boxes import use_pseudo_boxes
 from ccrop.tools import predict as command
 
 CONFIG = ROOT / "projects/detection_transfer/configs/tiles_r18.py"
-
-
-@pytest.fixture(scope="module")
-def detector(demo_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A work_dir as a fine-tuning leaves it, of a narrow detector with random weights."""
-    folder = tmp_path_factory.mktemp("detector")
-    narrow = {"model.backbone.base_channels": 8, "model.neck.in_channels": [8, 16, 32], "model.test_cfg.score_thr": 0.0}
-    config = load_config(CONFIG, demo_root, narrow)
-    keep_annotations(config, folder)
-    config.dump(folder / "tiles.py")
-    torch.manual_seed(0)
-    with DefaultScope.overwrite_default_scope("mmdet"):
-        model = MODELS.build(config.model)
-    meta = dict(dataset_meta=dict(config.test_dataloader.dataset.metainfo))
-    torch.save(dict(state_dict=model.state_dict(), meta=meta, config=as_data(config)), folder / "iter_1.pth")
-    return folder
 
 
 @pytest.fixture

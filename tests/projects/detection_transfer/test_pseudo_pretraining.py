@@ -14,7 +14,7 @@ from ccrop.datasets import CocoImages
 from ccrop.projects.detection_transfer.pseudo_boxes import best, boxes_by_image, pseudo_annotations, read_pseudo_boxes
 from ccrop.projects.detection_transfer.pseudo_pretraining import agreement, boxes_of_file
 from ccrop.projects.detection_transfer.pseudo_pretraining import pretrain as pretrain_detector
-from ccrop.tools import train
+from ccrop.tools import predict, train
 from ccrop.work_dir import WorkDirInUse, locked
 
 CONFIG = str(ROOT / "configs/detector_paste_coco.py")
@@ -63,6 +63,8 @@ def test_rounds_on_images_without_any_annotation(unlabeled: Path, tmp_path: Path
     assert (work_dir / "round_0/gallery.png").stat().st_size > 10_000
     state = torch.load(work_dir / "round_1/iter_2.pth", weights_only=False)["state_dict"]
     assert len(state["bbox_head.classifier.bias"]) == 1
+    assert predict.main([str(work_dir / "round_1"), str(unlabeled), "--out", str(tmp_path / "found")]) == 0
+    assert "12 of 12 images" in capsys.readouterr().out
 
     files = sorted(work_dir.rglob("*"))
     assert pretrain(unlabeled, work_dir, *options, flags=("--resume",)) == 0
@@ -73,6 +75,54 @@ def test_rounds_on_images_without_any_annotation(unlabeled: Path, tmp_path: Path
     assert pretrain(unlabeled, work_dir, *options, flags=("--resume",)) == 0
     assert (work_dir / "round_1/iter_2.pth").exists()
     assert (work_dir / "round_1/boxes.json").read_text() == boxes
+
+
+def test_a_fine_tuned_detectors_boxes_are_learned(detector: Path, unlabeled: Path, tmp_path: Path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    files = sorted(detector.iterdir())
+    options = [f"pseudo_boxes.detector={detector}", "pseudo_boxes.min_score=0.0001", "pseudo_boxes.max_boxes=7"]
+    assert pretrain(unlabeled, tmp_path / "run", *options) == 0
+    arguments = ["--split", "train", "--to", "coco", "--min-score", "0.0001", "--pictures", "0", "--out", "found"]
+    assert predict.main([str(detector), str(unlabeled), *arguments]) == 0
+    assert sorted(detector.iterdir()) == files
+
+    def by_image(file: Path) -> dict[str, list[tuple]]:
+        content = json.loads(file.read_text())
+        names = {each["id"]: each["file_name"] for each in content["images"]}
+        boxes: dict[str, list[tuple]] = {name: [] for name in names.values()}
+        for each in content["annotations"]:
+            boxes[names[each["image_id"]]].append((each["score"], *each["bbox"]))
+        return {name: sorted(own, reverse=True) for name, own in boxes.items() if own}
+
+    learned, found = by_image(tmp_path / "run/round_0/boxes.json"), by_image(tmp_path / "found/coco.json")
+    assert learned.keys() == found.keys()
+    for name, own in found.items():  # boxes of the two categories that overlap by more than 0.6 are one
+        kept = learned[name]
+        assert len(own) > len(kept) > 7
+        for score, *box in kept:
+            assert any(np.allclose((score, *box), each, atol=2e-4) for each in own)  # both files round
+            assert sum(iou(box, other) > 0.6 for _, *other in kept) == 1
+        for _, *box in own:
+            assert any(iou(box, other) > 0.599 for _, *other in kept)
+    taught = json.loads((tmp_path / "run/round_0/pseudo_boxes_train.json").read_text())
+    assert len(taught["annotations"]) == 7 * len(found)
+
+
+def iou(first: tuple, second: tuple) -> float:
+    (x, y, w, h), (u, v, a, b) = first, second
+    shared = max(0, min(x + w, u + a) - max(x, u)) * max(0, min(y + h, v + b) - max(y, v))
+    return shared / (w * h + a * b - shared)
+
+
+def test_a_detector_that_cannot_teach_is_refused(detector: Path, unlabeled: Path, tmp_path: Path, capsys):
+    for options, message in (
+        ((f"detector={detector}", "min_score=1"), f"{detector} scores no box of the train images at 1 or above: lower"),
+        ((f"detector={detector}", "file=boxes.json"), "pseudo_boxes.file and pseudo_boxes.detector cannot both"),
+        (("detector=nowhere",), "nowhere does not exist: pass a fine-tuning run's work_dir, or one of its checkpoints"),
+    ):
+        assert pretrain(unlabeled, tmp_path / "run", *(f"pseudo_boxes.{each}" for each in options)) == 2
+        assert message in capsys.readouterr().err
+        assert not (tmp_path / "run/round_0").exists()
 
 
 def test_an_earlier_run_is_moved_aside(unlabeled: Path, tmp_path: Path):
@@ -88,12 +138,12 @@ def test_an_earlier_run_is_moved_aside(unlabeled: Path, tmp_path: Path):
     assert {tuple(each["bbox"]) for each in learned["annotations"]} == {(10.0, 20.0, 40.0, 40.0)}
 
 
-@pytest.mark.parametrize("flag", ["--init", "file"])
+@pytest.mark.parametrize("flag", ["--init", "file", "detector"])
 def test_an_earlier_run_that_the_new_one_reads_is_not_moved_aside(unlabeled: Path, tmp_path: Path, capsys, flag: str):
     source = tmp_path / "run/round_0/boxes.json"
     source.parent.mkdir(parents=True)
     source.write_text("precious")
-    options, flags = ((f"pseudo_boxes.file={source}",), ()) if flag == "file" else ((), ("--init", str(source)))
+    options, flags = ((), (flag, str(source))) if flag == "--init" else ((f"pseudo_boxes.{flag}={source}",), ())
     assert pretrain(unlabeled, tmp_path / "run", *options, flags=flags) == 2
     assert f"{source} is in {tmp_path}/run, which would be moved aside: choose another" in capsys.readouterr().err
     assert source.read_text() == "precious"
