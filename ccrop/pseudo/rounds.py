@@ -89,6 +89,11 @@ def _given(settings: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in settings.items() if value != str(None)}
 
 
+def none_scored(detector: str | Path, examples: str, min_score: float) -> str:
+    """The reason why a fine-tuned detector cannot provide the first boxes."""
+    return f"{detector} scores no box of the training {examples} at {min_score} or above: lower pseudo_boxes.min_score"
+
+
 def none_sure(last: Path, min_score: float) -> str:
     """The reason to stop after a round whose detector is confident of nothing."""
     return (

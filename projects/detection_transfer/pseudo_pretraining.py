@@ -37,7 +37,7 @@ from ccrop.projects.detection_transfer.pseudo_boxes import (
 )
 from ccrop.projects.detection_transfer.pseudo_gallery import save_gallery
 from ccrop.projects.detection_transfer.readable import ReadableImages
-from ccrop.pseudo.rounds import BOXES, none_sure, run_rounds
+from ccrop.pseudo.rounds import BOXES, none_scored, none_sure, run_rounds
 from ccrop.runner import default_work_dir
 
 SAME_OBJECT = 0.6  # IoU at which a detector's boxes are of one object, whatever their categories
@@ -87,10 +87,7 @@ def pretrain(
         if last is None and settings.detector:
             found = sure_boxes(settings.detector, images, settings.min_score)
             if not any(map(len, found)):
-                raise ValueError(
-                    f"{settings.detector} scores no box of the train images at {settings.min_score} or above: lower "
-                    "pseudo_boxes.min_score"
-                )
+                raise ValueError(none_scored(settings.detector, "images", settings.min_score))
         elif last is None:
             found = first_boxes(images, settings, Path(path).parent, init, backbone, seed)
         else:

@@ -1,6 +1,7 @@
 """Pretraining of a whole CenterPoint on pseudo-boxes: from unlabeled sweeps to weights to fine-tune from.
 
-Round 0 learns clusters with a rotated fit, each further round the confident boxes of the previous round's detector.
+Round 0 learns clusters with a rotated fit, or the confident boxes of a detector that was fine-tuned on a few labels;
+each further round learns those of the previous round's detector.
 """
 
 import copy
@@ -15,19 +16,17 @@ from mmengine.registry import DATASETS, MODELS, TASK_UTILS
 from tqdm import tqdm
 
 from ccrop.checkpoint import RANDOM
-from ccrop.checkpoint.newest import latest_checkpoint
-from ccrop.checkpoint.recorded_config import recorded_config
-from ccrop.compat.checkpoint import load_checkpoint
 from ccrop.projects.lidar_bev.boxes import num_points_in_boxes
 from ccrop.projects.lidar_bev.datasets import SweepDataset
-from ccrop.projects.lidar_bev.detection.detector import CenterPoint
+from ccrop.projects.lidar_bev.detection.decoding import unsuppressed
 from ccrop.projects.lidar_bev.evaluation.pseudo_boxes import IOUS, pseudo_box_quality
 from ccrop.projects.lidar_bev.finetune import detected, finetune, load_config
 from ccrop.projects.lidar_bev.pseudo.files import content_of, learn_file, paths_of
 from ccrop.projects.lidar_bev.pseudo.fitting import fitted
 from ccrop.projects.lidar_bev.pseudo.neighbors import MotionOfBoxes
-from ccrop.pseudo.rounds import BOXES, none_sure, run_rounds
+from ccrop.pseudo.rounds import BOXES, none_scored, none_sure, run_rounds
 from ccrop.runner import default_work_dir
+from ccrop.transfer.prediction import load_detector
 
 LONG = 2.5  # meters; the axis of detections at least this long is taken as known
 
@@ -74,6 +73,10 @@ def pretrain(
     sweeps = DATASETS.build(dict(train, pipeline=[]))
 
     def make(last: Path | None) -> dict[str, Any] | str:
+        if last is None and settings.detector:
+            if content := sure_boxes(settings.detector, sweeps, settings.min_score):
+                return content
+            raise ValueError(none_scored(settings.detector, "sweeps", settings.min_score))
         if last is None:
             return first_boxes(sweeps, settings)
         return sure_boxes(last, sweeps, settings.min_score) or none_sure(last, settings.min_score)
@@ -134,26 +137,30 @@ def first_boxes(sweeps: SweepDataset, settings: ConfigDict) -> dict[str, Any]:
     return content_of(paths_of(sweeps), found)
 
 
-def sure_boxes(run: Path, sweeps: SweepDataset, min_score: float) -> dict[str, Any] | None:
-    """What a round's detector finds with a score of at least ``min_score``, as :func:`first_boxes`; None if nothing."""
-    model = round_detector(run)
+def sure_boxes(detector: str | Path, sweeps: SweepDataset, min_score: float) -> dict[str, Any] | None:
+    """A detector's boxes with a score of at least ``min_score``, as :func:`first_boxes`; None if there are none.
+
+    Args:
+        detector: a work_dir, or one of its checkpoints. Boxes of several classes around one object count once.
+
+    Raises:
+        FileNotFoundError, UntrustedCheckpoint, ValueError: see :func:`ccrop.transfer.prediction.load_detector`.
+    """
+    _, model = load_detector(detector, MODELS.build)
+    model.to("cuda" if torch.cuda.is_available() else "cpu")
     found = {}
     for index, sample, each in tqdm(detected(model, sweeps), "detections", len(sweeps), leave=False, disable=None):
         kept = (each.scores >= min_score) & (num_points_in_boxes(sample["points"], each.boxes) > 0)
-        boxes = each.boxes[kept]
-        found[index] = boxes, each.scores[kept], (boxes[:, 3] >= LONG).astype(np.float32)
+        order = np.flatnonzero(kept)[np.argsort(-each.scores[kept], kind="stable")]
+        boxes, scores = each.boxes[order], each.scores[order]
+        centers = torch.from_numpy(boxes[None, :, :2]).float()
+        one_class, present = torch.zeros(1, len(boxes), dtype=torch.long), torch.ones(1, len(boxes), dtype=torch.bool)
+        distinct = unsuppressed(centers, one_class, present, torch.tensor([min(model.distances)]))[0].numpy()
+        boxes = boxes[distinct]
+        found[index] = boxes, scores[distinct], (boxes[:, 3] >= LONG).astype(np.float32)
     if not any(len(boxes) for boxes, *_ in found.values()):
         return None
     return content_of(paths_of(sweeps), found)
-
-
-def round_detector(run: Path) -> CenterPoint:
-    """The trained detector of a round's folder, on a GPU if there is one."""
-    checkpoint = latest_checkpoint(run)
-    assert checkpoint is not None
-    model = MODELS.build(recorded_config(checkpoint).model)
-    model.load_state_dict(load_checkpoint(checkpoint)["state_dict"])
-    return model.to("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def described(file: Path, labeled: SweepDataset | None, reason: str, settings: ConfigDict) -> str:

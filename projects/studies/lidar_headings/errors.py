@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from mmengine.registry import DATASETS
+from mmengine.registry import DATASETS, MODELS
 
 from ccrop.checkpoint.newest import latest_checkpoint
 from ccrop.checkpoint.recorded_config import recorded_config
@@ -22,7 +22,7 @@ from ccrop.cli import command, command_parser
 from ccrop.projects.lidar_bev.boxes import num_points_in_boxes, wrapped
 from ccrop.projects.lidar_bev.evaluation.center_ap import ERROR_THRESHOLD, Truth, match
 from ccrop.projects.lidar_bev.finetune import detected
-from ccrop.projects.lidar_bev.pseudo.pretraining import round_detector
+from ccrop.transfer.prediction import load_detector
 
 POINTS = (1, 30, 100, 300, np.inf)
 MIN_SCORE = 0.1
@@ -48,7 +48,7 @@ def errors(run: Path) -> Iterator[dict[str, str | int | float]]:
     """The rows of a run."""
     dataset = DATASETS.build(recorded_config(latest_checkpoint(run)).test_dataset)
     truths, every = [], []
-    for _, sample, found in detected(round_detector(run), dataset):
+    for _, sample, found in detected(load_detector(run, MODELS.build)[1], dataset):
         sure = found.scores >= MIN_SCORE
         truths.append(Truth(np.column_stack([sample["boxes"], sample["num_points"]]), sample["labels"]))
         boxes = np.column_stack([found.boxes, num_points_in_boxes(sample["points"], found.boxes)])

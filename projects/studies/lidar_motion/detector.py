@@ -11,11 +11,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from mmengine.registry import MODELS
 
 from ccrop.cli import command, command_parser
 from ccrop.projects.lidar_bev.datasets import NuScenesSweeps
 from ccrop.projects.lidar_bev.finetune import detected
-from ccrop.projects.lidar_bev.pseudo.pretraining import round_detector
+from ccrop.transfer.prediction import load_detector
 
 MIN_SCORE = 0.3
 DISTANCE = 2.0  # meters between centers
@@ -34,7 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     dataset = NuScenesSweeps(args.data_root, split="sim_val", num_sweeps=1, labeled=True)
     for run in args.runs:
         right, found, moves = [], [], []
-        for _, sample, each in detected(round_detector(run), dataset):
+        for _, sample, each in detected(load_detector(run, MODELS.build)[1], dataset):
             centers, objects = each.boxes[each.scores >= MIN_SCORE, :2], sample["boxes"][:, :2]
             near = np.linalg.norm(objects[:, None] - centers, axis=2) < DISTANCE
             counted = (abs(objects) < REACH).all(axis=1) & (sample["num_points"] >= MIN_POINTS)

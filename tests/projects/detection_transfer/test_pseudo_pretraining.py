@@ -116,7 +116,10 @@ def iou(first: tuple, second: tuple) -> float:
 
 def test_a_detector_that_cannot_teach_is_refused(detector: Path, unlabeled: Path, tmp_path: Path, capsys):
     for options, message in (
-        ((f"detector={detector}", "min_score=1"), f"{detector} scores no box of the train images at 1 or above: lower"),
+        (
+            (f"detector={detector}", "min_score=1"),
+            f"{detector} scores no box of the training images at 1 or above: lower",
+        ),
         ((f"detector={detector}", "file=boxes.json"), "pseudo_boxes.file and pseudo_boxes.detector cannot both"),
         (("detector=nowhere",), "nowhere does not exist: pass a fine-tuning run's work_dir, or one of its checkpoints"),
     ):

@@ -3,6 +3,7 @@
 import json
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,8 +11,10 @@ import torch
 from jobs import ROOT
 from mmengine.registry import DATASETS
 
+from ccrop.projects.lidar_bev.evaluation.center_ap import Detections
 from ccrop.projects.lidar_bev.evaluation.polygons import bev_ious
 from ccrop.projects.lidar_bev.finetune import load_config
+from ccrop.projects.lidar_bev.pseudo import pretraining
 from ccrop.projects.lidar_bev.pseudo.neighbors import MotionOfBoxes
 from ccrop.projects.lidar_bev.pseudo.pretraining import described, first_boxes, labeled_sweeps, listed
 from ccrop.tools import train
@@ -68,6 +71,30 @@ def test_rounds_on_sweeps_without_any_label(unlabeled: Path, tmp_path: Path, cap
     log = next((work_dir / "round_0").rglob("*.log")).read_text()
     line = r"Round 0 of 2: \d+ pseudo-boxes of 2 sweeps; not compared with labels: .*label file not found"
     assert re.search(line, log)
+
+    teacher = f"pseudo_boxes.detector={work_dir}/round_0"
+    assert pretrain(unlabeled, tmp_path / "taught", teacher, "pseudo_boxes.min_score=0.0") == 0
+    assert json.loads((tmp_path / "taught/round_0/boxes.json").read_text())["sweeps"] == second
+    assert pretrain(unlabeled, tmp_path / "taught", teacher, "pseudo_boxes.min_score=0.9") == 2
+    message = f"{work_dir}/round_0 scores no box of the training sweeps at 0.9 or above: lower pseudo_boxes.min_score"
+    assert message in capsys.readouterr().err
+
+
+def test_boxes_of_several_classes_around_one_object_count_once(unlabeled: Path, monkeypatch: pytest.MonkeyPatch):
+    sweeps = DATASETS.build(load_config(CONFIG, unlabeled).train_dataloader.dataset | dict(labeled=False, pipeline=[]))
+    middle = np.array([0, 0, 0, 100, 100, 100, 0], np.float32)  # holds points wherever it is
+    shifts = np.array([[0, 0], [0.3, 0], [0.8, 0], [0, 5], [0, 9]])
+    boxes = np.tile(middle, (5, 1))
+    boxes[:, :2] += shifts
+    scores = np.array([0.6, 0.9, 0.5, 0.7, 0.2], np.float32)
+    one = Detections(boxes, scores, np.array([0, 1, 0, 1, 1]), None, None)
+    model = SimpleNamespace(distances=(2.0, 0.7), to=lambda device: None)
+    monkeypatch.setattr(pretraining, "load_detector", lambda *_: (None, model))
+    monkeypatch.setattr(pretraining, "detected", lambda model, sweeps: iter([(0, sweeps[0], one)]))
+    content = pretraining.sure_boxes("run", sweeps, 0.3)
+    scores = [np.round(each["scores"], 4).tolist() for each in content["sweeps"]]
+    assert scores == [[0.9, 0.7], []]  # 0.3 m and 0.5 m apart are one object
+    np.testing.assert_allclose(content["sweeps"][0]["boxes"], boxes[[1, 3]], atol=1e-4)
 
 
 def test_a_folder_of_sweeps(unlabeled: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
