@@ -1,10 +1,14 @@
 """Comparisons of pretrainings as a user runs them: rows, resuming, tables and a plot."""
 
 import csv
+import os
+import signal
+import subprocess
+import time
 from pathlib import Path
 
 import pytest
-from jobs import ROOT, call, tool
+from jobs import ROOT, call, environment, tool
 
 from ccrop.experiments.class_measure import SHOWN
 
@@ -91,6 +95,46 @@ def test_bad_arguments_are_named(arguments: list[str], message: str, tmp_path: P
     done = call(tool("compare.py", *arguments), tmp_path)
     assert done.returncode == 2
     assert message in done.stdout
+
+
+def test_an_unknown_arm_to_compare_with_is_refused_before_the_runs(demo_root: Path, tmp_path: Path):
+    config = ROOT / "configs/comparison/rcrop.py"
+    command = tool("compare.py", config, "--data-root", demo_root, "--over", "rcop", "--csv", "c.csv")
+    done = call([*command, *SMALL], tmp_path)
+    assert done.returncode == 2
+    assert done.stdout.splitlines()[-1] == "compare.py: --over rcop: unknown arm; the arms are rcrop"
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_interrupt_is_a_line_with_how_to_continue(demo_root: Path, tmp_path: Path):
+    """Sent to the whole group, as a terminal does; no process and no half a row is left."""
+    configs = [ROOT / f"configs/comparison/{name}.py" for name in ("rcrop", "region_clusters")]
+    arguments = (*configs, "--data-root", demo_root, "--seeds", "0", "--csv", "c.csv", *SMALL)
+    command = tool("compare.py", *arguments, "train_dataloader.num_workers=1")
+    with (tmp_path / "log").open("w") as log:
+        process = subprocess.Popen(
+            command, cwd=tmp_path, env=environment(), stdout=log, stderr=subprocess.STDOUT, start_new_session=True
+        )
+    deadline = time.monotonic() + 200
+    second = tmp_path / "work_dirs/comparison" / demo_root.name / "region_clusters_0"
+    while not list(second.glob("*/vis_data")):
+        assert process.poll() is None, (tmp_path / "log").read_text()
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+    os.killpg(process.pid, signal.SIGINT)
+    assert process.wait(60) == 130
+    text = (tmp_path / "log").read_text()
+    assert text.splitlines()[-1] == (
+        "compare.py: interrupted: finished runs have their rows in c.csv; run the same command again for the others"
+    )
+    assert "Traceback" not in text
+    assert "--resume" not in text
+    assert [row["arm"] for row in rows(tmp_path)] == ["rcrop"]
+    with pytest.raises(ProcessLookupError):
+        os.killpg(process.pid, 0)
+    again = call(command, tmp_path)
+    assert again.returncode == 0, again.stdout
+    assert [row["arm"] for row in rows(tmp_path)] == ["rcrop", "region_clusters"]
 
 
 def test_a_csv_of_something_else_is_not_written_to(tmp_path: Path):
