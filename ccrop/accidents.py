@@ -9,8 +9,9 @@ from threading import current_thread, main_thread
 
 from mmengine.runner import Runner
 
+from ccrop.resuming import how_to_resume
+
 LOST = (RuntimeError, ConnectionError, EOFError, FileNotFoundError)  # raised when a worker dies
-RESUME = "run the same command again with --resume"
 
 
 @contextmanager
@@ -25,7 +26,7 @@ def accidents_explained(runner: Runner) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        runner.logger.warning(f"Interrupted after {runner.iter} iterations: {RESUME}")
+        runner.logger.warning(f"Interrupted after {runner.iter} iterations: {how_to_resume()}")
         raise
     except Exception as error:
         if isinstance(error, LOST) and current_thread() is main_thread():
@@ -34,7 +35,7 @@ def accidents_explained(runner: Runner) -> Iterator[None]:
         if text.startswith("DataLoader worker (pid") or _lost_a_worker(error):
             raise ChildProcessError(
                 f"a data-loading worker died early ({text.rstrip('.')}), most likely for lack of memory: "
-                f"lower train_dataloader.num_workers or batch_size, and {RESUME}"
+                f"lower train_dataloader.num_workers or batch_size, and {how_to_resume()}"
             ) from error
         if text.startswith("Expected more than 1 value per channel"):
             loader = runner.train_dataloader

@@ -1,6 +1,8 @@
 """What the command lines of several tools have in common; imports nothing slow."""
 
 import argparse
+import errno
+import os
 import re
 import sys
 import traceback
@@ -14,7 +16,20 @@ from mmengine.config import DictAction
 INIT_HELP = "weights to start from: a file, timm:NAME, torchvision:NAME, or random"
 BACKBONE_HELP = "instead of the config's: timm:NAME, torchvision:NAME or mmdet:resnetDEPTH"
 DEBUG = "--debug"
+DRAWINGS = (".png", ".jpg", ".jpeg", ".pdf", ".svg")  # that matplotlib writes
 PACKAGE = Path(__file__).parent
+# what the system refuses, and what to do about it
+REFUSALS = {
+    errno.EROFS: "the file system is read-only: choose another folder to write to",
+    errno.EACCES: "permission denied: change its rights, or choose another path",
+    errno.EPERM: "not permitted: change its rights, or choose another path",
+    errno.ENOSPC: "no space left: make room and run the command again",
+    errno.EDQUOT: "the quota is used up: make room and run the command again",
+    errno.ENOTDIR: "a part of this path is a file, not a folder: choose another path",
+    errno.EISDIR: "it is a folder: name a file",
+    errno.EEXIST: "it exists: choose another path, or remove it",
+    errno.EMFILE: "too many open files: raise the limit (ulimit -n), or use fewer workers",
+}
 
 
 class Main(Protocol):
@@ -61,6 +76,17 @@ def at_least(minimum: int) -> Callable[[str], int]:
     return whole
 
 
+def picture_file(*suffixes: str) -> Callable[[str], Path]:
+    """The type of an argument that names a picture to write, in a format of one of these suffixes."""
+
+    def picture(text: str) -> Path:
+        if Path(text).is_dir() or Path(text).suffix.lower() not in suffixes:
+            raise argparse.ArgumentTypeError(f"{text} must name a file that ends in {', '.join(suffixes)}")
+        return Path(text)
+
+    return picture
+
+
 def command_parser(description: str) -> argparse.ArgumentParser:
     """The parser of a command whose ``main`` is a :func:`command`, with its module's docstring as the description.
 
@@ -91,8 +117,8 @@ def command(main: Main) -> Main:
         debug = DEBUG in arguments
         try:
             return main([each for each in arguments if each != DEBUG])
-        except KeyboardInterrupt:
-            line, code = "interrupted", 130
+        except KeyboardInterrupt as error:
+            line, code = ": ".join(filter(None, ("interrupted", str(error)))), 130
         except Exception as error:
             if debug:
                 raise
@@ -105,12 +131,23 @@ def command(main: Main) -> Main:
 
 def explained(error: Exception) -> tuple[str, int]:
     """The message shown to the user and the exit code; an unexpected error is reported with its location."""
+    if isinstance(error, OSError) and error.strerror:
+        return _refused(error), 2
     own = type(error).__module__.partition(".")[0] == PACKAGE.name
     if own or isinstance(error, (OSError, ValueError, ImportError)):
         return str(error), 2
     place = traceback.extract_tb(error.__traceback__)[-1]
     what = " ".join(f"{type(error).__name__}: {error}".split())
     return f"{what} ({place.filename}, line {place.lineno}); {DEBUG} shows the traceback", 1
+
+
+def _refused(error: OSError) -> str:
+    """What the system refused; a hidden file, such as a partial one or a lock, is known by its folder only."""
+    if not isinstance(error.filename, str | bytes):
+        return error.strerror
+    path = Path(os.fsdecode(error.filename))
+    shown = path.parent if path.name.startswith(".") else path
+    return f"{shown}: {REFUSALS.get(error.errno, error.strerror)}"
 
 
 def config_file(name: str) -> str:

@@ -1,6 +1,8 @@
 """What must not change unnoticed when a run resumes from a checkpoint."""
 
-from collections.abc import Iterator
+import inspect
+from collections.abc import Iterator, Mapping
+from pkgutil import resolve_name
 from typing import Any
 
 from mmengine.config import Config
@@ -16,9 +18,32 @@ def flat(node: Any, prefix: str = "") -> Iterator[tuple[str, str]]:
         yield prefix, f"{node.__module__}.{node.__qualname__}" if isinstance(node, type) else str(node)
 
 
-def differences(before: dict[str, str], now: dict[str, str]) -> list[str]:
-    """The names of settings that differ, or exist on one side only."""
-    return [name for name in {**before, **now} if before.get(name) != now.get(name)]
+def differences(before: Mapping[str, str], now: Mapping[str, str]) -> dict[str, tuple[str, str]]:
+    """The settings that differ, by name, before and now.
+
+    One that is on one side only has the default of its class on the other, as in a checkpoint from before there was
+    such a setting; or else it is ``unset`` there.
+    """
+    sides = (before, now)
+    values = {
+        name: [side[name] if name in side else _default(name, now) for side in sides] for name in {**before, **now}
+    }
+    return {name: (old, new) for name, (old, new) in values.items() if old != new}
+
+
+def listed(changed: Mapping[str, tuple[str, str]]) -> str:
+    """Differences in words."""
+    return "; ".join(f"{name} {old}, not {new}" for name, (old, new) in changed.items())
+
+
+def _default(name: str, settings: Mapping[str, str]) -> str:
+    """Of the class that a setting is an argument of, by the ``type`` next to it."""
+    section, _, argument = name.rpartition(".")
+    try:
+        default = inspect.signature(resolve_name(settings[f"{section}.type"])).parameters[argument].default
+    except (AttributeError, ImportError, KeyError, TypeError, ValueError):
+        return "unset"
+    return "unset" if default is inspect.Parameter.empty else str(default)
 
 
 def training_settings(config: Config) -> dict[str, str]:
@@ -45,11 +70,10 @@ def check_resumed(checkpoint: str, before: dict[str, str], now: dict[str, str], 
     """
     changed = differences(before, now)
     refit = [name for name in changed if name == "epochs" or name.startswith("param_scheduler.")]
-    others = [name for name in changed if name not in refit]
+    others = {name: values for name, values in changed.items() if name not in refit}
     if others and not changes_allowed:
-        listed = "; ".join(f"{name} {before.get(name)}, not {now.get(name)}" for name in others)
         raise ValueError(
-            f"{checkpoint} was trained with {listed}: repeat its options, or resume with the new ones by passing "
-            "--allow-changes"
+            f"{checkpoint} was trained with {listed(others)}: repeat its options, or resume with the new ones by "
+            "passing --allow-changes"
         )
     return bool(refit)

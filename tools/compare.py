@@ -195,16 +195,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parse(argv)
 
     from ccrop.experiments.engine import run_missing
-    from ccrop.experiments.summary import write_summary
+    from ccrop.experiments.summary import require_arms, write_summary
     from ccrop.options import options_explained
 
     if args.configs:
         with options_explained(args.cfg_options):
             study = study_of(args)
+            require_arms(args.over, args.csv, study.schema, study.arms)
             run_missing(study, args.csv)
         schema = study.schema
     else:
         schema = schema_of(args.csv)
+        require_arms(args.over, args.csv, schema)
     write_summary(args.csv, schema, args.over, args.work_dirs)
     return 0
 

@@ -20,8 +20,8 @@ from mmengine.logging import HistoryBuffer
 from mmengine.runner import CheckpointLoader
 
 from ccrop.files import write_bytes
+from ccrop.resuming import how_to_resume
 
-RESUME = "continue with --resume"
 PICKLES = ("pkl", "pickle")  # file types that MMEngine reads by unpickling
 
 
@@ -95,10 +95,10 @@ class AtomicLocalBackend(LocalBackend):
     """Files are written by :func:`ccrop.files.write_bytes`, so a kill leaves the old file or the new one."""
 
     def put(self, obj: bytes, filepath: str | Path) -> None:
-        write_bytes(filepath, bytes(obj), RESUME)
+        write_bytes(filepath, bytes(obj), how_to_resume())
 
     def put_text(self, obj: str, filepath: str | Path, encoding: str = "utf-8") -> None:
-        write_bytes(filepath, obj.encode(encoding), RESUME)
+        write_bytes(filepath, obj.encode(encoding), how_to_resume())
 
 
 def load_from_local(filename: str, map_location: Any = None) -> dict[str, Any]:

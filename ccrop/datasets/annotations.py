@@ -120,7 +120,7 @@ def _parsed(file: Path) -> tuple[dict[str, Any], list[str]]:
         each["file_name"] = "/".join(each["coco_url"].split("/")[-2:])
     for name, needed in (("images", ("id", "file_name")), ("annotations", ("image_id",)), ("categories", ("id",))):
         for number, entry in enumerate(lists[name]):
-            absent = [key for key in needed if not isinstance(entry, dict) or entry.get(key) is None]
+            absent = [key for key in needed if not isinstance(entry, dict) or entry.get(key) in (None, "")]
             if absent:
                 raise InvalidAnnotations(file, f"entry {number} of its list {name} has no {' and no '.join(absent)}")
     return lists, repaired
@@ -174,7 +174,31 @@ def _number_categories(content: dict[str, Any], file: Path, agnostic: bool) -> l
         repaired.append(f"{changed} category ids of annotations that are not integers")
     _renumber(categories, "id", numbers)
     _renumber(annotations, "category_id", numbers)
-    return repaired
+    return repaired + _leave_out_namesakes(content, file)
+
+
+def _leave_out_namesakes(content: dict[str, Any], file: Path) -> list[str]:
+    """Names tell categories apart: of those with the same one, only that with objects stays.
+
+    Raises:
+        InvalidAnnotations: several of them have objects.
+    """
+    used = {each["category_id"] for each in content["annotations"]}
+    kept: dict[str, dict[str, Any]] = {}
+    for each in content["categories"]:
+        other = kept.setdefault(each["name"], each)
+        if other is each or each["id"] not in used:
+            continue
+        if other["id"] in used:
+            raise InvalidAnnotations(
+                file,
+                f"it has objects of two categories {printable(each['name'])}, with the ids {other['id']} and "
+                f"{each['id']}: rename one, or give their objects the same id",
+            )
+        kept[each["name"]] = each
+    left_out = len(content["categories"]) - len(kept)
+    content["categories"] = [each for each in content["categories"] if kept[each["name"]] is each]
+    return [f"{left_out} categories without objects that have the name of another (left out)"] if left_out else []
 
 
 def _number_by(content: dict[str, Any], file: Path, training: Path) -> list[str]:

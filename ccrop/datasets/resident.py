@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +12,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
+from ccrop.datasets.available_memory import available_memory
 from ccrop.datasets.base import ImageDataset
 from ccrop.datasets.samplers import SeededSampler
 from ccrop.views import ContrastiveCrop, MultiObjectCrop, RandomCrop, ScenePair, SceneViews
@@ -122,11 +122,5 @@ def _decoded(dataset: ImageDataset, num_workers: int, device: torch.device) -> t
 
 
 def _free(device: torch.device) -> float:
-    """Bytes available on a device; on the CPU those of the machine, no limit where the system does not tell."""
-    if device.type == "cuda":
-        return torch.cuda.mem_get_info(device)[0]
-    try:
-        lines = Path("/proc/meminfo").read_text().splitlines()
-    except OSError:
-        return float("inf")
-    return next((1024 * int(line.split()[1]) for line in lines if line.startswith("MemAvailable:")), float("inf"))
+    """Bytes available on a device, on the CPU those of :func:`.available_memory`."""
+    return torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else available_memory()

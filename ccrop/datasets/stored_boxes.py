@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import Any
 
-from ccrop.compat.checkpoint import RESUME
 from ccrop.datasets.box_store import BoxStore
 from ccrop.files import written
+from ccrop.resuming import how_to_resume
 
 INSIDE = 2**25  # bytes of a store that goes into each checkpoint, which is written every epoch
 
@@ -27,7 +27,7 @@ def saved_boxes(store: BoxStore, folder: str | Path) -> dict[str, Any]:
         return store.state_dict()
     file = Path(folder, _name(store))
     if not file.exists():
-        with written(file, store.nbytes, RESUME) as partial:
+        with written(file, store.nbytes, how_to_resume()) as partial:
             store.save(partial)
     return dict(file=file.name, num_images=len(store), max_boxes=store.max_boxes, fingerprint=store.fingerprint)
 

@@ -6,6 +6,7 @@ from typing import Any, Protocol
 
 from ccrop.experiments.rows import OPTIONS, Row, append_row, read_rows
 from ccrop.experiments.schema import Schema
+from ccrop.resuming import AGAIN
 from ccrop.work_dir import WorkDirInUse
 
 
@@ -33,6 +34,7 @@ def run_missing(study: Study, file: Path) -> None:
 
     Raises:
         ValueError: the file has other columns, or holds a run with a different budget or options.
+        KeyboardInterrupt: says how to continue.
     """
     rows = read_rows(file, study.schema.header)
     if rows and OPTIONS not in rows[0]:
@@ -45,6 +47,8 @@ def run_missing(study: Study, file: Path) -> None:
                 _complete(study, run, file)
             except WorkDirInUse as error:
                 busy.append((run, error))
+            except KeyboardInterrupt as error:
+                raise KeyboardInterrupt(f"finished runs have their rows in {file}; {AGAIN} for the others") from error
         if len(busy) == len(pending):
             for run, refusal in busy:
                 print(f"No row yet of {_name(run)}: {refusal}")

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from ccrop.resuming import AGAIN, resumed_by
 from ccrop.work_dir import LOCK, locked, set_aside
 
 RECORD = "step.json"  # in the folder: the step's settings, and its result once it is finished
@@ -33,7 +34,8 @@ def step(folder: Path, settings: Mapping[str, Any], work: Callable[[], Any]) -> 
             record = dict(settings=dict(settings))
             _write(file, record)
         if "result" not in record:
-            record["result"] = work()
+            with resumed_by(AGAIN):
+                record["result"] = work()
             _write(file, record)
         return record["result"]
 

@@ -1,6 +1,6 @@
 """Summary of a comparison's CSV: Markdown tables, and a plot per data set, next to it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from ccrop.experiments.plots import plot
@@ -14,6 +14,17 @@ DIFFERENCES = (
     " Differences: ± half of the 95 % interval over seeds (Student's t), and in brackets the 95 % interval over the "
     "choice of tested examples (paired bootstrap), if their work_dirs exist."
 )
+
+
+def require_arms(references: Sequence[str], file: Path, schema: Schema, arms: Iterable[str] = ()) -> None:
+    """Refuse references that are neither among the arms to be run nor in the rows of a CSV.
+
+    Raises:
+        ValueError: names them and the arms that there are.
+    """
+    known = dict.fromkeys([*arms, *(row["arm"] for row in read_rows(file, schema.header))])
+    if unknown := [name for name in references if name not in known]:
+        raise ValueError(f"--over {' '.join(unknown)}: unknown arm; the arms are {', '.join(known)}")
 
 
 def write_summary(file: Path, schema: Schema, references: Sequence[str] = (), work_dirs: Path | None = None) -> None:

@@ -10,11 +10,12 @@ from typing import Any
 
 from ccrop.checkpoint.newest import latest_checkpoint
 from ccrop.files import write_json
-from ccrop.settings import differences, flat
+from ccrop.settings import differences, flat, listed
 from ccrop.work_dir import LOCK, locked, set_aside
 
 BOXES = "boxes.json"  # of a round, in its folder
 MADE_WITH = "made_with"  # the settings of the boxes, in that file
+COUNTS = ("rounds", "max_boxes")  # of the settings, whole numbers
 SOURCES = ("file", "detector", "init")  # of the settings, those that name files
 WITHOUT_EFFECT = ("rounds", "agreement")  # of the settings, on the boxes of a round
 OF_DETECTIONS = ("min_score",)  # which the first round has only with a ``detector``
@@ -31,8 +32,9 @@ def run_rounds(
 
     Args:
         work_dir: takes ``round_R/``, the folder of each round, with its ``boxes.json``.
-        settings: of the boxes; ``rounds`` is how many there are at most, ``file``, ``detector`` and ``init`` are what
-            ``make`` and ``learn`` read. A resumed run must have those that its boxes were made with.
+        settings: of the boxes; ``rounds`` is how many there are at most, ``max_boxes`` how many boxes an example has at
+            most, ``min_score`` that of a detector's boxes; ``file``, ``detector`` and ``init`` are what ``make`` and
+            ``learn`` read. A resumed run must have those that its boxes were made with.
         make: of the folder of the round before, or None in the first; the content of ``boxes.json``, or a line that
             says why that round was the last, such as :func:`none_sure`.
         learn: of a round's number and folder, trains and writes ``figures.json``, which marks it as finished.
@@ -42,18 +44,20 @@ def run_rounds(
         The last round's checkpoint.
 
     Raises:
-        ValueError: the rounds are not a whole number of at least 1, a file is in the folder to be renamed, or the
-            resumed run's boxes were made with other settings.
+        ValueError: a setting is out of its range, a file is in the folder to be renamed, or the resumed run's boxes
+            were made with other settings.
         WorkDirInUse: another run uses the work_dir.
     """
-    rounds = settings["rounds"]
-    if not isinstance(rounds, int) or rounds < 1:
-        raise ValueError(f"pseudo_boxes.rounds must be a whole number of at least 1, got {rounds}")
+    for name in COUNTS:
+        if not isinstance(settings[name], int) or settings[name] < 1:
+            raise ValueError(f"pseudo_boxes.{name} must be a whole number of at least 1, got {settings[name]}")
+    if not 0 <= settings["min_score"] <= 1:
+        raise ValueError(f"pseudo_boxes.min_score must be from 0 to 1, got {settings['min_score']}")
     last = None
     with locked(work_dir):
         if not resume and any(each.name != LOCK for each in work_dir.iterdir()):
             set_aside(work_dir, sources=[settings.get(name) for name in SOURCES])
-        for number in range(rounds):
+        for number in range(settings["rounds"]):
             folder = work_dir / f"round_{number}"
             detections = number or settings.get("detector")
             without = WITHOUT_EFFECT if detections else WITHOUT_EFFECT + OF_DETECTIONS
@@ -80,8 +84,7 @@ def run_rounds(
 def _require_same(file: Path, made_with: dict[str, str]) -> None:
     before = _given(json.loads(file.read_text()).get(MADE_WITH, made_with))  # files of earlier versions do not say
     if changed := differences(before, made_with):
-        listed = "; ".join(f"{name} {before.get(name)}, not {made_with.get(name)}" for name in changed)
-        raise ValueError(f"{file} was made with {listed}: repeat its options, or start again without --resume")
+        raise ValueError(f"{file} was made with {listed(changed)}: repeat its options, or start again without --resume")
 
 
 def _given(settings: Mapping[str, str]) -> dict[str, str]:

@@ -109,7 +109,8 @@ def load_detector(
         model.load_state_dict(content["state_dict"])
     except (KeyError, RuntimeError) as error:
         raise ValueError(
-            f"{checkpoint} is not a checkpoint of a run with its config: pass the config with --config"
+            f"{checkpoint} is not a checkpoint of a run with {config or 'its config'}: pass the config of its run with "
+            "--config"
         ) from error
     model.dataset_meta = content.get("meta", {}).get("dataset_meta", {})
     return settings, model.eval()

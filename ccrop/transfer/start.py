@@ -8,7 +8,7 @@ from mmengine.config import Config
 from ccrop.checkpoint import Normalization, Weights, starting_weights
 from ccrop.checkpoint.newest import checkpoint_to_resume
 from ccrop.compat.checkpoint import load_checkpoint
-from ccrop.settings import differences, training_settings
+from ccrop.settings import differences, listed, training_settings
 
 NOTES = "finetuning"  # in a checkpoint: how its detector is trained
 PIXELS = ("mean", "std", "bgr_to_rgb")  # what a preprocessor does to an image's levels
@@ -92,8 +92,7 @@ def check_settings(start: Start, settings: dict[str, str]) -> None:
         ValueError: some differ; the message lists them.
     """
     assert start.settings is not None  # of a run that continues
-    before = start.settings
-    names = differences(before, settings)
-    if names:
-        listed = "; ".join(f"{name} {before.get(name)}, not {settings.get(name)}" for name in names)
-        raise ValueError(f"{start.checkpoint} was trained with {listed}: repeat its options, or leave out --resume")
+    if changed := differences(start.settings, settings):
+        raise ValueError(
+            f"{start.checkpoint} was trained with {listed(changed)}: repeat its options, or leave out --resume"
+        )

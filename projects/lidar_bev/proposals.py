@@ -13,6 +13,7 @@ from torch import Tensor
 
 from ccrop.models import Siamese
 from ccrop.projects.lidar_bev.datasets import KittiSweeps, SweepDataset, SweepFolder
+from ccrop.projects.lidar_bev.detection.samples import check_classes
 from ccrop.projects.lidar_bev.evaluation.proposals import DISTANCES, RANGES, ProposalRecall, proposal_recall
 from ccrop.projects.lidar_bev.localizer import BevClusters
 from ccrop.projects.lidar_bev.pretraining.localization import locate_sweeps
@@ -29,7 +30,7 @@ def labeled_sweeps(config: Config, split: str | None, classes: list[str] | None,
         number: number of sweeps, evenly spaced; None for all.
 
     Raises:
-        ValueError: the config's data set has no labels.
+        ValueError: the config's data set has no labels, or no object of a class that is asked for.
     """
     settings = dict(config.train_dataloader.dataset) | dict(pipeline=[], labeled=True, subset=number)
     kind = settings["type"]
@@ -43,7 +44,9 @@ def labeled_sweeps(config: Config, split: str | None, classes: list[str] | None,
     around = Path(settings["data_root"], settings.get("folder", "training"), ALL_AROUND)
     if issubclass(kind, KittiSweeps) and around.is_dir():
         settings.update(labels=ALL_AROUND, in_view=False)
-    return DATASETS.build(settings)
+    dataset = DATASETS.build(settings)
+    check_classes(dataset)
+    return dataset
 
 
 def heatmaps(

@@ -27,6 +27,9 @@ def labeled_windows(model: Siamese, dataset: SweepDataset, localizer: BevCluster
         model: in eval mode.
         dataset: labeled.
         localizer: on the encoder's grid.
+
+    Raises:
+        ValueError: no object has so many points on the grid.
     """
     grid, device = localizer.grid, next(model.parameters()).device
     area = (*grid.low[:2], *grid.high[:2])
@@ -46,6 +49,11 @@ def labeled_windows(model: Siamese, dataset: SweepDataset, localizer: BevCluster
         features.append(region_features(model.extract_feat(sweeps), windows.to(device))[-1].float().cpu())
         background = np.full(len(others), len(dataset.classes))
         labels.append(torch.from_numpy(np.concatenate([known["labels"][counted], background])))
+    if not any(map(len, features)):
+        raise ValueError(
+            f"{dataset.data_root}: none of {len(dataset)} labeled sweeps has an object of {', '.join(dataset.classes)} "
+            f"with {MIN_POINTS} points or more on the encoder's grid"
+        )
     return torch.cat(features), torch.cat(labels)
 
 

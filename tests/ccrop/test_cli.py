@@ -1,5 +1,7 @@
 """The door of all commands: errors in a line, configs by name, and ``ccrop COMMAND``."""
 
+import errno
+import os
 from pathlib import Path
 
 import pytest
@@ -48,6 +50,24 @@ def test_an_unforeseen_error_is_a_line_with_its_place(capsys: pytest.CaptureFixt
 def test_an_interruption_is_a_line(capsys: pytest.CaptureFixture):
     assert raising(KeyboardInterrupt())([]) == 130
     assert capsys.readouterr().err == "train.py: interrupted\n"
+    assert raising(KeyboardInterrupt("go on"))([]) == 130
+    assert capsys.readouterr().err == "train.py: interrupted: go on\n"
+
+
+@pytest.mark.parametrize(
+    ("number", "name", "line"),
+    [
+        (errno.EROFS, "runs/.lock", "runs: the file system is read-only: choose another folder to write to"),
+        (errno.EROFS, "out/.partial.7.x.png", "out: the file system is read-only: choose another folder to write to"),
+        (errno.EACCES, b"a/b.csv", "a/b.csv: permission denied: change its rights, or choose another path"),
+        (errno.ENOTDIR, "file/run", "file/run: a part of this path is a file, not a folder: choose another path"),
+        (errno.EIO, "a.jpg", "a.jpg: Input/output error"),
+        (errno.ENOSPC, None, "No space left on device"),
+    ],
+)
+def test_what_the_system_refuses_is_said_without_its_number(number: int, name, line: str, capsys):
+    assert raising(OSError(number, os.strerror(number), name))([]) == 2
+    assert capsys.readouterr().err == f"train.py: {line}\n"
 
 
 def test_debug_leaves_the_traceback_and_is_no_argument():
@@ -148,6 +168,8 @@ def test_a_seed_that_no_generator_takes_is_a_wrong_argument(arguments: list[str]
         ),
         (["make-demo-data", "out", "--val", "-1"], "--val: -1 is not a whole number of at least 0"),
         (["compare", "--csv", "."], "--csv . is a folder: name a file in it"),
+        (["visualise", "x.pth", "--out", "sheet"], "sheet must name a file that ends in .png, .jpg, .jpeg"),
+        (["plot", "run", "--out", "curves.csv"], "curves.csv must name a file that ends in .png, .jpg, .jpeg, .pdf"),
     ],
     ids=lambda each: each[0] if isinstance(each, list) else "",
 )

@@ -7,7 +7,7 @@ import torch
 from jobs import ROOT
 
 from ccrop.compat.checkpoint import load_checkpoint
-from ccrop.settings import check_resumed, flat
+from ccrop.settings import check_resumed, differences, flat
 from ccrop.tools import train
 
 SMALL = [
@@ -30,6 +30,21 @@ def test_nested_settings_by_dotted_names():
         "steps.0.end": "3",
         "steps.1.end": "4",
         "lr": "0.1",
+    }
+
+
+def test_a_setting_that_is_newer_than_the_checkpoint_had_its_default():
+    """Such as how a CenterPoint head codes headings."""
+    before = {"model.type": "ccrop.projects.lidar_bev.detection.detector.CenterPoint", "model.neck": "FPN"}
+    assert not differences(before, before | {"model.heading": "angle"})
+    assert not differences(before | {"model.heading": "angle"}, before)
+    assert differences(before, before | {"model.heading": "axis"}) == {"model.heading": ("angle", "axis")}
+    now = {"model.type": before["model.type"], "model.unknown": "1", "head.type": "NoClass", "head.size": "2"}
+    assert differences(before, now) == {
+        "model.neck": ("FPN", "unset"),
+        "model.unknown": ("unset", "1"),
+        "head.type": ("unset", "NoClass"),
+        "head.size": ("unset", "2"),
     }
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from jobs import ROOT, call, tool
+from mmengine.runner import EpochBasedTrainLoop
 
 from ccrop.experiments.class_measure import SHOWN
 
@@ -91,6 +92,40 @@ def test_bad_arguments_are_named(arguments: list[str], message: str, tmp_path: P
     done = call(tool("compare.py", *arguments), tmp_path)
     assert done.returncode == 2
     assert message in done.stdout
+
+
+def test_an_unknown_arm_to_compare_with_is_refused_before_the_runs(demo_root: Path, tmp_path: Path):
+    config = ROOT / "configs/comparison/rcrop.py"
+    command = tool("compare.py", config, "--data-root", demo_root, "--over", "rcop", "--csv", "c.csv")
+    done = call([*command, *SMALL], tmp_path)
+    assert done.returncode == 2
+    assert done.stdout.splitlines()[-1] == "compare.py: --over rcop: unknown arm; the arms are rcrop"
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_interrupt_is_a_line_with_how_to_continue(demo_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    configs = [ROOT / f"configs/comparison/{name}.py" for name in ("rcrop", "region_clusters")]
+    command = tool("compare.py", *configs, "--data-root", demo_root, "--seeds", "0", "--csv", "c.csv", *SMALL)
+    run_epoch = EpochBasedTrainLoop.run_epoch
+
+    def interrupted(self: EpochBasedTrainLoop) -> None:
+        if "region_clusters" in self.runner.work_dir:
+            raise KeyboardInterrupt
+        run_epoch(self)
+
+    monkeypatch.setattr(EpochBasedTrainLoop, "run_epoch", interrupted)
+    done = call(command, tmp_path)
+    assert done.returncode == 130
+    *_, logged, last = done.stdout.splitlines()
+    assert logged.endswith("Interrupted after 0 iterations: run the same command again")
+    assert last == (
+        "compare.py: interrupted: finished runs have their rows in c.csv; run the same command again for the others"
+    )
+    assert [row["arm"] for row in rows(tmp_path)] == ["rcrop"]
+    monkeypatch.undo()
+    again = call(command, tmp_path)
+    assert again.returncode == 0, again.stdout
+    assert [row["arm"] for row in rows(tmp_path)] == ["rcrop", "region_clusters"]
 
 
 def test_a_csv_of_something_else_is_not_written_to(tmp_path: Path):

@@ -441,3 +441,9 @@ def test_a_checkpoint_of_another_model_and_a_setting_that_is_none(
     assert "minimum" in capsys.readouterr().err
     assert evaluate.main(["boxes", str(pretrained), "--multi-object", "threshold=2"]) == 2
     assert "threshold must be in [0, 1)" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["centers", "window-knn"])
+def test_a_run_on_images_has_no_sweeps(evaluate: ModuleType, command: str, pretrained: Path, capsys):
+    assert evaluate.main([command, str(pretrained)]) == 2
+    assert "is of a run on images: evaluate it by knn, linear, pairs" in capsys.readouterr().err

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 from mmengine.config import Config
-from mmengine.registry import TASK_UTILS
+from mmengine.registry import DATASETS, TASK_UTILS
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
@@ -23,13 +23,18 @@ from ccrop.models import Siamese
 from ccrop.runner import load_pretrained
 
 WORKERS = 2
+COMMANDS = dict(image="knn, linear, pairs, boxes, object-knn or roi-knn", sweep="centers or window-knn")
 
 
-def load(args: argparse.Namespace) -> tuple[Config, Siamese]:
+def load(args: argparse.Namespace, unit: str = "image") -> tuple[Config, Siamese]:
     """Config and model, on the GPU if there is one.
 
+    Args:
+        unit: what the command evaluates, a key of :data:`COMMANDS`.
+
     Raises:
-        ValueError: another library's network without a config that defines what to evaluate it on.
+        ValueError: another library's network without a config that defines what to evaluate it on, or a run on
+            something else than the command evaluates.
     """
     if args.network is None:
         config, model = load_pretrained(args.checkpoint, args.config, args.data_root, init=args.init)
@@ -40,6 +45,10 @@ def load(args: argparse.Namespace) -> tuple[Config, Siamese]:
     else:
         config, model = load_pretrained(None, args.config, args.data_root, backbone=args.network, init=args.init)
         print("\n".join(config.notes), end="\n\n")
+    kind = config.train_dataloader.dataset.type
+    own = getattr(DATASETS.get(kind) if isinstance(kind, str) else kind, "unit", unit)
+    if own != unit:
+        raise ValueError(f"{args.checkpoint or args.config} is of a run on {own}s: evaluate it by {COMMANDS[own]}")
     return config, model.to("cuda" if torch.cuda.is_available() else "cpu")
 
 

@@ -10,7 +10,7 @@ from mmengine.registry import DATASETS
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ccrop.datasets import BoxStore, ImageDataset, MissingData
+from ccrop.datasets import BoxStore, MissingData
 from ccrop.datasets.base import spread
 from ccrop.datasets.coco import AnnotatedImage, annotated_boxes
 from ccrop.datasets.reading import WHITE
@@ -69,14 +69,12 @@ def pairs_of_clusters(args: argparse.Namespace, config: Config, model: Siamese, 
     """Clusters replace annotated objects, and a verdict says whether they and the features are healthy.
 
     Raises:
-        ValueError: the run is not on images, or no image has a cluster.
+        ValueError: no image has a cluster.
     """
     settings = config.train_dataloader.dataset
     if "split" in settings:
         settings.split = args.split
     dataset = DATASETS.build(settings)
-    if not isinstance(dataset, ImageDataset):
-        raise ValueError(f"pairs are drawn from images, but {config.experiment} uses {dataset.unit}s")
     dataset = dataset.get_subset(spread(len(dataset), args.images or len(dataset)))
     localizer, looks = own_localizer(config)
     boxes, counts = look(model, dataset, localizer or SingleObject(), **looks)

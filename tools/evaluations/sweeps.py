@@ -12,7 +12,7 @@ def centers(args: argparse.Namespace) -> None:
     from ccrop.projects.lidar_bev.evaluation.proposals import MIN_POINTS
     from ccrop.projects.lidar_bev.proposals import evaluate, tables
 
-    config, model = load(args)
+    config, model = load(args, "sweep")
     shares = args.learned or ([0.0, 0.25, 0.5, 1.0] if args.checkpoint else [0.0])
     dataset, found = evaluate(config, model, shares, args.split, args.classes, args.sweeps, WORKERS, args.localizer)
     first = next(iter(found.values()))
@@ -27,7 +27,7 @@ def sweep_knn(args: argparse.Namespace) -> None:
     from ccrop.projects.lidar_bev.proposals import labeled_sweeps
     from ccrop.projects.lidar_bev.window_knn import labeled_windows, window_knn
 
-    config, model = load(args)
+    config, model = load(args, "sweep")
     localizer = TASK_UTILS.build(config.default_hooks.localization.localizer)
     splits = ("train", args.bank), ("val", args.queries)
     sets = [labeled_sweeps(config, split, args.classes, number) for split, number in splits]

@@ -241,7 +241,7 @@ def check_full_disk(folder, number):
         save_checkpoint(dict(weight=torch.ones(2_000_000)), str(large))
     assert caught.value.errno == number
     assert str(large) in str(caught.value)
-    assert "make room and continue with --resume" in str(caught.value)
+    assert "make room and run the same command again with --resume" in str(caught.value)
     with pytest.raises(OSError, match=r"no room for .*epoch_1\.pth"):
         save_checkpoint(dict(weight=torch.zeros(2_000_000)), str(small))
     assert load_checkpoint(small)["weight"].tolist() == [1] * 1000

@@ -148,6 +148,11 @@ def test_a_byte_order_mark_is_no_part_of_the_text(root):
         (edited(lambda c: c["images"][0].update(file_name="../../secret.png")), "is outside"),
         (edited(lambda c: c["images"][0].update(file_name="/etc/0.png")), "/etc/0.png is outside"),
         (edited(lambda c: c["images"][0].update(file_name="..\\..\\0.png")), "is outside"),
+        (edited(lambda c: c["images"][0].update(file_name="")), "entry 0 of its list images has no file_name"),
+        (
+            edited(lambda c: c["categories"][1].update(name="cat")),
+            "it has objects of two categories cat, with the ids 1 and 2: rename one",
+        ),
     ],
 )
 def test_what_cannot_be_repaired_is_refused_by_file_and_reason(root, content, reason):
@@ -217,6 +222,19 @@ def test_a_category_that_the_training_split_lacks_is_refused_where_it_has_object
     cats = edited(lambda c: c.update(annotations=c["annotations"][:1]))
     found = read(root, cats, numbered_by=training(root, (1, "cat"), (2, "wolf")))
     assert objects(found) == OBJECTS[:1]
+
+
+def test_a_category_without_objects_leaves_its_name_to_another(root):
+    """As in exports that list a project of the class's name as category 0."""
+    doubled = edited(lambda c: c["categories"].insert(0, dict(id=0, name="dog")))
+    found = read(root, doubled)
+    assert objects(found) == OBJECTS
+    assert found.content["categories"] == right()["categories"]
+    assert found.repaired == ["1 categories without objects that have the name of another (left out)"]
+    file = root / "training.json"
+    file.write_text(json.dumps(doubled))
+    assert objects(read(root, right(), numbered_by=file)) == OBJECTS
+    assert objects(read(root, doubled, numbered_by=file)) == OBJECTS
 
 
 def test_a_file_without_categories_has_one_unless_its_annotations_name_several(root):

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from ccrop.experiments.steps import step
+from ccrop.resuming import how_to_resume
 from ccrop.work_dir import WorkDirInUse, locked
 
 
@@ -16,6 +17,10 @@ def test_a_finished_step_is_not_done_again(tmp_path: Path):
     settings = dict(seed=3, lr=0.1, options="a=1")
     assert step(tmp_path / "a", settings, lambda: dict(AP=0.25, note="")) == dict(AP=0.25, note="")
     assert step(tmp_path / "a", dict(settings), unused) == dict(AP=0.25, note="")
+
+
+def test_messages_within_a_step_name_no_flag_that_a_comparison_lacks(tmp_path: Path):
+    assert step(tmp_path / "a", {}, how_to_resume) == "run the same command again"
 
 
 def test_an_interrupted_step_finds_what_it_left(tmp_path: Path):

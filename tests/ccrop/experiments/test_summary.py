@@ -8,7 +8,7 @@ from ccrop.experiments.initializations import schema_of
 from ccrop.experiments.object_measure import ObjectMeasure
 from ccrop.experiments.rows import append_row
 from ccrop.experiments.schema import Schema
-from ccrop.experiments.summary import write_summary
+from ccrop.experiments.summary import require_arms, write_summary
 from ccrop.transfer import Transfer
 
 DETECTOR = schema_of(Transfer(None, None, None, "AP", ("AP",), ("AP",), references=("random", "other")))
@@ -48,3 +48,13 @@ def test_of_pretrainings_mean_and_spread_over_seeds(tmp_path: Path, capsys: pyte
     assert all((tmp_path / f"x_{data}.png").stat().st_size > 5000 for data in "de")
     write_summary(file, schema)
     assert (tmp_path / "x.md").read_text().splitlines()[-1] == "Mean ± standard deviation over seeds."
+
+
+def test_references_are_among_the_arms_to_run_or_the_rows(tmp_path: Path):
+    file, schema = tmp_path / "x.csv", ObjectMeasure.schema
+    with pytest.raises(ValueError, match=r"^--over b: unknown arm; the arms are a$"):
+        require_arms(["a", "b"], file, schema, ["a"])
+    add(file, schema, data="d", arm="b", seed=0, roi_s8_small=0.5)
+    require_arms(["a", "b"], file, schema, ["a"])
+    with pytest.raises(ValueError, match=r"^--over a z: unknown arm; the arms are b$"):
+        require_arms(["a", "b", "z"], file, schema)

@@ -69,5 +69,5 @@ def test_what_is_missing_is_named(checkpoint: Path, tmp_path: Path, monkeypatch:
     with pytest.raises(ImportError, match=r"--to onnx needs onnx: pip install 'ccrop\[export\]'"):
         export_backbone(checkpoint, "onnx", tmp_path / "out.onnx")
     (tmp_path / "config.py").write_text("model = dict(backbone=dict(type='ccrop.backbones.ResNet', depth=10))\n")
-    with pytest.raises(ValueError, match="is not a checkpoint of a run with its config: pass the config with --config"):
+    with pytest.raises(ValueError, match="is not a checkpoint of a run with its config: pass the config of its run"):
         export_backbone(checkpoint, "onnx", tmp_path / "out.onnx", config=tmp_path / "config.py")

@@ -77,7 +77,7 @@ def test_settings_that_differ_are_listed_and_refused():
     assert set(listed) == {
         "seed 3, not 4",
         "examples all images, not 8 of 16 images",
-        "model.neck None, not FPN",
+        "model.neck unset, not FPN",
         "optim_wrapper.optimizer.lr 0.02, not 0.01",
         "param_scheduler.1.begin 10, not 20",
     }

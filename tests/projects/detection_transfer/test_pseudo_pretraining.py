@@ -157,6 +157,8 @@ def test_an_earlier_run_that_the_new_one_reads_is_not_moved_aside(unlabeled: Pat
     [
         ("pseudo_boxes.min_objectness=2", "clusters with a silhouette resembles an object by 2: lower pseudo_boxes."),
         ("pseudo_boxes.rounds=1.5", "pseudo_boxes.rounds must be a whole number of at least 1, got 1.5"),
+        ("pseudo_boxes.max_boxes=0", "pseudo_boxes.max_boxes must be a whole number of at least 1, got 0"),
+        ("pseudo_boxes.min_score=50.0", "pseudo_boxes.min_score must be from 0 to 1, got 50.0"),
     ],
 )
 def test_settings_without_a_round_to_learn_write_no_boxes(

@@ -50,9 +50,9 @@ def test_tables_name_classes_and_ranges_that_have_objects():
 
 def test_labels_all_around_where_there_are_some_and_in_the_camera_s_view_elsewhere(simulated: Path, tmp_path: Path):
     settings = dict(type=KittiSweeps, data_root=str(simulated), split="train")
-    around = labeled_sweeps(config(**settings), "val", ["Van"], 3)
+    around = labeled_sweeps(config(**settings), "val", ["Car"], 3)
     assert len(around) == 3
-    assert (around.labels, around.in_view, around.classes) == ("label_360", False, ("Van",))
+    assert (around.labels, around.in_view, around.classes) == ("label_360", False, ("Car",))
     folder = tmp_path / "training"
     folder.mkdir()
     for name in ("velodyne", "calib", "label_2"):

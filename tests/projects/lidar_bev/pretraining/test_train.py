@@ -34,6 +34,9 @@ SMALL = (
 )
 
 
+IMAGES = ("knn", "linear", "pairs", "boxes", "object-knn", "roi-knn")  # evaluations
+
+
 def losses(output: str) -> dict[int, str]:
     return {int(epoch): loss for epoch, loss in re.findall(r"epoch (\d+)/\d+  loss (\S+)", output)}
 
@@ -91,6 +94,18 @@ def test_killed_and_resumed_it_ends_as_if_never_killed(simulated: Path, tmp_path
     known = call(tool("evaluate.py", "window-knn", checkpoint, "--bank", "8", "--queries", "8"), tmp_path)
     assert known.returncode == 0, known.stdout
     assert "| window-kNN | mean over classes | Car |" in known.stdout
+
+    for command, arguments, message in (
+        *(
+            (name, (), "whole/epoch_3.pth is of a run on sweeps: evaluate it by centers or window-knn")
+            for name in IMAGES
+        ),
+        ("centers", ("--classes", "Lorry"), "no object is of the classes Lorry; the labels have Car ("),
+        ("window-knn", ("--classes", "Lorry", "--bank", "8"), "no object is of the classes Lorry; the labels have"),
+    ):
+        refused = call(tool("evaluate.py", command, checkpoint, *arguments), tmp_path)
+        assert refused.returncode == 2
+        assert message in refused.stdout.splitlines()[-1]
 
 
 def test_a_damaged_sweep_is_named_and_skipped(simulated: Path, tmp_path: Path):

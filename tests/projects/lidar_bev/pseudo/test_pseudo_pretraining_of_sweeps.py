@@ -169,6 +169,15 @@ def test_boxes_that_have_moved_alone_are_learned(sequences: Path, monkeypatch: p
         first_boxes(sweeps, settings)
 
 
+def test_a_number_of_boxes_that_leaves_none_is_refused_before_clusters(
+    unlabeled: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("ccrop.projects.lidar_bev.pseudo.pretraining.first_boxes", None)
+    assert pretrain(unlabeled, tmp_path / "run", "pseudo_boxes.max_boxes=0") == 2
+    assert "pseudo_boxes.max_boxes must be a whole number of at least 1, got 0" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
 def test_motion_of_sweeps_without_poses_is_refused(unlabeled: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     assert pretrain(unlabeled, tmp_path / "run", "pseudo_boxes.min_motion=0.5") == 2
     assert "KittiSweeps has no ego poses, which motion scores need" in capsys.readouterr().err
