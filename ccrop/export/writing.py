@@ -145,7 +145,7 @@ def _onnx(weights: Weights, checkpoint: Path, out: Path, config: str | Path | No
         backbone.load_state_dict(weights.backbone)
     except RuntimeError as error:
         raise ValueError(
-            f"{checkpoint} is not a checkpoint of a run with its config: pass the config with --config"
+            f"{checkpoint} is not a checkpoint of a run with its config: pass the config of its run with --config"
         ) from error
     difference = write_onnx(backbone.eval(), weights.normalization, out)
     name = f"{type(backbone).__name__} {settings.get('name', settings.get('depth', ''))}".strip()
