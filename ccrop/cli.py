@@ -143,11 +143,12 @@ def explained(error: Exception) -> tuple[str, int]:
 
 def _refused(error: OSError) -> str:
     """What the system refused; a hidden file, such as a partial one or a lock, is known by its folder only."""
+    reason = error.strerror or str(error)
     if not isinstance(error.filename, str | bytes):
-        return error.strerror
+        return reason
     path = Path(os.fsdecode(error.filename))
     shown = path.parent if path.name.startswith(".") else path
-    return f"{shown}: {REFUSALS.get(error.errno, error.strerror)}"
+    return f"{shown}: {REFUSALS.get(error.errno or 0, reason)}"
 
 
 def config_file(name: str) -> str:

@@ -43,8 +43,8 @@ def _groups(proc: Path) -> Iterator[Path]:
         version = 2 if kind == "cgroup2" else 1 if kind == "cgroup" and "memory" in options.split(",") else None
         if version in own:
             root, mounted = place.split()[3:5]
-            path, top = PurePosixPath(own[version]), Path(mounted)
-            inner = top / path.relative_to(root) if path.is_relative_to(root) else top
+            group, top = PurePosixPath(own[version]), Path(mounted)
+            inner = top / group.relative_to(root) if group.is_relative_to(root) else top
             yield from (each for each in (inner, *inner.parents) if each.is_relative_to(top))
 
 

@@ -154,7 +154,7 @@ def boxes_of_file(file: str | Path, images: CocoImages) -> dict[str, Any]:
     return found.content | dict(images=listed, annotations=kept)
 
 
-def sure_boxes(detector: str | Path, images: CocoImages, min_score: float) -> list[NDArray[np.float32]]:
+def sure_boxes(detector: str | Path, images: CocoImages, min_score: float) -> Sequence[NDArray[np.floating]]:
     """A detector's boxes in each train image with a score of at least ``min_score``, as :func:`first_boxes`.
 
     Args:
@@ -165,7 +165,7 @@ def sure_boxes(detector: str | Path, images: CocoImages, min_score: float) -> li
     """
     config, model = load_detector(detector)
     folder = Path(images.data_root, find_split(Path(images.data_root), images.split))
-    found: list[NDArray[np.float32]] = [np.zeros((0, 5), np.float32)] * len(images)
+    found: list[NDArray[np.floating]] = [np.zeros((0, 5), np.float32)] * len(images)
     for index, (_, _, (boxes, scores, _)) in detected(model, config, folder, names_of(images), min_score):
         kept = nms(boxes.float(), scores.float(), SAME_OBJECT)
         found[index] = torch.cat([boxes, scores[:, None]], dim=1)[kept].float().numpy()
