@@ -40,6 +40,7 @@ from ccrop.projects.detection_transfer.readable import ReadableImages
 from ccrop.pseudo.rounds import BOXES, none_scored, none_sure, run_rounds
 from ccrop.runner import default_work_dir
 
+CLUSTERS_PER_BOX = 2  # at least, of an image's max_boxes: those without a silhouette and like background are dropped
 SAME_OBJECT = 0.6  # IoU at which a detector's boxes are of one object, whatever their categories
 
 
@@ -128,6 +129,9 @@ def first_boxes(
     """
     looks = settings.clusters | dict(config=folder / settings.clusters.config)
     model, config = looking(images, looks, init, backbone, seed)
+    localizer = config.default_hooks.localization.localizer
+    if "max_boxes" in localizer:
+        localizer.max_boxes = max(localizer.max_boxes, CLUSTERS_PER_BOX * settings.max_boxes)
     found = snapped(images, clusters(model, images, config))
     kept = objects_alone(model, images, found, settings.min_objectness)
     if not any(map(len, kept)):

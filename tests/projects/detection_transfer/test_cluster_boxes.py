@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 import torch
 from jobs import ROOT
+from mmengine.config import ConfigDict
 from PIL import Image
 
 from ccrop.datasets import CocoImages
 from ccrop.projects.detection_transfer.cluster_boxes import looking, objects_alone, snapped
+from ccrop.projects.detection_transfer.pseudo_pretraining import first_boxes
 
 LOOKS = dict(config=str(ROOT / "configs/comparison/region_clusters.py"), options={"model.backbone.base_channels": 16})
 
@@ -65,3 +67,16 @@ def test_images_without_boxes_are_passed_over(squares: tuple[CocoImages, list[np
 def test_without_a_threshold_no_image_is_looked_at(squares: tuple[CocoImages, list[np.ndarray]]):
     images, boxes = squares
     assert all(map(np.array_equal, objects_alone(torch.nn.Identity(), images, boxes, 0), boxes))
+
+
+@pytest.mark.parametrize(("max_boxes", "least", "most"), [(16, 1, 32), (64, 33, 128)])
+def test_images_with_many_objects_get_as_many_clusters(tmp_path: Path, max_boxes: int, least: int, most: int):
+    pixels = np.random.default_rng(0).normal(90, 3, (320, 320)).clip(0, 255)
+    for corner in range(64):
+        y, x = 40 * (corner // 8) + 14, 40 * (corner % 8) + 14
+        pixels[y : y + 12, x : x + 12] = 230
+    (tmp_path / "train").mkdir()
+    Image.fromarray(pixels.astype(np.uint8)).convert("RGB").save(tmp_path / "train/a.png")
+    settings = ConfigDict(clusters=LOOKS, max_boxes=max_boxes, min_objectness=0)
+    (found,) = first_boxes(CocoImages(tmp_path), settings, Path(), None, None, seed=0)
+    assert least <= len(found) <= most
