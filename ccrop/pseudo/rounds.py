@@ -94,7 +94,10 @@ def _given(settings: Mapping[str, str]) -> dict[str, str]:
 
 def none_scored(detector: str | Path, examples: str, min_score: float) -> str:
     """The reason why a fine-tuned detector cannot provide the first boxes."""
-    return f"{detector} scores no box of the training {examples} at {min_score} or above: lower pseudo_boxes.min_score"
+    return (
+        f"{detector} scores no box of the training {examples} at {min_score} or above: train it longer, or lower "
+        "pseudo_boxes.min_score"
+    )
 
 
 def none_sure(last: Path, min_score: float) -> str:

@@ -118,7 +118,7 @@ def test_a_detector_that_cannot_teach_is_refused(detector: Path, unlabeled: Path
     for options, message in (
         (
             (f"detector={detector}", "min_score=1"),
-            f"{detector} scores no box of the training images at 1 or above: lower",
+            f"{detector} scores no box of the training images at 1 or above: train",
         ),
         ((f"detector={detector}", "file=boxes.json"), "pseudo_boxes.file and pseudo_boxes.detector cannot both"),
         (("detector=nowhere",), "nowhere does not exist: pass a fine-tuning run's work_dir, or one of its checkpoints"),

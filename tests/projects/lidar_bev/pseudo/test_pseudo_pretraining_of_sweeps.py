@@ -76,7 +76,7 @@ def test_rounds_on_sweeps_without_any_label(unlabeled: Path, tmp_path: Path, cap
     assert pretrain(unlabeled, tmp_path / "taught", teacher, "pseudo_boxes.min_score=0.0") == 0
     assert json.loads((tmp_path / "taught/round_0/boxes.json").read_text())["sweeps"] == second
     assert pretrain(unlabeled, tmp_path / "taught", teacher, "pseudo_boxes.min_score=0.9") == 2
-    message = f"{work_dir}/round_0 scores no box of the training sweeps at 0.9 or above: lower pseudo_boxes.min_score"
+    message = f"{work_dir}/round_0 scores no box of the training sweeps at 0.9 or above: train it longer, or lower"
     assert message in capsys.readouterr().err
 
 
