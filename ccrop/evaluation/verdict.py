@@ -36,7 +36,7 @@ class Healthy(NamedTuple):
 HEALTHY = {
     "z_std": Healthy(0.5, 1.1, "z-std is {}", "the embedding is collapsing to a point"),
     "rank": Healthy(10, math.inf, "the effective rank is {}", "the embedding uses hardly any dimension"),
-    "no_box": Healthy(0, 0.5, "{} of the images have no box", "most views are plain random crops", percent=True),
+    "no_box": Healthy(0, 0.5, "{} of the examples have no box", "most views are plain random crops", percent=True),
     "whole_image": Healthy(
         0, 0.9, "{} of the boxes are whole images", "the localizer does not suit the data", percent=True
     ),

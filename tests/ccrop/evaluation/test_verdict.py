@@ -24,7 +24,7 @@ def test_a_healthy_run_has_no_fault_and_says_what_was_found():
         "the loss fell from -0.100 to -0.800",
         "z-std is 0.963 (healthy: 0.5 to 1.1)",
         "the effective rank is 91.9 (healthy: 10 or more)",
-        "2% of the images have no box (healthy: at most 50%)",
+        "2% of the examples have no box (healthy: at most 50%)",
         "10% of the boxes are whole images (healthy: at most 90%)",
         "kNN rose from 10.0% to 20.0%",
     )
