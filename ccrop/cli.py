@@ -87,6 +87,13 @@ def picture_file(*suffixes: str) -> Callable[[str], Path]:
     return picture
 
 
+def add_picture(parser: argparse.ArgumentParser, default: str, suffixes: Sequence[str] = DRAWINGS) -> None:
+    """Add ``--out``, the picture that a command writes."""
+    parser.add_argument(
+        "--out", type=picture_file(*suffixes), default=Path(default), metavar="FILE", help="default: %(default)s"
+    )
+
+
 def command_parser(description: str) -> argparse.ArgumentParser:
     """The parser of a command whose ``main`` is a :func:`command`, with its module's docstring as the description.
 

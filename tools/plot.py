@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from ccrop.cli import DRAWINGS, command, command_parser, picture_file
+from ccrop.cli import add_picture, command, command_parser
 from ccrop.files import written
 
 # of one run: scalar -> epoch -> value
@@ -58,9 +58,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = command_parser(__doc__)
     parser.add_argument("work_dirs", nargs="+", type=Path, metavar="WORK_DIR", help="folder of a run")
     parser.add_argument("--scalars", nargs="+", default=["loss", "z_std", "rank", "knn"], help="default: %(default)s")
-    parser.add_argument(
-        "--out", type=picture_file(*DRAWINGS), default=Path("curves.png"), metavar="FILE", help="default: %(default)s"
-    )
+    add_picture(parser, "curves.png")
     args = parser.parse_args(argv)
 
     from ccrop.report.scalars import tensorboard_scalars

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from ccrop.cli import OptionsAction, command, command_parser, config_file, picture_file, seed
+from ccrop.cli import OptionsAction, add_picture, command, command_parser, config_file, seed
 
 
 @command
@@ -20,13 +20,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("checkpoint", type=Path, metavar="CHECKPOINT", help="a checkpoint of a pretraining run")
     parser.add_argument("--config", type=config_file, help="default: the one in the checkpoint")
     parser.add_argument("--data-root", help="default: that of the run")
-    parser.add_argument(
-        "--out",
-        type=picture_file(".png", ".jpg", ".jpeg"),
-        default=Path("gallery.png"),
-        metavar="FILE",
-        help="default: %(default)s",
-    )
+    add_picture(parser, "gallery.png", (".png", ".jpg", ".jpeg"))
     parser.add_argument(
         "--images", type=int, default=12, help="number of images, evenly spaced over the set (default: %(default)s)"
     )

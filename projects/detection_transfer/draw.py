@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torchvision.ops import box_iou
 
-from ccrop.cli import DRAWINGS, command, command_parser, picture_file
+from ccrop.cli import add_picture, command, command_parser
 from ccrop.datasets.channel_stack import as_rgb
 from ccrop.datasets.reading import read_image
 from ccrop.files import written
@@ -129,13 +129,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("work_dirs", nargs="+", type=Path, metavar="WORK_DIR", help="work_dirs of fine-tuning runs")
     parser.add_argument("--images", type=int, default=4, help="default: %(default)s")
     parser.add_argument("--score", type=float, default=0.3, help="lowest score to draw (default: %(default)s)")
-    parser.add_argument(
-        "--out",
-        type=picture_file(*DRAWINGS),
-        default=Path("detections.png"),
-        metavar="FILE",
-        help="default: %(default)s",
-    )
+    add_picture(parser, "detections.png")
     args = parser.parse_args(argv)
     detectors = [load_detector(work_dir) for work_dir in args.work_dirs]
     with DefaultScope.overwrite_default_scope("mmdet"):

@@ -17,7 +17,7 @@ from mmengine.config import Config
 from mmengine.registry import DATASETS, MODELS
 from numpy.typing import NDArray
 
-from ccrop.cli import DRAWINGS, command, command_parser, picture_file
+from ccrop.cli import add_picture, command, command_parser
 from ccrop.datasets.base import spread
 from ccrop.files import written
 from ccrop.projects.lidar_bev.datasets import OTHER
@@ -115,13 +115,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("work_dirs", nargs="+", type=Path, metavar="WORK_DIR", help="work_dirs of fine-tuning runs")
     parser.add_argument("--sweeps", type=int, default=2, help="default: %(default)s")
     parser.add_argument("--score", type=float, default=0.3, help="lowest score to draw (default: %(default)s)")
-    parser.add_argument(
-        "--out",
-        type=picture_file(*DRAWINGS),
-        default=Path("detections.png"),
-        metavar="FILE",
-        help="default: %(default)s",
-    )
+    add_picture(parser, "detections.png")
     args = parser.parse_args(argv)
     loaded = {work_dir.name: load_detector(work_dir, MODELS.build) for work_dir in args.work_dirs}
     config = next(iter(loaded.values()))[0]
