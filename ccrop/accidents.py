@@ -7,8 +7,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from threading import current_thread, main_thread
 
+import torch
 from mmengine.runner import Runner
 
+from ccrop.hooks.batch_memory import BatchTooLargeError, batch_size
 from ccrop.resuming import how_to_resume
 
 LOST = (RuntimeError, ConnectionError, EOFError, FileNotFoundError)  # raised when a worker dies
@@ -19,6 +21,7 @@ def accidents_explained(runner: Runner) -> Iterator[None]:
     """Around a training; an interrupt is logged and continues its way.
 
     Raises:
+        BatchTooLargeError: torch could not allocate memory.
         ChildProcessError: a data-loading worker was killed.
         ValueError: a batch is too small for batch normalization, or a worker failed; gives the last line of its
             traceback.
@@ -32,6 +35,11 @@ def accidents_explained(runner: Runner) -> Iterator[None]:
         if isinstance(error, LOST) and current_thread() is main_thread():
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # otherwise torch's handler raises at an arbitrary place
         text = str(error).strip()
+        if isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in text:
+            raise BatchTooLargeError(
+                f"a batch of {batch_size(runner.train_dataloader)} does not fit into memory "
+                f"({text.splitlines()[0].rstrip('.')}): lower train_dataloader.batch_size"
+            ) from error
         if text.startswith("DataLoader worker (pid") or _lost_a_worker(error):
             raise ChildProcessError(
                 f"a data-loading worker died early ({text.rstrip('.')}), most likely for lack of memory: "
@@ -40,7 +48,7 @@ def accidents_explained(runner: Runner) -> Iterator[None]:
         if text.startswith("Expected more than 1 value per channel"):
             loader = runner.train_dataloader
             raise ValueError(
-                f"batch normalization needs two or more values per channel, but a batch of {loader.batch_size} "
+                f"batch normalization needs two or more values per channel, but a batch of {batch_size(loader)} "
                 f"of {len(loader.dataset)} examples gives one: set train_dataloader.batch_size to 2 or more, and train "
                 "on at least as many examples"
             ) from error

@@ -28,6 +28,7 @@ from ccrop.compat.distributed import init_distributed, with_synchronized_bn
 from ccrop.compat.workers import stop_workers
 from ccrop.config import DEMO_SET, dicts_of, load_config, per_channel
 from ccrop.datasets.resident import ResidentBatches
+from ccrop.hooks.batch_memory import BatchMemoryHook
 from ccrop.hooks.divergence import DivergenceHook
 from ccrop.hooks.settings import SettingsHook
 from ccrop.hooks.start import StartHook
@@ -293,6 +294,7 @@ def build_runner(
         config.headline += f", from {config.init}"
     runner = PretrainRunner.from_cfg(config)
     runner.register_hook(StartHook(weights, expected))
+    runner.register_hook(BatchMemoryHook())
     runner.register_hook(DivergenceHook())
     runner.register_hook(SettingsHook(settings))
     return runner

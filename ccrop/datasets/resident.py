@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-from ccrop.datasets.available_memory import available_memory
+from ccrop.available_memory import available_memory
 from ccrop.datasets.base import ImageDataset
 from ccrop.datasets.samplers import SeededSampler
 from ccrop.views import ContrastiveCrop, MultiObjectCrop, RandomCrop, ScenePair, SceneViews

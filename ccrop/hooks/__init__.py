@@ -1,6 +1,7 @@
 """What happens around an epoch: localize, watch for collapse, kNN, gallery, progress, checkpoints."""
 
 from ccrop.hooks.annotated import AnnotatedBoxesHook
+from ccrop.hooks.batch_memory import BatchMemoryHook, BatchTooLargeError
 from ccrop.hooks.checkpoint import WholeCheckpointHook
 from ccrop.hooks.divergence import DivergedError, DivergenceHook
 from ccrop.hooks.finetuning import FinetuningHook
@@ -20,6 +21,8 @@ from ccrop.hooks.validation import ValidationHook
 
 __all__ = [
     "AnnotatedBoxesHook",
+    "BatchMemoryHook",
+    "BatchTooLargeError",
     "DivergedError",
     "DivergenceHook",
     "FinetuningHook",

@@ -16,6 +16,7 @@ from ccrop.checkpoint import RANDOM, Normalization
 from ccrop.compat.checkpoint import install_safe_checkpoints
 from ccrop.compat.workers import stop_workers
 from ccrop.files import write_json
+from ccrop.hooks.batch_memory import BatchMemoryHook
 from ccrop.hooks.divergence import DivergenceHook
 from ccrop.hooks.finetuning import FinetuningHook
 from ccrop.hooks.start import StartHook
@@ -156,6 +157,7 @@ def build_runner(
     runner = BriefRunner.from_cfg(config)
     runner.register_hook(StartHook(start.weights, normalization))
     runner.register_hook(FinetuningHook(notes))
+    runner.register_hook(BatchMemoryHook())
     runner.register_hook(DivergenceHook())
     return runner
 

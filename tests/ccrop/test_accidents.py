@@ -9,9 +9,11 @@ import sys
 from types import SimpleNamespace
 
 import pytest
+import torch
 from torch.utils.data import DataLoader, Dataset
 
 from ccrop.accidents import accidents_explained
+from ccrop.hooks import BatchTooLargeError
 
 
 class Numbers(Dataset):
@@ -35,6 +37,10 @@ def trained(accident: str) -> None:
     with accidents_explained(runner):
         if accident == "batch":
             raise ValueError("Expected more than 1 value per channel when training, got input size [1, 8]")
+        if accident == "GPU":
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.\nGPU 0 has ...")
+        if accident == "CPU":
+            torch.empty(2**60, dtype=torch.uint8)
         if accident == "interrupt":
             raise KeyboardInterrupt
         if accident == "other":
@@ -47,6 +53,8 @@ def trained(accident: str) -> None:
     [
         ("division", ValueError, r"a data-loading worker failed: ZeroDivisionError: .* by zero$"),
         ("batch", ValueError, r"but a batch of 2 of 8 examples gives one: set train_dataloader\.batch_size to 2 or mo"),
+        ("GPU", BatchTooLargeError, r"^a batch of 2 does not fit .* \(CUDA out .* 2\.00 GiB\): lower train_dataloader"),
+        ("CPU", BatchTooLargeError, r"^a batch of 2 does not fit into memory \(.*1152921504606846976 bytes.*\): lower"),
         ("other", ValueError, r"^something else$"),
     ],
 )

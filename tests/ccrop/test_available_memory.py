@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from ccrop.datasets.available_memory import available_memory
+from ccrop.available_memory import available_memory
 
 GIB = 2**30
 
