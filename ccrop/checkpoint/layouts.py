@@ -28,7 +28,7 @@ PARTS = {
     "backbone.": "a model's backbone",  # ccrop, mmdet, mmpretrain, DINO, solo-learn, Lightly, Barlow Twins
     "encoder.": "a model's encoder",  # SimSiam, earlier versions of solo-learn
 }
-# first names of what is not a backbone
+# names that begin the tensors of other parts than the backbone
 HEADS = frozenset(
     (
         *("fc", "classifier", "head", "heads", "head_dist", "last_layer"),

@@ -12,7 +12,7 @@ def test_paths_are_counted(capsys):
     assert scale.main(["paths", "--images", "1200"]) == 0
     printed = capsys.readouterr().out
     # a pickle of dict(path="000001/000001199.jpg"): 11 + 8 bytes around the text of 20, and 8 for where it ends
-    kept = int(re.search(r"(\d+) bytes an image are kept in each rank", printed)[1])
+    kept = int(re.search(r"(\d+) bytes per image are kept in each rank", printed)[1])
     assert 20 + 8 < kept < 20 + 8 + 30
     assert "fingerprint" in printed
 
