@@ -74,9 +74,9 @@ def finetuned(args: argparse.Namespace, command: str) -> str:
     with locked(work_dir):
         if args.resume is None:
             move_earlier_run(work_dir, [args.init, args.pseudo_boxes])
-        figures = trained(args, transfer, config, work_dir, labels)
+        metrics = trained(args, transfer, config, work_dir, labels)
     write_after_run(work_dir)
-    return transfer.line(figures, transfer.data_name(Path(args.data_root or config.default_data_root)))
+    return transfer.line(metrics, transfer.data_name(Path(args.data_root or config.default_data_root)))
 
 
 def move_earlier_run(work_dir: Path, sources: Sequence[str | None]) -> None:

@@ -11,7 +11,7 @@ from ccrop.transfer.finetuning import (
     set_learning_rate,
     step_tflop,
     train,
-    write_figures,
+    write_metrics,
 )
 from ccrop.transfer.labels import drawn_share, share_of
 from ccrop.transfer.start import start_of
@@ -30,5 +30,5 @@ __all__ = [
     "step_tflop",
     "stored_clusters",
     "train",
-    "write_figures",
+    "write_metrics",
 ]

@@ -44,16 +44,16 @@ class Transfer:
             trains.
         use_pseudo_boxes: ``(config, source, folder[, max_boxes])``; puts pseudo-boxes, such as the clusters of a
             pretraining's checkpoint, instead of the labels, so that a detector of one category learns them.
-        goal: the figure that learning rates are chosen by and initializations compared by.
+        goal: the metric that learning rates are chosen by and initializations compared by.
         fallbacks: the metrics that replace it, the first that was measured, if no object counts for the goal.
-        figures: all metrics that a comparison keeps; in [0, 1] if they are fractions.
+        metrics: all metrics that a comparison keeps; in [0, 1] if they are fractions.
         shown: those in its tables, in [0, 1].
         examples: what labels are fractions of.
         references: the initializations to which tables give differences.
         labels: the fractions of the labels that a comparison uses by default.
         data_name: of a data root, for tables and titles.
         line: the last line of a run, from its metrics and the data's name.
-        interval: ``(figure, own, other)``; the 95 % interval, low and high, of the difference of a figure between runs
+        interval: ``(metric, own, other)``; the 95 % interval, low and high, of the difference of a metric between runs
             in two lists of work_dirs, over the choice of tested examples; None if they lack the required files.
     """
 
@@ -61,15 +61,15 @@ class Transfer:
     finetune: Callable[..., dict[str, float]]
     use_pseudo_boxes: Callable[..., None]
     goal: str
-    figures: tuple[str, ...]
+    metrics: tuple[str, ...]
     shown: tuple[str, ...]
     fallbacks: tuple[str, ...] = ()
     examples: str = "images"
     references: tuple[str, ...] = (RANDOM,)
     labels: tuple[float, ...] = (0.01, 0.1, 1.0)
     data_name: Callable[[Path], str] = lambda root: root.resolve().name
-    line: Callable[[dict[str, float], str], str] = lambda figures, _: "  ".join(
-        f"{name} {value:.2%}" for name, value in figures.items()
+    line: Callable[[dict[str, float], str], str] = lambda metrics, _: "  ".join(
+        f"{name} {value:.2%}" for name, value in metrics.items()
     )
     interval: Callable[[str, Sequence[Path], Sequence[Path]], tuple[float, float] | None] = lambda *_: None
 
@@ -99,18 +99,18 @@ class Transfer:
             resume: continue with an unfinished search; finished training runs are only tested again.
         """
         base = config.optim_wrapper.optimizer.lr
-        figures = {}
+        metrics = {}
         for rate, backbone in product([base * factor for factor in factors], backbone_factors):
             own = copy.deepcopy(config)
             set_learning_rate(own, rate, backbone)
             folder = Path(work_dir, f"lr_{rate:g}_{backbone:g}")
-            figures[rate, backbone] = self.finetune(
+            metrics[rate, backbone] = self.finetune(
                 own, init, folder, labels, seed, HELD_OUT, "auto" if resume else None
             )
-        goal = self.compared(lambda name: any(each[name] == each[name] for each in figures.values()))
-        found = {rates: each[goal] for rates, each in figures.items()}
+        goal = self.compared(lambda name: any(each[name] == each[name] for each in metrics.values()))
+        found = {rates: each[goal] for rates, each in metrics.items()}
         best = max(found, key=lambda rates: (found[rates] == found[rates], found[rates]))
-        listed = ", ".join(f"{rate:g} x {backbone:g}: {figure:.2%}" for (rate, backbone), figure in found.items())
+        listed = ", ".join(f"{rate:g} x {backbone:g}: {metric:.2%}" for (rate, backbone), metric in found.items())
         MMLogger.get_current_instance().info(
             f"{goal} on held-out {self.examples} by learning rate x the backbone's fraction: {listed}; "
             f"chose {best[0]:g} x {best[1]:g}"
@@ -167,9 +167,9 @@ def train(runner: BriefRunner) -> float:
     return next(hook for hook in runner.hooks if isinstance(hook, FinetuningHook)).spent
 
 
-def write_figures(work_dir: str | Path, figures: dict[str, float]) -> None:
+def write_metrics(work_dir: str | Path, metrics: dict[str, float]) -> None:
     """Write ``figures.json``, which marks a finished run."""
-    write_json(Path(work_dir, "figures.json"), figures, indent=1)
+    write_json(Path(work_dir, "figures.json"), metrics, indent=1)
 
 
 def set_learning_rate(config: Config, lr: float, backbone: float = 1.0) -> None:

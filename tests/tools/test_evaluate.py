@@ -56,10 +56,10 @@ def test_pairs_of_crops_that_follow_objects_show_more_of_them(demo_root: Path, t
     assert done.returncode == 0, done.stdout
     assert "64 annotated images" in done.stdout
     rows = re.findall(r"^\| (.+?) \| ([\d.]+) \| ([\d.]+) \| ([\d.]+)% \|", done.stdout, re.MULTILINE)
-    figures = {name: [float(number) for number in numbers] for name, *numbers in rows}
-    assert len(figures) == 5
-    assert figures["one object, its size"][0] > 0.99 > figures["random crop"][0]
-    assert figures["one object, its size"][2] > 4 * figures["random crop"][2]
+    metrics = {name: [float(number) for number in numbers] for name, *numbers in rows}
+    assert len(metrics) == 5
+    assert metrics["one object, its size"][0] > 0.99 > metrics["random crop"][0]
+    assert metrics["one object, its size"][2] > 4 * metrics["random crop"][2]
 
 
 def test_a_set_without_annotations_is_named(tmp_path: Path):

@@ -9,8 +9,8 @@ from ccrop.tools.evaluations.common import WORKERS, load, percent, print_table
 
 def centers(args: argparse.Namespace) -> None:
     """Print Markdown tables with one row per heatmap."""
+    from ccrop.projects.lidar_bev.center_recall import evaluate, tables
     from ccrop.projects.lidar_bev.evaluation.proposals import MIN_POINTS
-    from ccrop.projects.lidar_bev.proposals import evaluate, tables
 
     config, model = load(args, "sweep")
     shares = args.learned or ([0.0, 0.25, 0.5, 1.0] if args.checkpoint else [0.0])
@@ -24,7 +24,7 @@ def centers(args: argparse.Namespace) -> None:
 
 def sweep_knn(args: argparse.Namespace) -> None:
     """Print a Markdown table with one column per class."""
-    from ccrop.projects.lidar_bev.proposals import labeled_sweeps
+    from ccrop.projects.lidar_bev.center_recall import labeled_sweeps
     from ccrop.projects.lidar_bev.window_knn import labeled_windows, window_knn
 
     config, model = load(args, "sweep")

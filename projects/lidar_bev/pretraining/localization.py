@@ -17,7 +17,7 @@ from ccrop.hooks import LocalizationHook
 from ccrop.inference.locate import Found, gathered, in_turn
 from ccrop.models import Siamese
 from ccrop.projects.lidar_bev.localizer import BevClusters
-from ccrop.projects.lidar_bev.pretraining.views import WholeSweep, collate_sweeps
+from ccrop.projects.lidar_bev.pretraining.pipeline import WholeSweep, collate_sweeps
 
 
 class SweepLocalizationHook(LocalizationHook):
