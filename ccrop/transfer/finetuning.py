@@ -8,12 +8,15 @@ from pathlib import Path
 
 import torch
 from mmengine.config import Config
+from mmengine.dist import broadcast, broadcast_object_list, master_only
 from mmengine.logging import MMLogger
+from mmengine.model import MMDistributedDataParallel
 from mmengine.registry import MODELS, OPTIM_WRAPPERS, DefaultScope
 from torch.utils.flop_counter import FlopCounterMode
 
 from ccrop.checkpoint import RANDOM, Normalization
 from ccrop.compat.checkpoint import install_safe_checkpoints
+from ccrop.compat.distributed import init_distributed
 from ccrop.compat.workers import stop_workers
 from ccrop.files import write_json
 from ccrop.hooks.divergence import DivergenceHook
@@ -109,13 +112,36 @@ class Transfer:
             )
         goal = self.compared(lambda name: any(each[name] == each[name] for each in metrics.values()))
         found = {rates: each[goal] for rates, each in metrics.items()}
-        best = max(found, key=lambda rates: (found[rates] == found[rates], found[rates]))
+        chosen = [max(found, key=lambda rates: (found[rates] == found[rates], found[rates]))]
+        broadcast_object_list(chosen)
+        best = chosen[0]
         listed = ", ".join(f"{rate:g} x {backbone:g}: {metric:.2%}" for (rate, backbone), metric in found.items())
         MMLogger.get_current_instance().info(
             f"{goal} on held-out {self.examples} by learning rate x the backbone's fraction: {listed}; "
             f"chose {best[0]:g} x {best[1]:g}"
         )
         return best
+
+
+def join_processes(config: Config, launcher: str) -> None:
+    """Join the processes that a launcher started, so that they train one detector together.
+
+    The config's batch size is that of each process. Its learning rate grows with their number if it has an
+    ``auto_scale_lr``.
+
+    Args:
+        launcher: ``'none'`` for one process, or see :func:`ccrop.compat.distributed.init_distributed`.
+
+    Raises:
+        ValueError: see there.
+    """
+    if launcher == "none":
+        return
+    init_distributed(launcher, config.env_cfg.dist_cfg)
+    config.launcher = launcher
+    config.find_unused_parameters = True  # frozen stages, and heads without a positive example
+    if not torch.cuda.is_available():
+        config.model_wrapper_cfg = dict(type=MMDistributedDataParallel, device_ids=None, find_unused_parameters=True)
 
 
 def build_runner(
@@ -161,12 +187,18 @@ def build_runner(
 
 
 def train(runner: BriefRunner) -> float:
-    """Train, and return the CPU seconds that it took, including the loader's workers and the time before resuming."""
+    """Train, and return the CPU seconds that it took, including the loader's workers and the time before resuming.
+
+    All processes then have the BN statistics of the first one, whose checkpoint is kept.
+    """
     runner.train()
+    for buffer in runner.model.buffers():
+        broadcast(buffer)
     stop_workers(runner.train_dataloader)
     return next(hook for hook in runner.hooks if isinstance(hook, FinetuningHook)).spent
 
 
+@master_only
 def write_metrics(work_dir: str | Path, metrics: dict[str, float]) -> None:
     """Write ``figures.json``, which marks a finished run."""
     write_json(Path(work_dir, "figures.json"), metrics, indent=1)
