@@ -43,7 +43,7 @@ def features_of(args: argparse.Namespace) -> tuple[tuple[Tensor, Tensor], tuple[
     """:func:`class_features` as requested on the command line."""
     config, model = load(args)
     found = class_features(config, model, args.images, args.image_size)
-    print(f"{len(found[0][1])} images of train, {len(found[1][1])} of test of {config.data_root}\n")
+    print(f"{len(found[0][1])} training and {len(found[1][1])} test images of {config.data_root}\n")
     return found
 
 

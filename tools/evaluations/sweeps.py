@@ -33,5 +33,5 @@ def sweep_knn(args: argparse.Namespace) -> None:
     sets = [labeled_sweeps(config, split, args.classes, number) for split, number in splits]
     bank, queries = (labeled_windows(model, each, localizer) for each in sets)
     found = window_knn(bank, queries, sets[1].classes)
-    print(f"{len(bank[1])} windows of train, {len(queries[1])} of val of {sets[0].data_root}, k 20\n")
+    print(f"{len(bank[1])} training and {len(queries[1])} validation windows of {sets[0].data_root}, k 20\n")
     print_table(["window-kNN", *found], [["accuracy, %", *(percent([share]) for share in found.values())]])
