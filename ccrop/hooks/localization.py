@@ -12,7 +12,7 @@ from mmengine.runner import Runner
 from ccrop.datasets import BoxStore, LocatedDataset, ShardedBatches
 from ccrop.datasets.stored_boxes import restore_boxes, saved_boxes
 from ccrop.inference.evaluating import evaluating
-from ccrop.inference.locate import Found, describe, located
+from ccrop.inference.locate import LocatedBatch, describe, located
 from ccrop.models import Siamese
 
 UNBOUND = 0.9  # fraction of whole images above which boxes bound nothing
@@ -139,7 +139,7 @@ class LocalizationHook(Hook):
         self.report(runner, dataset.boxes, time.perf_counter() - start)
         runner.call_hook("after_localization")
 
-    def find(self, model: Siamese, dataset: LocatedDataset, runner: Runner) -> Iterator[Found]:
+    def find(self, model: Siamese, dataset: LocatedDataset, runner: Runner) -> Iterator[LocatedBatch]:
         """Boxes of this rank's share, batch by batch."""
         return located(
             model, dataset, self.localizer, self.image_size, self.batch_size, self.num_workers, self.keep_ratio
