@@ -23,7 +23,7 @@ def test_boxes_are_stored_saved_and_restored(capsys, monkeypatch):
     printed = capsys.readouterr().out
     assert f"{5000 * (4 * 10 + 2) / 1e6:.0f} MB shared by the ranks of a node" in printed
     assert "4 boxes per image" in printed
-    assert "beside the checkpoint" in printed
+    assert "next to the checkpoint" in printed
 
 
 def test_few_crops_move_by_a_pixel(capsys):
