@@ -10,7 +10,7 @@ VERSION_1 = ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_f
 
 
 def available_memory(proc: Path = Path("/proc")) -> float:
-    """Bytes; no limit where the system does not tell. A container or a Slurm job has less than its machine."""
+    """Bytes; no limit where the system does not report it. A container or a Slurm job has less than its machine."""
     return min(_of_machine(proc), *map(_of_group, _groups(proc)), UNLIMITED)
 
 

@@ -99,7 +99,8 @@ def check_options(path: str | Path, config: Config, options: Mapping[str, Any]) 
             if isinstance(node, list):
                 if not name.isdecimal() or int(name) >= len(node):
                     raise UnknownOption(
-                        f"the option {option}: {reached} is a list of {len(node)}, counted from 0, and has no {name}"
+                        f"the option {option}: {reached} is a list of length {len(node)}, indexed from 0, and has "
+                        f"no {name}"
                     )
                 node = node[int(name)]
             elif isinstance(node, dict):

@@ -29,7 +29,7 @@ KINDS = {"methods": "method", "crops": "crop", "data": "data", "variants": "vari
 ALWAYS = "always"
 # names of configs in ccrop 0.1
 FORMER = {
-    "ccrop": "it is now single (one object an image) or region (many);",
+    "ccrop": "it is now single (one object per image) or region (many);",
     "ccrop-single": "it is now single;",
     "ccrop-region": "it is now region;",
 }
@@ -81,7 +81,7 @@ def compose(path: str | Path) -> Config:
     for name, part in zip(files, loaded, strict=True):
         missing = [other for other in part.get("requires", ()) if other not in names]
         if missing:
-            raise ValueError(f"{path}: {name} goes with {' and '.join(missing)} only; see tools/train.py --list")
+            raise ValueError(f"{path}: {name} works only with {' and '.join(missing)}; see tools/train.py --list")
 
     text = f"composed of {', '.join(files)}"
     config = Config(_sections(RUNTIME), cfg_text=text, filename=str(path.with_suffix(".py")))

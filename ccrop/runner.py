@@ -3,7 +3,6 @@
 import copy
 import os
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 from types import FunctionType
 from typing import Any
@@ -14,19 +13,19 @@ from mmengine.dist import barrier, get_world_size, is_main_process
 from mmengine.logging import MMLogger
 from mmengine.model import MMDistributedDataParallel
 from mmengine.optim import AmpOptimWrapper, OptimWrapper
-from mmengine.registry import FUNCTIONS, MODELS
+from mmengine.registry import FUNCTIONS
 from mmengine.runner import Runner
 from torch import nn
 from torch.utils.data import DataLoader
 
 from ccrop.accidents import accidents_explained
 from ccrop.backbones.unused import unused_weights
-from ccrop.checkpoint import Normalization, load_start, recorded, starting_weights
+from ccrop.checkpoint import Normalization, recorded, starting_weights
 from ccrop.checkpoint.newest import checkpoint_to_resume, latest_checkpoint
 from ccrop.compat.checkpoint import install_safe_checkpoints, load_checkpoint
 from ccrop.compat.distributed import init_distributed, with_synchronized_bn
 from ccrop.compat.workers import stop_workers
-from ccrop.config import DEMO_SET, dicts_of, load_config, per_channel
+from ccrop.config import DEMO_SET, dicts_of, per_channel
 from ccrop.datasets.resident import ResidentBatches
 from ccrop.hooks.batch_memory import BatchMemoryHook
 from ccrop.hooks.divergence import DivergenceHook
@@ -153,62 +152,6 @@ class PretrainRunner(BriefRunner):
         stop_workers(self.train_dataloader)
         self.logger.info(f"Done after {self.epoch} epochs. {self.cfg.headline}")
         return model
-
-
-def load_pretrained(
-    checkpoint: str | Path | None,
-    config: str | Path | None = None,
-    data_root: str | Path | None = None,
-    options: Mapping[str, Any] | None = None,
-    seed: int = 0,
-    init: str | None = None,
-    backbone: str | None = None,
-) -> tuple[Config, Siamese]:
-    """The config of a pretraining run and its model in eval mode, on the CPU.
-
-    Args:
-        checkpoint: of the run; None for the weights that a run with ``seed`` and ``init`` starts from.
-        config: its path; default: the one in the checkpoint.
-        data_root, options, backbone: see :func:`ccrop.config.load_config`.
-        init: see :func:`ccrop.checkpoint.starting_weights`.
-
-    Raises:
-        FileNotFoundError: there is no such checkpoint or config.
-        MissingData: see :func:`ccrop.config.load_config`.
-        UntrustedCheckpoint: see :func:`ccrop.compat.checkpoint.load_checkpoint`.
-        ValueError: neither is given, the checkpoint belongs to another model than the config's, or weights do not fit.
-    """
-    if checkpoint is not None and init is not None:
-        raise ValueError(f"{checkpoint} and --init {init} both specify weights: pass one of them")
-    state = None if checkpoint is None else load_checkpoint(checkpoint)
-    source = checkpoint if config is None else config
-    if source is None:
-        raise ValueError("pass a checkpoint, or a config for the weights that a run starts from")
-    config_file = Path(source)
-    settings = load_config(config_file, data_root, options, backbone)
-    weights = starting_weights(settings, init) if state is None else None
-    if weights is not None:
-        expect(settings, weights.normalization)
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(seed)
-        model = MODELS.build(settings.model)
-        if state is None:
-            logger = MMLogger.get_current_instance()
-            level = logger.level
-            logger.setLevel("WARNING")  # it would list every parameter
-            model.init_weights()
-            if weights is not None:
-                load_start(model, weights)
-                model.weights_changed()
-            logger.setLevel(level)
-            return settings, model.eval()
-    try:
-        model.load_state_dict(state["state_dict"])
-    except (KeyError, RuntimeError) as error:
-        raise ValueError(
-            f"{checkpoint} is not a checkpoint of a run with {config_file}: pass its config with --config"
-        ) from error
-    return settings, model.eval()
 
 
 def default_work_dir(config: Config) -> Path:

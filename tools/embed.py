@@ -86,7 +86,7 @@ def embedded(args: argparse.Namespace) -> "Embedding":
     from ccrop.datasets import CocoImages, ImageFolder, MissingData
     from ccrop.datasets.reading import WHITE
     from ccrop.inference.embedding import embed_images
-    from ccrop.runner import load_pretrained
+    from ccrop.pretrained import load_pretrained
     from ccrop.tools.evaluations.common import annotated_set
 
     if not args.source.is_dir():

@@ -4,7 +4,7 @@ knn, linear: do images of a class cluster? Weighted kNN and linear classificatio
 the run's kNN: whole images if the set has classes; annotated objects, cut out and scaled up, if it has annotations:
 
     python tools/evaluate.py knn work_dirs/simsiam_single_cifar10/epoch_500.pth
-    python tools/evaluate.py linear work_dirs/simsiam_ccrop_coco/epoch_200.pth --out figures/
+    python tools/evaluate.py linear work_dirs/simsiam_ccrop_coco/epoch_200.pth --out metrics/
 
 pairs: how much the two views of a pair have in common, for crops around annotated objects or a checkpoint's boxes:
 

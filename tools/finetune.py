@@ -56,7 +56,7 @@ def finetuned(args: argparse.Namespace, command: str) -> str:
     from ccrop.checkpoint.newest import checkpoint_to_resume
     from ccrop.report import write_after_run
     from ccrop.runner import default_work_dir, set_precision
-    from ccrop.transfer import set_iterations, share_of
+    from ccrop.transfer import join_processes, set_iterations, share_of
     from ccrop.work_dir import locked
 
     labels = share_of(args.labels)
@@ -65,6 +65,7 @@ def finetuned(args: argparse.Namespace, command: str) -> str:
         args.config, args.data_root, args.cfg_options, args.backbone, labeled=args.pseudo_boxes is None
     )
     config.command = command
+    join_processes(config, args.launcher)
     if args.iterations is not None:
         set_iterations(config, args.iterations)
     if args.amp is not None:
@@ -74,9 +75,9 @@ def finetuned(args: argparse.Namespace, command: str) -> str:
     with locked(work_dir):
         if args.resume is None:
             move_earlier_run(work_dir, [args.init, args.pseudo_boxes])
-        figures = trained(args, transfer, config, work_dir, labels)
+        metrics = trained(args, transfer, config, work_dir, labels)
     write_after_run(work_dir)
-    return transfer.line(figures, transfer.data_name(Path(args.data_root or config.default_data_root)))
+    return transfer.line(metrics, transfer.data_name(Path(args.data_root or config.default_data_root)))
 
 
 def move_earlier_run(work_dir: Path, sources: Sequence[str | None]) -> None:
@@ -85,12 +86,17 @@ def move_earlier_run(work_dir: Path, sources: Sequence[str | None]) -> None:
     Raises:
         ValueError: one of the ``sources`` of the new run is a file of the earlier one.
     """
+    from mmengine.dist import barrier, is_main_process
+
     from ccrop.checkpoint.newest import latest_checkpoint
     from ccrop.work_dir import set_aside
 
-    if not any(map(latest_checkpoint, (work_dir, *work_dir.glob("lr_*")))):
-        return
-    set_aside(work_dir, sources=sources)
+    earlier = any(map(latest_checkpoint, (work_dir, *work_dir.glob("lr_*"))))
+    barrier()  # every process has looked before one of them moves the folder
+    if earlier:
+        if is_main_process():
+            set_aside(work_dir, sources=sources)
+        barrier()
 
 
 def trained(
@@ -166,6 +172,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--amp", choices=("bf16", "fp16", "no"), help="mixed precision, or off (default: the config's)")
     parser.add_argument(
+        "--launcher",
+        choices=("none", "pytorch", "slurm", "mpi"),
+        default="none",
+        help="what started the processes that train together (default: one process)",
+    )
+    parser.add_argument(
         "--val-interval", type=int, metavar="N", help="test every N iterations (default: only after the last one)"
     )
     parser.add_argument(
@@ -174,13 +186,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
 
     import torch
+    from mmengine.dist import is_main_process
 
     from ccrop.options import options_explained
 
     if args.amp == "fp16" and not torch.cuda.is_available():
         parser.error("--amp fp16 needs a GPU; bf16 runs on the CPU too")
     with options_explained(args.cfg_options):
-        print(finetuned(args, shlex.join(["tools/finetune.py", *(sys.argv[1:] if argv is None else argv)])))
+        line = finetuned(args, shlex.join(["tools/finetune.py", *(sys.argv[1:] if argv is None else argv)]))
+    if is_main_process():
+        print(line)
     return 0
 
 

@@ -54,10 +54,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             found = step()
             seconds = process_time() - start
             if is_main_process():
-                print(f"{name:30}{seconds:9.2f} s {1e6 * seconds / args.images:9.2f} us an image    {found}".rstrip())
+                print(f"{name:30}{seconds:9.2f} s {1e6 * seconds / args.images:9.2f} us per image    {found}".rstrip())
         if is_main_process():
             grown = peak() - (base or 0)
-            print(f"highest memory: {grown / 1e6:.0f} MB more than at first, {grown / args.images:.0f} bytes an image")
+            print(f"peak memory: {grown / 1e6:.0f} MB above the start, {grown / args.images:.0f} bytes per image")
     return 0
 
 
@@ -78,7 +78,7 @@ def of_paths(folder: str, images: int) -> Steps:
     def load() -> str:
         known.append(ImageFolder(folder))
         size = known[0].data_bytes.nbytes + known[0].data_address.nbytes
-        return f"{size / images:.0f} bytes an image are kept in each rank"
+        return f"{size / images:.0f} bytes per image are kept in each rank"
 
     yield "list and load", load
     yield "order of an epoch", lambda: sum(1 for _ in SeededSampler(known[0], seed=0))
@@ -107,7 +107,7 @@ def of_boxes(folder: str, images: int, max_boxes: int) -> Steps:
 
     def save() -> str:
         states.append(saved_boxes(store, folder))
-        return "beside the checkpoint" if "file" in states[0] else "in the checkpoint"
+        return "next to the checkpoint" if "file" in states[0] else "in the checkpoint"
 
     yield "fill", fill
     yield "describe", lambda: f"{describe(store, (224, 224))['clusters']:.0f} boxes per image"
@@ -116,7 +116,7 @@ def of_boxes(folder: str, images: int, max_boxes: int) -> Steps:
 
 
 def of_crops(images: int) -> Steps:
-    """Names, and what is done, of the crops of a box an image as it is and as it is stored, two an image."""
+    """Names, and what is done, of two crops per image around one box, as it is and as it is stored."""
     import numpy as np
     import torch
 

@@ -44,8 +44,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
 
     from ccrop.datasets.formats import read_labeled
+    from ccrop.datasets.formats.coco_set import write_set
     from ccrop.datasets.formats.dividing import divide_train
-    from ccrop.datasets.formats.writing import write_set
     from ccrop.files import refuse_existing
     from ccrop.transfer.labels import share_of
 

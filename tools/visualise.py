@@ -53,7 +53,7 @@ def draw(args: argparse.Namespace) -> Image.Image:
     from ccrop.inference.locate import locate
     from ccrop.inference.panels import annotated_objects, box_areas, look
     from ccrop.localization import SingleObject
-    from ccrop.runner import load_pretrained
+    from ccrop.pretrained import load_pretrained
 
     options = {"train_dataloader.dataset.subset": args.images} | (args.cfg_options or {})
     config, model = load_pretrained(args.checkpoint, args.config, args.data_root, options)

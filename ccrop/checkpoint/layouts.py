@@ -28,7 +28,7 @@ PARTS = {
     "backbone.": "a model's backbone",  # ccrop, mmdet, mmpretrain, DINO, solo-learn, Lightly, Barlow Twins
     "encoder.": "a model's encoder",  # SimSiam, earlier versions of solo-learn
 }
-# first names of what is not a backbone
+# names that begin the tensors of other parts than the backbone
 HEADS = frozenset(
     (
         *("fc", "classifier", "head", "heads", "head_dist", "last_layer"),
@@ -58,7 +58,7 @@ class Normalization(NamedTuple):
     std: tuple[float, ...]
 
 
-class Found(NamedTuple):
+class FoundBackbone(NamedTuple):
     """A backbone in a checkpoint.
 
     Attributes:
@@ -76,7 +76,7 @@ class Found(NamedTuple):
     normalization: Normalization | None = None
 
 
-def find_backbone(content: Any) -> Found:
+def find_backbone(content: Any) -> FoundBackbone:
     """The backbone in the content of a checkpoint.
 
     Raises:
@@ -97,8 +97,8 @@ def find_backbone(content: Any) -> Found:
     for names_in, layout, normalization in RENAMINGS:
         if (names := names_in(backbone)) is not None:
             renamed = {names[name]: tensor for name, tensor in backbone.items()}
-            return Found(renamed, others, where, layout, normalization)
-    return Found(backbone, others, where, PARTS.get(part, "a plain state dict"))
+            return FoundBackbone(renamed, others, where, layout, normalization)
+    return FoundBackbone(backbone, others, where, PARTS.get(part, "a plain state dict"))
 
 
 def is_head(name: str) -> bool:

@@ -17,7 +17,7 @@ NAIVE, LINEAR, GAUSSIAN = 0, 1, 2  # mmcv's methods of soft NMS
 
 
 def missing(operator: str, *args: Any, **kwargs: Any) -> None:
-    """Stands for every operator without a twin.
+    """Stands in for every operator without a twin.
 
     Raises:
         NotImplementedError: names the operator, and how to compile mmcv.
@@ -146,7 +146,7 @@ def roi_align_backward(
 def _sample_grids(
     rois: Tensor, size: tuple[int, int], spatial_scale: float, sampling_ratio: int, aligned: bool
 ) -> Iterator[tuple[Tensor, int, int]]:
-    """Indices of RoIs that have the same number of samples a bin, with its rows and columns.
+    """Indices of RoIs that have the same number of samples per bin, with its rows and columns.
 
     With `sampling_ratio` 0 a bin has as many rows of samples as it is cells high, rounded up, columns likewise.
     """

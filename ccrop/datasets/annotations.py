@@ -80,7 +80,7 @@ def read_annotations(
 
 
 def image_names(file: Path) -> list[str]:
-    """The names of a COCO-format file's images, as it has them.
+    """The file names of a COCO-format file's images, unchanged.
 
     Raises:
         InvalidAnnotations: see :func:`read_annotations`.

@@ -125,7 +125,7 @@ def stamp(file: Path) -> tuple[int, int]:
 
 @cache
 def pack_around(folder: str) -> Pack | None:
-    """The pack that a folder is, or is in; None if it is a folder as any other.
+    """The pack that a folder is, or is in; None if it is an ordinary folder.
 
     Raises:
         BadPack: packing has not been finished.

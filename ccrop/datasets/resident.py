@@ -113,7 +113,7 @@ def _decoded(dataset: ImageDataset, num_workers: int, device: torch.device) -> t
             raise ValueError(
                 f"{len(dataset)} images of up to {largest[1]} x {largest[2]} px take {needed / 1e9:.1f} GB, more than "
                 f"half of the free memory of {device} ({free / 1e9:.1f} GB): set train_dataloader.resident to False, "
-                "or pack smaller images by tools/pack.py"
+                "or pack smaller images with tools/pack.py"
             )
     images = torch.zeros((len(decoded), *largest.tolist()), dtype=torch.uint8, device=device)
     for place, image in enumerate(decoded):

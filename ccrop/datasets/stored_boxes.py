@@ -1,4 +1,4 @@
-"""The boxes of a run in its checkpoints: inside where they are small, else in a file beside that several share."""
+"""The boxes of a run in its checkpoints: inside if they are small, else in a shared file next to them."""
 
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ INSIDE = 2**25  # bytes of a store that goes into each checkpoint, which is writ
 def saved_boxes(store: BoxStore, folder: str | Path) -> dict[str, Any]:
     """What a checkpoint in a folder says of the boxes.
 
-    A store of more than :data:`INSIDE` is written beside the checkpoints, under a name that is made of its content:
+    A store of more than :data:`INSIDE` is written next to the checkpoints, under a name derived from its content:
     once after each localization, and again only if the file is gone.
 
     Returns:
@@ -54,13 +54,13 @@ def restore_boxes(store: BoxStore, state: dict[str, Any], checkpoint: str | Path
         checkpoint: the file that ``state`` is from.
 
     Raises:
-        FileNotFoundError: the boxes are beside the checkpoint, and are not there.
+        FileNotFoundError: the boxes belong in a file next to the checkpoint, which is missing.
         ValueError: they are of another data set or of another K, or are damaged.
     """
     if "file" not in state:
         store.load_state_dict(state)
         return
-    file = Path(checkpoint).with_name(Path(state["file"]).name)  # nowhere but beside it, whatever it says
+    file = Path(checkpoint).with_name(Path(state["file"]).name)  # only next to it, whatever it says
     if not file.is_file():
         raise FileNotFoundError(
             f"{checkpoint} keeps its boxes in {file.name}, which is missing next to it: copy it from the run's "

@@ -88,7 +88,7 @@ def frames(video: Path, every: int) -> Iterator[tuple[int, NDArray]]:
     if not number:
         raise UnreadableFile(
             video,
-            "no frame can be read: it is damaged, or its codec is not supported by OpenCV: convert it, for example "
+            "no frame can be read; it is damaged, or OpenCV does not support its codec: convert it, for example "
             "with ffmpeg",
         )
     if number < CUT_SHORT * promised:

@@ -1,6 +1,6 @@
 """Evaluating a pretrained backbone without a detector."""
 
-from ccrop.evaluation.boxes import BoxQuality, box_quality, pseudo_box_quality
+from ccrop.evaluation.box_recall import BoxQuality, box_quality, pseudo_box_quality
 from ccrop.evaluation.collapse import effective_rank, embedding_std
 from ccrop.evaluation.knn import knn_accuracy, knn_predict
 from ccrop.evaluation.linear import choose_learning_rate, linear_probe

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 
-class ClassFigures(NamedTuple):
+class ClassMetrics(NamedTuple):
     """What a classifier does to each of C classes, ``(C,)`` float64 each; nan if there is nothing to divide by.
 
     Attributes:
@@ -30,8 +30,8 @@ def confusion_matrix(labels: Tensor, predicted: Tensor, num_classes: int) -> Ten
     return torch.bincount(pairs, minlength=num_classes**2).view(num_classes, num_classes)
 
 
-def class_figures(confusion: Tensor) -> ClassFigures:
+def class_metrics(confusion: Tensor) -> ClassMetrics:
     """Recall, precision and F1 of each class of a :func:`confusion_matrix`."""
     hits = confusion.diagonal().double()
     actual, guessed = confusion.sum(dim=1), confusion.sum(dim=0)
-    return ClassFigures(hits / actual, hits / guessed, 2 * hits / (actual + guessed))
+    return ClassMetrics(hits / actual, hits / guessed, 2 * hits / (actual + guessed))

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ccrop.evaluation.knn import knn_predict
 from ccrop.evaluation.pairs import SIZES
-from ccrop.views.regions import pooled_windows
+from ccrop.views.windows import pooled_windows
 
 BINS = 2
 TRIES = 20

@@ -45,7 +45,7 @@ HEALTHY = {
 
 @dataclass(frozen=True)
 class Verdict:
-    """What speaks against and for a run.
+    """What speaks for and against a run.
 
     Attributes:
         faults: reasons why it is not healthy; a healthy run has none.

@@ -39,7 +39,7 @@ def schema_of(transfer: Transfer) -> Schema:
     """The schema of the rows of a project's detectors."""
     return Schema(
         key=("data", "labels", "arm", "seed"),
-        columns=(*COST, *transfer.figures),
+        columns=(*COST, *transfer.metrics),
         shown={name: name for name in transfer.shown},
         goals=lambda rows: (transfer.compared(lambda name: any(row[name] for row in rows)),),
         references=transfer.references,
@@ -135,17 +135,17 @@ class InitializationStudy:
         def work() -> dict[str, Any]:
             begun = latest_checkpoint(folder) is not None
             start = perf_counter()
-            figures = self.transfer.finetune(config, source, folder, float(run["labels"]), seed, resume="auto")
-            return figures if begun else figures | dict(seconds=round(perf_counter() - start))
+            metrics = self.transfer.finetune(config, source, folder, float(run["labels"]), seed, resume="auto")
+            return metrics if begun else metrics | dict(seconds=round(perf_counter() - start))
 
-        figures = step(folder, self._step_settings(arm, config, source), work)
-        measured = {name: figures[name] for name in self.transfer.figures if name in figures}
+        metrics = step(folder, self._step_settings(arm, config, source), work)
+        measured = {name: metrics[name] for name in self.transfer.metrics if name in metrics}
         return dict(
             lr=lr,
             backbone_lr=round(lr * backbone_lr, 6),
             tflop=round(self._step_tflop * config.train_cfg.max_iters, 3),
-            seconds=figures.get("seconds", ""),
-            core_seconds=round(figures[CORE_SECONDS]),
+            seconds=metrics.get("seconds", ""),
+            core_seconds=round(metrics[CORE_SECONDS]),
         ) | {name: round(value, 5) for name, value in measured.items() if value == value}
 
     @cached_property

@@ -19,7 +19,8 @@ from ccrop.experiments.rows import OPTIONS, Row, listed
 from ccrop.experiments.schema import Schema
 from ccrop.experiments.steps import step
 from ccrop.models import Siamese
-from ccrop.runner import PretrainRunner, build_runner, load_pretrained
+from ccrop.pretrained import load_pretrained
+from ccrop.runner import PretrainRunner, build_runner
 from ccrop.settings import pretraining_settings
 
 UNTRAINED = "untrained"  # instead of a config: the weights that the runs start from

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from mmengine.dist import get_world_size
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
@@ -22,8 +23,11 @@ class FinetuningHook(Hook):
 
     @property
     def spent(self) -> float:
-        """CPU seconds of the training, with those before it was resumed; without workers killed with a run."""
-        return self.spent_before + core_seconds() - self.start
+        """CPU seconds of the training, with those before it was resumed; without workers killed with a run.
+
+        With several processes, this one's times their number.
+        """
+        return self.spent_before + get_world_size() * (core_seconds() - self.start)
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
         self.spent_before = checkpoint["finetuning"]["core_seconds"]

@@ -12,7 +12,7 @@ from mmengine.runner import Runner
 from ccrop.datasets import BoxStore, LocatedDataset, ShardedBatches
 from ccrop.datasets.stored_boxes import restore_boxes, saved_boxes
 from ccrop.inference.evaluating import evaluating
-from ccrop.inference.locate import Found, describe, located
+from ccrop.inference.locate import LocatedBatch, describe, located
 from ccrop.models import Siamese
 
 UNBOUND = 0.9  # fraction of whole images above which boxes bound nothing
@@ -31,7 +31,7 @@ class LocalizationHook(Hook):
         warmup: epochs (or iterations) before the first localization, 1 at least; a float is a fraction of the run.
         interval: epochs (or iterations) between refreshes; a float is a fraction of the whole run.
         by_epoch: count epochs, else iterations.
-        batch_size: whole images a batch. With a ResNet-50, 64 images of 224 px take 0.7 GB and of 640 px 6 GB.
+        batch_size: whole images per batch. With a ResNet-50, 64 images of 224 px take 0.7 GB and of 640 px 6 GB.
         num_workers: processes that decode whole images.
         keep_ratio: images keep their aspect ratio on a padded canvas of ``image_size``, see
             :class:`ccrop.views.WholeImage`; otherwise they are squashed, as in the published code.
@@ -51,7 +51,7 @@ class LocalizationHook(Hook):
         keep_ratio: bool = False,
     ) -> None:
         if not (warmup >= 0 and interval > 0):
-            raise ValueError(f"warmup must not be negative and interval positive, got {warmup} and {interval}")
+            raise ValueError(f"warmup must not be negative and interval must be positive, got {warmup} and {interval}")
         for name, value in (("warmup", warmup), ("interval", interval)):
             if isinstance(value, float) and value > 1:
                 raise ValueError(
@@ -139,7 +139,7 @@ class LocalizationHook(Hook):
         self.report(runner, dataset.boxes, time.perf_counter() - start)
         runner.call_hook("after_localization")
 
-    def find(self, model: Siamese, dataset: LocatedDataset, runner: Runner) -> Iterator[Found]:
+    def find(self, model: Siamese, dataset: LocatedDataset, runner: Runner) -> Iterator[LocatedBatch]:
         """Boxes of this rank's share, batch by batch."""
         return located(
             model, dataset, self.localizer, self.image_size, self.batch_size, self.num_workers, self.keep_ratio

@@ -17,7 +17,7 @@ class ValidationHook(Hook):
 
     def __init__(self, interval: int, test: Callable[[], str]) -> None:
         if interval < 1:
-            raise ValueError(f"validation takes an interval of one iteration or more, got {interval}")
+            raise ValueError(f"the validation interval must be at least one iteration, got {interval}")
         self.interval = interval
         self.test = test
 

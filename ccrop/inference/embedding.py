@@ -117,7 +117,7 @@ def embed_boxes(
         Vectors of 4 bins and all channels, and which of all boxes they are of, ``(N,)``.
 
     Raises:
-        ValueError: there is no box in a readable image.
+        ValueError: no readable image has a box.
     """
     vectors: list[Tensor] = []
     pixels, owners, chosen, unreadable = [], [], [], []
@@ -137,7 +137,7 @@ def embed_boxes(
         owners += [index] * len(own)
         chosen.append(numbers)
     if not vectors:
-        raise ValueError(f"there is no box in a readable image of {dataset.data_root}")
+        raise ValueError(f"no readable image of {dataset.data_root} has a box")
     _say_unreadable(dataset, unreadable)
     files = _files(dataset, owners)
     corners = np.concatenate(pixels).astype(np.float32)

@@ -1,4 +1,4 @@
-"""Evaluating a model in the middle of its training."""
+"""Evaluating a model during its training."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

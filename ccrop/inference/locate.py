@@ -20,8 +20,8 @@ from ccrop.views import rectangles
 WHOLE = 0.98
 
 
-class Found(NamedTuple):
-    """What stands in the images of a batch.
+class LocatedBatch(NamedTuple):
+    """The boxes found in the images of a batch.
 
     Attributes:
         indices: ``(B,)`` int64, the images.
@@ -63,7 +63,7 @@ def located(
     batch_size: int = 64,
     num_workers: int = 0,
     keep_ratio: bool = False,
-) -> Iterator[Found]:
+) -> Iterator[LocatedBatch]:
     """Boxes of the images of this rank's share of a data set, batch by batch.
 
     Args:
@@ -75,7 +75,7 @@ def located(
     """
     if not localizer.uses_features:
         for batch in ShardedBatches(len(dataset), batch_size):
-            yield Found(torch.tensor(batch), *localizer(torch.empty(len(batch), 1, 1, 1), image_size))
+            yield LocatedBatch(torch.tensor(batch), *localizer(torch.empty(len(batch), 1, 1, 1), image_size))
         return
     loader = whole_images(dataset, image_size, batch_size, num_workers, keep_ratio)
     counted_from_the_first = min(localizer.levels) >= 0
@@ -87,7 +87,7 @@ def located(
             yield in_turn(batch["index"], turn, *localizer(model.extract_feat(images), image_size, valid))
 
 
-def in_turn(seen: Tensor, turn: list[int], boxes: Tensor, counts: Tensor) -> Found:
+def in_turn(seen: Tensor, turn: list[int], boxes: Tensor, counts: Tensor) -> LocatedBatch:
     """The boxes of a batch; a substitute for an unreadable image has its own turn elsewhere, and gives none here.
 
     Args:
@@ -98,10 +98,10 @@ def in_turn(seen: Tensor, turn: list[int], boxes: Tensor, counts: Tensor) -> Fou
     """
     indices = torch.tensor(turn)
     own = seen == indices
-    return Found(indices, boxes.cpu().float().where(own[:, None, None], 0), counts.cpu().where(own, 0))
+    return LocatedBatch(indices, boxes.cpu().float().where(own[:, None, None], 0), counts.cpu().where(own, 0))
 
 
-def gathered(found: Iterable[Found], total: int, max_boxes: int) -> tuple[Tensor, Tensor]:
+def gathered(found: Iterable[LocatedBatch], total: int, max_boxes: int) -> tuple[Tensor, Tensor]:
     """What every rank found, as :func:`locate` gives it.
 
     Args:

@@ -4,9 +4,9 @@ from ccrop.localization.contract import Localizer
 from ccrop.localization.fixed_box import FixedBox
 from ccrop.localization.gaussian import center_heatmaps, gaussian_radius
 from ccrop.localization.heatmap import feature_heatmap, fused_heatmap
+from ccrop.localization.heatmap_regions import peak_regions
 from ccrop.localization.letterbox import boxes_in_image, cells_inside
 from ccrop.localization.multi_object import MultiObject
-from ccrop.localization.regions import peak_regions
 from ccrop.localization.single_object import SingleObject
 
 __all__ = [

@@ -9,7 +9,7 @@ from ccrop.localization.heatmap import feature_heatmap
 
 
 class FixedBox:
-    """SimCCrop of ContrastiveCrop (Peng et al., CVPR 2022, section 4.3): objects are assumed to be in the middle.
+    """SimCCrop of ContrastiveCrop (Peng et al., CVPR 2022, section 4.3): objects are assumed to be in the center.
 
     Args:
         box: x0, y0, x1, y1 in fractions of the image.

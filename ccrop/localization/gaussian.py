@@ -72,7 +72,7 @@ def center_heatmaps(
     for name, index, length in (("images", images, num_images), ("labels", labels, num_classes)):
         wrong = inside & ((index < 0) | (index >= length))
         if wrong.any():
-            raise ValueError(f"{name} must be in 0 to {length - 1}, got {index[wrong].unique().tolist()}")
+            raise ValueError(f"{name} must be from 0 to {length - 1}, got {index[wrong].unique().tolist()}")
 
     # every cell of every object's square, object after object
     sides = 2 * radii + 1

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from ccrop.localization.heatmap import FUSIONS, RESPONSES, fused_heatmap, upsampled
+from ccrop.localization.heatmap_regions import cell_order, peak_regions
 from ccrop.localization.letterbox import boxes_in_image, cells_inside
-from ccrop.localization.regions import cell_order, peak_regions
 
 
 class MultiObject:

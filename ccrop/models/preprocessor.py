@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ccrop.backbones.contract import IMAGENET_MEAN, IMAGENET_STD
 from ccrop.models import photometric
-from ccrop.views.regions import mirrored
+from ccrop.views.windows import mirrored
 
 ORDERS = 8  # of the color operations in a batch of views
 SMALLEST_GROUP = 16  # of the views that share one
@@ -74,7 +74,7 @@ class ViewPreprocessor(BaseDataPreprocessor):
 
         Args:
             data: with ``views``, a list of ``(N, H, W, C)`` uint8, or ``images``, one such tensor; perhaps with
-                ``transforms``, ``(N, 2, 3)`` a view, see :mod:`ccrop.views.regions`.
+                ``transforms``, ``(N, 2, 3)`` a view, see :mod:`ccrop.views.windows`.
 
         Returns:
             ``data`` with those as ``(N, C, H, W)`` float32, channels last in memory; transforms follow the flips.

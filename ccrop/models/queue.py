@@ -1,4 +1,4 @@
-"""Vectors of earlier batches, kept for as long as they are among the most recent."""
+"""A first-in, first-out queue of vectors of earlier batches, for MoCo and SwAV."""
 
 import torch
 import torch.nn.functional as F
@@ -31,7 +31,7 @@ class Queue(nn.Module):
 
     @torch.no_grad()
     def push(self, vectors: Tensor) -> None:
-        """Replace the oldest by ``(N, d)`` of each process, in the order of ranks; of more than K, the last K stay.
+        """Replace the oldest vectors with ``(N, d)`` of each process, in the order of ranks; the last K stay.
 
         Collective: every rank must call it, with equal N.
         """

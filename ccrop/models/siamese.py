@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ccrop.backbones import BackboneLike, build_backbone
 from ccrop.models.distillation import StartDistillation
-from ccrop.models.regions import RegionPairs
+from ccrop.models.region_pairs import RegionPairs
 
 
 class Pool(Protocol):

@@ -12,7 +12,7 @@ from ccrop.models.siamese import Pool, Siamese, average
 
 
 def negative_cosine(p: Tensor, z: Tensor) -> Tensor:
-    """D(p, stopgrad(z)) of equation 1 and 3: the mean of -cos(p, z), no gradient to z.
+    """D(p, stopgrad(z)) of equations 1 and 3: the mean of -cos(p, z), without a gradient to z.
 
     Args:
         p, z: ``(N, d)``; computed in float32.

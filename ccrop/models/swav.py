@@ -41,7 +41,7 @@ def sinkhorn(scores: Tensor, epsilon: float = 0.05, iterations: int = 3) -> Tens
 
 
 def swav_loss(scores: Sequence[Tensor], codes: Sequence[Tensor], temperature: float = 0.1) -> Tensor:
-    """Equation 1, 2 and 6: every view predicts the codes of the first views, but none its own; the mean over all.
+    """Equations 1, 2 and 6: every view predicts the codes of the first views, but none its own; the mean over all.
 
     Args:
         scores: cosines ``(N, K)`` of each view and the prototypes.

@@ -19,11 +19,11 @@ from ccrop.datasets.base import spread
 from ccrop.evaluation.verdict import HEALTHY, Verdict, judge_run
 from ccrop.inference.contact_sheet import area_histogram
 from ccrop.inference.panels import box_areas
+from ccrop.pretrained import load_pretrained
 from ccrop.report import page
 from ccrop.report.charts import Range, bar_chart, histogram, line_chart
 from ccrop.report.objects import Objects, agreement, draw_map, find_objects, flat_map, neighbors, restored_boxes
 from ccrop.report.scalars import Curves, seconds_by_epoch, tensorboard_scalars
-from ccrop.runner import load_pretrained
 
 TITLES = {
     "loss": "loss",

@@ -7,11 +7,12 @@ from ccrop.transfer.finetuning import (
     LR_FACTORS,
     Transfer,
     build_runner,
+    join_processes,
     set_iterations,
     set_learning_rate,
     step_tflop,
     train,
-    write_figures,
+    write_metrics,
 )
 from ccrop.transfer.labels import drawn_share, share_of
 from ccrop.transfer.start import start_of
@@ -23,6 +24,7 @@ __all__ = [
     "Transfer",
     "build_runner",
     "drawn_share",
+    "join_processes",
     "set_iterations",
     "set_learning_rate",
     "share_of",
@@ -30,5 +32,5 @@ __all__ = [
     "step_tflop",
     "stored_clusters",
     "train",
-    "write_figures",
+    "write_metrics",
 ]

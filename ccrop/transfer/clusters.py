@@ -16,7 +16,7 @@ def stored_clusters(checkpoint: str | Path, dataset: LocatedDataset, example: st
 
     Raises:
         ValueError: the checkpoint has no clusters, or those of other files.
-        FileNotFoundError: they lie in a file that is not beside it.
+        FileNotFoundError: they lie in a file that is not next to it.
     """
     state = load_checkpoint(checkpoint).get("boxes")
     if state is None or max_boxes_of(state) == 1:

@@ -8,12 +8,15 @@ from pathlib import Path
 
 import torch
 from mmengine.config import Config
+from mmengine.dist import broadcast, broadcast_object_list, master_only
 from mmengine.logging import MMLogger
+from mmengine.model import MMDistributedDataParallel
 from mmengine.registry import MODELS, OPTIM_WRAPPERS, DefaultScope
 from torch.utils.flop_counter import FlopCounterMode
 
 from ccrop.checkpoint import RANDOM, Normalization
 from ccrop.compat.checkpoint import install_safe_checkpoints
+from ccrop.compat.distributed import init_distributed
 from ccrop.compat.workers import stop_workers
 from ccrop.files import write_json
 from ccrop.hooks.batch_memory import BatchMemoryHook
@@ -45,16 +48,16 @@ class Transfer:
             trains.
         use_pseudo_boxes: ``(config, source, folder[, max_boxes])``; puts pseudo-boxes, such as the clusters of a
             pretraining's checkpoint, instead of the labels, so that a detector of one category learns them.
-        goal: the figure that learning rates are chosen by and initializations compared by.
+        goal: the metric that learning rates are chosen by and initializations compared by.
         fallbacks: the metrics that replace it, the first that was measured, if no object counts for the goal.
-        figures: all metrics that a comparison keeps; in [0, 1] if they are fractions.
+        metrics: all metrics that a comparison keeps; in [0, 1] if they are fractions.
         shown: those in its tables, in [0, 1].
         examples: what labels are fractions of.
         references: the initializations to which tables give differences.
         labels: the fractions of the labels that a comparison uses by default.
         data_name: of a data root, for tables and titles.
         line: the last line of a run, from its metrics and the data's name.
-        interval: ``(figure, own, other)``; the 95 % interval, low and high, of the difference of a figure between runs
+        interval: ``(metric, own, other)``; the 95 % interval, low and high, of the difference of a metric between runs
             in two lists of work_dirs, over the choice of tested examples; None if they lack the required files.
     """
 
@@ -62,15 +65,15 @@ class Transfer:
     finetune: Callable[..., dict[str, float]]
     use_pseudo_boxes: Callable[..., None]
     goal: str
-    figures: tuple[str, ...]
+    metrics: tuple[str, ...]
     shown: tuple[str, ...]
     fallbacks: tuple[str, ...] = ()
     examples: str = "images"
     references: tuple[str, ...] = (RANDOM,)
     labels: tuple[float, ...] = (0.01, 0.1, 1.0)
     data_name: Callable[[Path], str] = lambda root: root.resolve().name
-    line: Callable[[dict[str, float], str], str] = lambda figures, _: "  ".join(
-        f"{name} {value:.2%}" for name, value in figures.items()
+    line: Callable[[dict[str, float], str], str] = lambda metrics, _: "  ".join(
+        f"{name} {value:.2%}" for name, value in metrics.items()
     )
     interval: Callable[[str, Sequence[Path], Sequence[Path]], tuple[float, float] | None] = lambda *_: None
 
@@ -100,23 +103,46 @@ class Transfer:
             resume: continue with an unfinished search; finished training runs are only tested again.
         """
         base = config.optim_wrapper.optimizer.lr
-        figures = {}
+        metrics = {}
         for rate, backbone in product([base * factor for factor in factors], backbone_factors):
             own = copy.deepcopy(config)
             set_learning_rate(own, rate, backbone)
             folder = Path(work_dir, f"lr_{rate:g}_{backbone:g}")
-            figures[rate, backbone] = self.finetune(
+            metrics[rate, backbone] = self.finetune(
                 own, init, folder, labels, seed, HELD_OUT, "auto" if resume else None
             )
-        goal = self.compared(lambda name: any(each[name] == each[name] for each in figures.values()))
-        found = {rates: each[goal] for rates, each in figures.items()}
-        best = max(found, key=lambda rates: (found[rates] == found[rates], found[rates]))
-        listed = ", ".join(f"{rate:g} x {backbone:g}: {figure:.2%}" for (rate, backbone), figure in found.items())
+        goal = self.compared(lambda name: any(each[name] == each[name] for each in metrics.values()))
+        found = {rates: each[goal] for rates, each in metrics.items()}
+        chosen = [max(found, key=lambda rates: (found[rates] == found[rates], found[rates]))]
+        broadcast_object_list(chosen)
+        best = chosen[0]
+        listed = ", ".join(f"{rate:g} x {backbone:g}: {metric:.2%}" for (rate, backbone), metric in found.items())
         MMLogger.get_current_instance().info(
             f"{goal} on held-out {self.examples} by learning rate x the backbone's fraction: {listed}; "
             f"chose {best[0]:g} x {best[1]:g}"
         )
         return best
+
+
+def join_processes(config: Config, launcher: str) -> None:
+    """Join the processes that a launcher started, so that they train one detector together.
+
+    The config's batch size is that of each process. Its learning rate grows with their number if it has an
+    ``auto_scale_lr``.
+
+    Args:
+        launcher: ``'none'`` for one process, or see :func:`ccrop.compat.distributed.init_distributed`.
+
+    Raises:
+        ValueError: see there.
+    """
+    if launcher == "none":
+        return
+    init_distributed(launcher, config.env_cfg.dist_cfg)
+    config.launcher = launcher
+    config.find_unused_parameters = True  # frozen stages, and heads without a positive example
+    if not torch.cuda.is_available():
+        config.model_wrapper_cfg = dict(type=MMDistributedDataParallel, device_ids=None, find_unused_parameters=True)
 
 
 def build_runner(
@@ -163,15 +189,21 @@ def build_runner(
 
 
 def train(runner: BriefRunner) -> float:
-    """Train, and return the CPU seconds that it took, including the loader's workers and the time before resuming."""
+    """Train, and return the CPU seconds that it took, including the loader's workers and the time before resuming.
+
+    All processes then have the BN statistics of the first one, whose checkpoint is kept.
+    """
     runner.train()
+    for buffer in runner.model.buffers():
+        broadcast(buffer)
     stop_workers(runner.train_dataloader)
     return next(hook for hook in runner.hooks if isinstance(hook, FinetuningHook)).spent
 
 
-def write_figures(work_dir: str | Path, figures: dict[str, float]) -> None:
+@master_only
+def write_metrics(work_dir: str | Path, metrics: dict[str, float]) -> None:
     """Write ``figures.json``, which marks a finished run."""
-    write_json(Path(work_dir, "figures.json"), figures, indent=1)
+    write_json(Path(work_dir, "figures.json"), metrics, indent=1)
 
 
 def set_learning_rate(config: Config, lr: float, backbone: float = 1.0) -> None:

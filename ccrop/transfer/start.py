@@ -62,7 +62,7 @@ def start_of(config: Config, init: str, work_dir: str | Path, resume: str | None
 
 
 def notes_on(config: Config, trained_on: str) -> dict[str, Any]:
-    """What checkpoints note of a run: its settings, and what it does to the levels of images.
+    """What checkpoints record about a run: its settings, and how it normalizes images.
 
     Args:
         trained_on: which examples, in words.

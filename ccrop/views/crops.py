@@ -136,7 +136,7 @@ def _suppressed_start(
 
 
 class RandomCrop:
-    """The views of a pair anywhere in the image, whatever its boxes.
+    """Views anywhere in the image, whatever its boxes.
 
     Args:
         scale: smallest and largest area as a fraction of the image, for all views, or one pair per view.
@@ -146,9 +146,9 @@ class RandomCrop:
     def __init__(self, scale: Scale = (0.2, 1.0), ratio: tuple[float, float] = (3 / 4, 4 / 3)) -> None:
         for low, high in np.reshape(scale, (-1, 2)):
             if not 0 < low <= high <= 1:
-                raise ValueError(f"scale must be 0 < low <= high <= 1, got {scale}")
+                raise ValueError(f"scale must satisfy 0 < low <= high <= 1, got {scale}")
         if not 0 < ratio[0] <= ratio[1]:
-            raise ValueError(f"ratio must be 0 < low <= high, got {tuple(ratio)}")
+            raise ValueError(f"ratio must satisfy 0 < low <= high, got {tuple(ratio)}")
         self.scale = scale
         self.ratio = ratio
 

@@ -74,7 +74,7 @@ def cluster_crops(
     iou: tuple[float, float] | None = None,
     fallback: Tensor | None = None,
 ) -> Tensor:
-    """Views ``(N, V, 4)`` of one cluster an image, for a whole batch on any device.
+    """Views ``(N, V, 4)`` of one cluster per image, for a whole batch on any device.
 
     Areas and aspect ratios as in RandomResizedCrop, centers and rounding as in ContrastiveCrop
     (:func:`ccrop.views.contrastive_crops`). The first try that fits into the image and shows enough of the cluster
@@ -83,7 +83,7 @@ def cluster_crops(
 
     Args:
         image_sizes: ``(N, 2)`` height, width in pixels.
-        boxes: ``(N, 4)`` x0, y0, x1, y1 in fractions of the image, one cluster an image.
+        boxes: ``(N, 4)`` x0, y0, x1, y1 in fractions of the image, one cluster per image.
         scale: ``(N, V, 2)`` smallest and largest area of each view as a fraction of the image, see :func:`area_ranges`.
         ratio: smallest and largest width / height.
         min_side: shortest side of a view in pixels.
@@ -203,7 +203,7 @@ class MultiObjectCrop(RandomCrop):
                 raise ValueError(f"{name} must be in [0, 1], got {value}")
         self.cluster_scale = None if cluster_scale is None else torch.tensor(cluster_scale, dtype=torch.float64)
         if self.cluster_scale is not None and not (self.cluster_scale[..., 0] <= self.cluster_scale[..., 1]).all():
-            raise ValueError(f"cluster_scale must be low, high with low <= high, got {cluster_scale}")
+            raise ValueError(f"cluster_scale must be (low, high) with low <= high, got {cluster_scale}")
         self.centers = centers or BetaCenters()
         self.evenness = evenness
         self.scene_prob = scene_prob

@@ -26,8 +26,8 @@ class CropViews:
 
     Args:
         crop: where the views lie.
-        size: side of a view in pixels, or a sequence with that of each (multi-crop, as SwAV has it).
-        num_views: views an image, where all have one size.
+        size: side of a view in pixels, or a sequence with that of each (multi-crop, as in SwAV).
+        num_views: views per image, if all have the same size.
         augment: photometric augmentation of a PIL view in the worker; by default there is none here, and the
             model's preprocessor augments whole batches on its device.
     """

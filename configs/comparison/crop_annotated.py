@@ -1,4 +1,4 @@
-"""Crops that follow one annotated object a pair: the ceiling of many objects by crop."""
+"""Crops that follow one annotated object per pair: the ceiling of many objects by crop."""
 
 from mmengine.config import read_base
 

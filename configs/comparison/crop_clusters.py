@@ -1,4 +1,4 @@
-"""Crops that follow one cluster a pair: many objects by crop.
+"""Crops that follow one cluster per pair: many objects by crop.
 
 Clusters of the untrained backbone at stride 4, once, before training: runs here are too short to wait.
 """

@@ -1,4 +1,4 @@
-"""Crops around one cluster a pair, whose size follows the cluster's: many objects by crop.
+"""Crops around one cluster per pair, whose size follows the cluster's: many objects by crop.
 
 Clusters are found as for region.
 """

@@ -1,4 +1,4 @@
-"""SimCCrop: ContrastiveCrop around a fixed box in the middle, without localization. A control."""
+"""SimCCrop: ContrastiveCrop with a fixed central box, without localization. A control."""
 
 from ccrop.hooks import LocalizationHook
 from ccrop.localization import FixedBox

@@ -1,4 +1,4 @@
-"""ContrastiveCrop (Peng et al., CVPR 2022): one box around everything above a threshold, for one object an image.
+"""ContrastiveCrop (Peng et al., CVPR 2022): one box around everything above a threshold, for images with one object.
 
 Boxes after every fifth of the run, k 0.10. On scenes the box is nearly always the whole image: use region there.
 """

@@ -1,4 +1,4 @@
-"""CIFAR-100: as CIFAR-10, with 100 classes and a mean and standard deviation of its own."""
+"""CIFAR-100: as CIFAR-10, with 100 classes and its own mean and standard deviation."""
 
 from mmengine.config import read_base
 

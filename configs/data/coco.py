@@ -1,4 +1,4 @@
-"""COCO-format images: two 224 px views an image, kNN on annotated objects if there are annotations."""
+"""COCO-format images: two 224 px views per image, kNN on annotated objects if there are annotations."""
 
 from ccrop.datasets import CocoImages, ObjectCrops
 from ccrop.hooks import KNNHook, RoIKNNHook

@@ -1,4 +1,4 @@
-"""Any images, in a folder (flat or nested) or named by a text file: two 224 px views an image, no labels.
+"""Any images, in a folder (flat or nested) or named by a text file: two 224 px views per image, no labels.
 
 For a text file of paths: ``--cfg-options train_dataloader.dataset.type=ccrop.datasets.ImageList``.
 """

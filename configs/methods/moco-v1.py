@@ -32,5 +32,5 @@ adjustments = {
     "cifar": {"model.channels": 512, "model.backbone.zero_init_residual": False},
     "imagenet": {"model.backbone.zero_init_residual": False},
     "region": {"sync_bn": "torch"},  # shuffling would send whole maps between the processes
-    "small": {"model.queue_size": 1024},  # some epochs of some hundred images
+    "small": {"model.queue_size": 1024},  # a few epochs of a few hundred images
 }

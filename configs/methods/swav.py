@@ -39,5 +39,5 @@ adjustments = {
         "train_dataloader.dataset.pipeline.0.size": [224] * 2 + [96] * 6,
         "train_dataloader.dataset.pipeline.0.crop.scale": [(0.14, 1.0)] * 2 + [(0.05, 0.14)] * 6,
     },
-    "small": {"model.num_prototypes": 300, "model.queue_size": 512},  # for some hundred images
+    "small": {"model.num_prototypes": 300, "model.queue_size": 512},  # for a few hundred images
 }

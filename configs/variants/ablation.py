@@ -1,4 +1,4 @@
-"""SimSiam without one of its parts (section 4): what each is good for.
+"""SimSiam without one of its parts (section 4), to see what each contributes.
 
 ``--cfg-options model.without=``: ``stop_gradient`` (the loss falls to -1 and the embedding to a point, section 4.1),
 ``predictor`` (as if without stop-gradient, section 4.2), ``predictor_training`` (no collapse, but the loss stays high,

@@ -1,6 +1,6 @@
 """Continued pretraining of an EfficientNet-Lite0 from ImageNet weights, near which the backbone is kept.
 
-Small enough for some thousand images and a machine without a GPU; otherwise as imagenet-r50.
+Small enough for a few thousand images and a machine without a GPU; otherwise as imagenet-r50.
 """
 
 from ccrop.backbones import TimmBackbone

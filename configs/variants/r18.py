@@ -1,6 +1,6 @@
-"""For some hundred images, or for a machine without a GPU: ResNet-18, 128 px, batches of 32, bf16 if there is.
+"""For a few hundred images, or a machine without a GPU: ResNet-18, 128 px, batches of 32, bf16 if supported.
 
-The learning rate is 16 times SimSiam's, because such a run has some hundred steps, not 100,000: see configs/README.md.
+The learning rate is 16 times SimSiam's, because such a run has a few hundred steps, not 100,000: see configs/README.md.
 LARS, made for batches of thousands, gives way to SGD.
 """
 

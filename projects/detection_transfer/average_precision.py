@@ -73,15 +73,15 @@ def average_precision(evaluation: COCOeval, min_objects: int = MIN_OBJECTS) -> d
     precision = evaluation.eval["precision"][..., -1].mean(axis=1)  # (IoU, category, size), over recall
     recall = evaluation.eval["recall"][..., -1]  # (IoU, category, size)
     objects = object_counts(evaluation)
-    figures = {}
+    metrics = {}
     for place, suffix in enumerate(SUFFIXES.values()):
         for name, values in (("AP", precision[..., place].mean(axis=0)), ("AP50", precision[0, :, place])):
-            figures[f"{name}{suffix}"] = _mean(values, objects[:, place] > 0)
-            figures[f"{name}{suffix}_counted"] = _mean(values, counted(objects[:, place], min_objects))
+            metrics[f"{name}{suffix}"] = _mean(values, objects[:, place] > 0)
+            metrics[f"{name}{suffix}_counted"] = _mean(values, counted(objects[:, place], min_objects))
     small = list(AREAS).index("small")
-    figures["AP75"] = _mean(precision[5, :, 0], objects[:, 0] > 0)
-    figures["AR_S"] = _mean(recall[..., small].mean(axis=0), objects[:, small] > 0)
-    return figures
+    metrics["AP75"] = _mean(precision[5, :, 0], objects[:, 0] > 0)
+    metrics["AR_S"] = _mean(recall[..., small].mean(axis=0), objects[:, small] > 0)
+    return metrics
 
 
 def _mean(values: NDArray[np.floating], used: NDArray[np.bool_]) -> float:

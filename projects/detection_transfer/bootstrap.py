@@ -86,7 +86,7 @@ def resampled_precision(outcomes: Outcomes, draws: NDArray[np.integer], recalls:
     return precision
 
 
-def resampled_figures(
+def resampled_metrics(
     evaluation: COCOeval, min_objects: int, resamples: int = RESAMPLES, seed: int = 0
 ) -> dict[str, NDArray[np.float64]]:
     """The metrics :data:`RESAMPLED`, ``(1 + resamples,)`` each: of the original images, then of each resample.

@@ -19,11 +19,11 @@ from ccrop.hooks.localization import LocalizationHook
 from ccrop.inference import roi_features
 from ccrop.inference.locate import gathered
 from ccrop.models import Siamese
+from ccrop.pretrained import load_pretrained
 from ccrop.projects.detection_transfer.images import ReadImage
 from ccrop.projects.detection_transfer.pseudo_boxes import path_of, sizes_of
 from ccrop.pseudo import objectness, snap
 from ccrop.pseudo.filtering import NEIGHBORS
-from ccrop.runner import load_pretrained
 from ccrop.views.transforms import to_tensor
 
 STRIDES = (4, 8)  # of the maps that tell small objects from background
@@ -37,7 +37,7 @@ def looking(
     Args:
         settings: ``config``, a pretraining config whose localizer and, without ``backbone``, whose network
             is used, and ``options`` over it.
-        init, backbone, seed: see :func:`ccrop.runner.load_pretrained`.
+        init, backbone, seed: see :func:`ccrop.pretrained.load_pretrained`.
     """
     options = dict(settings.get("options", {}), channels=images.channels, white=images.white)
     config, model = load_pretrained(None, settings["config"], images.data_root, options, seed, init, backbone)

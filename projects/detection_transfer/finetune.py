@@ -23,12 +23,12 @@ from ccrop.projects.detection_transfer.data import (
     settle_unlabeled,
     use_labels,
 )
-from ccrop.projects.detection_transfer.fitting import check_strides, fit_neck, replace_backbone
 from ccrop.projects.detection_transfer.images import settle_images
 from ccrop.projects.detection_transfer.interval import FILE, image_interval
 from ccrop.projects.detection_transfer.pseudo_boxes import use_pseudo_boxes
 from ccrop.projects.detection_transfer.readable import UnreadableExamplesHook, leave_out_unreadable
-from ccrop.transfer import CORE_SECONDS, IMAGENET, Transfer, build_runner, start_of, train, write_figures
+from ccrop.projects.detection_transfer.replaced_backbone import check_strides, fit_neck, replace_backbone
+from ccrop.transfer import CORE_SECONDS, IMAGENET, Transfer, build_runner, start_of, train, write_metrics
 
 SHOWN = ("AP_S_counted", "AP50_S_counted", "AP_S", "AP_tiny_counted", "AP_16-32_counted", "AP", "AP50")
 
@@ -46,7 +46,7 @@ def load_config(
         path: a file of ``projects/detection_transfer/configs/``, or any other of mmdet's kind.
         data_root: root of the data set; default: the config's ``default_data_root``.
         options: dotted keys and values over those of the config.
-        backbone: replaces the config's, see :func:`.fitting.replace_backbone`.
+        backbone: replaces the config's, see :func:`.replaced_backbone.replace_backbone`.
         labeled: the set's annotations are needed; otherwise something else replaces the train split's, and
             a set without those of the val split is not tested on.
 
@@ -54,7 +54,7 @@ def load_config(
         MissingData: the data does not exist.
         FileNotFoundError, UnknownOption: see :func:`ccrop.config.read_config`.
         InvalidAnnotations: see :mod:`ccrop.projects.detection_transfer.data`.
-        ValueError: see :mod:`ccrop.projects.detection_transfer.fitting`.
+        ValueError: see :mod:`ccrop.projects.detection_transfer.replaced_backbone`.
     """
     keep_positions()
     config = read_config(path, options, None if backbone is None else partial(replace_backbone, name=backbone))
@@ -141,9 +141,9 @@ def finetune(
         runner.register_hook(ValidationHook(val_interval, lambda: line(runner.test_loop.run(), "")))
     cost = {CORE_SECONDS: train(runner)}
     tested = runner.test() if tests else {}
-    figures = cost | {name: float(value) for name, value in tested.items()}
-    write_figures(work_dir, figures)
-    return figures
+    metrics = cost | {name: float(value) for name, value in tested.items()}
+    write_metrics(work_dir, metrics)
+    return metrics
 
 
 def expect_in_levels(config: Config, normalization: Normalization | None) -> Normalization:
@@ -174,9 +174,9 @@ def without_sync_bn(config: Config) -> None:
             settings["type"] = "BN"
 
 
-def line(figures: dict[str, float], _: str) -> str:
+def line(metrics: dict[str, float], _: str) -> str:
     """The metrics of :data:`SHOWN` that some object counts for, in percent; those of another evaluator unchanged."""
-    shown = {name: figures[name] for name in SHOWN if name in figures} or figures
+    shown = {name: metrics[name] for name in SHOWN if name in metrics} or metrics
     return "  ".join(f"{name} {value:.2%}" for name, value in shown.items() if value == value)
 
 
@@ -186,7 +186,7 @@ TRANSFER = Transfer(
     use_pseudo_boxes=use_pseudo_boxes,
     goal="AP_S_counted",
     fallbacks=("AP_S", "AP"),
-    figures=(*SHOWN, "AP50_S", "AP_tiny", "AP_16-32", "AP75", "AP_M", "AP_L", "AR_S"),
+    metrics=(*SHOWN, "AP50_S", "AP_tiny", "AP_16-32", "AP75", "AP_M", "AP_L", "AR_S"),
     shown=SHOWN,
     references=(RANDOM, IMAGENET),
     line=line,

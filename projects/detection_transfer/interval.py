@@ -32,11 +32,11 @@ class Interval(NamedTuple):
     high: float
 
 
-def paired_interval(figure: str, own: Sequence[Path], other: Sequence[Path]) -> Interval:
+def paired_interval(metric: str, own: Sequence[Path], other: Sequence[Path]) -> Interval:
     """The interval of ``own`` over ``other``, means over the runs of each.
 
     Args:
-        figure: one of :data:`ccrop.projects.detection_transfer.bootstrap.RESAMPLED`.
+        metric: one of :data:`ccrop.projects.detection_transfer.bootstrap.RESAMPLED`.
         own, other: work_dirs of fine-tuning runs.
 
     Raises:
@@ -51,17 +51,17 @@ def paired_interval(figure: str, own: Sequence[Path], other: Sequence[Path]) -> 
                 f"{folder / FILE} and {first / FILE} differ in test images, objects or min_objects: "
                 "test both detectors on the same set"
             )
-    sides = [np.mean([kept[folder][figure] for folder in side], axis=0) for side in (own, other)]
+    sides = [np.mean([kept[folder][metric] for folder in side], axis=0) for side in (own, other)]
     differences = sides[0] - sides[1]
     low, high = np.nanquantile(differences[1:], (0.025, 0.975)) if np.isfinite(differences[0]) else (np.nan, np.nan)
     return Interval(*(float(each) for each in (sides[0][0], sides[1][0], differences[0], low, high)))
 
 
-def image_interval(figure: str, own: Sequence[Path], other: Sequence[Path]) -> tuple[float, float] | None:
+def image_interval(metric: str, own: Sequence[Path], other: Sequence[Path]) -> tuple[float, float] | None:
     """Low and high end of :func:`paired_interval`; None if the metric is not resampled or a run kept nothing."""
-    if figure not in RESAMPLED or not all((folder / FILE).is_file() for folder in (*own, *other)):
+    if metric not in RESAMPLED or not all((folder / FILE).is_file() for folder in (*own, *other)):
         return None
-    return paired_interval(figure, own, other)[-2:]
+    return paired_interval(metric, own, other)[-2:]
 
 
 def _read(folder: Path) -> dict[str, NDArray]:

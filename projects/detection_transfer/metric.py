@@ -21,7 +21,7 @@ from ccrop.projects.detection_transfer.average_precision import (
     evaluate,
     object_counts,
 )
-from ccrop.projects.detection_transfer.bootstrap import resampled_figures
+from ccrop.projects.detection_transfer.bootstrap import resampled_metrics
 
 
 @METRICS.register_module()
@@ -33,7 +33,7 @@ class SmallObjectMetric(CocoMetric):
         min_objects: of a size, which a category needs to count for the metrics ``*_counted``.
         keep: file (.npz) for what :mod:`.interval` compares detectors by: ``images (I,)``,
             their ids; ``objects (G, 8)``, image id, x, y, width, height, area, category id and whether it is a crowd;
-            ``found (M, 7)``, see :func:`detections`; ``min_objects``; and :func:`.resampled_figures`.
+            ``found (M, 7)``, see :func:`detections`; ``min_objects``; and :func:`.resampled_metrics`.
         kwargs: see :class:`mmdet.evaluation.CocoMetric`.
     """
 
@@ -61,10 +61,10 @@ class SmallObjectMetric(CocoMetric):
         MMLogger.get_current_instance().info(describe_counts(names, object_counts(evaluation), self.min_objects))
         if self.keep is not None:
             images = np.array(evaluation.params.imgIds)
-            objects, figures = annotated(truth, images.tolist()), resampled_figures(evaluation, self.min_objects)
+            objects, metrics = annotated(truth, images.tolist()), resampled_metrics(evaluation, self.min_objects)
             content: dict[str, Any] = dict(images=images, objects=objects, found=found, min_objects=self.min_objects)
             with written(self.keep) as partial:
-                np.savez_compressed(partial, **content | figures)
+                np.savez_compressed(partial, **content | metrics)
         return average_precision(evaluation, self.min_objects)
 
 

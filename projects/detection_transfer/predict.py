@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 COLUMNS = ("file", "category", "score", "x0", "y0", "x1", "y1")
 
 
-class Found(NamedTuple):
+class DetectedImage(NamedTuple):
     """An image and its detections.
 
     Attributes:
@@ -50,7 +50,7 @@ class Found(NamedTuple):
     detections: Detections
 
 
-Add = Callable[[Found], None]
+Add = Callable[[DetectedImage], None]
 
 
 def predict(request: Request, folder: Path) -> str:
@@ -142,7 +142,7 @@ class Images(Dataset):
 @torch.no_grad()
 def detected(
     model: "BaseDetector", config: Config, root: Path, names: Sequence[str], min_score: float
-) -> Iterator[tuple[int, Found]]:
+) -> Iterator[tuple[int, DetectedImage]]:
     """Index and detections of every readable image; the log lists and counts the others.
 
     Raises:
@@ -175,7 +175,7 @@ def detected(
             for result in results:
                 height, width = result.ori_shape
                 found = sure(result.pred_instances.cpu(), min_score)
-                yield result.img_id, Found(names[result.img_id], (width, height), found)
+                yield result.img_id, DetectedImage(names[result.img_id], (width, height), found)
     count_left_out(root, "image", reasons, len(names))
 
 
@@ -206,7 +206,7 @@ def csv_file(folder: Path, classes: Sequence[str]) -> Iterator[Add]:
         writer = csv.writer(file)
         writer.writerow(COLUMNS)
 
-        def add(found: Found) -> None:
+        def add(found: DetectedImage) -> None:
             for box, score, label in zip(*(each.tolist() for each in found.detections), strict=True):
                 corners = [f"{value:.2f}" for value in box]
                 writer.writerow([printable(found.name), classes[label], f"{score:.4f}", *corners])
@@ -224,7 +224,7 @@ def coco_file(folder: Path, classes: Sequence[str]) -> Iterator[Add]:
     with (folder / "coco.json").open("w") as file, TemporaryFile("w+") as images:
         numbers = dict(image=0, annotation=0)
 
-        def add(found: Found) -> None:
+        def add(found: DetectedImage) -> None:
             numbers["image"] += 1
             listed = dict(id=numbers["image"], file_name=found.name, width=found.size[0], height=found.size[1])
             images.write((", " if numbers["image"] > 1 else "") + json.dumps(listed))

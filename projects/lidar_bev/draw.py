@@ -22,7 +22,7 @@ from ccrop.datasets.base import spread
 from ccrop.files import written
 from ccrop.projects.lidar_bev.datasets import OTHER
 from ccrop.projects.lidar_bev.detection.detector import CenterPoint
-from ccrop.projects.lidar_bev.detection.figures import Compared, compared
+from ccrop.projects.lidar_bev.detection.metrics import Compared, compared
 from ccrop.projects.lidar_bev.evaluation.center_ap import ERROR_THRESHOLD, nearest_free
 from ccrop.projects.lidar_bev.finetune import data_name, detected
 from ccrop.projects.lidar_bev.pictures import OTHER_COLOR, draw_bev, draw_boxes, draw_texts, legend_of

@@ -17,13 +17,19 @@ from ccrop.datasets.generated import RECIPE
 from ccrop.hooks.validation import ValidationHook
 from ccrop.projects.lidar_bev.datasets import SweepDataset
 from ccrop.projects.lidar_bev.detection.detector import CenterPoint
-from ccrop.projects.lidar_bev.detection.figures import ERRORS, center_figures, compared, has_kitti_labels, kitti_figures
 from ccrop.projects.lidar_bev.detection.ground_truth_sampling import GroundTruthSamplingHook
-from ccrop.projects.lidar_bev.detection.nuscenes import has_nuscenes_score, nuscenes_figures
+from ccrop.projects.lidar_bev.detection.metrics import (
+    ERRORS,
+    compared,
+    detector_metrics,
+    has_kitti_labels,
+    kitti_metrics,
+)
+from ccrop.projects.lidar_bev.detection.nuscenes_benchmark import has_nuscenes_score, nuscenes_metrics
 from ccrop.projects.lidar_bev.detection.pseudo_boxes import use_pseudo_boxes
 from ccrop.projects.lidar_bev.detection.samples import check_classes, use_labels
 from ccrop.projects.lidar_bev.evaluation.center_ap import Detections
-from ccrop.transfer import CORE_SECONDS, Transfer, build_runner, start_of, train, write_figures
+from ccrop.transfer import CORE_SECONDS, Transfer, build_runner, start_of, train, write_metrics
 
 NUSCENES_ERRORS = {"mATE": "m", "mASE": "", "mAOE": "rad", "mAVE": "m/s", "mAAE": ""}
 
@@ -35,7 +41,7 @@ def load_config(
     backbone: str | None = None,
     labeled: bool = True,
 ) -> Config:
-    """Read a detector's config and settle its data: the root, and labels by the model's ``classes``.
+    """Read a detector's config and determine its data: the root, and labels by the model's ``classes``.
 
     Args:
         path: a file of ``projects/lidar_bev/configs/centerpoint_*.py``.
@@ -109,7 +115,7 @@ def finetune(
             core-seconds.
 
     Returns:
-        The figures of :mod:`ccrop.projects.lidar_bev.detection.figures`, and the training's core-seconds; these alone
+        The metrics of :mod:`ccrop.projects.lidar_bev.detection.metrics`, and the training's core-seconds; these alone
         where the config has no ``test_dataset``.
 
     Raises:
@@ -134,24 +140,24 @@ def finetune(
         name = data_name(config.test_dataset.data_root)
         runner.register_hook(ValidationHook(val_interval, lambda: line(measured(model, tested), name)))
     cost = {CORE_SECONDS: train(runner)}
-    figures = cost if tested is None else cost | measured(model, tested)
-    write_figures(work_dir, figures)
-    return figures
+    metrics = cost if tested is None else cost | measured(model, tested)
+    write_metrics(work_dir, metrics)
+    return metrics
 
 
 def measured(model: CenterPoint, dataset: SweepDataset) -> dict[str, float]:
-    """The figures of a detector on a data set, each sweep alone; of nuScenes, mAP and AP are those of its benchmark."""
+    """The metrics of a detector on a data set, each sweep alone; of nuScenes, mAP and AP are those of its benchmark."""
     indices, found, sweeps = [], [], []
     for index, sample, each in detected(model, dataset):
         indices.append(index)
         found.append(each)
         sweeps.append(compared(sample, each, model.backbone.grid))
-    figures = center_figures(sweeps, model.classes)
+    metrics = detector_metrics(sweeps, model.classes)
     if has_kitti_labels(dataset):
-        figures |= kitti_figures(dataset, indices, found)
+        metrics |= kitti_metrics(dataset, indices, found)
     if has_nuscenes_score(dataset):
-        figures |= nuscenes_figures(dataset, indices, found)
-    return figures
+        metrics |= nuscenes_metrics(dataset, indices, found)
+    return metrics
 
 
 @torch.no_grad()
@@ -163,9 +169,9 @@ def detected(model: CenterPoint, dataset: SweepDataset) -> Iterator[tuple[int, d
         yield index, sample, model([torch.from_numpy(sample["points"]).to(device)], mode="predict")[0]
 
 
-def line(figures: dict[str, float], data: str) -> str:
+def line(metrics: dict[str, float], data: str) -> str:
     """Metrics as one line: fractions in percent, mean errors in their units; of KITTI's AP, the moderate one."""
-    known = {name: value for name, value in figures.items() if value == value and name != CORE_SECONDS}
+    known = {name: value for name, value in metrics.items() if value == value and name != CORE_SECONDS}
     hidden = re.compile(r".*_(easy|hard)|(heading|axis)_.*")
     shown = {name: value for name, value in known.items() if not hidden.fullmatch(name)}
     units = ERRORS | NUSCENES_ERRORS
@@ -182,7 +188,7 @@ TRANSFER = Transfer(
     finetune=finetune,
     use_pseudo_boxes=use_pseudo_boxes,
     goal="mAP",
-    figures=("mAP", *CLASSES, "mAP_0.5m", "mAP_1m", "mAP_2m", "mAP_4m", *BINS, *ERRORS),
+    metrics=("mAP", *CLASSES, "mAP_0.5m", "mAP_1m", "mAP_2m", "mAP_4m", *BINS, *ERRORS),
     shown=("mAP", *CLASSES, *BINS),
     examples="sweeps",
     references=(RANDOM, "random_long"),

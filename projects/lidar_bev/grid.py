@@ -66,7 +66,7 @@ class Grid:
         return np.array([[1 / side, 0, -self.low[0] / side], [0, 1 / side, -self.low[1] / side]])
 
     def to_fractions(self) -> NDArray[np.float64]:
-        """``(2, 3)``: takes x, y in meters to fractions of a map, as :mod:`ccrop.views.regions` has them."""
+        """``(2, 3)``: takes x, y in meters to fractions of a map, as in :mod:`ccrop.views.windows`."""
         rows, columns = self.shape
         return self.to_cells() / np.array([[columns], [rows]])
 

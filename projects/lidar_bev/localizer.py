@@ -52,7 +52,7 @@ class BevClusters:
         spacing: float = 6.0,
     ) -> None:
         if not 0 < min_side < max_side:
-            raise ValueError(f"sides must be 0 < min_side < max_side, got {min_side} and {max_side} m")
+            raise ValueError(f"sides must satisfy 0 < min_side < max_side, got {min_side} and {max_side} m")
         if sigma < 0 or spacing < 0:
             raise ValueError(f"sigma and spacing must not be negative, got {sigma} and {spacing} m")
         self.grid: Grid = TASK_UTILS.build(grid) if isinstance(grid, dict) else grid

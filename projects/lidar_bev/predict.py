@@ -23,9 +23,9 @@ from ccrop.projects.lidar_bev.datasets.reading import XYZI
 from ccrop.projects.lidar_bev.detection.detector import CenterPoint
 from ccrop.projects.lidar_bev.evaluation.center_ap import Detections
 from ccrop.projects.lidar_bev.finetune import detected
-from ccrop.projects.lidar_bev.page import page
 from ccrop.projects.lidar_bev.pictures import color_of, draw_bev, draw_texts, legend_of
 from ccrop.projects.lidar_bev.prediction_files import FORMATS, SweepDetections
+from ccrop.projects.lidar_bev.sweeps_page import page
 from ccrop.transfer.prediction import Request, flat_name, load_detector
 
 ALL = "all"  # instead of a split of nuScenes: every scene

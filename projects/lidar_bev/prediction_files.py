@@ -21,7 +21,7 @@ from ccrop.projects.lidar_bev.datasets.kitti_format import (
     write_objects,
 )
 from ccrop.projects.lidar_bev.datasets.nuscenes import CLASSES
-from ccrop.projects.lidar_bev.detection.nuscenes import attributes, global_boxes, most_confident
+from ccrop.projects.lidar_bev.detection.nuscenes_benchmark import attributes, global_boxes, most_confident
 from ccrop.projects.lidar_bev.evaluation.center_ap import Detections
 from ccrop.transfer.prediction import flat_name
 

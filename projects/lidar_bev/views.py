@@ -117,7 +117,7 @@ class SweepViews:
 
     Replaces ``points`` by ``views``, a list of ``(N, C)`` float32, and adds ``transforms (V, 2, 3)`` float32. Where
     ``grid`` is given these take fractions of the sweep's own map to fractions of each view's, as
-    :func:`ccrop.views.regions.window_pairs` wants them with boxes in fractions; else they are meters to meters. Boxes
+    :func:`ccrop.views.windows.window_pairs` wants them with boxes in fractions; else they are meters to meters. Boxes
     of the sample stay those of the sweep.
 
     Args:

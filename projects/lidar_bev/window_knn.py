@@ -7,10 +7,10 @@ from torch import Tensor
 from ccrop.evaluation import knn_predict
 from ccrop.evaluation.roi_knn import balanced_accuracy, region_features
 from ccrop.models import Siamese
+from ccrop.projects.lidar_bev.center_recall import centers_of
 from ccrop.projects.lidar_bev.datasets import SweepDataset
 from ccrop.projects.lidar_bev.localizer import BevClusters
 from ccrop.projects.lidar_bev.pretraining.annotated import bounds
-from ccrop.projects.lidar_bev.proposals import centers_of
 
 MIN_POINTS = 10
 APART = 3.0  # meters from all objects, of a cluster that is background
@@ -29,7 +29,7 @@ def labeled_windows(model: Siamese, dataset: SweepDataset, localizer: BevCluster
         localizer: on the encoder's grid.
 
     Raises:
-        ValueError: no object has so many points on the grid.
+        ValueError: no object has that many points on the grid.
     """
     grid, device = localizer.grid, next(model.parameters()).device
     area = (*grid.low[:2], *grid.high[:2])

@@ -50,8 +50,16 @@ class Typed(Open):
         (PRETRAINING, "auto_scale_lr.base_batch", "did you mean base_batch_size?"),
         (PRETRAINING, "default_hooks.helth.threshold", "default_hooks has no helth; did you mean health?"),
         (PRETRAINING, "default_hooks.checkpoint.intervall", "takes no intervall; did you mean interval?"),
-        (PRETRAINING, "train_dataloader.dataset.pipeline.7.size", "is a list of 1, counted from 0, and has no 7"),
-        (PRETRAINING, "train_dataloader.dataset.pipeline.x.size", "is a list of 1, counted from 0, and has no x"),
+        (
+            PRETRAINING,
+            "train_dataloader.dataset.pipeline.7.size",
+            "length 1, indexed from 0, and has no 7",
+        ),
+        (
+            PRETRAINING,
+            "train_dataloader.dataset.pipeline.x.size",
+            "length 1, indexed from 0, and has no x",
+        ),
         (PRETRAINING, "train_cfg.max_epoch", "EpochBasedTrainLoop takes no max_epoch; did you mean max_epochs?"),
         (PRETRAINING, "channels.number", "channels is 3, which has no number"),
         (PRETRAINING, "env_cfg.cudnn", "env_cfg has no cudnn; there are "),

@@ -40,7 +40,7 @@ def test_dotted_settings_become_dicts():
         ("byol_rcrop_cifar", r"no data 'cifar' .*: did you mean cifar10 or cifar100\?"),
         ("simsiam_rcrop_coco_imagenet-r5", r"no variant 'imagenet-r5' .*: did you mean imagenet-r50"),
         ("byol_rcrop_xyz", r"no data 'xyz' to compose it of: data are cifar10, cifar100, coco,"),
-        ("simsiam_ccrop_coc", r"no crop 'ccrop' .*single \(one object an image\) or region \(many\)"),
+        ("simsiam_ccrop_coc", r"no crop 'ccrop' .*single \(one object per image\) or region \(many\)"),
         ("simsiam_ccrop-single_coco", r"no crop 'ccrop-single' .*it is now single; crops are"),
         ("detector_pase_coco", r"no method 'detector' .*did you mean detector_paste_coco\?"),
         ("simsiam_coco", r"its name is neither METHOD_CROP_DATA\.py .*did you mean simsiam_ccrop_coco"),
@@ -55,7 +55,7 @@ def test_an_unknown_name_is_one_line_with_the_nearest(name: str, advice: str):
 
 
 def test_a_variant_says_what_it_goes_with():
-    with pytest.raises(ValueError, match=r"simsiam_rcrop_coco_paper\.py: paper goes with cifar and single only"):
+    with pytest.raises(ValueError, match=r"simsiam_rcrop_coco_paper\.py: paper works only with cifar and single"):
         compose("simsiam_rcrop_coco_paper.py")
 
 

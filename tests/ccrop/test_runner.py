@@ -21,7 +21,8 @@ from ccrop.config import load_config, one_a_channel
 from ccrop.models import SimCLR, ViewPreprocessor
 from ccrop.models.preprocessor import IMAGENET_STD
 from ccrop.optim import AutocastOptimWrapper, PredictorGroups
-from ccrop.runner import PretrainRunner, build_runner, expect, load_pretrained
+from ccrop.pretrained import load_pretrained
+from ccrop.runner import PretrainRunner, build_runner, expect
 from ccrop.views import ReferenceAugmentation
 
 
@@ -135,18 +136,6 @@ def test_a_run_may_start_from_weights_in_the_work_dir_that_it_moves_aside(demo_r
     second, _ = pretrained(demo_root, tmp_path / "work", seed=3, init=str(tmp_path / "work/epoch_1.pth"))
     assert (tmp_path / "work.1/epoch_1.pth").exists()
     assert same(first["state_dict"], second["state_dict"], "backbone.")
-
-
-def test_a_model_that_is_evaluated_may_start_from_any_weights(demo_root: Path, tmp_path: Path):
-    config = ROOT / "configs/simsiam_rcrop_demo.py"
-    narrow = {key: SMALL[key] for key in SMALL if key.startswith("model.")}
-    torch.manual_seed(9)
-    weights = load_pretrained(None, config, demo_root, narrow, seed=4)[1].backbone.state_dict()
-    torch.save({f"module.encoder_q.{name}": tensor for name, tensor in weights.items()}, tmp_path / "a")
-    _, model = load_pretrained(None, config, demo_root, narrow, init=str(tmp_path / "a"))
-    assert all(torch.equal(tensor, weights[name]) for name, tensor in model.backbone.state_dict().items())
-    with pytest.raises(ValueError, match=r"epoch_1\.pth and --init a both specify weights"):
-        load_pretrained("epoch_1.pth", config, init="a")
 
 
 @pytest.mark.parametrize("channels", [1, 5])

@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
-from ccrop.runner import load_pretrained
+from ccrop.pretrained import load_pretrained
 from ccrop.tools import embed
 
 

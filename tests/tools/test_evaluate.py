@@ -16,7 +16,7 @@ from jobs import ROOT, call, tool
 from PIL import Image
 
 from ccrop.compat.checkpoint import load_checkpoint
-from ccrop.runner import load_pretrained
+from ccrop.pretrained import load_pretrained
 from ccrop.tools.evaluations import common, pairs
 
 CONFIG = ROOT / "configs/simsiam_single_demo.py"
@@ -56,10 +56,10 @@ def test_pairs_of_crops_that_follow_objects_show_more_of_them(demo_root: Path, t
     assert done.returncode == 0, done.stdout
     assert "64 annotated images" in done.stdout
     rows = re.findall(r"^\| (.+?) \| ([\d.]+) \| ([\d.]+) \| ([\d.]+)% \|", done.stdout, re.MULTILINE)
-    figures = {name: [float(number) for number in numbers] for name, *numbers in rows}
-    assert len(figures) == 5
-    assert figures["one object, its size"][0] > 0.99 > figures["random crop"][0]
-    assert figures["one object, its size"][2] > 4 * figures["random crop"][2]
+    metrics = {name: [float(number) for number in numbers] for name, *numbers in rows}
+    assert len(metrics) == 5
+    assert metrics["one object, its size"][0] > 0.99 > metrics["random crop"][0]
+    assert metrics["one object, its size"][2] > 4 * metrics["random crop"][2]
 
 
 def test_a_set_without_annotations_is_named(tmp_path: Path):
@@ -333,14 +333,14 @@ def test_knn_and_linear_tell_classes_apart_that_differ(
     untrained = ("--config", str(ROOT / "configs/simsiam_rcrop_cifar10.py"), "--data-root", str(colors))
     assert evaluate.main(["knn", *untrained, "--k", "3", "24"]) == 0
     text = capsys.readouterr().out
-    assert "24 images of train, 12 of test" in text
+    assert "24 training and 12 test images" in text
     found = tables(text)["kNN, temperature 0.07"]
     assert list(found) == ["", "k 3, best", "k 24"]
     assert found["k 3, best"] == ["100.0", "100.0"]
 
     assert evaluate.main(["linear", *untrained, "--lr", "0", "0.1", "--epochs", "20", "--images", "12"]) == 0
     text = capsys.readouterr().out
-    assert "12 images of train, 12 of test" in text
+    assert "12 training and 12 test images" in text
     found = tables(text)["linear"]
     assert list(found) == ["", "learning rate 0", "learning rate 0.1, chosen on training images"]
     assert found["learning rate 0.1, chosen on training images"] == ["100.0", "100.0"]
@@ -370,7 +370,7 @@ def test_annotated_objects_have_figures_by_class_too(
 ):
     untrained = ("--config", str(ROOT / "configs/simsiam_rcrop_demo.py"), "--data-root", str(demo_root))
     assert evaluate.main([command, *untrained, "--images", "40", "--out", str(tmp_path)]) == 0
-    assert "40 images of train, 40 of test" in capsys.readouterr().out
+    assert "40 training and 40 test images" in capsys.readouterr().out
     with (tmp_path / f"{command}.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     annotations = json.loads((demo_root / "annotations/instances_val2017.json").read_text())

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from jobs import ROOT, call, run, tool
+from mmengine.config import Config
 
 from ccrop.compat.checkpoint import load_checkpoint
 from ccrop.tools import finetune, train
@@ -38,6 +39,25 @@ def test_search_train_and_test(demo_root: Path, tmp_path: Path):
     assert "; *_counted average categories with at least 50 of the size: small: none, without " in done.stdout
     assert (tmp_path / "w/iter_2.pth").is_file()
     assert [file.parent.name for file in tmp_path.rglob("detections.npz")] == ["w"]  # of the val split alone
+
+
+def test_two_processes_train_one_detector(demo_root: Path, tmp_path: Path):
+    """They write one set of files; two batches per step double the config's learning rate."""
+    torchrun = ("-m", "torch.distributed.run", "--nproc_per_node=2", "--standalone")
+    command = tool(
+        "finetune.py", CONFIG, "--init", "random", "--data-root", demo_root, "--iterations", "3", "--work-dir", "w",
+        "--val-interval", "2", "--launcher", "pytorch", *NARROW, before=torchrun,
+    )  # fmt: skip
+    done = run(command, tmp_path)
+    assert done.returncode == 0, done.stdout
+    assert ", 2 process(es), " in done.stdout
+    assert done.stdout.count("Validation after 2 iterations: ") == 1
+    metrics = json.loads((tmp_path / "w/figures.json").read_text())
+    last = "  ".join(f"{name} {metrics[name]:.2%}" for name in ("AP_S", "AP", "AP50"))
+    assert done.stdout.splitlines().count(last) == 1
+    state = load_checkpoint(tmp_path / "w/iter_3.pth")
+    (rate,) = {group["initial_lr"] for group in state["optimizer"]["param_groups"]}
+    assert rate == 2 * Config.fromfile(CONFIG).optim_wrapper.optimizer.lr
 
 
 @pytest.mark.parametrize(

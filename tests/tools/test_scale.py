@@ -12,7 +12,7 @@ def test_paths_are_counted(capsys):
     assert scale.main(["paths", "--images", "1200"]) == 0
     printed = capsys.readouterr().out
     # a pickle of dict(path="000001/000001199.jpg"): 11 + 8 bytes around the text of 20, and 8 for where it ends
-    kept = int(re.search(r"(\d+) bytes an image are kept in each rank", printed)[1])
+    kept = int(re.search(r"(\d+) bytes per image are kept in each rank", printed)[1])
     assert 20 + 8 < kept < 20 + 8 + 30
     assert "fingerprint" in printed
 
@@ -23,7 +23,7 @@ def test_boxes_are_stored_saved_and_restored(capsys, monkeypatch):
     printed = capsys.readouterr().out
     assert f"{5000 * (4 * 10 + 2) / 1e6:.0f} MB shared by the ranks of a node" in printed
     assert "4 boxes per image" in printed
-    assert "beside the checkpoint" in printed
+    assert "next to the checkpoint" in printed
 
 
 def test_few_crops_move_by_a_pixel(capsys):

@@ -71,14 +71,14 @@ def add_objects(commands: argparse._SubParsersAction) -> None:
     command = commands.add_parser("object-knn", help="kNN accuracy on annotated objects, cut out and scaled up")
     add_model(command)
     command.add_argument("--image-size", type=int, nargs=2, metavar=("H", "W"), help="default: the config's")
-    command.add_argument("--bank", type=int, default=20000, help="objects of train (default: %(default)s)")
-    command.add_argument("--queries", type=int, default=5000, help="objects of val (default: %(default)s)")
+    command.add_argument("--bank", type=int, default=20000, help="training objects (default: %(default)s)")
+    command.add_argument("--queries", type=int, default=5000, help="validation objects (default: %(default)s)")
     command.set_defaults(run="objects:object_knn")
 
     command = commands.add_parser("roi-knn", help="kNN accuracy on regions of whole images, and on the background")
     add_model(command)
-    command.add_argument("--bank", type=int, default=256, help="images of train (default: %(default)s)")
-    command.add_argument("--queries", type=int, default=256, help="images of val (default: %(default)s)")
+    command.add_argument("--bank", type=int, default=256, help="training images (default: %(default)s)")
+    command.add_argument("--queries", type=int, default=256, help="validation images (default: %(default)s)")
     command.set_defaults(run="objects:region_knn")
 
 
@@ -99,6 +99,6 @@ def add_sweeps(commands: argparse._SubParsersAction) -> None:
     command = commands.add_parser("window-knn", help="kNN accuracy on labeled objects of LiDAR sweeps")
     add_model(command)
     command.add_argument("--classes", nargs="+", help="default: the data set's")
-    command.add_argument("--bank", type=int, default=64, help="sweeps of train (default: %(default)s)")
-    command.add_argument("--queries", type=int, default=40, help="sweeps of val (default: %(default)s)")
+    command.add_argument("--bank", type=int, default=64, help="training sweeps (default: %(default)s)")
+    command.add_argument("--queries", type=int, default=40, help="validation sweeps (default: %(default)s)")
     command.set_defaults(run="sweeps:sweep_knn")

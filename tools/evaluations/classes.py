@@ -9,7 +9,7 @@ import numpy as np
 from torch import Tensor
 
 from ccrop.evaluation import choose_learning_rate, knn_predict, linear_probe
-from ccrop.evaluation.confusion import class_figures, confusion_matrix
+from ccrop.evaluation.confusion import class_metrics, confusion_matrix
 from ccrop.evaluation.linear import LEARNING_RATES
 from ccrop.evaluation.roi_knn import balanced_accuracy
 from ccrop.files import written
@@ -43,7 +43,7 @@ def features_of(args: argparse.Namespace) -> tuple[tuple[Tensor, Tensor], tuple[
     """:func:`class_features` as requested on the command line."""
     config, model = load(args)
     found = class_features(config, model, args.images, args.image_size)
-    print(f"{len(found[0][1])} images of train, {len(found[1][1])} of test of {config.data_root}\n")
+    print(f"{len(found[0][1])} training and {len(found[1][1])} test images of {config.data_root}\n")
     return found
 
 
@@ -73,12 +73,12 @@ def report(
 
 def write(confusion: Tensor, classes: tuple[str, ...], title: str, path: Path) -> None:
     """Per-class metrics in ``PATH.csv``, the confusion matrix in ``PATH_confusion.csv`` and ``PATH_confusion.png``."""
-    figures = class_figures(confusion)
+    metrics = class_metrics(confusion)
     with written(path.with_suffix(".csv")) as partial, partial.open("w", newline="") as file:
         writer = csv.writer(file)
-        writer.writerow(["class", "images", *figures._fields])
+        writer.writerow(["class", "images", *metrics._fields])
         for number, name in enumerate(classes):
-            shares = ("" if each[number].isnan() else f"{each[number]:.4f}" for each in figures)
+            shares = ("" if each[number].isnan() else f"{each[number]:.4f}" for each in metrics)
             writer.writerow([name, int(confusion[number].sum()), *shares])
     with written(path.with_name(f"{path.name}_confusion.csv")) as partial, partial.open("w", newline="") as file:
         writer = csv.writer(file)

@@ -20,7 +20,7 @@ from ccrop.datasets.reading import WHITE
 from ccrop.inference.locate import locate
 from ccrop.localization import Localizer
 from ccrop.models import Siamese
-from ccrop.runner import load_pretrained
+from ccrop.pretrained import load_pretrained
 
 WORKERS = 2
 COMMANDS = dict(image="knn, linear, pairs, boxes, object-knn or roi-knn", sweep="centers or window-knn")

@@ -18,7 +18,7 @@ def object_knn(args: argparse.Namespace) -> None:
     queries, labels, areas = object_features(model, config.data_root, "val", args.queries, tuple(image_size))
     correct = knn_predict(bank, bank_labels, queries, k=20) == labels
     chosen = {"all": areas >= 0} | {size: (areas >= low) & (areas < high) for size, (low, high) in SIZES.items()}
-    print(f"{len(bank)} objects of train, {len(queries)} of val of {config.data_root}, k 20, temperature 0.07\n")
+    print(f"{len(bank)} training and {len(queries)} validation objects of {config.data_root}, k 20, temperature 0.07\n")
     rows = [
         ["objects", *(str(int(each.sum())) for each in chosen.values())],
         ["accuracy, %", *(percent([correct[each].float().mean().item()]) for each in chosen.values())],

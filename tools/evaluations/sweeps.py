@@ -9,8 +9,8 @@ from ccrop.tools.evaluations.common import WORKERS, load, percent, print_table
 
 def centers(args: argparse.Namespace) -> None:
     """Print Markdown tables with one row per heatmap."""
+    from ccrop.projects.lidar_bev.center_recall import evaluate, tables
     from ccrop.projects.lidar_bev.evaluation.proposals import MIN_POINTS
-    from ccrop.projects.lidar_bev.proposals import evaluate, tables
 
     config, model = load(args, "sweep")
     shares = args.learned or ([0.0, 0.25, 0.5, 1.0] if args.checkpoint else [0.0])
@@ -24,7 +24,7 @@ def centers(args: argparse.Namespace) -> None:
 
 def sweep_knn(args: argparse.Namespace) -> None:
     """Print a Markdown table with one column per class."""
-    from ccrop.projects.lidar_bev.proposals import labeled_sweeps
+    from ccrop.projects.lidar_bev.center_recall import labeled_sweeps
     from ccrop.projects.lidar_bev.window_knn import labeled_windows, window_knn
 
     config, model = load(args, "sweep")
@@ -33,5 +33,5 @@ def sweep_knn(args: argparse.Namespace) -> None:
     sets = [labeled_sweeps(config, split, args.classes, number) for split, number in splits]
     bank, queries = (labeled_windows(model, each, localizer) for each in sets)
     found = window_knn(bank, queries, sets[1].classes)
-    print(f"{len(bank[1])} windows of train, {len(queries[1])} of val of {sets[0].data_root}, k 20\n")
+    print(f"{len(bank[1])} training and {len(queries[1])} validation windows of {sets[0].data_root}, k 20\n")
     print_table(["window-kNN", *found], [["accuracy, %", *(percent([share]) for share in found.values())]])

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ccrop.datasets.base import InvalidAnnotations, MissingData
-from ccrop.datasets.formats.coco_json import coco_files, read_coco
+from ccrop.datasets.formats.coco_exports import coco_files, read_coco
 from ccrop.datasets.formats.dota import has_dota, read_dota
 from ccrop.datasets.formats.labeled import LabeledSplit
 from ccrop.datasets.formats.splits import split_folders

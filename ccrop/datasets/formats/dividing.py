@@ -40,7 +40,7 @@ def divide_train(
     taken = {"train", "val"} & others.keys()
     if taken:
         raise InvalidAnnotations(
-            source, f"there is already a split {taken.pop()} besides {of}: the set is divided already; use convert"
+            source, f"there is already a split {taken.pop()} besides {of}: the set is already divided; use convert"
         )
     train, val = divided(splits[of], share, seed, together)
     return dict(train=train, val=val) | others

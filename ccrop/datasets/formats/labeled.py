@@ -1,4 +1,4 @@
-"""What the readers of formats have in common: labeled images, and their content as COCO has it."""
+"""What the readers of formats have in common: labeled images, and their content in COCO's format."""
 
 import math
 from collections import Counter
@@ -21,7 +21,7 @@ class LabeledObject(NamedTuple):
         box: x, y, width, height in pixels.
         category: its name; None for a region that is ignored for every category.
         line: of the label file, counted from 1.
-        outline: x0, y0, x1, y1, ... in pixels, if the format has more than a box.
+        outline: x0, y0, x1, y1, ... in pixels, if the format gives more than a box.
         ignored: neither found nor missed in an evaluation, like COCO's crowds.
     """
 

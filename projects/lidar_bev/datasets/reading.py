@@ -50,7 +50,7 @@ def read_sweep(path: str | os.PathLike, columns: Sequence[str] = XYZI) -> NDArra
     readers = {".bin": _read_bin, ".npy": _read_npy, ".pcd": _read_fields, ".ply": _read_fields}
     if suffix not in readers:
         raise UnreadableSweep(
-            path, f"files of kind {suffix!r} are not supported: convert it to one of {SWEEP_SUFFIXES}"
+            path, f"files of type {suffix!r} are not supported: convert it to one of {SWEEP_SUFFIXES}"
         )
     try:
         if path.exists() and not path.is_file():

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from ccrop.models.center_heatmap import PRIOR
+from ccrop.models.focal_loss import PRIOR
 
 
 class CenterMaps(NamedTuple):

@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor
 
+from ccrop.projects.lidar_bev.detection.box_loss import at_cells
 from ccrop.projects.lidar_bev.detection.headings import HeadingCode
-from ccrop.projects.lidar_bev.detection.losses import at_cells
 from ccrop.projects.lidar_bev.detection.targets import ANGLE, CenterTargets, decoded
 from ccrop.projects.lidar_bev.evaluation.polygons import paired_ious_3d
 from ccrop.projects.lidar_bev.grid import Grid

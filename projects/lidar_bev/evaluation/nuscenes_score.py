@@ -84,11 +84,11 @@ def detection_score(
         _only(each, counted(each.boxes, each.labels, scene)) for each, scene in zip(detections, scenes, strict=True)
     ]
     by_class = [class_score(truths, detections, label) for label in range(len(CLASSES))]
-    figures = {f"AP_{name}": each["AP"] for name, each in zip(CLASSES, by_class, strict=True)}
-    mean_ap = float(np.mean(list(figures.values())))
+    metrics = {f"AP_{name}": each["AP"] for name, each in zip(CLASSES, by_class, strict=True)}
+    mean_ap = float(np.mean(list(metrics.values())))
     errors = {error: float(np.nanmean([each[error] for each in by_class])) for error in ERRORS}
     score = (AP_WEIGHT * mean_ap + sum(max(0.0, 1 - error) for error in errors.values())) / (AP_WEIGHT + len(ERRORS))
-    return dict(NDS=score, mAP=mean_ap) | figures | errors
+    return dict(NDS=score, mAP=mean_ap) | metrics | errors
 
 
 def class_score(truths: Sequence[Truth], detections: Sequence[Detections], label: int) -> dict[str, float]:

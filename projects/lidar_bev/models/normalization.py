@@ -10,6 +10,6 @@ class Norm(TypedDict):
     momentum: float
 
 
-# OpenPCDet's eps; its momentum of 0.01 suits runs of many thousand steps: after some hundred, the running statistics
+# OpenPCDet's eps; its momentum of 0.01 suits many thousands of steps: after a few hundred, the running statistics
 # still lag behind the weights
 NORM = Norm(eps=1e-3, momentum=0.1)

@@ -45,7 +45,7 @@ class SparseVoxels(nn.Module):
         self.columns = columns
         self.cell_height = cell_height
         self.heights = round((grid.high[2] - grid.low[2]) / cell_height)
-        # one more level of height than there are voxels, as SECOND has it
+        # one more level of height than there are voxels, as in SECOND
         self.spatial_shape = [self.heights + 1, *grid.shape]
 
         def block(before: int, after: int, key: str, down: bool, padding: int | Sequence[int] = 1) -> nn.Module:

@@ -4,7 +4,7 @@ from ccrop.projects.lidar_bev.pretraining.annotated import AnnotatedSweepsHook
 from ccrop.projects.lidar_bev.pretraining.backbones import PillarBackbone, SparseBackbone
 from ccrop.projects.lidar_bev.pretraining.gallery import SweepGalleryHook
 from ccrop.projects.lidar_bev.pretraining.localization import SweepLocalizationHook
-from ccrop.projects.lidar_bev.pretraining.views import RandomBoxes, SceneSweeps, WholeSweep, collate_sweeps
+from ccrop.projects.lidar_bev.pretraining.pipeline import RandomBoxes, SceneSweeps, WholeSweep, collate_sweeps
 
 __all__ = [
     "AnnotatedSweepsHook",

@@ -27,7 +27,7 @@ from ccrop.projects.lidar_bev.grid import Grid
 from ccrop.projects.lidar_bev.localizer import BevClusters
 from ccrop.projects.lidar_bev.pictures import BACKGROUND, COLORS, draw_bev
 from ccrop.projects.lidar_bev.pretraining.localization import SweepLocalizationHook
-from ccrop.projects.lidar_bev.pretraining.views import collate_sweeps
+from ccrop.projects.lidar_bev.pretraining.pipeline import collate_sweeps
 
 BOX_COLOR = "#ffdc00"
 FAINT = "#8c8c96"

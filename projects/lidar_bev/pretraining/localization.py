@@ -14,10 +14,10 @@ from tqdm import tqdm
 
 from ccrop.datasets import BoxStore, LocatedDataset, ShardedBatches
 from ccrop.hooks import LocalizationHook
-from ccrop.inference.locate import Found, gathered, in_turn
+from ccrop.inference.locate import LocatedBatch, gathered, in_turn
 from ccrop.models import Siamese
 from ccrop.projects.lidar_bev.localizer import BevClusters
-from ccrop.projects.lidar_bev.pretraining.views import WholeSweep, collate_sweeps
+from ccrop.projects.lidar_bev.pretraining.pipeline import WholeSweep, collate_sweeps
 
 
 class SweepLocalizationHook(LocalizationHook):
@@ -56,7 +56,7 @@ class SweepLocalizationHook(LocalizationHook):
     def probe(self, model: Siamese) -> None:
         """Nothing to check: the first localization comes before the first epoch."""
 
-    def find(self, model: Siamese, dataset: LocatedDataset, runner: Runner) -> Iterator[Found]:
+    def find(self, model: Siamese, dataset: LocatedDataset, runner: Runner) -> Iterator[LocatedBatch]:
         learned = self.learned(runner.epoch, runner.max_epochs)
         return located_sweeps(model, dataset, self.localizer, learned, self.batch_size, self.num_workers)
 
@@ -107,7 +107,7 @@ def located_sweeps(
     learned: float,
     batch_size: int = 8,
     num_workers: int = 0,
-) -> Iterator[Found]:
+) -> Iterator[LocatedBatch]:
     """Boxes of the sweeps of this rank's share of a data set, batch by batch.
 
     Args:

@@ -21,7 +21,7 @@ ALBEDOS = np.array([0.25, 0.3, 0.4, 0.3, 0.08, 0.08, 0.4, 0.5, 0.3, 0.45, 0.1])
 
 
 class Scene(NamedTuple):
-    """A street as the sensor's frame has it, the ground below the sensor at z = -height.
+    """A street in the sensor's frame, with the ground below the sensor at z = -height.
 
     Attributes:
         mesh: all triangles.

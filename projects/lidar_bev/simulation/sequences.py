@@ -133,7 +133,7 @@ def _simulate(root: Path, sensor: str, seed: int, number: int) -> Rows:
 
 
 def _stored(points: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Points ``(N, 5)`` as nuScenes' files have them: intensity up to 255, and a ring."""
+    """Points ``(N, 5)`` as in nuScenes' files: intensity up to 255, and a ring."""
     return np.column_stack([points[:, :3], points[:, 3] * 255, np.zeros(len(points))]).astype(np.float32)
 
 

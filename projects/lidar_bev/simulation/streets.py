@@ -130,5 +130,5 @@ class Street(NamedTuple):
         return self.terrain(x, y) + self.curb * raised
 
     def crossed(self, x: ArrayLike, y: ArrayLike, margin: float = 0.0) -> NDArray[np.bool_]:
-        """Which places ``(N,)`` lie on the crossing road, or less than ``margin`` beside it."""
+        """Which places ``(N,)`` lie on the crossing road, or less than ``margin`` from it."""
         return abs(self.crossing.nearest(x, y)[1]) <= CROSSING_HALF_WIDTH + margin

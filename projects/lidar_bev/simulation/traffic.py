@@ -92,7 +92,7 @@ def traffic(street: Street, rng: Generator) -> list[Place]:
 
 
 def _thinned(places: list[Place], rng: Generator) -> list[Place]:
-    """Fewer far ones, and no truck right beside the sensor."""
+    """Fewer far ones, and no truck right next to the sensor."""
     distance = np.array([np.hypot(place.x, place.y) for place in places])
     scale = np.array([THINNING[place.kind] for place in places])
     stays = rng.random(len(places)) < np.exp(-(distance - 10).clip(min=0) / scale)

@@ -30,7 +30,7 @@ from torch.optim import AdamW
 from ccrop.compute import core_seconds
 from ccrop.datasets.base import build_step
 from ccrop.projects.lidar_bev.boxes import num_points_in_boxes
-from ccrop.projects.lidar_bev.pretraining.views import RandomBoxes, collate_sweeps
+from ccrop.projects.lidar_bev.pretraining.pipeline import RandomBoxes, collate_sweeps
 from ccrop.projects.lidar_bev.simulation.casting import cast
 from ccrop.projects.lidar_bev.simulation.scenes import sample_scene
 from ccrop.projects.lidar_bev.simulation.sensors import SENSORS

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from mmengine.config import Config
 from mmengine.registry import TASK_UTILS
+from mmengine.utils import get_object_from_string
 
 from ccrop.projects.lidar_bev import grid
 from ccrop.projects.lidar_bev.grid import Grid
@@ -25,12 +26,24 @@ def test_an_old_name_is_the_same_module():
         ("lidar_bev.detection.clusters", "lidar_bev.detection.pseudo_boxes"),
         ("lidar_bev.detection.pasting", "lidar_bev.detection.ground_truth_sampling"),
         ("lidar_bev.detection.sampling", "lidar_bev.detection.class_balanced_sampler"),
+        ("lidar_bev.pretraining.views", "lidar_bev.pretraining.pipeline"),
     ],
 )
 def test_a_renamed_module_is_found_by_its_old_name(parent: str, old: str, new: str):
     module = import_module(f"ccrop.projects.{new}")
     assert import_module(f"{parent}.{old}") is module
     assert module.__name__ == module.__spec__.name == f"ccrop.projects.{new}"
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("ccrop.models.regions.RegionPairs", "ccrop.models.region_pairs.RegionPairs"),
+        ("ccrop.views.scenes.ScenePair", "ccrop.views.scene_views.ScenePair"),
+    ],
+)
+def test_a_class_is_found_by_the_old_name_of_its_module(old: str, new: str):
+    assert get_object_from_string(old) is get_object_from_string(new)
 
 
 def test_an_old_config_builds_classes_of_today(tmp_path: Path):

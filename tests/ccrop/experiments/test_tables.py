@@ -16,7 +16,7 @@ TRANSFER = Transfer(
     finetune=None,
     use_pseudo_boxes=None,
     goal="AP",
-    figures=("AP", "error"),
+    metrics=("AP", "error"),
     shown=("AP", "error"),
     references=("random", "other"),
 )
@@ -65,8 +65,8 @@ def test_a_figure_has_a_column_where_a_run_has_it():
 
 
 def test_where_nothing_counts_for_the_goal_another_figure_takes_its_place():
-    figures = ("rare", "none", *TRANSFER.figures)
-    schema = schema_of(replace(TRANSFER, goal="rare", fallbacks=("none", "AP"), figures=figures))
+    metrics = ("rare", "none", *TRANSFER.metrics)
+    schema = schema_of(replace(TRANSFER, goal="rare", fallbacks=("none", "AP"), metrics=metrics))
     rows = [row(arm, seed, 0.01 * seed) | dict(rare="", none="") for arm in ("random", "x") for seed in (1, 2)]
     assert markdown(rows, schema).splitlines()[0].endswith("| AP | AP over random |")
     rows[0]["rare"] = "0.5"
@@ -74,8 +74,8 @@ def test_where_nothing_counts_for_the_goal_another_figure_takes_its_place():
 
 
 def test_the_interval_over_examples_is_that_of_the_common_seeds_runs():
-    def interval(figure, own, other):
-        assert figure == "AP"
+    def interval(metric, own, other):
+        assert metric == "AP"
         asked.append([[str(folder) for folder in side] for side in (own, other)])
         return None if "y_0" in str(own[0]) else (-0.012, 0.034)
 

@@ -19,5 +19,5 @@ def test_it_is_tested_at_the_interval_but_not_at_the_end(caplog, interval: int, 
 
 @pytest.mark.parametrize("interval", [0, -2])
 def test_an_interval_of_none_is_refused(interval: int):
-    with pytest.raises(ValueError, match=f"one iteration or more, got {interval}"):
+    with pytest.raises(ValueError, match=f"at least one iteration, got {interval}"):
         ValidationHook(interval, str)

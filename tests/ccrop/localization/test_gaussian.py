@@ -203,7 +203,7 @@ def test_no_objects():
 
 @pytest.mark.parametrize(("name", "wrong"), [("images", [0, 2]), ("labels", [-1, 0])])
 def test_refuses_objects_of_no_image_or_class(name, wrong):
-    with pytest.raises(ValueError, match=f"{name} must be in 0 to 1, got"):
+    with pytest.raises(ValueError, match=f"{name} must be from 0 to 1, got"):
         draw([[1.0, 1.0], [2.0, 2.0]], [2, 2], (2, 2, 8, 10), **{name: wrong})
     # unless they lie outside the grid, as the padding of a batch does
     draw([[-1.0, 1.0], [-2.0, 2.0]], [2, 2], (2, 2, 8, 10), **{name: wrong})

@@ -7,28 +7,8 @@ import torch
 from methods import METHODS, build, two_views
 
 from ccrop.localization.gaussian import gaussian_radius
-from ccrop.models import CenterHeatmapLoss, RegionPairs, gaussian_focal_loss
+from ccrop.models import CenterHeatmapLoss, RegionPairs
 from ccrop.models.center_heatmap import cluster_heatmaps
-
-
-def test_focal_loss_by_its_formula():
-    generator = torch.Generator().manual_seed(0)
-    logits = 3 * torch.randn(2, 2, 3, 4, generator=generator)
-    heatmaps = torch.rand(2, 2, 3, 4, generator=generator)
-    heatmaps[0, 1, 2, 3] = heatmaps[1, 0, 0, 0] = heatmaps[1, 1, 1, 1] = 1
-    total = 0.0
-    for x, y in zip(logits.flatten().tolist(), heatmaps.flatten().tolist(), strict=True):
-        p = 1 / (1 + math.exp(-x))
-        total -= (1 - p) ** 2 * math.log(p) if y == 1 else (1 - y) ** 4 * p**2 * math.log(1 - p)
-    assert gaussian_focal_loss(logits, heatmaps).item() == pytest.approx(total / 3, rel=1e-5)
-
-
-def test_focal_loss_without_centers_and_with_sure_logits_is_finite():
-    logits = torch.tensor([[[[200.0, -200.0]]]], requires_grad=True)
-    loss = gaussian_focal_loss(logits, torch.zeros(1, 1, 1, 2))
-    assert loss.item() == pytest.approx(200)
-    loss.backward()
-    assert logits.grad.isfinite().all()
 
 
 def test_clusters_are_drawn_where_a_turned_view_shows_them():

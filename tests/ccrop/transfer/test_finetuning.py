@@ -36,12 +36,12 @@ def test_the_search_takes_the_best_on_held_out_examples(tmp_path):
         return dict(AP=float("nan") if rate == 2 else rate - part["lr_mult"] / 10, rare=float("nan"), common=-rate)
 
     own = config()
-    transfer = Transfer(None, finetune, None, goal="AP", figures=("AP",), shown=("AP",))
+    transfer = Transfer(None, finetune, None, goal="AP", metrics=("AP",), shown=("AP",))
     assert transfer.search_learning_rate(own, "x.pth", tmp_path, (0.5, 1, 2), (0.1, 1), 0.3, 7) == (1, 0.1)
     assert [each[:2] for each in asked] == [(0.5, 0.1), (0.5, 1), (1, 0.1), (1, 1), (2, 0.1), (2, 1)]
     assert {each[2:] for each in asked} == {("x.pth", 0.3, 7, 0.2, None)}
     assert own.optim_wrapper.optimizer.lr == 1
-    other = Transfer(None, finetune, None, goal="rare", fallbacks=("rare", "common", "AP"), figures=(), shown=())
+    other = Transfer(None, finetune, None, goal="rare", fallbacks=("rare", "common", "AP"), metrics=(), shown=())
     assert other.search_learning_rate(own, "x.pth", tmp_path, (0.5, 1), resume=True) == (0.5, 1)
     assert [each[-1] for each in asked[-2:]] == ["auto", "auto"]
 

@@ -17,7 +17,7 @@ TINY, SMALL, MEDIUM, LARGE = (10, 10, 8, 8), (50, 10, 20, 20), (100, 10, 50, 50)
 NAMES = {1: "car", 2: "van"}
 
 
-def figures_of(objects, boxes, min_objects=50) -> dict[str, float]:
+def metrics_of(objects, boxes, min_objects=50) -> dict[str, float]:
     """Figures of one image and one category, whose detections have falling scores."""
     truth = hand_made.truth([(7, 3, box) for box in objects], {3: "car"}, [7])
     found = hand_made.found([(7, 3, box, 0.9 - 0.1 * i) for i, box in enumerate(boxes)])
@@ -26,42 +26,42 @@ def figures_of(objects, boxes, min_objects=50) -> dict[str, float]:
 
 def test_perfect_detections_are_perfect_in_every_size():
     boxes = (TINY, SMALL, MEDIUM, LARGE)
-    figures = figures_of(boxes, boxes, min_objects=1)
+    metrics = metrics_of(boxes, boxes, min_objects=1)
     by_size = {f"{name}{suffix}" for name in ("AP", "AP50") for suffix in SUFFIXES.values()}
-    assert set(figures) == by_size | {f"{name}_counted" for name in by_size} | {"AP75", "AR_S"}
-    assert all(value == pytest.approx(1) for value in figures.values())
+    assert set(metrics) == by_size | {f"{name}_counted" for name in by_size} | {"AP75", "AR_S"}
+    assert all(value == pytest.approx(1) for value in metrics.values())
 
 
 def test_a_size_without_objects_has_no_figure():
-    figures = figures_of([MEDIUM], [MEDIUM], min_objects=0)
-    assert figures["AP_M"] == figures["AP_M_counted"] == pytest.approx(1)
-    assert all(np.isnan(figures[name]) for name in ("AP_S", "AP_S_counted", "AP_tiny", "AP_16-32", "AP_L", "AR_S"))
+    metrics = metrics_of([MEDIUM], [MEDIUM], min_objects=0)
+    assert metrics["AP_M"] == metrics["AP_M_counted"] == pytest.approx(1)
+    assert all(np.isnan(metrics[name]) for name in ("AP_S", "AP_S_counted", "AP_tiny", "AP_16-32", "AP_L", "AR_S"))
 
 
 def test_only_tiny_is_missed():
-    figures = figures_of((TINY, SMALL, MEDIUM), (SMALL, MEDIUM))
-    assert figures["AP_tiny"] == figures["AP50_tiny"] == 0
-    assert figures["AP_16-32"] == figures["AP_M"] == pytest.approx(1)
+    metrics = metrics_of((TINY, SMALL, MEDIUM), (SMALL, MEDIUM))
+    assert metrics["AP_tiny"] == metrics["AP50_tiny"] == 0
+    assert metrics["AP_16-32"] == metrics["AP_M"] == pytest.approx(1)
     # one of two small objects at precision 1: recall 0 to 0.5 of 101 points
-    assert figures["AP_S"] == pytest.approx(51 / 101)
-    assert figures["AR_S"] == pytest.approx(0.5)
+    assert metrics["AP_S"] == pytest.approx(51 / 101)
+    assert metrics["AR_S"] == pytest.approx(0.5)
 
 
 def test_a_shifted_box_counts_up_to_its_iou():
     shifted = (SMALL[0] + 3, *SMALL[1:])  # IoU 17 / 23 = 0.739: found at 0.5, 0.55, ..., 0.7
-    figures = figures_of([SMALL], [shifted])
-    assert figures["AP50"] == figures["AP50_S"] == pytest.approx(1)
-    assert figures["AP75"] == 0
-    assert figures["AP_S"] == pytest.approx(0.5)
+    metrics = metrics_of([SMALL], [shifted])
+    assert metrics["AP50"] == metrics["AP50_S"] == pytest.approx(1)
+    assert metrics["AP75"] == 0
+    assert metrics["AP_S"] == pytest.approx(0.5)
 
 
 def test_a_false_detection_above_halves_the_precision():
-    assert figures_of([SMALL], [(300, 300, 20, 20), SMALL])["AP_S"] == pytest.approx(0.5)
+    assert metrics_of([SMALL], [(300, 300, 20, 20), SMALL])["AP_S"] == pytest.approx(0.5)
 
 
 def test_no_detection_at_all_is_zero():
-    figures = figures_of([SMALL], [])
-    assert figures["AP"] == figures["AP_S"] == figures["AR_S"] == 0
+    metrics = metrics_of([SMALL], [])
+    assert metrics["AP"] == metrics["AP_S"] == metrics["AR_S"] == 0
 
 
 def iou(a, b) -> float:
@@ -104,7 +104,7 @@ def plain_precision(objects, detections, category: int, size: tuple[float, float
 def test_many_images_and_categories_against_plain_python(seed: int):
     objects, detections = hand_made.some_scenes(seed)
     evaluation = evaluate(hand_made.truth(objects, NAMES, range(1, 13)), hand_made.found(detections), range(1, 13))
-    figures = average_precision(evaluation, min_objects=14)
+    metrics = average_precision(evaluation, min_objects=14)
     small = {number: sum(c == number and b[2] * b[3] <= 1024 for _, c, b in objects) for number in NAMES}
     thresholds = [0.5 + 0.05 * i for i in range(10)]
     for size in ("all", "small", "medium"):
@@ -113,12 +113,12 @@ def test_many_images_and_categories_against_plain_python(seed: int):
             for number in NAMES
         }
         suffix = SUFFIXES[size]
-        assert figures[f"AP{suffix}"] == pytest.approx(np.mean(list(by_category.values())))
-        assert figures[f"AP50{suffix}"] == pytest.approx(np.mean([each[0] for each in by_category.values()]))
+        assert metrics[f"AP{suffix}"] == pytest.approx(np.mean(list(by_category.values())))
+        assert metrics[f"AP50{suffix}"] == pytest.approx(np.mean([each[0] for each in by_category.values()]))
         if size == "small":
             (enough,) = (by_category[number] for number, count in small.items() if count >= 14)
-            assert figures["AP_S_counted"] == pytest.approx(np.mean(enough))
-            assert figures["AP50_S_counted"] == pytest.approx(enough[0])
+            assert metrics["AP_S_counted"] == pytest.approx(np.mean(enough))
+            assert metrics["AP50_S_counted"] == pytest.approx(enough[0])
 
 
 def test_a_rare_category_weighs_as_much_as_another_unless_it_is_not_counted():

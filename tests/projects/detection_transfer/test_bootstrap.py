@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from ccrop.projects.detection_transfer.average_precision import AREAS, average_precision, evaluate
-from ccrop.projects.detection_transfer.bootstrap import outcomes_of, resampled_figures, resampled_precision
+from ccrop.projects.detection_transfer.bootstrap import outcomes_of, resampled_metrics, resampled_precision
 
 NAMES = {1: "car", 2: "van"}
 IMAGES = range(1, 13)
@@ -50,21 +50,21 @@ def test_a_resample_without_objects_has_no_precision():
 def test_the_first_figures_are_those_of_the_images_as_they_are():
     evaluation = evaluation_of(*hand_made.some_scenes(4))
     for min_objects in (1, 15):  # all of the categories, and one of them
-        found, expected = resampled_figures(evaluation, min_objects, 5), average_precision(evaluation, min_objects)
+        found, expected = resampled_metrics(evaluation, min_objects, 5), average_precision(evaluation, min_objects)
         for name in ("AP_S_counted", "AP50_S_counted"):
             assert found[name].shape == (6,)
             assert found[name][0] == pytest.approx(expected[name])
     assert average_precision(evaluation, 15)["AP_S_counted"] != average_precision(evaluation, 1)["AP_S_counted"]
-    assert np.isnan(resampled_figures(evaluation, 500, 5)["AP_S_counted"]).all()
+    assert np.isnan(resampled_metrics(evaluation, 500, 5)["AP_S_counted"]).all()
 
 
 def test_the_same_detector_differs_by_nothing_and_a_better_one_in_every_resample():
     objects, detections = hand_made.some_scenes(5)
     half = [each for number, each in enumerate(detections) if number % 2]
     first, again, worse = (
-        resampled_figures(evaluation_of(objects, each), 1, 300) for each in (detections, detections, half)
+        resampled_metrics(evaluation_of(objects, each), 1, 300) for each in (detections, detections, half)
     )
-    perfect = resampled_figures(evaluation_of(objects, [(*each, 0.9) for each in objects]), 1, 300)
+    perfect = resampled_metrics(evaluation_of(objects, [(*each, 0.9) for each in objects]), 1, 300)
     for name in first:
         assert (first[name] - again[name] == 0).all()
         assert np.allclose(perfect[name], 1)
@@ -77,6 +77,6 @@ def test_the_spread_is_that_of_the_mean_over_images():
     images = range(1, 201)
     truth = hand_made.truth(objects, {1: "car"}, images)
     evaluation = evaluate(truth, hand_made.found([(*each, 0.9) for each in objects[:120]]), images)
-    drawn = resampled_figures(evaluation, 50, 2000)["AP50_S_counted"][1:]
+    drawn = resampled_metrics(evaluation, 50, 2000)["AP50_S_counted"][1:]
     assert drawn.mean() == pytest.approx(0.6, abs=0.01)
     assert drawn.std() == pytest.approx((0.6 * 0.4 / 200) ** 0.5, rel=0.08)

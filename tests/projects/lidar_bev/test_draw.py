@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 
 from ccrop.projects.lidar_bev.datasets import OTHER
 from ccrop.projects.lidar_bev.detection.detector import CenterPoint
-from ccrop.projects.lidar_bev.detection.figures import compared
+from ccrop.projects.lidar_bev.detection.metrics import compared
 from ccrop.projects.lidar_bev.draw import FALSE, FOUND, HIT, MISSED, draw, matched
 from ccrop.projects.lidar_bev.evaluation.center_ap import Detections
 from ccrop.projects.lidar_bev.grid import Grid

@@ -11,7 +11,7 @@ from mmengine.registry import DATASETS, MODELS
 from tiny_nuscenes import write_tiny_nuscenes
 
 from ccrop.projects.lidar_bev.datasets.nuscenes import CLASSES
-from ccrop.projects.lidar_bev.detection.nuscenes import nuscenes_figures
+from ccrop.projects.lidar_bev.detection.nuscenes_benchmark import nuscenes_metrics
 from ccrop.projects.lidar_bev.evaluation.center_ap import Detections
 from ccrop.projects.lidar_bev.finetune import finetune, line, load_config
 from ccrop.tools import predict
@@ -42,13 +42,13 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_fine_tuning_and_prediction(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture):
     config = load_config(CONFIGS / "centerpoint_pillar_nuscenes.py", root, MINI | SMALL)
     set_iterations(config, 2)
-    figures = finetune(config, "random", tmp_path / "w", labels=0.5)
-    assert 0 <= figures["NDS"] <= 1
-    assert {"mAP", "AP_traffic_cone", "mATE", "mASE", "mAOE", "mAVE", "mAAE", "mAP_0-15m"} <= set(figures)
+    metrics = finetune(config, "random", tmp_path / "w", labels=0.5)
+    assert 0 <= metrics["NDS"] <= 1
+    assert {"mAP", "AP_traffic_cone", "mATE", "mASE", "mAOE", "mAVE", "mAAE", "mAP_0-15m"} <= set(metrics)
     log = next((tmp_path / "w").rglob("*.log")).read_text()
     assert "trained on 3 of 6 labeled sweeps (1 of 2 scenes)" in log
     assert "Ground-truth sampling from 6 car, 0 truck, " in log
-    assert "mAVE" in line(figures, "nuscenes")
+    assert "mAVE" in line(metrics, "nuscenes")
 
     command = [tmp_path / "w", root, "--split", "mini_val", "--to", "nuscenes", "--min-score", 0, "--pictures", 0]
     assert predict.main([*map(str, command), "--out", str(tmp_path / "p")]) == 0
@@ -71,15 +71,15 @@ def test_perfect_detections_reach_the_highest_score_of_the_classes_that_are_ther
         own = sample["labels"] >= 0
         boxes, labels, velocities = (sample[name][own] for name in ("boxes", "labels", "velocities"))
         found.append(Detections(boxes, np.ones(len(boxes)), labels, velocities=velocities))
-    figures = nuscenes_figures(dataset, range(len(dataset)), found)
+    metrics = nuscenes_metrics(dataset, range(len(dataset)), found)
     there = {"car", "pedestrian", "traffic_cone", "barrier"}
-    assert {name for name in CLASSES if figures[f"AP_{name}"] == pytest.approx(1)} == there
-    assert {name for name in CLASSES if figures[f"AP_{name}"] == 0} == set(CLASSES) - there
+    assert {name for name in CLASSES if metrics[f"AP_{name}"] == pytest.approx(1)} == there
+    assert {name for name in CLASSES if metrics[f"AP_{name}"] == 0} == set(CLASSES) - there
     # by hand: six classes without objects have errors of 1; cones have no heading, cones and barriers no velocity
-    assert figures["mAP"] == pytest.approx(0.4)
+    assert metrics["mAP"] == pytest.approx(0.4)
     errors = dict(mATE=6 / 10, mASE=6 / 10, mAOE=6 / 9, mAVE=6 / 8, mAAE=6 / 8)
-    assert {name: figures[name] for name in errors} == pytest.approx(errors, abs=1e-4)
-    assert figures["NDS"] == pytest.approx((5 * 0.4 + sum(1 - error for error in errors.values())) / 10, abs=1e-4)
+    assert {name: metrics[name] for name in errors} == pytest.approx(errors, abs=1e-4)
+    assert metrics["NDS"] == pytest.approx((5 * 0.4 + sum(1 - error for error in errors.values())) / 10, abs=1e-4)
 
 
 @pytest.mark.parametrize("name", ["pillar", "voxel"])

@@ -19,7 +19,7 @@ from ccrop.projects.lidar_bev.views import (
     to_cells,
     to_fractions,
 )
-from ccrop.views.regions import transformed
+from ccrop.views.windows import transformed
 
 GRID = Grid(low=(-16, -24, -3), high=(16, 24, 1), cell=0.5)
 
@@ -96,7 +96,7 @@ def test_cells_and_fractions_agree_with_the_grid():
 
 
 def test_windows_of_a_place_show_it_in_every_view():
-    """What ccrop.views.regions does with the transforms: a box around an object follows the object."""
+    """What ccrop.views.windows does with the transforms: a box around an object follows the object."""
     box = torch.tensor([[[-2.0, 3, 2, 7]]])  # meters, around (0, 5)
     for motion in random_motions(8):
         transform = torch.from_numpy(to_fractions(motion.transform(), GRID)).float()

@@ -15,7 +15,7 @@ from ccrop.projects.lidar_bev.datasets.kitti_format import (
     write_calibration,
     write_objects,
 )
-from ccrop.projects.lidar_bev.detection.figures import has_kitti_labels
+from ccrop.projects.lidar_bev.detection.metrics import has_kitti_labels
 
 CALIBRATION = Calibration(
     projection=np.array([[700, 0, 620, 0], [0, 700, 180, 0], [0, 0, 1.0, 0]]),

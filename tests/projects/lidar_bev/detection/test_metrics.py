@@ -7,7 +7,7 @@ import pytest
 
 from ccrop.projects.lidar_bev.datasets import KittiSweeps
 from ccrop.projects.lidar_bev.datasets.kitti_format import Calibration, write_calibration
-from ccrop.projects.lidar_bev.detection.figures import center_figures, compared, has_kitti_labels, kitti_figures
+from ccrop.projects.lidar_bev.detection.metrics import compared, detector_metrics, has_kitti_labels, kitti_metrics
 from ccrop.projects.lidar_bev.evaluation.center_ap import Detections
 from ccrop.projects.lidar_bev.grid import Grid
 
@@ -38,44 +38,44 @@ def detections(boxes, scores, labels):
 def test_perfect_detections_by_range_and_points():
     known = sample([box(10), box(20), box(33)], [0, 0, 1], (5, 10), (50, 20), (200, 33))
     perfect = detections(known["boxes"], [0.9, 0.8, 0.7], [0, 0, 1])
-    figures = center_figures([compared(known, perfect, GRID)], CLASSES)
-    shares = {name: value for name, value in figures.items() if "AP" in name}
+    metrics = detector_metrics([compared(known, perfect, GRID)], CLASSES)
+    shares = {name: value for name, value in metrics.items() if "AP" in name}
     assert shares.pop("mAP_0-15m") == 1
     assert all(value == pytest.approx(1) for value in shares.values())
-    assert [figures[name] for name in ("translation", "scale", "heading", "axis_Car")] == pytest.approx([0, 0, 0, 0])
+    assert [metrics[name] for name in ("translation", "scale", "heading", "axis_Car")] == pytest.approx([0, 0, 0, 0])
 
 
 def test_front_and_back_in_exchange_leave_the_axis():
     known = sample([box(10), box(20), box(33)], [0, 0, 1], (5, 10), (50, 20), (200, 33))
     turned = known["boxes"] + np.array([0, 0, 0, 0, 0, 0, math.pi - 0.1])
     turned[2, 6] = 0.3
-    figures = center_figures([compared(known, detections(turned, [0.9, 0.8, 0.7], [0, 0, 1]), GRID)], CLASSES)
+    metrics = detector_metrics([compared(known, detections(turned, [0.9, 0.8, 0.7], [0, 0, 1]), GRID)], CLASSES)
     expected = dict(heading_Car=math.pi - 0.1, axis_Car=0.1, heading_Pedestrian=0.3, axis_Pedestrian=0.3, axis=0.2)
-    assert {name: figures[name] for name in expected} == pytest.approx(expected, abs=1e-5)
+    assert {name: metrics[name] for name in expected} == pytest.approx(expected, abs=1e-5)
 
 
 def test_bins_hold_their_own_objects_alone():
     known = sample([box(10), box(20), box(33)], [0, 0, 0], (5, 10), (50, 20), (200, 33))
     only_near = detections([box(10), box(20, 10)], [0.9, 0.8], [0, 0])
-    figures = center_figures([compared(known, only_near, GRID)], CLASSES)
-    assert figures["mAP_0-15m"] == figures["mAP_1-9points"] == 1
-    assert figures["mAP_15-30m"] == figures["mAP_10-99points"] == figures["mAP_30m+"] == 0
-    assert 0 < figures["mAP"] < 0.5
-    assert math.isnan(figures["AP_Pedestrian"])
+    metrics = detector_metrics([compared(known, only_near, GRID)], CLASSES)
+    assert metrics["mAP_0-15m"] == metrics["mAP_1-9points"] == 1
+    assert metrics["mAP_15-30m"] == metrics["mAP_10-99points"] == metrics["mAP_30m+"] == 0
+    assert 0 < metrics["mAP"] < 0.5
+    assert math.isnan(metrics["AP_Pedestrian"])
 
 
 def test_what_cannot_be_found_does_not_count():
     known = sample([box(10), box(20), box(50)], [0, 0, 0], (5, 10), (5, 50))  # without a point, off the grid
-    figures = center_figures([compared(known, detections([box(10)], [0.9], [0]), GRID)], CLASSES)
-    assert figures["AP_Car"] == 1
+    metrics = detector_metrics([compared(known, detections([box(10)], [0.9], [0]), GRID)], CLASSES)
+    assert metrics["AP_Car"] == 1
 
 
 def test_a_van_is_no_wrong_car():
     known = sample([box(10), box(20)], [0, -1], (5, 10), (5, 20))
     both = detections([box(20.5), box(10)], [0.9, 0.8], [0, 0])
-    assert center_figures([compared(known, both, GRID)], CLASSES)["AP_Car"] == 1
+    assert detector_metrics([compared(known, both, GRID)], CLASSES)["AP_Car"] == 1
     beside = detections([box(20, 3), box(10)], [0.9, 0.8], [0, 0])
-    assert center_figures([compared(known, beside, GRID)], CLASSES)["AP_Car"] < 0.6
+    assert detector_metrics([compared(known, beside, GRID)], CLASSES)["AP_Car"] < 0.6
 
 
 def test_kittis_own_labels_reach_kittis_full_ap(lidar_data):
@@ -86,12 +86,12 @@ def test_kittis_own_labels_reach_kittis_full_ap(lidar_data):
         own = dataset.known(index)
         known = own["labels"] >= 0
         found.append(Detections(own["boxes"][known], np.ones(known.sum()), own["labels"][known]))
-    figures = kitti_figures(dataset, range(len(dataset)), found)
-    assert len(figures) == 2 * 3 * 3
+    metrics = kitti_metrics(dataset, range(len(dataset)), found)
+    assert len(metrics) == 2 * 3 * 3
     # KITTI's AP of fewer than 40 objects ends below 1 even so
-    assert figures["AP_R40_3d_Car_hard"] == figures["AP_R40_bev_Cyclist_hard"] == 1
+    assert metrics["AP_R40_3d_Car_hard"] == metrics["AP_R40_bev_Cyclist_hard"] == 1
     aside = [each._replace(boxes=each.boxes + np.array([0, 2, 0, 0, 0, 0, 0], np.float32)) for each in found]
-    assert not any(value > 0 for value in kitti_figures(dataset, range(len(dataset)), aside).values())
+    assert not any(value > 0 for value in kitti_metrics(dataset, range(len(dataset)), aside).values())
 
 
 def test_a_class_with_too_few_objects_for_kittis_ap_is_said_once(tmp_path, warned):
@@ -105,7 +105,7 @@ def test_a_class_with_too_few_objects_for_kittis_ap_is_said_once(tmp_path, warne
     (base / "label_2/000000.txt").write_text("".join(cars) + line.format("Cyclist", 0, 9))
     calibration = Calibration(np.eye(3, 4), np.eye(3), np.array([[0, -1, 0, 0], [0, 0, -1, 0], [1.0, 0, 0, 0]]))
     write_calibration(base / "calib/000000.txt", calibration)
-    kitti_figures(KittiSweeps(tmp_path, labeled=True), [0], [detections([], [], np.zeros(0, int))])
+    kitti_metrics(KittiSweeps(tmp_path, labeled=True), [0], [detections([], [], np.zeros(0, int))])
     assert len(warned) == 2
     # 12 cars count as easy and 50 as the rest: (12 - 1) / 40 is the most that perfect detections of them get
     assert (

@@ -1,4 +1,4 @@
-"""Detections in the format of the nuScenes benchmark: in the global frame, with attributes; and their score."""
+"""Detections in the format of the nuScenes benchmark: in the global frame, with attributes, and their score."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -63,7 +63,7 @@ def has_nuscenes_score(dataset: SweepDataset) -> bool:
     return isinstance(dataset, NuScenesSweeps) and set(dataset.classes) == set(CLASSES)
 
 
-def nuscenes_figures(dataset: NuScenesSweeps, indices: Sequence[int], found: Sequence[Detections]) -> dict[str, float]:
+def nuscenes_metrics(dataset: NuScenesSweeps, indices: Sequence[int], found: Sequence[Detections]) -> dict[str, float]:
     """The metrics of :func:`.detection_score`.
 
     Args:

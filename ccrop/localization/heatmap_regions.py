@@ -8,7 +8,7 @@ PAIRS = ((0, 1), (1, -1), (1, 0), (1, 1))
 
 
 def peak_regions(heatmap: Tensor, min_distance: int = 1, merge: float = 0.8) -> Tensor:
-    """The peak that each cell of a heatmap climbs to, where peaks that barely stand apart are merged.
+    """The peak that each cell of a heatmap climbs to, with peaks merged that barely stand apart.
 
     Each cell points to the highest of its 8 neighbors and itself (steepest ascent, Koontz et al., IEEE Trans.
     Computers 1976), a peak to a higher cell within ``min_distance``. Then regions grow together over their saddles,

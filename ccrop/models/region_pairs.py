@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from ccrop.models.center_heatmap import CenterHeatmapLoss
 from ccrop.views.centers import BetaCenters, GaussianCenters
-from ccrop.views.regions import WindowNoise, pooled_windows, window_pairs
+from ccrop.views.windows import WindowNoise, pooled_windows, window_pairs
 
 
 class RegionPairs(nn.Module):
@@ -22,7 +22,7 @@ class RegionPairs(nn.Module):
     Args:
         channels: of the maps that the backbone gives.
         levels: which of these maps are pooled; their channels are concatenated.
-        num_objects: windows around clusters per image; without a cluster they are around background too.
+        num_objects: windows around clusters per image; without a cluster, these too are background.
         num_background: windows around background an image.
         alpha: Beta parameter of a window's center in its box: below 1 suppresses the middle.
         centers: config of another distribution, :class:`ccrop.views.GaussianCenters`, instead of ``alpha``.
@@ -56,10 +56,10 @@ class RegionPairs(nn.Module):
         super().__init__()
         if num_objects < 0 or num_background < 0 or num_objects + num_background == 0:
             raise ValueError(
-                f"there must be windows, got {num_objects} around objects and {num_background} of background"
+                f"there must be at least one window, got num_objects={num_objects}, num_background={num_background}"
             )
         if not 0 < scale[0] <= scale[1]:
-            raise ValueError(f"scale must be 0 < low <= high, got {tuple(scale)}")
+            raise ValueError(f"scale must satisfy 0 < low <= high, got {tuple(scale)}")
         if not all(0 <= level < len(channels) for level in levels):
             raise ValueError(
                 f"regions are pooled from maps {list(levels)}, counted from 0, but the backbone gives {len(channels)}: "

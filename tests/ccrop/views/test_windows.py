@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ccrop.views.centers import BetaCenters, GaussianCenters
-from ccrop.views.regions import (
+from ccrop.views.windows import (
     BACKGROUND_TRIES,
     WindowNoise,
     mirrored,

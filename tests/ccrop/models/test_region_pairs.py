@@ -5,7 +5,7 @@ import torch
 
 from ccrop.backbones import ResNet
 from ccrop.models import RegionPairs, SimSiam, ViewPreprocessor
-from ccrop.views.regions import transformed
+from ccrop.views.windows import transformed
 
 SHIFT = (24, 8)  # pixels between the views
 
@@ -120,10 +120,10 @@ def test_a_pipeline_without_scene_views_is_named():
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        (dict(num_objects=0, num_background=0), "there must be windows"),
-        (dict(num_objects=-1), "there must be windows"),
+        (dict(num_objects=0, num_background=0), "there must be at least one window"),
+        (dict(num_objects=-1), "there must be at least one window"),
         (dict(alpha=0), "alpha must be positive"),
-        (dict(scale=(2, 1)), "scale must be"),
+        (dict(scale=(2, 1)), "scale must satisfy"),
         (dict(levels=(1, 2)), r"pooled from maps \[1, 2\].*the backbone gives 2: .*out_indices"),
     ],
 )

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 
 from ccrop.localization import peak_regions
-from ccrop.localization.regions import cell_order
+from ccrop.localization.heatmap_regions import cell_order
 
 SIZES = [(1, 1), (1, 9), (8, 1), (2, 2), (7, 7), (14, 9), (28, 28)]
 RULES = [dict(min_distance=distance, merge=merge) for distance in (1, 2, 3) for merge in (0.5, 0.8, 1.0)]

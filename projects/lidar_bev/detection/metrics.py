@@ -68,7 +68,7 @@ def compared(sample: dict[str, NDArray], found: Detections, grid: Grid) -> Compa
     )
 
 
-def center_figures(sweeps: Sequence[Compared], classes: Sequence[str]) -> dict[str, float]:
+def detector_metrics(sweeps: Sequence[Compared], classes: Sequence[str]) -> dict[str, float]:
     """Average precision by center distance, in [0, 1], and errors.
 
     Returns:
@@ -80,24 +80,24 @@ def center_figures(sweeps: Sequence[Compared], classes: Sequence[str]) -> dict[s
     truths, found = [each.truth for each in sweeps], [each.found for each in sweeps]
     by_class = {name: center_metrics(truths, found, label) for label, name in enumerate(classes)}
     every = list(by_class.values())
-    figures = {"mAP": _mean([each.mean_ap for each in every])}
-    figures |= {f"AP_{name}": each.mean_ap for name, each in by_class.items()}
-    figures |= {f"mAP_{distance:g}m": _mean([each.ap[distance] for each in every]) for distance in THRESHOLDS}
+    metrics = {"mAP": _mean([each.mean_ap for each in every])}
+    metrics |= {f"AP_{name}": each.mean_ap for name, each in by_class.items()}
+    metrics |= {f"mAP_{distance:g}m": _mean([each.ap[distance] for each in every]) for distance in THRESHOLDS}
     for low, high in pairwise(RANGES):
         own = within_range(truths, found, low, high)
-        figures[f"mAP_{low:g}-{high:g}m" if high < np.inf else f"mAP_{low:g}m+"] = _mean_ap(*own, len(classes))
+        metrics[f"mAP_{low:g}-{high:g}m" if high < np.inf else f"mAP_{low:g}m+"] = _mean_ap(*own, len(classes))
     points = [each.truth_points for each in sweeps], [each.found_points for each in sweeps]
     for low, high in pairwise(POINTS):
         own = within_points(truths, found, *points, low, high)
         name = f"mAP_{low}-{high - 1}points" if high < POINTS[-1] else f"mAP_{low}+points"
-        figures[name] = _mean_ap(*own, len(classes))
-    figures |= {name: _mean([getattr(each, name) for each in every]) for name in ERRORS}
-    return figures | {
+        metrics[name] = _mean_ap(*own, len(classes))
+    metrics |= {name: _mean([getattr(each, name) for each in every]) for name in ERRORS}
+    return metrics | {
         f"{error}_{name}": getattr(each, error) for error in ("heading", "axis") for name, each in by_class.items()
     }
 
 
-def kitti_figures(dataset: KittiSweeps, indices: Sequence[int], found: Sequence[Detections]) -> dict[str, float]:
+def kitti_metrics(dataset: KittiSweeps, indices: Sequence[int], found: Sequence[Detections]) -> dict[str, float]:
     """KITTI's AP_R40 in [0, 1]: ``AP_R40_3d_Car_moderate`` ..., of those of KITTI's classes that were requested.
 
     The log warns of each class with so few objects that even perfect detections stay below 1.

@@ -118,7 +118,7 @@ def pseudo_box_quality(boxes: Sequence[Tensor | NDArray], objects: Sequence[Tens
 
     Returns:
         "recall_0.3", "recall_0.3_small", ..., "precision_0.5_large" in [0, 1]; recall by the size of the object,
-        precision by that of the box. NaN if there is nothing of that size. And "boxes", their number an image.
+        precision by that of the box. NaN if there is nothing of that size. "boxes" is their mean number per image.
 
     Raises:
         ValueError: boxes and objects belong to different numbers of images.

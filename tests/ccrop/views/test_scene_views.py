@@ -7,7 +7,7 @@ from PIL import Image
 
 from ccrop.views import ReferenceAugmentation, ScatterBoxes, ScenePair, SceneViews
 from ccrop.views.rectangles import intersection
-from ccrop.views.scenes import crop_transforms
+from ccrop.views.scene_views import crop_transforms
 
 NO_BOXES = np.zeros((0, 5), np.float32)
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from ccrop.projects.lidar_bev.evaluation.center_ap import Detections
 from ccrop.projects.lidar_bev.pictures import color_of
 
-TEMPLATE = Path(__file__).with_name("page.html")
+TEMPLATE = Path(__file__).with_name("sweeps_page.html")
 REACH = 320.0  # meters, the range of centimeters in int16
 
 

@@ -15,7 +15,7 @@ from mmengine.structures import InstanceData
 from torch import nn
 
 from ccrop.projects.detection_transfer.finetune import load_config, trained_parts
-from ccrop.projects.detection_transfer.fitting import check_strides, head_strides
+from ccrop.projects.detection_transfer.replaced_backbone import check_strides, head_strides
 
 FASTER_RCNN = ROOT / "projects/detection_transfer/configs/faster-rcnn_r18_fpn_small.py"
 FCOS = Path(__file__).parent / "configs/fcos_tiny.py"

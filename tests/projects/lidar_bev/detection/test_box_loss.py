@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from ccrop.projects.lidar_bev.detection.losses import at_cells, box_loss
+from ccrop.projects.lidar_bev.detection.box_loss import at_cells, box_loss
 
 
 def test_l1_loss_counts_centers_that_count():

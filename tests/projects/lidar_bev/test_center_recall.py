@@ -10,14 +10,14 @@ import torch
 from mmengine.config import ConfigDict
 
 from ccrop.models import SimSiam
-from ccrop.projects.lidar_bev import proposals
+from ccrop.projects.lidar_bev import center_recall
+from ccrop.projects.lidar_bev.center_recall import centers_of, evaluate, labeled_sweeps, tables
 from ccrop.projects.lidar_bev.datasets import KittiSweeps, SweepFolder
 from ccrop.projects.lidar_bev.datasets.kitti_format import Calibration, write_calibration
 from ccrop.projects.lidar_bev.evaluation.proposals import ProposalRecall
 from ccrop.projects.lidar_bev.grid import Grid
 from ccrop.projects.lidar_bev.localizer import BevClusters
 from ccrop.projects.lidar_bev.pretraining import PillarBackbone
-from ccrop.projects.lidar_bev.proposals import centers_of, evaluate, labeled_sweeps, tables
 from ccrop.projects.lidar_bev.window_knn import window_knn
 
 
@@ -113,8 +113,8 @@ def test_points_of_sweeps_are_not_kept(monkeypatch: pytest.MonkeyPatch):
         default_hooks=dict(localization=dict(localizer=dict(type=BevClusters, grid=grid, max_boxes=8)))
     )
     nothing = torch.zeros(6, 8, 5), torch.zeros(6, dtype=torch.long)
-    monkeypatch.setattr(proposals, "labeled_sweeps", lambda *_: SimpleNamespace(readable=readable))
-    monkeypatch.setattr(proposals, "heatmaps", lambda *_: [("geometric", nothing), ("50% learned", nothing)])
+    monkeypatch.setattr(center_recall, "labeled_sweeps", lambda *_: SimpleNamespace(readable=readable))
+    monkeypatch.setattr(center_recall, "heatmaps", lambda *_: [("geometric", nothing), ("50% learned", nothing)])
     _, found = evaluate(settings, None, [0.0, 0.5])
     assert max(counts) <= 2
     assert [each.distances.tolist() for each in found.values()] == [list(range(6))] * 2

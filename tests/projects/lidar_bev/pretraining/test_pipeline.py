@@ -6,7 +6,7 @@ import torch
 
 from ccrop.projects.lidar_bev.grid import Grid
 from ccrop.projects.lidar_bev.pretraining import RandomBoxes, SceneSweeps, WholeSweep, collate_sweeps
-from ccrop.projects.lidar_bev.pretraining.views import occupied_places
+from ccrop.projects.lidar_bev.pretraining.pipeline import occupied_places
 from ccrop.projects.lidar_bev.views import MotionRange
 
 GRID = Grid(low=(-16, -24, -3), high=(16, 24, 1), cell=0.5)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ccrop.evaluation import BoxQuality, box_quality, pseudo_box_quality
-from ccrop.evaluation.boxes import first_finds
+from ccrop.evaluation.box_recall import first_finds
 
 MEASURES = ["center hit", "center inside", "IoU 0.3", "IoU 0.5"]
 

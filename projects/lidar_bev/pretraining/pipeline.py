@@ -79,7 +79,7 @@ class RandomBoxes:
 
     def __init__(self, grid: Grid, number: int, sides: tuple[float, float] = (1.0, 5.0)) -> None:
         if not 0 < sides[0] <= sides[1]:
-            raise ValueError(f"sides must be 0 < low <= high, got {tuple(sides)} m")
+            raise ValueError(f"sides must satisfy 0 < low <= high, got {tuple(sides)} m")
         self.grid = grid
         self.number = number
         self.sides = tuple(sides)

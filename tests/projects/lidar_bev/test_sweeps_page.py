@@ -12,8 +12,8 @@ import pytest
 from PIL import Image, ImageColor
 
 from ccrop.projects.lidar_bev.evaluation.center_ap import Detections
-from ccrop.projects.lidar_bev.page import page
 from ccrop.projects.lidar_bev.pictures import COLORS
+from ccrop.projects.lidar_bev.sweeps_page import page
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 POINTS = np.array([[10.0, 2, -1, 0.5], [-3.014, 0, 0.5, 0], [500, 0, 0, 0]], np.float32)

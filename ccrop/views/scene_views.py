@@ -27,7 +27,7 @@ class ScenePair:
 
     def __init__(self, side: int = 160, zoom: tuple[float, float] = (0.8, 1.25), shift: float = 0.3) -> None:
         if side < 1 or not 0 < zoom[0] <= zoom[1]:
-            raise ValueError(f"side and zoom must be positive and zoom low, high, got {side} and {tuple(zoom)}")
+            raise ValueError(f"side and zoom must be positive, and zoom (low, high), got {side} and {tuple(zoom)}")
         if not 0 <= shift < 1:
             raise ValueError(f"shift must be in [0, 1), or views might not overlap; got {shift}")
         self.side = side
