@@ -1,8 +1,8 @@
 """A batch that does not fit into the machine's memory: on a CPU, the system would kill the run without a word."""
 
+import os
 from typing import Any
 
-from mmengine.dist import get_local_size
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from torch import Tensor, nn
@@ -47,7 +47,7 @@ class BatchMemoryHook(Hook):
         Raises:
             BatchTooLargeError: from the forward pass.
         """
-        available = available_memory() / get_local_size()
+        available = available_memory() / int(os.environ.get("LOCAL_WORLD_SIZE", 1))  # torchrun's
         counted = {parameter.untyped_storage().data_ptr() for parameter in model.parameters()}
         kept = 0
 

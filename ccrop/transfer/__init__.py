@@ -11,8 +11,7 @@ from ccrop.transfer.finetuning import (
     set_iterations,
     set_learning_rate,
     step_tflop,
-    train,
-    write_metrics,
+    train_and_test,
 )
 from ccrop.transfer.labels import drawn_share, share_of
 from ccrop.transfer.start import start_of
@@ -31,6 +30,5 @@ __all__ = [
     "start_of",
     "step_tflop",
     "stored_clusters",
-    "train",
-    "write_metrics",
+    "train_and_test",
 ]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 from mmengine.config import Config
-from mmengine.dist import broadcast, broadcast_object_list, master_only
+from mmengine.dist import broadcast, broadcast_object_list, is_main_process
 from mmengine.logging import MMLogger
 from mmengine.model import MMDistributedDataParallel
 from mmengine.registry import MODELS, OPTIM_WRAPPERS, DefaultScope
@@ -23,6 +23,7 @@ from ccrop.hooks.batch_memory import BatchMemoryHook
 from ccrop.hooks.divergence import DivergenceHook
 from ccrop.hooks.finetuning import FinetuningHook
 from ccrop.hooks.start import StartHook
+from ccrop.hooks.validation import ValidationHook
 from ccrop.optim import AutocastOptimWrapper, has_bf16
 from ccrop.runner import BriefRunner
 from ccrop.transfer.start import Start, check_settings, notes_on
@@ -188,22 +189,42 @@ def build_runner(
     return runner
 
 
-def train(runner: BriefRunner) -> float:
-    """Train, and return the CPU seconds that it took, including the loader's workers and the time before resuming.
+def train_and_test(
+    runner: BriefRunner,
+    test: Callable[[], dict[str, float]] | None,
+    line: Callable[[dict[str, float]], str],
+    val_interval: int | None = None,
+) -> dict[str, float]:
+    """Train and test a detector, and write ``figures.json``, which marks a finished run.
 
     All processes then have the BN statistics of the first one, whose checkpoint is kept.
+
+    Args:
+        test: measures the detector; None if there is nothing to test on.
+        line: the metrics in a line of the log.
+        val_interval: also test after every this many iterations.
+
+    Returns:
+        The metrics, and the CPU seconds of the training, including the loader's workers, the tests at an interval and
+        the time before resuming.
+
+    Raises:
+        ValueError: there is an interval, but nothing to test on.
     """
+    if val_interval is not None:
+        if test is None:
+            raise ValueError("--val-interval needs a val split with annotations, and this data set has none")
+        runner.register_hook(ValidationHook(val_interval, lambda: line(test())))
     runner.train()
     for buffer in runner.model.buffers():
         broadcast(buffer)
     stop_workers(runner.train_dataloader)
-    return next(hook for hook in runner.hooks if isinstance(hook, FinetuningHook)).spent
-
-
-@master_only
-def write_metrics(work_dir: str | Path, metrics: dict[str, float]) -> None:
-    """Write ``figures.json``, which marks a finished run."""
-    write_json(Path(work_dir, "figures.json"), metrics, indent=1)
+    spent = next(hook for hook in runner.hooks if isinstance(hook, FinetuningHook)).spent
+    tested = {} if test is None else test()
+    metrics = {CORE_SECONDS: spent} | {name: float(value) for name, value in tested.items()}
+    if is_main_process():
+        write_json(Path(runner.work_dir, "figures.json"), metrics, indent=1)
+    return metrics
 
 
 def set_learning_rate(config: Config, lr: float, backbone: float = 1.0) -> None:

@@ -15,7 +15,6 @@ from ccrop.checkpoint import RANDOM, Normalization
 from ccrop.compat.mmdet_positions import keep_positions
 from ccrop.config import dicts_of, per_channel, read_config
 from ccrop.datasets import MissingData
-from ccrop.hooks.validation import ValidationHook
 from ccrop.projects.detection_transfer.data import (
     PREDICTION,
     keep_annotations,
@@ -28,7 +27,7 @@ from ccrop.projects.detection_transfer.interval import FILE, image_interval
 from ccrop.projects.detection_transfer.pseudo_boxes import use_pseudo_boxes
 from ccrop.projects.detection_transfer.readable import UnreadableExamplesHook, leave_out_unreadable
 from ccrop.projects.detection_transfer.replaced_backbone import check_strides, fit_neck, replace_backbone
-from ccrop.transfer import CORE_SECONDS, IMAGENET, Transfer, build_runner, start_of, train, write_metrics
+from ccrop.transfer import IMAGENET, Transfer, build_runner, start_of, train_and_test
 
 SHOWN = ("AP_S_counted", "AP50_S_counted", "AP_S", "AP_tiny_counted", "AP_16-32_counted", "AP", "AP50")
 
@@ -129,21 +128,14 @@ def finetune(
         leave_out_unreadable(config)
         if config.test_evaluator.type == "SmallObjectMetric" and not held_out:
             config.test_evaluator.keep = str(Path(work_dir, FILE))
-    trained_on = f"{'{} of {}'.format(*used) if used else 'all'} labeled images"
+    trained_on = f"{'{} of {}'.format(*used) if used else 'all'} annotated images"
     runner = build_runner(config, start, normalization, work_dir, seed, trained_on)
     detector = runner.model.module if is_model_wrapper(runner.model) else runner.model
     check_strides(detector)
     runner.register_hook(UnreadableExamplesHook())
     runner.logger.info(trained_parts(detector.backbone))
-    if val_interval is not None:
-        if not tests:
-            raise ValueError("--val-interval needs a val split with annotations, and this data set has none")
-        runner.register_hook(ValidationHook(val_interval, lambda: line(runner.test_loop.run(), "")))
-    cost = {CORE_SECONDS: train(runner)}
-    tested = runner.test() if tests else {}
-    metrics = cost | {name: float(value) for name, value in tested.items()}
-    write_metrics(work_dir, metrics)
-    return metrics
+    test = runner.test_loop.run if tests else None
+    return train_and_test(runner, test, lambda metrics: line(metrics, ""), val_interval)
 
 
 def expect_in_levels(config: Config, normalization: Normalization | None) -> Normalization:

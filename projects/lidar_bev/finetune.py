@@ -3,6 +3,7 @@
 import copy
 import re
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,6 @@ from ccrop.checkpoint import RANDOM
 from ccrop.config import dicts_of, read_config
 from ccrop.datasets import MissingData
 from ccrop.datasets.generated import RECIPE
-from ccrop.hooks.validation import ValidationHook
 from ccrop.projects.lidar_bev.datasets import SweepDataset
 from ccrop.projects.lidar_bev.detection.detector import CenterPoint
 from ccrop.projects.lidar_bev.detection.ground_truth_sampling import GroundTruthSamplingHook
@@ -29,7 +29,7 @@ from ccrop.projects.lidar_bev.detection.nuscenes_benchmark import has_nuscenes_s
 from ccrop.projects.lidar_bev.detection.pseudo_boxes import use_pseudo_boxes
 from ccrop.projects.lidar_bev.detection.samples import check_classes, use_labels
 from ccrop.projects.lidar_bev.evaluation.center_ap import Detections
-from ccrop.transfer import CORE_SECONDS, Transfer, build_runner, start_of, train, write_metrics
+from ccrop.transfer import CORE_SECONDS, Transfer, build_runner, start_of, train_and_test
 
 NUSCENES_ERRORS = {"mATE": "m", "mASE": "", "mAOE": "rad", "mAVE": "m/s", "mAAE": ""}
 
@@ -136,13 +136,10 @@ def finetune(
         runner.register_hook(GroundTruthSamplingHook(**sampling))
     model = getattr(runner.model, "module", runner.model)
     assert isinstance(model, CenterPoint)
-    if tested is not None and val_interval is not None:
-        name = data_name(config.test_dataset.data_root)
-        runner.register_hook(ValidationHook(val_interval, lambda: line(measured(model, tested), name)))
-    cost = {CORE_SECONDS: train(runner)}
-    metrics = cost if tested is None else cost | measured(model, tested)
-    write_metrics(work_dir, metrics)
-    return metrics
+    test = None if tested is None else partial(measured, model, tested)
+    return train_and_test(
+        runner, test, lambda metrics: line(metrics, data_name(config.test_dataset.data_root)), val_interval
+    )
 
 
 def measured(model: CenterPoint, dataset: SweepDataset) -> dict[str, float]:
