@@ -60,9 +60,8 @@ def read(file: Path) -> Rows:
     Raises:
         ValueError: it has no columns ``arm`` and ``seed``, or no row; or see :func:`ccrop.experiments.rows.table_of`.
     """
-    header, rows = header_of(file), []
-    if {"arm", "seed"} <= set(header):
-        _, rows = table_of(file, file.read_bytes())
+    header = header_of(file)
+    rows = table_of(file, file.read_bytes())[1] if {"arm", "seed"} <= set(header) else []
     if not rows:
         raise ValueError(f"{file} is not the CSV of a comparison: it has no rows with the columns arm and seed")
     return [dict(labels="1", data="") | dict(zip(header, row, strict=True)) for row in rows]
