@@ -4,9 +4,11 @@ import errno
 import json
 import os
 import shutil
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory, gettempdir
 from typing import Any
 
 PARTIAL = ".partial."  # before the name of a file that is being written
@@ -99,6 +101,15 @@ def remove_partial(folder: Path) -> None:
             shutil.rmtree(file, ignore_errors=True)
         else:
             file.unlink(missing_ok=True)
+
+
+def temporary_folder(prefix: str) -> TemporaryDirectory[str]:
+    """A folder that is removed when the process ends, or if it is killed, by the next such call on this machine."""
+    own = f"{prefix}{socket.gethostname()}-"  # a process of another machine, or container, cannot be looked up
+    for left in Path(gettempdir()).iterdir():
+        if left.name.startswith(own) and not _alive(left.name.removeprefix(own).partition("-")[0]):
+            shutil.rmtree(left, ignore_errors=True)
+    return TemporaryDirectory(prefix=f"{own}{os.getpid()}-")
 
 
 def _alive(pid: str) -> bool:

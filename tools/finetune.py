@@ -27,8 +27,6 @@ from ccrop.parts import parts
 if TYPE_CHECKING:
     from ccrop.transfer import Transfer
 
-IMAGES = "ccrop.projects.detection_transfer.finetune"  # mmdet's configs do not name the module that fine-tunes them
-
 
 def transfer_of(config: str | Path) -> "Transfer":
     """What fine-tunes a config's detector: ``TRANSFER`` of the module that its ``finetuning`` names.
@@ -48,7 +46,10 @@ def transfer_of(config: str | Path) -> "Transfer":
     settings = read_config_file(config)
     if "augment" in settings:
         raise pretraining
-    return import_module(settings.get("finetuning", IMAGES)).TRANSFER
+
+    from ccrop.transfer.prediction import finetuning_of
+
+    return import_module(finetuning_of(settings)).TRANSFER
 
 
 def finetuned(args: argparse.Namespace, command: str) -> str:

@@ -28,7 +28,6 @@ from pathlib import Path
 from ccrop.cli import command, command_parser, config_file
 
 FORMATS = ("csv", "coco", "kitti", "nuscenes")
-IMAGES = "ccrop.projects.detection_transfer.finetune"  # mmdet's configs do not name the module that fine-tunes them
 
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -78,10 +77,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parse(argv)
 
     from ccrop.files import new_folder
-    from ccrop.transfer.prediction import Request, detector_config
+    from ccrop.transfer.prediction import Request, detector_config, finetuning_of
 
     request = Request(**{field.name: getattr(args, field.name) for field in fields(Request)})
-    project, _, _ = detector_config(args.detector, args.config).get("finetuning", IMAGES).rpartition(".")
+    project, _, _ = finetuning_of(detector_config(args.detector, args.config)).rpartition(".")
     with new_folder(args.out) as folder:
         line = import_module(f"{project}.predict").predict(request, folder)
     print(f"{args.out}: {line}")

@@ -77,12 +77,11 @@ def _plain(value: Any, name: str) -> Any:
     raise TypeError(f"a config holds plain values, classes and functions; {name} is {value!r}")
 
 
-def recorded_config(checkpoint: str | Path) -> Config:
-    """The config of the run that wrote a checkpoint.
+def recorded_settings(checkpoint: str | Path) -> Config:
+    """The config of the run that wrote a checkpoint, to read values from: it may name code that nobody has approved.
 
     Raises:
-        FileNotFoundError, UntrustedCheckpoint: see :func:`ccrop.compat.checkpoint.load_checkpoint`; or the config
-            names code from outside ccrop and the libraries that it builds on.
+        FileNotFoundError, UntrustedCheckpoint: see :func:`ccrop.compat.checkpoint.load_checkpoint`.
         ValueError: the checkpoint has no config.
     """
     content = load_checkpoint(checkpoint)
@@ -91,7 +90,17 @@ def recorded_config(checkpoint: str | Path) -> Config:
             f"checkpoint {checkpoint} holds no config (ccrop records it since 0.2, other programs do not): pass "
             "the config of its run with --config"
         )
-    config = Config(content[KEY], cfg_text=f"recorded in {checkpoint}", filename=str(checkpoint))
+    return Config(content[KEY], cfg_text=f"recorded in {checkpoint}", filename=str(checkpoint))
+
+
+def recorded_config(checkpoint: str | Path) -> Config:
+    """The config of the run that wrote a checkpoint, to build from.
+
+    Raises:
+        UntrustedCheckpoint: it names code from outside ccrop and the libraries that it builds on.
+        FileNotFoundError, UntrustedCheckpoint, ValueError: see :func:`recorded_settings`.
+    """
+    config = recorded_settings(checkpoint)
     for setting, name, trusted in _named(config._cfg_dict):
         if not (isinstance(name, str) and trusted(name)):
             raise UntrustedCheckpoint(

@@ -48,7 +48,9 @@ def run_missing(study: Study, file: Path) -> None:
             except WorkDirInUse as error:
                 busy.append((run, error))
             except KeyboardInterrupt as error:
-                raise KeyboardInterrupt(f"finished runs have their rows in {file}; {AGAIN} for the others") from error
+                done = len(read_rows(file, study.schema.header))
+                kept = f"{file} keeps the rows of finished runs" if done else "no run is finished"
+                raise KeyboardInterrupt(f"{kept}; {AGAIN} to continue") from error
         if len(busy) == len(pending):
             for run, refusal in busy:
                 print(f"No row yet of {_name(run)}: {refusal}")

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 OPTIONS = "options"  # the last column: what else a row's metrics depend on; files of version 0.1 lack it
+TEXTS = ("data", "arm", OPTIONS)  # the columns that are not numbers
+BOM = "\ufeff"  # which spreadsheets put before a file's text
 Row = dict[str, str]
 
 
@@ -27,21 +29,59 @@ def header_of(file: Path) -> tuple[str, ...]:
     """The names of a file's columns; none if it is empty.
 
     Raises:
-        ValueError: it is not text.
+        ValueError: it is not a CSV.
     """
-    return tuple(next(csv.reader(StringIO(text_of(file, file.read_bytes()), newline="")), ()))
+    first, _, _ = file.read_bytes().partition(b"\n")
+    return tuple(next(iter(_fields(file, first)), ()))
 
 
-def text_of(file: Path, content: bytes) -> str:
-    """The text of a file's bytes.
+def table_of(file: Path, content: bytes) -> tuple[list[str], list[list[str]]]:
+    """Header and rows of a CSV file's bytes, without blank lines; values are numbers or empty, but for :data:`TEXTS`.
 
     Raises:
-        ValueError: it is not in UTF-8.
+        ValueError: it is not a CSV; or a row has too few or too many fields, or one that is not a number.
+    """
+    header, *rows = _fields(file, content) or [[]]
+    for number, row in enumerate(rows, start=2):
+        if row and (fault := _fault(header, row)):
+            raise ValueError(f"{file}, row {number}: {fault}; remove the row, and the next call adds it again")
+    return header, [row for row in rows if row]
+
+
+def _fields(file: Path, content: bytes) -> list[list[str]]:
+    """The fields of each line.
+
+    Raises:
+        ValueError: it is not text in UTF-8, or not a CSV.
     """
     try:
-        return content.decode()
+        return list(csv.reader(StringIO(content.decode().removeprefix(BOM), newline="")))
     except UnicodeDecodeError as error:
         raise ValueError(f"{file} is not the CSV of a comparison: it is not text in UTF-8") from error
+    except csv.Error as error:
+        raise ValueError(f"{file} is not the CSV of a comparison: {error}") from error
+
+
+def _fault(header: Sequence[str], row: Sequence[str]) -> str | None:
+    """What is wrong with a row, if anything."""
+    if len(row) != len(header):
+        return f"{len(row)} fields instead of {len(header)}"
+    for name, value in zip(header, row, strict=True):
+        if "\0" in value:
+            return f"{name} is {value!r}, which is not text"
+        if name == "seed" and not value.isdecimal():
+            return f"seed is {value!r}, not a whole number"
+        if name not in TEXTS and value and not _is_number(value):
+            return f"{name} is {value!r}, not a number"
+    return None
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def read_rows(file: Path, columns: Sequence[str]) -> list[Row]:
@@ -53,7 +93,7 @@ def read_rows(file: Path, columns: Sequence[str]) -> list[Row]:
         columns: of the file, which may lack :data:`OPTIONS`.
 
     Raises:
-        ValueError: the file is not text, or has other columns, or a row with too few or too many fields.
+        ValueError: the file is not text, or has other columns; or see :func:`table_of`.
     """
     header, rows = _parsed(file, _complete_lines(file, file.read_bytes(), columns) if file.exists() else b"", columns)
     return [dict(zip(header, row, strict=True)) for row in rows]
@@ -113,13 +153,6 @@ def _parsed(file: Path, content: bytes, columns: Sequence[str]) -> tuple[Sequenc
     """Header and fields of complete lines; the columns and no row if there are none."""
     if not content:
         return columns, []
-    header, *rows = csv.reader(StringIO(text_of(file, content), newline=""))
-    if not same_columns(header, columns):
+    if not same_columns(next(iter(_fields(file, content))), columns):
         raise _other_columns(file)
-    for number, row in enumerate(rows, start=2):
-        if len(row) != len(header):
-            raise ValueError(
-                f"{file}, row {number}: {len(row)} fields instead of {len(header)}; remove the row, and the next call "
-                "adds it again"
-            )
-    return header, rows
+    return table_of(file, content)

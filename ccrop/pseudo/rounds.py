@@ -16,9 +16,29 @@ from ccrop.work_dir import LOCK, locked, set_aside
 BOXES = "boxes.json"  # of a round, in its folder
 MADE_WITH = "made_with"  # the settings of the boxes, in that file
 COUNTS = ("rounds", "max_boxes")  # of the settings, whole numbers
+FRACTIONS = ("min_score", "min_objectness", "agreement")  # of the settings, from 0 to 1
 SOURCES = ("file", "detector", "init")  # of the settings, those that name files
 WITHOUT_EFFECT = ("rounds", "agreement")  # of the settings, on the boxes of a round
 OF_DETECTIONS = ("min_score",)  # which the first round has only with a ``detector``
+
+
+def check_settings(settings: Mapping[str, Any]) -> None:
+    """Refuse a section ``pseudo_boxes`` that no round could use, before any image or sweep is read.
+
+    Raises:
+        ValueError: a setting is out of its range, or not of its kind.
+    """
+    for name in COUNTS:
+        if not isinstance(settings[name], int) or settings[name] < 1:
+            raise ValueError(f"pseudo_boxes.{name} must be a whole number of at least 1, got {settings[name]}")
+    for name in FRACTIONS:
+        value = settings.get(name, 0)
+        if not (isinstance(value, int | float) and 0 <= value <= 1):
+            raise ValueError(f"pseudo_boxes.{name} must be from 0 to 1, got {value}")
+    for name in SOURCES:
+        value = settings.get(name)
+        if not isinstance(value, str | Path | None):
+            raise ValueError(f"pseudo_boxes.{name} must be a path, got {value!r}: write ./NAME, or its whole path")
 
 
 def run_rounds(
@@ -32,11 +52,11 @@ def run_rounds(
 
     Args:
         work_dir: takes ``round_R/``, the folder of each round, with its ``boxes.json``.
-        settings: of the boxes; ``rounds`` is how many there are at most, ``max_boxes`` how many boxes an example has at
-            most, ``min_score`` that of a detector's boxes; ``file``, ``detector`` and ``init`` are what ``make`` and
-            ``learn`` read. A resumed run must have those that its boxes were made with.
+        settings: of the boxes, see :func:`check_settings`; ``rounds`` is how many there are at most, ``max_boxes`` how
+            many boxes an example has at most, ``min_score`` that of a detector's boxes; ``file``, ``detector`` and
+            ``init`` are what ``make`` and ``learn`` read. A resumed run must have those that its boxes were made with.
         make: of the folder of the round before, or None in the first; the content of ``boxes.json``, or a line that
-            says why that round was the last, such as :func:`none_sure`.
+            says why there are none, such as :func:`none_scored`, which ends the rounds.
         learn: of a round's number and folder, trains and writes ``figures.json``, which marks it as finished.
         resume: keep the finished rounds of an earlier run in the work_dir; otherwise its folder is renamed.
 
@@ -44,15 +64,10 @@ def run_rounds(
         The last round's checkpoint.
 
     Raises:
-        ValueError: a setting is out of its range, a file is in the folder to be renamed, or the resumed run's boxes
-            were made with other settings.
+        ValueError: a file is in the folder to be renamed, the resumed run's boxes were made with other settings, or
+            there are no boxes for a first round.
         WorkDirInUse: another run uses the work_dir.
     """
-    for name in COUNTS:
-        if not isinstance(settings[name], int) or settings[name] < 1:
-            raise ValueError(f"pseudo_boxes.{name} must be a whole number of at least 1, got {settings[name]}")
-    if not 0 <= settings["min_score"] <= 1:
-        raise ValueError(f"pseudo_boxes.min_score must be from 0 to 1, got {settings['min_score']}")
     last = None
     with locked(work_dir):
         if not resume and any(each.name != LOCK for each in work_dir.iterdir()):
@@ -67,7 +82,9 @@ def run_rounds(
             else:
                 content = make(last)
                 if isinstance(content, str):
-                    print(content)
+                    if last is None:
+                        raise ValueError(content)
+                    print(f"Round {number - 1} was the last: {content}")
                     break
                 folder.mkdir(parents=True, exist_ok=True)
                 write_json(folder / BOXES, content | {MADE_WITH: made_with})
@@ -93,16 +110,8 @@ def _given(settings: Mapping[str, str]) -> dict[str, str]:
 
 
 def none_scored(detector: str | Path, examples: str, min_score: float) -> str:
-    """The reason why a fine-tuned detector cannot provide the first boxes."""
+    """The reason why a detector's boxes make no round."""
     return (
         f"{detector} scores no box of the training {examples} at {min_score} or above: train it longer, or lower "
         "pseudo_boxes.min_score"
-    )
-
-
-def none_sure(last: Path, min_score: float) -> str:
-    """The reason to stop after a round whose detector is confident of nothing."""
-    return (
-        f"The detector of {last} scores no box at {min_score} or above, so this was the last round: train longer, or "
-        "lower pseudo_boxes.min_score"
     )

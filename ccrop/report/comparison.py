@@ -1,15 +1,13 @@
 """The sections of a comparison's CSV: tables with intervals, seeds as dots, curves over labels, what the arms find."""
 
-import csv
 import math
 from collections.abc import Mapping, Sequence
-from io import StringIO
 from pathlib import Path
 
 import numpy as np
 from scipy import stats
 
-from ccrop.experiments.rows import OPTIONS, text_of
+from ccrop.experiments.rows import OPTIONS, header_of, table_of
 from ccrop.experiments.tables import paired_difference, percent_by_seed
 from ccrop.report import page
 from ccrop.report.charts import dot_chart, line_chart
@@ -60,12 +58,13 @@ def read(file: Path) -> Rows:
     """Rows of a comparison; those without a fraction of labels have all of them.
 
     Raises:
-        ValueError: it is not text, has no columns ``arm`` and ``seed``, or no row.
+        ValueError: it has no columns ``arm`` and ``seed``, or no row; or see :func:`ccrop.experiments.rows.table_of`.
     """
-    rows = list(csv.DictReader(StringIO(text_of(file, file.read_bytes()), newline="")))
-    if not rows or not {"arm", "seed"} <= rows[0].keys():
+    header = header_of(file)
+    rows = table_of(file, file.read_bytes())[1] if {"arm", "seed"} <= set(header) else []
+    if not rows:
         raise ValueError(f"{file} is not the CSV of a comparison: it has no rows with the columns arm and seed")
-    return [dict(labels="1", data="") | row for row in rows]
+    return [dict(labels="1", data="") | dict(zip(header, row, strict=True)) for row in rows]
 
 
 def figures_of(rows: Rows) -> list[str]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from PIL import Image
 
 from ccrop.checkpoint.newest import latest_checkpoint
-from ccrop.checkpoint.recorded_config import recorded_config
+from ccrop.checkpoint.recorded_config import recorded_settings
 from ccrop.report import page
 from ccrop.report.charts import bar_chart, line_chart
 from ccrop.report.predictions import Found, draw, legend, read_found
@@ -43,7 +43,7 @@ def described(run: Path) -> str:
     checkpoint = latest_checkpoint(run)
     if checkpoint is None:
         return ""
-    config = recorded_config(checkpoint)
+    config = recorded_settings(checkpoint)
     rows = {
         "Command": config.get("command", ""),
         "Run": config.get("headline", ""),

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from ccrop.checkpoint.newest import latest_checkpoint
-from ccrop.checkpoint.recorded_config import recorded_config
+from ccrop.checkpoint.recorded_config import recorded_settings
 from ccrop.datasets import UnreadableImage, read_image
 from ccrop.datasets.base import spread
 from ccrop.datasets.channel_stack import as_rgb
@@ -45,7 +45,7 @@ def read_found(run: Path) -> Found | None:
     file, checkpoint = run / "detections.npz", latest_checkpoint(run)
     if not file.exists() or checkpoint is None:
         return None
-    config = recorded_config(checkpoint)
+    config = recorded_settings(checkpoint)
     data = (config.get("test_dataloader") or {}).get("dataset", {})
     if "ann_file" not in data:
         return None

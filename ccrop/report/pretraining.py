@@ -12,8 +12,8 @@ from mmengine.registry import DATASETS
 from PIL import Image
 
 from ccrop.checkpoint.newest import latest_checkpoint
-from ccrop.checkpoint.recorded_config import recorded_config
-from ccrop.compat.checkpoint import load_checkpoint
+from ccrop.checkpoint.recorded_config import recorded_config, recorded_settings
+from ccrop.compat.checkpoint import UntrustedCheckpoint, load_checkpoint
 from ccrop.datasets import BoxStore, ImageDataset, MissingData
 from ccrop.datasets.base import spread
 from ccrop.evaluation.verdict import HEALTHY, Verdict, judge_run
@@ -58,8 +58,8 @@ def sections(work_dir: Path) -> list[str]:
     parts = [verdict(judge_run(curves))]
     checkpoint, dataset, note = latest_checkpoint(work_dir), None, ""
     if checkpoint is not None:
-        config = recorded_config(checkpoint)
-        dataset, note = data_of(config)
+        config = recorded_settings(checkpoint)
+        dataset, note = data_of(checkpoint)
         parts.append(page.section("What was trained", described(work_dir, config, dataset, curves)))
     parts.append(page.section("Health", HEALTH_TEXT, health({work_dir.name: curves})))
     parts.append(page.section("What the run saw", gallery(work_dir)))
@@ -85,10 +85,12 @@ def verdict(found: Verdict) -> str:
     return f'<div class="verdict{kind}"><strong>{word}</strong><ul>{reasons}</ul></div>'
 
 
-def data_of(config: Config) -> tuple[Sized | None, str]:
+def data_of(checkpoint: str | Path) -> tuple[Sized | None, str]:
     """The training set of a run, or None and why it cannot be read."""
     try:
-        return DATASETS.build(config.train_dataloader.dataset), ""
+        return DATASETS.build(recorded_config(checkpoint).train_dataloader.dataset), ""
+    except UntrustedCheckpoint:
+        return None, "Not shown: the config names code from outside ccrop and its libraries, which no report runs."
     except (MissingData, OSError) as error:
         return None, f"The images cannot be read: {str(error).splitlines()[0]}"
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import TypeVar
 
@@ -11,10 +12,11 @@ from torch import nn
 
 from ccrop.checkpoint.newest import latest_checkpoint
 from ccrop.compat.checkpoint import load_checkpoint
-from ccrop.config import read_config
+from ccrop.config import CHECKPOINT, read_config
 
 Detector = TypeVar("Detector", bound=nn.Module)
 
+IMAGES = "ccrop.projects.detection_transfer.finetune"  # mmdet's configs do not name the module that fine-tunes them
 UNSAFE = set('/\\:*?"<>|')  # in names of files, on one system or another
 
 
@@ -73,9 +75,16 @@ def detector_config(detector: str | Path, config: str | Path | None = None) -> C
 
     Raises:
         FileNotFoundError: there is no such checkpoint or config.
-        ValueError: it is a pretraining checkpoint.
+        ValueError: it is no checkpoint, or one of a pretraining.
     """
-    settings = read_config(config or checkpoint_of(detector))
+    if config is None:
+        config = checkpoint_of(detector)
+        if config.suffix != CHECKPOINT:
+            raise ValueError(
+                f"{detector} is not a checkpoint ({CHECKPOINT}): pass a fine-tuning run's work_dir, or one of its "
+                "checkpoints"
+            )
+    settings = read_config(config)
     if "augment" in settings:
         raise ValueError(
             f"{detector} is a pretraining run, which detects nothing: fine-tune a detector from it with "
@@ -84,13 +93,19 @@ def detector_config(detector: str | Path, config: str | Path | None = None) -> C
     return settings
 
 
+def finetuning_of(config: Config) -> str:
+    """The module that fine-tunes a config's detector."""
+    return config.get("finetuning", IMAGES)
+
+
 def load_detector(
-    detector: str | Path, build: Callable[[Config], Detector], config: str | Path | None = None
+    detector: str | Path, examples: str, build: Callable[[Config], Detector], config: str | Path | None = None
 ) -> tuple[Config, Detector]:
     """Config and model, in eval mode, of a fine-tuning.
 
     Args:
         detector: work_dir, or one of its checkpoints.
+        examples: what it must take, ``'images'`` or ``'sweeps'``, see :class:`ccrop.transfer.Transfer`.
         build: the model from its section of the config.
         config: its path; default: the one in the checkpoint.
 
@@ -98,10 +113,14 @@ def load_detector(
         The model has the names of what it detects as ``dataset_meta["classes"]``, where the checkpoint has them.
 
     Raises:
-        FileNotFoundError, ValueError: see :func:`detector_config`; or the checkpoint belongs to another model.
+        FileNotFoundError, ValueError: see :func:`detector_config`; or it takes other examples, or the checkpoint is of
+            another model.
         UntrustedCheckpoint: see :func:`ccrop.compat.checkpoint.load_checkpoint`.
     """
     settings = detector_config(detector, config)
+    taken = import_module(finetuning_of(settings)).TRANSFER.examples
+    if taken != examples:
+        raise ValueError(f"{detector} detects objects in {taken}, not in {examples}: pass a detector that takes these")
     checkpoint = checkpoint_of(detector)
     content = load_checkpoint(checkpoint)
     model = build(settings.model)

@@ -1,11 +1,13 @@
 """What a fine-tuning run starts from: weights for the backbone, or the checkpoint of an unfinished run."""
 
+import copy
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from mmengine.config import Config
+from mmengine.registry import MODELS, DefaultScope
 
-from ccrop.checkpoint import Normalization, Weights, starting_weights
+from ccrop.checkpoint import RANDOM, Normalization, Weights, load_start, starting_weights
 from ccrop.checkpoint.newest import checkpoint_to_resume
 from ccrop.compat.checkpoint import load_checkpoint
 from ccrop.settings import differences, listed, training_settings
@@ -59,6 +61,24 @@ def start_of(config: Config, init: str, work_dir: str | Path, resume: str | None
     if notes["pixels"]:
         config.model.data_preprocessor.update(notes["pixels"])
     return Start(None, None, checkpoint, content["meta"]["iter"], notes["settings"])
+
+
+def check_init(config: Config, init: str | None) -> None:
+    """Refuse weights that the config's detector cannot start from, before long work that does not need them.
+
+    Args:
+        config: it is not modified.
+        init: see :func:`ccrop.checkpoint.starting_weights`; None for random weights.
+
+    Raises:
+        FileNotFoundError, UntrustedCheckpoint, ConnectionError, ValueError: see :func:`start_of` and
+            :func:`ccrop.checkpoint.load_start`.
+    """
+    config = copy.deepcopy(config)
+    weights = starting_weights(config, init or RANDOM)
+    if weights is not None:
+        with DefaultScope.overwrite_default_scope(config.default_scope):
+            load_start(MODELS.build(config.model), weights)
 
 
 def notes_on(config: Config, trained_on: str) -> dict[str, Any]:

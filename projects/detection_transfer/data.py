@@ -14,7 +14,7 @@ from ccrop.datasets import MissingData
 from ccrop.datasets.annotations import OBJECT, Annotations
 from ccrop.datasets.base import InvalidAnnotations
 from ccrop.datasets.coco import annotations_of, find_annotations, find_split
-from ccrop.files import write_bytes
+from ccrop.files import temporary_folder, write_bytes
 from ccrop.transfer import drawn_share
 
 PREDICTION = "prediction_dataloader"  # in the config of a run that is not tested, what its test_dataloader was
@@ -101,7 +101,7 @@ def keep_annotations(config: Config, work_dir: str | Path) -> None:
 @cache
 def _repaired() -> tempfile.TemporaryDirectory:
     """Holds repaired annotation files until the process ends."""
-    return tempfile.TemporaryDirectory(prefix="ccrop-annotations-")
+    return temporary_folder("ccrop-annotations-")
 
 
 def _name_files(loader: ConfigDict, root: Path, split: str, file: Path) -> None:

@@ -69,7 +69,7 @@ def match(
 def load_detector(detector: str | Path, config: str | Path | None = None) -> tuple[Config, "BaseDetector"]:
     """Config and model of mmdet's registry, see :func:`ccrop.transfer.prediction.load_detector`."""
     with DefaultScope.overwrite_default_scope("mmdet"):
-        return prediction.load_detector(detector, MODELS.build, config)
+        return prediction.load_detector(detector, "images", MODELS.build, config)
 
 
 @torch.no_grad()

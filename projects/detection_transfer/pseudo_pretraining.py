@@ -37,8 +37,9 @@ from ccrop.projects.detection_transfer.pseudo_boxes import (
 )
 from ccrop.projects.detection_transfer.pseudo_gallery import save_gallery
 from ccrop.projects.detection_transfer.readable import ReadableImages
-from ccrop.pseudo.rounds import BOXES, none_scored, none_sure, run_rounds
+from ccrop.pseudo.rounds import BOXES, check_settings, none_scored, run_rounds
 from ccrop.runner import default_work_dir
+from ccrop.transfer.start import check_init
 
 CLUSTERS_PER_BOX = 2  # at least, of an image's max_boxes: those without a silhouette and like background are dropped
 SAME_OBJECT = 0.6  # IoU at which a detector's boxes are of one object, whatever their categories
@@ -69,12 +70,14 @@ def pretrain(
         The last round's checkpoint.
 
     Raises:
-        ValueError: ``pseudo_boxes`` names a file and a detector, or the detector is not confident of any box.
+        ValueError: ``pseudo_boxes`` names a file and a detector, or the detector is not confident of any box; or see
+            :func:`ccrop.pseudo.rounds.check_settings` and :func:`ccrop.transfer.start.check_init`.
         ValueError, WorkDirInUse: see :func:`ccrop.pseudo.rounds.run_rounds`.
         TooManyUnreadable: see :class:`.ReadableImages`.
     """
     config = load_config(path, data_root, options, backbone, labeled=False)
     settings = config.pop("pseudo_boxes")
+    check_settings(settings)
     if settings.file and settings.detector:
         raise ValueError("pseudo_boxes.file and pseudo_boxes.detector cannot both provide the boxes: set one of them")
     seed = config.randomness.seed if seed is None else seed
@@ -83,20 +86,18 @@ def pretrain(
     skipped = [f"skipped {fault}" for fault in images.faults]
 
     def make(last: Path | None) -> dict[str, Any] | str:
-        if last is None and settings.file:
-            return boxes_of_file(settings.file, images)
-        if last is None and settings.detector:
-            found = sure_boxes(settings.detector, images, settings.min_score)
+        if last is None:
+            check_init(config, init)
+            if settings.file:
+                return boxes_of_file(settings.file, images)
+        if detector := last or settings.detector:
+            found = sure_boxes(detector, images, settings.min_score)
             if not any(map(len, found)):
-                raise ValueError(none_scored(settings.detector, "images", settings.min_score))
-        elif last is None:
-            found = first_boxes(images, settings, Path(path).parent, init, backbone, seed)
+                return none_scored(detector, "images", settings.min_score)
         else:
-            found = sure_boxes(last, images, settings.min_score)
-            if not any(map(len, found)):
-                return none_sure(last, settings.min_score)
-            if (same := agreement(found, last / BOXES, images)) >= settings.agreement:
-                return f"The detector of {last} finds the boxes that it learned ({same:.0%} agree), so it is the last"
+            found = first_boxes(images, settings, Path(path).parent, init, backbone, seed)
+        if last is not None and (same := agreement(found, last / BOXES, images)) >= settings.agreement:
+            return f"its detector finds the boxes that it learned ({same:.0%} agree)"
         return pseudo_annotations(images, sizes_of(images), found)
 
     def learn(number: int, folder: Path) -> None:

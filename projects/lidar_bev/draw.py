@@ -117,7 +117,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--score", type=float, default=0.3, help="lowest score to draw (default: %(default)s)")
     add_picture(parser, "detections.png")
     args = parser.parse_args(argv)
-    loaded = {work_dir.name: load_detector(work_dir, MODELS.build) for work_dir in args.work_dirs}
+    loaded = {work_dir.name: load_detector(work_dir, "sweeps", MODELS.build) for work_dir in args.work_dirs}
     config = next(iter(loaded.values()))[0]
     models = {name: model for name, (_, model) in loaded.items()}
     figure = picture(models, config.test_dataset, args.sweeps, args.score)

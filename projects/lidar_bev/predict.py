@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 from matplotlib.figure import Figure
-from mmengine.config import Config
+from mmengine.config import Config, ConfigDict
 from mmengine.registry import DATASETS, MODELS
 from tqdm import tqdm
 
@@ -47,7 +47,7 @@ def predict(request: Request, folder: Path) -> str:
         raise ValueError(
             f"--to {others[0]} applies to images, but {request.detector} takes sweeps: {', '.join(FORMATS)}"
         )
-    config, model = load_detector(request.detector, MODELS.build, request.config)
+    config, model = load_detector(request.detector, "sweeps", MODELS.build, request.config)
     model.to("cuda" if torch.cuda.is_available() else "cpu")
     dataset = sweeps_of(config, model, request)
     drawn = set(spread(len(dataset), request.pictures)) if request.pictures else set()
@@ -89,15 +89,19 @@ def sweeps_of(config: Config, model: CenterPoint, request: Request) -> SweepData
         columns, use = chosen_columns(config, model, request.columns)
         scale = request.intensity_scale
         if scale is None:
-            scale = config.test_dataset.get("intensity_scale", 1.0)
+            scale = data_of(config).get("intensity_scale", 1.0)
         return SweepFolder(request.source, columns=columns, use=use, intensity_scale=scale)
     if request.columns is not None or request.intensity_scale is not None:
         raise ValueError(
             "--columns and --intensity-scale apply to files and folders; a data set with --split defines its own"
         )
-    settings = config.test_dataset.copy()
+    settings = data_of(config).copy()
     kind = settings["type"]
     kind = DATASETS.get(kind) if isinstance(kind, str) else kind
+    if kind is SweepFolder:
+        raise ValueError(
+            f"--split {request.split}: {request.detector} learned sweeps of a folder, which has no splits: omit it"
+        )
     settings["split"] = request.split
     if issubclass(kind, NuScenesSweeps):
         settings.update(split=None if request.split == ALL else request.split, scenes=None)
@@ -105,6 +109,22 @@ def sweeps_of(config: Config, model: CenterPoint, request: Request) -> SweepData
         settings["in_view"] = settings.get("in_view", True)
     settings.update(data_root=str(request.source), labeled=False, pipeline=[], subset=None, indices=None)
     return DATASETS.build(settings)
+
+
+def data_of(config: Config) -> ConfigDict:
+    """The data set that a detector was tested on, or else trained on."""
+    return config.test_dataset or config.train_dataloader.dataset
+
+
+def columns_of(config: Config) -> list[str]:
+    """The values of a point that a detector takes, as far as its data set names them."""
+    settings = data_of(config)
+    return list(settings.get("use") or settings.get("columns") or XYZI)[: values_of(config)]
+
+
+def values_of(config: Config) -> int:
+    """How many values a point has that a detector takes."""
+    return config.model.backbone.get("columns", len(XYZI))
 
 
 def chosen_columns(config: Config, model: CenterPoint, given: Sequence[str] | None) -> tuple[list[str], list[str]]:
@@ -116,9 +136,7 @@ def chosen_columns(config: Config, model: CenterPoint, given: Sequence[str] | No
     Raises:
         ValueError: those of the detector are not among the given ones, which are not as many either.
     """
-    settings = config.test_dataset
-    number = config.model.backbone.columns
-    own = list(settings.get("use") or settings.get("columns") or XYZI)[:number]
+    number, own = values_of(config), columns_of(config)
     if given is None:
         if len(own) < number:
             raise ValueError(f"{number} values per point are expected, but files have {', '.join(own)}: use --split")

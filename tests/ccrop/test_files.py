@@ -3,8 +3,10 @@
 import json
 import os
 import resource
+import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ccrop.files import PARTIAL, new_folder, remove_partial, write_bytes, write_json, written
+from ccrop.files import PARTIAL, new_folder, remove_partial, temporary_folder, write_bytes, write_json, written
 
 
 @pytest.fixture
@@ -111,3 +113,21 @@ def test_what_a_killed_process_left_of_a_folder_goes_with_the_next_attempt(tmp_p
     with new_folder(tmp_path / "out") as partial:
         (partial / "whole.txt").touch()
     assert sorted(file.name for file in tmp_path.iterdir()) == [living.name, "out"]
+
+
+def test_temporary_folders_of_killed_processes_go_with_the_next_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    command = "import os, ccrop.files; folder = ccrop.files.temporary_folder('own-'); print(folder.name); os.abort()"
+    killed = subprocess.run(
+        [sys.executable, "-c", command], env=os.environ | dict(TMPDIR=str(tmp_path)), capture_output=True, text=True
+    )
+    left = Path(killed.stdout.strip())
+    (left / "half.txt").touch()
+    host = socket.gethostname()
+    others = [tmp_path / name for name in (f"own-{host}-{os.getppid()}-x", "own-elsewhere-1-x", f"other-{host}-1-x")]
+    for folder in others:
+        folder.mkdir()
+    with temporary_folder("own-") as name:
+        assert Path(name).parent == tmp_path
+        assert sorted(tmp_path.iterdir()) == sorted([*others, Path(name)])
+    assert sorted(tmp_path.iterdir()) == sorted(others)

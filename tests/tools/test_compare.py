@@ -119,7 +119,7 @@ def test_an_interrupt_is_a_line_with_how_to_continue(demo_root: Path, tmp_path: 
     *_, logged, last = done.stdout.splitlines()
     assert logged.endswith("Interrupted after 0 iterations: run the same command again")
     assert last == (
-        "compare.py: interrupted: finished runs have their rows in c.csv; run the same command again for the others"
+        "compare.py: interrupted: c.csv keeps the rows of finished runs; run the same command again to continue"
     )
     assert [row["arm"] for row in rows(tmp_path)] == ["rcrop"]
     monkeypatch.undo()

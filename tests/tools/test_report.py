@@ -5,6 +5,7 @@ import json
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -48,6 +49,22 @@ def test_a_run_ends_with_a_page_that_needs_nothing_else(page: str):
     assert not re.search(r'(src|href)="(?!data:)', page)
     assert "<script" not in page
     assert len(page) < 4e6
+
+
+def test_a_run_of_code_from_elsewhere_has_a_page_that_runs_none_of_it(page: str, pretrained: Path, tmp_path: Path):
+    folder = tmp_path / "run"
+    shutil.copytree(pretrained.parent, folder)
+    checkpoint = Path(latest_checkpoint(folder))
+    content = torch.load(checkpoint, weights_only=False)
+    content["config"]["train_dataloader"]["dataset"]["type"] = "antigravity.Images"
+    torch.save(content, checkpoint)
+    write_after_run(folder)
+    own = (folder / "report.html").read_text()
+    headings = re.findall(r"<h2>(.*?)</h2>", own)
+    assert {"What was trained", "Health", "Objects", "Time"} <= set(headings)
+    assert "names code from outside ccrop and its libraries, which no report runs" in own
+    assert "antigravity.Images" in own  # in the whole config
+    assert "antigravity" not in sys.modules
 
 
 def test_it_shows_health_pictures_clusters_neighbors_and_a_map(page: str):

@@ -19,14 +19,17 @@ from ccrop.checkpoint import RANDOM
 from ccrop.projects.lidar_bev.boxes import num_points_in_boxes
 from ccrop.projects.lidar_bev.datasets import SweepDataset
 from ccrop.projects.lidar_bev.detection.decoding import unsuppressed
+from ccrop.projects.lidar_bev.detection.detector import CenterPoint
 from ccrop.projects.lidar_bev.evaluation.pseudo_boxes import IOUS, pseudo_box_quality
 from ccrop.projects.lidar_bev.finetune import detected, finetune, load_config
+from ccrop.projects.lidar_bev.predict import columns_of, values_of
 from ccrop.projects.lidar_bev.pseudo.files import content_of, learn_file, paths_of
 from ccrop.projects.lidar_bev.pseudo.fitting import fitted
 from ccrop.projects.lidar_bev.pseudo.neighbors import MotionOfBoxes
-from ccrop.pseudo.rounds import BOXES, none_scored, none_sure, run_rounds
+from ccrop.pseudo.rounds import BOXES, check_settings, none_scored, run_rounds
 from ccrop.runner import default_work_dir
 from ccrop.transfer.prediction import load_detector
+from ccrop.transfer.start import check_init
 
 LONG = 2.5  # meters; the axis of detections at least this long is taken as known
 
@@ -58,10 +61,15 @@ def pretrain(
         The last round's checkpoint.
 
     Raises:
-        ValueError, WorkDirInUse: see there.
+        ValueError: motion scores are requested of a detector's boxes; or see :func:`ccrop.pseudo.rounds.check_settings`
+            and :func:`ccrop.transfer.start.check_init`.
+        ValueError, WorkDirInUse: see :func:`ccrop.pseudo.rounds.run_rounds`.
     """
     config = load_config(path, data_root, options, backbone)
     settings = config.pop("pseudo_boxes")
+    check_settings(settings)
+    if settings.detector and settings.min_motion is not None:
+        raise ValueError("pseudo_boxes.min_motion selects clusters, but pseudo_boxes.detector replaces them: set one")
     settings.localizer.grid = config.model.backbone.grid
     seed = config.randomness.seed if seed is None else seed
     labeled, reason = labeled_sweeps(config)
@@ -73,13 +81,13 @@ def pretrain(
     sweeps = DATASETS.build(dict(train, pipeline=[]))
 
     def make(last: Path | None) -> dict[str, Any] | str:
-        if last is None and settings.detector:
-            if content := sure_boxes(settings.detector, sweeps, settings.min_score):
-                return content
-            raise ValueError(none_scored(settings.detector, "sweeps", settings.min_score))
         if last is None:
+            check_init(config, init)
+        detector = last or settings.detector
+        if not detector:
             return first_boxes(sweeps, settings)
-        return sure_boxes(last, sweeps, settings.min_score) or none_sure(last, settings.min_score)
+        found = sure_boxes(teacher(detector, config), sweeps, settings.min_score)
+        return found or none_scored(detector, "sweeps", settings.min_score)
 
     def learn(number: int, folder: Path) -> None:
         own = copy.deepcopy(config)
@@ -97,13 +105,12 @@ def labeled_sweeps(config: Config) -> tuple[SweepDataset | None, str]:
     train = config.train_dataloader.dataset
     if "labeled" not in train:
         return None, "the data set has no labels"
-    settings = dict(train, labeled=True, pipeline=[])
-    dataset = DATASETS.build(settings)
+    dataset = DATASETS.build(dict(train, labeled=True, pipeline=[]))
     try:
-        names = sorted({name for index in range(len(dataset)) for name in dataset.object_names(index)})
+        dataset.classes = tuple(sorted({name for index in range(len(dataset)) for name in dataset.object_names(index)}))
     except ValueError as error:
         return None, str(error)
-    return DATASETS.build(settings | dict(classes=names)), ""
+    return dataset, ""
 
 
 def first_boxes(sweeps: SweepDataset, settings: ConfigDict) -> dict[str, Any]:
@@ -137,16 +144,33 @@ def first_boxes(sweeps: SweepDataset, settings: ConfigDict) -> dict[str, Any]:
     return content_of(paths_of(sweeps), found)
 
 
-def sure_boxes(detector: str | Path, sweeps: SweepDataset, min_score: float) -> dict[str, Any] | None:
-    """A detector's boxes with a score of at least ``min_score``, as :func:`first_boxes`; None if there are none.
+def teacher(detector: str | Path, config: Config) -> CenterPoint:
+    """A fine-tuned detector that takes the sweeps of a config.
 
     Args:
-        detector: a work_dir, or one of its checkpoints. Boxes of several classes around one object count once.
+        detector: a work_dir, or one of its checkpoints.
 
     Raises:
-        FileNotFoundError, UntrustedCheckpoint, ValueError: see :func:`ccrop.transfer.prediction.load_detector`.
+        FileNotFoundError, UntrustedCheckpoint, ValueError: see :func:`ccrop.transfer.prediction.load_detector`; or it
+            takes other values per point.
     """
-    _, model = load_detector(detector, MODELS.build)
+    own, model = load_detector(detector, "sweeps", MODELS.build)
+    taken, given = columns_of(own), columns_of(config)
+    numbers = [values_of(each) for each in (own, config)]
+    if taken != given or len(set(numbers)) > 1:
+        raise ValueError(
+            f"{detector} takes {numbers[0]} values per point, {', '.join(taken)} first, but the sweeps have "
+            f"{numbers[1]}, {', '.join(given)} first: pass a detector of such sweeps, or set train_dataloader.dataset "
+            "and model.backbone.columns as in its config"
+        )
+    return model
+
+
+def sure_boxes(model: CenterPoint, sweeps: SweepDataset, min_score: float) -> dict[str, Any] | None:
+    """A detector's boxes with a score of at least ``min_score``, as :func:`first_boxes`; None if there are none.
+
+    Boxes of several classes around one object count once.
+    """
     model.to("cuda" if torch.cuda.is_available() else "cpu")
     found = {}
     for index, sample, each in tqdm(detected(model, sweeps), "detections", len(sweeps), leave=False, disable=None):

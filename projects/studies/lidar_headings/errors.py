@@ -48,7 +48,7 @@ def errors(run: Path) -> Iterator[dict[str, str | int | float]]:
     """The rows of a run."""
     dataset = DATASETS.build(recorded_config(latest_checkpoint(run)).test_dataset)
     truths, every = [], []
-    for _, sample, found in detected(load_detector(run, MODELS.build)[1], dataset):
+    for _, sample, found in detected(load_detector(run, "sweeps", MODELS.build)[1], dataset):
         sure = found.scores >= MIN_SCORE
         truths.append(Truth(np.column_stack([sample["boxes"], sample["num_points"]]), sample["labels"]))
         boxes = np.column_stack([found.boxes, num_points_in_boxes(sample["points"], found.boxes)])

@@ -35,7 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     dataset = NuScenesSweeps(args.data_root, split="sim_val", num_sweeps=1, labeled=True)
     for run in args.runs:
         right, found, moves = [], [], []
-        for _, sample, each in detected(load_detector(run, MODELS.build)[1], dataset):
+        for _, sample, each in detected(load_detector(run, "sweeps", MODELS.build)[1], dataset):
             centers, objects = each.boxes[each.scores >= MIN_SCORE, :2], sample["boxes"][:, :2]
             near = np.linalg.norm(objects[:, None] - centers, axis=2) < DISTANCE
             counted = (abs(objects) < REACH).all(axis=1) & (sample["num_points"] >= MIN_POINTS)

@@ -47,6 +47,20 @@ class Toy:
         return (self.folder / "log").read_text().split()
 
 
+@pytest.mark.parametrize(
+    ("finished", "kept"), [(0, "no run is finished"), (2, "x.csv keeps the rows of finished runs")]
+)
+def test_an_interrupt_says_what_is_finished(tmp_path: Path, finished: int, kept: str):
+    class Interrupted(Toy):
+        def measured(self, run: Row) -> dict[str, float]:
+            if len(read_rows(tmp_path / "x.csv", SCHEMA.header)) == finished:
+                raise KeyboardInterrupt
+            return super().measured(run)
+
+    with pytest.raises(KeyboardInterrupt, match=f"{kept}; run the same command again to continue$"):
+        run_missing(Interrupted(tmp_path), tmp_path / "x.csv")
+
+
 def test_what_has_a_row_is_not_done_again(tmp_path: Path):
     toy, file = Toy(tmp_path), tmp_path / "x.csv"
     run_missing(toy, file)

@@ -85,6 +85,46 @@ def test_files_that_are_not_text_are_named(tmp_path: Path, content: bytes):
     assert file.read_bytes() == content
 
 
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        (b"a,1,0,5\n", "4 fields instead of 3"),
+        (b"a,1,much\n", "metric is 'much', not a number"),
+        (b"a,1.5,0.5\n", "seed is '1.5', not a whole number"),
+        (b"arm,seed,metric\n", "seed is 'seed', not a whole number"),
+        (b"a\0,1,0.5\n", r"arm is 'a\\x00', which is not text"),
+        (b"\0\0\0\0\n", "1 fields instead of 3"),
+    ],
+)
+def test_a_row_that_no_comparison_writes_is_named(tmp_path: Path, line: bytes, message: str):
+    file = tmp_path / "x.csv"
+    file.write_bytes(b"arm,seed,metric\nb,0,\n\n" + line)
+    content = file.read_bytes()
+    for reading in (read, lambda file: read_rows(file, COLUMNS), lambda file: append_row(file, row(0), COLUMNS, KEY)):
+        with pytest.raises(ValueError, match=rf"x\.csv, row 4: {message}; remove the row, and the next call"):
+            reading(file)
+    assert file.read_bytes() == content
+
+
+def test_a_field_beyond_what_python_reads_is_not_a_crash(tmp_path: Path):
+    file = tmp_path / "x.csv"
+    file.write_text("arm,seed,metric\n" + "a" * 200_000 + ",0,1\n")
+    for reading in (read, lambda file: read_rows(file, COLUMNS)):
+        with pytest.raises(ValueError, match=r"x\.csv is not the CSV of a comparison: field larger than field limit"):
+            reading(file)
+
+
+@pytest.mark.parametrize("end", [b"\n", b"\r\n"])
+def test_what_a_spreadsheet_saved_is_read_and_continued(tmp_path: Path, end: bytes):
+    file = tmp_path / "x.csv"
+    file.write_bytes(b"\xef\xbb\xbfarm,seed,metric" + end + b"a,0,0.5" + end + end)
+    assert header_of(file) == COLUMNS
+    assert append_row(file, dict(arm="b", seed=1, metric=""), COLUMNS, KEY)
+    expected = [dict(arm="a", seed="0", metric="0.5"), dict(arm="b", seed="1", metric="")]
+    assert read_rows(file, COLUMNS) == expected
+    assert read(file) == [dict(labels="1", data="") | each for each in expected]
+
+
 def _write(file: Path, arm: str) -> None:
     for seed in range(50):
         append_row(file, row(seed, arm), COLUMNS, KEY)

@@ -1,6 +1,7 @@
 """Figures of a detector's run, and the rounds of a pretraining on pseudo-boxes."""
 
 import json
+import sys
 from pathlib import Path
 
 import torch
@@ -42,6 +43,17 @@ def test_tests_on_the_way_are_a_curve_that_ends_with_the_run(tmp_path: Path):
     (tmp_path / "1/1.log").write_text(log.format(20, 12.5) + "other\n" + log.format(60, 20))
     assert validations(tmp_path) == {"AP_S": {20: 0.125, 60: 0.2, 100: 0.25}, "AR_S": {20: 0.09, 60: 0.09}}
     assert "".join(sections(tmp_path)).count("<polyline") == 3
+
+
+def test_a_config_that_names_code_from_elsewhere_is_shown_and_not_run(tmp_path: Path):
+    finished(tmp_path, AP=0.5)
+    model = dict(type="antigravity.Detector")
+    config = dict(model=model, headline="own", train_cfg={}, train_dataloader={}, custom_imports=dict(imports=["this"]))
+    torch.save(dict(config=config), tmp_path / "iter_800.pth")
+    text = "".join(sections(tmp_path))
+    assert "antigravity.Detector" in text
+    assert ">50.0 %<" in text
+    assert not {"antigravity", "this"} & sys.modules.keys()
 
 
 def test_rounds_stand_below_each_other(tmp_path: Path):

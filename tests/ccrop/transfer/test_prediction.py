@@ -23,7 +23,7 @@ def test_a_model_has_its_weights_and_the_names_of_what_it_detects(tmp_path: Path
     meta = dict(dataset_meta=dict(classes=("a", "b")))
     content = dict(state_dict=saved.state_dict(), meta=meta)
     torch.save(content | dict(config=dict(model=dict(width=3))), tmp_path / "iter_1.pth")
-    config, model = load_detector(tmp_path, lambda settings: nn.Linear(2, settings.width))
+    config, model = load_detector(tmp_path, "images", lambda settings: nn.Linear(2, settings.width))
     assert torch.equal(model.weight, saved.weight)
     assert not model.training
     assert model.dataset_meta["classes"] == ("a", "b")
@@ -33,10 +33,29 @@ def test_a_model_has_its_weights_and_the_names_of_what_it_detects(tmp_path: Path
     with pytest.raises(
         ValueError, match=r"iter_1\.pth is not a checkpoint of a run with .*o\.py: pass the config of its run"
     ):
-        load_detector(tmp_path, lambda settings: nn.Linear(2, settings.width), tmp_path / "other/o.py")
+        load_detector(tmp_path, "images", lambda settings: nn.Linear(2, settings.width), tmp_path / "other/o.py")
     torch.save(content | dict(config=dict(augment="cpu")), tmp_path / "iter_1.pth")
     with pytest.raises(ValueError, match="is a pretraining run, which detects nothing"):
-        load_detector(tmp_path, lambda settings: nn.Linear(2, 3))
+        load_detector(tmp_path, "images", lambda settings: nn.Linear(2, 3))
+
+
+@pytest.mark.parametrize(
+    ("finetuning", "taken", "wanted"),
+    [({}, "images", "sweeps"), (dict(finetuning="ccrop.projects.lidar_bev.finetune"), "sweeps", "images")],
+)
+def test_a_detector_of_other_examples_is_not_built(tmp_path: Path, finetuning: dict[str, str], taken: str, wanted: str):
+    torch.save(dict(state_dict={}, config=dict(model=dict(type="AnyDetector"), **finetuning)), tmp_path / "iter_1.pth")
+    with pytest.raises(ValueError, match=rf"{tmp_path} detects objects in {taken}, not in {wanted}: pass a detector"):
+        load_detector(tmp_path, wanted, lambda settings: pytest.fail("built"))
+
+
+@pytest.mark.parametrize(("name", "content"), [("a.txt", "no"), ("b.jpg", "no"), ("c.json", "{}"), ("d.py", "1 / 0")])
+def test_a_file_that_is_no_checkpoint_is_not_read(tmp_path: Path, name: str, content: str):
+    (tmp_path / name).write_text(content)
+    with pytest.raises(
+        ValueError, match=rf"{name} is not a checkpoint \(.pth\): pass a fine-tuning run's work_dir, or"
+    ):
+        load_detector(tmp_path / name, "images", lambda settings: pytest.fail("built"))
 
 
 def test_names_of_files_are_flat_on_every_system():

@@ -64,6 +64,14 @@ def test_images_without_boxes_are_passed_over(squares: tuple[CocoImages, list[np
     assert len(kept[2]) < 6
 
 
+def test_clusters_none_of_which_resembles_an_object_are_refused(squares: tuple[CocoImages, list[np.ndarray]]):
+    settings = ConfigDict(clusters=LOOKS, max_boxes=16, min_objectness=1.1)
+    with pytest.raises(
+        ValueError, match=r"clusters with a silhouette resembles an object by 1\.1: lower pseudo_boxes\."
+    ):
+        first_boxes(squares[0], settings, Path(), None, None, seed=0)
+
+
 def test_without_a_threshold_no_image_is_looked_at(squares: tuple[CocoImages, list[np.ndarray]]):
     images, boxes = squares
     assert all(map(np.array_equal, objects_alone(torch.nn.Identity(), images, boxes, 0), boxes))

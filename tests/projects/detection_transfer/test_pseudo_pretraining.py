@@ -46,7 +46,8 @@ def pretrain(root: Path, work_dir: Path, *options: str, flags: tuple[str, ...] =
 def test_rounds_on_images_without_any_annotation(unlabeled: Path, tmp_path: Path, capsys):
     work_dir = tmp_path / "run"
     assert pretrain(unlabeled, work_dir, "pseudo_boxes.rounds=2") == 0
-    assert f"{work_dir}/round_0 scores no box at 0.5 or above, so this was the last round" in capsys.readouterr().out
+    reason = f"{work_dir}/round_0 scores no box of the training images at 0.5 or above: train it longer, or lower"
+    assert f"Round 0 was the last: {reason} pseudo_boxes.min_score" in capsys.readouterr().out
     options = ["pseudo_boxes.rounds=2", "pseudo_boxes.min_score=0.0", "model.test_cfg.score_thr=0.0"]
     assert pretrain(unlabeled, work_dir, *options) == 0
     files = [work_dir / f"round_{number}/boxes.json" for number in (0, 1)]
@@ -155,10 +156,16 @@ def test_an_earlier_run_that_the_new_one_reads_is_not_moved_aside(unlabeled: Pat
 @pytest.mark.parametrize(
     ("option", "message"),
     [
-        ("pseudo_boxes.min_objectness=2", "clusters with a silhouette resembles an object by 2: lower pseudo_boxes."),
+        ("pseudo_boxes.min_objectness=2", "pseudo_boxes.min_objectness must be from 0 to 1, got 2"),
         ("pseudo_boxes.rounds=1.5", "pseudo_boxes.rounds must be a whole number of at least 1, got 1.5"),
         ("pseudo_boxes.max_boxes=0", "pseudo_boxes.max_boxes must be a whole number of at least 1, got 0"),
         ("pseudo_boxes.min_score=50.0", "pseudo_boxes.min_score must be from 0 to 1, got 50.0"),
+        ("pseudo_boxes.min_score=nan", "pseudo_boxes.min_score must be from 0 to 1, got nan"),
+        ("pseudo_boxes.min_score=None", "pseudo_boxes.min_score must be from 0 to 1, got None"),
+        ("pseudo_boxes.min_objectness=nan", "pseudo_boxes.min_objectness must be from 0 to 1, got nan"),
+        ("pseudo_boxes.agreement=90", "pseudo_boxes.agreement must be from 0 to 1, got 90"),
+        ("pseudo_boxes.detector=2024", "pseudo_boxes.detector must be a path, got 2024: write ./NAME"),
+        ("pseudo_boxes.file=a,b", "pseudo_boxes.file must be a path, got ['a', 'b']: write ./NAME"),
     ],
 )
 def test_settings_without_a_round_to_learn_write_no_boxes(
@@ -167,6 +174,18 @@ def test_settings_without_a_round_to_learn_write_no_boxes(
     assert pretrain(unlabeled, tmp_path / "run", option) == 2
     assert message in capsys.readouterr().err
     assert not (tmp_path / "run/round_0").exists()
+
+
+def test_weights_that_do_not_fit_are_refused_before_the_boxes_are_made(
+    detector: Path, unlabeled: Path, tmp_path: Path, capsys
+):
+    other = tmp_path / "other.pth"
+    torch.save({"conv1.weight": torch.zeros(3, 3, 7, 7)}, other)
+    options = [f"pseudo_boxes.detector={detector}", "pseudo_boxes.min_score=0.0001"]
+    for init, message in ((other, "other.pth"), (tmp_path / "nowhere.pth", "nowhere.pth does not exist")):
+        assert pretrain(unlabeled, tmp_path / "run", *options, flags=("--init", str(init))) == 2
+        assert message in capsys.readouterr().err
+        assert not (tmp_path / "run/round_0").exists()
 
 
 def test_what_one_line_refuses(unlabeled: Path, tmp_path: Path, capsys):

@@ -3,6 +3,7 @@
 import csv
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,11 +14,11 @@ from mmengine.config import Config
 from mmengine.registry import MODELS
 
 from ccrop.checkpoint.recorded_config import as_data
-from ccrop.projects.lidar_bev.datasets import read_sweep
+from ccrop.projects.lidar_bev.datasets import SweepFolder, read_sweep
 from ccrop.projects.lidar_bev.datasets.kitti_format import read_calibration, read_objects
-from ccrop.projects.lidar_bev.predict import chosen_columns
+from ccrop.projects.lidar_bev.predict import chosen_columns, sweeps_of
 from ccrop.tools import predict as command
-from ccrop.transfer.prediction import load_detector
+from ccrop.transfer.prediction import Request, load_detector
 
 CONFIG = ROOT / "projects/lidar_bev/configs/centerpoint_pillar_demo.py"
 LEAST = 0.12  # about half of the detector's scores are higher
@@ -76,7 +77,7 @@ def test_a_folder_is_predicted(detector: Path, sweeps: Path, tmp_path: Path, cap
     last = f"{out}: {len(rows)} boxes with a score of at least 0.12 in 3 of 4 sweeps"
     assert capsys.readouterr().out.splitlines()[-1] == last
 
-    _, model = load_detector(detector, MODELS.build)
+    _, model = load_detector(detector, "sweeps", MODELS.build)
     (every,) = model([torch.from_numpy(read_sweep(sweeps / "a.bin"))], mode="predict")
     kept = every.scores >= LEAST
     assert 0 < kept.sum() < len(kept)
@@ -93,6 +94,21 @@ def test_a_folder_is_predicted(detector: Path, sweeps: Path, tmp_path: Path, cap
     assert {name: len(boxes) for name, boxes in results.items()} == dict.fromkeys(results, kept.sum())
     assert sorted(file.name for file in (out / "pictures").iterdir()) == ["000000_a.png"]  # the last one is cut off
     assert re.findall('data-name="(.*)">', (out / "sweeps.html").read_text()) == ["a.bin"]
+
+
+def test_a_detector_that_was_not_tested_reads_sweeps_as_in_training(sweeps: Path, tmp_path: Path):
+    config = Config(
+        dict(
+            test_dataset=None,
+            train_dataloader=dict(dataset=dict(type=SweepFolder, columns=[*"xyz", "ring"], intensity_scale=255.0)),
+            model=dict(backbone=dict(columns=4)),
+        )
+    )
+    request = Request(Path("run"), None, sweeps, None, ["csv"], 0.3, 0)
+    dataset = sweeps_of(config, torch.nn.Identity(), request)
+    assert (dataset.columns, dataset.intensity_scale) == ((*"xyz", "ring"), 255.0)
+    with pytest.raises(ValueError, match="--split val: run learned sweeps of a folder, which has no splits: omit"):
+        sweeps_of(config, torch.nn.Identity(), replace(request, split="val"))
 
 
 def test_one_file_and_other_columns(detector: Path, sweeps: Path, tmp_path: Path):
@@ -171,7 +187,7 @@ def test_what_cannot_be_done_is_said_in_one_line(
 
 
 def test_columns_take_the_places_of_the_detectors(detector: Path):
-    config, model = load_detector(detector, MODELS.build)
+    config, model = load_detector(detector, "sweeps", MODELS.build)
     assert chosen_columns(config, model, ["x", "y", "z", "reflectivity"]) == (["x", "y", "z", "reflectivity"],) * 2
     named = ["x", "y", "z", "ring", "intensity"]
     assert chosen_columns(config, model, named) == (named, ["x", "y", "z", "intensity"])

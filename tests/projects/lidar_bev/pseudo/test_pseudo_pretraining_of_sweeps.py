@@ -53,7 +53,8 @@ def test_rounds_on_sweeps_without_any_label(unlabeled: Path, tmp_path: Path, cap
     work_dir = tmp_path / "run"
     assert pretrain(unlabeled, work_dir, "pseudo_boxes.rounds=2", "pseudo_boxes.min_score=0.9") == 0
     shown = capsys.readouterr().out
-    assert f"{work_dir}/round_0 scores no box at 0.9 or above, so this was the last round" in shown
+    reason = f"{work_dir}/round_0 scores no box of the training sweeps at 0.9 or above: train it longer, or lower"
+    assert f"Round 0 was the last: {reason} pseudo_boxes.min_score" in shown
     assert "2 of 2 sweeps" in shown
     assert not (work_dir / "round_1").exists()
     options = ["pseudo_boxes.rounds=2", "pseudo_boxes.min_score=0.0"]
@@ -76,8 +77,22 @@ def test_rounds_on_sweeps_without_any_label(unlabeled: Path, tmp_path: Path, cap
     assert pretrain(unlabeled, tmp_path / "taught", teacher, "pseudo_boxes.min_score=0.0") == 0
     assert json.loads((tmp_path / "taught/round_0/boxes.json").read_text())["sweeps"] == second
     assert pretrain(unlabeled, tmp_path / "taught", teacher, "pseudo_boxes.min_score=0.9") == 2
-    message = f"{work_dir}/round_0 scores no box of the training sweeps at 0.9 or above: train it longer, or lower"
-    assert message in capsys.readouterr().err
+    assert reason in capsys.readouterr().err
+    with_ring = ["model.backbone.columns=5", "train_dataloader.dataset.columns=[x,y,z,intensity,ring]"]
+    folder = [CONFIG.replace("demo", "folder"), "--data-root", str(unlabeled), "--work-dir", str(tmp_path / "five")]
+    for options, message in (
+        (["pseudo_boxes.min_motion=0.5"], "pseudo_boxes.min_motion selects clusters, but pseudo_boxes.detector"),
+        (["pseudo_boxes.detector=3"], "pseudo_boxes.detector must be a path, got 3: write ./NAME, or its whole path"),
+        (with_ring, f"{work_dir}/round_0 takes 4 values per point, x, y, z, intensity first, but the sweeps have 5, x"),
+    ):
+        assert train.main([*folder, "--cfg-options", *TINY, teacher, *options]) == 2
+        assert message in capsys.readouterr().err
+        assert not (tmp_path / "five/round_0").exists()
+    init = tmp_path / "other.pth"
+    torch.save({"conv1.weight": torch.zeros(3, 3, 7, 7)}, init)
+    assert pretrain(unlabeled, tmp_path / "misfit", teacher, flags=("--init", str(init))) == 2
+    assert "other.pth" in capsys.readouterr().err
+    assert not (tmp_path / "misfit/round_0").exists()
 
 
 def test_boxes_of_several_classes_around_one_object_count_once(unlabeled: Path, monkeypatch: pytest.MonkeyPatch):
@@ -89,9 +104,8 @@ def test_boxes_of_several_classes_around_one_object_count_once(unlabeled: Path, 
     scores = np.array([0.6, 0.9, 0.5, 0.7, 0.2], np.float32)
     one = Detections(boxes, scores, np.array([0, 1, 0, 1, 1]), None, None)
     model = SimpleNamespace(distances=(2.0, 0.7), to=lambda device: None)
-    monkeypatch.setattr(pretraining, "load_detector", lambda *_: (None, model))
     monkeypatch.setattr(pretraining, "detected", lambda model, sweeps: iter([(0, sweeps[0], one)]))
-    content = pretraining.sure_boxes("run", sweeps, 0.3)
+    content = pretraining.sure_boxes(model, sweeps, 0.3)
     scores = [np.round(each["scores"], 4).tolist() for each in content["sweeps"]]
     assert scores == [[0.9, 0.7], []]  # 0.3 m and 0.5 m apart are one object
     np.testing.assert_allclose(content["sweeps"][0]["boxes"], boxes[[1, 3]], atol=1e-4)
