@@ -51,6 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--work-dir", help="default: work_dirs/ and the config's name")
     parser.add_argument("--init", metavar="SOURCE", help=INIT_HELP)
     parser.add_argument("--epochs", type=int, help="length of the run; warm-up and decay are fractions of it")
+    parser.add_argument("--iterations", type=int, metavar="N", help="the same for a detector, in each of its rounds")
     parser.add_argument("--batch-size", type=int, metavar="N", help="images per GPU")
     parser.add_argument("--lr", type=float, help="learning rate for the config's base batch (256 images)")
     parser.add_argument(
@@ -83,7 +84,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.error("--amp fp16 needs a GPU; bf16 runs on the CPU too")
     detector = Path(args.config).is_file() and read_config_file(args.config).get("pretraining")
     if detector and args.epochs is not None:
-        parser.error(f"{args.config} is scheduled by iterations: set --cfg-options train_cfg.max_iters=N")
+        parser.error(f"{args.config} is scheduled by iterations: set --iterations N")
+    if args.iterations is not None and not detector:
+        parser.error(f"{args.config} is scheduled by epochs: set --epochs N")
     if detector and (args.launcher != "none" or args.amp or args.resume not in (None, "auto")):
         parser.error(f"{args.config} trains a detector: use one process, and --resume without a FILE")
     with options_explained(options):
@@ -97,6 +100,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 args.init,
                 args.seed,
                 resume=args.resume is not None,
+                iterations=args.iterations,
             )
             return report(checkpoint.parents[1])
         config = load_config(args.config, args.data_root, options, args.backbone)

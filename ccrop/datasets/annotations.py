@@ -308,7 +308,7 @@ def _find_files(images: Sequence[dict[str, Any]], file: Path, root: Path, folder
     Raises:
         InvalidAnnotations: an image is outside ``root``, or all are absent.
     """
-    present = set(list_images(Path(root, folder), suffixes=(*IMAGE_SUFFIXES, ARRAY_SUFFIX)))
+    present = set(list_images(Path(root, folder), suffixes=(*IMAGE_SUFFIXES, ARRAY_SUFFIX), beside=(".json",)))
     lost, repaired = [], 0
     for image in images:
         name = str(image["file_name"])

@@ -43,7 +43,9 @@ def list_images(
             passed[printable(os.path.splitext(path)[1].lower()) or "no suffix"] += 1
     if passed:
         kinds = ", ".join(f"{kind} ({number})" for kind, number in passed.most_common(8))
-        say_once(f"{printable(top)}: skipped {passed.total()} entries that are not images, by suffix: {kinds}")
+        say_once(
+            f"{printable(top)}: skipped {passed.total()} entries that cannot be read as images, by suffix: {kinds}"
+        )
     return sorted(found)
 
 

@@ -30,7 +30,7 @@ class Healthy(NamedTuple):
         return self.low <= value <= self.high
 
     def _write(self, value: float) -> str:
-        return f"{100 * value:.3g}%" if self.percent else f"{value:.3g}"
+        return f"{round(100 * value, 2):.3g}%" if self.percent else f"{value:.3g}"
 
 
 HEALTHY = {

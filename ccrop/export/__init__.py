@@ -18,6 +18,7 @@ or from the hub once it is there. It holds any network of timm's, and plain ResN
 
     model = timm.create_model("local-dir:OUT", pretrained=True)      # or "hf-hub:NAME/OUT"
     model = transformers.AutoModel.from_pretrained("OUT")            # transformers runs it by timm
+    maps = model(images, output_hidden_states=True).hidden_states    # the finest first
 
 onnx: a graph of any backbone, of images (N, C, H, W) float32, normalized, of any size; its outputs are the maps,
 stride_4, stride_8, ... Mean and std are in its metadata. It is compared with the network in ONNX Runtime before it is

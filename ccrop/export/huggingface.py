@@ -12,6 +12,8 @@ from ccrop.backbones import TimmBackbone
 from ccrop.checkpoint import Normalization
 from ccrop.files import new_folder, write_json
 
+ORIGIN = ("tag", "license", "origin_url", "paper_ids")  # where timm's own weights of the network come from
+
 
 def write_huggingface(
     name: str,
@@ -21,6 +23,8 @@ def write_huggingface(
     out: Path,
 ) -> None:
     """Write ``config.json`` and ``model.safetensors`` of a network without its classifier.
+
+    The config says how to prepare images, not where timm's own weights come from, which these are not.
 
     Args:
         name, settings: of :class:`ccrop.backbones.TimmBackbone`.
@@ -48,4 +52,6 @@ def write_huggingface(
         )
         config = json.loads((folder / "config.json").read_text())
         config.get("model_args", {}).pop("num_classes", None)  # transformers passes it beside model_args
+        for key in ORIGIN:
+            config["pretrained_cfg"].pop(key, None)
         write_json(folder / "config.json", config, indent=2)

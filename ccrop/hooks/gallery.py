@@ -62,7 +62,7 @@ class GalleryHook(Hook):
             return
         title = f"{runner.cfg.experiment}, before epoch {runner.epoch + 1} of {runner.max_epochs}"
         areas = box_areas(dataset.boxes)
-        picture = contact_sheet(rows, title, self.columns, areas)
+        picture = contact_sheet(rows, title, self.columns, areas, annotated=bool(self._objects))
         file = Path(runner.work_dir, "gallery", f"epoch_{runner.epoch:04d}_iter_{runner.iter:06d}.png")
         with written(file) as partial:
             picture.save(partial)

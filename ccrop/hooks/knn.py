@@ -71,7 +71,7 @@ class KNNHook(Hook):
             accuracy = self._evaluate(runner)
             runner.visualizer.add_scalar("epoch/knn", accuracy, step=0)
             sizes = " and ".join(f"{len(labels)}" for _, labels in self._data)
-            runner.logger.info(f"kNN accuracy before training: {accuracy:.2%} (bank and queries of {sizes} images)")
+            runner.logger.info(f"kNN accuracy before training: {accuracy:.2%} (bank and queries: {sizes})")
 
     @master_only
     def after_train_epoch(self, runner: Runner) -> None:

@@ -82,7 +82,7 @@ class ProgressHook(Hook):
             left = timedelta(seconds=round((now - self._started) / done * (total - done)))
             runner.logger.info(
                 f"epoch {runner.epoch + 1}/{runner.max_epochs}, iteration {done}/{total}  "
-                f"loss {float(outputs['loss']):+.4f}  {left} to the end of the epoch"
+                f"loss {outputs['loss'].item():+.4f}  {left} to the end of the epoch"
             )
 
     @master_only

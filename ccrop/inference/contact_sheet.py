@@ -116,13 +116,18 @@ def hit_objects(boxes: NDArray[np.floating], objects: NDArray[np.floating]) -> N
 
 
 def contact_sheet(
-    rows: list[list[Image.Image]], title: str, columns: int = 2, areas: NDArray[np.floating] | None = None
+    rows: list[list[Image.Image]],
+    title: str,
+    columns: int = 2,
+    areas: NDArray[np.floating] | None = None,
+    annotated: bool = True,
 ) -> Image.Image:
     """All panels on one sheet, some images side by side, below a legend of the colors.
 
     Args:
         rows: the panels of each image, equally many.
         areas: of all boxes, as fractions of their images, for a histogram at the bottom.
+        annotated: panels show annotated objects, so that the legend names their colors.
     """
     widths = [max(row[i].width for row in rows) for i in range(len(rows[0]))]
     cell_width = sum(widths) + GAP * len(widths) + 3 * GAP
@@ -131,7 +136,7 @@ def contact_sheet(
     chart = 0 if areas is None else CHART_HEIGHT
     sheet = Image.new("RGB", (cell_width * columns - 2 * GAP, height + chart), BACKGROUND)
     starts = [number * cell_width + GAP for number in range(min(columns, len(rows)))]
-    _write_header(sheet, title, widths, starts)
+    _write_header(sheet, title, widths, starts, annotated)
     for number, row in enumerate(rows):
         x = (number % columns) * cell_width + GAP
         y = HEADER + (number // columns) * (PANEL_HEIGHT + GAP)
@@ -201,7 +206,9 @@ def _write(pen: ImageDraw.ImageDraw, corner: NDArray[np.floating], text: str) ->
     pen.text((left + 2, top - 1), text, fill="white", font=font)
 
 
-def _write_header(sheet: Image.Image, title: str, widths: Sequence[int], starts: Sequence[int]) -> None:
+def _write_header(
+    sheet: Image.Image, title: str, widths: Sequence[int], starts: Sequence[int], annotated: bool
+) -> None:
     """The title, what the colors mean, and over each column what it shows."""
     pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(12)
     x: float = GAP
@@ -210,9 +217,9 @@ def _write_header(sheet: Image.Image, title: str, widths: Sequence[int], starts:
     texts = [
         (f"the best {MAX_BOXES} boxes, thick where all views overlap", BOX_COLOR),
         *((f"view {i + 1}", color) for i, color in enumerate(_view_colors(num_views))),
-        ("object hit by a box's center", HIT_COLOR),
-        ("object missed", MISSED_COLOR),
     ]
+    if annotated:
+        texts += [("object hit by a box's center", HIT_COLOR), ("object missed", MISSED_COLOR)]
     for text, color in texts:
         pen.rectangle((x, 32, x + 9, 41), outline=color, width=2)
         pen.text((x + 14, 29), text, fill=color, font=font)

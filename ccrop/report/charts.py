@@ -62,6 +62,9 @@ def line_chart(
     across = padded([x for x, _ in every], 0)
     if len({x for x, _ in every}) == 1:
         return ""
+    steps = ticks(*across, number=5)
+    if all(float(x).is_integer() for x, _ in every):  # epochs and iterations: no label between two of them
+        steps = [tick for tick in steps if float(tick).is_integer()]
     limits = [y for _, y in every]
     for each in (shown, healthy):
         limits += [value for value in each or () if math.isfinite(value)]
@@ -88,7 +91,7 @@ def line_chart(
             f'<line x1="{x:.1f}" y1="{y:.1f}" x2="{WIDTH - RIGHT}" y2="{y:.1f}" stroke="{FAINT}" stroke-width="0.7"/>'
             f'<text x="{x - 5:.1f}" y="{y + 4:.1f}" text-anchor="end">{label(tick, percent)}</text>'
         )
-    for tick, name in (x_names or {tick: label(tick, digits=6) for tick in ticks(*across, number=5)}).items():
+    for tick, name in (x_names or {tick: label(tick, digits=6) for tick in steps}).items():
         x, y = place(tick, up.low)
         parts.append(f'<text x="{x:.1f}" y="{y + 14:.1f}" text-anchor="middle">{escape(name)}</text>')
     parts.append(f'<text x="{WIDTH - RIGHT}" y="{HEIGHT - 3}" text-anchor="end">{escape(x_label)}</text>')
@@ -212,8 +215,14 @@ def ticks(low: float, high: float, number: int = 4) -> list[float]:
 
 
 def label(value: float, percent: bool = False, digits: int = 3) -> str:
-    """A number of few digits, or a percentage."""
-    return f"{100 * value:.{digits}g}%" if percent else f"{value:.{digits}g}" if abs(value) < 1e5 else f"{value:.1e}"
+    """A number of few digits, or a percentage of at most two decimals."""
+    return (
+        f"{round(100 * value, 2):.{digits}g}%"
+        if percent
+        else f"{value:.{digits}g}"
+        if abs(value) < 1e5
+        else f"{value:.1e}"
+    )
 
 
 def _svg(title: str, parts: Sequence[str], height: int = HEIGHT) -> str:

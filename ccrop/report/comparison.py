@@ -47,7 +47,8 @@ def sections(file: Path, runs: Path | None = None) -> list[str]:
         for share in shares:
             chosen = [row for row in own if row["labels"] == share]
             title = data if shares == ["1"] else f"{data}, {100 * float(share):g} % of the labels"
-            parts.append(page.section(title, table(chosen, figures), dots(chosen, figures)))
+            ordered = common_first(chosen, figures)
+            parts.append(page.section(title, table(chosen, ordered), dots(chosen, ordered)))
             if runs is not None:
                 parts.append(page.section(f"{title}: how the detectors learn", learning(chosen, runs)))
                 parts.append(page.section(f"{title}: what they find", findings(chosen, runs)))
@@ -78,6 +79,12 @@ def arms_of(rows: Rows) -> list[str]:
     return list(dict.fromkeys(row["arm"] for row in rows))
 
 
+def common_first(rows: Rows, figures: Sequence[str]) -> list[str]:
+    """The metrics, those that the most arms have first: arms without boxes, for example, have no recall of boxes."""
+    arms = {name: len({row["arm"] for row in rows if row[name]}) for name in figures}
+    return sorted(figures, key=lambda name: -arms[name])
+
+
 def interval(values: Sequence[float]) -> tuple[float, float]:
     """Mean and half of its 95 % interval over seeds (Student's t); nan if there is one seed."""
     if len(values) < 2:
@@ -88,6 +95,7 @@ def interval(values: Sequence[float]) -> tuple[float, float]:
 
 def with_half(mean: float, half: float, signed: bool = False) -> str:
     """``mean ± half``, or only the mean."""
+    mean = round(mean, 1) + 0.0  # no -0.0
     return (f"{mean:+.1f}" if signed else f"{mean:.1f}") + ("" if math.isnan(half) else f" ± {half:.1f}")
 
 
@@ -101,7 +109,7 @@ def table(rows: Rows, figures: Sequence[str]) -> str:
         cells = [with_half(*interval(values)) if values else "" for values in found.values()]
         difference = paired_difference(*(percent_by_seed(rows, each, shown[0]) for each in (arm, other)))
         cells.append("" if arm == other or math.isnan(difference[0]) else with_half(*difference, signed=True))
-        lines.append([title(arm), str(len(found[shown[0]])), *cells])
+        lines.append([title(arm), str(max(map(len, found.values()))), *cells])
     text = "In %. Mean over seeds ± half of its 95 % interval (Student's t); the difference is paired by seed."
     header = ["", "seeds", *shown, f"{shown[0]} over {title(other)}"]
     return page.paragraph(text) + page.table(header, lines)

@@ -39,6 +39,7 @@ table { border-collapse: collapse; font-size: 0.92rem; }
 th, td { text-align: left; padding: 4px 12px 4px 0; border-bottom: 1px solid #eaeef2; vertical-align: top; }
 td.figure { white-space: nowrap; }
 .facts td { overflow-wrap: anywhere; }
+.facts td span { display: inline-block; max-width: 100%; }
 .facts th { white-space: nowrap; font-weight: 600; }
 pre { overflow-x: auto; background: #f6f8fa; padding: 12px; font-size: 0.8rem; line-height: 1.4; }
 details { margin: 12px 0; }
@@ -73,9 +74,13 @@ def paragraph(text: str) -> str:
 
 
 def facts(rows: Mapping[str, str]) -> str:
-    """A table of names and values."""
-    cells = (f"<tr><th>{escape(name)}</th><td>{escape(value)}</td></tr>" for name, value in rows.items() if value)
+    """A table of names and values; a narrow screen breaks lines between words, not after a hyphen."""
+    cells = (f"<tr><th>{escape(name)}</th><td>{_words(value)}</td></tr>" for name, value in rows.items() if value)
     return f'<table class="facts">{"".join(cells)}</table>'
+
+
+def _words(text: str) -> str:
+    return " ".join(f"<span>{escape(word)}</span>" if "-" in word else escape(word) for word in text.split(" "))
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

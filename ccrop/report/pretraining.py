@@ -61,7 +61,7 @@ def sections(work_dir: Path) -> list[str]:
         config = recorded_settings(checkpoint)
         dataset, note = data_of(checkpoint)
         parts.append(page.section("What was trained", described(work_dir, config, dataset, curves)))
-    parts.append(page.section("Health", HEALTH_TEXT, health({work_dir.name: curves})))
+    parts.append(page.section("Health", *health_charts({work_dir.name: curves})))
     parts.append(page.section("What the run saw", gallery(work_dir)))
     if checkpoint is not None and isinstance(dataset, ImageDataset):
         parts += of_images(Path(checkpoint), config, dataset)
@@ -76,6 +76,12 @@ HEALTH_TEXT = page.paragraph(
     "The green band is the healthy range: z-std near 1 and an effective rank well above 2 mean no collapse. "
     "The axes include it, so that small wobbles look small."
 )
+
+
+def health_charts(runs: Mapping[str, Curves]) -> tuple[str, ...]:
+    """What the charts mean, and the charts; nothing after a single epoch, which has no curve."""
+    charts = health(runs)
+    return (HEALTH_TEXT, charts) if charts else ()
 
 
 def verdict(found: Verdict) -> str:

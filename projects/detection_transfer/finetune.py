@@ -128,7 +128,7 @@ def finetune(
         leave_out_unreadable(config)
         if config.test_evaluator.type == "SmallObjectMetric" and not held_out:
             config.test_evaluator.keep = str(Path(work_dir, FILE))
-    trained_on = f"{'{} of {}'.format(*used) if used else 'all'} annotated images"
+    trained_on = f"{'{} of {}'.format(*used) if used else 'all'} labeled images"
     runner = build_runner(config, start, normalization, work_dir, seed, trained_on)
     detector = runner.model.module if is_model_wrapper(runner.model) else runner.model
     check_strides(detector)

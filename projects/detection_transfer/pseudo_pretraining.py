@@ -39,6 +39,7 @@ from ccrop.projects.detection_transfer.pseudo_gallery import save_gallery
 from ccrop.projects.detection_transfer.readable import ReadableImages
 from ccrop.pseudo.rounds import BOXES, check_settings, none_scored, run_rounds
 from ccrop.runner import default_work_dir
+from ccrop.transfer import set_iterations
 from ccrop.transfer.start import check_init
 
 CLUSTERS_PER_BOX = 2  # at least, of an image's max_boxes: those without a silhouette and like background are dropped
@@ -54,6 +55,7 @@ def pretrain(
     init: str | None = None,
     seed: int | None = None,
     resume: bool = False,
+    iterations: int | None = None,
 ) -> Path:
     """Make pseudo-boxes, train a detector on them, and repeat with its own boxes.
 
@@ -65,6 +67,7 @@ def pretrain(
         seed: of weights and batches.
         resume: keep the finished rounds of an earlier run in the work_dir, and continue its unfinished one, see
             :func:`.finetune`; otherwise its folder is renamed.
+        iterations: length of each round, see :func:`ccrop.transfer.set_iterations`; default: the config's.
 
     Returns:
         The last round's checkpoint.
@@ -76,6 +79,8 @@ def pretrain(
         TooManyUnreadable: see :class:`.ReadableImages`.
     """
     config = load_config(path, data_root, options, backbone, labeled=False)
+    if iterations is not None:
+        set_iterations(config, iterations)
     settings = config.pop("pseudo_boxes")
     check_settings(settings)
     if settings.file and settings.detector:

@@ -134,7 +134,10 @@ def test_what_everyone_sets_has_a_flag_and_a_composed_config_trains(
         assert f"{flag} must be positive, got " in capsys.readouterr().err
     with pytest.raises(SystemExit):
         train.main([str(CONFIGS / "detector_paste_coco.py"), "--epochs", "3"])
-    assert "is scheduled by iterations: set --cfg-options train_cfg.max_iters=N" in capsys.readouterr().err
+    assert "is scheduled by iterations: set --iterations N" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        train.main([config, "--iterations", "3"])
+    assert "is scheduled by epochs: set --epochs N" in capsys.readouterr().err
 
 
 def test_the_list_of_configs_needs_no_config(capsys: pytest.CaptureFixture[str]):

@@ -28,6 +28,7 @@ from ccrop.projects.lidar_bev.pseudo.fitting import fitted
 from ccrop.projects.lidar_bev.pseudo.neighbors import MotionOfBoxes
 from ccrop.pseudo.rounds import BOXES, check_settings, none_scored, run_rounds
 from ccrop.runner import default_work_dir
+from ccrop.transfer import set_iterations
 from ccrop.transfer.prediction import load_detector
 from ccrop.transfer.start import check_init
 
@@ -43,6 +44,7 @@ def pretrain(
     init: str | None = None,
     seed: int | None = None,
     resume: bool = False,
+    iterations: int | None = None,
 ) -> Path:
     """Make pseudo-boxes of sweeps, train a detector on them, and repeat with its own boxes.
 
@@ -56,6 +58,7 @@ def pretrain(
         init: what the detector starts from in every round.
         seed: of weights and batches.
         resume: see :func:`ccrop.pseudo.rounds.run_rounds`; an unfinished round goes on as :func:`.finetune` does.
+        iterations: length of each round, see :func:`ccrop.transfer.set_iterations`; default: the config's.
 
     Returns:
         The last round's checkpoint.
@@ -66,6 +69,8 @@ def pretrain(
         ValueError, WorkDirInUse: see :func:`ccrop.pseudo.rounds.run_rounds`.
     """
     config = load_config(path, data_root, options, backbone)
+    if iterations is not None:
+        set_iterations(config, iterations)
     settings = config.pop("pseudo_boxes")
     check_settings(settings)
     if settings.detector and settings.min_motion is not None:

@@ -48,7 +48,9 @@ def test_a_folder_that_is_reached_again_counts_once(tmp_path, warnings):
     write_images(tmp_path / "set", names)
     (tmp_path / "set/images").symlink_to(tmp_path / "set")
     assert list_images(tmp_path / "set") == sorted(names)
-    assert warnings == [f"{tmp_path}/set/: skipped 1 entries that are not images, by suffix: folder seen before (1)"]
+    assert warnings == [
+        f"{tmp_path}/set/: skipped 1 entries that cannot be read as images, by suffix: folder seen before (1)"
+    ]
 
 
 def test_loops_of_several_links_end(tmp_path):
@@ -73,7 +75,7 @@ def test_what_is_passed_over_is_counted_in_one_line(tmp_path, warnings):
     (tmp_path / "link.jpg").symlink_to("pipe.jpg")
     assert [list_images(tmp_path) for _ in range(2)] == [["a.jpg"]] * 2
     (line,) = warnings
-    assert line.startswith(f"{tmp_path}/: skipped 6 entries that are not images")
+    assert line.startswith(f"{tmp_path}/: skipped 6 entries that cannot be read as images")
     assert all(part in line for part in (".heic (2)", "no regular file (2)", ".txt (1)", "no suffix (1)"))
     assert list_images(tmp_path, beside=(".txt", ".heic")) == ["a.jpg"]
     assert warnings[1].startswith(f"{tmp_path}/: skipped 3 entries")

@@ -1,6 +1,7 @@
 """Folders of the Hugging Face hub: timm and transformers load them without the network."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +64,24 @@ def test_transformers_loads_it(exported: tuple[nn.Module, Path], monkeypatch: py
     images = torch.rand(2, 3, 64, 96)
     expected = timm.create_model(f"local-dir:{folder}", pretrained=True).eval().forward_features(images)
     torch.testing.assert_close(model(images, do_pooling=False).last_hidden_state, expected, rtol=1e-5, atol=1e-5)
+
+
+def test_it_does_not_claim_to_hold_the_weights_of_timm(exported: tuple[nn.Module, Path]):
+    text = (exported[1] / "config.json").read_text()
+    assert not re.search("a1_in1k|in1k|license|apache|arxiv|http", text, re.IGNORECASE)
+
+
+@torch.no_grad()
+def test_transformers_gives_the_maps(exported: tuple[nn.Module, Path], monkeypatch: pytest.MonkeyPatch):
+    transformers = pytest.importorskip("transformers")
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    backbone, folder = exported
+    backbone.out_indices = (0, 1, 2, 3)
+    images = torch.rand(2, 3, 64, 96)
+    model = transformers.AutoModel.from_pretrained(folder).eval()
+    maps = model(images, output_hidden_states=True).hidden_states[-4:]
+    for found, expected in zip(maps, backbone(images), strict=True):
+        torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
 
 
 def test_a_folder_is_never_replaced(tmp_path: Path):

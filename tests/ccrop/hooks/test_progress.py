@@ -4,10 +4,13 @@ import logging
 from pathlib import Path
 from types import SimpleNamespace
 
+import pytest
 import torch
 from mmengine.logging import MessageHub
 
 from ccrop.hooks import ProgressHook
+
+pytestmark = pytest.mark.filterwarnings("error:Converting a tensor")  # torch's, of a loss with a gradient
 
 
 class Loader(SimpleNamespace):
@@ -38,7 +41,8 @@ def line_of(
     hook.before_train(runner)
     hook.before_train_epoch(runner)
     for iteration in range(2):
-        hook.after_train_iter(runner, iteration, outputs={name: torch.tensor(-0.25 * iteration) for name in losses})
+        outputs = {name: torch.tensor(-0.25 * iteration, requires_grad=True) for name in losses}
+        hook.after_train_iter(runner, iteration, outputs=outputs)
     for name, value in scalars.items():
         hub.update_scalar(f"epoch/{name}", value)
     hook.after_train_epoch(runner)

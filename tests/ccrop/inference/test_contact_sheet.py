@@ -204,6 +204,15 @@ def test_a_sheet_holds_every_panel():
     assert contact_sheet([row], "title", columns=1).height > PANEL_HEIGHT + HEADER
 
 
+def test_the_legend_names_objects_only_where_there_are_annotations():
+    row = [Image.new("RGB", (PANEL_HEIGHT, PANEL_HEIGHT))] * 4
+    for annotated in (True, False):
+        sheet = np.asarray(contact_sheet([row], "title", annotated=annotated))
+        for color in ((70, 235, 90), (255, 70, 60)):  # of hit and of missed objects
+            assert (sheet == color).all(2).any() == annotated
+        assert (sheet == (255, 220, 0)).all(2).any()  # of boxes
+
+
 def test_a_low_panel_stands_in_the_middle_of_its_row():
     high, low = Image.new("RGB", (60, PANEL_HEIGHT), "red"), Image.new("RGB", (40, 20), "blue")
     sheet = np.asarray(contact_sheet([[high, low, high, high], [low, high, high, high]], "", columns=1))

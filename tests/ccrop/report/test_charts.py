@@ -71,6 +71,11 @@ def test_values_that_are_not_finite_are_left_out_and_one_step_is_no_curve():
     assert line_chart("", {"": {4: 1.0}}) == ""
 
 
+def test_epochs_are_whole_numbers():
+    svg = line_chart("", {"": {1: 5.5, 2: 6.5, 3: 7.5}})
+    assert [each.text for each in elements(svg, "text") if each.get("text-anchor") == "middle"] == ["1", "2", "3"]
+
+
 def test_runs_keep_their_colors_where_one_has_no_values():
     svg = line_chart("", {"a": {}, "b": {1: 1, 2: 2}})
     assert [line.get("stroke") for line in elements(svg, "polyline")] == [COLORS[1]]
@@ -123,4 +128,9 @@ def test_a_range_of_one_value_is_not_empty():
 
 def test_numbers_are_short():
     assert [label(0.12345), label(0.5, percent=True), label(155.6, digits=4)] == ["0.123", "50%", "155.6"]
+    assert [label(0.0000177, percent=True), label(0.000412, percent=True), label(0.0116, percent=True, digits=4)] == [
+        "0%",
+        "0.04%",
+        "1.16%",
+    ]
     assert re.fullmatch(r"1\.2e\+06", label(1234567.0))

@@ -72,3 +72,13 @@ def test_a_comparison_of_pretrainings_has_no_labels(file: Path):
     file.write_text("arm,seed,knn\nrcrop,0,0.2\nccrop,0,0.3\n")
     (part,) = sections(file)
     assert cells(part)[1:] == [["rcrop", "1", "20.0", ""], ["ccrop", "1", "30.0", "+10.0"]]
+
+
+def test_a_metric_that_not_all_arms_have_comes_last(file: Path):
+    file.write_text("arm,seed,hit,roi\nuntrained,0,,0.5\nuntrained,1,,0.5\nccrop,0,0.2,0.4996\nccrop,1,0.2,0.4996\n")
+    (part,) = sections(file)
+    assert cells(part) == [
+        ["", "seeds", "roi", "hit", "roi over untrained"],
+        ["untrained", "2", "50.0 ± 0.0", "", ""],
+        ["ccrop", "2", "50.0 ± 0.0", "20.0 ± 0.0", "+0.0 ± 0.0"],
+    ]

@@ -9,6 +9,7 @@ import pytest
 import torch
 from jobs import ROOT
 
+from ccrop.checkpoint.recorded_config import recorded_config
 from ccrop.compat.checkpoint import load_checkpoint
 from ccrop.datasets import CocoImages
 from ccrop.projects.detection_transfer.pseudo_boxes import best, boxes_by_image, pseudo_annotations, read_pseudo_boxes
@@ -312,7 +313,9 @@ def test_a_resumed_pretraining_keeps_finished_rounds_and_goes_on_with_the_unfini
         pretrain_detector(CONFIG, demo_root, options | {"pseudo_boxes.max_boxes": 5}, work_dir="work", resume=True)
     assert times(Path("work/round_0")) == first
 
-    assert (
-        pretrain_detector(CONFIG, demo_root, options | {"pseudo_boxes.rounds": 1}, work_dir="work").name == "iter_2.pth"
-    )
+    del options["train_cfg.max_iters"]  # 2000, with 50 of warm-up
+    options["pseudo_boxes.rounds"] = 1
+    last = pretrain_detector(CONFIG, demo_root, options, work_dir="work", iterations=2)
+    assert last.name == "iter_2.pth"
+    assert [each.end for each in recorded_config(last).param_scheduler] == [1, 2]
     assert times(Path("work.1/round_0")) == first

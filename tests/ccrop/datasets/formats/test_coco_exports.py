@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from labeled_sets import classes, draw, objects, write
 
+from ccrop.datasets import listing
 from ccrop.datasets.base import InvalidAnnotations, MissingData
 from ccrop.datasets.formats import read_labeled
 
@@ -24,7 +25,9 @@ def coco(*names: str, categories: list[dict[str, Any]] | None = None, category: 
 BOX = [10, 5, 20, 10]
 
 
-def test_roboflow(tmp_path: Path):
+def test_roboflow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    said: list[str] = []
+    monkeypatch.setattr(listing, "say_once", said.append)
     categories = [dict(id=0, name="cars", supercategory="none"), dict(id=1, name="bus", supercategory="cars")]
     for split in ("train", "valid", "test"):
         draw(tmp_path / split / "a_jpg.rf.123.jpg")
@@ -36,6 +39,7 @@ def test_roboflow(tmp_path: Path):
     assert [each.folder for each in splits.values()] == [tmp_path / split for split in ("test", "train", "valid")]
     assert classes(splits["train"]) == ["bus"]
     assert splits["val"].annotations.repaired == ["the category cars, the parent of all others (left out)"]
+    assert said == []  # the annotations next to the images are no surprise
 
 
 @pytest.mark.parametrize(
