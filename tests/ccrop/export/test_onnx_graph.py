@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from timm.layers import Conv2dSame
 from torch import nn
 
 from ccrop.backbones import ModuleBackbone, ResNet
@@ -40,6 +41,18 @@ def test_the_graph_gives_all_maps(checkpoint: Path, tmp_path: Path):
         np.testing.assert_allclose(other, own.numpy(), rtol=1e-4, atol=1e-5)
     metadata = {each.key: each.value for each in onnx.load(tmp_path / "out.onnx").metadata_props}
     assert metadata == dict(strides="4 8 16 32", mean="25.5 51", std="102 127.5")
+
+
+@torch.no_grad()
+def test_tensorflows_padding_is_exact_for_whole_strides(tmp_path: Path):
+    onnxruntime = pytest.importorskip("onnxruntime")
+    torch.manual_seed(0)
+    layers = nn.Sequential(Conv2dSame(3, 4, 3, stride=2), nn.ReLU(), Conv2dSame(4, 5, (5, 3), stride=2, bias=False))
+    onnx_graph.write_onnx(ModuleBackbone(layers, probe_size=32).eval(), None, tmp_path / "out.onnx")
+    images = torch.rand(1, 3, 224, 96)
+    (found,) = onnxruntime.InferenceSession(tmp_path / "out.onnx").run(None, {"images": images.numpy()})
+    assert found.shape == (1, 5, 56, 24)
+    np.testing.assert_allclose(found, layers(images).numpy(), rtol=1e-4, atol=1e-5)
 
 
 def test_a_graph_that_differs_is_not_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
