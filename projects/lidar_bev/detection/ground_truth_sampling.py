@@ -124,6 +124,6 @@ def of_each_class(numbers: int | Mapping[str, int], classes: Sequence[str]) -> l
     if unknown := [name for name in numbers if name not in classes]:
         raise ValueError(
             f"ground_truth_sampling.numbers names {', '.join(unknown)}, which are not classes of the detector: "
-            f"use some of {', '.join(classes)}, or give one number for all"
+            f"list some of {', '.join(classes)} in the config, or set ground_truth_sampling=None"
         )
     return [numbers.get(name, 0) for name in classes]
