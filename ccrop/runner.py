@@ -40,6 +40,7 @@ from ccrop.work_dir import locked, set_aside
 
 # messages that MMEngine logs in every run about its internals
 INSIDE_MMENGINE = ("will be deprecated in future", "Hooks will be executed", "Distributed training is not used")
+OPTIMIZER = "optim_wrapper.optimizer.type"  # among a run's settings
 
 
 class BriefRunner(Runner):
@@ -138,7 +139,9 @@ class PretrainRunner(BriefRunner):
             return
         groups = self.optim_wrapper.param_groups
         settings = [{name: value for name, value in group.items() if name != "params"} for group in groups]
-        super().resume(filename, *args, **kwargs | dict(resume_param_scheduler=False))
+        super().resume(
+            filename, *args, **kwargs | dict(resume_param_scheduler=False, resume_optimizer=not self.cfg.new_optimizer)
+        )
         for group, own in zip(self.optim_wrapper.param_groups, settings, strict=True):
             group.update(own, lr=own.get("initial_lr", own["lr"]))
         self.param_schedulers = self.build_param_scheduler(copy.deepcopy(self.cfg.param_scheduler))
@@ -232,6 +235,7 @@ def build_runner(
         weights, normalization = None, recorded(content)
         before = content.get("settings", settings)
         config.refit_schedule = check_resumed(checkpoint, before, settings, allow_changes)
+        config.new_optimizer = before.get(OPTIMIZER) != settings.get(OPTIMIZER)  # which cannot read the old one's state
         config.load_from, config.resume = checkpoint, True
     if resume is None:
         _move_earlier_run(Path(config.work_dir))

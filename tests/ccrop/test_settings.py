@@ -101,3 +101,9 @@ def test_a_run_that_may_change_goes_on_with_the_new_optimizer_settings(
     assert run("--resume", "--lr", "0.005", "--allow-changes", options=changed) == 0
     for group in load_checkpoint(tmp_path / "epoch_3.pth")["optimizer"]["param_groups"]:
         assert (group["lr"], group["weight_decay"], group["momentum"]) == (0.005, 0.003, 0.7)
+
+    other = ("optim_wrapper.optimizer.type=RMSprop", *changed)
+    (tmp_path / "epoch_3.pth").unlink()
+    assert run("--resume", "--lr", "0.005", "--allow-changes", options=other) == 0
+    state = load_checkpoint(tmp_path / "epoch_3.pth")["optimizer"]["state"]
+    assert all("square_avg" in each for each in state.values())
