@@ -40,6 +40,7 @@ from ccrop.work_dir import locked, set_aside
 
 # messages that MMEngine logs in every run about its internals
 INSIDE_MMENGINE = ("will be deprecated in future", "Hooks will be executed", "Distributed training is not used")
+OPTIMIZER = "optim_wrapper.optimizer.type"  # among a run's settings
 
 
 class BriefRunner(Runner):
@@ -128,19 +129,24 @@ class PretrainRunner(BriefRunner):
         return wrapped
 
     def resume(self, filename: str, *args: Any, **kwargs: Any) -> None:
-        """Resume from a checkpoint; if the run's length has changed, refit its learning-rate schedule.
+        """Resume from a checkpoint; if settings have changed, with the config's optimizer settings and schedule.
 
-        MMEngine would restore the old schedule, and train the added epochs at its final rate.
+        MMEngine would restore the old ones: a new learning rate would have no effect, and added epochs would be trained
+        at the final rate of the old schedule.
         """
         if not self.cfg.get("refit_schedule"):
             super().resume(filename, *args, **kwargs)
             return
-        super().resume(filename, *args, **kwargs | dict(resume_param_scheduler=False))
-        for group in self.optim_wrapper.param_groups:
-            group["lr"] = group["initial_lr"]
+        groups = self.optim_wrapper.param_groups
+        settings = [{name: value for name, value in group.items() if name != "params"} for group in groups]
+        super().resume(
+            filename, *args, **kwargs | dict(resume_param_scheduler=False, resume_optimizer=not self.cfg.new_optimizer)
+        )
+        for group, own in zip(self.optim_wrapper.param_groups, settings, strict=True):
+            group.update(own, lr=own.get("initial_lr", own["lr"]))
         self.param_schedulers = self.build_param_scheduler(copy.deepcopy(self.cfg.param_scheduler))
         epoch_length = len(self.train_dataloader)
-        for step in range(1, self.iter + 1):
+        for step in range(1, self.epoch * epoch_length + 1):
             for scheduler in self.param_schedulers:
                 if not scheduler.by_epoch or step % epoch_length == 0:
                     scheduler.step()
@@ -229,6 +235,7 @@ def build_runner(
         weights, normalization = None, recorded(content)
         before = content.get("settings", settings)
         config.refit_schedule = check_resumed(checkpoint, before, settings, allow_changes)
+        config.new_optimizer = before.get(OPTIMIZER) != settings.get(OPTIMIZER)  # which cannot read the old one's state
         config.load_from, config.resume = checkpoint, True
     if resume is None:
         _move_earlier_run(Path(config.work_dir))
@@ -238,7 +245,7 @@ def build_runner(
     runner = PretrainRunner.from_cfg(config)
     runner.register_hook(StartHook(weights, expected))
     runner.register_hook(BatchMemoryHook())
-    runner.register_hook(DivergenceHook())
+    runner.register_hook(DivergenceHook("--allow-changes"))
     runner.register_hook(SettingsHook(settings))
     return runner
 

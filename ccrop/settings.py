@@ -63,17 +63,19 @@ def pretraining_settings(config: Config) -> dict[str, str]:
 
 
 def check_resumed(checkpoint: str, before: dict[str, str], now: dict[str, str], changes_allowed: bool) -> bool:
-    """Whether the learning-rate schedule must be refitted, because the run's length changes.
+    """Whether settings change, so that optimizer and learning-rate schedule must be those of the config.
+
+    The run's length may always change.
 
     Raises:
         ValueError: other settings differ and may not; the message lists them.
     """
     changed = differences(before, now)
-    refit = [name for name in changed if name == "epochs" or name.startswith("param_scheduler.")]
-    others = {name: values for name, values in changed.items() if name not in refit}
+    length = [name for name in changed if name == "epochs" or name.startswith("param_scheduler.")]
+    others = {name: values for name, values in changed.items() if name not in length}
     if others and not changes_allowed:
         raise ValueError(
             f"{checkpoint} was trained with {listed(others)}: repeat its options, or resume with the new ones by "
             "passing --allow-changes"
         )
-    return bool(refit)
+    return bool(changed)

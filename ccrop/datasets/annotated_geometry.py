@@ -127,7 +127,7 @@ def mask_area(segmentation: Any) -> float:
         return _run_length_area(segmentation.get("counts"), segmentation.get("size"))
     try:
         outlines = [np.array(outline, dtype=float).reshape(-1, 2) for outline in segmentation or ()]
-    except (TypeError, ValueError):
+    except (OverflowError, TypeError, ValueError):
         return 0.0
     area = 0.0
     for x, y in (outline.T for outline in outlines):
@@ -143,7 +143,10 @@ def _run_length_area(counts: Any, size: Any) -> float:
         return 0.0
     from pycocotools import mask
 
-    return float(mask.area(dict(counts=counts.encode(), size=size)))
+    try:
+        return float(mask.area(dict(counts=counts.encode(), size=size)))
+    except (IndexError, OverflowError, TypeError, ValueError):
+        return 0.0
 
 
 def box_array(annotations: Sequence[dict[str, Any]]) -> NDArray[np.float64]:
@@ -151,14 +154,14 @@ def box_array(annotations: Sequence[dict[str, Any]]) -> NDArray[np.float64]:
     boxes = [each.get("bbox") for each in annotations]
     try:
         return np.array(boxes, dtype=float).reshape(len(boxes), 4)
-    except (TypeError, ValueError):
+    except (OverflowError, TypeError, ValueError):
         return np.array([_four(box) for box in boxes], dtype=float).reshape(len(boxes), 4)
 
 
 def _four(box: Any) -> list[float]:
     try:
         numbers = [float(number) for number in box]
-    except (TypeError, ValueError):
+    except (OverflowError, TypeError, ValueError):
         return [np.nan] * 4
     return numbers if len(numbers) == 4 else [np.nan] * 4
 
@@ -184,12 +187,16 @@ def _leaving(content: dict[str, Any]) -> NDArray[np.bool_]:
 
 
 def is_number(value: Any) -> TypeGuard[float]:
-    """Whether a value of a JSON file is a finite number."""
-    return isinstance(value, int | float) and math.isfinite(value)
+    """Whether a value of a JSON file is a finite number, and no integer beyond the range of floats."""
+    try:
+        return isinstance(value, int | float) and math.isfinite(value)
+    except OverflowError:
+        return False
 
 
 def _is_size(image: dict[str, Any]) -> bool:
-    return all(type(image.get(side)) is int and image[side] > 0 for side in ("width", "height"))
+    sides = (image.get("width"), image.get("height"))
+    return all(type(side) is int and is_number(side) and side > 0 for side in sides)
 
 
 def _measure(image: dict[str, Any], file: Path, folder: Path) -> bool:

@@ -123,6 +123,9 @@ def _parsed(file: Path) -> tuple[dict[str, Any], list[str]]:
             absent = [key for key in needed if not isinstance(entry, dict) or entry.get(key) in (None, "")]
             if absent:
                 raise InvalidAnnotations(file, f"entry {number} of its list {name} has no {' and no '.join(absent)}")
+    for number, image in enumerate(lists["images"]):
+        if not isinstance(image["file_name"], str):
+            raise InvalidAnnotations(file, f"entry {number} of its list images has a file_name that is not text")
     return lists, repaired
 
 

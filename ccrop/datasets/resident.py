@@ -80,7 +80,8 @@ class ResidentBatches:
         if self.dataset.boxes is not None:
             boxes, counts = self.dataset.boxes.of_batch(sources)
         images = self.images[indices.to(self.images.device, non_blocking=True)]
-        return self.views.of_batch(rng, images, self.image_sizes[indices], boxes, counts) | dict(index=sources)
+        sizes = self.image_sizes[indices.numpy()]  # a tensor of one index would be taken for a number
+        return self.views.of_batch(rng, images, sizes, boxes, counts) | dict(index=sources)
 
 
 def _views_of(dataset: Any) -> CropViews:

@@ -46,6 +46,7 @@ def run_rounds(
     settings: Mapping[str, Any],
     make: Callable[[Path | None], dict[str, Any] | str],
     learn: Callable[[int, Path], None],
+    check: Callable[[Path], None],
     resume: bool = False,
 ) -> Path:
     """Make pseudo-boxes, train a detector on them, and repeat with its own boxes.
@@ -58,14 +59,16 @@ def run_rounds(
         make: of the folder of the round before, or None in the first; the content of ``boxes.json``, or a line that
             says why there are none, such as :func:`none_scored`, which ends the rounds.
         learn: of a round's number and folder, trains and writes ``figures.json``, which marks it as finished.
+        check: of the folder of a finished round, which is kept, refuses one that was trained with other settings, see
+            :func:`ccrop.transfer.start.check_finished`.
         resume: keep the finished rounds of an earlier run in the work_dir; otherwise its folder is renamed.
 
     Returns:
         The last round's checkpoint.
 
     Raises:
-        ValueError: a file is in the folder to be renamed, the resumed run's boxes were made with other settings, or
-            there are no boxes for a first round.
+        ValueError: a file is in the folder to be renamed, the resumed run had other settings, or there are no boxes for
+            a first round.
         WorkDirInUse: another run uses the work_dir.
     """
     last = None
@@ -88,7 +91,9 @@ def run_rounds(
                     break
                 folder.mkdir(parents=True, exist_ok=True)
                 write_json(folder / BOXES, content | {MADE_WITH: made_with})
-            if not (folder / "figures.json").exists():
+            if (folder / "figures.json").exists():
+                check(folder)
+            else:
                 learn(number, folder)
             last = folder
     assert last is not None  # there are boxes for a first round

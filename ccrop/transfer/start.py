@@ -8,7 +8,7 @@ from mmengine.config import Config
 from mmengine.registry import MODELS, DefaultScope
 
 from ccrop.checkpoint import RANDOM, Normalization, Weights, load_start, starting_weights
-from ccrop.checkpoint.newest import checkpoint_to_resume
+from ccrop.checkpoint.newest import checkpoint_to_resume, latest_checkpoint
 from ccrop.compat.checkpoint import load_checkpoint
 from ccrop.settings import differences, listed, training_settings
 
@@ -116,3 +116,24 @@ def check_settings(start: Start, settings: dict[str, str]) -> None:
         raise ValueError(
             f"{start.checkpoint} was trained with {listed(changed)}: repeat its options, or leave out --resume"
         )
+
+
+def check_finished(work_dir: str | Path, config: Config, init: str, seed: int) -> None:
+    """Refuse to keep a finished run that was trained with settings other than the config's.
+
+    On which examples, and earlier versions' checkpoints without such notes, are not checked.
+
+    Args:
+        config, init, seed: that would train it again, see :func:`settings_of`; the config is not modified.
+
+    Raises:
+        ValueError: see :func:`check_settings`.
+    """
+    checkpoint = latest_checkpoint(work_dir)
+    notes = None if checkpoint is None else load_checkpoint(checkpoint).get(NOTES)
+    if notes is None:
+        return
+    config = copy.deepcopy(config)
+    config.init, config.randomness.seed = init, seed
+    before = notes["settings"]
+    check_settings(Start(None, None, checkpoint, settings=before), settings_of(config, before["examples"]))

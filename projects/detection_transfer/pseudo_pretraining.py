@@ -40,7 +40,7 @@ from ccrop.projects.detection_transfer.readable import ReadableImages
 from ccrop.pseudo.rounds import BOXES, check_settings, none_scored, run_rounds
 from ccrop.runner import default_work_dir
 from ccrop.transfer import set_iterations
-from ccrop.transfer.start import check_init
+from ccrop.transfer.start import check_finished, check_init
 
 CLUSTERS_PER_BOX = 2  # at least, of an image's max_boxes: those without a silhouette and like background are dropped
 SAME_OBJECT = 0.6  # IoU at which a detector's boxes are of one object, whatever their categories
@@ -113,8 +113,11 @@ def pretrain(
         save_gallery(own, folder / "gallery.png")
         finetune(own, init or RANDOM, folder, seed=seed, resume="auto" if resume else None)
 
+    def check(folder: Path) -> None:
+        check_finished(folder, config, init or RANDOM, seed)
+
     made_with = settings | dict(init=init, backbone=backbone, seed=seed)
-    return run_rounds(Path(work_dir or default_work_dir(config)), made_with, make, learn, resume)
+    return run_rounds(Path(work_dir or default_work_dir(config)), made_with, make, learn, check, resume)
 
 
 def first_boxes(

@@ -56,7 +56,7 @@ def test_other_settings_are_listed_and_longer_runs_are_fitted():
     listed = r"a\.pth was trained with seed 0, not 1; optim_wrapper\.optimizer\.lr 0\.1, not 0\.2: repeat"
     with pytest.raises(ValueError, match=listed):
         check_resumed("a.pth", before, other, changes_allowed=False)
-    assert not check_resumed("a.pth", before, other, changes_allowed=True)
+    assert check_resumed("a.pth", before, other, changes_allowed=True)
 
 
 def rate(checkpoint: Path) -> float:
@@ -82,3 +82,28 @@ def test_a_longer_run_goes_on_at_the_rate_of_its_own_schedule(
     for epoch in (3, 4):
         assert rate(tmp_path / f"short/epoch_{epoch}.pth") == pytest.approx(rate(tmp_path / f"whole/epoch_{epoch}.pth"))
     assert load_checkpoint(tmp_path / "short/epoch_4.pth")["settings"]["epochs"] == "4"
+
+
+def test_a_run_that_may_change_goes_on_with_the_new_optimizer_settings(
+    demo_root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    command = [str(ROOT / "configs/simsiam_rcrop_demo.py"), "--data-root", str(demo_root), "--work-dir", str(tmp_path)]
+    fixed = [*SMALL, "train_cfg.max_epochs=3", "param_scheduler=[]", "auto_scale_lr.base_batch_size=16"]
+
+    def run(*flags: str, options: tuple[str, ...] = ()) -> int:
+        return train.main([*command, *flags, "--cfg-options", *fixed, *options])
+
+    assert run("--lr", "0.02") == 0
+    (tmp_path / "epoch_3.pth").unlink()  # as if killed after its second epoch
+    changed = ("optim_wrapper.optimizer.weight_decay=0.003", "optim_wrapper.optimizer.momentum=0.7")
+    assert run("--resume", "--lr", "0.005", options=changed) == 2
+    assert "or resume with the new ones by passing --allow-changes" in capsys.readouterr().err
+    assert run("--resume", "--lr", "0.005", "--allow-changes", options=changed) == 0
+    for group in load_checkpoint(tmp_path / "epoch_3.pth")["optimizer"]["param_groups"]:
+        assert (group["lr"], group["weight_decay"], group["momentum"]) == (0.005, 0.003, 0.7)
+
+    other = ("optim_wrapper.optimizer.type=RMSprop", *changed)
+    (tmp_path / "epoch_3.pth").unlink()
+    assert run("--resume", "--lr", "0.005", "--allow-changes", options=other) == 0
+    state = load_checkpoint(tmp_path / "epoch_3.pth")["optimizer"]["state"]
+    assert all("square_avg" in each for each in state.values())

@@ -30,7 +30,7 @@ from ccrop.pseudo.rounds import BOXES, check_settings, none_scored, run_rounds
 from ccrop.runner import default_work_dir
 from ccrop.transfer import set_iterations
 from ccrop.transfer.prediction import load_detector
-from ccrop.transfer.start import check_init
+from ccrop.transfer.start import check_finished, check_init
 
 LONG = 2.5  # meters; the axis of detections at least this long is taken as known
 
@@ -101,8 +101,13 @@ def pretrain(
         own.notes = [*own.get("notes", ()), line]
         finetune(own, init or RANDOM, folder, seed=seed, resume="auto" if resume else None)
 
+    def check(folder: Path) -> None:
+        own = copy.deepcopy(config)
+        learn_file(own, folder / BOXES, settings.max_boxes)
+        check_finished(folder, own, init or RANDOM, seed)
+
     made_with = settings | dict(init=init, seed=seed)
-    return run_rounds(Path(work_dir or default_work_dir(config)), made_with, make, learn, resume)
+    return run_rounds(Path(work_dir or default_work_dir(config)), made_with, make, learn, check, resume)
 
 
 def labeled_sweeps(config: Config) -> tuple[SweepDataset | None, str]:

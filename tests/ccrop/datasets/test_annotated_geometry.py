@@ -35,6 +35,7 @@ def content_of(*boxes, right=200):
         [-INF, 5, INF, 5],
         [WIDTH + 5, 5, 9, 9],
         [-30, 5, 20, 9],
+        [5, 5, 10**400, 5],
         [5, 5, 5],
         [5, 5, 5, 5, 5],
         ["a", 5, 5, 5],
@@ -127,13 +128,19 @@ def run_lengths(compressed):
         (7, 0),
         (dict(size=[4, 4]), 0),
         (dict(size=[4, 4], counts=["a", "b"]), 0),
+        (dict(size=[4, 4], counts=[1, 10**400]), 0),
+        (dict(counts="04404"), 0),
+        (dict(size=[4], counts="04404"), 0),
+        (dict(size=["4", "4"], counts="04404"), 0),
+        (dict(size=[-4, 10**30], counts="04404"), 0),
+        ([[10**400, 0, 10, 0, 10, 10]], 0),
     ],
 )
 def test_area_of_masks(segmentation, area):
     assert mask_area(segmentation) == area
 
 
-@pytest.mark.parametrize("wrong", [0, -5, WIDTH * HEIGHT, NAN, INF, None, "many", 1, 0.02, True])
+@pytest.mark.parametrize("wrong", [0, -5, WIDTH * HEIGHT, NAN, INF, 10**400, None, "many", 1, 0.02, True])
 @pytest.mark.parametrize(("segmentation", "right"), [([], 400), (None, 400), (SQUARE, 400), (TRIANGLE, 200)])
 def test_an_area_of_neither_box_nor_mask_becomes_the_mask_s_or_the_box_s(wrong, segmentation, right):
     each = dict(bbox=[10, 10, 20, 20], area=wrong, segmentation=segmentation)
@@ -186,7 +193,9 @@ def sizes_of(content):
     return [(image["width"], image["height"]) for image in content["images"]]
 
 
-@pytest.mark.parametrize("wrong", [(-1, -1), (0, 8), (8, 6), (6, 9), (None, 8), ("6", "8"), (6.0, 8.0), (True, 8)])
+@pytest.mark.parametrize(
+    "wrong", [(-1, -1), (0, 8), (8, 6), (6, 9), (None, 8), ("6", "8"), (6.0, 8.0), (True, 8), (10**400, 8)]
+)
 def test_sizes_are_those_of_the_files(tmp_path, wrong):
     content = listed((6, 8), wrong, (9, 3))
     found = repair_sizes(content, FILE, folder_of(tmp_path, [(6, 8), (6, 8), (9, 3)]))

@@ -47,12 +47,13 @@ def resident(root: Path, crop: RandomCrop | ScenePair, **settings) -> ResidentBa
     return of_views(root, CropViews(crop, **dict(size=16) | settings))
 
 
-def of_views(root: Path, *steps) -> ResidentBatches:
+def of_views(root: Path, *steps, batch_size: int = 8) -> ResidentBatches:
     dataset = ImageFolder(root, pipeline=steps)
     dataset.boxes = BoxStore(len(dataset), 1, dataset.fingerprint())
     counts = torch.arange(len(dataset)) % 2  # every other image has a box
     dataset.update_boxes(BOX * counts[:, None, None], counts)
-    return ResidentBatches(DataLoader(dataset, 8, sampler=SeededSampler(dataset, seed=3), drop_last=True), "cpu")
+    loader = DataLoader(dataset, batch_size, sampler=SeededSampler(dataset, seed=3), drop_last=True)
+    return ResidentBatches(loader, "cpu")
 
 
 CROPS = [
@@ -78,6 +79,16 @@ def test_views_are_cut_out_of_the_images_of_their_indices(folder: Path, crop: Ra
                 cut = Image.open(files[index]).crop(rectangle).resize((size, size), Image.Resampling.BILINEAR)
                 difference = batch["views"][view][place].int() - torch.from_numpy(np.array(cut)).int()
                 assert difference.abs().max() <= 1
+
+
+@pytest.mark.parametrize("crop", CROPS, ids=lambda crop: type(crop).__name__)
+def test_batches_of_one_image(folder: Path, crop: RandomCrop | ScenePair):
+    batches = list(of_views(folder, CropViews(crop, size=16), batch_size=1))
+    assert sorted(batch["index"].item() for batch in batches) == list(range(37))
+    for batch in batches:
+        assert batch["rectangles"].shape == (1, 2, 4)
+        height, width = SIZES[batch["index"].item() % 3]
+        assert (batch["rectangles"].amax(dim=(0, 1))[2:] <= torch.tensor([width, height])).all()
 
 
 def test_an_epoch_repeats_and_the_next_one_differs(folder: Path):

@@ -31,8 +31,10 @@ def test_one_number_is_enough(name: str, value: float, tmp_path: Path):
     with pytest.raises(DivergedError, match=message):
         DivergenceHook().before_save_checkpoint(runner, {})
     (tmp_path / "epoch_3.pth").touch()
-    with pytest.raises(DivergedError, match=r"resume .*epoch_3\.pth with a lower learning rate"):
+    with pytest.raises(DivergedError, match="no checkpoint was written: start over with a lower learning rate"):
         DivergenceHook().before_save_checkpoint(runner, {})
+    with pytest.raises(DivergedError, match=r"resume .*epoch_3\.pth with --allow-changes and a lower learning rate"):
+        DivergenceHook("--allow-changes").before_save_checkpoint(runner, {})
 
 
 def test_finite_weights_pass(tmp_path: Path):

@@ -7,7 +7,7 @@ import torch
 from mmengine.config import Config
 
 from ccrop.checkpoint import Normalization
-from ccrop.transfer.start import Start, check_settings, notes_on, settings_of, start_of
+from ccrop.transfer.start import Start, check_finished, check_settings, notes_on, settings_of, start_of
 
 RGB = Normalization((0.5, 0.4, 0.3), (0.2, 0.2, 0.1))
 
@@ -90,3 +90,21 @@ def test_settings_are_plain_text_whatever_a_config_holds():
     assert settings["init"] == "x.pth"
     assert settings["iterations"] == "100"
     assert all(type(value) is str for value in settings.values())
+
+
+def test_a_finished_run_of_other_settings_is_not_kept(tmp_path: Path):
+    save(tmp_path / "iter_100.pth", notes_on(config(mean=[1]), "12 images"))
+    own = config(mean=[2])
+    own.init, own.randomness.seed = "unset", 0
+    check_finished(tmp_path, own, "x.pth", 3)
+    assert (own.init, own.randomness.seed) == ("unset", 0)
+    own.train_cfg.max_iters = 200
+    refused = r"iter_100\.pth was trained with seed 3, not 4; iterations 100, not 200: repeat its options, or leave out"
+    with pytest.raises(ValueError, match=refused):
+        check_finished(tmp_path, own, "x.pth", 4)
+
+
+def test_finished_runs_of_earlier_versions_are_kept(tmp_path: Path):
+    check_finished(tmp_path, config(), "random", 0)
+    save(tmp_path / "iter_100.pth", None)
+    check_finished(tmp_path, config(), "random", 0)

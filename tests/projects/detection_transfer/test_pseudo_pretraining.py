@@ -311,7 +311,13 @@ def test_a_resumed_pretraining_keeps_finished_rounds_and_goes_on_with_the_unfini
     refused = "work/round_0/boxes.json was made with max_boxes 4, not 5: repeat its options, or start again without"
     with pytest.raises(ValueError, match=refused):
         pretrain_detector(CONFIG, demo_root, options | {"pseudo_boxes.max_boxes": 5}, work_dir="work", resume=True)
+    refused = "work/round_0/iter_2.pth was trained with iterations 2, not 3: repeat its options, or leave out --resume"
+    with pytest.raises(ValueError, match=refused):
+        pretrain_detector(CONFIG, demo_root, options | {"train_cfg.max_iters": 3}, work_dir="work", resume=True)
     assert times(Path("work/round_0")) == first
+    assert times(Path("work/round_1")) == again
+    assert pretrain_detector(CONFIG, demo_root, options, work_dir="work", resume=True) == last
+    assert times(Path("work/round_1")) == again
 
     del options["train_cfg.max_iters"]  # 2000, with 50 of warm-up
     options["pseudo_boxes.rounds"] = 1

@@ -60,6 +60,8 @@ def test_rounds_on_sweeps_without_any_label(unlabeled: Path, tmp_path: Path, cap
     options = ["pseudo_boxes.rounds=2", "pseudo_boxes.min_score=0.0"]
     assert pretrain(unlabeled, work_dir, *options, flags=("--resume",)) == 0
     assert f"--init {work_dir}/round_1/iter_1.pth" in capsys.readouterr().out
+    assert pretrain(unlabeled, work_dir, *options, "train_cfg.max_iters=2", flags=("--resume",)) == 2
+    assert f"{work_dir}/round_0/iter_1.pth was trained with iterations 1, not 2: repeat" in capsys.readouterr().err
     first, second = (json.loads((work_dir / f"round_{number}/boxes.json").read_text())["sweeps"] for number in (0, 1))
     assert [each["path"] for each in first] == [f"training/velodyne/{number:06d}.bin" for number in range(2)]
     for sweeps in (first, second):
