@@ -177,7 +177,7 @@ def found_in(dataset: SweepDataset, index: int, found: Detections) -> SweepDetec
 def picture(sample: dict[str, Any], found: Detections, model: CenterPoint, name: str) -> Figure:
     """A sweep from above with its boxes, their classes and scores; the legend stands next to it."""
     low, high = model.backbone.grid.low, model.backbone.grid.high
-    figure = Figure(figsize=(11.5, 1 + 9 * (high[0] - low[0]) / (high[1] - low[1])), layout="constrained")
+    figure = Figure(figsize=(12.5, 1 + 9 * (high[0] - low[0]) / (high[1] - low[1])), layout="constrained")
     axes = figure.subplots()
     draw_bev(axes, sample["points"], found.boxes, found.labels, (low[0], low[1], high[0], high[1]))
     texts = [f"{model.classes[label]} {score:.2f}" for label, score in zip(found.labels, found.scores, strict=True)]
