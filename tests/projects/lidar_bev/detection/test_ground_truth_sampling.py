@@ -137,6 +137,6 @@ def test_numbers_by_class():
     assert of_each_class(3, CLASSES) == [3, 3]
     assert of_each_class(dict(Person=2), CLASSES) == [0, 2]
     with pytest.raises(
-        ValueError, match=r"numbers names Tram, which are not classes of the detector: use some of Car, Per"
+        ValueError, match=r"numbers names Tram, which are not classes of the detector: list some of Car, Per"
     ):
         of_each_class(dict(Tram=2), CLASSES)
