@@ -85,11 +85,11 @@ def line_chart(
             f'height="{below - above:.1f}" fill="{GOOD}" fill-opacity="0.13"/>'
             f'<text x="{right - 3:.1f}" y="{above + 11:.1f}" text-anchor="end" fill="{GOOD}">healthy</text>'
         )
-    for tick in ticks(*up):
+    for tick, name in labeled(ticks(*up), percent).items():
         x, y = place(across.low, tick)
         parts.append(
             f'<line x1="{x:.1f}" y1="{y:.1f}" x2="{WIDTH - RIGHT}" y2="{y:.1f}" stroke="{FAINT}" stroke-width="0.7"/>'
-            f'<text x="{x - 5:.1f}" y="{y + 4:.1f}" text-anchor="end">{label(tick, percent)}</text>'
+            f'<text x="{x - 5:.1f}" y="{y + 4:.1f}" text-anchor="end">{name}</text>'
         )
     for tick, name in (x_names or {tick: label(tick, digits=6) for tick in steps}).items():
         x, y = place(tick, up.low)
@@ -149,11 +149,11 @@ def dot_chart(title: str, groups: Mapping[str, Sequence[float]], means: Mapping[
         return left + (WIDTH - RIGHT - left) * (value - across.low) / (across.high - across.low)
 
     parts = []
-    for tick in ticks(*across):
+    for tick, name in labeled(ticks(*across)).items():
         x = place(tick)
         parts.append(
             f'<line x1="{x:.1f}" y1="{TOP}" x2="{x:.1f}" y2="{floor}" stroke="{FAINT}" stroke-width="0.7"/>'
-            f'<text x="{x:.1f}" y="{floor + 14}" text-anchor="middle">{label(tick)}</text>'
+            f'<text x="{x:.1f}" y="{floor + 14}" text-anchor="middle">{name}</text>'
         )
     for number, (name, values) in enumerate(groups.items()):
         y = TOP + 8 + step * number + step / 2 - 4
@@ -212,6 +212,15 @@ def ticks(low: float, high: float, number: int = 4) -> list[float]:
     step = next(each * power for each in (1, 2, 5, 10) if each * power >= rough * 0.999)
     first = math.ceil(low / step - 1e-9)
     return [step * place for place in range(first, math.floor(high / step + 1e-9) + 1)]
+
+
+def labeled(values: Sequence[float], percent: bool = False) -> dict[float, str]:
+    """Ticks and their labels, of as few digits as tell them apart."""
+    for digits in range(3, 8):
+        labels = [label(value, percent, digits) for value in values]
+        if len(set(labels)) == len(labels):
+            break
+    return dict(zip(values, labels, strict=True))
 
 
 def label(value: float, percent: bool = False, digits: int = 3) -> str:

@@ -19,6 +19,7 @@ from ccrop.report.charts import (
     dot_chart,
     histogram,
     label,
+    labeled,
     line_chart,
     padded,
     ticks,
@@ -124,6 +125,12 @@ def test_ticks_are_round_and_inside(low, high, expected):
 def test_a_range_of_one_value_is_not_empty():
     assert padded([2.0, 2.0], 0.04) == pytest.approx((1.8, 2.2))
     assert padded([0.0], 0) == (-0.5, 0.5)
+
+
+def test_ticks_are_told_apart():
+    assert list(labeled([0.204, 0.2041, 0.2042], percent=True).values()) == ["20.4%", "20.41%", "20.42%"]
+    assert list(labeled([0.2, 0.25, 0.3], percent=True).values()) == ["20%", "25%", "30%"]
+    assert list(labeled([1234, 1234.5]).values()) == ["1234", "1234.5"]
 
 
 def test_numbers_are_short():
