@@ -22,7 +22,7 @@ WITHOUT_EFFECT = ("rounds", "agreement")  # of the settings, on the boxes of a r
 OF_DETECTIONS = ("min_score",)  # which the first round has only with a ``detector``
 
 
-def check_settings(settings: Mapping[str, Any]) -> None:
+def check_pseudo_boxes(settings: Mapping[str, Any]) -> None:
     """Refuse a section ``pseudo_boxes`` that no round could use, before any image or sweep is read.
 
     Raises:
@@ -53,8 +53,8 @@ def run_rounds(
 
     Args:
         work_dir: takes ``round_R/``, the folder of each round, with its ``boxes.json``.
-        settings: of the boxes, see :func:`check_settings`; ``rounds`` is how many there are at most, ``max_boxes`` how
-            many boxes an example has at most, ``min_score`` that of a detector's boxes; ``file``, ``detector`` and
+        settings: of the boxes, see :func:`check_pseudo_boxes`; ``rounds`` is how many there are at most, ``max_boxes``
+            how many boxes an example has at most, ``min_score`` that of a detector's boxes; ``file``, ``detector`` and
             ``init`` are what ``make`` and ``learn`` read. A resumed run must have those that its boxes were made with.
         make: of the folder of the round before, or None in the first; the content of ``boxes.json``, or a line that
             says why there are none, such as :func:`none_scored`, which ends the rounds.

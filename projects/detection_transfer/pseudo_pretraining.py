@@ -37,7 +37,7 @@ from ccrop.projects.detection_transfer.pseudo_boxes import (
 )
 from ccrop.projects.detection_transfer.pseudo_gallery import save_gallery
 from ccrop.projects.detection_transfer.readable import ReadableImages
-from ccrop.pseudo.rounds import BOXES, check_settings, none_scored, run_rounds
+from ccrop.pseudo.rounds import BOXES, check_pseudo_boxes, none_scored, run_rounds
 from ccrop.runner import default_work_dir
 from ccrop.transfer import set_iterations
 from ccrop.transfer.start import check_finished, check_init
@@ -74,7 +74,7 @@ def pretrain(
 
     Raises:
         ValueError: ``pseudo_boxes`` names a file and a detector, or the detector is not confident of any box; or see
-            :func:`ccrop.pseudo.rounds.check_settings` and :func:`ccrop.transfer.start.check_init`.
+            :func:`ccrop.pseudo.rounds.check_pseudo_boxes` and :func:`ccrop.transfer.start.check_init`.
         ValueError, WorkDirInUse: see :func:`ccrop.pseudo.rounds.run_rounds`.
         TooManyUnreadable: see :class:`.ReadableImages`.
     """
@@ -82,7 +82,7 @@ def pretrain(
     if iterations is not None:
         set_iterations(config, iterations)
     settings = config.pop("pseudo_boxes")
-    check_settings(settings)
+    check_pseudo_boxes(settings)
     if settings.file and settings.detector:
         raise ValueError("pseudo_boxes.file and pseudo_boxes.detector cannot both provide the boxes: set one of them")
     seed = config.randomness.seed if seed is None else seed

@@ -26,7 +26,7 @@ from ccrop.projects.lidar_bev.predict import columns_of, values_of
 from ccrop.projects.lidar_bev.pseudo.files import content_of, learn_file, paths_of
 from ccrop.projects.lidar_bev.pseudo.fitting import fitted
 from ccrop.projects.lidar_bev.pseudo.neighbors import MotionOfBoxes
-from ccrop.pseudo.rounds import BOXES, check_settings, none_scored, run_rounds
+from ccrop.pseudo.rounds import BOXES, check_pseudo_boxes, none_scored, run_rounds
 from ccrop.runner import default_work_dir
 from ccrop.transfer import set_iterations
 from ccrop.transfer.prediction import load_detector
@@ -64,15 +64,15 @@ def pretrain(
         The last round's checkpoint.
 
     Raises:
-        ValueError: motion scores are requested of a detector's boxes; or see :func:`ccrop.pseudo.rounds.check_settings`
-            and :func:`ccrop.transfer.start.check_init`.
+        ValueError: motion scores are requested of a detector's boxes; or see
+            :func:`ccrop.pseudo.rounds.check_pseudo_boxes` and :func:`ccrop.transfer.start.check_init`.
         ValueError, WorkDirInUse: see :func:`ccrop.pseudo.rounds.run_rounds`.
     """
     config = load_config(path, data_root, options, backbone)
     if iterations is not None:
         set_iterations(config, iterations)
     settings = config.pop("pseudo_boxes")
-    check_settings(settings)
+    check_pseudo_boxes(settings)
     if settings.detector and settings.min_motion is not None:
         raise ValueError("pseudo_boxes.min_motion selects clusters, but pseudo_boxes.detector replaces them: set one")
     settings.localizer.grid = config.model.backbone.grid
