@@ -16,7 +16,7 @@ Shape = tuple[int, ...]
 
 
 @dataclass(frozen=True)
-class ResNet:
+class ResNetArchitecture:
     """A ResNet (He et al., CVPR 2016, Table 1) with batch normalization.
 
     Attributes:
@@ -32,7 +32,7 @@ class ResNet:
     stem_kernel: int = 7
 
     @classmethod
-    def from_state_dict(cls, state_dict: Mapping[str, Tensor]) -> "ResNet":
+    def from_state_dict(cls, state_dict: Mapping[str, Tensor]) -> "ResNetArchitecture":
         """Deduce the architecture from names and shapes.
 
         A state dict does not show whether a bottleneck strides in its first or its second convolution.

@@ -6,26 +6,26 @@ from typing import Any
 
 from torch import Tensor
 
-from ccrop.checkpoint.resnet import ResNet
+from ccrop.checkpoint.resnet import ResNetArchitecture
 
 StateDict = dict[str, Tensor]
 
 
-def to_torchvision(resnet: ResNet, state_dict: StateDict) -> StateDict:
+def to_torchvision(resnet: ResNetArchitecture, state_dict: StateDict) -> StateDict:
     """For `torchvision.models.resnet{depth}`, strict apart from `fc.*`."""
     _require_image_stem(resnet, "torchvision")
     _require_width_64(resnet, "torchvision", "its resnet{} has 64 channels in the stem, whatever its arguments")
     return dict(state_dict)
 
 
-def to_timm(resnet: ResNet, state_dict: StateDict) -> StateDict:
+def to_timm(resnet: ResNetArchitecture, state_dict: StateDict) -> StateDict:
     """For `timm.create_model('resnet{depth}')`, strict apart from `fc.*`."""
     _require_image_stem(resnet, "timm")
     _require_width_64(resnet, "timm", "its resnet{} has 64 channels in the stem, whatever its arguments")
     return dict(state_dict)
 
 
-def to_mmdet(resnet: ResNet, state_dict: StateDict) -> dict[str, StateDict]:
+def to_mmdet(resnet: ResNetArchitecture, state_dict: StateDict) -> dict[str, StateDict]:
     """For mmdet's ResNet with `init_cfg=dict(type='Pretrained', checkpoint=..., prefix='backbone.')`.
 
     The prefix, which `init_cfg` could do without, makes it a detector's checkpoint for `load_from` as well.
@@ -34,7 +34,7 @@ def to_mmdet(resnet: ResNet, state_dict: StateDict) -> dict[str, StateDict]:
     return {"state_dict": {f"backbone.{name}": tensor for name, tensor in state_dict.items()}}
 
 
-def to_detectron2(resnet: ResNet, state_dict: StateDict) -> dict[str, Any]:
+def to_detectron2(resnet: ResNetArchitecture, state_dict: StateDict) -> dict[str, Any]:
     """For detectron2's `MODEL.WEIGHTS`: numpy arrays, matched to the model by the ends of their names.
 
     Norms live inside their convolution there (`res2.0.conv1.norm`), and none counts its batches.
@@ -50,7 +50,7 @@ def to_detectron2(resnet: ResNet, state_dict: StateDict) -> dict[str, Any]:
     return {"model": arrays, "__author__": "ccrop", "matching_heuristics": True}
 
 
-FRAMEWORKS: dict[str, Callable[[ResNet, StateDict], dict[str, Any]]] = {
+FRAMEWORKS: dict[str, Callable[[ResNetArchitecture, StateDict], dict[str, Any]]] = {
     "torchvision": to_torchvision,
     "timm": to_timm,
     "mmdet": to_mmdet,
@@ -65,7 +65,7 @@ def _detectron2_name(name: str) -> str:
     return name.replace("downsample.0", "shortcut").replace("downsample.1", "shortcut.norm")
 
 
-def _require_image_stem(resnet: ResNet, framework: str) -> None:
+def _require_image_stem(resnet: ResNetArchitecture, framework: str) -> None:
     if resnet.stem_kernel != 7:
         stem = f"{resnet.stem_kernel}x{resnet.stem_kernel}"
         raise ValueError(
@@ -78,7 +78,7 @@ def _require_image_stem(resnet: ResNet, framework: str) -> None:
         )
 
 
-def _require_width_64(resnet: ResNet, framework: str, reason: str) -> None:
+def _require_width_64(resnet: ResNetArchitecture, framework: str, reason: str) -> None:
     if resnet.width != 64:
         raise ValueError(
             f"{framework} cannot hold this backbone of width {resnet.width}: {reason.format(resnet.depth)}"

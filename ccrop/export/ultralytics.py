@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ccrop.checkpoint import Normalization
 from ccrop.checkpoint.layouts import SEQUENTIAL
-from ccrop.checkpoint.resnet import ResNet
+from ccrop.checkpoint.resnet import ResNetArchitecture
 from ccrop.export.frameworks import StateDict, to_torchvision
 
 EPS = 1e-5  # of torch's batch norms
@@ -18,7 +18,7 @@ THEIR_EPS = 1e-3
 PREFIX = "model.0.m."  # of the first module of a model's YAML
 
 
-def to_ultralytics(resnet: ResNet, state_dict: StateDict, normalization: Normalization) -> StateDict:
+def to_ultralytics(resnet: ResNetArchitecture, state_dict: StateDict, normalization: Normalization) -> StateDict:
     """For a model of Ultralytics whose first module is ``TorchVision`` with a ResNet of this depth.
 
     Raises:

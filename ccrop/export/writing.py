@@ -10,7 +10,7 @@ import torch
 
 from ccrop.backbones.contract import IMAGENET_MEAN, IMAGENET_STD
 from ccrop.checkpoint import Normalization, Weights, read_weights
-from ccrop.checkpoint.resnet import ResNet
+from ccrop.checkpoint.resnet import ResNetArchitecture
 from ccrop.export.frameworks import FRAMEWORKS, StateDict, to_timm
 from ccrop.export.libraries import PREFIX, RESNETS, Network, backbone_settings, is_wrapped, network_of
 from ccrop.export.ultralytics import to_ultralytics
@@ -78,9 +78,9 @@ def export_backbone(
     return what
 
 
-def _resnet(checkpoint: Path, framework: str, state_dict: StateDict) -> ResNet:
+def _resnet(checkpoint: Path, framework: str, state_dict: StateDict) -> ResNetArchitecture:
     try:
-        return ResNet.from_state_dict(state_dict)
+        return ResNetArchitecture.from_state_dict(state_dict)
     except ValueError as error:
         raise ValueError(
             f"{checkpoint}: {framework} cannot hold its backbone: {error}; --to onnx takes any network"
@@ -99,7 +99,7 @@ def _check_suffix(framework: str, out: Path) -> None:
         raise ValueError(f"{out}: the suffix .onnx is reserved for --to onnx")
 
 
-def _content(framework: str, resnet: ResNet, state_dict: StateDict, weights: Weights) -> dict[str, Any]:
+def _content(framework: str, resnet: ResNetArchitecture, state_dict: StateDict, weights: Weights) -> dict[str, Any]:
     """A ResNet's state dict as a framework of `FILES` has it."""
     if framework == "ultralytics":
         return to_ultralytics(resnet, state_dict, weights.normalization or IMAGENET)
@@ -115,7 +115,7 @@ def _of_network(framework: str, network: Network, weights: Weights) -> dict[str,
         library, name = network.library, network.name
         others = "onnx" if library == "torchvision" else "huggingface or onnx"
         raise ValueError(f"{framework} cannot hold {library}'s {name}: export it to {library}, {others}")
-    return _content(framework, ResNet.from_state_dict(state_dict), state_dict, weights)
+    return _content(framework, ResNetArchitecture.from_state_dict(state_dict), state_dict, weights)
 
 
 def _huggingface(checkpoint: Path, weights: Weights, network: Network | None, out: Path) -> str:

@@ -26,8 +26,8 @@ THUMBNAIL = 72
 WHOLE = np.array([[0.0, 0, 1, 1]])
 
 
-class Objects(NamedTuple):
-    """Objects of some images.
+class ObjectFeatures(NamedTuple):
+    """The features of objects of some images.
 
     Attributes:
         features: ``(M, C)`` float32, centered at their mean and of length 1.
@@ -75,7 +75,7 @@ def find_objects(
     keep_ratio: bool,
     num_images: int = 64,
     each: int = 8,
-) -> Objects | None:
+) -> ObjectFeatures | None:
     """Annotated objects if there are some, otherwise clusters, otherwise whole images; None if fewer than 8.
 
     Args:
@@ -116,7 +116,7 @@ def find_objects(
     vectors = torch.cat(features)
     vectors = F.normalize(vectors - vectors.mean(dim=0), dim=1)
     kind = "annotated objects" if annotated else "clusters" if dataset.boxes is not None else "images"
-    return Objects(vectors, torch.tensor(images), thumbnails, names or None, kind)
+    return ObjectFeatures(vectors, torch.tensor(images), thumbnails, names or None, kind)
 
 
 def boxes_of(dataset: ImageDataset, index: int, annotated: dict[str, Boxes] | None) -> Boxes:
@@ -156,7 +156,7 @@ def cut_out(image: Image.Image, box: Sequence[float]) -> Image.Image:
     return square.resize((THUMBNAIL, THUMBNAIL), Image.Resampling.BILINEAR)
 
 
-def neighbors(objects: Objects, number: int = 5) -> tuple[Tensor, Tensor]:
+def neighbors(objects: ObjectFeatures, number: int = 5) -> tuple[Tensor, Tensor]:
     """The nearest objects in other images than an object's own, ``(M, number)`` indices and cosines, nearest first."""
     similarity = objects.features @ objects.features.T
     similarity[objects.images[:, None] == objects.images] = -torch.inf
@@ -164,7 +164,7 @@ def neighbors(objects: Objects, number: int = 5) -> tuple[Tensor, Tensor]:
     return nearest, cosine
 
 
-def agreement(objects: Objects, nearest: Tensor) -> tuple[float, float]:
+def agreement(objects: ObjectFeatures, nearest: Tensor) -> tuple[float, float]:
     """Fraction of objects whose nearest neighbor has their name, and of pairs in different images that share one."""
     assert objects.names is not None
     number = {name: place for place, name in enumerate(dict.fromkeys(objects.names))}
@@ -188,7 +188,9 @@ def flat_map(features: Tensor) -> tuple[NDArray[np.floating], str]:
     return (places - low) / np.where(high > low, high - low, 1), method
 
 
-def draw_map(objects: Objects, places: NDArray[np.floating], side: int = 1000, thumbnail: int = 40) -> Image.Image:
+def draw_map(
+    objects: ObjectFeatures, places: NDArray[np.floating], side: int = 1000, thumbnail: int = 40
+) -> Image.Image:
     """Thumbnails at their places; of several at almost one place the first is drawn."""
     canvas = Image.new("RGB", (side, side), "white")
     pen = ImageDraw.Draw(canvas)

@@ -22,7 +22,7 @@ from ccrop.inference.panels import box_areas
 from ccrop.pretrained import load_pretrained
 from ccrop.report import page
 from ccrop.report.charts import Range, bar_chart, histogram, line_chart
-from ccrop.report.objects import Objects, agreement, draw_map, find_objects, flat_map, neighbors, restored_boxes
+from ccrop.report.objects import ObjectFeatures, agreement, draw_map, find_objects, flat_map, neighbors, restored_boxes
 from ccrop.report.scalars import Curves, seconds_by_epoch, tensorboard_scalars
 
 TITLES = {
@@ -199,7 +199,7 @@ def clusters(store: BoxStore) -> str:
     return page.paragraph(text) + page.charts([sizes, per_image])
 
 
-def neighbor_rows(objects: Objects) -> str:
+def neighbor_rows(objects: ObjectFeatures) -> str:
     """Rows of a query and its five nearest, and how often the nearest has the query's name."""
     nearest, cosine = neighbors(objects)
     text = (

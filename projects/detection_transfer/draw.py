@@ -9,7 +9,7 @@ Small objects (below 32 x 32 px) have a triangle above them, filled if found.
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -18,8 +18,7 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
-from mmengine.config import Config
-from mmengine.registry import DATASETS, MODELS, DefaultScope
+from mmengine.registry import DATASETS, DefaultScope
 from numpy.typing import NDArray
 from torch import Tensor
 from torchvision.ops import box_iou
@@ -28,29 +27,18 @@ from ccrop.cli import add_picture, command, command_parser
 from ccrop.datasets.channel_stack import as_rgb
 from ccrop.datasets.reading import read_image
 from ccrop.files import written
-from ccrop.transfer import prediction
+from ccrop.projects.detection_transfer.inference import ImageDetections, detect, load_detector
 
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt
-
-if TYPE_CHECKING:
-    from mmdet.models import BaseDetector
 
 HIT, MISSED, FALSE = "#2ca02c", "#ff2020", "#ffb000"
 LEGEND = {"found": HIT, "missed": MISSED, "false": FALSE}
 SMALL = 32**2
 
 
-class Detections(NamedTuple):
-    """Of one image: boxes ``(M, 4)`` x0, y0, x1, y1 in pixels, scores and labels ``(M,)``, best score first."""
-
-    boxes: Tensor
-    scores: Tensor
-    labels: Tensor
-
-
 def match(
-    detections: Detections, boxes: Tensor, labels: Tensor, iou_threshold: float = 0.5
+    detections: ImageDetections, boxes: Tensor, labels: Tensor, iou_threshold: float = 0.5
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """Which detections ``(M,)`` are hits and which objects ``(N,)`` were found, greedily by score.
 
@@ -66,23 +54,7 @@ def match(
     return hits, found
 
 
-def load_detector(detector: str | Path, config: str | Path | None = None) -> tuple[Config, "BaseDetector"]:
-    """Config and model of mmdet's registry, see :func:`ccrop.transfer.prediction.load_detector`."""
-    with DefaultScope.overwrite_default_scope("mmdet"):
-        return prediction.load_detector(detector, "images", MODELS.build, config)
-
-
-@torch.no_grad()
-def detect(model: "BaseDetector", sample: dict[str, Any], score: float) -> Detections:
-    """Detections of one sample of the test pipeline above a score."""
-    (result,) = model.test_step(dict(inputs=[sample["inputs"]], data_samples=[sample["data_samples"]]))
-    found = result.pred_instances.cpu()
-    found = found[found.scores >= score]
-    found = found[found.scores.argsort(descending=True)]
-    return Detections(found.bboxes, found.scores, found.labels)
-
-
-def draw(axis: Axes, image: NDArray[np.uint8], detections: Detections, boxes: Tensor, labels: Tensor) -> str:
+def draw(axis: Axes, image: NDArray[np.uint8], detections: ImageDetections, boxes: Tensor, labels: Tensor) -> str:
     """Draw one image; returns the counts of found objects, with small ones listed separately."""
     hits, found = match(detections, boxes, labels)
     axis.imshow(image)

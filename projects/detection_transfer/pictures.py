@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from PIL import Image, ImageDraw, ImageFont
 
-from ccrop.projects.detection_transfer.draw import Detections
+from ccrop.projects.detection_transfer.inference import ImageDetections
 
 COLORS = (
     *("#ffd400", "#00d5ff", "#ff5fd2", "#6dff5a", "#ff8a1f", "#9d8cff", "#ff4b4b", "#00e5a8", "#d8b58a", "#c3f73a"),
@@ -17,7 +17,7 @@ GAP = 8
 Rectangle = tuple[float, float, float, float]
 
 
-def picture(image: Image.Image, detections: Detections, classes: Sequence[str]) -> Image.Image:
+def picture(image: Image.Image, detections: ImageDetections, classes: Sequence[str]) -> Image.Image:
     """The image, enlarged or reduced, with all boxes; the most confident get their scores as space permits.
 
     A line below the image has the categories with their colors and numbers.

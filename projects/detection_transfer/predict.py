@@ -26,7 +26,7 @@ from ccrop.datasets.coco import find_split
 from ccrop.datasets.listing import list_images
 from ccrop.datasets.reading import ARRAY_SUFFIX, IMAGE_SUFFIXES, printable
 from ccrop.projects.detection_transfer.data import PREDICTION
-from ccrop.projects.detection_transfer.draw import Detections, load_detector
+from ccrop.projects.detection_transfer.inference import ImageDetections, load_detector
 from ccrop.projects.detection_transfer.pictures import picture
 from ccrop.transfer.prediction import Request, count_left_out, flat_name
 
@@ -47,7 +47,7 @@ class DetectedImage(NamedTuple):
 
     name: str
     size: tuple[int, int]
-    detections: Detections
+    detections: ImageDetections
 
 
 Add = Callable[[DetectedImage], None]
@@ -191,12 +191,12 @@ def batches(samples: Iterable[dict[str, Any]], size: int) -> Iterator[list[dict[
         yield batch
 
 
-def sure(found: Any, min_score: float) -> Detections:
+def sure(found: Any, min_score: float) -> ImageDetections:
     """The detections of mmdet's ``pred_instances`` with a score, and an area, most confident first."""
     sides: Tensor = found.bboxes[:, 2:] - found.bboxes[:, :2]
     found = found[(found.scores >= min_score) & (sides > 0).all(dim=1)]
     found = found[found.scores.argsort(descending=True)]
-    return Detections(found.bboxes, found.scores, found.labels)
+    return ImageDetections(found.bboxes, found.scores, found.labels)
 
 
 @contextmanager

@@ -24,8 +24,8 @@ from ccrop.datasets.coco import annotations_of, find_annotations, find_split
 from ccrop.datasets.reading import WHITE
 from ccrop.evaluation import pseudo_box_quality
 from ccrop.projects.detection_transfer.cluster_boxes import clusters, looking, objects_alone, snapped
-from ccrop.projects.detection_transfer.draw import load_detector
 from ccrop.projects.detection_transfer.finetune import finetune, load_config
+from ccrop.projects.detection_transfer.inference import load_detector
 from ccrop.projects.detection_transfer.predict import detected
 from ccrop.projects.detection_transfer.pseudo_boxes import (
     boxes_by_image,

@@ -13,7 +13,7 @@ from ccrop.projects.lidar_bev.grid import Grid, stacked
 RING = 4.0  # meters of range over which responses are averaged
 
 
-class Cells(NamedTuple):
+class CellStatistics(NamedTuple):
     """What rises above the ground in each cell of a batch of sweeps.
 
     Attributes:
@@ -27,7 +27,7 @@ class Cells(NamedTuple):
 
 def cells_above_ground(
     sweeps: list[Tensor], grid: Grid, ground_window: float = 4.0, clearance: float = 0.3, ceiling: float = 4.0
-) -> Cells:
+) -> CellStatistics:
     """Points above the ground, cell by cell.
 
     The ground is the morphological opening of the lowest point of each cell (Zhang et al., IEEE Trans. Geoscience and
@@ -55,7 +55,7 @@ def cells_above_ground(
     cell, above = cell[stands], above[stands]
     count = torch.zeros_like(lowest).index_add(0, cell, torch.ones_like(above))
     height = torch.zeros_like(lowest).scatter_reduce(0, cell, above, "amax")
-    return Cells(count.view(shape), height.view(shape))
+    return CellStatistics(count.view(shape), height.view(shape))
 
 
 def opened(lowest: Tensor, window: int) -> Tensor:
@@ -66,7 +66,7 @@ def opened(lowest: Tensor, window: int) -> Tensor:
 
 
 def geometric_heatmap(
-    cells: Cells, grid: Grid, full_height: float = 1.5, half_range: float = 20.0, points: float = 4.0
+    cells: CellStatistics, grid: Grid, full_height: float = 1.5, half_range: float = 20.0, points: float = 4.0
 ) -> Tensor:
     """Height times occupancy, ``(N, H, W)`` in [0, 1]; 0 where nothing rises above the ground.
 
@@ -85,7 +85,7 @@ def geometric_heatmap(
     return (cells.height / full_height).clamp(max=1) * occupancy
 
 
-def learned_heatmap(features: Tensor, cells: Cells, grid: Grid) -> Tensor:
+def learned_heatmap(features: Tensor, cells: CellStatistics, grid: Grid) -> Tensor:
     """How strongly an encoder responds, ``(N, H, W)`` in [0, 1]; 0 where nothing rises above the ground.
 
     A cell's response is the Euclidean distance of its features to their mean over the sweep's occupied cells, divided

@@ -13,7 +13,7 @@ from ccrop.projects.lidar_bev.datasets.nuscenes_tables import MICROSECONDS, by_t
 LONGEST = 1.5  # seconds between adjacent annotations of a track beyond which the velocity is unknown
 
 
-class Annotations(NamedTuple):
+class GlobalObjects(NamedTuple):
     """The objects of a key frame in the global frame.
 
     Attributes:
@@ -48,7 +48,7 @@ class Annotations(NamedTuple):
         return np.column_stack([centers, self.sizes, heading, velocities[:, :2]])
 
 
-def read_annotations(tables: Path, samples: Iterable[str]) -> dict[str, Annotations]:
+def read_annotations(tables: Path, samples: Iterable[str]) -> dict[str, GlobalObjects]:
     """The annotations of key frames, by the token of their sample.
 
     A velocity is the displacement of an object's center from the previous to the next annotation, divided by the time
@@ -90,7 +90,7 @@ def read_annotations(tables: Path, samples: Iterable[str]) -> dict[str, Annotati
         return find(attributes, row["attribute_tokens"][0], tables, "attribute") if row["attribute_tokens"] else ""
 
     return {
-        token: Annotations(
+        token: GlobalObjects(
             [category(row) for row in rows],
             [attribute(row) for row in rows],
             *_geometry(rows),

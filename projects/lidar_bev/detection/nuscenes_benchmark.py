@@ -10,9 +10,9 @@ from ccrop.projects.lidar_bev.boxes import wrapped
 from ccrop.projects.lidar_bev.datasets import NuScenesSweeps, SweepDataset
 from ccrop.projects.lidar_bev.datasets.base import class_labels
 from ccrop.projects.lidar_bev.datasets.nuscenes import CLASS_OF, CLASSES
-from ccrop.projects.lidar_bev.datasets.nuscenes_annotations import Annotations, read_annotations
+from ccrop.projects.lidar_bev.datasets.nuscenes_annotations import GlobalObjects, read_annotations
 from ccrop.projects.lidar_bev.evaluation.center_ap import Detections, Truth
-from ccrop.projects.lidar_bev.evaluation.nuscenes_score import ATTRIBUTES, Scene, detection_score
+from ccrop.projects.lidar_bev.evaluation.nuscenes_score import ATTRIBUTES, KeyFrame, detection_score
 
 MOST_BOXES = 500  # of a sample in a result file
 MOVING = 0.2  # m/s from which an object counts as moving
@@ -79,7 +79,7 @@ def nuscenes_metrics(dataset: NuScenesSweeps, indices: Sequence[int], found: Seq
         own = annotations[info["sample"]]
         truths.append(truth_of(own))
         racks = own.boxes()[[category == RACK for category in own.categories], :7]
-        scenes.append(Scene(np.array(info["ego"]), racks))
+        scenes.append(KeyFrame(np.array(info["ego"]), racks))
         best = most_confident(every)
         boxes = global_boxes(best, np.array(info["to_global"]))
         names = [dataset.classes[label] for label in best.labels]
@@ -88,7 +88,7 @@ def nuscenes_metrics(dataset: NuScenesSweeps, indices: Sequence[int], found: Seq
     return detection_score(truths, detections, scenes)
 
 
-def truth_of(annotations: Annotations) -> Truth:
+def truth_of(annotations: GlobalObjects) -> Truth:
     """The objects of nuScenes' classes with at least one point."""
     labels = class_labels([CLASS_OF.get(category, category) for category in annotations.categories], CLASSES)
     boxes = np.column_stack([annotations.boxes(), attribute_positions(annotations.attributes)])

@@ -44,7 +44,7 @@ UNDEFINED = {"traffic_cone": ("mAOE", "mAVE", "mAAE"), "barrier": ("mAVE", "mAAE
 AP_WEIGHT = 5
 
 
-class Scene(NamedTuple):
+class KeyFrame(NamedTuple):
     """What the score needs to know of a key frame besides its objects.
 
     Attributes:
@@ -56,7 +56,7 @@ class Scene(NamedTuple):
     racks: NDArray[np.float64]
 
 
-def counted(boxes: NDArray, labels: NDArray[np.int64], scene: Scene) -> NDArray[np.bool_]:
+def counted(boxes: NDArray, labels: NDArray[np.int64], scene: KeyFrame) -> NDArray[np.bool_]:
     """Which boxes ``(M, 7 or more)`` count: in their class's range, and no cycle in a rack."""
     limits = np.array([RANGES[name] for name in CLASSES])[labels]
     near = np.hypot(*(boxes[:, :2] - scene.ego).T) < limits
@@ -67,7 +67,7 @@ def counted(boxes: NDArray, labels: NDArray[np.int64], scene: Scene) -> NDArray[
 
 
 def detection_score(
-    truths: Sequence[Truth], detections: Sequence[Detections], scenes: Sequence[Scene]
+    truths: Sequence[Truth], detections: Sequence[Detections], scenes: Sequence[KeyFrame]
 ) -> dict[str, float]:
     """``NDS``, ``mAP``, ``AP_car`` ..., and the mean errors of true positives ``mATE`` (m), ``mASE`` (1 - IoU),
     ``mAOE`` (rad), ``mAVE`` (m/s) and ``mAAE`` (1 - accuracy).

@@ -2,7 +2,7 @@ import pytest
 import torch
 import torchvision
 
-from ccrop.checkpoint.resnet import ResNet
+from ccrop.checkpoint.resnet import ResNetArchitecture
 
 
 @pytest.fixture(params=[18, 34, 50, 101, 152])
@@ -15,23 +15,25 @@ def torchvision_resnet(request):
 
 @pytest.fixture
 def resnet18():
-    return {name: torch.zeros(shape) for name, shape in ResNet(18, width=8).shapes().items()}
+    return {name: torch.zeros(shape) for name, shape in ResNetArchitecture(18, width=8).shapes().items()}
 
 
 def test_shapes_are_torchvisions(torchvision_resnet):
     depth, state_dict = torchvision_resnet
-    assert ResNet(depth).shapes() == {name: tuple(tensor.shape) for name, tensor in state_dict.items()}
+    assert ResNetArchitecture(depth).shapes() == {name: tuple(tensor.shape) for name, tensor in state_dict.items()}
 
 
 def test_deduces_the_depth(torchvision_resnet):
     depth, state_dict = torchvision_resnet
-    assert ResNet.from_state_dict(state_dict) == ResNet(depth, width=64, in_channels=3, stem_kernel=7)
+    assert ResNetArchitecture.from_state_dict(state_dict) == ResNetArchitecture(
+        depth, width=64, in_channels=3, stem_kernel=7
+    )
 
 
 def test_deduces_width_and_stem():
-    odd = ResNet(50, width=24, in_channels=5, stem_kernel=3)
+    odd = ResNetArchitecture(50, width=24, in_channels=5, stem_kernel=3)
     state_dict = {name: torch.empty(shape, device="meta") for name, shape in odd.shapes().items()}
-    assert ResNet.from_state_dict(state_dict) == odd
+    assert ResNetArchitecture.from_state_dict(state_dict) == odd
 
 
 @pytest.mark.parametrize(
@@ -47,4 +49,4 @@ def test_deduces_width_and_stem():
 def test_names_what_is_not_a_resnet(resnet18, change, message):
     change(resnet18)
     with pytest.raises(ValueError, match=message):
-        ResNet.from_state_dict(resnet18)
+        ResNetArchitecture.from_state_dict(resnet18)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from ccrop.checkpoint.resnet import ResNet
+from ccrop.checkpoint.resnet import ResNetArchitecture
 from ccrop.export import export_backbone
 
 TOOL = Path(__file__).parents[3] / "tools" / "export.py"
@@ -15,7 +15,9 @@ TOOL = Path(__file__).parents[3] / "tools" / "export.py"
 
 @pytest.fixture
 def checkpoint(tmp_path):
-    state_dict = {f"backbone.{name}": torch.rand(shape) for name, shape in ResNet(50, width=8).shapes().items()}
+    state_dict = {
+        f"backbone.{name}": torch.rand(shape) for name, shape in ResNetArchitecture(50, width=8).shapes().items()
+    }
     path = tmp_path / "last.pth"
     torch.save({"state_dict": state_dict | {"projector.0.weight": torch.zeros(2)}}, path)
     return path

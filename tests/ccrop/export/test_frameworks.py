@@ -4,7 +4,7 @@ import timm
 import torch
 import torchvision
 
-from ccrop.checkpoint.resnet import ResNet
+from ccrop.checkpoint.resnet import ResNetArchitecture
 from ccrop.compat.mmcv_ext import install_mmcv_ext
 from ccrop.export import export_backbone
 from ccrop.export.frameworks import FRAMEWORKS, to_detectron2
@@ -101,7 +101,7 @@ def test_detectron2(depth, width):
         for name in ("weight", "bias", "running_mean", "running_var"):
             expected[f"{theirs}.norm.{name}"] = source[f"{norm}.{name}"]
 
-    exported = to_detectron2(ResNet.from_state_dict(source), source)
+    exported = to_detectron2(ResNetArchitecture.from_state_dict(source), source)
     assert (exported["__author__"], exported["matching_heuristics"]) == ("ccrop", True)
     assert exported["model"].keys() == expected.keys()
     for name, array in exported["model"].items():
@@ -122,8 +122,8 @@ def test_mmdet_holds_other_widths(tmp_path):
 @pytest.mark.parametrize(
     ("resnet", "reason"),
     [
-        (ResNet(18, stem_kernel=3), "first convolution is 3x3.*7x7"),
-        (ResNet(18, in_channels=5), "takes 5 channels"),
+        (ResNetArchitecture(18, stem_kernel=3), "first convolution is 3x3.*7x7"),
+        (ResNetArchitecture(18, in_channels=5), "takes 5 channels"),
     ],
 )
 def test_stems_that_no_framework_holds(framework, resnet, reason):
@@ -134,4 +134,4 @@ def test_stems_that_no_framework_holds(framework, resnet, reason):
 @pytest.mark.parametrize(("framework", "depth"), [("torchvision", 50), ("timm", 50), ("detectron2", 18)])
 def test_widths_that_a_framework_cannot_hold(framework, depth):
     with pytest.raises(ValueError, match=f"{framework} cannot hold this backbone of width 32"):
-        FRAMEWORKS[framework](ResNet(depth, width=32), {})
+        FRAMEWORKS[framework](ResNetArchitecture(depth, width=32), {})

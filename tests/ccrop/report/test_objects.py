@@ -6,14 +6,14 @@ import torch
 import torch.nn.functional as F
 from PIL import Image
 
-from ccrop.report.objects import THUMBNAIL, Objects, agreement, cut_out, draw_map, flat_map, neighbors
+from ccrop.report.objects import THUMBNAIL, ObjectFeatures, agreement, cut_out, draw_map, flat_map, neighbors
 
 
-def objects(angles: list[float], images: list[int], names: list[str] | None = None) -> Objects:
+def objects(angles: list[float], images: list[int], names: list[str] | None = None) -> ObjectFeatures:
     angles = torch.tensor(angles)
     features = torch.stack([angles.cos(), angles.sin()], dim=1)
     thumbnails = [Image.new("RGB", (THUMBNAIL, THUMBNAIL), (number + 1, 0, 0)) for number in range(len(images))]
-    return Objects(features, torch.tensor(images), thumbnails, names, "objects")
+    return ObjectFeatures(features, torch.tensor(images), thumbnails, names, "objects")
 
 
 def test_neighbors_are_the_nearest_of_other_images():

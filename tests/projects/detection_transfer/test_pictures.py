@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from PIL import Image, ImageColor
 
-from ccrop.projects.detection_transfer.draw import Detections
+from ccrop.projects.detection_transfer.inference import ImageDetections
 from ccrop.projects.detection_transfer.pictures import COLORS, FONT_SIZE, picture
 
 
@@ -13,8 +13,10 @@ def pixels(image: Image.Image, color: str) -> np.ndarray:
     return (np.asarray(image) == ImageColor.getrgb(color)).all(axis=-1)
 
 
-def found(boxes: list[list[float]], scores: list[float], labels: list[int]) -> Detections:
-    return Detections(torch.tensor(boxes).reshape(-1, 4), torch.tensor(scores), torch.tensor(labels, dtype=torch.long))
+def found(boxes: list[list[float]], scores: list[float], labels: list[int]) -> ImageDetections:
+    return ImageDetections(
+        torch.tensor(boxes).reshape(-1, 4), torch.tensor(scores), torch.tensor(labels, dtype=torch.long)
+    )
 
 
 def test_boxes_have_their_places_and_colors_at_the_pictures_scale():

@@ -12,8 +12,8 @@ from mmdet.apis import DetInferencer
 from PIL import Image
 
 from ccrop.datasets import read_image
-from ccrop.projects.detection_transfer.draw import Detections, load_detector
 from ccrop.projects.detection_transfer.finetune import load_config
+from ccrop.projects.detection_transfer.inference import ImageDetections, load_detector
 from ccrop.projects.detection_transfer.predict import DetectedImage, batches, coco_file, csv_file, list_source
 from ccrop.projects.detection_transfer.pseudo_boxes import use_pseudo_boxes
 from ccrop.tools import predict as command
@@ -116,8 +116,8 @@ def test_boxes_of_a_file_are_learned_as_pseudo_boxes(demo_root: Path, tmp_path: 
     with coco_file(tmp_path, ("circle", "square")) as add:
         for name in names[:2]:
             size = read_image(demo_root / "train2017" / name).size
-            add(DetectedImage(name, size, Detections(boxes, torch.tensor([0.9, 0.5]), torch.tensor([1, 0]))))
-        add(DetectedImage(names[2], size, Detections(boxes[:0], torch.zeros(0), torch.zeros(0, dtype=torch.long))))
+            add(DetectedImage(name, size, ImageDetections(boxes, torch.tensor([0.9, 0.5]), torch.tensor([1, 0]))))
+        add(DetectedImage(names[2], size, ImageDetections(boxes[:0], torch.zeros(0), torch.zeros(0, dtype=torch.long))))
     config = load_config(CONFIG, demo_root, labeled=False)
     use_pseudo_boxes(config, tmp_path / "coco.json", tmp_path / "learned", max_boxes=1)
     learned = json.loads((tmp_path / "learned/pseudo_boxes_train.json").read_text())
@@ -131,7 +131,7 @@ def test_boxes_of_a_file_are_learned_as_pseudo_boxes(demo_root: Path, tmp_path: 
 
 
 def test_rows_have_corners_in_pixels(tmp_path: Path):
-    found = Detections(torch.tensor([[1.0, 2, 21.256, 32]]), torch.tensor([0.9871]), torch.tensor([1]))
+    found = ImageDetections(torch.tensor([[1.0, 2, 21.256, 32]]), torch.tensor([0.9871]), torch.tensor([1]))
     with csv_file(tmp_path, ("a", "b,c")) as add:
         add(DetectedImage("x.png", (50, 50), found))
     lines = (tmp_path / "predictions.csv").read_text().splitlines()

@@ -11,7 +11,7 @@ from scipy import ndimage
 from ccrop.projects.lidar_bev.grid import Grid
 from ccrop.projects.lidar_bev.heatmap import (
     RING,
-    Cells,
+    CellStatistics,
     cells_above_ground,
     geometric_heatmap,
     learned_heatmap,
@@ -84,7 +84,7 @@ def test_the_geometric_heatmap_by_hand():
     torch.manual_seed(1)
     count = torch.randint(0, 9, (2, 96, 64)).float()
     height = (3 * torch.rand(2, 96, 64)).where(count > 0, 0.0)
-    heatmap = geometric_heatmap(Cells(count, height), GRID)
+    heatmap = geometric_heatmap(CellStatistics(count, height), GRID)
     for image, row, column in [(0, 3, 5), (0, 48, 32), (1, 90, 60), (1, 47, 40)]:
         r = math.hypot(-16 + (column + 0.5) * 0.5, -24 + (row + 0.5) * 0.5)
         n, h = count[image, row, column].item(), height[image, row, column].item()
@@ -98,7 +98,7 @@ def test_far_objects_do_not_vanish():
     r = ranges(GRID)
     count = torch.zeros(1, 96, 64)
     count[(0, *near)], count[(0, *far)] = 16, 16 * (r[near] / r[far]) ** 2  # as a surface returns them
-    heatmap = geometric_heatmap(Cells(count, 1.0 * (count > 0)), GRID)
+    heatmap = geometric_heatmap(CellStatistics(count, 1.0 * (count > 0)), GRID)
     assert heatmap[(0, *near)].item() == pytest.approx(heatmap[(0, *far)].item(), rel=1e-5)
 
 
@@ -111,7 +111,7 @@ def test_the_learned_heatmap_by_hand():
     grid = Grid(low=(-8, -8, -3), high=(8, 8, 1), cell=1.0)
     features = torch.randn(2, 5, 16, 16)
     stands = torch.rand(2, 16, 16) < 0.4
-    heatmap = learned_heatmap(features, Cells(1.0 * stands, 1.0 * stands), grid)
+    heatmap = learned_heatmap(features, CellStatistics(1.0 * stands, 1.0 * stands), grid)
     for image in range(2):
         rows, columns = np.nonzero(stands[image].numpy())
         own = features[image].numpy()[:, rows, columns].T
@@ -125,9 +125,9 @@ def test_the_learned_heatmap_by_hand():
 
 
 def test_a_learned_heatmap_without_signal_is_zero():
-    nothing = Cells(torch.zeros(1, 96, 64), torch.zeros(1, 96, 64))
+    nothing = CellStatistics(torch.zeros(1, 96, 64), torch.zeros(1, 96, 64))
     assert learned_heatmap(torch.randn(1, 3, 48, 32), nothing, GRID).abs().sum() == 0
-    everything = Cells(torch.ones(1, 96, 64), torch.ones(1, 96, 64))
+    everything = CellStatistics(torch.ones(1, 96, 64), torch.ones(1, 96, 64))
     assert learned_heatmap(torch.ones(1, 3, 48, 32), everything, GRID).abs().sum() == 0
 
 

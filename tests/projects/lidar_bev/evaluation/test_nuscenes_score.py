@@ -7,7 +7,7 @@ import pytest
 
 from ccrop.projects.lidar_bev.datasets.nuscenes import CLASSES
 from ccrop.projects.lidar_bev.evaluation.center_ap import Detections, Truth
-from ccrop.projects.lidar_bev.evaluation.nuscenes_score import Scene, counted, detection_score
+from ccrop.projects.lidar_bev.evaluation.nuscenes_score import KeyFrame, counted, detection_score
 
 CAR, PEDESTRIAN, BICYCLE, CONE, BARRIER = (
     CLASSES.index(name) for name in ("car", "pedestrian", "bicycle", "traffic_cone", "barrier")
@@ -119,7 +119,7 @@ def mean_error(pairs, scores, error):
 @pytest.mark.parametrize("seed", range(3))
 def test_the_score_is_that_of_plain_loops(seed: int):
     truths, detections = random_frames(seed)
-    scenes = [Scene(EGO, np.zeros((0, 7)))] * len(truths)
+    scenes = [KeyFrame(EGO, np.zeros((0, 7)))] * len(truths)
     figures = detection_score(truths, detections, scenes)
     undefined = {"traffic_cone": (2, 3, 4), "barrier": (3, 4)}
     table, precisions = [], []
@@ -140,4 +140,4 @@ def test_far_objects_and_cycles_in_racks_do_not_count():
     boxes = np.column_stack([places, np.ones(6), np.ones((6, 4))])
     rack = np.array([[1005.0, 505, 1, 4, 4, 2, 0.5]])
     labels = np.array([CAR, CAR, CONE, CONE, BICYCLE, PEDESTRIAN])
-    assert counted(boxes, labels, Scene(EGO, rack)).tolist() == [True, False, True, False, False, True]
+    assert counted(boxes, labels, KeyFrame(EGO, rack)).tolist() == [True, False, True, False, False, True]
