@@ -20,7 +20,7 @@ from torch.utils.data import DataLoader
 
 from ccrop.accidents import accidents_explained
 from ccrop.backbones.unused import unused_weights
-from ccrop.checkpoint import Normalization, recorded, starting_weights
+from ccrop.checkpoint import Normalization, recorded, require_finite, starting_weights
 from ccrop.checkpoint.newest import checkpoint_to_resume, latest_checkpoint
 from ccrop.compat.checkpoint import install_safe_checkpoints, load_checkpoint
 from ccrop.compat.distributed import init_distributed, with_synchronized_bn
@@ -232,6 +232,7 @@ def build_runner(
         normalization = None if weights is None else weights.normalization
     else:
         content = load_checkpoint(checkpoint)
+        require_finite(checkpoint, content.get("state_dict", {}))
         weights, normalization = None, recorded(content)
         before = content.get("settings", settings)
         config.refit_schedule = check_resumed(checkpoint, before, settings, allow_changes)

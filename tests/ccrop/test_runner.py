@@ -131,6 +131,19 @@ def test_weights_that_do_not_fit_stop_the_run(load_from: bool, demo_root: Path, 
     assert not list((tmp_path / "work").glob("*.pth"))
 
 
+def test_a_checkpoint_of_a_run_that_diverged_is_neither_resumed_nor_evaluated(demo_root: Path, tmp_path: Path):
+    config = load_config(ROOT / "configs/simsiam_rcrop_demo.py", demo_root)
+    runner = build_runner(config, tmp_path / "work")
+    state = runner.model.state_dict()
+    state["backbone.conv1.weight"][0] = torch.inf
+    torch.save(dict(state_dict=state), tmp_path / "epoch_1.pth")
+    message = r"epoch_1\.pth: 1 of \d+ weights are NaN or infinite, the first is backbone\.conv1\.weight: "
+    with pytest.raises(ValueError, match=message):
+        build_runner(config, tmp_path / "work", resume=str(tmp_path / "epoch_1.pth"))
+    with pytest.raises(ValueError, match=message):
+        load_pretrained(tmp_path / "epoch_1.pth", ROOT / "configs/simsiam_rcrop_demo.py", demo_root)
+
+
 def test_a_run_may_start_from_weights_in_the_work_dir_that_it_moves_aside(demo_root: Path, tmp_path: Path):
     first, _ = pretrained(demo_root, tmp_path / "work")
     second, _ = pretrained(demo_root, tmp_path / "work", seed=3, init=str(tmp_path / "work/epoch_1.pth"))
