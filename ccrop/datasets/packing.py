@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 from PIL import Image
 from torch.utils.data import DataLoader
-from tqdm import tqdm
 
 from ccrop.datasets.base import MissingData
 from ccrop.datasets.coco import find_split
@@ -19,6 +18,7 @@ from ccrop.datasets.listing import list_images
 from ccrop.datasets.pack import INDEX, JOURNAL, PIXELS, SETTINGS, BadPack, Pack, stamp
 from ccrop.datasets.reading import WHITE, UnreadableImage, printable, read_image
 from ccrop.files import write_json, written
+from ccrop.long_work import with_progress
 from ccrop.work_dir import LOCK, locked
 
 VERSION = 1
@@ -77,7 +77,7 @@ def pack_images(
                 if left
                 else []
             )
-            for entry, content in tqdm(images, "packed", len(names), initial=len(done), leave=False, disable=None):
+            for entry, content in with_progress(images, "packed", len(names), initial=len(done)):
                 pixels.write(content)
                 pixels.flush()
                 journal.write(json.dumps(entry) + "\n")

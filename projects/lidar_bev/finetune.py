@@ -15,6 +15,7 @@ from ccrop.checkpoint import RANDOM
 from ccrop.config import dicts_of, read_config
 from ccrop.datasets import MissingData
 from ccrop.datasets.generated import RECIPE
+from ccrop.long_work import with_progress
 from ccrop.projects.lidar_bev.datasets import SweepDataset
 from ccrop.projects.lidar_bev.detection.detector import CenterPoint
 from ccrop.projects.lidar_bev.detection.ground_truth_sampling import GroundTruthSamplingHook
@@ -145,7 +146,7 @@ def finetune(
 def measured(model: CenterPoint, dataset: SweepDataset) -> dict[str, float]:
     """The metrics of a detector on a data set, each sweep alone; of nuScenes, mAP and AP are those of its benchmark."""
     indices, found, sweeps = [], [], []
-    for index, sample, each in detected(model, dataset):
+    for index, sample, each in with_progress(detected(model, dataset), "testing", len(dataset)):
         indices.append(index)
         found.append(each)
         sweeps.append(compared(sample, each, model.backbone.grid))

@@ -11,11 +11,11 @@ import torch
 from matplotlib.figure import Figure
 from mmengine.config import Config, ConfigDict
 from mmengine.registry import DATASETS, MODELS
-from tqdm import tqdm
 
 from ccrop.datasets import MissingData
 from ccrop.datasets.base import spread
 from ccrop.datasets.reading import printable
+from ccrop.long_work import with_progress
 from ccrop.projects.lidar_bev.datasets import KittiSweeps, NuScenesSweeps, SweepDataset, SweepFolder
 from ccrop.projects.lidar_bev.datasets.kitti import image_size
 from ccrop.projects.lidar_bev.datasets.kitti_format import read_calibration
@@ -58,7 +58,7 @@ def predict(request: Request, folder: Path) -> str:
             (folder / "pictures").mkdir()
             title = f"Detections in {request.source.resolve().name}"
             show = stack.enter_context(page(folder / "sweeps.html", title, model.classes, request.min_score))
-        for index, sample, every in tqdm(detected(model, dataset), "sweeps", len(dataset), leave=False, disable=None):
+        for index, sample, every in with_progress(detected(model, dataset), "sweeps", len(dataset)):
             found = found_in(dataset, index, confident(every, request.min_score))
             for add in add_to:
                 add(found)
