@@ -68,8 +68,6 @@ def predict(request: Request, folder: Path) -> str:
                 figure = picture(sample, found.detections, model, name)
                 figure.savefig(folder / "pictures" / f"{index:06d}_{flat_name(found.name)}.png", dpi=100)
                 show(name, sample["points"], found.detections)
-    if not counts["sweeps"]:
-        raise ValueError(f"{request.source}: none of {len(dataset)} sweeps can be read; see the log")
     return (
         f"{counts['boxes']:,} boxes with a score of at least {request.min_score:g} in {counts['sweeps']:,} of "
         f"{len(dataset):,} sweeps"

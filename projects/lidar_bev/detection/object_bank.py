@@ -60,8 +60,6 @@ def write_bank(dataset: SweepDataset, folder: Path, min_points: int, max_sweeps:
             labels.append(sample["labels"][kept])
             unknown = np.full((len(sample["boxes"]), 2), np.nan, dtype=np.float32)
             velocities.append(sample.get("velocities", unknown)[kept])
-    if not counts:
-        raise ValueError(f"{dataset.data_root}: no sweep to take objects from could be read; see the log")
     starts = np.concatenate([[0], np.cumsum(np.concatenate(counts))])
     with written(folder / OBJECTS) as partial:
         np.savez(

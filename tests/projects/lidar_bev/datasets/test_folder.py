@@ -205,6 +205,14 @@ def test_one_bad_sweep_of_any_kind_ends_nothing(tmp_path, warned):
     assert warned[-1] == f"{tmp_path}: 5 of 9 sweeps were left out"
 
 
+def test_if_no_sweep_is_readable_the_first_and_its_fault_are_named(root, warned):
+    for number in range(4):
+        (root / "drive" / f"{number}.bin").write_bytes(b"cut off")
+    message = rf"^{root}: none of 4 sweeps is readable; the first: {root}/drive/0\.bin: its 7 bytes are not a whole num"
+    with pytest.raises(UnreadableFile, match=message):
+        list(SweepFolder(root).readable())
+
+
 def test_pipeline_and_subset(root):
     dataset = SweepFolder(root, pipeline=[lambda sample: len(sample["points"])], subset=2)
     assert list(dataset) == [3, 6]
