@@ -10,6 +10,7 @@ from threading import current_thread, main_thread
 import torch
 from mmengine.runner import Runner
 
+from ccrop.files import full_disk_explained
 from ccrop.hooks.batch_memory import BatchTooLargeError, batch_size
 from ccrop.resuming import how_to_resume
 
@@ -22,12 +23,14 @@ def accidents_explained(runner: Runner) -> Iterator[None]:
 
     Raises:
         BatchTooLargeError: torch could not allocate memory.
+        DiskFull: see :func:`ccrop.files.full_disk_explained`.
         ChildProcessError: a data-loading worker was killed.
         ValueError: a batch is too small for batch normalization, or a worker failed; gives the last line of its
             traceback.
     """
     try:
-        yield
+        with full_disk_explained(runner.work_dir, advice=how_to_resume()):
+            yield
     except KeyboardInterrupt:
         runner.logger.warning(f"Interrupted after {runner.iter} iterations: {how_to_resume()}")
         raise

@@ -17,7 +17,7 @@ from ccrop.datasets.coco import find_split
 from ccrop.datasets.listing import list_images
 from ccrop.datasets.pack import INDEX, JOURNAL, PIXELS, SETTINGS, BadPack, Pack, stamp
 from ccrop.datasets.reading import WHITE, UnreadableImage, printable, read_image
-from ccrop.files import write_json, written
+from ccrop.files import full_disk_explained, write_json, written
 from ccrop.long_work import with_progress
 from ccrop.work_dir import LOCK, locked
 
@@ -70,7 +70,11 @@ def pack_images(
         _refuse_other_content(target)
         done = _resumed(target, settings, names)
         decode = partial(_packed, source=source, side=side, channels=channels, white=white)
-        with (target / PIXELS).open("ab") as pixels, (target / JOURNAL).open("a") as journal:
+        with (
+            full_disk_explained(target),
+            (target / PIXELS).open("ab") as pixels,
+            (target / JOURNAL).open("a") as journal,
+        ):
             left = names[len(done) :]
             images: Iterable[tuple[Entry, bytes]] = (
                 DataLoader(left, batch_size=None, num_workers=workers, collate_fn=decode)  # type: ignore[arg-type]

@@ -8,6 +8,8 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
+from ccrop.files import full_disk_explained
+
 OPTIONS = "options"  # the last column: what else a row's metrics depend on; files of version 0.1 lack it
 TEXTS = ("data", "arm", OPTIONS)  # the columns that are not numbers
 BOM = "\ufeff"  # which spreadsheets put before a file's text
@@ -112,8 +114,9 @@ def append_row(file: Path, row: Mapping[str, Any], columns: Sequence[str], key: 
 
     Raises:
         ValueError: see :func:`read_rows`.
+        DiskFull: see :func:`ccrop.files.full_disk_explained`.
     """
-    with file.open("ab+") as handle:
+    with full_disk_explained(file), file.open("ab+") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)  # until the file is closed
         handle.seek(0)
         content = _complete_lines(file, handle.read(), columns)
