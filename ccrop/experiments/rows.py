@@ -12,6 +12,7 @@ from ccrop.files import full_disk_explained
 
 OPTIONS = "options"  # the last column: what else a row's metrics depend on; files of version 0.1 lack it
 TEXTS = ("data", "arm", OPTIONS)  # the columns that are not numbers
+CONDITION = "labels"  # the column of the fraction of the labels; those of pretrainings have none
 BOM = "\ufeff"  # which spreadsheets put before a file's text
 Row = dict[str, str]
 
@@ -71,6 +72,8 @@ def _fault(header: Sequence[str], row: Sequence[str]) -> str | None:
     for name, value in zip(header, row, strict=True):
         if "\0" in value:
             return f"{name} is {value!r}, which is not text"
+        if name == CONDITION and not (_is_number(value) and 0 < float(value) <= 1):
+            return f"{name} is {value!r}, not a fraction above 0 and up to 1"
         if name == "seed" and not value.isdecimal():
             return f"seed is {value!r}, not a whole number"
         if name not in TEXTS and value and not _is_number(value):
