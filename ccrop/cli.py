@@ -8,10 +8,13 @@ import sys
 import traceback
 from collections.abc import Callable, Sequence
 from functools import wraps
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Protocol
 
 from mmengine.config import DictAction
+
+from ccrop.files import escaped
 
 INIT_HELP = "weights to start from: a file, timm:NAME, torchvision:NAME, or random"
 BACKBONE_HELP = "instead of the config's: timm:NAME, torchvision:NAME or mmdet:resnetDEPTH"
@@ -122,6 +125,9 @@ def command(main: Main) -> Main:
     def guarded(argv: Sequence[str] | None = None) -> int:
         arguments = list(sys.argv[1:] if argv is None else argv)
         debug = DEBUG in arguments
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, TextIOWrapper):
+                stream.reconfigure(errors="backslashreplace")  # names of files may hold bytes that are not UTF-8
         try:
             return main([each for each in arguments if each != DEBUG])
         except KeyboardInterrupt as error:
@@ -130,7 +136,7 @@ def command(main: Main) -> Main:
             if debug:
                 raise
             line, code = explained(error)
-        print(f"{Path(sys.argv[0]).name}: {line}", file=sys.stderr)
+        print(escaped(f"{Path(sys.argv[0]).name}: {line}"), file=sys.stderr)
         return code
 
     return guarded

@@ -142,6 +142,13 @@ def refuse_existing(out: Path) -> None:
         raise FileExistsError(f"{out} exists: choose another folder, or remove it")
 
 
+def escaped(text: str) -> str:
+    """A text for a terminal or a log, in which names of files may hold control characters and bytes that are not UTF-8:
+    these are escaped; line breaks and tabs stay.
+    """
+    return "".join(c if c.isprintable() or c in "\n\t" else c.encode("unicode_escape").decode() for c in text)
+
+
 def _partial(path: Path) -> Path:
     """The name of a file or folder while this process writes it."""
     return path.with_name(f"{PARTIAL}{os.getpid()}.{path.name}")

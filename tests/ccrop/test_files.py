@@ -19,6 +19,7 @@ from PIL import Image
 from ccrop.files import (
     PARTIAL,
     DiskFull,
+    escaped,
     new_folder,
     remove_partial,
     temporary_folder,
@@ -171,3 +172,7 @@ def test_temporary_folders_of_killed_processes_go_with_the_next_one(tmp_path: Pa
         assert Path(name).parent == tmp_path
         assert sorted(tmp_path.iterdir()) == sorted([*others, Path(name)])
     assert sorted(tmp_path.iterdir()) == sorted(others)
+
+
+def test_what_names_can_hold_is_escaped_but_letters_and_line_breaks_are_not():
+    assert escaped("caf\xe9 \x1b[31m\n\t\udce9.jpg\r") == "caf\xe9 \\x1b[31m\n\t\\udce9.jpg\\r"

@@ -22,7 +22,7 @@ from ccrop.models import SimCLR, ViewPreprocessor
 from ccrop.models.preprocessor import IMAGENET_STD
 from ccrop.optim import AutocastOptimWrapper, PredictorGroups
 from ccrop.pretrained import load_pretrained
-from ccrop.runner import PretrainRunner, build_runner, expect
+from ccrop.runner import BriefRunner, PretrainRunner, build_runner, expect
 from ccrop.views import ReferenceAugmentation
 
 
@@ -205,3 +205,15 @@ def test_ddp_is_told_of_weights_without_a_gradient_and_gets_synchronized_bn(
     assert all(isinstance(norm, nn.SyncBatchNorm) for norm in norms)
     assert sync_bn is None, "MMEngine would convert them again"
     assert runner.cfg.sync_bn == "torch", "as the config that the run leaves"
+
+
+def test_names_of_files_are_escaped_in_the_log(tmp_path: Path):
+    runner = BriefRunner.__new__(BriefRunner)
+    runner._log_dir, runner._timestamp, runner._experiment_name = str(tmp_path), "now", "escaped"
+    runner.cfg = Config(dict(headline="on caf\udce9\x1b[31m", notes=["first\nsecond"]))
+    logger = runner.build_logger()
+    logger.warning("skipped %s", "\x1b[2Ja.jpg")
+    lines = (tmp_path / "now.log").read_text().splitlines()
+    assert [line.split(" - ")[-1] for line in lines] == [
+        *(r"on caf\udce9\x1b[31m", "first", "second", r"skipped \x1b[2Ja.jpg")
+    ]
