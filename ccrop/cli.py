@@ -15,6 +15,7 @@ from typing import Protocol
 from mmengine.config import DictAction
 
 from ccrop.files import escaped
+from ccrop.resuming import is_interrupt
 
 INIT_HELP = "weights to start from: a file, timm:NAME, torchvision:NAME, or random"
 BACKBONE_HELP = "instead of the config's: timm:NAME, torchvision:NAME or mmdet:resnetDEPTH"
@@ -135,7 +136,7 @@ def command(main: Main) -> Main:
         except Exception as error:
             if debug:
                 raise
-            line, code = explained(error)
+            line, code = ("interrupted", 130) if is_interrupt(error) else explained(error)
         print(escaped(f"{Path(sys.argv[0]).name}: {line}"), file=sys.stderr)
         return code
 

@@ -48,6 +48,11 @@ def trained(accident: str) -> None:
             raise OSError(errno.ENOSPC, "No space left on device")
         if accident == "interrupt":
             raise KeyboardInterrupt
+        if accident == "disguised interrupt":
+            try:
+                raise KeyboardInterrupt
+            except:  # noqa: E722 - as MMEngine does while it formats a config
+                raise SyntaxError("Failed to format the config file")  # noqa: B904
         if accident == "other":
             raise ValueError("something else")
         list(loader)
@@ -83,9 +88,10 @@ def test_a_killed_worker_is_one_line():
     assert re.search(r"num_workers or batch_size, and run .* --resume$", line)
 
 
-def test_an_interrupt_is_logged_and_goes_on(caplog: pytest.LogCaptureFixture):
+@pytest.mark.parametrize("accident", ["interrupt", "disguised interrupt"])
+def test_an_interrupt_is_logged_and_goes_on(accident: str, caplog: pytest.LogCaptureFixture):
     with pytest.raises(KeyboardInterrupt):
-        trained("interrupt")
+        trained(accident)
     assert caplog.messages == ["Interrupted after 3 iterations: run the same command again with --resume"]
 
 

@@ -191,3 +191,10 @@ def test_names_of_files_with_odd_bytes_are_printed_escaped(capsys: pytest.Captur
     found = capsys.readouterr()
     assert found.out == "read caf\\udce9\n"
     assert found.err.endswith(": caf\\udce9\\x1b[31m.jpg: it is empty\nremove it\n")
+
+
+def test_an_interrupt_that_a_library_turned_into_an_error_is_one(capsys: pytest.CaptureFixture[str]):
+    error = SyntaxError("Failed to format the config file")
+    error.__context__ = KeyboardInterrupt()
+    assert raising(error)([]) == 130
+    assert capsys.readouterr().err == "train.py: interrupted\n"
