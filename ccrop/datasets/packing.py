@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from mmengine.logging import MMLogger
 from PIL import Image
 from torch.utils.data import DataLoader
 
@@ -175,9 +176,17 @@ def _finish(source: Path, target: Path, settings: dict[str, Any], done: list[Ent
         (target / folder).mkdir(parents=True, exist_ok=True)
     scales = {entry["name"]: entry["scale"] for entry in done}
     for file in sorted((source / "annotations").glob("instances_*.json")):
-        content = json.loads(file.read_text())
-        split = file.stem.removeprefix("instances_")
-        write_json(target / "annotations" / file.name, scaled_annotations(content, scales, find_split(source, split)))
+        try:
+            content = json.loads(file.read_text(encoding="utf-8-sig"))
+            scaled = scaled_annotations(content, scales, find_split(source, file.stem.removeprefix("instances_")))
+        except (ValueError, LookupError, TypeError, AttributeError, MissingData) as error:
+            reason = " ".join(str(error).split()) or type(error).__name__
+            MMLogger.get_current_instance().warning(
+                f"{file}: not packed, because it is not in COCO's format ({reason}): export it again, remove {target} "
+                "and pack again, if you need these annotations"
+            )
+            continue
+        write_json(target / "annotations" / file.name, scaled)
     unreadable = {entry["name"]: entry["reason"] for entry in done if "reason" in entry}
     write_json(target / SETTINGS, settings | dict(unreadable=unreadable), indent=1)
     (target / JOURNAL).unlink()
