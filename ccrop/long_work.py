@@ -36,9 +36,9 @@ def with_progress(items: Iterable[Item], what: str, total: int | None = None, in
         yield item
 
 
-def _position(done: int, initial: int, total: int | None, seconds: float) -> str:
+def _position(done: int, initial: int, total: float | None, seconds: float) -> str:
     """How far it is, and how long the rest takes at the speed so far."""
     if total is None:
         return f"{initial + done} done"
     left = timedelta(seconds=round(seconds / done * (total - initial - done)))
-    return f"{initial + done} of {total} done, {left} left"
+    return f"{initial + done} of {total:.0f} done, {left} left"
