@@ -10,8 +10,9 @@ from threading import current_thread, main_thread
 import torch
 from mmengine.runner import Runner
 
+from ccrop.files import full_disk_explained
 from ccrop.hooks.batch_memory import BatchTooLargeError, batch_size
-from ccrop.resuming import how_to_resume
+from ccrop.resuming import how_to_resume, is_interrupt
 
 LOST = (RuntimeError, ConnectionError, EOFError, FileNotFoundError)  # raised when a worker dies
 
@@ -22,16 +23,18 @@ def accidents_explained(runner: Runner) -> Iterator[None]:
 
     Raises:
         BatchTooLargeError: torch could not allocate memory.
+        DiskFull: see :func:`ccrop.files.full_disk_explained`.
         ChildProcessError: a data-loading worker was killed.
         ValueError: a batch is too small for batch normalization, or a worker failed; gives the last line of its
             traceback.
     """
     try:
-        yield
-    except KeyboardInterrupt:
-        runner.logger.warning(f"Interrupted after {runner.iter} iterations: {how_to_resume()}")
-        raise
-    except Exception as error:
+        with full_disk_explained(runner.work_dir, advice=how_to_resume()):
+            yield
+    except (KeyboardInterrupt, Exception) as error:
+        if is_interrupt(error):
+            runner.logger.warning(f"Interrupted after {runner.iter} iterations: {how_to_resume()}")
+            raise KeyboardInterrupt from error
         if isinstance(error, LOST) and current_thread() is main_thread():
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # otherwise torch's handler raises at an arbitrary place
         text = str(error).strip()

@@ -8,10 +8,14 @@ import sys
 import traceback
 from collections.abc import Callable, Sequence
 from functools import wraps
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Protocol
 
 from mmengine.config import DictAction
+
+from ccrop.files import escaped
+from ccrop.resuming import is_interrupt
 
 INIT_HELP = "weights to start from: a file, timm:NAME, torchvision:NAME, or random"
 BACKBONE_HELP = "instead of the config's: timm:NAME, torchvision:NAME or mmdet:resnetDEPTH"
@@ -122,6 +126,9 @@ def command(main: Main) -> Main:
     def guarded(argv: Sequence[str] | None = None) -> int:
         arguments = list(sys.argv[1:] if argv is None else argv)
         debug = DEBUG in arguments
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, TextIOWrapper):
+                stream.reconfigure(errors="backslashreplace")  # names of files may hold bytes that are not UTF-8
         try:
             return main([each for each in arguments if each != DEBUG])
         except KeyboardInterrupt as error:
@@ -129,8 +136,8 @@ def command(main: Main) -> Main:
         except Exception as error:
             if debug:
                 raise
-            line, code = explained(error)
-        print(f"{Path(sys.argv[0]).name}: {line}", file=sys.stderr)
+            line, code = ("interrupted", 130) if is_interrupt(error) else explained(error)
+        print(escaped(f"{Path(sys.argv[0]).name}: {line}"), file=sys.stderr)
         return code
 
     return guarded

@@ -3,16 +3,71 @@
 import errno
 import json
 import os
+import re
 import shutil
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from glob import escape
 from pathlib import Path
 from tempfile import TemporaryDirectory, gettempdir
 from typing import Any
 
 PARTIAL = ".partial."  # before the name of a file that is being written
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+# of a full disk, from libraries that give no number: those in Rust, NumPy's tofile, torch.save
+SIGNS = re.compile(
+    r"No space left on device|Disk quota exceeded|File too large \(os error|\d+ requested and \d+ written"
+    r"|PytorchStreamWriter failed writing|unexpected pos \d+ vs \d+|iostream error"
+)
+UNTOUCHED = 3600.0  # seconds, after which a partial file is not one of a process on another machine
+
+
+class DiskFull(OSError):
+    """There is no room for a file; says which, how much it takes and how much is free."""
+
+
+@contextmanager
+def full_disk_explained(
+    path: str | Path, partial: Path | None = None, needed: int | None = None, advice: str = "run the command again"
+) -> Iterator[None]:
+    """A full disk becomes an error that says what was to be written, how much it takes and how much is free.
+
+    Args:
+        path: of the file or folder to write.
+        partial: what is there of it, if it has another name.
+        needed: bytes to write, if known.
+        advice: what to do once there is room.
+
+    Raises:
+        DiskFull: the disk is full.
+    """
+    path = Path(path)
+    try:
+        yield
+    except Exception as error:
+        if isinstance(error, DiskFull) or not _is_full(error):
+            raise
+        takes = f"more than {_size(partial or path) / 1e6:.0f}" if needed is None else f"{needed / 1e6:.0f}"
+        free = shutil.disk_usage(path.parent).free / 1e6
+        raise DiskFull(
+            errno.ENOSPC,
+            f"no room for {path}: {takes} MB to write, {free:.0f} MB free. Files written earlier are complete; "
+            f"make room and {advice}",
+        ) from error
+
+
+def _is_full(error: Exception) -> bool:
+    if isinstance(error, OSError) and error.errno is not None:
+        return error.errno in FULL
+    return SIGNS.search(str(error)) is not None
+
+
+def _size(path: Path) -> int:
+    """Bytes of a file, or of all files in a folder; 0 if there is none."""
+    files = path.rglob("*") if path.is_dir() else [path]
+    return sum(file.stat().st_size for file in files if file.is_file())
 
 
 @contextmanager
@@ -26,27 +81,20 @@ def written(path: str | Path, needed: int | None = None, advice: str = "run the 
         advice: what to do once there is room.
 
     Raises:
-        OSError: the disk is full; says what was to be written, how much it takes and how much is free.
+        DiskFull: see :func:`full_disk_explained`.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{PARTIAL}{os.getpid()}.{path.name}")
+    _remove_left(path)
+    partial = _partial(path)
     try:
-        yield partial
-        with partial.open("rb") as file:
-            os.fsync(file.fileno())
-        partial.replace(path)
-    except BaseException as error:
-        present = partial.stat().st_size if partial.exists() else 0
+        with full_disk_explained(path, partial, needed, advice):
+            yield partial
+            with partial.open("rb") as file:
+                os.fsync(file.fileno())
+            partial.replace(path)
+    except BaseException:
         partial.unlink(missing_ok=True)
-        if isinstance(error, OSError) and error.errno in FULL:
-            takes = f"more than {present / 1e6:.0f}" if needed is None else f"{needed / 1e6:.0f}"
-            free = shutil.disk_usage(path.parent).free / 1e6
-            raise OSError(
-                error.errno,
-                f"no room for {path}: {takes} MB to write, {free:.0f} MB free. Files written earlier are complete; "
-                f"make room and {advice}",
-            ) from error
         raise
 
 
@@ -67,18 +115,18 @@ def new_folder(out: str | Path) -> Iterator[Path]:
 
     Raises:
         FileExistsError: the path exists.
+        DiskFull: see :func:`full_disk_explained`.
     """
     out = Path(out)
     refuse_existing(out)
     out.parent.mkdir(parents=True, exist_ok=True)
-    partial = out.with_name(f"{PARTIAL}{os.getpid()}.{out.name}")
-    for left in out.parent.glob(f"{PARTIAL}*.{out.name}"):  # by processes that were killed
-        if not _alive(left.name.removeprefix(PARTIAL).partition(".")[0]):
-            shutil.rmtree(left, ignore_errors=True)
+    _remove_left(out)
+    partial = _partial(out)
     partial.mkdir()
     try:
-        yield partial
-        partial.rename(out)
+        with full_disk_explained(out, partial):
+            yield partial
+            partial.rename(out)
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
         raise
@@ -94,13 +142,45 @@ def refuse_existing(out: Path) -> None:
         raise FileExistsError(f"{out} exists: choose another folder, or remove it")
 
 
+def escaped(text: str) -> str:
+    """A text for a terminal or a log, in which names of files may hold control characters and bytes that are not UTF-8:
+    these are escaped; line breaks and tabs stay.
+    """
+    return "".join(c if c.isprintable() or c in "\n\t" else c.encode("unicode_escape").decode() for c in text)
+
+
+def _partial(path: Path) -> Path:
+    """The name of a file or folder while this process writes it."""
+    return path.with_name(f"{PARTIAL}{os.getpid()}.{path.name}")
+
+
+def _remove_left(path: Path) -> None:
+    """Remove what killed processes left of a file or folder."""
+    for left in path.parent.glob(f"{PARTIAL}*.{escape(path.name)}"):
+        number, _, name = left.name.removeprefix(PARTIAL).partition(".")
+        if name == path.name and not _alive(number) and (left.is_dir() or _age(left) > UNTOUCHED):
+            _remove(left)
+
+
+def _age(file: Path) -> float:
+    """Seconds since a file was written to; 0 if it is gone."""
+    try:
+        return time.time() - file.stat().st_mtime
+    except FileNotFoundError:
+        return 0.0
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
 def remove_partial(folder: Path) -> None:
     """Remove partial files of killed processes under a folder that no process uses."""
     for file in list(folder.rglob(f"{PARTIAL}*")):
-        if file.is_dir():
-            shutil.rmtree(file, ignore_errors=True)
-        else:
-            file.unlink(missing_ok=True)
+        _remove(file)
 
 
 def temporary_folder(prefix: str) -> TemporaryDirectory[str]:

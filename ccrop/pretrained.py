@@ -9,7 +9,7 @@ from mmengine.config import Config
 from mmengine.logging import MMLogger
 from mmengine.registry import MODELS
 
-from ccrop.checkpoint import load_start, starting_weights
+from ccrop.checkpoint import load_start, require_finite, starting_weights
 from ccrop.compat.checkpoint import load_checkpoint
 from ccrop.config import load_config
 from ccrop.models import Siamese
@@ -37,7 +37,8 @@ def load_pretrained(
         FileNotFoundError: there is no such checkpoint or config.
         MissingData: see :func:`ccrop.config.load_config`.
         UntrustedCheckpoint: see :func:`ccrop.compat.checkpoint.load_checkpoint`.
-        ValueError: neither is given, the checkpoint belongs to another model than the config's, or weights do not fit.
+        ValueError: neither is given, the checkpoint belongs to another model than the config's, or weights do not fit,
+            or see :func:`ccrop.checkpoint.require_finite`.
     """
     if checkpoint is not None and init is not None:
         raise ValueError(f"{checkpoint} and --init {init} both specify weights: pass one of them")
@@ -69,4 +70,5 @@ def load_pretrained(
         raise ValueError(
             f"{checkpoint} is not a checkpoint of a run with {config_file}: pass its config with --config"
         ) from error
+    require_finite(checkpoint, state["state_dict"])
     return settings, model.eval()

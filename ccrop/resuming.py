@@ -21,3 +21,12 @@ def resumed_by(advice: str) -> Iterator[None]:
         yield
     finally:
         _advice.reset(token)
+
+
+def is_interrupt(error: BaseException | None) -> bool:
+    """Whether an error is Ctrl-C, or what a library made of it: MMEngine calls it a syntax error of the config."""
+    while error is not None:
+        if isinstance(error, KeyboardInterrupt):
+            return True
+        error = error.__cause__ or error.__context__
+    return False

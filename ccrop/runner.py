@@ -1,6 +1,7 @@
 """From a settled config to a runner: device, precision, schedule, work_dir, checkpoint to resume from."""
 
 import copy
+import logging
 import os
 import sys
 from pathlib import Path
@@ -20,13 +21,14 @@ from torch.utils.data import DataLoader
 
 from ccrop.accidents import accidents_explained
 from ccrop.backbones.unused import unused_weights
-from ccrop.checkpoint import Normalization, recorded, starting_weights
+from ccrop.checkpoint import Normalization, recorded, require_finite, starting_weights
 from ccrop.checkpoint.newest import checkpoint_to_resume, latest_checkpoint
 from ccrop.compat.checkpoint import install_safe_checkpoints, load_checkpoint
 from ccrop.compat.distributed import init_distributed, with_synchronized_bn
 from ccrop.compat.workers import stop_workers
 from ccrop.config import DEMO_SET, dicts_of, per_channel
 from ccrop.datasets.resident import ResidentBatches
+from ccrop.files import escaped
 from ccrop.hooks.batch_memory import BatchMemoryHook
 from ccrop.hooks.divergence import DivergenceHook
 from ccrop.hooks.settings import SettingsHook
@@ -52,6 +54,7 @@ class BriefRunner(Runner):
     def build_logger(self, *args: Any, **kwargs: Any) -> MMLogger:
         logger = super().build_logger(*args, **kwargs)
         logger.addFilter(lambda record: not any(note in record.getMessage() for note in INSIDE_MMENGINE))
+        logger.addFilter(_escape)
         for line in (self.cfg.headline, *self.cfg.get("notes", ())):
             logger.info(line)
         return logger
@@ -80,6 +83,12 @@ class BriefRunner(Runner):
         """Train; its errors are explained, see :func:`ccrop.accidents.accidents_explained`."""
         with accidents_explained(self):
             return super().train()
+
+
+def _escape(record: logging.LogRecord) -> bool:
+    """A filter that lets every record pass, with the names of files in it as :func:`ccrop.files.escaped` gives them."""
+    record.msg, record.args = escaped(record.getMessage()), None
+    return True
 
 
 class PretrainRunner(BriefRunner):
@@ -232,6 +241,7 @@ def build_runner(
         normalization = None if weights is None else weights.normalization
     else:
         content = load_checkpoint(checkpoint)
+        require_finite(checkpoint, content.get("state_dict", {}))
         weights, normalization = None, recorded(content)
         before = content.get("settings", settings)
         config.refit_schedule = check_resumed(checkpoint, before, settings, allow_changes)

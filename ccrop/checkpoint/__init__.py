@@ -3,7 +3,7 @@
 from ccrop.checkpoint.layouts import Normalization
 from ccrop.checkpoint.loading import Loaded, load_backbone, load_heads
 from ccrop.checkpoint.start import load_start, starting_weights
-from ccrop.checkpoint.weights import RANDOM, Weights, is_library, read_weights, recorded
+from ccrop.checkpoint.weights import RANDOM, Weights, is_library, read_weights, recorded, require_finite
 
 __all__ = [
     "RANDOM",
@@ -16,5 +16,6 @@ __all__ = [
     "load_start",
     "read_weights",
     "recorded",
+    "require_finite",
     "starting_weights",
 ]

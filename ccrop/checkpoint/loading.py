@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from ccrop.checkpoint.architectures import Shapes, looks_like
 from ccrop.checkpoint.layouts import StateDict, is_head
-from ccrop.checkpoint.weights import Weights
+from ccrop.checkpoint.weights import Weights, require_finite
 
 EXAMPLES = 4  # of the names in an error
 COUNTER = "num_batches_tracked"  # of BN, which older files do not have
@@ -64,12 +64,16 @@ def load_heads(model: nn.Module, weights: Weights) -> tuple[int, list[str]]:
     Returns:
         How many tensors were loaded, and those of a different shape, which are kept unchanged: a classifier
         of other categories.
+
+    Raises:
+        ValueError: see :func:`.weights.require_finite`; then nothing was loaded.
     """
     own = model.state_dict()
     known = {
         name: tensor for name, tensor in weights.others.items() if name in own and name.split(".")[0] not in NOT_HEADS
     }
     fitting = {name: tensor for name, tensor in known.items() if tensor.shape == own[name].shape}
+    require_finite(weights.source, fitting)
     model.load_state_dict(fitting, strict=False)
     return len(fitting), sorted(known.keys() - fitting.keys())
 

@@ -41,6 +41,25 @@ def is_library(source: str) -> bool:
     return source.partition(":")[0] in LIBRARIES
 
 
+def require_finite(source: str | Path, state: Mapping[str, Any]) -> None:
+    """Refuse the weights of a run that diverged: NaN spreads to every output, and training cannot repair it.
+
+    Args:
+        source: for the message.
+        state: tensors by name; those of integers, and what is no tensor, pass.
+
+    Raises:
+        ValueError: a weight is NaN or infinite; names the first.
+    """
+    floating = [name for name, value in state.items() if isinstance(value, Tensor) and value.is_floating_point()]
+    odd = [name for name in floating if not state[name].isfinite().all()]
+    if odd:
+        raise ValueError(
+            f"{source}: {len(odd)} of {len(floating)} weights are NaN or infinite, the first is {odd[0]}: the run that "
+            "wrote it has diverged; choose an earlier checkpoint, or other weights"
+        )
+
+
 def read_weights(source: str | Path) -> Weights:
     """Read a backbone's weights.
 
@@ -53,7 +72,7 @@ def read_weights(source: str | Path) -> Weights:
         FileNotFoundError: there is no such file.
         UntrustedCheckpoint: see :func:`ccrop.compat.checkpoint.load_checkpoint`.
         ConnectionError: the weights of a library are neither on this machine nor can they be downloaded.
-        ValueError: the library has no such weights, or the file holds no backbone.
+        ValueError: the library has no such weights, or the file holds no backbone, or see :func:`require_finite`.
     """
     source = str(source)
     if is_library(source):
@@ -66,6 +85,7 @@ def read_weights(source: str | Path) -> Weights:
         found = find_backbone(content)
     except ValueError as error:
         raise ValueError(f"{source} {error}") from error
+    require_finite(source, found.backbone)
     origin = found.layout + (f", found under {found.where}" if found.where else "")
     return Weights(
         source, found.backbone, found.others, origin, found.normalization or recorded(content), "boxes" in content

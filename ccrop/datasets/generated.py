@@ -11,6 +11,8 @@ from shutil import rmtree
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from ccrop.files import full_disk_explained
+
 RECIPE = "demo.json"  # what a generated set was made from
 DRAFT = ".partial-"  # in the name of the folder that a set is made in
 
@@ -27,6 +29,7 @@ def generate(root: str | Path, recipe: dict[str, Any], files: str, fill: Callabl
 
     Raises:
         FileExistsError: ``root`` exists and is something else.
+        DiskFull: see :func:`ccrop.files.full_disk_explained`.
     """
     root = Path(root).absolute()
     if _is_complete(root, recipe, files):
@@ -39,10 +42,11 @@ def generate(root: str | Path, recipe: dict[str, Any], files: str, fill: Callabl
             rmtree(left, ignore_errors=True)
         with TemporaryDirectory(prefix=f"{root.name}{DRAFT}", dir=root.parent) as work:
             draft = Path(work) / root.name
-            draft.mkdir()
-            fill(draft)
-            (draft / RECIPE).write_text(json.dumps(recipe))
-            draft.replace(root)
+            with full_disk_explained(root, draft):
+                draft.mkdir()
+                fill(draft)
+                (draft / RECIPE).write_text(json.dumps(recipe))
+                draft.replace(root)
 
 
 @contextmanager

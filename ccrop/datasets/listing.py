@@ -33,18 +33,28 @@ def list_images(
         raise MissingData(str(error)) from error
     if pack is not None:
         return [os.path.join(folder, name) for name in pack.below(os.path.join(root, folder))]
+    prefix = os.path.join(folder, "")
+    return [prefix + path for path in list_files(os.path.join(root, folder), suffixes, beside, "images")]
+
+
+def list_files(top: str, suffixes: tuple[str, ...], beside: tuple[str, ...], unit: str) -> list[str]:
+    """Sorted paths, relative to ``top``, of all files below it with one of the suffixes, see :func:`list_images`.
+
+    Args:
+        unit: what they are called in the log.
+    """
     found: list[str] = []
     passed: Counter[str] = Counter()
-    top, prefix = os.path.join(root, folder), os.path.join(folder, "")
     for path in _files(top, passed):
         if path.lower().endswith(suffixes):
-            found.append(prefix + path)
+            found.append(path)
         elif not path.lower().endswith(beside):
             passed[printable(os.path.splitext(path)[1].lower()) or "no suffix"] += 1
     if passed:
-        kinds = ", ".join(f"{kind} ({number})" for kind, number in passed.most_common(8))
+        common = sorted(passed.items(), key=lambda kind: (-kind[1], kind[0]))[:8]
+        kinds = ", ".join(f"{kind} ({number})" for kind, number in common)
         say_once(
-            f"{printable(top)}: skipped {passed.total()} entries that cannot be read as images, by suffix: {kinds}"
+            f"{printable(top)}: skipped {passed.total()} entries that cannot be read as {unit}, by suffix: {kinds}"
         )
     return sorted(found)
 

@@ -9,16 +9,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from mmengine.logging import MMLogger
 from PIL import Image
 from torch.utils.data import DataLoader
-from tqdm import tqdm
 
 from ccrop.datasets.base import MissingData
 from ccrop.datasets.coco import find_split
 from ccrop.datasets.listing import list_images
 from ccrop.datasets.pack import INDEX, JOURNAL, PIXELS, SETTINGS, BadPack, Pack, stamp
 from ccrop.datasets.reading import WHITE, UnreadableImage, printable, read_image
-from ccrop.files import write_json, written
+from ccrop.files import full_disk_explained, write_json, written
+from ccrop.long_work import with_progress
 from ccrop.work_dir import LOCK, locked
 
 VERSION = 1
@@ -70,14 +71,18 @@ def pack_images(
         _refuse_other_content(target)
         done = _resumed(target, settings, names)
         decode = partial(_packed, source=source, side=side, channels=channels, white=white)
-        with (target / PIXELS).open("ab") as pixels, (target / JOURNAL).open("a") as journal:
+        with (
+            full_disk_explained(target),
+            (target / PIXELS).open("ab") as pixels,
+            (target / JOURNAL).open("a") as journal,
+        ):
             left = names[len(done) :]
             images: Iterable[tuple[Entry, bytes]] = (
                 DataLoader(left, batch_size=None, num_workers=workers, collate_fn=decode)  # type: ignore[arg-type]
                 if left
                 else []
             )
-            for entry, content in tqdm(images, "packed", len(names), initial=len(done), leave=False, disable=None):
+            for entry, content in with_progress(images, "packed", len(names), initial=len(done)):
                 pixels.write(content)
                 pixels.flush()
                 journal.write(json.dumps(entry) + "\n")
@@ -171,9 +176,17 @@ def _finish(source: Path, target: Path, settings: dict[str, Any], done: list[Ent
         (target / folder).mkdir(parents=True, exist_ok=True)
     scales = {entry["name"]: entry["scale"] for entry in done}
     for file in sorted((source / "annotations").glob("instances_*.json")):
-        content = json.loads(file.read_text())
-        split = file.stem.removeprefix("instances_")
-        write_json(target / "annotations" / file.name, scaled_annotations(content, scales, find_split(source, split)))
+        try:
+            content = json.loads(file.read_text(encoding="utf-8-sig"))
+            scaled = scaled_annotations(content, scales, find_split(source, file.stem.removeprefix("instances_")))
+        except (ValueError, LookupError, TypeError, AttributeError, MissingData) as error:
+            reason = " ".join(str(error).split()) or type(error).__name__
+            MMLogger.get_current_instance().warning(
+                f"{file}: not packed, because it is not in COCO's format ({reason}): export it again, remove {target} "
+                "and pack again, if you need these annotations"
+            )
+            continue
+        write_json(target / "annotations" / file.name, scaled)
     unreadable = {entry["name"]: entry["reason"] for entry in done if "reason" in entry}
     write_json(target / SETTINGS, settings | dict(unreadable=unreadable), indent=1)
     (target / JOURNAL).unlink()

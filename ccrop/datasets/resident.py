@@ -6,15 +6,15 @@ from typing import Any
 
 import numpy as np
 import torch
-from mmengine.dist import get_rank, is_main_process
+from mmengine.dist import get_rank
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader
-from tqdm import tqdm
 
 from ccrop.available_memory import available_memory
 from ccrop.datasets.base import ImageDataset
 from ccrop.datasets.samplers import SeededSampler
+from ccrop.long_work import with_progress
 from ccrop.views import ContrastiveCrop, MultiObjectCrop, RandomCrop, ScenePair, SceneViews
 from ccrop.views.transforms import CropViews, to_tensor
 
@@ -104,7 +104,7 @@ def _decoded(dataset: ImageDataset, num_workers: int, device: torch.device) -> t
     largest = torch.zeros(3, dtype=torch.long)
     free = _free(device)
     pixels: DataLoader = DataLoader(dataset.with_pipeline([Pixels()]), batch_size=None, num_workers=num_workers)
-    shown = tqdm(pixels, "decoding once", leave=False, disable=None if is_main_process() else True)
+    shown = with_progress(pixels, "decoding once")
     for image, source in shown:
         decoded.append(image.permute(2, 0, 1))
         sources.append(source)

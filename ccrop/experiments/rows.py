@@ -8,8 +8,11 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
+from ccrop.files import full_disk_explained
+
 OPTIONS = "options"  # the last column: what else a row's metrics depend on; files of version 0.1 lack it
 TEXTS = ("data", "arm", OPTIONS)  # the columns that are not numbers
+CONDITION = "labels"  # the column of the fraction of the labels; those of pretrainings have none
 BOM = "\ufeff"  # which spreadsheets put before a file's text
 Row = dict[str, str]
 
@@ -69,6 +72,8 @@ def _fault(header: Sequence[str], row: Sequence[str]) -> str | None:
     for name, value in zip(header, row, strict=True):
         if "\0" in value:
             return f"{name} is {value!r}, which is not text"
+        if name == CONDITION and not (_is_number(value) and 0 < float(value) <= 1):
+            return f"{name} is {value!r}, not a fraction above 0 and up to 1"
         if name == "seed" and not value.isdecimal():
             return f"seed is {value!r}, not a whole number"
         if name not in TEXTS and value and not _is_number(value):
@@ -112,8 +117,9 @@ def append_row(file: Path, row: Mapping[str, Any], columns: Sequence[str], key: 
 
     Raises:
         ValueError: see :func:`read_rows`.
+        DiskFull: see :func:`ccrop.files.full_disk_explained`.
     """
-    with file.open("ab+") as handle:
+    with full_disk_explained(file), file.open("ab+") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)  # until the file is closed
         handle.seek(0)
         content = _complete_lines(file, handle.read(), columns)

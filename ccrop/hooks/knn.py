@@ -9,12 +9,12 @@ from mmengine.registry import DATASETS
 from mmengine.runner import Runner
 from torch import Tensor
 from torch.utils.data import DataLoader
-from tqdm import tqdm
 
 from ccrop.datasets import ImageDataset, InvalidAnnotations, MissingData, UnreadableFile
 from ccrop.datasets.base import require_same_classes
 from ccrop.evaluation import knn_accuracy
 from ccrop.inference.evaluating import evaluating
+from ccrop.long_work import with_progress
 from ccrop.views import WholeImage
 
 
@@ -88,7 +88,7 @@ class KNNHook(Hook):
     def _features(self, runner: Runner, images: Tensor) -> Tensor:
         features = []
         with evaluating(runner) as model:
-            for batch in tqdm(images.split(self.batch_size), "kNN features", leave=False, disable=None):
+            for batch in with_progress(images.split(self.batch_size), "kNN features"):
                 batch = model.data_preprocessor(dict(images=batch))["images"]
                 features.append(model.pooled(batch).float())
         return torch.cat(features)
@@ -102,5 +102,5 @@ class KNNHook(Hook):
     def _load(self, dataset: ImageDataset) -> tuple[Tensor, Tensor]:
         """Images ``(N, H, W, channels)`` uint8 and labels ``(N,)``."""
         loader: DataLoader = DataLoader(dataset, self.batch_size, num_workers=self.num_workers)
-        batches = list(tqdm(loader, "kNN images", leave=False, disable=None))
+        batches = list(with_progress(loader, "kNN images"))
         return torch.cat([batch["images"] for batch in batches]), torch.cat([batch["label"] for batch in batches])

@@ -6,13 +6,13 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from ccrop.datasets import MissingData, UnreadableFile, UnreadableImage, read_image
 from ccrop.datasets.base import spread
 from ccrop.datasets.coco import annotated_boxes, find_split
 from ccrop.evaluation.roi_knn import background_boxes, roi_knn_recall
 from ccrop.inference import roi_features
+from ccrop.long_work import with_progress
 from ccrop.models import Siamese
 from ccrop.views.transforms import to_tensor
 
@@ -53,7 +53,7 @@ def annotated_regions(model: Siamese, root: str | Path, split: str, subset: int 
     device = next(model.parameters()).device
     features: dict[int, list[Tensor]] = {}
     categories, areas = [], []
-    for number in tqdm(spread(len(images), subset or len(images)), f"regions of {split}", leave=False, disable=None):
+    for number in with_progress(spread(len(images), subset or len(images)), f"regions of {split}"):
         image = images[number]
         try:
             read = read_image(folder / image.file_name, model.data_preprocessor.channels, as_tensor=True)

@@ -11,11 +11,11 @@ from mmengine.logging import MMLogger
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader
-from tqdm import tqdm
 
 from ccrop.datasets import ImageDataset, UnreadableImage
 from ccrop.files import written
 from ccrop.inference.roi_features import roi_features
+from ccrop.long_work import with_progress
 from ccrop.models import Siamese
 from ccrop.views import WholeImage
 from ccrop.views.transforms import to_tensor
@@ -91,7 +91,7 @@ def embed_images(model: Siamese, dataset: ImageDataset, image_size: tuple[int, i
     """
     found: dict[int, NDArray[np.float32]] = {}
     loader: DataLoader = DataLoader(dataset.with_pipeline([WholeImage(image_size)]), 64, num_workers=num_workers)
-    for batch in tqdm(loader, "images", leave=False, disable=None):
+    for batch in with_progress(loader, "images"):
         images = model.data_preprocessor(dict(images=batch["images"]))["images"]
         vectors = model.pooled(images).float().cpu().numpy()
         found |= dict(
@@ -122,7 +122,7 @@ def embed_boxes(
     vectors: list[Tensor] = []
     pixels, owners, chosen, unreadable = [], [], [], []
     start = 0
-    for index, own in enumerate(tqdm(boxes, "boxes", leave=False, disable=None)):
+    for index, own in enumerate(with_progress(boxes, "boxes")):
         numbers, start = np.arange(start, start + len(own)), start + len(own)
         if not len(own):
             continue

@@ -7,10 +7,10 @@ from mmengine.config import Config
 from mmengine.registry import DATASETS
 from torch import Tensor
 from torch.utils.data import DataLoader
-from tqdm import tqdm
 
 from ccrop.datasets import ImageDataset, MissingData, ObjectCrops, ShardedBatches
 from ccrop.datasets.base import require_same_classes
+from ccrop.long_work import with_progress
 from ccrop.models import Siamese
 from ccrop.views import WholeImage
 
@@ -46,7 +46,7 @@ def image_features(
         raise MissingData(f"{dataset.data_root} has no labels")
     loader = whole_images(dataset, image_size, batch_size, num_workers)
     features, labels = [], []
-    for batch in tqdm(loader, "features", leave=False, disable=None):
+    for batch in with_progress(loader, "features"):
         images = model.data_preprocessor(dict(images=batch["images"]))["images"]
         features.append(model.pooled(images).float())
         labels.append(batch["label"].to(images.device))
@@ -91,7 +91,7 @@ def object_features(
     dataset = ObjectCrops(root, split, subset=subset, pipeline=pipeline, channels=model.data_preprocessor.channels)
     found = []
     loader: DataLoader = DataLoader(dataset, 128, num_workers=num_workers)
-    for batch in tqdm(loader, f"objects of {split}", leave=False, disable=None):
+    for batch in with_progress(loader, f"objects of {split}"):
         sides = torch.tensor([dataset.get_data_info(int(index))["box"][2:] for index in batch["index"]])
         images = model.data_preprocessor(dict(images=batch["images"]))["images"]
         found.append((model.pooled(images).float().cpu(), batch["label"], sides.prod(dim=1)))

@@ -7,13 +7,13 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from mmengine.dist import all_reduce, is_main_process
+from mmengine.dist import all_reduce
 from torch import Tensor
-from tqdm import tqdm
 
 from ccrop.datasets import BoxStore, ImageDataset, ShardedBatches
 from ccrop.inference.features import whole_images
 from ccrop.localization import Localizer
+from ccrop.long_work import with_progress
 from ccrop.models import Siamese
 from ccrop.views import rectangles
 
@@ -80,7 +80,7 @@ def located(
     loader = whole_images(dataset, image_size, batch_size, num_workers, keep_ratio)
     counted_from_the_first = min(localizer.levels) >= 0
     with model.backbone.first_levels(max(localizer.levels) + 1) if counted_from_the_first else nullcontext():
-        shown = tqdm(loader, "localizing", leave=False, disable=None if is_main_process() else True)
+        shown = with_progress(loader, "localizing")
         for batch, turn in zip(shown, ShardedBatches(len(dataset), batch_size), strict=True):
             images = model.data_preprocessor(dict(images=batch["images"]))["images"]
             valid = batch["valid"].to(images.device) if keep_ratio else None

@@ -67,7 +67,7 @@ def kind_of(path: Path) -> ModuleType:
 def write_report(paths: Sequence[Path], file: Path, runs: Path | None = None) -> None:
     """Write :func:`report_of` to a file."""
     text = report_of(paths, runs)
-    write_bytes(file, text.encode())
+    write_bytes(file, text.encode(errors="backslashreplace"))  # names of files may hold bytes that are not UTF-8
 
 
 @master_only

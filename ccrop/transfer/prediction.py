@@ -10,6 +10,7 @@ from mmengine.config import Config
 from mmengine.logging import MMLogger
 from torch import nn
 
+from ccrop.checkpoint import require_finite
 from ccrop.checkpoint.newest import latest_checkpoint
 from ccrop.compat.checkpoint import load_checkpoint
 from ccrop.config import CHECKPOINT, read_config
@@ -114,7 +115,7 @@ def load_detector(
 
     Raises:
         FileNotFoundError, ValueError: see :func:`detector_config`; or it takes other examples, or the checkpoint is of
-            another model.
+            another model, or see :func:`ccrop.checkpoint.require_finite`.
         UntrustedCheckpoint: see :func:`ccrop.compat.checkpoint.load_checkpoint`.
     """
     settings = detector_config(detector, config)
@@ -131,6 +132,7 @@ def load_detector(
             f"{checkpoint} is not a checkpoint of a run with {config or 'its config'}: pass the config of its run with "
             "--config"
         ) from error
+    require_finite(checkpoint, content["state_dict"])
     model.dataset_meta = content.get("meta", {}).get("dataset_meta", {})
     return settings, model.eval()
 

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from mmengine.config import Config
 from mmengine.registry import MODELS, DefaultScope
 
-from ccrop.checkpoint import RANDOM, Normalization, Weights, load_start, starting_weights
+from ccrop.checkpoint import RANDOM, Normalization, Weights, load_start, require_finite, starting_weights
 from ccrop.checkpoint.newest import checkpoint_to_resume, latest_checkpoint
 from ccrop.compat.checkpoint import load_checkpoint
 from ccrop.settings import differences, listed, training_settings
@@ -45,7 +45,8 @@ def start_of(config: Config, init: str, work_dir: str | Path, resume: str | None
 
     Raises:
         FileNotFoundError, UntrustedCheckpoint, ConnectionError: see there.
-        ValueError: the checkpoint is not one of a fine-tuning; or see there.
+        ValueError: the checkpoint is not one of a fine-tuning; or see there and
+            :func:`ccrop.checkpoint.require_finite`.
     """
     checkpoint = checkpoint_to_resume(work_dir, resume)
     if checkpoint is None:
@@ -57,6 +58,7 @@ def start_of(config: Config, init: str, work_dir: str | Path, resume: str | None
         raise ValueError(
             f"{checkpoint} is not a fine-tuning checkpoint, and only those can be resumed: pass it with --init"
         )
+    require_finite(checkpoint, content.get("state_dict", {}))
     config.init, config.load_from, config.resume = init, checkpoint, True
     if notes["pixels"]:
         config.model.data_preprocessor.update(notes["pixels"])

@@ -11,13 +11,13 @@ from mmengine.config import Config
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
-from tqdm import tqdm
 
 from ccrop.datasets import CocoImages, read_image
 from ccrop.evaluation.roi_knn import background_boxes
 from ccrop.hooks.localization import LocalizationHook
 from ccrop.inference import roi_features
 from ccrop.inference.locate import gathered
+from ccrop.long_work import with_progress
 from ccrop.models import Siamese
 from ccrop.pretrained import load_pretrained
 from ccrop.projects.detection_transfer.images import ReadImage
@@ -85,9 +85,7 @@ class SnappedBoxes(Dataset):
 
 def snapped(images: CocoImages, boxes: Sequence[NDArray[np.float32]]) -> list[NDArray[np.float32]]:
     """Boxes of all images, see :class:`SnappedBoxes`."""
-    return [
-        np.asarray(each) for each in tqdm(_loader(SnappedBoxes(images, boxes)), "snapping", leave=False, disable=None)
-    ]
+    return [np.asarray(each) for each in with_progress(_loader(SnappedBoxes(images, boxes)), "snapping")]
 
 
 class PlacesOfImages(Dataset):
@@ -138,7 +136,7 @@ def objects_alone(
     with model.backbone.first_levels(max(levels) + 1):
         strides = [model.backbone.strides[level] for level in levels]
         loader = _loader(PlacesOfImages(images, boxes))
-        for index, item in enumerate(tqdm(loader, "comparing boxes", leave=False, disable=None)):
+        for index, item in enumerate(with_progress(loader, "comparing boxes")):
             if item is None:
                 continue
             pixels, own, places = item

@@ -17,7 +17,6 @@ from mmengine.logging import MMLogger
 from mmengine.registry import DefaultScope
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
-from tqdm import tqdm
 
 from ccrop.datasets import MissingData, UnreadableImage, read_image
 from ccrop.datasets.base import spread
@@ -25,6 +24,7 @@ from ccrop.datasets.channel_stack import as_rgb
 from ccrop.datasets.coco import find_split
 from ccrop.datasets.listing import list_images
 from ccrop.datasets.reading import ARRAY_SUFFIX, IMAGE_SUFFIXES, printable
+from ccrop.long_work import with_progress
 from ccrop.projects.detection_transfer.data import PREDICTION
 from ccrop.projects.detection_transfer.inference import ImageDetections, load_detector
 from ccrop.projects.detection_transfer.pictures import picture
@@ -167,7 +167,7 @@ def detected(
     with DefaultScope.overwrite_default_scope("mmdet"):
         images = Images([root / name for name in names], settings.dataset.pipeline)
         loader = DataLoader(images, batch_size=None, num_workers=settings.num_workers)
-        samples = tqdm(loader, "images", leave=False, disable=None)
+        samples = with_progress(loader, "images")
         for batch in batches(readable(samples), settings.batch_size):
             results = model.test_step(
                 dict(inputs=[each["inputs"] for each in batch], data_samples=[each["data_samples"] for each in batch])

@@ -15,6 +15,8 @@ from ccrop.checkpoint import RANDOM
 from ccrop.config import dicts_of, read_config
 from ccrop.datasets import MissingData
 from ccrop.datasets.generated import RECIPE
+from ccrop.hooks import UnreadableImagesHook
+from ccrop.long_work import with_progress
 from ccrop.projects.lidar_bev.datasets import SweepDataset
 from ccrop.projects.lidar_bev.detection.detector import CenterPoint
 from ccrop.projects.lidar_bev.detection.ground_truth_sampling import GroundTruthSamplingHook
@@ -27,7 +29,7 @@ from ccrop.projects.lidar_bev.detection.metrics import (
 )
 from ccrop.projects.lidar_bev.detection.nuscenes_benchmark import has_nuscenes_score, nuscenes_metrics
 from ccrop.projects.lidar_bev.detection.pseudo_boxes import use_pseudo_boxes
-from ccrop.projects.lidar_bev.detection.samples import check_classes, use_labels
+from ccrop.projects.lidar_bev.detection.samples import check_classes, check_readable, use_labels
 from ccrop.projects.lidar_bev.evaluation.center_ap import Detections
 from ccrop.transfer import CORE_SECONDS, Transfer, build_runner, start_of, train_and_test
 
@@ -121,6 +123,7 @@ def finetune(
     Raises:
         ValueError: the checkpoint was trained with other settings; the message lists them. Or no object to train or to
             test on is of a class that is requested.
+        TooManyUnreadable: sweeps to train or to test on cannot be read.
     """
     config = copy.deepcopy(config)
     start = start_of(config, init, work_dir, resume)  # a wrong file stops here, before the data is read
@@ -130,6 +133,8 @@ def finetune(
     tested = None if config.test_dataset is None else DATASETS.build(config.test_dataset)
     if tested is not None and not held_out:
         check_classes(tested)
+    if tested is not None:
+        check_readable(tested, limit_of(config))
     runner = build_runner(config, start, None, work_dir, seed, trained_on)
     sampling = config.get("ground_truth_sampling")
     if sampling and sampling.numbers:
@@ -142,10 +147,16 @@ def finetune(
     )
 
 
+def limit_of(config: Config) -> float:
+    """Fraction of the sweeps that may be unreadable: of the hook that counts those that are trained on."""
+    hook = config.default_hooks.get("unreadable") or {}
+    return hook.get("limit", UnreadableImagesHook().limit)
+
+
 def measured(model: CenterPoint, dataset: SweepDataset) -> dict[str, float]:
     """The metrics of a detector on a data set, each sweep alone; of nuScenes, mAP and AP are those of its benchmark."""
     indices, found, sweeps = [], [], []
-    for index, sample, each in detected(model, dataset):
+    for index, sample, each in with_progress(detected(model, dataset), "testing", len(dataset)):
         indices.append(index)
         found.append(each)
         sweeps.append(compared(sample, each, model.backbone.grid))

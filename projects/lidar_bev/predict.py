@@ -11,11 +11,11 @@ import torch
 from matplotlib.figure import Figure
 from mmengine.config import Config, ConfigDict
 from mmengine.registry import DATASETS, MODELS
-from tqdm import tqdm
 
 from ccrop.datasets import MissingData
 from ccrop.datasets.base import spread
 from ccrop.datasets.reading import printable
+from ccrop.long_work import with_progress
 from ccrop.projects.lidar_bev.datasets import KittiSweeps, NuScenesSweeps, SweepDataset, SweepFolder
 from ccrop.projects.lidar_bev.datasets.kitti import image_size
 from ccrop.projects.lidar_bev.datasets.kitti_format import read_calibration
@@ -58,7 +58,7 @@ def predict(request: Request, folder: Path) -> str:
             (folder / "pictures").mkdir()
             title = f"Detections in {request.source.resolve().name}"
             show = stack.enter_context(page(folder / "sweeps.html", title, model.classes, request.min_score))
-        for index, sample, every in tqdm(detected(model, dataset), "sweeps", len(dataset), leave=False, disable=None):
+        for index, sample, every in with_progress(detected(model, dataset), "sweeps", len(dataset)):
             found = found_in(dataset, index, confident(every, request.min_score))
             for add in add_to:
                 add(found)
@@ -68,8 +68,6 @@ def predict(request: Request, folder: Path) -> str:
                 figure = picture(sample, found.detections, model, name)
                 figure.savefig(folder / "pictures" / f"{index:06d}_{flat_name(found.name)}.png", dpi=100)
                 show(name, sample["points"], found.detections)
-    if not counts["sweeps"]:
-        raise ValueError(f"{request.source}: none of {len(dataset)} sweeps can be read; see the log")
     return (
         f"{counts['boxes']:,} boxes with a score of at least {request.min_score:g} in {counts['sweeps']:,} of "
         f"{len(dataset):,} sweeps"

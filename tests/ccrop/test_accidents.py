@@ -1,5 +1,6 @@
 """What ends a training."""
 
+import errno
 import logging
 import os
 import re
@@ -13,6 +14,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from ccrop.accidents import accidents_explained
+from ccrop.files import DiskFull
 from ccrop.hooks import BatchTooLargeError
 
 
@@ -34,6 +36,7 @@ class Numbers(Dataset):
 def trained(accident: str) -> None:
     loader = DataLoader(Numbers(accident), batch_size=2, num_workers=1)
     runner = SimpleNamespace(train_dataloader=loader, iter=3, logger=logging.getLogger("accidents"))
+    runner.work_dir = "work"
     with accidents_explained(runner):
         if accident == "batch":
             raise ValueError("Expected more than 1 value per channel when training, got input size [1, 8]")
@@ -41,8 +44,15 @@ def trained(accident: str) -> None:
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.\nGPU 0 has ...")
         if accident == "CPU":
             torch.empty(2**60, dtype=torch.uint8)
+        if accident == "disk":
+            raise OSError(errno.ENOSPC, "No space left on device")
         if accident == "interrupt":
             raise KeyboardInterrupt
+        if accident == "disguised interrupt":
+            try:
+                raise KeyboardInterrupt
+            except:  # noqa: E722 - as MMEngine does while it formats a config
+                raise SyntaxError("Failed to format the config file")  # noqa: B904
         if accident == "other":
             raise ValueError("something else")
         list(loader)
@@ -55,6 +65,11 @@ def trained(accident: str) -> None:
         ("batch", ValueError, r"but a batch of 2 of 8 examples gives one: set train_dataloader\.batch_size to 2 or mo"),
         ("GPU", BatchTooLargeError, r"^a batch of 2 does not fit .* \(CUDA out .* 2\.00 GiB\): lower train_dataloader"),
         ("CPU", BatchTooLargeError, r"^a batch of 2 does not fit into memory \(.*1152921504606846976 bytes.*\): lower"),
+        (
+            "disk",
+            DiskFull,
+            r"no room for work: .* MB free\. .*; make room and run the same command again with --resume$",
+        ),
         ("other", ValueError, r"^something else$"),
     ],
 )
@@ -73,9 +88,10 @@ def test_a_killed_worker_is_one_line():
     assert re.search(r"num_workers or batch_size, and run .* --resume$", line)
 
 
-def test_an_interrupt_is_logged_and_goes_on(caplog: pytest.LogCaptureFixture):
+@pytest.mark.parametrize("accident", ["interrupt", "disguised interrupt"])
+def test_an_interrupt_is_logged_and_goes_on(accident: str, caplog: pytest.LogCaptureFixture):
     with pytest.raises(KeyboardInterrupt):
-        trained("interrupt")
+        trained(accident)
     assert caplog.messages == ["Interrupted after 3 iterations: run the same command again with --resume"]
 
 

@@ -2,6 +2,7 @@
 
 import errno
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -178,3 +179,22 @@ def test_numbers_and_places_that_cannot_be_are_wrong_arguments(arguments: list[s
         main(arguments)
     assert stopped.value.code == 2
     assert message in capsys.readouterr().err
+
+
+def test_names_of_files_with_odd_bytes_are_printed_escaped(capsys: pytest.CaptureFixture[str]):
+    @command
+    def main(argv: Sequence[str] | None = None) -> int:
+        print("read caf\udce9")
+        raise ValueError("caf\udce9\x1b[31m.jpg: it is empty\nremove it")
+
+    assert main([]) == 2
+    found = capsys.readouterr()
+    assert found.out == "read caf\\udce9\n"
+    assert found.err.endswith(": caf\\udce9\\x1b[31m.jpg: it is empty\nremove it\n")
+
+
+def test_an_interrupt_that_a_library_turned_into_an_error_is_one(capsys: pytest.CaptureFixture[str]):
+    error = SyntaxError("Failed to format the config file")
+    error.__context__ = KeyboardInterrupt()
+    assert raising(error)([]) == 130
+    assert capsys.readouterr().err == "train.py: interrupted\n"

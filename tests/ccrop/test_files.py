@@ -12,9 +12,21 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import safetensors.numpy
+import torch
 from PIL import Image
 
-from ccrop.files import PARTIAL, new_folder, remove_partial, temporary_folder, write_bytes, write_json, written
+from ccrop.files import (
+    PARTIAL,
+    DiskFull,
+    escaped,
+    new_folder,
+    remove_partial,
+    temporary_folder,
+    write_bytes,
+    write_json,
+    written,
+)
 
 
 @pytest.fixture
@@ -75,6 +87,35 @@ def test_a_full_disk_while_a_picture_is_saved_keeps_the_old_one(tmp_path: Path, 
     assert os.listdir(tmp_path) == ["a.png"]
 
 
+def test_a_full_disk_is_known_also_from_libraries_that_give_no_number(tmp_path: Path, little_room: None):
+    values = np.zeros(1_000_000, np.float32)
+    reason = r"no room for .*/out: more than 0 MB to write, \d+ MB free\. .*make room and run the command again"
+    for write in (
+        lambda file: values.tofile(file),
+        lambda file: torch.save(torch.from_numpy(values), file),
+        lambda file: safetensors.numpy.save_file({"a": values}, file),
+    ):
+        with pytest.raises(DiskFull, match=reason), new_folder(tmp_path / "out") as folder:
+            write(folder / "a.bin")
+    assert not list(tmp_path.iterdir())
+    with pytest.raises(OSError, match=r"^1 classes requested and 2 found$"), new_folder(tmp_path / "out"):
+        raise OSError("1 classes requested and 2 found")
+
+
+def test_what_a_killed_process_left_of_a_file_goes_with_the_next_attempt(tmp_path: Path):
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    names = [f"{PARTIAL}{pid}.{name}" for pid in (gone.pid, os.getppid()) for name in ("a.txt", "b.a.txt")]
+    for name in names:
+        (tmp_path / name).touch()
+    write_bytes(tmp_path / "a.txt", b"young: perhaps another machine writes it")
+    assert sorted(os.listdir(tmp_path)) == sorted([*names, "a.txt"])
+    for name in names:
+        os.utime(tmp_path / name, (1e9, 1e9))
+    write_bytes(tmp_path / "a.txt", b"old")
+    assert sorted(os.listdir(tmp_path)) == sorted([*names[1:], "a.txt"])
+
+
 def test_what_killed_processes_left_is_removed(tmp_path: Path):
     (tmp_path / "sub").mkdir()
     for name in (f"{PARTIAL}12.epoch_3.pth", f"sub/{PARTIAL}13.b.png", "epoch_2.pth", "sub/partial.txt"):
@@ -131,3 +172,7 @@ def test_temporary_folders_of_killed_processes_go_with_the_next_one(tmp_path: Pa
         assert Path(name).parent == tmp_path
         assert sorted(tmp_path.iterdir()) == sorted([*others, Path(name)])
     assert sorted(tmp_path.iterdir()) == sorted(others)
+
+
+def test_what_names_can_hold_is_escaped_but_letters_and_line_breaks_are_not():
+    assert escaped("caf\xe9 \x1b[31m\n\t\udce9.jpg\r") == "caf\xe9 \\x1b[31m\n\t\\udce9.jpg\\r"

@@ -22,7 +22,7 @@ from ccrop.models import SimCLR, ViewPreprocessor
 from ccrop.models.preprocessor import IMAGENET_STD
 from ccrop.optim import AutocastOptimWrapper, PredictorGroups
 from ccrop.pretrained import load_pretrained
-from ccrop.runner import PretrainRunner, build_runner, expect
+from ccrop.runner import BriefRunner, PretrainRunner, build_runner, expect
 from ccrop.views import ReferenceAugmentation
 
 
@@ -131,6 +131,19 @@ def test_weights_that_do_not_fit_stop_the_run(load_from: bool, demo_root: Path, 
     assert not list((tmp_path / "work").glob("*.pth"))
 
 
+def test_a_checkpoint_of_a_run_that_diverged_is_neither_resumed_nor_evaluated(demo_root: Path, tmp_path: Path):
+    config = load_config(ROOT / "configs/simsiam_rcrop_demo.py", demo_root)
+    runner = build_runner(config, tmp_path / "work")
+    state = runner.model.state_dict()
+    state["backbone.conv1.weight"][0] = torch.inf
+    torch.save(dict(state_dict=state), tmp_path / "epoch_1.pth")
+    message = r"epoch_1\.pth: 1 of \d+ weights are NaN or infinite, the first is backbone\.conv1\.weight: "
+    with pytest.raises(ValueError, match=message):
+        build_runner(config, tmp_path / "work", resume=str(tmp_path / "epoch_1.pth"))
+    with pytest.raises(ValueError, match=message):
+        load_pretrained(tmp_path / "epoch_1.pth", ROOT / "configs/simsiam_rcrop_demo.py", demo_root)
+
+
 def test_a_run_may_start_from_weights_in_the_work_dir_that_it_moves_aside(demo_root: Path, tmp_path: Path):
     first, _ = pretrained(demo_root, tmp_path / "work")
     second, _ = pretrained(demo_root, tmp_path / "work", seed=3, init=str(tmp_path / "work/epoch_1.pth"))
@@ -192,3 +205,15 @@ def test_ddp_is_told_of_weights_without_a_gradient_and_gets_synchronized_bn(
     assert all(isinstance(norm, nn.SyncBatchNorm) for norm in norms)
     assert sync_bn is None, "MMEngine would convert them again"
     assert runner.cfg.sync_bn == "torch", "as the config that the run leaves"
+
+
+def test_names_of_files_are_escaped_in_the_log(tmp_path: Path):
+    runner = BriefRunner.__new__(BriefRunner)
+    runner._log_dir, runner._timestamp, runner._experiment_name = str(tmp_path), "now", "escaped"
+    runner.cfg = Config(dict(headline="on caf\udce9\x1b[31m", notes=["first\nsecond"]))
+    logger = runner.build_logger()
+    logger.warning("skipped %s", "\x1b[2Ja.jpg")
+    lines = (tmp_path / "now.log").read_text().splitlines()
+    assert [line.split(" - ")[-1] for line in lines] == [
+        *(r"on caf\udce9\x1b[31m", "first", "second", r"skipped \x1b[2Ja.jpg")
+    ]

@@ -112,19 +112,27 @@ class SweepDataset(LocatedDataset):
 
         Args:
             chosen: their indices; None for all.
+
+        Raises:
+            UnreadableSweep: none is readable; says why for the first one.
         """
-        logger, left_out = MMLogger.get_current_instance(), 0
+        logger = MMLogger.get_current_instance()
+        left_out: list[UnreadableFile] = []
         indices = range(len(self)) if chosen is None else sorted(chosen)
         for index in indices:
             try:
                 sample = self.known(index)
             except UnreadableFile as error:
-                left_out += 1
+                left_out.append(error)
                 logger.warning(f"left out: {error}")
             else:
                 yield index, sample
+        if left_out and len(left_out) == len(indices):
+            raise UnreadableSweep(
+                self.data_root, f"none of {len(indices)} sweeps is readable; the first: {left_out[0]}"
+            ) from left_out[0]
         if left_out:
-            logger.warning(f"{self.data_root}: {left_out} of {len(indices)} sweeps were left out")
+            logger.warning(f"{self.data_root}: {len(left_out)} of {len(indices)} sweeps were left out")
 
     def read(self, info: dict[str, Any]) -> dict[str, Any]:
         """``points`` of an entry of the list.

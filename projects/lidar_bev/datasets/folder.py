@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 from ccrop.datasets import MissingData
 from ccrop.datasets.base import say_once, spread
+from ccrop.datasets.listing import list_files
+from ccrop.datasets.reading import printable
 from ccrop.projects.lidar_bev.datasets.base import SweepDataset
 from ccrop.projects.lidar_bev.datasets.reading import SWEEP_SUFFIXES, XYZ, XYZI, read_sweep
 
@@ -67,7 +69,9 @@ class SweepFolder(SweepDataset):
         if self.pattern is not None:
             found, paths = paths, [path for path in paths if PurePath(path).match(self.pattern)]
             if found and not paths:
-                raise MissingData(f"{root}: none of {len(found)} sweeps, such as {found[0]}, matches {self.pattern!r}")
+                raise MissingData(
+                    f"{root}: none of {len(found)} sweeps, such as {printable(found[0])}, matches {self.pattern!r}"
+                )
         _warn_of_small(root, paths)
         return [dict(path=path) for path in paths]
 
@@ -109,20 +113,10 @@ def scaled(points: NDArray[np.float32], column: int, scale: float, source: str |
 def list_sweeps(root: str | Path) -> list[str]:
     """Sorted paths, relative to ``root``, of all sweeps below it, hidden ones not.
 
-    Links are followed, but a folder that is reached more than once counts once.
+    Links are followed, but a folder that is reached more than once counts once. Skipped entries are counted in one
+    line of the log.
     """
-    found: list[str] = []
-    seen: set[str] = set()
-    for parent, folders, names in os.walk(root, followlinks=True):
-        place = os.path.realpath(parent)
-        if place in seen:
-            folders.clear()
-            continue
-        seen.add(place)
-        folders[:] = sorted(name for name in folders if name[0] != ".")
-        chosen = [name for name in names if name.lower().endswith(SWEEP_SUFFIXES) and name[0] != "."]
-        found += [os.path.relpath(os.path.join(parent, name), root) for name in chosen]
-    return sorted(found)
+    return list_files(os.path.join(root, ""), SWEEP_SUFFIXES, (), "sweeps")
 
 
 def _warn_of_small(root: Path, paths: Sequence[str]) -> None:
@@ -138,7 +132,7 @@ def _warn_of_small(root: Path, paths: Sequence[str]) -> None:
     if len(small) > FEW * len(looked_at):
         first, other = small[0], beside[small[0]]
         MMLogger.get_current_instance().warning(
-            f"{root}: {len(small)} of {len(looked_at)} checked files are small for sweeps, such as {first} "
-            f"with {sizes[first]} bytes next to {other} with {sizes[other]}: if they are crops or copies, exclude "
-            "them with the data set's pattern"
+            f"{printable(root)}: {len(small)} of {len(looked_at)} checked files are small for sweeps, such as "
+            f"{printable(first)} with {sizes[first]} bytes next to {printable(other)} with {sizes[other]}: if they are "
+            "crops or copies, exclude them with the data set's pattern"
         )

@@ -7,10 +7,10 @@ from typing import NamedTuple
 import numpy as np
 from mmengine.dist import barrier, is_main_process
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from ccrop.datasets.base import spread
 from ccrop.files import written
+from ccrop.long_work import with_progress
 from ccrop.projects.lidar_bev.boxes import points_in_boxes
 from ccrop.projects.lidar_bev.datasets import SweepDataset
 
@@ -48,7 +48,7 @@ def write_bank(dataset: SweepDataset, folder: Path, min_points: int, max_sweeps:
     counts, boxes, labels, velocities, columns = [], [], [], [], 0
     chosen = set(spread(len(dataset), max_sweeps))
     with written(folder / POINTS) as partial, partial.open("wb") as file:
-        for _, sample in tqdm(dataset.readable(chosen), "objects", len(chosen), leave=False, disable=None):
+        for _, sample in with_progress(dataset.readable(chosen), "objects", len(chosen)):
             kept = np.flatnonzero((sample["labels"] >= 0) & (sample["num_points"] >= min_points))
             own = sample["boxes"][kept]
             points, box = points_in_boxes(sample["points"], own)
@@ -60,8 +60,6 @@ def write_bank(dataset: SweepDataset, folder: Path, min_points: int, max_sweeps:
             labels.append(sample["labels"][kept])
             unknown = np.full((len(sample["boxes"]), 2), np.nan, dtype=np.float32)
             velocities.append(sample.get("velocities", unknown)[kept])
-    if not counts:
-        raise ValueError(f"{dataset.data_root}: no sweep to take objects from could be read; see the log")
     starts = np.concatenate([[0], np.cumsum(np.concatenate(counts))])
     with written(folder / OBJECTS) as partial:
         np.savez(

@@ -9,6 +9,9 @@ from mmengine.config import Config
 from mmengine.logging import MMLogger
 from mmengine.registry import DATASETS
 
+from ccrop.datasets import UnreadableFile
+from ccrop.hooks.unreadable import TooManyUnreadable
+from ccrop.long_work import with_progress
 from ccrop.projects.lidar_bev.datasets import OTHER, SweepDataset
 from ccrop.projects.lidar_bev.datasets.base import ANY
 from ccrop.projects.lidar_bev.views import MotionRange
@@ -92,3 +95,25 @@ def check_classes(dataset: SweepDataset) -> None:
             f"{where}: no object is of the classes {', '.join(absent)}; the labels have {known}: set model.classes"
         )
     MMLogger.get_current_instance().warning(f"{where}: none of {', '.join(absent)}; the labels have {known}")
+
+
+def check_readable(dataset: SweepDataset, limit: float) -> None:
+    """Check that sweeps to test on can be read, before a training that would end with them.
+
+    Args:
+        limit: fraction of them that may be unreadable.
+
+    Raises:
+        TooManyUnreadable: lists those that cannot be read.
+    """
+    faults = []
+    for index in with_progress(range(len(dataset)), "reading sweeps to test on"):
+        try:
+            dataset.known(index)
+        except UnreadableFile as error:
+            faults.append(str(error))
+    if len(faults) > limit * len(dataset):
+        raise TooManyUnreadable(
+            f"{len(faults)} of {len(dataset)} sweeps to test on are unreadable, more than {limit:.0%}: repair or "
+            "remove them, or raise the UnreadableImagesHook's limit.\n" + "\n".join(faults)
+        )

@@ -6,15 +6,14 @@ from typing import Any
 
 import numpy as np
 import torch
-from mmengine.dist import is_main_process
 from mmengine.runner import Runner
 from torch import Tensor
 from torch.utils.data import DataLoader
-from tqdm import tqdm
 
 from ccrop.datasets import BoxStore, LocatedDataset, ShardedBatches
 from ccrop.hooks import LocalizationHook
 from ccrop.inference.locate import LocatedBatch, gathered, in_turn
+from ccrop.long_work import with_progress
 from ccrop.models import Siamese
 from ccrop.projects.lidar_bev.localizer import BevClusters
 from ccrop.projects.lidar_bev.pretraining.pipeline import WholeSweep, collate_sweeps
@@ -122,7 +121,7 @@ def located_sweeps(
         collate_fn=collate_sweeps,
         pin_memory=torch.cuda.is_available(),
     )
-    shown = tqdm(loader, "localizing", leave=False, disable=None if is_main_process() else True)
+    shown = with_progress(loader, "localizing")
     for batch, turn in zip(shown, share, strict=True):
         sweeps = model.data_preprocessor(dict(sweeps=batch["sweeps"]))["sweeps"]
         features = model.extract_feat(sweeps)[-1] if learned else None

@@ -13,9 +13,9 @@ import numpy as np
 import torch
 from mmengine.config import Config, ConfigDict
 from mmengine.registry import DATASETS, MODELS, TASK_UTILS
-from tqdm import tqdm
 
 from ccrop.checkpoint import RANDOM
+from ccrop.long_work import with_progress
 from ccrop.projects.lidar_bev.boxes import num_points_in_boxes
 from ccrop.projects.lidar_bev.datasets import SweepDataset
 from ccrop.projects.lidar_bev.detection.decoding import unsuppressed
@@ -137,7 +137,7 @@ def first_boxes(sweeps: SweepDataset, settings: ConfigDict) -> dict[str, Any]:
         raise ValueError(f"pseudo_boxes.min_motion must be in (0, 1], or None, got {least}")
     motion = None if least is None else MotionOfBoxes(sweeps, settings.motion_gaps)
     found = {}
-    for index, sample in tqdm(sweeps.readable(), "clusters", len(sweeps), leave=False, disable=None):
+    for index, sample in with_progress(sweeps.readable(), "clusters", len(sweeps)):
         boxes, counts = localizer([torch.from_numpy(sample["points"])])
         clusters = boxes[0, : counts[0]].numpy()
         fit = fitted(clusters, sample["points"], localizer.grid)
@@ -183,7 +183,7 @@ def sure_boxes(model: CenterPoint, sweeps: SweepDataset, min_score: float) -> di
     """
     model.to("cuda" if torch.cuda.is_available() else "cpu")
     found = {}
-    for index, sample, each in tqdm(detected(model, sweeps), "detections", len(sweeps), leave=False, disable=None):
+    for index, sample, each in with_progress(detected(model, sweeps), "detections", len(sweeps)):
         kept = (each.scores >= min_score) & (num_points_in_boxes(sample["points"], each.boxes) > 0)
         order = np.flatnonzero(kept)[np.argsort(-each.scores[kept], kind="stable")]
         boxes, scores = each.boxes[order], each.scores[order]

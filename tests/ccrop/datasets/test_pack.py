@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from mmengine.logging import MMLogger
 from PIL import Image
 
 from ccrop.datasets import (
@@ -203,6 +204,33 @@ def test_a_coco_set_keeps_its_objects(demo_root: Path, tmp_path: Path):
         assert own["box"] == pytest.approx([each / 2 for each in other["box"]])
         assert own["label"] == other["label"]
     assert abs(packed[0]["image"].width - expected[0]["image"].width / 2) <= 1
+
+
+def test_annotations_that_cannot_be_read_do_not_keep_images_from_being_packed(tmp_path: Path, monkeypatch):
+    warned: list[str] = []
+    monkeypatch.setattr(MMLogger.get_current_instance(), "warning", warned.append)
+    root = fill(tmp_path / "source/train2017").parent
+    (root / "annotations").mkdir()
+    image = dict(id=1, file_name="0.png", width=40, height=30)
+    contents = {
+        "train2017": dict(images=[image], annotations=[dict(id=1, image_id=1, bbox=[1, 2, 3, 4])], categories=[]),
+        "nowhere": dict(images=[image], annotations=[], categories=[]),
+        "no_ids": dict(images=[image], annotations=[dict(id=1)], categories=[]),
+        "no_list": [image],
+    }
+    for split, content in contents.items():
+        (root / f"annotations/instances_{split}.json").write_text(json.dumps(content))
+        (root / split).mkdir(exist_ok=True)
+    (root / "nowhere").rmdir()
+    (root / "annotations/instances_cut.json").write_text('{"images": [')
+    pack = pack_images(root, tmp_path / "pack", side=10)
+    assert len(pack.stamps()) == len(SIZES)
+    assert os.listdir(tmp_path / "pack/annotations") == ["instances_train2017.json"]
+    names = [
+        line.split(": not packed, because it is not in COCO's format (")[0] for line in warned[1:]
+    ]  # after the listing's
+    assert names == [f"{root}/annotations/instances_{split}.json" for split in ("cut", "no_ids", "no_list", "nowhere")]
+    assert all("\n" not in line for line in warned)
 
 
 def test_masks_of_scaled_images_are_left_out_and_areas_scaled():

@@ -2,11 +2,13 @@
 
 import csv
 import multiprocessing
+import resource
 from pathlib import Path
 
 import pytest
 
 from ccrop.experiments.rows import OPTIONS, append_row, header_of, listed, read_rows, same_columns
+from ccrop.files import DiskFull
 from ccrop.report.comparison import read
 
 COLUMNS = ("arm", "seed", "metric")
@@ -168,3 +170,18 @@ def test_a_file_without_options_keeps_its_columns(tmp_path: Path):
 def test_options_are_listed_by_name_however_a_number_was_written():
     assert listed(dict(tflop=5.0, alpha=0.6, crop="a b")) == listed(dict(crop="a b", alpha=0.6, tflop=5))
     assert listed(dict(b=1e-6, a=(1, 2))) == "a=(1, 2) b=1e-06"
+
+
+def test_a_full_disk_names_the_file_and_the_rows_before_stay(tmp_path: Path):
+    file = tmp_path / "x.csv"
+    append_row(file, row(0), COLUMNS, KEY)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (file.stat().st_size + 3, hard))
+    try:
+        with pytest.raises(DiskFull, match=r"no room for .*/x\.csv: .*; make room and run the command again$"):
+            append_row(file, row(1), COLUMNS, KEY)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert read_rows(file, COLUMNS) == [row(0)]
+    append_row(file, row(1), COLUMNS, KEY)
+    assert read_rows(file, COLUMNS) == [row(0), row(1)]

@@ -58,3 +58,26 @@ def test_references_are_among_the_arms_to_run_or_the_rows(tmp_path: Path):
     require_arms(["a", "b"], file, schema, ["a"])
     with pytest.raises(ValueError, match=r"^--over a z: unknown arm; the arms are b$"):
         require_arms(["a", "b", "z"], file, schema)
+
+
+@pytest.mark.parametrize("labels", ["", "nan", "0", "10"])
+def test_a_row_without_its_fraction_of_the_labels_is_named(tmp_path: Path, labels: str):
+    file = tmp_path / "x.csv"
+    file.write_text(",".join(DETECTOR.header) + "\n")
+    fields = dict.fromkeys(DETECTOR.header, "") | dict(data="d", labels=labels, arm="random", seed="0", AP="0.5")
+    with file.open("a") as handle:
+        handle.write(",".join(fields.values()) + "\n")
+    message = rf"x\.csv, row 2: labels is '{labels}', not a fraction above 0 and up to 1; remove the row, and the next"
+    with pytest.raises(ValueError, match=message):
+        write_summary(file, DETECTOR)
+
+
+def test_an_empty_metric_is_an_empty_cell(tmp_path: Path):
+    file = tmp_path / "x.csv"
+    for arm, goal in (("random", ""), ("other", 0.25)):
+        add(file, DETECTOR, data="d", labels="0.1", arm=arm, seed=0, AP=goal)
+    write_summary(file, DETECTOR)
+    assert (tmp_path / "x.md").read_text().splitlines()[2:4] == ["| random |  |  |  |", "| other | 25.0 |  |  |"]
+    add(file, DETECTOR, data="e", labels="0.1", arm="random", seed=0)
+    write_summary(file, DETECTOR)
+    assert "| e, 10% of the labels, 1 seed, % | AP over random |" in (tmp_path / "x.md").read_text()

@@ -39,6 +39,13 @@ def test_a_model_has_its_weights_and_the_names_of_what_it_detects(tmp_path: Path
         load_detector(tmp_path, "images", lambda settings: nn.Linear(2, 3))
 
 
+def test_a_detector_that_diverged_is_refused(tmp_path: Path):
+    weights = dict(weight=torch.full((3, 2), torch.nan), bias=torch.zeros(3))
+    torch.save(dict(state_dict=weights, config=dict(model=dict(width=3))), tmp_path / "iter_1.pth")
+    with pytest.raises(ValueError, match=r"iter_1\.pth: 1 of 2 weights are NaN or infinite, the first is weight: "):
+        load_detector(tmp_path, "images", lambda settings: nn.Linear(2, settings.width))
+
+
 @pytest.mark.parametrize(
     ("finetuning", "taken", "wanted"),
     [({}, "images", "sweeps"), (dict(finetuning="ccrop.projects.lidar_bev.finetune"), "sweeps", "images")],

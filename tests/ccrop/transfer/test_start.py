@@ -63,6 +63,13 @@ def test_other_checkpoints_are_not_resumed(tmp_path: Path):
         start_of(config(), "random", tmp_path / "work", str(file))
 
 
+def test_a_checkpoint_of_a_run_that_diverged_is_not_resumed(tmp_path: Path):
+    content = torch.load(save(tmp_path / "iter_40.pth", notes_on(config(), "16 images")))
+    torch.save(content | dict(state_dict=dict(weight=torch.tensor([1.0, torch.nan]))), tmp_path / "iter_40.pth")
+    with pytest.raises(ValueError, match=r"iter_40\.pth: 1 of 1 weights are NaN or infinite, the first is weight: "):
+        start_of(config(), "random", tmp_path, "auto")
+
+
 def test_settings_that_differ_are_listed_and_refused():
     first, other = config(mean=[1]), config(mean=[2])
     start = Start(None, None, "iter_40.pth", 40, settings_of(first, "all images"))

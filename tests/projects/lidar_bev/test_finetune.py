@@ -187,6 +187,12 @@ def test_sweeps_that_cannot_be_read_are_left_out_up_to_a_limit(one_cut_off: Path
     set_iterations(config, 2)
     if limit < 1 / 8:
         with pytest.raises(
+            TooManyUnreadable, match=r"^1 of 3 sweeps to test on are unreadable, more than 1%: repair or remove them"
+        ):
+            finetune(config, "random", tmp_path / "w")
+        assert not (tmp_path / "w").exists()  # it has not begun
+        config.test_dataset = None
+        with pytest.raises(
             TooManyUnreadable, match=r"^1 of 8 sweeps are unreadable, more than 1%: repair or remove them"
         ):
             finetune(config, "random", tmp_path / "w")

@@ -168,7 +168,7 @@ def test_a_split_has_its_own_calibration(detector: Path, sweeps: Path, tmp_path:
             "--columns and --intensity-scale apply to files and folders; ",
         ),
         (["sweeps", "--split", "val"], "sweeps/training has no sweeps; expected layout: "),
-        (["sweeps/drive/d.bin"], "sweeps/drive/d.bin: none of 1 sweeps can be read; see the log"),
+        (["sweeps/drive/d.bin"], "sweeps/drive/d.bin: none of 1 sweeps is readable; the first: "),
     ],
 )
 def test_what_cannot_be_done_is_said_in_one_line(

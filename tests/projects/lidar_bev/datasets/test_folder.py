@@ -1,3 +1,4 @@
+import os
 import pickle
 
 import numpy as np
@@ -51,6 +52,32 @@ def test_circular_links_end_and_linked_folders_count_once(root):
     for name in ("first", "second"):
         (elsewhere / name).symlink_to(root / "loop")
     assert paths(SweepFolder(elsewhere)) == ["first/1.bin"]
+
+
+def test_what_is_no_sweep_is_counted_in_one_line(root, warned):
+    for name in ("drive/a.las", "drive/b.LAS", "drive/c.bin.gz", "drive/times", "drive/.hidden"):
+        (root / name).touch()
+    os.mkfifo(root / "drive" / "pipe.bin")
+    (root / "drive" / "again").symlink_to(root / "drive")
+    assert paths(SweepFolder(root)) == [f"drive/{i}.bin" for i in range(4)]
+    assert warned == [
+        f"{root}/: skipped 6 entries that cannot be read as sweeps, by suffix: .las (2), .gz (1), folder seen before "
+        "(1), no regular file (1), no suffix (1)"
+    ]
+
+
+def test_a_folder_keeps_its_own_path_where_a_link_leads_there_too(root):
+    (root / "alias").symlink_to("drive")
+    assert paths(SweepFolder(root)) == [f"drive/{i}.bin" for i in range(4)]
+
+
+def test_names_are_escaped_in_the_log(root, warned):
+    for number in range(6):
+        write(root / "drive" / f"\x1b[31m\n{number}.bin", np.full((100, 4), 1))
+    assert len(SweepFolder(root)) == 10
+    (line,) = warned
+    assert line.isprintable()
+    assert r"next to drive/\x1b[31m\n0.bin with 1600" in line
 
 
 @pytest.fixture
@@ -176,6 +203,14 @@ def test_one_bad_sweep_of_any_kind_ends_nothing(tmp_path, warned):
     assert [index for index, _ in dataset.readable()] == [0, 1, 2, 3]
     assert len(warned) == 6
     assert warned[-1] == f"{tmp_path}: 5 of 9 sweeps were left out"
+
+
+def test_if_no_sweep_is_readable_the_first_and_its_fault_are_named(root, warned):
+    for number in range(4):
+        (root / "drive" / f"{number}.bin").write_bytes(b"cut off")
+    message = rf"^{root}: none of 4 sweeps is readable; the first: {root}/drive/0\.bin: its 7 bytes are not a whole num"
+    with pytest.raises(UnreadableFile, match=message):
+        list(SweepFolder(root).readable())
 
 
 def test_pipeline_and_subset(root):
