@@ -66,7 +66,7 @@ class DenseHead(BaseModule):
         num_classes: categories.
         in_channels: of every level.
         feat_channels: of the towers.
-        stacked_convs: 3x3 convolutions of each tower; scores and boxes have one each.
+        stacked_convs: 3x3 convolutions of the tower that scores and boxes share.
         strides: of the levels, in pixels.
         sides: boundaries between the ranges of the levels, in pixels of an object's longer side; one fewer than levels.
         radius: of center sampling, in strides.
@@ -98,7 +98,9 @@ class DenseHead(BaseModule):
         self.loss_weights = loss_weights
         self.test_cfg = test_cfg or {}
         channels = [in_channels, *[feat_channels] * stacked_convs]
-        self.cls_convs, self.reg_convs = tower(channels), tower(channels)
+        self.tower = nn.Sequential(
+            *(ConvModule(before, after, 3, padding=1, norm_cfg=dict(type="BN")) for before, after in pairwise(channels))
+        )
         self.classifier = nn.Conv2d(channels[-1], num_classes, 3, padding=1)
         self.regressor = nn.Conv2d(channels[-1], 4, 3, padding=1)
         for layer, bias in ((self.classifier, math.log(PRIOR / (1 - PRIOR))), (self.regressor, 0.0)):
@@ -108,12 +110,13 @@ class DenseHead(BaseModule):
 
     def forward(self, maps: Sequence[Tensor]) -> tuple[Tensor, Tensor, Cells]:
         """Logits ``(N, P, K)``, boxes ``(N, P, 4)`` in pixels, and the cells of all levels ``(N, C, h, w)``."""
-        scores = [self.classifier(self.cls_convs(level)).float() for level in maps]
-        places = [self.regressor(self.reg_convs(level)).float() for level in maps]
-        cells = cells_of([level.shape[2:] for level in scores], self.strides, self.ranges, scores[0].device)
-        logits, sides = (
-            torch.cat([level.flatten(2) for level in each], dim=2).transpose(1, 2) for each in (scores, places)
-        )
+        # as one convolution: those with few output channels leave vector units idle
+        layers = (self.classifier, self.regressor)
+        weight, bias = (torch.cat([getattr(layer, name) for layer in layers]) for name in ("weight", "bias"))
+        predicted = [F.conv2d(self.tower(level), weight, bias, padding=1).float() for level in maps]
+        cells = cells_of([level.shape[2:] for level in predicted], self.strides, self.ranges, predicted[0].device)
+        flat = torch.cat([level.flatten(2) for level in predicted], dim=2).transpose(1, 2)
+        logits, sides = flat.split([self.num_classes, 4], dim=2)
         reach = 2 * cells.strides[:, None] * sides.clamp(-LARGEST_EXPONENT, LARGEST_EXPONENT).exp()
         boxes = torch.cat([cells.centers - reach[..., :2], cells.centers + reach[..., 2:]], dim=2)
         return logits, boxes, cells
@@ -172,14 +175,6 @@ class DenseHead(BaseModule):
             factor = boxes.new_tensor(sample.scale_factor).repeat(2) if rescale else 1.0
             found.append(InstanceData(bboxes=boxes[own] / factor, scores=scores[own], labels=labels[own]))
         return found
-
-
-def tower(channels: Sequence[int]) -> nn.Sequential:
-    """3x3 convolutions with BN and ReLU between these numbers of channels."""
-    norm = dict(type="BN")
-    return nn.Sequential(
-        *(ConvModule(before, after, 3, padding=1, norm_cfg=norm) for before, after in pairwise(channels))
-    )
 
 
 def cells_of(

@@ -10,6 +10,7 @@ from mmengine.logging import MMLogger
 from mmengine.registry import DATASETS
 
 from ccrop.datasets import UnreadableFile
+from ccrop.datasets.base import spread
 from ccrop.hooks.unreadable import TooManyUnreadable
 from ccrop.long_work import with_progress
 from ccrop.projects.lidar_bev.datasets import OTHER, SweepDataset
@@ -41,6 +42,9 @@ class LabeledSweep:
         if "velocities" in sample:
             found["velocities"] = motion.vectors(sample["velocities"])
         return {name: torch.from_numpy(values) for name, values in found.items()}
+
+
+LOOKED_AT = 200  # sweeps to test on that are read before training
 
 
 def use_labels(config: Config, share: float, seed: int, held_out: float = 0.0) -> str:
@@ -100,20 +104,23 @@ def check_classes(dataset: SweepDataset) -> None:
 def check_readable(dataset: SweepDataset, limit: float) -> None:
     """Check that sweeps to test on can be read, before a training that would end with them.
 
+    Of a large set, :data:`LOOKED_AT` evenly spread sweeps are checked.
+
     Args:
         limit: fraction of them that may be unreadable.
 
     Raises:
         TooManyUnreadable: lists those that cannot be read.
     """
+    looked_at = spread(len(dataset), LOOKED_AT)
     faults = []
-    for index in with_progress(range(len(dataset)), "reading sweeps to test on"):
+    for index in with_progress(looked_at, "reading sweeps to test on"):
         try:
             dataset.known(index)
         except UnreadableFile as error:
             faults.append(str(error))
-    if len(faults) > limit * len(dataset):
+    if len(faults) > limit * len(looked_at):
         raise TooManyUnreadable(
-            f"{len(faults)} of {len(dataset)} sweeps to test on are unreadable, more than {limit:.0%}: repair or "
+            f"{len(faults)} of {len(looked_at)} sweeps to test on are unreadable, more than {limit:.0%}: repair or "
             "remove them, or raise the UnreadableImagesHook's limit.\n" + "\n".join(faults)
         )

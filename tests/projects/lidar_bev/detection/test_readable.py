@@ -7,6 +7,7 @@ import pytest
 
 from ccrop.hooks.unreadable import TooManyUnreadable
 from ccrop.projects.lidar_bev.datasets import SweepFolder
+from ccrop.projects.lidar_bev.detection import samples
 from ccrop.projects.lidar_bev.detection.samples import check_readable
 
 
@@ -22,3 +23,12 @@ def test_the_faults_are_listed_where_they_are_too_many(tmp_path: Path):
     with pytest.raises(TooManyUnreadable, match=message):
         check_readable(dataset, 0.01)
     check_readable(dataset, 0.25)
+
+
+def test_of_a_large_set_some_are_read(tmp_path: Path, monkeypatch):
+    monkeypatch.setattr(samples, "LOOKED_AT", 3)
+    for number in range(9):
+        (tmp_path / f"{number}.bin").write_bytes(b"cut off")
+    with pytest.raises(TooManyUnreadable, match=r"^3 of 3 sweeps to test on are unreadable") as raised:
+        check_readable(SweepFolder(tmp_path), 0.5)
+    assert [line.split(": ")[0][-5:] for line in str(raised.value).splitlines()[1:]] == ["0.bin", "4.bin", "8.bin"]
