@@ -60,7 +60,7 @@ def accidents_explained(runner: Runner) -> Iterator[None]:
         raise
 
 
-def _lost_a_worker(error: Exception) -> bool:
+def _lost_a_worker(error: BaseException) -> bool:
     """Whether the connection over which a worker hands over its tensors broke, before torch noticed its death."""
     files = (Path(frame.filename) for frame in traceback.extract_tb(error.__traceback__))
     return isinstance(error, LOST) and any(

@@ -70,5 +70,5 @@ def load_pretrained(
         raise ValueError(
             f"{checkpoint} is not a checkpoint of a run with {config_file}: pass its config with --config"
         ) from error
-    require_finite(checkpoint, state["state_dict"])
+    require_finite(str(checkpoint), state["state_dict"])
     return settings, model.eval()
