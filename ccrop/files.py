@@ -52,7 +52,7 @@ def full_disk_explained(
         takes = f"more than {_size(partial or path) / 1e6:.0f}" if needed is None else f"{needed / 1e6:.0f}"
         free = shutil.disk_usage(path.parent).free / 1e6
         raise DiskFull(
-            errno.ENOSPC,
+            getattr(error, "errno", None) or errno.ENOSPC,
             f"no room for {path}: {takes} MB to write, {free:.0f} MB free. Files written earlier are complete; "
             f"make room and {advice}",
         ) from error
