@@ -21,6 +21,8 @@ from ccrop.parts import compose
 
 DEMO_SET = dict(type=make_demo_set, root="data/demo")  # of configs that name no demo_set
 AUGMENT = ("device", "cpu")
+# registered if a config does not name them, see mmengine.runner.Runner.register_default_hooks
+MMENGINE_HOOKS = ("runtime_info", "timer", "sampler_seed", "logger", "param_scheduler", "checkpoint")
 CHECKPOINT = ".pth"
 
 
@@ -49,7 +51,15 @@ def read_config(
     check_options(path, config, options or {})
     config.merge_from_dict(options or {})
     check_sections(path, config)
+    _drop_disabled_hooks(config)
     return config
+
+
+def _drop_disabled_hooks(config: Config) -> None:
+    """Leave out the default hooks that are None, which MMEngine accepts only for the hooks that it registers itself."""
+    hooks = config.get("default_hooks") or {}
+    for name in [name for name, hook in hooks.items() if hook is None and name not in MMENGINE_HOOKS]:
+        hooks.pop(name)
 
 
 def load_config(
