@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from scipy import stats
 
 from ccrop.experiments.rows import Row
 from ccrop.experiments.schema import Schema
+from ccrop.experiments.statistics import paired_difference
 
 Rows = Sequence[Row]
 
@@ -32,15 +32,6 @@ def arms_of(rows: Rows) -> list[str]:
 def title(name: str) -> str:
     """A name for tables and plots."""
     return name.replace("_", " ")
-
-
-def paired_difference(own: dict[int, float], other: dict[int, float]) -> tuple[float, float]:
-    """Mean difference over common seeds, and half of its 95 % interval by Student's t; nan if it has none."""
-    differences = np.array([own[seed] - other[seed] for seed in own.keys() & other.keys()])
-    if len(differences) < 2:
-        return float(differences.mean()) if len(differences) else float("nan"), float("nan")
-    half = stats.t.ppf(0.975, len(differences) - 1) * differences.std(ddof=1) / np.sqrt(len(differences))
-    return float(differences.mean()), float(half)
 
 
 def markdown(rows: Rows, schema: Schema, references: Sequence[str] = (), work_dirs: Path | None = None) -> str:

@@ -5,10 +5,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-from scipy import stats
 
 from ccrop.experiments.rows import OPTIONS, header_of, table_of
-from ccrop.experiments.tables import paired_difference, percent_by_seed
+from ccrop.experiments.statistics import mean_interval, paired_difference
+from ccrop.experiments.tables import percent_by_seed
 from ccrop.report import page
 from ccrop.report.charts import dot_chart, line_chart
 from ccrop.report.detector import CURVES, side_by_side
@@ -85,14 +85,6 @@ def common_first(rows: Rows, figures: Sequence[str]) -> list[str]:
     return sorted(figures, key=lambda name: -arms[name])
 
 
-def interval(values: Sequence[float]) -> tuple[float, float]:
-    """Mean and half of its 95 % interval over seeds (Student's t); nan if there is one seed."""
-    if len(values) < 2:
-        return float(np.mean(values)), math.nan
-    half = stats.t.ppf(0.975, len(values) - 1) * np.std(values, ddof=1) / math.sqrt(len(values))
-    return float(np.mean(values)), float(half)
-
-
 def with_half(mean: float, half: float, signed: bool = False) -> str:
     """``mean ± half``, or only the mean."""
     mean = round(mean, 1) + 0.0  # no -0.0
@@ -106,7 +98,7 @@ def table(rows: Rows, figures: Sequence[str]) -> str:
     lines = []
     for arm in arms:
         found = {name: list(percent_by_seed(rows, arm, name).values()) for name in shown}
-        cells = [with_half(*interval(values)) if values else "" for values in found.values()]
+        cells = [with_half(*mean_interval(values)) if values else "" for values in found.values()]
         difference = paired_difference(*(percent_by_seed(rows, each, shown[0]) for each in (arm, other)))
         cells.append("" if arm == other or math.isnan(difference[0]) else with_half(*difference, signed=True))
         lines.append([title(arm), str(max(map(len, found.values()))), *cells])
@@ -120,7 +112,7 @@ def dots(rows: Rows, figures: Sequence[str]) -> str:
     drawn = []
     for name in figures[:4]:
         groups = {title(arm): list(percent_by_seed(rows, arm, name).values()) for arm in arms_of(rows)}
-        means = {arm: interval(values) for arm, values in groups.items() if values}
+        means = {arm: mean_interval(values) for arm, values in groups.items() if values}
         drawn.append(dot_chart(f"{name}, %", groups, means))
     return page.charts(drawn)
 

@@ -1,6 +1,5 @@
 """Measuring a pretrained backbone: what fine-tuning and comparisons share for all detectors."""
 
-from ccrop.transfer.clusters import stored_clusters
 from ccrop.transfer.finetuning import (
     CORE_SECONDS,
     IMAGENET,
@@ -15,6 +14,7 @@ from ccrop.transfer.finetuning import (
 )
 from ccrop.transfer.labels import drawn_share, share_of
 from ccrop.transfer.start import start_of
+from ccrop.transfer.stored_clusters import stored_clusters
 
 __all__ = [
     "CORE_SECONDS",

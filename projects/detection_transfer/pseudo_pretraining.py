@@ -36,7 +36,7 @@ from ccrop.projects.detection_transfer.pseudo_boxes import (
     use_pseudo_boxes,
 )
 from ccrop.projects.detection_transfer.pseudo_gallery import save_gallery
-from ccrop.projects.detection_transfer.readable import ReadableImages
+from ccrop.projects.detection_transfer.unreadable import ReadableImages
 from ccrop.pseudo.rounds import BOXES, check_pseudo_boxes, none_scored, run_rounds
 from ccrop.runner import default_work_dir
 from ccrop.transfer import set_iterations

@@ -169,7 +169,7 @@ def test_a_seed_that_no_generator_takes_is_a_wrong_argument(arguments: list[str]
         ),
         (["make-demo-data", "out", "--val", "-1"], "--val: -1 is not a whole number of at least 0"),
         (["compare", "--csv", "."], "--csv . is a folder: name a file in it"),
-        (["visualise", "x.pth", "--out", "sheet"], "sheet must name a file that ends in .png, .jpg, .jpeg"),
+        (["visualize", "x.pth", "--out", "sheet"], "sheet must name a file that ends in .png, .jpg, .jpeg"),
         (["plot", "run", "--out", "curves.csv"], "curves.csv must name a file that ends in .png, .jpg, .jpeg, .pdf"),
     ],
     ids=lambda each: each[0] if isinstance(each, list) else "",

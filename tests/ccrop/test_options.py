@@ -8,6 +8,7 @@ from typing import Literal
 import pytest
 from jobs import ROOT
 from mmengine.config import Config
+from mmengine.runner import Runner
 
 from ccrop.cli import OptionsAction
 from ccrop.config import read_config
@@ -137,7 +138,6 @@ def test_what_a_class_hands_on_is_let_through_unless_it_is_almost_a_name():
     [
         {"load_from": "a.pth", "train_cfg.max_epochs": 3},
         {"default_hooks.mine.type": "EMAHook", "default_hooks.mine.momentum": 0.1},
-        {"default_hooks.gallery": None},
         {"optim_wrapper.accumulative_counts": 2},
         {"train_dataloader.dataset.subset": 8, "train_dataloader.dataset.pipeline.0.size": 64},
         {"model.num_layers": 2, "model.temperature": 0.2, "model.type": "ccrop.models.SimCLR"},
@@ -194,3 +194,14 @@ def test_an_option_without_name_or_value_is_an_error_of_the_command_line(text: s
     with pytest.raises(SystemExit):
         parser.parse_args(["--cfg-options", text])
     assert f"argument --cfg-options: {text} is not of the form KEY=VALUE" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["gallery", "localization"])
+def test_none_disables_a_hook(name: str):
+    expected = [hook for other, hook in read_config(PRETRAINING).default_hooks.items() if hook and other != name]
+    registered: list[object] = []
+    runner = Runner.__new__(Runner)  # only to register hooks
+    runner.register_hook = registered.append
+    runner.register_default_hooks(read_config(PRETRAINING, {f"default_hooks.{name}": None}).default_hooks)
+    own = [hook for hook in registered if "ccrop" in str(hook["type"])]
+    assert own == [hook for hook in expected if "ccrop" in str(hook["type"])]

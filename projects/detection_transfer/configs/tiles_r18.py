@@ -67,6 +67,6 @@ custom_imports = dict(
         "ccrop.projects.detection_transfer.images",
         "ccrop.projects.detection_transfer.metric",
         "ccrop.projects.detection_transfer.models",
-        "ccrop.projects.detection_transfer.tiles",
+        "ccrop.projects.detection_transfer.tile_transforms",
     ]
 )

@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ccrop.projects.lidar_bev.detection.headings import HeadingCode
-from ccrop.projects.lidar_bev.detection.ious import rescored
+from ccrop.projects.lidar_bev.detection.iou_rescoring import rescored
 from ccrop.projects.lidar_bev.detection.targets import ANGLE, VELOCITY, decoded, num_channels
 from ccrop.projects.lidar_bev.grid import Grid
 

@@ -11,11 +11,11 @@ from torch import Tensor
 from ccrop.models import gaussian_focal_loss
 from ccrop.projects.lidar_bev.detection.box_loss import box_loss
 from ccrop.projects.lidar_bev.detection.decoding import decode
-from ccrop.projects.lidar_bev.detection.flips import averaged, check_flips
 from ccrop.projects.lidar_bev.detection.head import CenterHead, CenterMaps
 from ccrop.projects.lidar_bev.detection.headings import HEADING_CODES
-from ccrop.projects.lidar_bev.detection.ious import iou_loss
+from ccrop.projects.lidar_bev.detection.iou_rescoring import iou_loss
 from ccrop.projects.lidar_bev.detection.targets import center_targets, num_channels
+from ccrop.projects.lidar_bev.detection.tta import averaged, check_flips
 from ccrop.projects.lidar_bev.evaluation.center_ap import Detections
 from ccrop.projects.lidar_bev.models.encoders import Encoder
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from ccrop.projects.lidar_bev.boxes import points_in_boxes
 from ccrop.projects.lidar_bev.detection.pseudo_boxes import standing
 from ccrop.projects.lidar_bev.grid import Grid
-from ccrop.projects.lidar_bev.pseudo.rectangles import fit_rectangles
+from ccrop.projects.lidar_bev.pseudo.rotated_rectangles import fit_rectangles
 
 MARGIN = 0.4  # meters around a cluster, whose cells are those near its peak
 CLEARANCE = 0.25  # meters above a cluster's lowest point: lower ones may be ground

@@ -20,7 +20,7 @@ from ccrop.projects.lidar_bev.boxes import num_points_in_boxes
 from ccrop.projects.lidar_bev.datasets import SweepDataset
 from ccrop.projects.lidar_bev.detection.decoding import unsuppressed
 from ccrop.projects.lidar_bev.detection.detector import CenterPoint
-from ccrop.projects.lidar_bev.evaluation.pseudo_boxes import IOUS, pseudo_box_quality
+from ccrop.projects.lidar_bev.evaluation.pseudo_box_quality import IOUS, pseudo_box_quality
 from ccrop.projects.lidar_bev.finetune import detected, finetune, load_config
 from ccrop.projects.lidar_bev.predict import columns_of, values_of
 from ccrop.projects.lidar_bev.pseudo.files import content_of, learn_file, paths_of

@@ -22,6 +22,7 @@ def test_an_old_name_is_the_same_module():
 @pytest.mark.parametrize(
     ("old", "new"),
     [
+        ("detection_transfer.tiles", "detection_transfer.tile_transforms"),
         ("lidar_bev.clusters", "lidar_bev.localizer"),
         ("lidar_bev.detection.clusters", "lidar_bev.detection.pseudo_boxes"),
         ("lidar_bev.detection.pasting", "lidar_bev.detection.ground_truth_sampling"),

@@ -1,14 +1,11 @@
 """Statistics and tables of a comparison."""
 
-import math
 from dataclasses import replace
 from pathlib import Path
 
-import pytest
-
 from ccrop.experiments.initializations import schema_of
 from ccrop.experiments.schema import Schema
-from ccrop.experiments.tables import markdown, paired_difference
+from ccrop.experiments.tables import markdown
 from ccrop.transfer import Transfer
 
 TRANSFER = Transfer(
@@ -25,21 +22,6 @@ SCHEMA = schema_of(TRANSFER)
 
 def row(arm: str, seed: int, goal: float | str) -> dict[str, str]:
     return dict(data="a_set", labels="0.1", arm=arm, seed=str(seed), AP=str(goal), error="")
-
-
-def test_paired_interval_is_students():
-    own, other = {0: 5.0, 1: 7.0, 2: 9.0, 3: 99.0}, {0: 4.0, 1: 5.0, 2: 6.0}
-    difference, half = paired_difference(own, other)
-    # differences 1, 2, 3: mean 2, standard deviation 1, t of 2 degrees of freedom 4.3027
-    assert difference == pytest.approx(2)
-    assert half == pytest.approx(4.302653 / math.sqrt(3), rel=1e-5)
-
-
-def test_one_seed_has_no_interval():
-    difference, half = paired_difference({0: 5.0}, {0: 4.0})
-    assert difference == pytest.approx(1)
-    assert math.isnan(half)
-    assert math.isnan(paired_difference({0: 1.0}, {1: 1.0})[0])
 
 
 def test_table_compares_with_the_references_that_ran():

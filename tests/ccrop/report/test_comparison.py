@@ -1,12 +1,11 @@
 """Tables of comparisons are those of their rows."""
 
-import math
 import re
 from pathlib import Path
 
 import pytest
 
-from ccrop.report.comparison import figures_of, interval, read, sections
+from ccrop.report.comparison import figures_of, read, sections
 
 ROWS = """data,labels,arm,seed,lr,seconds,AP_S,AP,translation
 drones,0.1,random,0,0.1,60,0.10,0.2,1.5
@@ -46,12 +45,6 @@ def test_shares_of_the_labels_make_a_curve(file: Path):
 
 def test_measures_are_fractions_that_are_no_cost(file: Path):
     assert figures_of(read(file)) == ["AP_S", "AP"]
-
-
-def test_one_seed_has_no_interval():
-    mean, half = interval([0.5])
-    assert mean == 0.5
-    assert math.isnan(half)
 
 
 @pytest.mark.parametrize(

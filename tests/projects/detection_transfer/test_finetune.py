@@ -13,7 +13,7 @@ from ccrop.checkpoint import Normalization
 from ccrop.checkpoint.recorded_config import recorded_config
 from ccrop.compat.checkpoint import load_checkpoint
 from ccrop.projects.detection_transfer.finetune import expect_in_levels, finetune, load_config
-from ccrop.projects.detection_transfer.tiles import ObjectTile
+from ccrop.projects.detection_transfer.tile_transforms import ObjectTile
 from ccrop.transfer import set_iterations
 
 CONFIG = ROOT / "projects/detection_transfer/configs/tiles_r18.py"

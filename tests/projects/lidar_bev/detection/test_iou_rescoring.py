@@ -7,7 +7,7 @@ import torch
 
 from ccrop.projects.lidar_bev.detection import CenterPoint
 from ccrop.projects.lidar_bev.detection.decoding import decode
-from ccrop.projects.lidar_bev.detection.ious import iou_loss, rescored
+from ccrop.projects.lidar_bev.detection.iou_rescoring import iou_loss, rescored
 from ccrop.projects.lidar_bev.detection.targets import center_targets
 from ccrop.projects.lidar_bev.grid import Grid
 from ccrop.projects.lidar_bev.models import PillarEncoder

@@ -5,10 +5,10 @@ import pytest
 import torch
 
 from ccrop.projects.lidar_bev.detection import CenterPoint
-from ccrop.projects.lidar_bev.detection.flips import averaged, mirrored_maps, mirrored_points
 from ccrop.projects.lidar_bev.detection.head import CenterMaps
 from ccrop.projects.lidar_bev.detection.headings import HEADING_CODES, HeadingCode
 from ccrop.projects.lidar_bev.detection.targets import center_targets, num_channels
+from ccrop.projects.lidar_bev.detection.tta import averaged, mirrored_maps, mirrored_points
 from ccrop.projects.lidar_bev.grid import Grid
 from ccrop.projects.lidar_bev.models import PillarEncoder
 from ccrop.projects.lidar_bev.views import Motion

@@ -8,7 +8,7 @@ from mmdet.structures.bbox import HorizontalBoxes
 from PIL import Image
 
 from ccrop.projects.detection_transfer.images import KeptImage
-from ccrop.projects.detection_transfer.tiles import ObjectTile, RandomLevels, cut, pack_tiles
+from ccrop.projects.detection_transfer.tile_transforms import ObjectTile, RandomLevels, cut, pack_tiles
 
 
 def results(boxes: list[list[float]], labels: list[int] | None = None, shape: tuple[int, ...] = (90, 120, 3)) -> dict:

@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from ccrop.projects.lidar_bev.evaluation.pseudo_boxes import pseudo_box_quality
+from ccrop.projects.lidar_bev.evaluation.pseudo_box_quality import pseudo_box_quality
 from ccrop.projects.lidar_bev.grid import Grid
 
 GRID = Grid(low=(-20, -20, -3), high=(20, 20, 2), cell=0.5)

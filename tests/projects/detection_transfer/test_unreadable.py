@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader
 
 from ccrop.hooks.unreadable import TooManyUnreadable
 from ccrop.projects.detection_transfer.images import ReadImage
-from ccrop.projects.detection_transfer.readable import UnreadableExamplesHook, leave_out_unreadable
+from ccrop.projects.detection_transfer.unreadable import UnreadableExamplesHook, leave_out_unreadable
 
 TOTAL = 120
 

@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from ccrop.projects.lidar_bev.pseudo.rectangles import NEAREST, STEPS, fit_rectangles
+from ccrop.projects.lidar_bev.pseudo.rotated_rectangles import NEAREST, STEPS, fit_rectangles
 
 
 def l_shape(angle: float, length: float, width: float, rng: np.random.Generator) -> np.ndarray:

@@ -1,7 +1,7 @@
 """Draw what a checkpoint sees: image, heatmap, boxes, the two views of a pair, and a histogram of the boxes' areas.
 
 Example:
-    python tools/visualise.py work_dirs/simsiam_ccrop_coco/epoch_200.pth --data-root data/coco --out gallery.png
+    python tools/visualize.py work_dirs/simsiam_ccrop_coco/epoch_200.pth --data-root data/coco --out gallery.png
 """
 
 import argparse
