@@ -32,5 +32,5 @@ param_scheduler = [
     dict(type="LinearLR", start_factor=0.01, by_epoch=False, begin=0, end=500),
     dict(type="CosineAnnealingLR", by_epoch=False, begin=500, end=12000, eta_min_ratio=0.01),
 ]
-optim_wrapper = dict(optimizer=dict(lr=2e-4))
+optim_wrapper = dict(optimizer=dict(_delete_=True, type="AdamW", lr=2e-4, weight_decay=0.05))
 env_cfg = dict(cudnn_benchmark=True)
