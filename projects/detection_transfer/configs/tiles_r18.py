@@ -58,9 +58,7 @@ param_scheduler = [
 ]
 optim_wrapper = dict(
     type="AutocastOptimWrapper",
-    optimizer=dict(
-        _delete_=True, type="timm.optim.Muon", lr=8e-3, weight_decay=0.05, momentum=0.95, nesterov=True
-    ),
+    optimizer=dict(_delete_=True, type="timm.optim.Muon", lr=8e-3, weight_decay=0.05, momentum=0.95, nesterov=True),
     clip_grad=dict(max_norm=10),
 )
 auto_scale_lr = dict(base_batch_size=32)
