@@ -1,7 +1,7 @@
 """Small objects on two CPU cores: 128 px tiles at the images' own scale, half of them around an object.
 
 A ResNet-18 of half the width without its last stage, one map of stride 4, and a head that assigns the targets of
-a whole batch at once. Muon (Jordan et al. 2024) needs about a quarter of the steps that AdamW needs
+a whole batch at once. Muon (Jordan et al. 2024) is far ahead of AdamW in schedules of a few thousand steps
 (projects/studies/finetuning_recipe).
 """
 
@@ -58,7 +58,7 @@ param_scheduler = [
 ]
 optim_wrapper = dict(
     type="AutocastOptimWrapper",
-    optimizer=dict(_delete_=True, type="timm.optim.Muon", lr=8e-3, weight_decay=0.05, momentum=0.95, nesterov=True),
+    optimizer=dict(_delete_=True, type="timm.optim.Muon", lr=4e-3, weight_decay=0.05, momentum=0.95, nesterov=True),
     clip_grad=dict(max_norm=10),
 )
 auto_scale_lr = dict(base_batch_size=32)
