@@ -2,7 +2,7 @@
 
 Random crops for a fifth of the 500 epochs, then boxes around everything above k = 0.10 of the heatmap, refreshed after
 every further fifth; centers are drawn in the box with alpha = 0.1, away from its middle. The paper says 0.6:
-simsiam_single_cifar10_paper.py.
+simsiam_single_cifar10_paper.py. docs/crops_and_methods.md says what differs.
 """
 
 from mmengine.config import read_base

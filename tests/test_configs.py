@@ -1,4 +1,4 @@
-"""Every config composes and builds, and holds what its paper or the released code published."""
+"""Every config composes and builds, and holds what its paper published."""
 
 import copy
 from collections.abc import Iterator
@@ -225,28 +225,9 @@ def test_continued_pretraining_is_slower_and_looks_for_objects_from_the_start(ki
     assert "demo" not in config  # ImageNet weights do not fit the demo's network
 
 
-@pytest.mark.parametrize("classes", [10, 100])
-def test_cifar_is_as_released(classes: int, tmp_path: Path):
-    config = load_config(CONFIGS / f"simsiam_single_cifar{classes}.py", tmp_path)
-    batch = config.train_dataloader.batch_size
-    assert batch == 512
-    assert config.train_cfg.max_epochs == 500
-    assert config.optim_wrapper.optimizer.lr * batch / config.auto_scale_lr.base_batch_size == 0.5
-    assert config.optim_wrapper.optimizer.weight_decay == 1e-4
-    assert config.optim_wrapper.paramwise_cfg.fix_predictor_lr
-    assert (config.model.channels, config.model.bottleneck, config.model.num_layers) == (512, 128, 3)
-    assert config.model.data_preprocessor.blur_prob == 0
-    assert config.param_scheduler[0].eta_min_ratio == 0.1
-    crop = config.train_dataloader.dataset.pipeline[0].crop
-    assert crop.alpha == 0.1
-    localization = HOOKS.build(config.default_hooks.localization)
-    assert list(localization.schedule(500)) == [100, 200, 300, 400]
-    assert localization.localizer.threshold == 0.1
-
-
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("data", ["imagenet", "imagenet200"])
-def test_imagenet_is_as_released(method: str, data: str, tmp_path: Path):
+def test_all_methods_have_the_released_boxes_on_imagenet(method: str, data: str, tmp_path: Path):
     config = load_config(CONFIGS / f"{method}_single_{data}.py", tmp_path)
     assert config.train_cfg.max_epochs == 100
     localization = HOOKS.build(config.default_hooks.localization)

@@ -3,7 +3,7 @@
 from functools import partial
 from typing import Any
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from ccrop.backbones import BackboneLike
 from ccrop.models import heads
@@ -33,6 +33,8 @@ class BYOL(MomentumSiamese):
         out_channels: d, width of projections and predictions; 256 in the paper.
         momentum: at the start; 0.996 in the paper for 1000 epochs, 0.99 for 300 and fewer.
         final_momentum: at the end; 1 in the paper.
+        copied_target: the target starts as a copy of the online network, as in the paper; otherwise, it starts from
+            random weights of its own, as in ContrastiveCrop's released code.
     """
 
     def __init__(
@@ -42,12 +44,22 @@ class BYOL(MomentumSiamese):
         out_channels: int = 256,
         momentum: float = 0.996,
         final_momentum: float = 1.0,
+        copied_target: bool = True,
         **kwargs: Any,
     ) -> None:
         projector = partial(heads.mlp, channels=channels, out_channels=out_channels)
         super().__init__(backbone, projector, momentum, **kwargs)
         self.predictor = heads.predictor(out_channels, channels)
         self.final_momentum = final_momentum
+        self.copied_target = copied_target
+
+    def init_weights(self) -> None:
+        super().init_weights()
+        if not self.copied_target:
+            for module in self.target.modules():
+                _call(module, "reset_parameters")
+            _call(self.target["backbone"], "init_weights")
+            self.follow(self.momentum)  # the released code follows before each step, not after it
 
     def loss(self, views: list[Tensor], pool: Pool = average) -> dict[str, Tensor]:
         online = [self.online(view, number, pool) for number, view in enumerate(views)]
@@ -58,3 +70,9 @@ class BYOL(MomentumSiamese):
 
     def after_step(self, progress: float) -> None:
         self.follow(cosine_momentum(self.momentum, progress, self.final_momentum))
+
+
+def _call(module: nn.Module, method: str) -> None:
+    """Call a module's method if it has one of this name."""
+    if callable(found := getattr(module, method, None)):
+        found()

@@ -45,7 +45,7 @@ class SimCLR(Siamese):
         channels: hidden width of the projector.
         out_channels: d, width of z; 128 in the paper.
         num_layers: layers of the projector; 2 in the paper.
-        head_norm: BN after each of them, as in the authors' code.
+        head_norm: BN after each of them, as in the authors' code, where the last one has a scale.
         temperature: of the softmax.
     """
 

@@ -1,7 +1,8 @@
 """CIFAR-10 as ContrastiveCrop's released code trains on it (Peng et al., CVPR 2022): 32 px, 500 epochs.
 
 ResNet-18 with a 3x3 stem, no blur, SGD with a learning rate of 0.5 at batch 512, cosine to 10 %, and kNN accuracy on
-the test images. SimSiam's own schedule ends at 0: ``--cfg-options param_scheduler.0.eta_min_ratio=0.0``.
+the test images. That code trains SimSiam, SimCLR, MoCo v2 and BYOL; docs/crops_and_methods.md says what differs.
+SimSiam's own schedule ends at 0: ``--cfg-options param_scheduler.0.eta_min_ratio=0.0``.
 """
 
 from torch.optim import SGD

@@ -1,6 +1,7 @@
 """ImageNet-1K for 100 epochs, as ContrastiveCrop (Peng et al., CVPR 2022) trains on it: 224 px, 256 images per step.
 
-kNN accuracy on a part of the images.
+That is the batch of all GPUs together; here, it is that of each. The released code trains MoCo v1 and v2;
+docs/crops_and_methods.md says what differs. kNN accuracy on a part of the images.
 """
 
 from ccrop.datasets import ImageNet

@@ -39,6 +39,7 @@ adjustments = {
         "model.backbone.zero_init_residual": False,
         "model.momentum": 0.996,
         "model.final_momentum": 0.996,
+        "model.copied_target": False,
         "optim_wrapper.paramwise_cfg.fix_predictor_lr": False,
     },
 }

@@ -1,4 +1,7 @@
-"""MoCo v1 (He et al., CVPR 2020): a linear head, temperature 0.07, steps after 60 and 80 % of the epochs."""
+"""MoCo v1 (He et al., CVPR 2020): a linear head, temperature 0.07, steps after 60 and 80 % of the epochs.
+
+The learning rate falls to a tenth at each step; in ContrastiveCrop's released configs, it falls to 0 at the first.
+"""
 
 from mmengine.optim import MultiStepLR, OptimWrapper
 from mmengine.runner import EpochBasedTrainLoop
