@@ -44,9 +44,15 @@ def released(name: str) -> Config:
     return read_config(CONFIGS / f"{name}.py", {"train_cfg.max_epochs": STEPS})
 
 
-def built(name: str) -> tuple[Siamese, OptimWrapper, list]:
-    """A config's method, its optimizer at the config's batch size, as the runner scales it, and its schedule."""
+def built(name: str, **settings: float) -> tuple[Siamese, OptimWrapper, list]:
+    """A config's method, its optimizer at the config's batch size, as the runner scales it, and its schedule.
+
+    Args:
+        name: of the config.
+        settings: of the model, over the config's.
+    """
     config = released(name)
+    config.model.update(settings)
     config.model.backbone.update(depth=18, base_channels=4, stem_channels=4)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
@@ -232,19 +238,12 @@ def test_moco(name: str, widths: tuple[int, ...], temperature: float, rate: Call
     torch.testing.assert_close(model.queue.vectors, queue, rtol=0, atol=1e-12)
 
 
-def residual_scales(backbone: nn.Module) -> list[Tensor]:
-    """Weights of the last BN of every residual branch."""
-    return [getattr(module, "bn3", module.bn2).weight for module in backbone.modules() if hasattr(module, "bn2")]
-
-
 @pytest.mark.parametrize("name", RELEASED)
 def test_only_simsiam_starts_with_residual_branches_of_zero(name: str):
     model, *_ = built(name)
-    parts = [model, *([model.target["backbone"]] if hasattr(model, "target") else [])]
-    for part in parts:
-        last = residual_scales(part)
-        assert len(last) in (8, 16, 32)
-        assert all((weight == (0 if name.startswith("simsiam") else 1)).all() for weight in last)
+    last = [module.bn2.weight for module in model.modules() if hasattr(module, "bn2")]
+    assert len(last) == (16 if hasattr(model, "target") else 8)
+    assert all((weight == (0 if name.startswith("simsiam") else 1)).all() for weight in last)
 
 
 def test_byol_starts_from_a_target_of_its_own():
@@ -259,9 +258,11 @@ def test_byol_starts_from_a_target_of_its_own():
             spread = torch.stack([apart.flatten(), online[name].flatten()])
             assert spread.std(dim=1).div(spread[1].std()).sub(1).abs().max() < 0.1, name
             assert spread.corrcoef()[0, 1].abs() < 5 / weight.numel() ** 0.5, name
+    moved, *_ = built("byol_rcrop_cifar10", momentum=0.0)
     model.weights_changed()
-    assert_same_weights(model.target["backbone"], model.backbone)
-    assert_same_weights(model.target["projector"], model.projector)
+    for each in (moved, model):
+        assert_same_weights(each.target["backbone"], each.backbone)
+        assert_same_weights(each.target["projector"], each.projector)
 
 
 @pytest.mark.parametrize("small", [False, True], ids=["ResNet-50", "ResNet-18 for 32 px"])
