@@ -35,24 +35,23 @@ def adjust_saturation(images: Tensor, factor: Tensor) -> Tensor:
 def adjust_hue(images: Tensor, shift: Tensor) -> Tensor:
     """Rotate the hue of the HSV representation by ``shift`` turns, in [-0.5, 0.5].
 
-    Value V and chroma C stay; a channel is V - C clamp(2 - |h + n|, 0, 1), where h is the hue in sixths of a turn,
-    n is 3, 1, -1 for red, green, blue, and h + n is wrapped into [-3, 3).
+    Value V and chroma C stay; a channel is V - C clamp(2 - 6 |h + n|, 0, 1), where h is the hue in turns, n is 1/2,
+    1/6, -1/6 for red, green, blue, and h + n is wrapped into [-1/2, 1/2]. Which channel is the largest is a number,
+    0 or 1, and chooses by interpolation: on a CPU, comparisons and ``torch.where`` take five times as long.
     """
     red, green, blue = images.unbind(1)
-    value = images.amax(dim=1)
-    chroma = value - images.amin(dim=1)
-    scale = chroma.clamp(min=torch.finfo(images.dtype).tiny).reciprocal_()
-    hue = torch.where(
-        value == red,
-        (green - blue) * scale,
-        torch.where(value == green, (blue - red).mul_(scale).add_(2), (red - green).mul_(scale).add_(4)),
-    ).add_(6 * shift[:, None, None])
-    channels = []
-    for offset in (3, 1, -1):
-        turns = (hue + offset).div_(6)
-        distance = turns.sub_(turns.round()).abs_().mul_(6)
-        channels.append(value - distance.neg_().add_(2).clamp_(0, 1).mul_(chroma))
-    return torch.stack(channels, dim=1)
+    value = torch.maximum(torch.maximum(red, green), blue)
+    chroma = value - torch.minimum(torch.minimum(red, green), blue)
+    scale = chroma.mul(6).clamp_(min=torch.finfo(images.dtype).tiny).reciprocal_()
+    below_red, below_green = (value - red).sign_(), (value - green).sign_()
+    hue = torch.lerp((blue - red).mul_(scale).add_(1 / 3), (red - green).mul_(scale).add_(2 / 3), below_green)
+    hue = torch.lerp((green - blue).mul_(scale), hue, below_red).add_(shift[:, None, None])
+    rotated = torch.empty_like(images)
+    for channel, offset in enumerate((1 / 2, 1 / 6, -1 / 6)):
+        turns = hue + offset
+        weight = turns.sub_(turns.round()).abs_().mul_(-6).add_(2).clamp_(0, 1)
+        rotated[:, channel] = torch.addcmul(value, weight, chroma, value=-1)
+    return rotated
 
 
 def gaussian_blur(images: Tensor, sigma: Tensor, radius: int) -> Tensor:

@@ -13,7 +13,7 @@ from ccrop.backbones.contract import IMAGENET_MEAN, IMAGENET_STD
 from ccrop.models import photometric
 from ccrop.views.windows import mirrored
 
-ORDERS = 8  # of the color operations in a batch of views
+ORDERS = 8  # of the color operations in a batch of views on a GPU
 SMALLEST_GROUP = 16  # of the views that share one
 Operation = Callable[[Tensor, Tensor], Tensor]  # images and a strength each to images
 
@@ -23,8 +23,9 @@ class ViewPreprocessor(BaseDataPreprocessor):
 
     SimSiam's augmentation (Chen & He, CVPR 2021, section 4, after MoCo v2); for images that are not RGB, without
     saturation, hue and grayscale, which are undefined there. Views are augmented in training; whole images (``images``)
-    are only normalized. The order of the color operations is drawn for every eighth of a batch, of 16 views at least: a
-    large batch costs the host no more than a small one. torchvision's ColorJitter draws it for every call.
+    are only normalized. The order of the color operations is drawn for every 16 views on a CPU, which are few enough
+    for a core's cache; on a GPU for every eighth of a batch, of 16 views at least, so a large batch costs the host no
+    more than a small one. torchvision's ColorJitter draws it for every call.
     Views that an operation skips get its identity strength, so no views are selected on a GPU and nothing waits for it,
     see :func:`on_chosen`.
 
@@ -101,15 +102,14 @@ class ViewPreprocessor(BaseDataPreprocessor):
 
     def prepare(self, images: Tensor, augment: bool) -> Tensor:
         """``(N, H, W, C)`` uint8 to ``(N, C, H, W)`` float32, augmented (all but the flip) if asked and normalized."""
-        images = images.permute(0, 3, 1, 2)
-        if augment:
-            images = images.to(torch.float32, memory_format=torch.contiguous_format).div_(255)
-            group = max(SMALLEST_GROUP, math.ceil(len(images) / ORDERS))
-            images = torch.cat([self._augment(views) for views in images.split(group)])
-        else:
-            images = images.to(torch.float32).div_(255)
-        images = images.to(memory_format=torch.channels_last)
-        return images.sub_(self.mean).div_(self.std)
+        if not augment:
+            pixels = images.to(torch.float32, memory_format=torch.contiguous_format).div_(255)
+            # a statistic per channel would be broadcast to every pixel on its own; one per row of pixels is not
+            mean, std = (each.flatten().repeat(images.shape[2], 1) for each in (self.mean, self.std))
+            return pixels.sub_(mean).div_(std).permute(0, 3, 1, 2)
+        views = images.permute(0, 3, 1, 2).to(torch.float32, memory_format=torch.contiguous_format).div_(255)
+        views = torch.cat([self._augment(part) for part in views.split(views_per_order(len(views), views.is_cpu))])
+        return views.sub_(self.mean).div_(self.std).to(memory_format=torch.channels_last)
 
     def _augment(self, images: Tensor) -> Tensor:
         """Jitter, gray and blur of one group ``(N, C, H, W)`` in [0, 1]."""
@@ -147,6 +147,11 @@ class ViewPreprocessor(BaseDataPreprocessor):
         """Undo the normalization for pictures: ``(N, C, H, W)`` to ``(N, H, W, C)`` uint8 on the CPU."""
         pixels = (images * self.std + self.mean).clamp(0, 1).mul(255).round()
         return pixels.permute(0, 2, 3, 1).to("cpu", torch.uint8)
+
+
+def views_per_order(num_views: int, on_cpu: bool) -> int:
+    """How many views of a batch share an order of their color operations, see :class:`ViewPreprocessor`."""
+    return SMALLEST_GROUP if on_cpu else max(SMALLEST_GROUP, math.ceil(num_views / ORDERS))
 
 
 def on_chosen(chosen: Tensor, operations: Sequence[tuple[Operation, Tensor]], images: Tensor) -> Tensor:

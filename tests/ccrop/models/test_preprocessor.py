@@ -100,10 +100,14 @@ def test_grey_is_drawn_per_view():
     assert abs(grey.float().mean().item() - 0.2) < 4 * math.sqrt(0.2 * 0.8 / 1000)
 
 
-@pytest.mark.parametrize(
-    ("num_views", "groups"), [(5, [5]), (40, [16, 16, 8]), (128, [16] * 8), (512, [64] * 8), (1000, [125] * 8)]
-)
-def test_an_eighth_of_a_batch_shares_its_order_of_color_operations(num_views, groups, monkeypatch):
+@pytest.mark.parametrize(("num_views", "shared"), [(1, 16), (128, 16), (129, 17), (512, 64), (1000, 125)])
+def test_an_eighth_of_a_batch_on_a_gpu_shares_its_order_of_color_operations(num_views, shared):
+    assert preprocessor.views_per_order(num_views, on_cpu=False) == shared
+    assert preprocessor.views_per_order(num_views, on_cpu=True) == 16
+
+
+@pytest.mark.parametrize(("num_views", "groups"), [(5, [5]), (40, [16, 16, 8]), (250, [16] * 15 + [10])])
+def test_sixteen_views_on_a_cpu_share_their_order_of_color_operations(num_views, groups, monkeypatch):
     names = ["adjust_brightness", "adjust_contrast", "adjust_saturation", "adjust_hue"]
     calls = []
     for name in names:
