@@ -19,7 +19,7 @@ AREA_QUANTILES = {"boxes/area_10": 0.1, "boxes/area_50": 0.5, "boxes/area_90": 0
 
 
 class GalleryHook(Hook):
-    """After each localization, one PNG in ``gallery/`` of the work_dir and the same in the visualizer's backends.
+    """After each localization, one PNG in ``gallery/`` of the work_dir, at half its size in the visualizer's backends.
 
     Below the images is a histogram of the areas of all boxes; the backends get their quantiles as
     ``boxes/area_10``, ``boxes/area_50`` and ``boxes/area_90``, in fractions of the image.
@@ -65,8 +65,8 @@ class GalleryHook(Hook):
         picture = contact_sheet(rows, title, self.columns, areas, annotated=bool(self._objects))
         file = Path(runner.work_dir, "gallery", f"epoch_{runner.epoch:04d}_iter_{runner.iter:06d}.png")
         with written(file) as partial:
-            picture.save(partial)
-        runner.visualizer.add_image("gallery", np.asarray(picture), step=runner.epoch)
+            picture.save(partial, compress_level=1)  # a quarter of the default's time for a tenth more bytes
+        runner.visualizer.add_image("gallery", np.asarray(picture.reduce(2)), step=runner.epoch)
         if len(areas):
             scalars = {name: float(np.quantile(areas, share)) for name, share in AREA_QUANTILES.items()}
             runner.visualizer.add_scalars(scalars, step=runner.epoch)

@@ -5,7 +5,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 from ccrop.datasets import InvalidAnnotations, MissingData, UnreadableFile
-from ccrop.inference.annotated_regions import annotated_regions, roi_knn
+from ccrop.inference.annotated_regions import annotated_regions, check_enough_objects, roi_knn
 from ccrop.inference.evaluating import evaluating
 
 
@@ -55,6 +55,7 @@ class RoIKNNHook(Hook):
         root = self.data_root
         assert root is not None  # the config's, by now
         try:
+            check_enough_objects(root, "val", self.subsets["val"], self.min_queries)
             with evaluating(runner) as model:
                 bank, queries = (annotated_regions(model, root, split, n) for split, n in self.subsets.items())
             found = roi_knn(bank, queries, min_queries=self.min_queries)

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ccrop.datasets import MissingData, UnreadableFile, UnreadableImage, read_image
 from ccrop.datasets.base import spread
-from ccrop.datasets.coco import annotated_boxes, find_split
+from ccrop.datasets.coco import AnnotatedImage, annotated_boxes, find_split
 from ccrop.evaluation.roi_knn import background_boxes, roi_knn_recall
 from ccrop.inference import roi_features
 from ccrop.long_work import with_progress
@@ -46,15 +46,11 @@ def annotated_regions(model: Siamese, root: str | Path, split: str, subset: int 
         InvalidAnnotations: see :func:`ccrop.datasets.coco.annotated_boxes`.
         UnreadableFile: no annotated image is readable.
     """
-    images = [image for image in annotated_boxes(root, split) if len(image.boxes)]
-    if not images:
-        raise MissingData(f"{root} annotates no objects in split {split!r}")
     folder = Path(root, find_split(Path(root), split))
     device = next(model.parameters()).device
     features: dict[int, list[Tensor]] = {}
     categories, areas = [], []
-    for number in with_progress(spread(len(images), subset or len(images)), f"regions of {split}"):
-        image = images[number]
+    for number, image in with_progress(_annotated_images(root, split, subset), f"regions of {split}"):
         try:
             read = read_image(folder / image.file_name, model.data_preprocessor.channels, as_tensor=True)
         except UnreadableImage as error:
@@ -77,6 +73,25 @@ def annotated_regions(model: Siamese, root: str | Path, split: str, subset: int 
     )
 
 
+def _annotated_images(root: str | Path, split: str, subset: int | None) -> list[tuple[int, AnnotatedImage]]:
+    """The images of a split that have objects, ``subset`` of them, each with its place among all of these."""
+    images = [image for image in annotated_boxes(root, split) if len(image.boxes)]
+    if not images:
+        raise MissingData(f"{root} annotates no objects in split {split!r}")
+    return [(number, images[number]) for number in spread(len(images), subset or len(images))]
+
+
+def check_enough_objects(root: str | Path, split: str, subset: int | None, min_queries: int) -> None:
+    """Raise MissingData if no category has ``min_queries`` objects in the images that serve as queries."""
+    categories = np.concatenate([image.categories for _, image in _annotated_images(root, split, subset)])
+    if np.unique(categories, return_counts=True)[1].max() < min_queries:
+        raise _too_few_objects(min_queries)
+
+
+def _too_few_objects(min_queries: int) -> MissingData:
+    return MissingData(f"no category has {min_queries} annotated objects among the queries: use more images")
+
+
 def roi_knn(bank: Regions, queries: Regions, k: int = 20, min_queries: int = 50) -> dict[int, dict[str, float]]:
     """Balanced accuracy by stride and size, see :func:`ccrop.evaluation.roi_knn.roi_knn_recall`.
 
@@ -86,7 +101,7 @@ def roi_knn(bank: Regions, queries: Regions, k: int = 20, min_queries: int = 50)
     classes, number = queries.categories.unique(return_counts=True)
     classes = classes[number >= min_queries]
     if len(classes) < 2:
-        raise MissingData(f"no category has {min_queries} annotated objects among the queries: use more images")
+        raise _too_few_objects(min_queries)
     used = [torch.isin(side.categories, classes) for side in (bank, queries)]
     labels = [
         torch.searchsorted(classes, side.categories[chosen]) for side, chosen in zip((bank, queries), used, strict=True)

@@ -182,6 +182,15 @@ def test_without_annotations_the_hook_says_so_once_and_rests(tmp_path: Path, run
     assert hook._rests
 
 
+def test_too_few_objects_are_found_out_before_any_image_is_processed(root: Path, runner: SimpleNamespace, monkeypatch):
+    lines: list[str] = []
+    monkeypatch.setattr(runner.logger, "info", lines.append)
+    monkeypatch.setattr(runner.model, "extract_feat", Mock(side_effect=AssertionError("an image was processed")))
+    RoIKNNHook(str(root), min_queries=500).before_train(runner)
+    (line,) = lines
+    assert "no category has 500 annotated objects among the queries" in line
+
+
 def cut(file: Path) -> None:
     file.write_bytes(file.read_bytes()[:200])
 
