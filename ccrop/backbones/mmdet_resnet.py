@@ -5,21 +5,17 @@ from itertools import accumulate
 from operator import mul
 from typing import Any
 
-from ccrop.compat.mmcv_ext import install_mmcv_ext
+from torch import Tensor, nn
 
-install_mmcv_ext()
-
-from mmdet.models.backbones.resnet import BasicBlock  # noqa: E402
-from mmdet.models.backbones.resnet import ResNet as _MMDetResNet  # noqa: E402
-from torch import Tensor, nn  # noqa: E402
-
-from ccrop.backbones.contract import (  # noqa: E402
+from ccrop.backbones.contract import (
     IMAGENET_MEAN,
     IMAGENET_STD,
     BackboneModule,
     Level,
     checked_indices,
 )
+from ccrop.compat.mmdet_resnet import BasicBlock
+from ccrop.compat.mmdet_resnet import ResNet as _MMDetResNet
 
 
 class ResNet(BackboneModule, _MMDetResNet):
