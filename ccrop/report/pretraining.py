@@ -16,7 +16,7 @@ from ccrop.checkpoint.recorded_config import recorded_config, recorded_settings
 from ccrop.compat.checkpoint import UntrustedCheckpoint, load_checkpoint
 from ccrop.datasets import BoxStore, ImageDataset, MissingData
 from ccrop.datasets.base import spread
-from ccrop.evaluation.verdict import HEALTHY, Verdict, judge_run
+from ccrop.evaluation.health_verdict import HEALTHY, Verdict, judge_run
 from ccrop.inference.contact_sheet import area_histogram
 from ccrop.inference.panels import box_areas
 from ccrop.pretrained import load_pretrained

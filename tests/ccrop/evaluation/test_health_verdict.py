@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from ccrop.evaluation.verdict import HEALTHY, judge_pairs, judge_run
+from ccrop.evaluation.health_verdict import HEALTHY, judge_pairs, judge_run
 
 GOOD = {
     "loss": {1: -0.1, 2: -0.5, 10: -0.8},
