@@ -7,7 +7,7 @@ from html import escape
 from typing import NamedTuple
 
 WIDTH, HEIGHT = 360, 210
-LEFT, RIGHT, TOP, BOTTOM = 46, 10, 28, 30
+LEFT, RIGHT, TOP, BOTTOM = 56, 10, 28, 30  # the left one holds labels such as 0.00015
 COLORS = (
     "#1f6feb",
     "#d1242f",

@@ -5,6 +5,7 @@ import re
 from collections.abc import Mapping, Sized
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import torch
 from mmengine.config import Config
@@ -17,6 +18,7 @@ from ccrop.compat.checkpoint import UntrustedCheckpoint, load_checkpoint
 from ccrop.datasets import BoxStore, ImageDataset, MissingData
 from ccrop.datasets.base import spread
 from ccrop.evaluation.health_verdict import HEALTHY, Verdict, judge_run
+from ccrop.export.libraries import LIBRARIES
 from ccrop.inference.contact_sheet import area_histogram
 from ccrop.inference.panels import box_areas
 from ccrop.pretrained import load_pretrained
@@ -109,7 +111,7 @@ def described(work_dir: Path, config: Config, dataset: Sized | None, curves: Cur
     rows = {
         "Command": config.get("command", ""),
         "Config": config.experiment,
-        "Method": f"{name_of(config.model.type)} on {name_of(config.model.get('backbone', {}).get('type', ''))}",
+        "Method": f"{name_of(config.model.type)} on {network_name(config.model.get('backbone', {}))}",
         "Start": config.get("init", "") or "random",
         "Data": f"{data.get('data_root', '')}" + (", the demo set" if config.on_demo_set else ""),
         "Images": f"{len(dataset):,}" if dataset is not None else "",
@@ -124,6 +126,14 @@ def described(work_dir: Path, config: Config, dataset: Sized | None, curves: Cur
 def settings_of(work_dir: Path) -> Mapping[str, str]:
     checkpoint = latest_checkpoint(work_dir)
     return load_checkpoint(checkpoint).get("settings", {}) if checkpoint else {}
+
+
+def network_name(backbone: Mapping[str, Any]) -> str:
+    """The network of a backbone's config: ``timm:NAME``, ``torchvision:NAME``, or its class, with a depth if it has one."""
+    kind = name_of(backbone.get("type", ""))
+    if kind in LIBRARIES:
+        return f"{LIBRARIES[kind]}:{backbone['name']}"
+    return f"{kind}-{backbone['depth']}" if "depth" in backbone else kind
 
 
 def name_of(kind: object) -> str:
@@ -260,6 +270,6 @@ def times(work_dir: Path) -> str:
         if seconds
         else "",
         "Speed": f"{sum(speeds) / len(speeds):.1f} examples/s, mean over epochs" if speeds else "",
-        "Localization": f"{sum(looks):.1f} s in {len(looks)} passes" if looks else "",
+        "Localization": f"{sum(looks):.1f} s in {len(looks)} pass{'es' * (len(looks) > 1)}" if looks else "",
     }
     return page.facts(rows) + page.charts([line_chart("seconds per epoch", {"": seconds}, shown=FROM_0)])

@@ -59,6 +59,14 @@ def test_a_healthy_range_is_in_the_picture_so_that_a_wobble_is_small():
     assert float(band.get("height")) == pytest.approx((HEIGHT - TOP - BOTTOM) / 1.08, abs=0.1)
 
 
+@pytest.mark.parametrize("line", [{1: 2e-4, 2: 5e-5}, {1: -0.08951, 2: -0.08958}])
+def test_labels_are_not_cut_off_at_the_left(line: dict[int, float]):
+    texts = [each for each in elements(line_chart("lr", {"": line}), "text") if each.get("text-anchor") == "end"]
+    widths = [6.3 * len(each.text) for each in texts]  # a digit of a wide font takes 7 pixels, a point half of that
+    assert max(widths) > 40
+    assert all(float(each.get("x")) >= width for each, width in zip(texts, widths, strict=True))
+
+
 def test_an_open_range_ends_at_the_edge():
     svg = line_chart("rank", {"": {1: 40, 2: 50}}, healthy=Range(10, math.inf))
     (band,) = [each for each in elements(svg, "rect") if each.get("class") == "healthy"]
