@@ -129,7 +129,7 @@ def settings_of(work_dir: Path) -> Mapping[str, str]:
 
 
 def network_name(backbone: Mapping[str, Any]) -> str:
-    """The network of a backbone's config: ``timm:NAME``, ``torchvision:NAME``, or its class, with a depth if it has one."""
+    """The network in a config: ``timm:NAME``, ``torchvision:NAME``, or its class, with a depth if it has one."""
     kind = name_of(backbone.get("type", ""))
     if kind in LIBRARIES:
         return f"{LIBRARIES[kind]}:{backbone['name']}"
