@@ -120,7 +120,13 @@ def test_bars_of_a_histogram_are_as_high_as_their_counts():
 
 @pytest.mark.parametrize(
     ("low", "high", "expected"),
-    [(0, 1, [0, 0.5, 1]), (0, 20, [0, 5, 10, 15, 20]), (-0.42, -0.02, [-0.4, -0.3, -0.2, -0.1]), (0.963, 0.983, None)],
+    [
+        (0, 1, [0, 0.5, 1]),
+        (0, 20, [0, 5, 10, 15, 20]),
+        (-0.42, -0.02, [-0.4, -0.3, -0.2, -0.1]),
+        (0.963, 0.983, None),
+        (-0.093, -0.006, None),
+    ],
 )
 def test_ticks_are_round_and_inside(low, high, expected):
     found = ticks(low, high)
