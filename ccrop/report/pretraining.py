@@ -239,22 +239,29 @@ def neighbor_rows(objects: ObjectFeatures) -> str:
 
 
 def region_knn(curves: Curves) -> str:
-    """Balanced accuracy by stride and size at the end, and before training if measured."""
-    strides = sorted({name.split("_")[0] for name in curves}, key=lambda name: int(name[1:]))
+    """Balanced accuracy by stride and size when last measured and, if measured, before training (step 0).
+
+    Args:
+        curves: ``sSTRIDE_SIZE`` -> epochs trained -> accuracy in [0, 1].
+    """
+    last = max((step for curve in curves.values() for step in curve), default=None)
+    if last is None:
+        return ""
     sizes = ("all", "small", "medium", "large")
+    steps = sorted({0 for curve in curves.values() if 0 in curve} | {last})
+    moments = ["before training" if step == 0 else f"after epoch {step}" for step in steps]
     rows, bars = [], {}
-    for stride in strides:
+    for stride in sorted({name.split("_")[0] for name in curves}, key=lambda name: int(name[1:])):
         cells = []
         for size in sizes:
-            values = [value for _, value in sorted(curves.get(f"{stride}_{size}", {}).items()) if math.isfinite(value)]
-            cells.append(f"{100 * values[0]:.1f} → {100 * values[-1]:.1f}" if len(values) > 1 else "–")
-            if values:
-                bars[f"stride {stride[1:]}, {size}"] = values[-1]
+            curve = curves.get(f"{stride}_{size}", {})
+            values = [curve.get(step, math.nan) for step in steps]
+            cells.append(" → ".join(f"{100 * value:.1f}" if math.isfinite(value) else "–" for value in values))
+            bars[f"stride {stride[1:]}, {size}"] = values[-1]
         rows.append([f"stride {stride[1:]}", *cells])
-    if not rows:
-        return ""
-    text = "Balanced accuracy over categories and background, %, before training → now; sizes are COCO's."
-    return page.paragraph(text) + page.table(["", *sizes], rows) + page.charts([bar_chart("now", bars, percent=True)])
+    text = f"Balanced accuracy over categories and background, %, {' → '.join(moments)}; sizes are COCO's."
+    charts = page.charts([bar_chart(moments[-1], bars, percent=True)])
+    return page.paragraph(text) + page.table(["", *sizes], rows) + charts
 
 
 def times(work_dir: Path) -> str:
