@@ -117,7 +117,7 @@ def bar_chart(title: str, bars: Mapping[str, float], percent: bool = False) -> s
     if not bars:
         return ""
     top = max(*bars.values(), 0) or 1
-    left, step = 110, 24
+    left, step = min(max(110, 10 + 7 * max(map(len, bars))), WIDTH - 122), 24  # bars keep 60 pixels, values 62
     parts = []
     for number, (name, value) in enumerate(bars.items()):
         y = TOP + 6 + number * step

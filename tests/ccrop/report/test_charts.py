@@ -104,6 +104,15 @@ def test_bars_are_as_long_as_their_values():
     assert widths[0] == pytest.approx(2 * widths[1], abs=0.1)
 
 
+def test_the_longest_name_of_a_metric_stands_beside_its_bar():
+    name = "AP_R40_bev_Pedestrian_moderate"
+    svg = bar_chart("", {name: 1.0, "AP": 0.5})
+    (text,) = [each for each in elements(svg, "text") if each.text == name]
+    assert float(text.get("x")) >= 7 * len(name)
+    ends = [float(each.get("x")) + float(each.get("width")) for each in elements(svg, "rect")]
+    assert max(ends) < WIDTH - 50  # the value is written behind it
+
+
 def test_dots_lie_around_their_mean_and_within_its_interval():
     svg = dot_chart("", {"a": [1.0, 3.0], "b": []}, {"a": (2.0, 1.5)})
     first, last = (float(each.get("cx")) for each in elements(svg, "circle"))
