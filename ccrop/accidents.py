@@ -12,7 +12,7 @@ from mmengine.runner import Runner
 
 from ccrop.files import full_disk_explained
 from ccrop.hooks.batch_memory import BatchTooLargeError, batch_size
-from ccrop.resuming import how_to_resume, is_interrupt
+from ccrop.resume_advice import how_to_resume, is_interrupt
 
 LOST = (RuntimeError, ConnectionError, EOFError, FileNotFoundError)  # raised when a worker dies
 

@@ -15,7 +15,7 @@ from typing import Protocol
 from mmengine.config import DictAction
 
 from ccrop.files import escaped
-from ccrop.resuming import is_interrupt
+from ccrop.resume_advice import is_interrupt
 
 INIT_HELP = "weights to start from: a file, timm:NAME, torchvision:NAME, or random"
 BACKBONE_HELP = "instead of the config's: timm:NAME, torchvision:NAME or mmdet:resnetDEPTH"

@@ -90,7 +90,7 @@ def of_boxes(folder: str, images: int, max_boxes: int) -> Steps:
     import torch
 
     from ccrop.datasets import BoxStore, ShardedBatches
-    from ccrop.datasets.stored_boxes import restore_boxes, saved_boxes
+    from ccrop.datasets.checkpointed_boxes import restore_boxes, saved_boxes
     from ccrop.inference.locate import describe
 
     store = BoxStore(images, max_boxes, "random")

@@ -76,9 +76,9 @@ def read_weights(source: str | Path) -> Weights:
     """
     source = str(source)
     if is_library(source):
-        libraries = import_module("ccrop.checkpoint.libraries")  # timm takes seconds to import
+        downloads = import_module("ccrop.checkpoint.downloads")  # timm takes seconds to import
         library, _, name = source.partition(":")
-        state, normalization = getattr(libraries, f"{library}_weights")(name)
+        state, normalization = getattr(downloads, f"{library}_weights")(name)
         return Weights(source, state, {}, f"pretrained weights of {library}", normalization)
     content = load_checkpoint(source)
     try:

@@ -20,7 +20,7 @@ from mmengine.logging import HistoryBuffer
 from mmengine.runner import CheckpointLoader
 
 from ccrop.files import write_bytes
-from ccrop.resuming import how_to_resume
+from ccrop.resume_advice import how_to_resume
 
 PICKLES = ("pkl", "pickle")  # file types that MMEngine reads by unpickling
 

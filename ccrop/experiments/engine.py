@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 from ccrop.experiments.rows import OPTIONS, Row, append_row, read_rows
 from ccrop.experiments.schema import Schema
-from ccrop.resuming import AGAIN
+from ccrop.resume_advice import AGAIN
 from ccrop.work_dir import WorkDirInUse
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from ccrop.resuming import AGAIN, resumed_by
+from ccrop.resume_advice import AGAIN, resumed_by
 from ccrop.work_dir import LOCK, locked, set_aside
 
 RECORD = "step.json"  # in the folder: the step's settings, and its result once it is finished

@@ -1,6 +1,7 @@
 """A backbone as a folder of the Hugging Face hub, which timm and transformers load: one of timm's networks."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -55,3 +56,4 @@ def write_huggingface(
         for key in ORIGIN:
             config["pretrained_cfg"].pop(key, None)
         write_json(folder / "config.json", config, indent=2)
+        shutil.copymode(folder / "config.json", folder / "model.safetensors")  # safetensors makes it private

@@ -10,7 +10,7 @@ from mmengine.registry import TASK_UTILS
 from mmengine.runner import Runner
 
 from ccrop.datasets import BoxStore, LocatedDataset, ShardedBatches
-from ccrop.datasets.stored_boxes import restore_boxes, saved_boxes
+from ccrop.datasets.checkpointed_boxes import restore_boxes, saved_boxes
 from ccrop.inference.evaluating import evaluating
 from ccrop.inference.locate import LocatedBatch, describe, located
 from ccrop.models import Siamese

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
+from ccrop.inference.text_places import Rectangle, free_place
 from ccrop.views import rectangles
 
 BOX_COLOR = (255, 220, 0)
@@ -20,6 +21,7 @@ GAP = 6
 HEADER = 72
 MAX_BOXES = 8  # drawn on a picture
 CHART_HEIGHT = 150
+TEXT_HEIGHT = 14
 AREA_EDGES = np.logspace(-4, 0, 41)
 
 
@@ -53,8 +55,8 @@ def image_panels(
     """Image with views and boxes, heatmap with boxes and their scores, and every view as fed to the model.
 
     The box that all views show, see :func:`shown_box`, has a thick outline. At most :data:`MAX_BOXES` are drawn, that
-    one and those with the best scores. Annotated objects are green where the center of any box is on them and red
-    where none does, and the image says how many were hit.
+    one and those with the best scores; scores are written where they cover no other. Annotated objects are green where
+    the center of any box is on them and red where none is, and the image says how many were hit.
 
     Args:
         heatmap: ``(h, w)`` in [0, 1], of the image without padding.
@@ -87,10 +89,10 @@ def image_panels(
     if chosen is not None:
         for pen in (on_image, on_heat):
             pen.rectangle(_corners(pixels[chosen]), outline=BOX_COLOR, width=3)
-    for number in reversed(drawn):
-        _write(on_heat, pixels[number, :2], f"{boxes[number, 4]:.2f}")
+    _write_scores(on_heat, pixels[drawn], boxes[drawn, 4])
     if objects is not None and len(objects):
-        _write(on_image, np.array([0, marked.height]), f"{hits.sum()} of {len(hits)} objects hit")
+        text = f"{hits.sum()} of {len(hits)} objects hit"
+        _write(on_image, (0, marked.height - TEXT_HEIGHT), text, _text_width(on_image, text))
 
     panels = [marked, heat]
     for view, color in zip(shown, _view_colors(len(views)), strict=True):
@@ -196,14 +198,28 @@ def _corners(box: NDArray[np.floating]) -> tuple[float, float, float, float]:
     return left, top, max(left, right - 1), max(top, bottom - 1)
 
 
-def _write(pen: ImageDraw.ImageDraw, corner: NDArray[np.floating], text: str) -> None:
-    """Above a box's upper left corner, or in the box if there is no room above; always whole."""
-    font, height = ImageFont.load_default(12), 14
-    width = pen.textlength(text, font=font) + 4
-    left = max(0, min(corner[0], pen.im.size[0] - 1 - width))
-    top = corner[1] - height if corner[1] >= height else corner[1] + 1
-    pen.rectangle((left, top, left + width, top + height - 1), fill=(0, 0, 0, 190))
-    pen.text((left + 2, top - 1), text, fill="white", font=font)
+def _write_scores(pen: ImageDraw.ImageDraw, boxes: NDArray[np.floating], scores: NDArray[np.floating]) -> None:
+    """Scores next to boxes ``(K, 4)`` in pixels, the first ones first; what would cover another is left out."""
+    taken: list[Rectangle] = []
+    for box, score in zip(boxes, scores, strict=True):
+        text = f"{score:.2f}"
+        width = _text_width(pen, text)
+        place = free_place(_corners(box), (width, TEXT_HEIGHT), pen.im.size, taken)
+        if place:
+            taken.append(place)
+            _write(pen, place[:2], text, width)
+
+
+def _write(pen: ImageDraw.ImageDraw, corner: tuple[float, float], text: str, width: float) -> None:
+    """White on black, from its upper left corner, ``width x TEXT_HEIGHT`` pixels."""
+    left, top = corner
+    pen.rectangle((left, top, left + width - 1, top + TEXT_HEIGHT - 1), fill=(0, 0, 0, 190))
+    pen.text((left + 2, top - 1), text, fill="white", font=ImageFont.load_default(12))
+
+
+def _text_width(pen: ImageDraw.ImageDraw, text: str) -> float:
+    """Pixels, with a margin of two at either side."""
+    return pen.textlength(text, font=ImageFont.load_default(12)) + 4
 
 
 def _write_header(
@@ -219,7 +235,7 @@ def _write_header(
         *((f"view {i + 1}", color) for i, color in enumerate(_view_colors(num_views))),
     ]
     if annotated:
-        texts += [("object hit by a box's center", HIT_COLOR), ("object missed", MISSED_COLOR)]
+        texts += [("object hit by the center of a box, drawn or not", HIT_COLOR), ("object missed", MISSED_COLOR)]
     for text, color in texts:
         pen.rectangle((x, 32, x + 9, 41), outline=color, width=2)
         pen.text((x + 14, 29), text, fill=color, font=font)

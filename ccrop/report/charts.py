@@ -7,7 +7,7 @@ from html import escape
 from typing import NamedTuple
 
 WIDTH, HEIGHT = 360, 210
-LEFT, RIGHT, TOP, BOTTOM = 46, 10, 28, 30
+LEFT, RIGHT, TOP, BOTTOM = 56, 10, 28, 30  # the left one holds labels such as 0.00015
 COLORS = (
     "#1f6feb",
     "#d1242f",
@@ -117,7 +117,7 @@ def bar_chart(title: str, bars: Mapping[str, float], percent: bool = False) -> s
     if not bars:
         return ""
     top = max(*bars.values(), 0) or 1
-    left, step = 110, 24
+    left, step = min(max(110, 10 + 7 * max(map(len, bars))), WIDTH - 122), 24  # bars keep 60 pixels, values 62
     parts = []
     for number, (name, value) in enumerate(bars.items()):
         y = TOP + 6 + number * step
@@ -206,10 +206,16 @@ def padded(values: Sequence[float], margin: float) -> Range:
 
 
 def ticks(low: float, high: float, number: int = 4) -> list[float]:
-    """About this many round values (1, 2 or 5 times a power of ten apart) from low to high."""
+    """About this many round values (1, 2 or 5 times a power of ten apart) from low to high, and at least two."""
     rough = (high - low) / number
     power = 10.0 ** math.floor(math.log10(rough))
-    step = next(each * power for each in (1, 2, 5, 10) if each * power >= rough * 0.999)
+    steps = [each * power for each in (0.5, 1, 2, 5, 10)]
+    place = next(index for index, step in enumerate(steps) if step >= rough * 0.999)
+    found = _multiples(steps[place], low, high)
+    return found if len(found) > 1 else _multiples(steps[place - 1], low, high)
+
+
+def _multiples(step: float, low: float, high: float) -> list[float]:
     first = math.ceil(low / step - 1e-9)
     return [step * place for place in range(first, math.floor(high / step + 1e-9) + 1)]
 

@@ -102,7 +102,8 @@ def table(rows: Rows, figures: Sequence[str]) -> str:
         difference = paired_difference(*(percent_by_seed(rows, each, shown[0]) for each in (arm, other)))
         cells.append("" if arm == other or math.isnan(difference[0]) else with_half(*difference, signed=True))
         lines.append([title(arm), str(max(map(len, found.values()))), *cells])
-    text = "In %. Mean over seeds ± half of its 95 % interval (Student's t); the difference is paired by seed."
+    text = "In %. Mean over seeds ± half of its 95 % interval (Student's t); the difference is paired by seed. "
+    text += "In the charts, dots are seeds, the bar is their mean and the line its interval."
     header = ["", "seeds", *shown, f"{shown[0]} over {title(other)}"]
     return page.paragraph(text) + page.table(header, lines)
 

@@ -14,8 +14,8 @@ from torch import Tensor
 from ccrop.datasets import BoxStore, CocoImages, ImageDataset, InvalidAnnotations, MissingData, UnreadableImage
 from ccrop.datasets.base import NO_BOXES, spread
 from ccrop.datasets.channel_stack import as_rgb
+from ccrop.datasets.checkpointed_boxes import max_boxes_of, restore_boxes
 from ccrop.datasets.coco import annotated_boxes, read_split
-from ccrop.datasets.stored_boxes import max_boxes_of, restore_boxes
 from ccrop.evaluation.roi_knn import region_features
 from ccrop.models import Siamese
 from ccrop.views import WholeImage

@@ -5,6 +5,7 @@ import re
 from collections.abc import Mapping, Sized
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import torch
 from mmengine.config import Config
@@ -16,7 +17,8 @@ from ccrop.checkpoint.recorded_config import recorded_config, recorded_settings
 from ccrop.compat.checkpoint import UntrustedCheckpoint, load_checkpoint
 from ccrop.datasets import BoxStore, ImageDataset, MissingData
 from ccrop.datasets.base import spread
-from ccrop.evaluation.verdict import HEALTHY, Verdict, judge_run
+from ccrop.evaluation.health_verdict import HEALTHY, Verdict, judge_run
+from ccrop.export.libraries import LIBRARIES
 from ccrop.inference.contact_sheet import area_histogram
 from ccrop.inference.panels import box_areas
 from ccrop.pretrained import load_pretrained
@@ -109,7 +111,7 @@ def described(work_dir: Path, config: Config, dataset: Sized | None, curves: Cur
     rows = {
         "Command": config.get("command", ""),
         "Config": config.experiment,
-        "Method": f"{name_of(config.model.type)} on {name_of(config.model.get('backbone', {}).get('type', ''))}",
+        "Method": f"{name_of(config.model.type)} on {network_name(config.model.get('backbone', {}))}",
         "Start": config.get("init", "") or "random",
         "Data": f"{data.get('data_root', '')}" + (", the demo set" if config.on_demo_set else ""),
         "Images": f"{len(dataset):,}" if dataset is not None else "",
@@ -124,6 +126,14 @@ def described(work_dir: Path, config: Config, dataset: Sized | None, curves: Cur
 def settings_of(work_dir: Path) -> Mapping[str, str]:
     checkpoint = latest_checkpoint(work_dir)
     return load_checkpoint(checkpoint).get("settings", {}) if checkpoint else {}
+
+
+def network_name(backbone: Mapping[str, Any]) -> str:
+    """The network in a config: ``timm:NAME``, ``torchvision:NAME``, or its class, with a depth if it has one."""
+    kind = name_of(backbone.get("type", ""))
+    if kind in LIBRARIES:
+        return f"{LIBRARIES[kind]}:{backbone['name']}"
+    return f"{kind}-{backbone['depth']}" if "depth" in backbone else kind
 
 
 def name_of(kind: object) -> str:
@@ -229,22 +239,29 @@ def neighbor_rows(objects: ObjectFeatures) -> str:
 
 
 def region_knn(curves: Curves) -> str:
-    """Balanced accuracy by stride and size at the end, and before training if measured."""
-    strides = sorted({name.split("_")[0] for name in curves}, key=lambda name: int(name[1:]))
+    """Balanced accuracy by stride and size when last measured and, if measured, before training (step 0).
+
+    Args:
+        curves: ``sSTRIDE_SIZE`` -> epochs trained -> accuracy in [0, 1].
+    """
+    last = max((step for curve in curves.values() for step in curve), default=None)
+    if last is None:
+        return ""
     sizes = ("all", "small", "medium", "large")
+    steps = sorted({0 for curve in curves.values() if 0 in curve} | {last})
+    moments = ["before training" if step == 0 else f"after epoch {step}" for step in steps]
     rows, bars = [], {}
-    for stride in strides:
+    for stride in sorted({name.split("_")[0] for name in curves}, key=lambda name: int(name[1:])):
         cells = []
         for size in sizes:
-            values = [value for _, value in sorted(curves.get(f"{stride}_{size}", {}).items()) if math.isfinite(value)]
-            cells.append(f"{100 * values[0]:.1f} → {100 * values[-1]:.1f}" if len(values) > 1 else "–")
-            if values:
-                bars[f"stride {stride[1:]}, {size}"] = values[-1]
+            curve = curves.get(f"{stride}_{size}", {})
+            values = [curve.get(step, math.nan) for step in steps]
+            cells.append(" → ".join(f"{100 * value:.1f}" if math.isfinite(value) else "–" for value in values))
+            bars[f"stride {stride[1:]}, {size}"] = values[-1]
         rows.append([f"stride {stride[1:]}", *cells])
-    if not rows:
-        return ""
-    text = "Balanced accuracy over categories and background, %, before training → now; sizes are COCO's."
-    return page.paragraph(text) + page.table(["", *sizes], rows) + page.charts([bar_chart("now", bars, percent=True)])
+    text = f"Balanced accuracy over categories and background, %, {' → '.join(moments)}; sizes are COCO's."
+    charts = page.charts([bar_chart(moments[-1], bars, percent=True)])
+    return page.paragraph(text) + page.table(["", *sizes], rows) + charts
 
 
 def times(work_dir: Path) -> str:
@@ -260,6 +277,6 @@ def times(work_dir: Path) -> str:
         if seconds
         else "",
         "Speed": f"{sum(speeds) / len(speeds):.1f} examples/s, mean over epochs" if speeds else "",
-        "Localization": f"{sum(looks):.1f} s in {len(looks)} passes" if looks else "",
+        "Localization": f"{sum(looks):.1f} s in {len(looks)} pass{'es' * (len(looks) > 1)}" if looks else "",
     }
     return page.facts(rows) + page.charts([line_chart("seconds per epoch", {"": seconds}, shown=FROM_0)])

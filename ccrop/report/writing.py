@@ -6,7 +6,7 @@ from types import ModuleType
 
 from mmengine.dist import master_only
 
-from ccrop.evaluation.verdict import judge_run
+from ccrop.evaluation.health_verdict import judge_run
 from ccrop.files import write_bytes
 from ccrop.report import comparison, detector, page, pretraining
 from ccrop.report.scalars import tensorboard_scalars

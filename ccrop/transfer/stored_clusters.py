@@ -5,7 +5,7 @@ from pathlib import Path
 from ccrop.compat.checkpoint import load_checkpoint
 from ccrop.datasets import BoxStore
 from ccrop.datasets.base import LocatedDataset
-from ccrop.datasets.stored_boxes import max_boxes_of, num_images_of, restore_boxes
+from ccrop.datasets.checkpointed_boxes import max_boxes_of, num_images_of, restore_boxes
 
 
 def stored_clusters(checkpoint: str | Path, dataset: LocatedDataset, example: str) -> BoxStore:

@@ -1,9 +1,10 @@
 """A picture of an image with detections: boxes, names and scores, and a legend of the colors."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from PIL import Image, ImageDraw, ImageFont
 
+from ccrop.inference.text_places import Rectangle, free_place
 from ccrop.projects.detection_transfer.inference import ImageDetections
 
 COLORS = (
@@ -14,7 +15,6 @@ SIDE = 1280  # pixels of the longer side
 MOST_ENLARGED = 4
 FONT_SIZE = 14
 GAP = 8
-Rectangle = tuple[float, float, float, float]
 
 
 def picture(image: Image.Image, detections: ImageDetections, classes: Sequence[str]) -> Image.Image:
@@ -57,30 +57,12 @@ def _write(
     """Write the first text that fits next to its box, clear of earlier texts and other boxes; none if none does."""
     font = ImageFont.load_default(FONT_SIZE)
     for text in texts:
-        width, height = pen.textlength(text, font=font) + 4, FONT_SIZE + 3
-        for left, top in _places(box, width, height):
-            place = (left, top, left + width, top + height)
-            inside = left >= 0 and top >= 0 and place[2] <= size[0] and place[3] <= size[1]
-            if inside and not any(_overlap(place, each) for each in (*taken, *others)):
-                taken.append(place)
-                pen.rectangle(place, fill=color)
-                pen.text((left + 2, top), text, fill="black", font=font)
-                return
-
-
-def _places(box: Rectangle, width: float, height: float) -> Iterator[tuple[float, float]]:
-    """Left upper corners of a text of a size: above, below, inside above if there is room, right and left."""
-    x0, y0, x1, y1 = box
-    yield x0, y0 - height
-    yield x0, y1
-    if x1 - x0 > 2 * width and y1 - y0 > 3 * height:
-        yield x0, y0
-    yield x1, y0
-    yield x0 - width, y0
-
-
-def _overlap(one: Rectangle, other: Rectangle) -> bool:
-    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
+        place = free_place(box, (pen.textlength(text, font=font) + 4, FONT_SIZE + 3), size, (*taken, *others))
+        if place:
+            taken.append(place)
+            pen.rectangle(place, fill=color)
+            pen.text((place[0] + 2, place[1]), text, fill="black", font=font)
+            return
 
 
 def _legend(entries: Sequence[tuple[str, int, str]], width: int) -> Image.Image:

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from ccrop.datasets import stored_boxes
+from ccrop.datasets import checkpointed_boxes
 from ccrop.tools import scale
 
 
@@ -18,7 +18,7 @@ def test_paths_are_counted(capsys):
 
 
 def test_boxes_are_stored_saved_and_restored(capsys, monkeypatch):
-    monkeypatch.setattr(stored_boxes, "INSIDE", 0)
+    monkeypatch.setattr(checkpointed_boxes, "INSIDE", 0)
     assert scale.main(["boxes", "--images", "5000", "--boxes", "4"]) == 0
     printed = capsys.readouterr().out
     assert f"{5000 * (4 * 10 + 2) / 1e6:.0f} MB shared by the ranks of a node" in printed

@@ -46,11 +46,17 @@ def read_yolo(source: Path, file: Path | None = None) -> dict[str, LabeledSplit]
         return {"train": _read_split([source], [text for _, text in lines_of(file)], file)}
     settings = _settings(file)
     classes = _classes(settings, file)
-    splits = {}
+    splits: dict[str, LabeledSplit] = {}
     for split in SPLITS:
-        places = settings.get(split) or (settings.get("valid") if split == "val" else None)
-        if places:
-            splits[split] = _read_split(_found(places, settings, file, split), classes, file)
+        places = settings.get(split) or (settings.get("valid") if split == "val" else None) or []
+        found = {
+            str(place): _find(place, settings, file) for place in ([places] if isinstance(places, str) else places)
+        }
+        if split == "test" and splits and found and not any(found.values()):  # Roboflow lists one that it never wrote
+            note = f"the split test, as there is no {printable(' and no '.join(found))} (left out)"
+            next(iter(splits.values())).annotations.repaired.append(note)
+        elif found:
+            splits[split] = _read_split(_all_found(found, settings, file, split), classes, file)
     if not splits:
         raise InvalidAnnotations(file, "it lists no images: add a line such as train: images/train")
     return splits
@@ -93,22 +99,25 @@ def _distinct(names: list[str], file: Path) -> list[str]:
     return names
 
 
-def _found(places: str | Sequence[str], settings: dict[str, Any], file: Path, split: str) -> list[Path]:
-    """The folders or image lists of a split, which are relative to ``path``, to the file, or to its parent.
+def _find(place: str, settings: dict[str, Any], file: Path) -> Path | None:
+    """A folder or image list, which is relative to ``path``, to the file, or to its parent; None if there is none.
 
     Roboflow writes ``../train/images`` where it means ``train/images``.
     """
-    found = []
-    for place in [places] if isinstance(places, str) else places:
-        roots = [file.parent / str(settings.get("path") or ""), file.parent]
-        tries = [root / name for root in roots for name in (place, str(place).removeprefix("../"))]
-        here = next((each for each in tries if each.exists()), None)
-        if here is None:
-            raise InvalidAnnotations(
-                file, f"{split}: {printable(str(place))} is in neither {roots[0]} nor {file.parent}: correct path:"
-            )
-        found.append(here.resolve())
-    return found
+    tries = [root / name for root in _roots(settings, file) for name in (place, str(place).removeprefix("../"))]
+    return next((each.resolve() for each in tries if each.exists()), None)
+
+
+def _roots(settings: dict[str, Any], file: Path) -> list[Path]:
+    return list(dict.fromkeys([file.parent / str(settings.get("path") or ""), file.parent]))
+
+
+def _all_found(found: dict[str, Path | None], settings: dict[str, Any], file: Path, split: str) -> list[Path]:
+    gone = next((place for place, path in found.items() if path is None), None)
+    if gone is not None:
+        roots = " nor in ".join(map(str, _roots(settings, file)))
+        raise InvalidAnnotations(file, f"{split}: {printable(gone)} is not in {roots}: correct path:")
+    return [path for path in found.values() if path is not None]
 
 
 def _read_split(places: Sequence[Path], classes: Sequence[str], file: Path) -> LabeledSplit:

@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader
 
 from ccrop.compat.checkpoint import load_checkpoint
 from ccrop.config import load_config
-from ccrop.datasets import BoxStore, ImageFolder, SeededSampler, stored_boxes
+from ccrop.datasets import BoxStore, ImageFolder, SeededSampler, checkpointed_boxes
 from ccrop.datasets.resident import ResidentBatches
 from ccrop.runner import build_runner, pretrain
 from ccrop.views import (
@@ -186,7 +186,7 @@ def test_images_that_do_not_fit_into_the_memory_of_the_machine_are_refused(folde
 
 
 def test_a_resumed_run_ends_as_an_unbroken_one(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(stored_boxes, "INSIDE", 0)  # so that the boxes lie beside the checkpoints
+    monkeypatch.setattr(checkpointed_boxes, "INSIDE", 0)  # so that the boxes lie beside the checkpoints
     options = {
         "model.backbone.base_channels": 8,
         "model.backbone.stem_channels": 8,

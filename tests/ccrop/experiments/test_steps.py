@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from ccrop.experiments.steps import step
-from ccrop.resuming import how_to_resume
+from ccrop.resume_advice import how_to_resume
 from ccrop.work_dir import WorkDirInUse, locked
 
 

@@ -84,6 +84,12 @@ def test_transformers_gives_the_maps(exported: tuple[nn.Module, Path], monkeypat
         torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
 
 
+def test_whoever_may_read_the_config_may_read_the_weights(exported: tuple[nn.Module, Path]):
+    _, folder = exported
+    modes = {path.name: path.stat().st_mode for path in folder.iterdir()}
+    assert modes["model.safetensors"] == modes["config.json"]
+
+
 def test_a_folder_is_never_replaced(tmp_path: Path):
     checkpoint = run_with(tmp_path, ResNet(18), depth=18)
     (tmp_path / "out").mkdir()

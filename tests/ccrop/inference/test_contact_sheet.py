@@ -181,6 +181,21 @@ def test_scores_are_written_at_their_boxes(left, top):
     assert changed.max(axis=0)[1] <= PANEL_HEIGHT - 3
 
 
+def test_scores_do_not_cover_each_other():
+    """Text has a translucent background: where two overlap, it is darker than one alone."""
+    image, fed = Image.new("RGB", (PANEL_HEIGHT, PANEL_HEIGHT), "white"), [np.zeros((8, 8, 3), np.uint8)]
+    left = 0.4 + np.arange(8) / 50
+    boxes = np.stack([left, left, left + 0.05, left + 0.05, 1 - left], axis=1)
+    darkest, written = [], []
+    for drawn in (boxes[:1], boxes):
+        heat = image_panels(image, np.ones((1, 1), np.float32), drawn, np.array([[0, 0, 2, 2]]), fed)[1]
+        pixels = np.asarray(heat).astype(int).sum(axis=2)
+        darkest.append(pixels.min())
+        written.append((pixels == darkest[0]).sum())
+    assert darkest[0] == darkest[1]
+    assert written[1] > 2 * written[0]  # there is room for more than two
+
+
 @pytest.mark.parametrize(
     ("size", "expected"),
     [

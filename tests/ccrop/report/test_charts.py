@@ -59,6 +59,14 @@ def test_a_healthy_range_is_in_the_picture_so_that_a_wobble_is_small():
     assert float(band.get("height")) == pytest.approx((HEIGHT - TOP - BOTTOM) / 1.08, abs=0.1)
 
 
+@pytest.mark.parametrize("line", [{1: 2e-4, 2: 5e-5}, {1: -0.08951, 2: -0.08958}])
+def test_labels_are_not_cut_off_at_the_left(line: dict[int, float]):
+    texts = [each for each in elements(line_chart("lr", {"": line}), "text") if each.get("text-anchor") == "end"]
+    widths = [6.3 * len(each.text) for each in texts]  # a digit of a wide font takes 7 pixels, a point half of that
+    assert max(widths) > 40
+    assert all(float(each.get("x")) >= width for each, width in zip(texts, widths, strict=True))
+
+
 def test_an_open_range_ends_at_the_edge():
     svg = line_chart("rank", {"": {1: 40, 2: 50}}, healthy=Range(10, math.inf))
     (band,) = [each for each in elements(svg, "rect") if each.get("class") == "healthy"]
@@ -96,6 +104,15 @@ def test_bars_are_as_long_as_their_values():
     assert widths[0] == pytest.approx(2 * widths[1], abs=0.1)
 
 
+def test_the_longest_name_of_a_metric_stands_beside_its_bar():
+    name = "AP_R40_bev_Pedestrian_moderate"
+    svg = bar_chart("", {name: 1.0, "AP": 0.5})
+    (text,) = [each for each in elements(svg, "text") if each.text == name]
+    assert float(text.get("x")) >= 7 * len(name)
+    ends = [float(each.get("x")) + float(each.get("width")) for each in elements(svg, "rect")]
+    assert max(ends) < WIDTH - 50  # the value is written behind it
+
+
 def test_dots_lie_around_their_mean_and_within_its_interval():
     svg = dot_chart("", {"a": [1.0, 3.0], "b": []}, {"a": (2.0, 1.5)})
     first, last = (float(each.get("cx")) for each in elements(svg, "circle"))
@@ -112,7 +129,13 @@ def test_bars_of_a_histogram_are_as_high_as_their_counts():
 
 @pytest.mark.parametrize(
     ("low", "high", "expected"),
-    [(0, 1, [0, 0.5, 1]), (0, 20, [0, 5, 10, 15, 20]), (-0.42, -0.02, [-0.4, -0.3, -0.2, -0.1]), (0.963, 0.983, None)],
+    [
+        (0, 1, [0, 0.5, 1]),
+        (0, 20, [0, 5, 10, 15, 20]),
+        (-0.42, -0.02, [-0.4, -0.3, -0.2, -0.1]),
+        (0.963, 0.983, None),
+        (-0.093, -0.006, None),
+    ],
 )
 def test_ticks_are_round_and_inside(low, high, expected):
     found = ticks(low, high)

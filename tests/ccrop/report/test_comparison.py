@@ -31,6 +31,7 @@ def cells(html: str) -> list[list[str]]:
 def test_means_have_intervals_and_differences_are_paired(file: Path):
     tenth = next(part for part in sections(file) if "drones, 10 % of the labels" in part)
     header, random, own = cells(tenth)
+    assert "dots are seeds, the bar is their mean and the line its interval" in tenth
     assert header == ["", "seeds", "AP_S", "AP", "AP_S over random"]
     # half of the interval of two values: t(0.975, 1) = 12.706 times half of their distance
     assert random == ["random", "2", f"12.0 ± {12.706 * 2:.1f}", "20.0 ± 0.0", ""]

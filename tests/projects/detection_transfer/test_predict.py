@@ -2,6 +2,8 @@
 
 import csv
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -157,3 +159,10 @@ def test_mmdets_inferencer_finds_what_predict_finds(detector: Path, photos: Path
     kept = sorted((score for score in result["scores"] if score >= 0.001), reverse=True)
     assert len(rows) == len(kept) > 0
     np.testing.assert_allclose([float(row["score"]) for row in rows], kept, atol=1e-4)
+
+
+def test_the_guide_imports_mmdet_so_that_it_works_without_compiled_operators():
+    lines = (line.strip() for line in (ROOT / "docs/fine_tuning.md").read_text().splitlines())
+    imports = [line for line in lines if line.startswith(("import ", "from "))]
+    assert "from mmdet.apis import DetInferencer" in imports
+    subprocess.run([sys.executable, "-c", "\n".join(imports)], check=True)

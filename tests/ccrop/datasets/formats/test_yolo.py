@@ -46,6 +46,15 @@ def test_roboflow_means_its_own_folders(tmp_path: Path):
     }
 
 
+def test_a_test_split_that_roboflow_only_lists_is_left_out_and_mentioned(tmp_path: Path):
+    draw(tmp_path / "train/images/a.jpg")
+    write(tmp_path / "data.yaml", "train: ../train/images\ntest: ../test/images\nnames: ['car']\n")
+    write(tmp_path / "train/labels/a.txt", "0 0.5 0.5 0.5 0.5")
+    (split,) = read_labeled(tmp_path).values()
+    assert len(objects(split)) == 1
+    assert split.annotations.repaired == ["the split test, as there is no ../test/images (left out)"]
+
+
 def test_lists_of_images_and_labels_beside_them(tmp_path: Path):
     draw(tmp_path / "obj/a.jpg", tmp_path / "obj/b.jpg")
     write(tmp_path / "train.txt", "data/obj/a.jpg\n\n./obj/b.jpg\n")
@@ -97,7 +106,10 @@ def test_one_box_that_leaves_its_image_is_clipped_and_counted(root: Path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("train: images/gone\nnames: [cat, dog]", "train: images/gone is in neither .* correct path:"),
+        ("train: images/gone\nnames: [cat, dog]", r"train: images/gone is not in \S+: correct path:"),
+        ("train: images/train\nval: gone\nnames: [cat, dog]", "val: gone is not in"),
+        ("test: gone\nnames: [cat, dog]", "test: gone is not in"),  # of a set that has nothing else
+        ("path: sub\ntrain: gone\nnames: [cat, dog]", r"train: gone is not in \S+sub nor in \S+: correct path:"),
         ("train: images/train\nnames: [cat, cat]", "two classes have the name cat"),
         ("train: images/train\nnc: 3\nnames: [cat, dog]", "nc is 3, but names has 2"),
         ("train: images/train\nnames: {1: cat}", "names must be a list"),

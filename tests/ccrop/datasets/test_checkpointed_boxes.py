@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from ccrop.datasets import BoxStore, stored_boxes
-from ccrop.datasets.stored_boxes import max_boxes_of, num_images_of, restore_boxes, saved_boxes
+from ccrop.datasets import BoxStore, checkpointed_boxes
+from ccrop.datasets.checkpointed_boxes import max_boxes_of, num_images_of, restore_boxes, saved_boxes
 
 
 def located(seed: int = 0) -> BoxStore:
@@ -17,7 +17,7 @@ def located(seed: int = 0) -> BoxStore:
 
 @pytest.fixture(params=[2**25, 0], ids=["inside", "beside"])
 def limit(request, monkeypatch):
-    monkeypatch.setattr(stored_boxes, "INSIDE", request.param)
+    monkeypatch.setattr(checkpointed_boxes, "INSIDE", request.param)
     return request.param
 
 
@@ -41,7 +41,7 @@ def test_boxes_of_another_set_are_refused(tmp_path, limit):
 
 @pytest.fixture
 def beside(monkeypatch):
-    monkeypatch.setattr(stored_boxes, "INSIDE", 0)
+    monkeypatch.setattr(checkpointed_boxes, "INSIDE", 0)
 
 
 def test_a_file_is_written_when_the_boxes_change_and_stays_for_earlier_checkpoints(tmp_path, beside):

@@ -87,8 +87,9 @@ def judge_run(curves: Curves) -> Verdict:
             (remarks if healthy.contains(values[-1]) else faults).append(healthy.describe(values[-1]))
     knn = curves.get("knn", {})
     if 0 in knn and len(knn) > 1:
-        before, now = knn[0], knn[max(knn)]
-        remarks.append(f"kNN {'rose' if now > before else 'did not rise'} from {before:.1%} to {now:.1%}")
+        before, now = f"{knn[0]:.1%}", f"{knn[max(knn)]:.1%}"
+        rose = "rose" if knn[max(knn)] > knn[0] else "did not rise"
+        remarks.append(f"kNN stayed at {now}" if now == before else f"kNN {rose} from {before} to {now}")
     return Verdict(tuple(faults), tuple(remarks))
 
 

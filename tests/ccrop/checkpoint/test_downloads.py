@@ -11,7 +11,7 @@ import torchvision
 from huggingface_hub import constants
 
 from ccrop.checkpoint import is_library, read_weights
-from ccrop.checkpoint.libraries import hub_within_reach, is_reachable
+from ccrop.checkpoint.downloads import hub_within_reach, is_reachable
 
 NOWHERE = "http://127.0.0.1:9"  # the port of the discard service, where nobody listens
 

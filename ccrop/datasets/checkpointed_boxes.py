@@ -5,7 +5,7 @@ from typing import Any
 
 from ccrop.datasets.box_store import BoxStore
 from ccrop.files import written
-from ccrop.resuming import how_to_resume
+from ccrop.resume_advice import how_to_resume
 
 INSIDE = 2**25  # bytes of a store that goes into each checkpoint, which is written every epoch
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from ccrop.resuming import AGAIN, how_to_resume, resumed_by
+from ccrop.resume_advice import AGAIN, how_to_resume, resumed_by
 
 
 def test_a_context_has_its_own_way_and_ends():

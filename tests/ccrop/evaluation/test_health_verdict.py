@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from ccrop.evaluation.verdict import HEALTHY, judge_pairs, judge_run
+from ccrop.evaluation.health_verdict import HEALTHY, judge_pairs, judge_run
 
 GOOD = {
     "loss": {1: -0.1, 2: -0.5, 10: -0.8},
@@ -56,6 +56,7 @@ def test_a_knn_that_does_not_rise_is_said_and_no_fault():
     verdict = judge_run(GOOD | {"knn": {0: 0.2, 10: 0.1}})
     assert verdict.healthy
     assert verdict.remarks[-1] == "kNN did not rise from 20.0% to 10.0%"
+    assert judge_run(GOOD | {"knn": {0: 0.8206, 10: 0.8207}}).remarks[-1] == "kNN stayed at 82.1%"
 
 
 @pytest.mark.parametrize(("value", "inside"), [(0.5, True), (1.1, True), (0.49, False), (1.11, False)])
