@@ -71,7 +71,11 @@ class KNNHook(Hook):
             accuracy = self._evaluate(runner)
             runner.visualizer.add_scalar("epoch/knn", accuracy, step=0)
             sizes = " and ".join(f"{len(labels)}" for _, labels in self._data)
-            runner.logger.info(f"kNN accuracy before training: {accuracy:.2%} (bank and queries: {sizes})")
+            chance = self._data[1][1].unique(return_counts=True)[1].max() / len(self._data[1][1])
+            runner.logger.info(
+                f"kNN accuracy before training: {accuracy:.2%} (bank and queries: {sizes}; "
+                f"{chance:.1%} of the queries are of the largest class)"
+            )
 
     @master_only
     def after_train_epoch(self, runner: Runner) -> None:

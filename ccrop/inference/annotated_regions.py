@@ -16,6 +16,8 @@ from ccrop.long_work import with_progress
 from ccrop.models import Siamese
 from ccrop.views.transforms import to_tensor
 
+MIN_QUERIES = 50  # of a category that counts
+
 
 class Regions(NamedTuple):
     """Annotated and background boxes of a split.
@@ -81,7 +83,7 @@ def _annotated_images(root: str | Path, split: str, subset: int | None) -> list[
     return [(number, images[number]) for number in spread(len(images), subset or len(images))]
 
 
-def check_enough_objects(root: str | Path, split: str, subset: int | None, min_queries: int) -> None:
+def check_enough_objects(root: str | Path, split: str, subset: int | None, min_queries: int = MIN_QUERIES) -> None:
     """Raise MissingData if no category has ``min_queries`` objects in the images that serve as queries."""
     categories = np.concatenate([image.categories for _, image in _annotated_images(root, split, subset)])
     if np.unique(categories, return_counts=True)[1].max() < min_queries:
@@ -92,7 +94,9 @@ def _too_few_objects(min_queries: int) -> MissingData:
     return MissingData(f"no category has {min_queries} annotated objects among the queries: use more images")
 
 
-def roi_knn(bank: Regions, queries: Regions, k: int = 20, min_queries: int = 50) -> dict[int, dict[str, float]]:
+def roi_knn(
+    bank: Regions, queries: Regions, k: int = 20, min_queries: int = MIN_QUERIES
+) -> dict[int, dict[str, float]]:
     """Balanced accuracy by stride and size, see :func:`ccrop.evaluation.roi_knn.roi_knn_recall`.
 
     Args:

@@ -415,6 +415,17 @@ def test_roi_knn(
     assert all(50 < float(row[0]) <= 100 for row in found.values())
 
 
+def test_roi_knn_counts_objects_before_it_processes_images(
+    evaluate: ModuleType, pretrained: Path, demo_root: Path, monkeypatch, capsys: pytest.CaptureFixture[str]
+):
+    def process(*_: object) -> None:
+        raise AssertionError("an image was processed")
+
+    monkeypatch.setattr("ccrop.tools.evaluations.objects.annotated_regions", process)
+    assert evaluate.main(["roi-knn", str(pretrained), "--data-root", str(demo_root), "--queries", "1"]) == 2
+    assert "no category has 50 annotated objects among the queries: use more images" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("command", ["boxes", "object-knn", "pairs", "roi-knn"])
 def test_what_is_missing_is_named(
     evaluate: ModuleType, command: str, pretrained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]

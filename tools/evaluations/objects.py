@@ -5,7 +5,7 @@ import argparse
 from ccrop.evaluation import knn_predict
 from ccrop.evaluation.pairs import SIZES
 from ccrop.evaluation.roi_knn import balanced_accuracy
-from ccrop.inference.annotated_regions import annotated_regions, roi_knn
+from ccrop.inference.annotated_regions import annotated_regions, check_enough_objects, roi_knn
 from ccrop.inference.features import object_features
 from ccrop.tools.evaluations.common import give_all_levels, load, percent, print_table
 
@@ -33,6 +33,7 @@ def object_knn(args: argparse.Namespace) -> None:
 def region_knn(args: argparse.Namespace) -> None:
     """Print a Markdown table with one row per stride."""
     config, model = load(args)
+    check_enough_objects(config.data_root, "val", args.queries)
     give_all_levels(model)
     bank = annotated_regions(model, config.data_root, "train", args.bank)
     queries = annotated_regions(model, config.data_root, "val", args.queries)
