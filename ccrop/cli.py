@@ -2,6 +2,7 @@
 
 import argparse
 import errno
+import math
 import os
 import re
 import sys
@@ -78,6 +79,28 @@ def at_least(minimum: int) -> Callable[[str], int]:
         return int(text)
 
     return whole
+
+
+def positive(text: str) -> float:
+    """The type of an argument that is a finite number above 0."""
+    if not 0 < (value := _number(text)) < math.inf:
+        raise argparse.ArgumentTypeError(f"{text} is not a number above 0")
+    return value
+
+
+def not_negative(text: str) -> float:
+    """The type of an argument that is a finite number, 0 or more."""
+    if not 0 <= (value := _number(text)) < math.inf:
+        raise argparse.ArgumentTypeError(f"{text} is not a number of at least 0")
+    return value
+
+
+def _number(text: str) -> float:
+    """A number on a command line, nan if the text is none."""
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan
 
 
 def picture_file(*suffixes: str) -> Callable[[str], Path]:

@@ -31,7 +31,7 @@ from typing import TYPE_CHECKING
 
 from mmengine.config import Config
 
-from ccrop.cli import OptionsAction, command, command_parser, config_file, seed
+from ccrop.cli import OptionsAction, command, command_parser, config_file, not_negative, positive, seed
 from ccrop.tools.finetune import transfer_of
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--csv", type=Path, help="default: comparison.csv; for a detector transfer.csv")
     parser.add_argument("--seeds", type=seed, nargs="+", default=[0, 1, 2], help="default: 0 1 2")
     parser.add_argument(
-        "--tflop", type=float, default=5, help="10^12 operations per pretraining (default: %(default)s)"
+        "--tflop", type=positive, default=5, help="10^12 operations per pretraining (default: %(default)s)"
     )
     parser.add_argument("--over", nargs="+", default=[], metavar="NAME", help="report differences to these arms")
     parser.add_argument(
@@ -117,8 +117,8 @@ def add_detector(parser: argparse.ArgumentParser) -> list[argparse.Action]:
         add("--iterations", type=int, help="iterations of fine-tuning; default: the config's"),
         add("--arms", nargs="+", default=[], metavar="NAME", help="run only these (default: all)"),
         add("--no-long", action="store_true", help="leave out random_long"),
-        add("--lr-factors", type=float, nargs="+", help="factors of the config's learning rate (default: 0.5 1 2)"),
-        add("--backbone-lr", type=float, nargs="+", default=[1.0], help="the backbone's fractions of it (default: 1)"),
+        add("--lr-factors", type=positive, nargs="+", help="factors of the config's learning rate (default: 0.5 1 2)"),
+        add("--backbone-lr", type=not_negative, nargs="+", default=[1.0], help="the backbone's fractions of it (default: 1)"),
         add(
             "--lr-labels", default="10%", metavar="FRACTION", help="labels for the learning-rate search (default: 10%%)"
         ),

@@ -12,6 +12,7 @@ from mmengine.dist import broadcast, broadcast_object_list, is_main_process
 from mmengine.logging import MMLogger
 from mmengine.model import MMDistributedDataParallel
 from mmengine.registry import MODELS, OPTIM_WRAPPERS, DefaultScope
+from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from ccrop.checkpoint import RANDOM, Normalization
@@ -186,7 +187,18 @@ def build_runner(
     runner.register_hook(FinetuningHook(notes))
     runner.register_hook(BatchMemoryHook())
     runner.register_hook(DivergenceHook())
+    for key in unmatched_keys(config, runner.model):
+        runner.logger.warning(
+            f"optim_wrapper.paramwise_cfg.custom_keys.{key} has no effect: no parameter's name contains {key}"
+        )
     return runner
+
+
+def unmatched_keys(config: Config, model: nn.Module) -> list[str]:
+    """Parts of parameters' names that have settings of their own, and are in no name."""
+    names = [name for name, _ in model.named_parameters()]
+    custom = (config.optim_wrapper.get("paramwise_cfg") or {}).get("custom_keys") or {}
+    return [key for key in custom if not any(key in name for name in names)]
 
 
 def train_and_test(

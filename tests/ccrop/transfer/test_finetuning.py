@@ -6,6 +6,7 @@ from mmengine.optim import build_optim_wrapper
 from torch import nn
 
 from ccrop.transfer import Transfer, set_iterations, set_learning_rate
+from ccrop.transfer.finetuning import unmatched_keys
 
 
 def config() -> Config:
@@ -23,6 +24,15 @@ def test_the_backbone_gets_its_part_of_the_rate():
     for name, parameter in model.named_parameters():
         assert rates[id(parameter)] == (0.05 if name.startswith("backbone.") else 0.2)
     assert all(group["weight_decay"] == 0.1 for group in groups)
+
+
+def test_settings_of_parameters_that_do_not_exist_are_found():
+    own = config()
+    model = nn.ModuleDict(dict(backbone=nn.Conv2d(1, 1, 1), head=nn.Linear(2, 2)))
+    assert unmatched_keys(own, model) == []
+    custom = {name: dict(lr_mult=0.1) for name in ("backbone", "bakcbone", "head.bias", "neck")}
+    own.optim_wrapper.paramwise_cfg = dict(custom_keys=custom)
+    assert unmatched_keys(own, model) == ["bakcbone", "neck"]
 
 
 def test_the_search_takes_the_best_on_held_out_examples(tmp_path):
