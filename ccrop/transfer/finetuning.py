@@ -15,6 +15,7 @@ from mmengine.registry import MODELS, OPTIM_WRAPPERS, DefaultScope
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from ccrop.accidents import test_accidents_explained
 from ccrop.checkpoint import RANDOM, Normalization
 from ccrop.compat.checkpoint import install_safe_checkpoints
 from ccrop.compat.distributed import init_distributed
@@ -232,7 +233,8 @@ def train_and_test(
         broadcast(buffer)
     stop_workers(runner.train_dataloader)
     spent = next(hook for hook in runner.hooks if isinstance(hook, FinetuningHook)).spent
-    tested = {} if test is None else test()
+    with test_accidents_explained(runner):
+        tested = {} if test is None else test()
     metrics = {CORE_SECONDS: spent} | {name: float(value) for name, value in tested.items()}
     if is_main_process():
         write_json(Path(runner.work_dir, "figures.json"), metrics, indent=1)
