@@ -22,7 +22,7 @@ from ccrop.compat.distributed import init_distributed
 from ccrop.compat.workers import stop_workers
 from ccrop.files import write_json
 from ccrop.hooks.batch_memory import BatchMemoryHook
-from ccrop.hooks.divergence import DivergenceHook
+from ccrop.hooks.divergence import DivergedError, DivergenceHook
 from ccrop.hooks.finetuning import FinetuningHook
 from ccrop.hooks.start import StartHook
 from ccrop.hooks.validation import ValidationHook
@@ -104,16 +104,26 @@ class Transfer:
             factors: of the config's learning rate.
             backbone_factors: of each of these rates, only for the backbone.
             resume: continue with an unfinished search; finished training runs are only tested again.
+
+        Raises:
+            DivergedError: training diverged at every rate; at some, these are left out.
         """
         base = config.optim_wrapper.optimizer.lr
         metrics = {}
+        diverged = None
         for rate, backbone in product([base * factor for factor in factors], backbone_factors):
             own = copy.deepcopy(config)
             set_learning_rate(own, rate, backbone)
             folder = Path(work_dir, f"lr_{rate:g}_{backbone:g}")
-            metrics[rate, backbone] = self.finetune(
-                own, init, folder, labels, seed, HELD_OUT, "auto" if resume else None
-            )
+            try:
+                metrics[rate, backbone] = self.finetune(
+                    own, init, folder, labels, seed, HELD_OUT, "auto" if resume else None
+                )
+            except DivergedError as error:
+                diverged = error
+                MMLogger.get_current_instance().warning(f"learning rate {rate:g} x {backbone:g} left out: {error}")
+        if diverged is not None and not metrics:
+            raise diverged
         goal = self.compared(lambda name: any(each[name] == each[name] for each in metrics.values()))
         found = {rates: each[goal] for rates, each in metrics.items()}
         chosen = [max(found, key=lambda rates: (found[rates] == found[rates], found[rates]))]

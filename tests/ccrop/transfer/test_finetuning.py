@@ -5,6 +5,7 @@ from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
 from torch import nn
 
+from ccrop.hooks import DivergedError
 from ccrop.transfer import Transfer, set_iterations, set_learning_rate
 from ccrop.transfer.finetuning import unmatched_keys
 
@@ -54,6 +55,18 @@ def test_the_search_takes_the_best_on_held_out_examples(tmp_path):
     other = Transfer(None, finetune, None, goal="rare", fallbacks=("rare", "common", "AP"), metrics=(), shown=())
     assert other.search_learning_rate(own, "x.pth", tmp_path, (0.5, 1), resume=True) == (0.5, 1)
     assert [each[-1] for each in asked[-2:]] == ["auto", "auto"]
+
+
+def test_the_search_goes_on_after_a_rate_at_which_training_diverges(tmp_path):
+    def finetune(config, *_):
+        if config.optim_wrapper.optimizer.lr > 1:
+            raise DivergedError("DIVERGED by iteration 3")
+        return dict(AP=config.optim_wrapper.optimizer.lr)
+
+    transfer = Transfer(None, finetune, None, goal="AP", metrics=("AP",), shown=("AP",))
+    assert transfer.search_learning_rate(config(), "x.pth", tmp_path, (4, 0.5, 1, 2)) == (1, 1)
+    with pytest.raises(DivergedError):
+        transfer.search_learning_rate(config(), "x.pth", tmp_path, (2, 4))
 
 
 @pytest.mark.parametrize("iterations", [10, 300, 1])
