@@ -161,6 +161,9 @@ def _check_optimizer(path: str | Path, wrapper: Mapping[str, Any]) -> None:
         ]
         for name, read in wrong:
             raise ValueError(f"{path}: nothing reads {section}.{name}; {_advice(name.split('.')[-1], read)}")
+    optimizer = wrapper.get("optimizer")
+    if optimizer and "lr" not in optimizer:
+        raise ValueError(f"{path}: the learning rate is missing: set optim_wrapper.optimizer.lr")
     for name, limit in (wrapper.get("clip_grad") or {}).items():
         if name in LIMITS and limit is not None and not limit > 0:
             raise ValueError(f"{path}: optim_wrapper.clip_grad.{name} must be positive, got {limit}")

@@ -200,6 +200,9 @@ def test_a_section_is_replaced_as_a_whole():
     own = {"_delete_": True, "type": "AdamW", "lr": 1e-3}
     config = read_config(TILES, {f"optim_wrapper.optimizer.{name}": value for name, value in own.items()})
     assert config.optim_wrapper.optimizer == dict(type="AdamW", lr=1e-3)
+    del own["lr"]
+    with pytest.raises(ValueError, match="the learning rate is missing: set optim_wrapper.optimizer.lr"):
+        read_config(TILES, {f"optim_wrapper.optimizer.{name}": value for name, value in own.items()})
 
 
 def test_sections_of_a_config_file_are_checked_too():
