@@ -201,7 +201,7 @@ def test_a_section_is_replaced_as_a_whole():
     config = read_config(TILES, {f"optim_wrapper.optimizer.{name}": value for name, value in own.items()})
     assert config.optim_wrapper.optimizer == dict(type="AdamW", lr=1e-3)
     del own["lr"]
-    with pytest.raises(ValueError, match="the learning rate is missing: set optim_wrapper.optimizer.lr"):
+    with pytest.raises(ValueError, match=r"the learning rate is missing: set optim_wrapper.optimizer.lr"):
         read_config(TILES, {f"optim_wrapper.optimizer.{name}": value for name, value in own.items()})
 
 
