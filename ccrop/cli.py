@@ -56,7 +56,10 @@ class OptionsAction(DictAction):
         for value in values:
             if not value.partition("=")[0] or "=" not in value:
                 parser.error(f"argument {option_string}: {value} is not of the form KEY=VALUE")
-        super().__call__(parser, namespace, values, option_string)
+        try:
+            super().__call__(parser, namespace, values, option_string)
+        except AssertionError as error:  # brackets that do not close
+            parser.error(f"argument {option_string}: {error}")
 
 
 def seed(text: str) -> int:

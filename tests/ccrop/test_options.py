@@ -255,6 +255,14 @@ def test_an_option_without_name_or_value_is_an_error_of_the_command_line(text: s
     assert f"argument --cfg-options: {text} is not of the form KEY=VALUE" in capsys.readouterr().err
 
 
+def test_a_bracket_that_does_not_close_is_an_error_of_the_command_line(capsys: pytest.CaptureFixture):
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--cfg-options", nargs="+", action=OptionsAction)
+    with pytest.raises(SystemExit):
+        parser.parse_args(["--cfg-options", "model.test_cfg.tile=[1,2"])
+    assert "argument --cfg-options: Imbalanced brackets exist in [1,2" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("name", ["gallery", "localization"])
 def test_none_disables_a_hook(name: str):
     expected = [hook for other, hook in read_config(PRETRAINING).default_hooks.items() if hook and other != name]
