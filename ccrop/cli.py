@@ -16,7 +16,7 @@ from typing import Protocol
 from mmengine.config import DictAction
 
 from ccrop.files import escaped
-from ccrop.resuming import is_interrupt
+from ccrop.resuming import AGAIN, is_interrupt
 
 INIT_HELP = "weights to start from: a file, timm:NAME, torchvision:NAME, or random"
 BACKBONE_HELP = "instead of the config's: timm:NAME, torchvision:NAME or mmdet:resnetDEPTH"
@@ -173,6 +173,10 @@ def explained(error: Exception) -> tuple[str, int]:
     """The message shown to the user and the exit code; an unexpected error is reported with its location."""
     if isinstance(error, OSError) and error.strerror:
         return _refused(error), 2
+    text = str(error).rstrip(".")
+    if isinstance(error, RuntimeError) and text.startswith("DataLoader worker (pid"):  # in training it says more
+        why = f"a data-loading worker died early ({text}), most likely for lack of memory"
+        return f"{why}: use fewer workers, and {AGAIN}", 2
     own = type(error).__module__.partition(".")[0] == PACKAGE.name
     if own or isinstance(error, (OSError, ValueError, ImportError)):
         return str(error), 2
