@@ -32,21 +32,12 @@ def accidents_explained(runner: Runner) -> Iterator[None]:
         with full_disk_explained(runner.work_dir, advice=how_to_resume()):
             yield
     except (KeyboardInterrupt, Exception) as error:
-        if is_interrupt(error):
-            runner.logger.warning(f"Interrupted after {runner.iter} iterations: {how_to_resume()}")
-            raise KeyboardInterrupt from error
-        if isinstance(error, LOST) and current_thread() is main_thread():
-            signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # otherwise torch's handler raises at an arbitrary place
+        _explain_end(runner, error, "train_dataloader", "")
         text = str(error).strip()
         if isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in text:
             raise BatchTooLargeError(
                 f"a batch of {batch_size(runner.train_dataloader)} does not fit into memory "
                 f"({text.splitlines()[0].rstrip('.')}): lower train_dataloader.batch_size"
-            ) from error
-        if text.startswith("DataLoader worker (pid") or _lost_a_worker(error):
-            raise ChildProcessError(
-                f"a data-loading worker died early ({text.rstrip('.')}), most likely for lack of memory: "
-                f"lower train_dataloader.num_workers or batch_size, and {how_to_resume()}"
             ) from error
         if text.startswith("Expected more than 1 value per channel"):
             loader = runner.train_dataloader
@@ -58,6 +49,42 @@ def accidents_explained(runner: Runner) -> Iterator[None]:
         if text.startswith("Caught ") and "Original Traceback" in text:
             raise ValueError(f"a data-loading worker failed: {text.splitlines()[-1]}") from error
         raise
+
+
+@contextmanager
+def test_accidents_explained(runner: Runner) -> Iterator[None]:
+    """Around the test of a trained detector, whose weights are saved; an interrupt is logged and continues its way.
+
+    Raises:
+        DiskFull: see :func:`ccrop.files.full_disk_explained`.
+        ChildProcessError: a data-loading worker was killed.
+    """
+    try:
+        with full_disk_explained(runner.work_dir, advice=how_to_resume()):
+            yield
+    except (KeyboardInterrupt, Exception) as error:
+        _explain_end(runner, error, "test_dataloader", " in the test")
+        raise
+
+
+def _explain_end(runner: Runner, error: BaseException, section: str, place: str) -> None:
+    """Raise again what ended a run from outside, an interrupt or the death of a worker, with what to do.
+
+    Args:
+        section: of the config that sets the workers.
+        place: where in the run, for the log.
+    """
+    if is_interrupt(error):
+        runner.logger.warning(f"Interrupted{place} after {runner.iter} iterations: {how_to_resume()}")
+        raise KeyboardInterrupt from error
+    if isinstance(error, LOST) and current_thread() is main_thread():
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # otherwise torch's handler raises at an arbitrary place
+    text = str(error).strip()
+    if text.startswith("DataLoader worker (pid") or _lost_a_worker(error):
+        raise ChildProcessError(
+            f"a data-loading worker died early ({text.rstrip('.')}), most likely for lack of memory: "
+            f"lower {section}.num_workers or batch_size, and {how_to_resume()}"
+        ) from error
 
 
 def _lost_a_worker(error: BaseException) -> bool:

@@ -2,6 +2,7 @@
 
 import argparse
 import errno
+import math
 import os
 import re
 import sys
@@ -15,7 +16,7 @@ from typing import Protocol
 from mmengine.config import DictAction
 
 from ccrop.files import escaped
-from ccrop.resume_advice import is_interrupt
+from ccrop.resume_advice import AGAIN, is_interrupt
 
 INIT_HELP = "weights to start from: a file, timm:NAME, torchvision:NAME, or random"
 BACKBONE_HELP = "instead of the config's: timm:NAME, torchvision:NAME or mmdet:resnetDEPTH"
@@ -55,7 +56,10 @@ class OptionsAction(DictAction):
         for value in values:
             if not value.partition("=")[0] or "=" not in value:
                 parser.error(f"argument {option_string}: {value} is not of the form KEY=VALUE")
-        super().__call__(parser, namespace, values, option_string)
+        try:
+            super().__call__(parser, namespace, values, option_string)
+        except AssertionError as error:  # brackets that do not close
+            parser.error(f"argument {option_string}: {error}")
 
 
 def seed(text: str) -> int:
@@ -78,6 +82,28 @@ def at_least(minimum: int) -> Callable[[str], int]:
         return int(text)
 
     return whole
+
+
+def positive(text: str) -> float:
+    """The type of an argument that is a finite number above 0."""
+    if not 0 < (value := _number(text)) < math.inf:
+        raise argparse.ArgumentTypeError(f"{text} is not a number above 0")
+    return value
+
+
+def not_negative(text: str) -> float:
+    """The type of an argument that is a finite number, 0 or more."""
+    if not 0 <= (value := _number(text)) < math.inf:
+        raise argparse.ArgumentTypeError(f"{text} is not a number of at least 0")
+    return value
+
+
+def _number(text: str) -> float:
+    """A number on a command line, nan if the text is none."""
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan
 
 
 def picture_file(*suffixes: str) -> Callable[[str], Path]:
@@ -147,6 +173,10 @@ def explained(error: Exception) -> tuple[str, int]:
     """The message shown to the user and the exit code; an unexpected error is reported with its location."""
     if isinstance(error, OSError) and error.strerror:
         return _refused(error), 2
+    text = str(error).rstrip(".")
+    if isinstance(error, RuntimeError) and text.startswith("DataLoader worker (pid"):  # in training it says more
+        why = f"a data-loading worker died early ({text}), most likely for lack of memory"
+        return f"{why}: use fewer workers, and {AGAIN}", 2
     own = type(error).__module__.partition(".")[0] == PACKAGE.name
     if own or isinstance(error, (OSError, ValueError, ImportError)):
         return str(error), 2

@@ -50,7 +50,8 @@ def full_disk_explained(
         if isinstance(error, DiskFull) or not _is_full(error):
             raise
         takes = f"more than {_size(partial or path) / 1e6:.0f}" if needed is None else f"{needed / 1e6:.0f}"
-        free = shutil.disk_usage(path.parent).free / 1e6
+        removed = 0 if partial is None else _size(partial)  # by the caller, which starts again from nothing
+        free = (shutil.disk_usage(path.parent).free + removed) / 1e6
         raise DiskFull(
             getattr(error, "errno", None) or errno.ENOSPC,
             f"no room for {path}: {takes} MB to write, {free:.0f} MB free. Files written earlier are complete; "

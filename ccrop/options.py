@@ -6,6 +6,7 @@ that a misspelled name in them is ignored.
 
 import difflib
 import inspect
+import math
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from mmengine.config import Config
+from mmengine.config.config import DELETE_KEY
 from mmengine.registry import (
     DATA_SAMPLERS,
     DATASETS,
@@ -47,6 +49,16 @@ READ = dict(
     test_dataloader=LOADER,
 )
 BESIDE = dict(optim_wrapper={"constructor", "paramwise_cfg"})  # and what it takes out of a section with a type
+# what its default optimizer constructor reads of ``optim_wrapper.paramwise_cfg``, and of each of the custom_keys
+MULTIPLIERS = {f"{part}_decay_mult" for part in ("bias", "norm", "dwconv", "flat")}
+PARAMWISE = {"custom_keys", "bias_lr_mult", "dcn_offset_lr_mult", "bypass_duplicate", *MULTIPLIERS}
+CUSTOM = {"lr_mult", "decay_mult"}  # it hands other names to the optimizer
+LIMITS = ("max_norm", "clip_value")  # of gradients; a negative one reverses them
+# sections that every run has; None in place of others leaves them out
+NEEDED = {
+    *("model", "train_dataloader", "train_cfg", "optim_wrapper", "param_scheduler", "default_hooks"),
+    *("test_dataloader", "test_evaluator"),
+}
 SIMILAR = 0.8  # difflib's ratio above which one name is taken for a misspelling of the other
 
 
@@ -71,6 +83,9 @@ def options_explained(options: Mapping[str, Any] | None) -> Iterator[None]:
         for option in options or {}:
             if f"unexpected keyword argument '{option.split('.')[-1]}'" in str(error):
                 raise UnknownOption(f"unknown option {option}: {error}") from error
+        for option, value in (options or {}).items():
+            if option.endswith(".type"):
+                _explain_type(option, str(value), error)
         raise
     except KeyError as error:
         for option, value in (options or {}).items():
@@ -119,7 +134,7 @@ def check_options(path: str | Path, config: Config, options: Mapping[str, Any]) 
 
 
 def check_sections(path: str | Path, config: Config) -> None:
-    """Refuse names in sections that MMEngine does not read and silently ignores.
+    """Refuse names in sections that MMEngine does not read and silently ignores, and limits that reverse gradients.
 
     Raises:
         ValueError: names the section and the name.
@@ -128,6 +143,42 @@ def check_sections(path: str | Path, config: Config) -> None:
         for name in config.get(section) or {}:
             if name not in read:
                 raise ValueError(f"{path}: nothing reads {section}.{name}; {_advice(name, read)}")
+    _check_optimizer(path, config.get("optim_wrapper") or {})
+
+
+def _check_optimizer(path: str | Path, wrapper: Mapping[str, Any]) -> None:
+    """Those of ``optim_wrapper``, which MMEngine reads by name."""
+    section = "optim_wrapper.paramwise_cfg"
+    paramwise = wrapper.get("paramwise_cfg") or {}
+    if wrapper.get("constructor") in (None, "DefaultOptimWrapperConstructor"):
+        custom = paramwise.get("custom_keys") or {}
+        wrong = [(name, PARAMWISE) for name in paramwise if name not in PARAMWISE]
+        wrong += [
+            (f"custom_keys.{key}.{name}", CUSTOM)
+            for key, settings in custom.items()
+            for name in settings
+            if name not in CUSTOM and difflib.get_close_matches(name, CUSTOM, n=1, cutoff=SIMILAR)
+        ]
+        for name, read in wrong:
+            raise ValueError(f"{path}: nothing reads {section}.{name}; {_advice(name.split('.')[-1], read)}")
+    optimizer = wrapper.get("optimizer")
+    if optimizer and "lr" not in optimizer:
+        raise ValueError(f"{path}: the learning rate is missing: set optim_wrapper.optimizer.lr")
+    for name, limit in (wrapper.get("clip_grad") or {}).items():
+        if name in LIMITS and limit is not None and not limit > 0:
+            raise ValueError(f"{path}: optim_wrapper.clip_grad.{name} must be positive, got {limit}")
+
+
+def _explain_type(option: str, value: str, error: TypeError) -> None:
+    """Raise an error that names the option if its type caused the error: unknown, or without settings of another."""
+    section, name = option.removesuffix(".type"), value.split(".")[-1]
+    if str(error) == "None is not a callable object" and "." in value:
+        raise UnknownOption(f"the option {option} names an unknown type, {value}") from error
+    if f"{name}.__init__() got an unexpected keyword argument" in str(error):
+        raise UnknownOption(
+            f"the option {option}: {error}, which is set for the type before it: add {section}._delete_=True and all "
+            f"settings that {name} needs"
+        ) from error
 
 
 def _check_new(
@@ -136,6 +187,8 @@ def _check_new(
     """Refuse a name that a section does not have, unless what is built from the section takes it."""
     parent = reached.split(".")[-1]
     if parent == "custom_keys" or name in BESIDE.get(parent, ()):  # custom_keys are parts of parameters' names
+        return
+    if name == DELETE_KEY:
         return
     if parent == "default_hooks" and f"{reached}.{name}.type" in options:
         return
@@ -200,7 +253,11 @@ def _annotation(kind: type | None, name: str) -> Any:
 def _check_value(option: str, value: Any, annotation: Any, before: Any) -> None:
     """Refuse a value whose type contradicts the annotation, or else the previous value."""
     if value is None:
+        if option in NEEDED and before is not None:
+            raise UnknownOption(f"the option {option} cannot be None: every run needs it")
         return
+    if isinstance(value, float) and math.isnan(value):
+        raise UnknownOption(f"the option {option} is not a number (nan)")
     if isinstance(before, dict):
         if not isinstance(value, dict):
             raise UnknownOption(

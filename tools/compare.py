@@ -29,9 +29,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mmengine.config import Config
-
-from ccrop.cli import OptionsAction, command, command_parser, config_file, seed
+from ccrop.cli import OptionsAction, at_least, command, command_parser, config_file, not_negative, positive, seed
+from ccrop.compat.safe_yaml import read_config_file
 from ccrop.tools.finetune import transfer_of
 
 if TYPE_CHECKING:
@@ -55,7 +54,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--csv", type=Path, help="default: comparison.csv; for a detector transfer.csv")
     parser.add_argument("--seeds", type=seed, nargs="+", default=[0, 1, 2], help="default: 0 1 2")
     parser.add_argument(
-        "--tflop", type=float, default=5, help="10^12 operations per pretraining (default: %(default)s)"
+        "--tflop", type=positive, default=5, help="10^12 operations per pretraining (default: %(default)s)"
     )
     parser.add_argument("--over", nargs="+", default=[], metavar="NAME", help="report differences to these arms")
     parser.add_argument(
@@ -91,12 +90,17 @@ def add_pretrainings(parser: argparse.ArgumentParser) -> list[argparse.Action]:
     """Options for comparing pretraining runs."""
     add = parser.add_argument_group("pretrainings").add_argument
     return [
-        add("--epochs", type=int, help="epochs of every run, instead of a compute budget"),
+        add("--epochs", type=at_least(1), help="epochs of every run, instead of a compute budget"),
         add("--tag", default="", help="appended to the arms' names, to tell variants made with --cfg-options apart"),
-        add("--bank", type=int, default=300, help="train images of RoI-kNN (default: %(default)s)"),
-        add("--queries", type=int, default=500, help="val images of RoI-kNN (default: %(default)s)"),
-        add("--min-queries", type=int, default=50, help="RoI-kNN leaves out rarer categories (default: %(default)s)"),
-        add("--objects", type=int, default=1000, help="objects per side of object-kNN (default: %(default)s)"),
+        add("--bank", type=at_least(1), default=300, help="train images of RoI-kNN (default: %(default)s)"),
+        add("--queries", type=at_least(1), default=500, help="val images of RoI-kNN (default: %(default)s)"),
+        add(
+            "--min-queries",
+            type=at_least(0),
+            default=50,
+            help="RoI-kNN leaves out rarer categories (default: %(default)s)",
+        ),
+        add("--objects", type=at_least(1), default=1000, help="objects per side of object-kNN (default: %(default)s)"),
     ]
 
 
@@ -114,11 +118,17 @@ def add_detector(parser: argparse.ArgumentParser) -> list[argparse.Action]:
             metavar="FRACTION",
             help="default: 1%% 10%% 100%%; for sweeps 5%% 20%% 100%%",
         ),
-        add("--iterations", type=int, help="iterations of fine-tuning; default: the config's"),
+        add("--iterations", type=at_least(1), help="iterations of fine-tuning; default: the config's"),
         add("--arms", nargs="+", default=[], metavar="NAME", help="run only these (default: all)"),
         add("--no-long", action="store_true", help="leave out random_long"),
-        add("--lr-factors", type=float, nargs="+", help="factors of the config's learning rate (default: 0.5 1 2)"),
-        add("--backbone-lr", type=float, nargs="+", default=[1.0], help="the backbone's fractions of it (default: 1)"),
+        add("--lr-factors", type=positive, nargs="+", help="factors of the config's learning rate (default: 0.5 1 2)"),
+        add(
+            "--backbone-lr",
+            type=not_negative,
+            nargs="+",
+            default=[1.0],
+            help="the backbone's fractions of it (default: 1)",
+        ),
         add(
             "--lr-labels", default="10%", metavar="FRACTION", help="labels for the learning-rate search (default: 10%%)"
         ),
@@ -127,7 +137,7 @@ def add_detector(parser: argparse.ArgumentParser) -> list[argparse.Action]:
 
 def is_detector(config: str) -> bool:
     """Whether a config file defines a detector rather than a pretraining run."""
-    return Path(config).is_file() and "augment" not in Config.fromfile(config)
+    return Path(config).is_file() and "augment" not in read_config_file(config)
 
 
 def study_of(args: argparse.Namespace) -> "PretrainingStudy | InitializationStudy":

@@ -20,7 +20,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ccrop.cli import command, command_parser, config_file
+from ccrop.cli import at_least, command, command_parser, config_file
 
 if TYPE_CHECKING:
     from mmengine.config import Config
@@ -42,9 +42,11 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
         choices=("annotated", "clusters"),
         help="embed boxes instead of whole images: annotated ones, or the model's",
     )
-    parser.add_argument("--stride", type=int, help="stride of the map to pool boxes from (default: 8, or the closest)")
     parser.add_argument(
-        "--image-size", type=int, nargs=2, metavar=("H", "W"), help="size of whole images (default: 224 224)"
+        "--stride", type=at_least(1), help="stride of the map to pool boxes from (default: 8, or the closest)"
+    )
+    parser.add_argument(
+        "--image-size", type=at_least(1), nargs=2, metavar=("H", "W"), help="size of whole images (default: 224 224)"
     )
     parser.add_argument("--config", type=config_file, help="config of the run; default: the one in the checkpoint")
     args = parser.parse_args(argv)

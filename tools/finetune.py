@@ -20,7 +20,18 @@ from typing import TYPE_CHECKING
 
 from mmengine.config import Config
 
-from ccrop.cli import BACKBONE_HELP, INIT_HELP, PACKAGE, OptionsAction, command, command_parser, config_file, seed
+from ccrop.cli import (
+    BACKBONE_HELP,
+    INIT_HELP,
+    PACKAGE,
+    OptionsAction,
+    command,
+    command_parser,
+    config_file,
+    not_negative,
+    positive,
+    seed,
+)
 from ccrop.compat.safe_yaml import read_config_file
 from ccrop.parts import parts
 
@@ -138,14 +149,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--iterations", type=int, help="default: the config's")
     parser.add_argument(
         "--lr-search",
-        type=float,
+        type=positive,
         nargs="*",
         metavar="FACTOR",
         help="search the learning rate over these factors (default: 0.5 1 2)",
     )
     parser.add_argument(
         "--backbone-lr",
-        type=float,
+        type=not_negative,
         nargs="+",
         default=[1.0],
         metavar="FACTOR",
@@ -185,6 +196,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--cfg-options", nargs="+", action=OptionsAction, metavar="K=V", help="override config settings"
     )
     args = parser.parse_args(argv)
+    if args.max_boxes is not None and args.pseudo_boxes is None:
+        parser.error("--max-boxes is of --pseudo-boxes, which is missing")
 
     import torch
     from mmengine.dist import is_main_process

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from ccrop.cli import command, command_parser
+from ccrop.cli import at_least, command, command_parser
 
 
 @command
@@ -21,11 +21,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("source", type=Path, metavar="SOURCE", help="a video, or a folder of videos")
     parser.add_argument("out", type=Path, metavar="OUT", help="folder to create")
     parser.add_argument(
-        "--every", type=int, default=30, metavar="N", help="keep every Nth frame; neighbors look alike (default: 30)"
+        "--every",
+        type=at_least(1),
+        default=30,
+        metavar="N",
+        help="keep every Nth frame; neighbors look alike (default: 30)",
     )
     args = parser.parse_args(argv)
-    if args.every < 1:
-        parser.error(f"--every must be positive, got {args.every}")
 
     from ccrop.datasets.video import list_videos, write_frames
     from ccrop.files import new_folder

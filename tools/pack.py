@@ -11,7 +11,7 @@ the same command continues. On a finished pack it compares pack and source; --ch
 import sys
 from collections.abc import Sequence
 
-from ccrop.cli import command, command_parser
+from ccrop.cli import at_least, command, command_parser
 
 
 @command
@@ -21,10 +21,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("pack", metavar="PACK", help="folder to create")
     parser.add_argument("--side", type=int, metavar="N", help="scale down images whose shorter side has more pixels")
     parser.add_argument(
-        "--channels", type=int, default=3, help="channels of the images, as in configs (default: %(default)s)"
+        "--channels", type=at_least(1), default=3, help="channels of the images, as in configs (default: %(default)s)"
     )
-    parser.add_argument("--white", type=int, default=65535, help="white level of 16-bit gray images, as in configs")
-    parser.add_argument("--workers", type=int, default=0, metavar="N", help="decoding processes (default: this one)")
+    parser.add_argument(
+        "--white", type=at_least(1), default=65535, help="white level of 16-bit gray images, as in configs"
+    )
+    parser.add_argument(
+        "--workers", type=at_least(0), default=0, metavar="N", help="decoding processes (default: this one)"
+    )
     parser.add_argument("--check", action="store_true", help="read the whole pack and verify its checksums")
     args = parser.parse_args(argv)
 

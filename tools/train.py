@@ -12,6 +12,7 @@ A config is a file, or a name that is composed of parts: configs/METHOD_CROP_DAT
 """
 
 import argparse
+import math
 import shlex
 import sys
 from collections.abc import Sequence
@@ -70,7 +71,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     for name, setting in SETTINGS.items():
         value = getattr(args, name)
         if value is not None:
-            if value <= 0:
+            if not 0 < value < math.inf:
                 parser.error(f"--{name.replace('_', '-')} must be positive, got {value}")
             options[setting] = value
 

@@ -25,7 +25,8 @@ class SafeYamlHandler(YamlHandler):
         try:
             return super().load_from_fileobj(file, Loader=yaml.SafeLoader)
         except yaml.YAMLError as error:
-            raise ValueError(f"not YAML of plain values only; tags of Python objects are refused ({error})") from error
+            reason = " ".join(str(error).split())
+            raise ValueError(f"not YAML of plain values only; tags of Python objects are refused ({reason})") from error
 
 
 def read_config_file(path: str | Path) -> Config:
@@ -35,4 +36,9 @@ def read_config_file(path: str | Path) -> Config:
         ValueError: a YAML file has a tag of a Python object, or is not valid YAML.
     """
     register_handler(["yaml", "yml"])(SafeYamlHandler)
-    return Config.fromfile(path)
+    try:
+        return Config.fromfile(path)
+    except ValueError as error:
+        if isinstance(error.__cause__, yaml.YAMLError):
+            raise ValueError(f"{path}: {error}") from error
+        raise

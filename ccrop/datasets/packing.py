@@ -50,7 +50,7 @@ def pack_images(
         workers: processes that decode; 0 for this one.
 
     Raises:
-        MissingData: there is no image.
+        MissingData: there is no image, or none that can be read.
         BadPack: the target is a pack of other images, settings or versions of the files.
         FileExistsError: the target holds something other than a pack.
         WorkDirInUse: another process works on the pack.
@@ -88,6 +88,13 @@ def pack_images(
                 journal.write(json.dumps(entry) + "\n")
                 journal.flush()
                 done.append(entry)
+        if all("reason" in entry for entry in done):
+            for name in (JOURNAL, PIXELS):
+                (target / name).unlink()
+            raise MissingData(
+                f"{source}: none of {len(done)} images can be read; the first is {printable(done[0]['name'])}: "
+                f"{done[0]['reason']}"
+            )
         _finish(source, target, settings, done)
         return Pack(target)
 
@@ -117,15 +124,19 @@ def _packed(name: str, source: Path, side: int | None, channels: int, white: int
 def _resumed(target: Path, settings: dict[str, Any], names: list[str]) -> list[Entry]:
     """The entries of a journal, created if there is none; both files end with the last complete image."""
     journal, pixels = target / JOURNAL, target / PIXELS
-    if not journal.is_file():
+    # anything after the last line break is incomplete, and after a power failure so may be the last lines
+    first, *lines = journal.read_text(errors="replace").split("\n")[:-1] or [""] if journal.is_file() else [""]
+    if _entry(first) is None:
         pixels.write_bytes(b"")
-        journal.write_text(json.dumps(settings) + "\n")
+        with written(journal) as partial_journal:
+            partial_journal.write_text(json.dumps(settings) + "\n")
         return []
-    first, *lines = journal.read_text().split("\n")[:-1]  # anything after the last line break is incomplete
     _require_same(target, settings, json.loads(first))
     done, end, written_bytes = [], 0, pixels.stat().st_size
     for line in lines:
-        entry = json.loads(line)
+        entry = _entry(line)
+        if entry is None:
+            break
         length = entry["height"] * entry["width"] * settings["channels"]
         if end + length > written_bytes:
             break
@@ -137,6 +148,15 @@ def _resumed(target: Path, settings: dict[str, Any], names: list[str]) -> list[E
     with written(journal) as partial_journal:
         partial_journal.write_text("\n".join([first, *lines[: len(done)], ""]))
     return done
+
+
+def _entry(line: str) -> Entry | None:
+    """A line of a journal, None if it is torn."""
+    try:
+        entry = json.loads(line)
+    except ValueError:
+        return None
+    return entry if isinstance(entry, dict) else None
 
 
 def _require_same(target: Path, asked: dict[str, Any], found: dict[str, Any]) -> None:

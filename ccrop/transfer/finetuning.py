@@ -12,15 +12,17 @@ from mmengine.dist import broadcast, broadcast_object_list, is_main_process
 from mmengine.logging import MMLogger
 from mmengine.model import MMDistributedDataParallel
 from mmengine.registry import MODELS, OPTIM_WRAPPERS, DefaultScope
+from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from ccrop.accidents import test_accidents_explained
 from ccrop.checkpoint import RANDOM, Normalization
 from ccrop.compat.checkpoint import install_safe_checkpoints
 from ccrop.compat.distributed import init_distributed
 from ccrop.compat.workers import stop_workers
 from ccrop.files import write_json
 from ccrop.hooks.batch_memory import BatchMemoryHook
-from ccrop.hooks.divergence import DivergenceHook
+from ccrop.hooks.divergence import DivergedError, DivergenceHook
 from ccrop.hooks.finetuning import FinetuningHook
 from ccrop.hooks.start import StartHook
 from ccrop.hooks.validation import ValidationHook
@@ -102,16 +104,26 @@ class Transfer:
             factors: of the config's learning rate.
             backbone_factors: of each of these rates, only for the backbone.
             resume: continue with an unfinished search; finished training runs are only tested again.
+
+        Raises:
+            DivergedError: training diverged at every rate; at some, these are left out.
         """
         base = config.optim_wrapper.optimizer.lr
         metrics = {}
+        diverged = None
         for rate, backbone in product([base * factor for factor in factors], backbone_factors):
             own = copy.deepcopy(config)
             set_learning_rate(own, rate, backbone)
             folder = Path(work_dir, f"lr_{rate:g}_{backbone:g}")
-            metrics[rate, backbone] = self.finetune(
-                own, init, folder, labels, seed, HELD_OUT, "auto" if resume else None
-            )
+            try:
+                metrics[rate, backbone] = self.finetune(
+                    own, init, folder, labels, seed, HELD_OUT, "auto" if resume else None
+                )
+            except DivergedError as error:
+                diverged = error
+                MMLogger.get_current_instance().warning(f"learning rate {rate:g} x {backbone:g} left out: {error}")
+        if diverged is not None and not metrics:
+            raise diverged
         goal = self.compared(lambda name: any(each[name] == each[name] for each in metrics.values()))
         found = {rates: each[goal] for rates, each in metrics.items()}
         chosen = [max(found, key=lambda rates: (found[rates] == found[rates], found[rates]))]
@@ -186,7 +198,18 @@ def build_runner(
     runner.register_hook(FinetuningHook(notes))
     runner.register_hook(BatchMemoryHook())
     runner.register_hook(DivergenceHook())
+    for key in unmatched_keys(config, runner.model):
+        runner.logger.warning(
+            f"optim_wrapper.paramwise_cfg.custom_keys.{key} has no effect: no parameter's name contains {key}"
+        )
     return runner
+
+
+def unmatched_keys(config: Config, model: nn.Module) -> list[str]:
+    """Parts of parameters' names that have settings of their own, and are in no name."""
+    names = [name for name, _ in model.named_parameters()]
+    custom = (config.optim_wrapper.get("paramwise_cfg") or {}).get("custom_keys") or {}
+    return [key for key in custom if not any(key in name for name in names)]
 
 
 def train_and_test(
@@ -220,7 +243,8 @@ def train_and_test(
         broadcast(buffer)
     stop_workers(runner.train_dataloader)
     spent = next(hook for hook in runner.hooks if isinstance(hook, FinetuningHook)).spent
-    tested = {} if test is None else test()
+    with test_accidents_explained(runner):
+        tested = {} if test is None else test()
     metrics = {CORE_SECONDS: spent} | {name: float(value) for name, value in tested.items()}
     if is_main_process():
         write_json(Path(runner.work_dir, "figures.json"), metrics, indent=1)

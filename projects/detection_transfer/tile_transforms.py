@@ -34,6 +34,9 @@ class ObjectTile(OwnRandomness, BaseTransform):
         min_visible: fraction of an object's area that must be left.
         mirror: probabilities of a mirror image from left to right and from top to bottom.
         pad_value: of the padding, 0 to 255.
+
+    Raises:
+        ValueError: a size is less than a pixel, or a scale is no range of positive numbers.
     """
 
     def __init__(
@@ -47,6 +50,10 @@ class ObjectTile(OwnRandomness, BaseTransform):
         mirror: tuple[float, float] = (0.0, 0.0),
         pad_value: int = 114,
     ) -> None:
+        if size < 1:
+            raise ValueError(f"ObjectTile's size must be at least 1 pixel, got {size}")
+        if not isinstance(scale, Sequence) or len(scale) != 2 or not 0 < scale[0] <= scale[1]:
+            raise ValueError(f"ObjectTile's scale must be a range such as (0.75, 1.33), got {scale}")
         self.size = size
         self.scale = scale
         self.object_prob = object_prob

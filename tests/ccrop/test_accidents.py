@@ -7,12 +7,14 @@ import re
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from types import SimpleNamespace
 
 import pytest
 import torch
 from torch.utils.data import DataLoader, Dataset
 
+from ccrop import accidents
 from ccrop.accidents import accidents_explained
 from ccrop.files import DiskFull
 from ccrop.hooks import BatchTooLargeError
@@ -33,11 +35,11 @@ class Numbers(Dataset):
         return index // (index != 5)
 
 
-def trained(accident: str) -> None:
+def trained(accident: str, explained: Callable = accidents_explained) -> None:
     loader = DataLoader(Numbers(accident), batch_size=2, num_workers=1)
     runner = SimpleNamespace(train_dataloader=loader, iter=3, logger=logging.getLogger("accidents"))
     runner.work_dir = "work"
-    with accidents_explained(runner):
+    with explained(runner):
         if accident == "batch":
             raise ValueError("Expected more than 1 value per channel when training, got input size [1, 8]")
         if accident == "GPU":
@@ -79,13 +81,14 @@ def test_one_line_says_what_to_do(accident: str, kind: type[Exception], line: st
     assert "\n" not in str(raised.value)
 
 
-def test_a_killed_worker_is_one_line():
+@pytest.mark.parametrize("phase", ["train", "test"])
+def test_a_killed_worker_is_one_line(phase: str):
     """In a process of its own: torch's signal handler raises wherever the parent is when it hears of the death."""
-    done = subprocess.run([sys.executable, __file__, "kill"], capture_output=True, text=True, timeout=120)
+    done = subprocess.run([sys.executable, __file__, "kill", phase], capture_output=True, text=True, timeout=120)
     assert done.returncode == 1
     said = "ChildProcessError: a data-loading worker died early"  # Python may say more as it ends
     (line,) = (line for line in done.stderr.splitlines() if line.startswith(said))
-    assert re.search(r"num_workers or batch_size, and run .* --resume$", line)
+    assert re.search(rf"lower {phase}_dataloader\.num_workers or batch_size, and run .* --resume$", line)
 
 
 @pytest.mark.parametrize("accident", ["interrupt", "disguised interrupt"])
@@ -95,5 +98,11 @@ def test_an_interrupt_is_logged_and_goes_on(accident: str, caplog: pytest.LogCap
     assert caplog.messages == ["Interrupted after 3 iterations: run the same command again with --resume"]
 
 
+def test_an_interrupt_in_the_test_of_a_detector_is_logged_too(caplog: pytest.LogCaptureFixture):
+    with pytest.raises(KeyboardInterrupt):
+        trained("interrupt", accidents.test_accidents_explained)
+    assert caplog.messages == ["Interrupted in the test after 3 iterations: run the same command again with --resume"]
+
+
 if __name__ == "__main__":
-    trained(sys.argv[1])
+    trained(sys.argv[1], dict(train=accidents_explained, test=accidents.test_accidents_explained)[sys.argv[2]])

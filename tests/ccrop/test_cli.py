@@ -48,6 +48,14 @@ def test_an_unforeseen_error_is_a_line_with_its_place(capsys: pytest.CaptureFixt
     assert line.endswith("--debug shows the traceback")
 
 
+def test_a_killed_worker_is_a_line_with_what_to_do(capsys: pytest.CaptureFixture):
+    assert raising(RuntimeError("DataLoader worker (pid(s) 7) exited unexpectedly"))([]) == 2
+    assert capsys.readouterr().err == (
+        "train.py: a data-loading worker died early (DataLoader worker (pid(s) 7) exited unexpectedly), most likely "
+        "for lack of memory: use fewer workers, and run the same command again\n"
+    )
+
+
 def test_an_interruption_is_a_line(capsys: pytest.CaptureFixture):
     assert raising(KeyboardInterrupt())([]) == 130
     assert capsys.readouterr().err == "train.py: interrupted\n"

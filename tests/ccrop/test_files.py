@@ -1,5 +1,6 @@
 """Files that are complete or absent."""
 
+import errno
 import json
 import os
 import resource
@@ -9,6 +10,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -75,6 +77,17 @@ def test_a_full_disk_says_what_is_written_how_much_it_takes_and_what_to_do(tmp_p
     with pytest.raises(OSError, match=reason):
         write_bytes(tmp_path / "a.bin", bytes(3_000_000))
     assert not list(tmp_path.iterdir())
+
+
+def test_room_that_the_removed_part_of_a_file_takes_counts_as_free(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=1_000_000))
+
+    def fill(partial: Path) -> None:
+        partial.write_bytes(bytes(5_000_000))
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(DiskFull, match="5 MB to write, 6 MB free"), written(tmp_path / "a.bin") as partial:
+        fill(partial)
 
 
 def test_a_full_disk_while_a_picture_is_saved_keeps_the_old_one(tmp_path: Path, little_room: None):

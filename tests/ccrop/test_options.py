@@ -1,13 +1,16 @@
 """Options over configs: every one is read, and takes a value of its kind."""
 
 import argparse
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
 import pytest
+import torch
 from jobs import ROOT
 from mmengine.config import Config
+from mmengine.registry import OPTIMIZERS
 from mmengine.runner import Runner
 
 from ccrop.cli import OptionsAction
@@ -17,6 +20,7 @@ from ccrop.options import UnknownOption, check_options, check_sections, options_
 
 PRETRAINING = ROOT / "configs/simsiam_ccrop_coco.py"
 DETECTOR = ROOT / "projects/detection_transfer/configs/faster-rcnn_r18_fpn_small.py"
+TILES = ROOT / "projects/detection_transfer/configs/tiles_r18.py"
 SWEEPS = ROOT / "projects/lidar_bev/configs/centerpoint_pillar_demo.py"
 
 
@@ -67,6 +71,7 @@ class Typed(Open):
         (DETECTOR, "model.test_cfg.rcnn.score_thrs", "did you mean score_thr?"),
         (DETECTOR, "optim_wrapper.clip_grad.max_nrm", "did you mean max_norm?"),
         (DETECTOR, "train_dataloader.batch", "did you mean batch_size?"),
+        (TILES, "optim_wrapper.optimizer.momentun", "Muon takes no momentun; did you mean momentum?"),
         (SWEEPS, "model.neck", "CenterPoint takes no neck; there are backbone, "),
     ],
 )
@@ -159,6 +164,47 @@ def test_the_rate_of_a_part_of_a_detector_may_be_set():
     assert config.optim_wrapper.paramwise_cfg.custom_keys.backbone.lr_mult == 0.1
 
 
+@pytest.mark.parametrize(
+    ("option", "value", "reason"),
+    [
+        ("paramwise_cfg.norm_decay_mul", 0.0, "nothing reads {}; did you mean norm_decay_mult?"),
+        ("paramwise_cfg.custom_keys.backbone.lrmult", 0.1, "nothing reads {}; did you mean lr_mult?"),
+        ("clip_grad.max_norm", -3, "{} must be positive, got -3"),
+        ("clip_grad.max_norm", 0, "{} must be positive, got 0"),
+    ],
+)
+def test_what_would_train_another_way_without_a_word_is_refused(option: str, value: float, reason: str):
+    option = f"optim_wrapper.{option}"
+    with pytest.raises(ValueError, match=re.escape(reason.format(option))):
+        read_config(TILES, {option: value})
+
+
+def test_a_part_of_the_parameters_may_have_any_setting_of_its_optimizer():
+    settings = dict(lr_mult=0.1, decay_mult=0.0, betas=(0.9, 0.99))
+    wrapper = dict(paramwise_cfg=dict(custom_keys=dict(neck=settings), norm_decay_mult=0.0), clip_grad=dict(max_norm=1))
+    check_sections("c.py", Config(dict(optim_wrapper=wrapper)))
+
+
+@pytest.mark.parametrize("section", ["model", "optim_wrapper", "param_scheduler", "train_cfg", "default_hooks"])
+def test_what_every_run_needs_cannot_be_left_out(section: str):
+    with pytest.raises(UnknownOption, match=f"the option {section} cannot be None"):
+        read_config(TILES, {section: None})
+
+
+def test_nan_is_no_value():
+    with pytest.raises(UnknownOption, match=r"the option optim_wrapper.optimizer.lr is not a number \(nan\)"):
+        read_config(TILES, {"optim_wrapper.optimizer.lr": float("nan")})
+
+
+def test_a_section_is_replaced_as_a_whole():
+    own = {"_delete_": True, "type": "AdamW", "lr": 1e-3}
+    config = read_config(TILES, {f"optim_wrapper.optimizer.{name}": value for name, value in own.items()})
+    assert config.optim_wrapper.optimizer == dict(type="AdamW", lr=1e-3)
+    del own["lr"]
+    with pytest.raises(ValueError, match=r"the learning rate is missing: set optim_wrapper.optimizer.lr"):
+        read_config(TILES, {f"optim_wrapper.optimizer.{name}": value for name, value in own.items()})
+
+
 def test_sections_of_a_config_file_are_checked_too():
     check_sections("c.py", Config(dict(auto_scale_lr=dict(enable=True, base_batch_size=8))))
     with pytest.raises(ValueError, match=r"c.py: nothing reads randomness.sed; did you mean seed\?"):
@@ -180,6 +226,19 @@ def test_a_type_that_does_not_exist_is_that_of_the_option():
         raise KeyError("NoSuch is not in the mmengine::model registry. Please check")
 
 
+@pytest.mark.parametrize(
+    ("kind", "reason"),
+    [
+        ("timm.optim.Moun", "the option optimizer.type names an unknown type, timm.optim.Moun"),
+        ("AdamW", "'momentum', which is set for the type before it: add optimizer._delete_=True and all settings that"),
+    ],
+)
+def test_a_type_that_does_not_fit_its_settings_is_that_of_the_option(kind: str, reason: str):
+    settings = dict(type=kind, params=[torch.nn.Parameter(torch.zeros(1))], momentum=0.9)
+    with pytest.raises(UnknownOption, match=re.escape(reason)), options_explained({"optimizer.type": kind}):
+        OPTIMIZERS.build(settings)
+
+
 @pytest.mark.parametrize(("text", "expected"), [("a.b=1", {"a.b": 1}), ("a=x=y", {"a": "x=y"})])
 def test_options_of_the_command_line(text: str, expected: dict[str, object]):
     parser = argparse.ArgumentParser()
@@ -194,6 +253,14 @@ def test_an_option_without_name_or_value_is_an_error_of_the_command_line(text: s
     with pytest.raises(SystemExit):
         parser.parse_args(["--cfg-options", text])
     assert f"argument --cfg-options: {text} is not of the form KEY=VALUE" in capsys.readouterr().err
+
+
+def test_a_bracket_that_does_not_close_is_an_error_of_the_command_line(capsys: pytest.CaptureFixture):
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--cfg-options", nargs="+", action=OptionsAction)
+    with pytest.raises(SystemExit):
+        parser.parse_args(["--cfg-options", "model.test_cfg.tile=[1,2"])
+    assert "argument --cfg-options: Imbalanced brackets exist in [1,2" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", ["gallery", "localization"])

@@ -94,6 +94,14 @@ def test_bad_arguments_are_named(arguments: list[str], message: str, tmp_path: P
     assert message in done.stdout
 
 
+def test_a_config_in_yaml_does_not_run(tmp_path: Path):
+    (tmp_path / "config.yaml").write_text("model: !!python/object/apply:os.mkdir [made]\n")
+    done = call(tool("compare.py", "config.yaml", "--data-root", "data"), tmp_path)
+    assert done.returncode == 2
+    assert "config.yaml: not YAML of plain values only" in done.stdout
+    assert not (tmp_path / "made").exists()
+
+
 def test_an_unknown_arm_to_compare_with_is_refused_before_the_runs(demo_root: Path, tmp_path: Path):
     config = ROOT / "configs/comparison/rcrop.py"
     command = tool("compare.py", config, "--data-root", demo_root, "--over", "rcop", "--csv", "c.csv")

@@ -120,6 +120,27 @@ def test_pairs_of_some_images(evaluate: ModuleType, demo_root: Path, capsys: pyt
     assert "5 annotated images" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["boxes", "--images", "0"],
+        ["pairs", "--draws", "0"],
+        ["linear", "--lr", "0.1", "nan"],
+        ["linear", "--lr", "-1"],
+        ["linear", "--epochs", "0"],
+        ["knn", "--k", "0"],
+        ["object-knn", "--image-size", "0", "64"],
+        ["roi-knn", "--bank", "-1"],
+    ],
+)
+def test_numbers_that_measure_nothing_are_refused(
+    evaluate: ModuleType, arguments: list[str], capsys: pytest.CaptureFixture[str]
+):
+    with pytest.raises(SystemExit):
+        evaluate.main([*arguments, "--config", str(CONFIG)])
+    assert re.search(rf"argument {arguments[1]}: \S+ is not a (whole )?number", capsys.readouterr().err)
+
+
 def test_a_set_without_objects_is_refused(evaluate: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     (tmp_path / "annotations").mkdir()
     images = [dict(id=1, file_name="1.jpg", width=100, height=80)]

@@ -89,6 +89,24 @@ def test_a_name_that_is_no_detectors(config: str, message: str, capsys: pytest.C
     assert message in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--lr-search", "1", "nan"], "--lr-search: nan is not a number above 0"),
+        (["--lr-search", "0"], "--lr-search: 0 is not a number above 0"),
+        (["--backbone-lr", "-1"], "--backbone-lr: -1 is not a number of at least 0"),
+        (["--backbone-lr", "x"], "--backbone-lr: x is not a number of at least 0"),
+        (["--max-boxes", "3"], "--max-boxes is of --pseudo-boxes, which is missing"),
+    ],
+)
+def test_a_number_that_would_train_another_way_is_refused(
+    options: list[str], message: str, capsys: pytest.CaptureFixture[str]
+):
+    with pytest.raises(SystemExit):
+        finetune.main([str(CONFIG), "--init", "random", *options])
+    assert message in capsys.readouterr().err
+
+
 def test_an_earlier_run_is_moved_aside_and_never_where_it_would_be_lost(
     demo_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):

@@ -128,7 +128,7 @@ def test_what_everyone_sets_has_a_flag_and_a_composed_config_trains(
     assert left.train_dataloader.batch_size == 8
     assert left.optim_wrapper.optimizer.lr == 0.5
     assert left.model.regions.type == "ccrop.models.RegionPairs"
-    for flag, value in (("--epochs", "0"), ("--batch-size", "-1"), ("--lr", "0")):
+    for flag, value in (("--epochs", "0"), ("--batch-size", "-1"), ("--lr", "0"), ("--lr", "nan")):
         with pytest.raises(SystemExit):
             train.main([config, flag, value])
         assert f"{flag} must be positive, got " in capsys.readouterr().err

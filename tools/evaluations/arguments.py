@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from ccrop.cli import BACKBONE_HELP, INIT_HELP, OptionsAction, config_file, seed
+from ccrop.cli import BACKBONE_HELP, INIT_HELP, OptionsAction, at_least, config_file, positive, seed
 
 
 def add_model(command: argparse.ArgumentParser) -> None:
@@ -22,18 +22,22 @@ def add_classes(commands: argparse._SubParsersAction) -> None:
     ):
         command = commands.add_parser(name, help=text)
         add_model(command)
-        command.add_argument("--images", type=int, help="examples per side, evenly spaced; default: all")
-        command.add_argument("--image-size", type=int, nargs=2, metavar=("H", "W"), help="default: the config's")
+        command.add_argument("--images", type=at_least(1), help="examples per side, evenly spaced; default: all")
+        command.add_argument(
+            "--image-size", type=at_least(1), nargs=2, metavar=("H", "W"), help="default: the config's"
+        )
         command.add_argument(
             "--out", type=Path, metavar="FOLDER", help="write per-class metrics and the confusion matrix there"
         )
         if name == "knn":
-            command.add_argument("--k", type=int, nargs="+", default=[20, 200], help="neighbors; default: 20 200")
+            command.add_argument(
+                "--k", type=at_least(1), nargs="+", default=[20, 200], help="neighbors; default: 20 200"
+            )
         else:
             command.add_argument(
-                "--lr", type=float, nargs="+", help="learning rates to try; default: 0.01 0.03 0.1 0.3 1 3"
+                "--lr", type=positive, nargs="+", help="learning rates to try; default: 0.01 0.03 0.1 0.3 1 3"
             )
-            command.add_argument("--epochs", type=int, default=100, help="default: %(default)s")
+            command.add_argument("--epochs", type=at_least(1), default=100, help="default: %(default)s")
         command.set_defaults(run=f"classes:{function}")
 
 
@@ -41,8 +45,8 @@ def add_pairs(commands: argparse._SubParsersAction) -> None:
     command = commands.add_parser("pairs", help="how much the two views of a pair have in common")
     add_model(command)
     command.add_argument("--split", default="train", help="default: %(default)s")
-    command.add_argument("--images", type=int, help="how many, evenly spaced; default: all")
-    command.add_argument("--draws", type=int, default=20, help="pairs per image (default: %(default)s)")
+    command.add_argument("--images", type=at_least(1), help="how many, evenly spaced; default: all")
+    command.add_argument("--draws", type=at_least(1), default=20, help="pairs per image (default: %(default)s)")
     command.add_argument("--seed", type=seed, default=0, help="default: %(default)s")
     command.set_defaults(run="pairs:pairs")
 
@@ -51,8 +55,8 @@ def add_boxes(commands: argparse._SubParsersAction) -> None:
     command = commands.add_parser("boxes", help="do the boxes find the annotated objects?")
     add_model(command)
     command.add_argument("--split", default="val", help="default: %(default)s")
-    command.add_argument("--images", type=int, help="how many, evenly spaced; default: all")
-    command.add_argument("--image-size", type=int, nargs=2, metavar=("H", "W"), help="default: the config's")
+    command.add_argument("--images", type=at_least(1), help="how many, evenly spaced; default: all")
+    command.add_argument("--image-size", type=at_least(1), nargs=2, metavar=("H", "W"), help="default: the config's")
     command.add_argument("--max-boxes", type=int, default=8, help="MultiObject's (default: %(default)s)")
     command.add_argument(
         "--levels",
@@ -70,15 +74,15 @@ def add_boxes(commands: argparse._SubParsersAction) -> None:
 def add_objects(commands: argparse._SubParsersAction) -> None:
     command = commands.add_parser("object-knn", help="kNN accuracy on annotated objects, cut out and scaled up")
     add_model(command)
-    command.add_argument("--image-size", type=int, nargs=2, metavar=("H", "W"), help="default: the config's")
-    command.add_argument("--bank", type=int, default=20000, help="training objects (default: %(default)s)")
-    command.add_argument("--queries", type=int, default=5000, help="validation objects (default: %(default)s)")
+    command.add_argument("--image-size", type=at_least(1), nargs=2, metavar=("H", "W"), help="default: the config's")
+    command.add_argument("--bank", type=at_least(1), default=20000, help="training objects (default: %(default)s)")
+    command.add_argument("--queries", type=at_least(1), default=5000, help="validation objects (default: %(default)s)")
     command.set_defaults(run="objects:object_knn")
 
     command = commands.add_parser("roi-knn", help="kNN accuracy on regions of whole images, and on the background")
     add_model(command)
-    command.add_argument("--bank", type=int, default=256, help="training images (default: %(default)s)")
-    command.add_argument("--queries", type=int, default=256, help="validation images (default: %(default)s)")
+    command.add_argument("--bank", type=at_least(1), default=256, help="training images (default: %(default)s)")
+    command.add_argument("--queries", type=at_least(1), default=256, help="validation images (default: %(default)s)")
     command.set_defaults(run="objects:region_knn")
 
 
@@ -87,7 +91,7 @@ def add_sweeps(commands: argparse._SubParsersAction) -> None:
     add_model(command)
     command.add_argument("--split", help="default: the config's")
     command.add_argument("--classes", nargs="+", help="classes to split recall by; default: the data set's")
-    command.add_argument("--sweeps", type=int, help="how many, evenly spaced; default: all")
+    command.add_argument("--sweeps", type=at_least(1), help="how many, evenly spaced; default: all")
     command.add_argument(
         "--learned", type=float, nargs="+", metavar="FRACTION", help="weight of the learned heatmap, 0 to 1"
     )
@@ -99,6 +103,6 @@ def add_sweeps(commands: argparse._SubParsersAction) -> None:
     command = commands.add_parser("window-knn", help="kNN accuracy on labeled objects of LiDAR sweeps")
     add_model(command)
     command.add_argument("--classes", nargs="+", help="default: the data set's")
-    command.add_argument("--bank", type=int, default=64, help="training sweeps (default: %(default)s)")
-    command.add_argument("--queries", type=int, default=40, help="validation sweeps (default: %(default)s)")
+    command.add_argument("--bank", type=at_least(1), default=64, help="training sweeps (default: %(default)s)")
+    command.add_argument("--queries", type=at_least(1), default=40, help="validation sweeps (default: %(default)s)")
     command.set_defaults(run="sweeps:sweep_knn")

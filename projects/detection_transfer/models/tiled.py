@@ -22,10 +22,18 @@ class TiledDetector(SingleStageDetector):
 
     Args:
         kwargs: mmdet's; ``test_cfg`` has the head's settings, ``tile`` and ``overlap`` in pixels.
+
+    Raises:
+        ValueError: tiles do not advance.
     """
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
+        tile, overlap = (self.test_cfg[name] for name in ("tile", "overlap"))
+        if not 0 <= overlap < tile:
+            raise ValueError(
+                f"model.test_cfg.overlap must be at least 0 and less than model.test_cfg.tile, got {overlap} and {tile}"
+            )
         self.to(memory_format=torch.channels_last)
 
     def extract_feat(self, batch_inputs: Tensor) -> tuple[Tensor, ...]:

@@ -18,6 +18,7 @@ XYZ = ("x", "y", "z")
 XYZI = ("x", "y", "z", "intensity")
 NEGATIVE = 0.05  # fraction of negative intensities above which the columns cannot be as declared
 FAR = 1000.0  # meters; if half of the points are farther away, the origin is not the sensor
+PLAUSIBLE = (1e-6, 1e9)  # meters; of a number that is not 0; bytes of another type are hardly ever between these
 COARSE = 0.01  # meters between adjacent values of a number type above which a sweep's shape is lost
 
 
@@ -102,9 +103,19 @@ def _relative(points: NDArray, columns: Sequence[str], folder: Path) -> NDArray[
     """The points as float32, with map coordinates centered on their median."""
     places = _coordinates(points, columns)
     places = places[np.isfinite(places).all(axis=1)]
-    if not len(places) or abs(places).max() <= FAR:
+    if not len(places):
+        return points.astype(np.float32, copy=False)
+    sizes = abs(places)
+    low, high = PLAUSIBLE
+    if (((sizes < low) & (sizes != 0)) | (sizes > high)).mean() > 0.5:
+        raise Malformed(
+            "most of its values cannot be meters: it is no sweep, or of another number type or byte order than is read"
+        )
+    if sizes.max() <= FAR:
         return points.astype(np.float32, copy=False)
     middle = np.median(places, axis=0)
+    if np.median(abs(places - middle).max(axis=1)) > FAR:
+        raise Malformed(f"half of its points are more than {FAR:.0f} m from its middle: convert it to meters")
     farthest = abs(middle).max()
     if farthest <= FAR:  # a few strays
         return points.astype(np.float32, copy=False)

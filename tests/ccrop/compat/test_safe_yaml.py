@@ -13,8 +13,10 @@ def test_tags_of_python_objects_are_refused_and_nothing_runs(tmp_path: Path, suf
     made = tmp_path / "made"
     file = tmp_path / f"config.{suffix}"
     file.write_text(f"model: !!python/object/apply:os.mkdir [{made}]\n")
-    with pytest.raises(ValueError, match="tags of Python objects are refused"):
+    with pytest.raises(ValueError, match="tags of Python objects are refused") as raised:
         read_config(file)
+    assert str(raised.value).startswith(f"{file}: ")
+    assert "\n" not in str(raised.value)
     assert not made.exists()
 
 

@@ -121,6 +121,39 @@ def test_pixels_that_the_disk_lost_are_packed_again(source: Path, tmp_path: Path
     pack_images(source, tmp_path / "pack").verify()
 
 
+@pytest.mark.parametrize("torn", [b"", b"\0" * 40 + b"\n", b'{"version": 1, "sour\n'])
+def test_a_journal_without_its_first_line_begins_again(source: Path, tmp_path: Path, torn: bytes):
+    (tmp_path / "pack").mkdir()
+    (tmp_path / "pack/pixels.bin").write_bytes(b"of an earlier call")
+    (tmp_path / "pack/journal.jsonl").write_bytes(torn)
+    pack_images(source, tmp_path / "pack").verify()
+
+
+def test_lines_of_a_journal_that_a_power_failure_tore_are_packed_again(source: Path, tmp_path: Path, monkeypatch):
+    monkeypatch.setattr(packing, "_finish", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        pack_images(source, tmp_path / "pack")
+    monkeypatch.undo()
+    journal = tmp_path / "pack/journal.jsonl"
+    lines = journal.read_bytes().splitlines(keepends=True)
+    journal.write_bytes(b"".join([*lines[:4], b"\0" * 30 + b"\n", *lines[5:]]))
+    pack = pack_images(source, tmp_path / "pack")
+    pack.verify()
+    assert len(pack.names) == len(SIZES)
+
+
+def test_a_set_of_which_no_image_can_be_read_makes_no_pack(tmp_path: Path):
+    (tmp_path / "source").mkdir()
+    for name in "ab":
+        (tmp_path / f"source/{name}.jpg").write_bytes(b"no image")
+    with pytest.raises(MissingData, match=r"none of 2 images can be read; the first is a\.jpg: "):
+        pack_images(tmp_path / "source", tmp_path / "pack")
+    assert not (tmp_path / "pack/journal.jsonl").exists()
+    for name in "ab":
+        Image.new("RGB", (8, 8)).save(tmp_path / f"source/{name}.jpg")
+    assert len(pack_images(tmp_path / "source", tmp_path / "pack").names) == 2
+
+
 def test_a_changed_byte_is_an_error_that_names_the_image(source: Path, tmp_path: Path):
     pack_images(source, tmp_path / "pack")
     with (tmp_path / "pack/pixels.bin").open("r+b") as file:

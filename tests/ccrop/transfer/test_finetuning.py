@@ -5,7 +5,9 @@ from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
 from torch import nn
 
+from ccrop.hooks import DivergedError
 from ccrop.transfer import Transfer, set_iterations, set_learning_rate
+from ccrop.transfer.finetuning import unmatched_keys
 
 
 def config() -> Config:
@@ -23,6 +25,15 @@ def test_the_backbone_gets_its_part_of_the_rate():
     for name, parameter in model.named_parameters():
         assert rates[id(parameter)] == (0.05 if name.startswith("backbone.") else 0.2)
     assert all(group["weight_decay"] == 0.1 for group in groups)
+
+
+def test_settings_of_parameters_that_do_not_exist_are_found():
+    own = config()
+    model = nn.ModuleDict(dict(backbone=nn.Conv2d(1, 1, 1), head=nn.Linear(2, 2)))
+    assert unmatched_keys(own, model) == []
+    custom = {name: dict(lr_mult=0.1) for name in ("backbone", "bakcbone", "head.bias", "neck")}
+    own.optim_wrapper.paramwise_cfg = dict(custom_keys=custom)
+    assert unmatched_keys(own, model) == ["bakcbone", "neck"]
 
 
 def test_the_search_takes_the_best_on_held_out_examples(tmp_path):
@@ -44,6 +55,18 @@ def test_the_search_takes_the_best_on_held_out_examples(tmp_path):
     other = Transfer(None, finetune, None, goal="rare", fallbacks=("rare", "common", "AP"), metrics=(), shown=())
     assert other.search_learning_rate(own, "x.pth", tmp_path, (0.5, 1), resume=True) == (0.5, 1)
     assert [each[-1] for each in asked[-2:]] == ["auto", "auto"]
+
+
+def test_the_search_goes_on_after_a_rate_at_which_training_diverges(tmp_path):
+    def finetune(config, *_):
+        if config.optim_wrapper.optimizer.lr > 1:
+            raise DivergedError("DIVERGED by iteration 3")
+        return dict(AP=config.optim_wrapper.optimizer.lr)
+
+    transfer = Transfer(None, finetune, None, goal="AP", metrics=("AP",), shown=("AP",))
+    assert transfer.search_learning_rate(config(), "x.pth", tmp_path, (4, 0.5, 1, 2)) == (1, 1)
+    with pytest.raises(DivergedError):
+        transfer.search_learning_rate(config(), "x.pth", tmp_path, (2, 4))
 
 
 @pytest.mark.parametrize("iterations", [10, 300, 1])

@@ -145,3 +145,10 @@ def test_a_packed_batch_is_what_mmdet_packs():
             assert torch.equal(own.get(name).labels, other.get(name).labels)
         assert own.img_shape == other.img_shape
         assert own.scale_factor == other.scale_factor
+
+
+@pytest.mark.parametrize("wrong", [dict(size=0), dict(scale=(2.0, 0.5)), dict(scale=1.0), dict(scale=(0, 1))])
+def test_a_tile_without_pixels_or_scale_is_refused_before_training(wrong: dict):
+    (name,) = wrong
+    with pytest.raises(ValueError, match=f"ObjectTile's {name} must be"):
+        ObjectTile(**wrong)

@@ -62,6 +62,16 @@ def test_objects_of_a_large_image_are_found_once_and_in_their_places():
     assert sorted(found.pred_instances.bboxes.tolist()) == sorted([x, y, x + 4, y + 4] for x, y in objects)
 
 
+@pytest.mark.parametrize(("tile", "overlap"), [(32, 32), (32, 100), (0, 0), (32, -1)])
+def test_tiles_that_do_not_advance_are_refused_before_training(tile: int, overlap: int):
+    with pytest.raises(ValueError, match=rf"test_cfg.tile, got {overlap} and {tile}"):
+        TiledDetector(
+            backbone=dict(type="ResNet", depth=18, base_channels=8, stem_channels=8, init_cfg=None),
+            bbox_head=dict(type="DenseHead", num_classes=1, in_channels=8),
+            test_cfg=TEST | dict(tile=tile, overlap=overlap),
+        )
+
+
 def test_neck_merges_levels_from_the_coarsest_to_the_finest():
     torch.manual_seed(0)
     neck = TopDownNeck([4, 6, 8], 5).eval()

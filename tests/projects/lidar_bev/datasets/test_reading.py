@@ -301,3 +301,21 @@ def test_a_pipe_is_refused(tmp_path):
     os.mkfifo(tmp_path / "a.bin")
     with pytest.raises(UnreadableSweep, match=r"a\.bin: it is not a regular file"):
         read_sweep(tmp_path / "a.bin")
+
+
+@pytest.mark.parametrize("kind", ["<i4", ">f4", "text"])
+def test_bytes_of_another_kind_are_no_sweep(tmp_path, kind):
+    """Integers, which are tiny numbers as float32, the other byte order, and a pointer of Git LFS."""
+    places = np.random.default_rng(0).integers(1, 50, (400, 4))
+    content = b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"4d7a" * 16 + b"\nsize 2345678\n"
+    (tmp_path / "a.bin").write_bytes(content[:128] if kind == "text" else places.astype(kind).tobytes())
+    with pytest.raises(UnreadableSweep, match="most of its values cannot be meters"):
+        read_sweep(tmp_path / "a.bin")
+
+
+@pytest.mark.parametrize("offset", [0, 5e6])
+def test_millimeters_are_refused(tmp_path, offset):
+    places = np.random.default_rng(0).uniform(-40, 40, (401, 4)) * [1000, 1000, 1000, 0] + [offset, 0, 0, 0]
+    np.save(tmp_path / "a.npy", places)
+    with pytest.raises(UnreadableSweep, match="more than 1000 m from its middle: convert it to meters"):
+        read_sweep(tmp_path / "a.npy")
