@@ -24,6 +24,7 @@ from ccrop.projects.detection_transfer.data import (
 )
 from ccrop.projects.detection_transfer.images import settle_images
 from ccrop.projects.detection_transfer.pseudo_boxes import use_pseudo_boxes
+from ccrop.projects.detection_transfer.randomness import SeededTransformsHook
 from ccrop.projects.detection_transfer.replaced_backbone import check_strides, fit_neck, replace_backbone
 from ccrop.projects.detection_transfer.significance import FILE, image_interval
 from ccrop.projects.detection_transfer.unreadable import UnreadableExamplesHook, leave_out_unreadable
@@ -101,9 +102,9 @@ def finetune(
         held_out: part of these images that is tested on instead of the val split.
         resume: resume from this checkpoint, or from the newest of the work_dir where it is ``'auto'`` and there is one,
             with its model, optimizer, schedule and iteration. Single images also come in the order of an uninterrupted
-            run; if batches are grouped by aspect ratio, the order is redrawn. The random numbers of transforms
-            and of the detector's sampling start over, so a resumed run is equivalent to an uninterrupted one,
-            but not identical.
+            run; if batches are grouped by aspect ratio, the order is redrawn. Tiles are those of an uninterrupted
+            run, too, if no workers load them. Other random transforms, the pieces that were collected to be pasted
+            and a detector's sampling start over: the resumed run is then equivalent, but not identical.
         val_interval: also test after every this many iterations, and log the metrics; this counts toward the
             core-seconds.
 
@@ -133,6 +134,7 @@ def finetune(
     detector = runner.model.module if is_model_wrapper(runner.model) else runner.model
     check_strides(detector)
     runner.register_hook(UnreadableExamplesHook())
+    runner.register_hook(SeededTransformsHook())
     runner.logger.info(trained_parts(detector.backbone))
     test = runner.test_loop.run if tests else None
     return train_and_test(runner, test, lambda metrics: line(metrics, ""), val_interval)

@@ -1,9 +1,15 @@
 """Random numbers of transforms."""
 
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import torch
+from mmengine.dist import get_rank
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+
+from ccrop.projects.detection_transfer.unreadable import innermost
 
 
 class OwnRandomness:
@@ -12,3 +18,26 @@ class OwnRandomness:
     @cached_property
     def rng(self) -> np.random.Generator:
         return np.random.default_rng([torch.initial_seed(), *type(self).__name__.encode()])
+
+
+class SeededTransformsHook(Hook):
+    """Seeds the transforms from (seed, iteration, rank) for every batch, so a resumed run draws what it would have.
+
+    Only if the main process loads the batches: workers are ahead of the iteration by a varying number of batches.
+    """
+
+    def before_train(self, runner: Runner) -> None:
+        self._seed(runner, runner.iter)
+
+    def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
+        self._seed(runner, runner.iter + 1)
+
+    def _seed(self, runner: Runner, iteration: int) -> None:
+        loader = runner.train_dataloader
+        if loader.num_workers:
+            return
+        for dataset in innermost(loader.dataset):
+            for step in dataset.pipeline.transforms:
+                if isinstance(step, OwnRandomness):
+                    name = type(step).__name__.encode()
+                    step.rng = np.random.default_rng([runner.seed, iteration, get_rank(), *name])

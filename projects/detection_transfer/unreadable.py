@@ -80,7 +80,7 @@ class UnreadableExamplesHook(UnreadableImagesHook):
     def before_train(self, runner: Runner) -> None:
         self._marked = [
             MarkedImages(dataset, step)
-            for dataset in _inner(runner.train_dataloader.dataset)
+            for dataset in innermost(runner.train_dataloader.dataset)
             for step in dataset.pipeline.transforms
             if isinstance(step, ReadImage)
         ]
@@ -96,13 +96,13 @@ class UnreadableExamplesHook(UnreadableImagesHook):
         return self._current
 
 
-def _inner(dataset: Any) -> Iterator[BaseDataset]:
+def innermost(dataset: Any) -> Iterator[BaseDataset]:
     """A data set, or those within its wrappers (ConcatDataset, RepeatDataset, MultiImageMixDataset)."""
     if hasattr(dataset, "datasets"):
         for each in dataset.datasets:
-            yield from _inner(each)
+            yield from innermost(each)
     elif hasattr(dataset, "dataset"):
-        yield from _inner(dataset.dataset)
+        yield from innermost(dataset.dataset)
     else:
         yield dataset
 

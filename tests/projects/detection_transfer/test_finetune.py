@@ -66,7 +66,7 @@ SMALL = {
 }
 
 
-def test_a_resumed_run_has_the_iteration_schedule_and_images_of_an_uninterrupted_one(
+def test_a_resumed_run_is_the_same_bit_for_bit_as_an_uninterrupted_one(
     demo_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     seen, transform = [], ObjectTile.transform
@@ -90,6 +90,8 @@ def test_a_resumed_run_has_the_iteration_schedule_and_images_of_an_uninterrupted
     assert sorted(file.name for file in again.glob("*.pth")) == [f"iter_{number}.pth" for number in range(2, 6)]
     first, second = (load_checkpoint(folder / "iter_5.pth") for folder in (whole, again))
     assert second["meta"]["iter"] == 5
+    assert second["state_dict"].keys() == first["state_dict"].keys()
+    assert all(torch.equal(value, first["state_dict"][key]) for key, value in second["state_dict"].items())
     assert [each["lr"] for each in second["optimizer"]["param_groups"]] == [
         each["lr"] for each in first["optimizer"]["param_groups"]
     ]
