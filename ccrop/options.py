@@ -56,7 +56,7 @@ CUSTOM = {"lr_mult", "decay_mult"}  # it hands other names to the optimizer
 LIMITS = ("max_norm", "clip_value")  # of gradients; a negative one reverses them
 # sections that every run has; None in place of others leaves them out
 NEEDED = {
-    *("model", "train_dataloader", "train_cfg", "optim_wrapper", "param_scheduler", "default_hooks"),
+    *("model", "model.backbone", "train_dataloader", "train_cfg", "optim_wrapper", "param_scheduler", "default_hooks"),
     *("test_dataloader", "test_evaluator"),
 }
 SIMILAR = 0.8  # difflib's ratio above which one name is taken for a misspelling of the other
@@ -75,7 +75,7 @@ def options_explained(options: Mapping[str, Any] | None) -> Iterator[None]:
 
     Raises:
         UnknownOption: the last name of an option is not an argument of the class that it reaches, or a type that an
-            option names does not exist.
+            option names does not exist; or a library refuses the text that an option sets.
     """
     try:
         yield
@@ -91,6 +91,11 @@ def options_explained(options: Mapping[str, Any] | None) -> Iterator[None]:
         for option, value in (options or {}).items():
             if str(error.args[0]).startswith(f"{value} is not in the "):
                 raise UnknownOption(f"the option {option} names an unknown type, {value}") from error
+        raise
+    except AssertionError as error:
+        for option, value in (options or {}).items():
+            if isinstance(value, str) and re.search(rf"\b{re.escape(value)}\b", str(error)):
+                raise UnknownOption(f"the option {option} cannot be {value!r}: {error}") from error
         raise
 
 

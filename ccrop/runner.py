@@ -14,7 +14,7 @@ from mmengine.dist import barrier, get_world_size, is_main_process
 from mmengine.logging import MMLogger
 from mmengine.model import MMDistributedDataParallel
 from mmengine.optim import AmpOptimWrapper, OptimWrapper
-from mmengine.registry import FUNCTIONS
+from mmengine.registry import FUNCTIONS, OPTIM_WRAPPERS
 from mmengine.runner import Runner
 from torch import nn
 from torch.utils.data import DataLoader
@@ -57,6 +57,10 @@ class BriefRunner(Runner):
         logger.addFilter(_escape)
         for line in (self.cfg.headline, *self.cfg.get("notes", ())):
             logger.info(line)
+        if self.cfg.get("default_hooks", {}).get("checkpoint", {}) is None:
+            logger.warning(
+                "No weights are kept, as default_hooks.checkpoint is None: the run ends without a checkpoint"
+            )
         return logger
 
     def _log_env(self, env_cfg: dict[str, Any]) -> None:
@@ -232,6 +236,7 @@ def build_runner(
         config.randomness.seed = seed
     if amp is not None:
         set_precision(config, amp)
+    require_gpu_for_fp16(config)
     _set_augmentation(config)
     config.param_scheduler = fit_schedule(config.param_scheduler, config.train_cfg.max_epochs)
     settings = pretraining_settings(config)
@@ -285,6 +290,18 @@ def _fit_to_machine(config: Config, launcher: str) -> None:
         config.sync_bn = None
         if launcher != "none":
             config.model_wrapper_cfg = dict(type=MMDistributedDataParallel, device_ids=None)
+
+
+def require_gpu_for_fp16(config: Config) -> None:
+    """Refuse MMEngine's mixed precision where there is no GPU.
+
+    Raises:
+        ValueError: says what to set instead.
+    """
+    kind = config.optim_wrapper.get("type")
+    kind = OPTIM_WRAPPERS.get(kind) if isinstance(kind, str) else kind
+    if kind is AmpOptimWrapper and not torch.cuda.is_available():
+        raise ValueError("optim_wrapper.type=AmpOptimWrapper needs a GPU; --amp bf16 runs on the CPU too")
 
 
 def set_precision(config: Config, amp: str) -> None:

@@ -98,6 +98,20 @@ def _place(annotation: dict[str, Any]) -> str:
     return f"in {annotation['place']}" if "place" in annotation else f"of annotation {annotation['id']}"
 
 
+def count_repeated(annotations: Sequence[dict[str, Any]]) -> list[str]:
+    """How many annotations have the image, the category and the box of an earlier one, as where exports were merged.
+
+    They are kept: each still counts as an object, so that a detector is expected to find it twice.
+    """
+    keys = [
+        (str(each["image_id"]), str(each.get("category_id")), *box)
+        for each, box in zip(annotations, box_array(annotations).tolist(), strict=True)
+        if all(map(math.isfinite, box))
+    ]
+    repeated = len(keys) - len(set(keys))
+    return [f"{repeated} annotations repeat another's image, category and box (kept)"] if repeated else []
+
+
 def repair_areas(annotations: Sequence[dict[str, Any]]) -> list[str]:
     """Give annotations the area of their mask, or else of their box, if theirs cannot be right.
 

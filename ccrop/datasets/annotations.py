@@ -8,7 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple, TypedDict
 
-from ccrop.datasets.annotated_geometry import repair_areas, repair_boxes, repair_sizes
+from ccrop.datasets.annotated_geometry import count_repeated, repair_areas, repair_boxes, repair_sizes
 from ccrop.datasets.base import InvalidAnnotations
 from ccrop.datasets.listing import list_images
 from ccrop.datasets.reading import ARRAY_SUFFIX, IMAGE_SUFFIXES, printable
@@ -35,14 +35,17 @@ class Annotations(NamedTuple):
             unique; sizes are those of the files; every annotation has a finite ``bbox`` with an area inside its image,
             an ``area`` in pixels, ``iscrowd``, and a listed category and image.
         repaired: what differs from the file, each with its count; empty if the content is the file's own.
+        doubtful: what is probably wrong and was not changed, each with its count.
     """
 
     content: dict[str, list[dict[str, Any]]]
     repaired: list[str]
+    doubtful: Sequence[str] = ()
 
     def note(self, file: Path) -> str:
-        """What was repaired, in one line for the log."""
-        return f"{file}: repaired in memory: {'; '.join(self.repaired)}"
+        """What was repaired and what is doubtful, in one line for the log; empty if nothing is."""
+        parts = [f"repaired in memory: {'; '.join(self.repaired)}"] if self.repaired else []
+        return f"{file}: {'; '.join([*parts, *self.doubtful])}" if parts or self.doubtful else ""
 
 
 def read_annotations(
@@ -65,6 +68,7 @@ def read_annotations(
         InvalidAnnotations: names the file, what is wrong with it and what to do.
     """
     content, repaired = _parsed(file)
+    doubtful = count_repeated(content["annotations"])
     if numbered_by is None or agnostic:
         repaired += _number_categories(content, file, agnostic)
     else:
@@ -76,7 +80,7 @@ def read_annotations(
     repaired += repair_sizes(content, file, None if folder is None else Path(root, folder))
     repaired += repair_boxes(content, file)
     repaired += repair_areas(content["annotations"])
-    return Annotations(content, repaired)
+    return Annotations(content, repaired, doubtful)
 
 
 def image_names(file: Path) -> list[str]:

@@ -124,11 +124,11 @@ def annotated_boxes(root: str | Path, split: str) -> list[AnnotatedImage]:
 
 
 def read_split(root: Path, split: str) -> tuple[Path, dict[str, list[dict[str, Any]]]]:
-    """The annotation file of a split and its content, see :func:`annotations_of`; what was repaired is logged once."""
+    """The annotation file of a split and its content, see :func:`annotations_of`; its note is logged once."""
     file = find_annotations(root, split)
     found = annotations_of(root, split, file)
-    if found.repaired:
-        say_once(found.note(file))
+    if note := found.note(file):
+        say_once(note)
     return file, found.content
 
 

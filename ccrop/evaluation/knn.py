@@ -30,6 +30,11 @@ def knn_predict(
     return torch.cat(predictions)
 
 
+def num_without_example(bank_labels: Tensor, labels: Tensor) -> int:
+    """How many queries are of classes that the bank has no example of, so that none of them can be right."""
+    return int((~torch.isin(labels, bank_labels)).sum())
+
+
 def knn_accuracy(
     bank: Tensor, bank_labels: Tensor, queries: Tensor, labels: Tensor, k: int = 200, temperature: float = 0.07
 ) -> float:

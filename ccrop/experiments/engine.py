@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
-from ccrop.experiments.rows import OPTIONS, Row, append_row, read_rows
+from ccrop.experiments.rows import OPTIONS, Row, append_row, read_rows, require_distinct
 from ccrop.experiments.schema import Schema
 from ccrop.resume_advice import AGAIN
 from ccrop.work_dir import WorkDirInUse
@@ -33,10 +33,11 @@ def run_missing(study: Study, file: Path) -> None:
     """Append a row for every run that has none. A run that another process works on is left to that process.
 
     Raises:
-        ValueError: the file has other columns, or holds a run with a different budget or options.
+        ValueError: the file has other columns, or holds a run twice or with a different budget or options.
         KeyboardInterrupt: says how to continue.
     """
     rows = read_rows(file, study.schema.header)
+    require_distinct(file, rows, study.schema.key)
     if rows and OPTIONS not in rows[0]:
         print(f"{file} does not record the options of its rows: they are used whatever those were")
     pending = [run for run in study.runs() if not _has_row(study, run, file)]

@@ -3,6 +3,7 @@
 import csv
 import fcntl
 import os
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from io import StringIO
 from pathlib import Path
@@ -58,7 +59,7 @@ def _fields(file: Path, content: bytes) -> list[list[str]]:
         ValueError: it is not text in UTF-8, or not a CSV.
     """
     try:
-        return list(csv.reader(StringIO(content.decode().removeprefix(BOM), newline="")))
+        return list(csv.reader(StringIO(content.decode().removeprefix(BOM), newline=""), strict=True))
     except UnicodeDecodeError as error:
         raise ValueError(f"{file} is not the CSV of a comparison: it is not text in UTF-8") from error
     except csv.Error as error:
@@ -102,6 +103,22 @@ def read_rows(file: Path, columns: Sequence[str]) -> list[Row]:
     """
     header, rows = _parsed(file, _complete_lines(file, file.read_bytes(), columns) if file.exists() else b"", columns)
     return [dict(zip(header, row, strict=True)) for row in rows]
+
+
+def require_distinct(file: Path, rows: Sequence[Row], key: Sequence[str]) -> None:
+    """Refuse two rows of one run, as in CSVs that were joined by hand: tables would count it twice, or take either.
+
+    Args:
+        key: columns that identify a run.
+
+    Raises:
+        ValueError: names the run.
+    """
+    runs = Counter(tuple(row[name] for name in key) for row in rows)
+    for run, number in runs.items():
+        if number > 1:
+            named = ", ".join(f"{name} {value}" for name, value in zip(key, run, strict=True))
+            raise ValueError(f"{file} has {number} rows of {named}: keep one")
 
 
 def append_row(file: Path, row: Mapping[str, Any], columns: Sequence[str], key: Sequence[str]) -> bool:

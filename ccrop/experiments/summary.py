@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from ccrop.experiments.plots import plot
-from ccrop.experiments.rows import read_rows
+from ccrop.experiments.rows import read_rows, require_distinct
 from ccrop.experiments.schema import Schema
 from ccrop.experiments.tables import Rows, markdown
 from ccrop.files import write_bytes
@@ -34,9 +34,10 @@ def write_summary(file: Path, schema: Schema, references: Sequence[str] = (), wo
         references, work_dirs: see :func:`.tables.markdown`.
 
     Raises:
-        ValueError: see :func:`.rows.read_rows`.
+        ValueError: see :func:`.rows.read_rows` and :func:`.rows.require_distinct`.
     """
     rows = read_rows(file, schema.header)
+    require_distinct(file, rows, schema.key)
     parts: list[str] = []
     if absent := set(references) - {row["arm"] for row in rows}:
         print(f"No differences to {', '.join(sorted(absent))}: no such rows in {file}")

@@ -27,7 +27,7 @@ from ccrop.hooks.finetuning import FinetuningHook
 from ccrop.hooks.start import StartHook
 from ccrop.hooks.validation import ValidationHook
 from ccrop.optim import AutocastOptimWrapper, has_bf16
-from ccrop.runner import BriefRunner
+from ccrop.runner import BriefRunner, require_gpu_for_fp16
 from ccrop.transfer.start import Start, check_settings, notes_on
 
 LR_FACTORS = (0.5, 1.0, 2.0)  # of the config's learning rate
@@ -175,9 +175,10 @@ def build_runner(
         trained_on: which examples, for the log.
 
     Raises:
-        ValueError: the resumed run had other settings.
+        ValueError: the resumed run had other settings, or the precision needs a GPU.
     """
     install_safe_checkpoints()
+    require_gpu_for_fp16(config)
     config.work_dir = str(work_dir)
     config.randomness.seed = seed
     notes = notes_on(config, trained_on)

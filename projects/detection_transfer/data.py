@@ -75,11 +75,12 @@ def labeled(root: Path, split: str, file: Path, agnostic: bool = False) -> Annot
 def usable(config: Config, file: Path, found: Annotations) -> Path:
     """The file itself or, if it had to be repaired, a new one that lasts as long as the process.
 
-    :func:`keep_annotations` keeps it in the work_dir. The config's ``notes`` say what was repaired.
+    :func:`keep_annotations` keeps it in the work_dir. The config's ``notes`` say what was repaired or is doubtful.
     """
+    if note := found.note(file):
+        config.notes = [*config.get("notes", ()), note]
     if not found.repaired:
         return file
-    config.notes = [*config.get("notes", ()), found.note(file)]
     repaired = Path(tempfile.mkdtemp(dir=_repaired().name), file.name)
     repaired.write_text(json.dumps(found.content))
     return repaired

@@ -185,7 +185,7 @@ def test_a_part_of_the_parameters_may_have_any_setting_of_its_optimizer():
     check_sections("c.py", Config(dict(optim_wrapper=wrapper)))
 
 
-@pytest.mark.parametrize("section", ["model", "optim_wrapper", "param_scheduler", "train_cfg", "default_hooks"])
+@pytest.mark.parametrize("section", ["model", "model.backbone", "optim_wrapper", "param_scheduler", "train_cfg"])
 def test_what_every_run_needs_cannot_be_left_out(section: str):
     with pytest.raises(UnknownOption, match=f"the option {section} cannot be None"):
         read_config(TILES, {section: None})
@@ -237,6 +237,17 @@ def test_a_type_that_does_not_fit_its_settings_is_that_of_the_option(kind: str, 
     settings = dict(type=kind, params=[torch.nn.Parameter(torch.zeros(1))], momentum=0.9)
     with pytest.raises(UnknownOption, match=re.escape(reason)), options_explained({"optimizer.type": kind}):
         OPTIMIZERS.build(settings)
+
+
+def test_a_text_that_a_library_refuses_is_that_of_the_option():
+    options = {"a.type": "Muon", "optimizer.adjust_lr_fn": "bogus"}
+    with (
+        pytest.raises(UnknownOption, match=r"the option optimizer\.adjust_lr_fn cannot be 'bogus': Invalid scaling"),
+        options_explained(options),
+    ):
+        raise AssertionError('Invalid scaling function "bogus"')
+    with pytest.raises(AssertionError, match="bogusness"), options_explained(options):
+        raise AssertionError("bogusness")
 
 
 @pytest.mark.parametrize(("text", "expected"), [("a.b=1", {"a.b": 1}), ("a=x=y", {"a": "x=y"})])

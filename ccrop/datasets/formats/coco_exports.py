@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from ccrop.datasets.annotations import Annotations, image_names, read_annotations
+from ccrop.datasets.annotations import image_names, read_annotations
 from ccrop.datasets.base import InvalidAnnotations, spread
 from ccrop.datasets.formats.labeled import LABEL_SUFFIXES, LabeledSplit
 from ccrop.datasets.formats.splits import split_of
@@ -71,7 +71,7 @@ def _read_split(source: Path, file: Path, split: str, present: list[str], traini
             image["file_name"] = os.path.normpath(folder / image["file_name"])
         folder = Path()
     content, lost = _without_missing(found.content, source / folder)
-    return LabeledSplit(file, source / folder, Annotations(content, [*found.repaired, *lost]))
+    return LabeledSplit(file, source / folder, found._replace(content=content, repaired=[*found.repaired, *lost]))
 
 
 def _images_folder(source: Path, file: Path, split: str, present: list[str]) -> Path:

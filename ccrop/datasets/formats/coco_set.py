@@ -18,9 +18,7 @@ def write_set(out: Path, splits: Mapping[str, LabeledSplit], copy: bool) -> None
     """
     with new_folder(out) as folder:
         write_coco(folder, splits, copy)
-    for note in dict.fromkeys(
-        each.annotations.note(each.source) for each in splits.values() if each.annotations.repaired
-    ):
+    for note in filter(None, dict.fromkeys(each.annotations.note(each.source) for each in splits.values())):
         print(note)
     print("\n".join(summary(split, each) for split, each in splits.items()))
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ccrop.datasets.annotated_geometry import repair_areas, repair_boxes, repair_sizes
+from ccrop.datasets.annotated_geometry import count_repeated, repair_areas, repair_boxes, repair_sizes
 from ccrop.datasets.annotations import Annotations
 from ccrop.datasets.base import InvalidAnnotations
 from ccrop.datasets.listing import list_images
@@ -79,12 +79,13 @@ def as_split(
         raise InvalidAnnotations(source, f"none of the {unlabeled} images in {folder} has a label file")
     content = _content(images, classes)
     repaired = [*notes, *([f"{unlabeled} images without a label file (no objects)"] if unlabeled else [])]
+    doubtful = count_repeated(content["annotations"])
     repaired += repair_sizes(content, source, folder)
     repaired += repair_boxes(content, source)
     repair_areas(content["annotations"])  # which have none yet
     for each in content["annotations"]:
         del each["place"]
-    return LabeledSplit(source, folder, Annotations(content, repaired))
+    return LabeledSplit(source, folder, Annotations(content, repaired, doubtful))
 
 
 def _content(images: Iterable[LabeledImage], classes: Sequence[str]) -> dict[str, list[dict[str, Any]]]:

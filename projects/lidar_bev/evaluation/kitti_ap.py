@@ -61,7 +61,8 @@ def kitti_ap(
     Args:
         labels: per frame.
         results: per frame, with scores. Detections that are lower in the image than the difficulty's smallest height
-            are ignored where they are false.
+            are ignored where they are false. As in the benchmark, those of other classes are ignored, too, rather than
+            absent: an object that one of them matches best is neither found nor missed by it.
         name: Car, Pedestrian or Cyclist.
         difficulty: easy, moderate or hard.
         view: "bev" from above, or "3d".
@@ -143,8 +144,8 @@ def _hard(labels: KittiObjects, difficulty: Difficulty) -> NDArray[np.bool_]:
 def _frame(labels: KittiObjects, results: KittiObjects, name: str, difficulty: Difficulty, overlap: Callable) -> Frame:
     own = _named(labels, name)
     wanted = own | _named(labels, NEIGHBORS.get(name))
-    chosen = _named(results, name)
     low = results.image_boxes[:, 3] - results.image_boxes[:, 1] < difficulty.min_height
+    chosen = _named(results, name) | low
     return Frame(
         ious=overlap(labels.boxes[wanted], results.boxes[chosen]),
         scores=results.scores[chosen],

@@ -64,7 +64,30 @@ OBJECTS = [(f"{i}.png", box, ("cat", "dog")[kind - 1]) for i, box, kind in BOXES
 
 
 def test_a_right_file_stays_as_it_is(root):
-    assert read(root, right()) == (right(), [])
+    found = read(root, right())
+    assert found == (right(), [], [])
+    assert found.note(Path("x.json")) == ""
+
+
+@pytest.mark.parametrize("settings", [{}, dict(agnostic=True)])
+def test_repeated_annotations_are_kept_and_counted(root, settings):
+    content = edited(lambda c: c["annotations"].extend(a | dict(id=a["id"] + 10) for a in c["annotations"][:2]))
+    other = content["annotations"][0] | dict(id=99, category_id=2)  # the same box of another category is none
+    content["annotations"].append(other)
+    found = read(root, content, **settings)
+    assert [a["id"] for a in found.content["annotations"]] == [1, 2, 3, 11, 12, 99]
+    assert found.repaired == []
+    line = "x.json: 2 annotations repeat another's image, category and box (kept)"
+    assert found.note(Path("x.json")) == line
+
+
+def test_a_note_says_what_was_repaired_before_what_is_doubtful(root):
+    content = each("annotations", lambda a: a.update(id=7))
+    content["annotations"].append(content["annotations"][0])
+    repaired, doubtful = "4 annotation ids of which some", "1 annotations repeat another's"
+    note = read(root, content).note(Path("x.json"))
+    assert note.startswith(f"x.json: repaired in memory: {repaired}")
+    assert f"; {doubtful}" in note
 
 
 @pytest.mark.parametrize(
@@ -124,7 +147,7 @@ def test_category_ids_that_are_words_become_numbers(root):
 def test_a_byte_order_mark_is_no_part_of_the_text(root):
     (root / "labels.json").write_bytes(b"\xef\xbb\xbf" + json.dumps(right()).encode())
     found = read_annotations(root / "labels.json", root, FOLDER)
-    assert found == (right(), ["a byte order mark before the text"])
+    assert found == (right(), ["a byte order mark before the text"], [])
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from ccrop.experiments.rows import OPTIONS, append_row, header_of, listed, read_rows, same_columns
+from ccrop.experiments.class_measure import ClassMeasure
+from ccrop.experiments.rows import OPTIONS, append_row, header_of, listed, read_rows, require_distinct, same_columns
+from ccrop.experiments.summary import write_summary
 from ccrop.files import DiskFull
 from ccrop.report.comparison import read
 
@@ -143,6 +145,32 @@ def test_two_comparisons_share_a_file(tmp_path: Path):
     found = read_rows(file, COLUMNS)
     for arm in "ab":
         assert [each for each in found if each["arm"] == arm] == [row(seed, arm) for seed in range(50)]
+
+
+def test_a_run_with_two_rows_is_named(tmp_path: Path):
+    file = tmp_path / "x.csv"
+    rows = [row(0), row(1), row(0, "b")]
+    require_distinct(file, rows, KEY)
+    with pytest.raises(ValueError, match=r"x\.csv has 2 rows of arm b, seed 0: keep one"):
+        require_distinct(file, [*rows, row(0, "b") | dict(metric="0.5")], KEY)
+
+
+def test_no_table_is_made_of_two_rows_of_one_run(tmp_path: Path):
+    file, columns = tmp_path / "x.csv", ClassMeasure.schema.header
+    lines = [",".join(dict(data="d", arm="a", options="").get(name, "0") for name in columns)] * 2
+    file.write_text("\n".join([",".join(columns), *lines, ""]))
+    with pytest.raises(ValueError, match="has 2 rows of data d, arm a, seed 0"):
+        write_summary(file, ClassMeasure.schema)
+    assert list(tmp_path.iterdir()) == [file]
+
+
+def test_a_quote_that_does_not_close_is_refused_instead_of_swallowing_the_next_row(tmp_path: Path):
+    file = tmp_path / "x.csv"
+    content = 'arm,seed,metric\r\na,0,0.5\r\nb,1,"0.5\r\n'
+    file.write_text(content, newline="")
+    with pytest.raises(ValueError, match=r"x\.csv is not the CSV of a comparison: unexpected end of data"):
+        append_row(file, row(2), COLUMNS, KEY)
+    assert file.read_bytes().decode() == content
 
 
 def test_a_run_gets_one_row(tmp_path: Path):

@@ -100,6 +100,16 @@ def test_neighbors_and_low_detections_are_ignored():
     assert kitti_ap(on_tram, [low], "Car") == pytest.approx(ap_of_perfect(4))
 
 
+def test_a_low_detection_of_another_class_takes_the_object_that_it_matches_best():
+    """The benchmark ignores every detection that is too low, before it looks at its class."""
+    labels = [objects(*PLACES)]
+    scores = [0.9, 0.8, 0.7, 0.6, 1.0]
+    results = objects(*PLACES, PLACES[0], names=["Car"] * 4 + ["Van"], scores=scores)
+    assert kitti_ap(labels, [results], "Car") == pytest.approx(ap_of_perfect(4))
+    low = results._replace(image_boxes=np.array([[0, 0, 80, 50]] * 4 + [[0, 0, 80, 20]]))
+    assert kitti_ap(labels, [low], "Car") == pytest.approx(ap_of_perfect(3))
+
+
 def thresholds_by_definition(scores, num_objects):
     """The benchmark's thresholds: the recall that is wanted next grows by 1/40 with each one."""
     falling = sorted(scores, reverse=True)
