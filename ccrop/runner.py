@@ -169,7 +169,7 @@ class PretrainRunner(BriefRunner):
     def train(self) -> nn.Module:
         model = super().train()
         stop_workers(self.train_dataloader)
-        self.logger.info(f"Done after {self.epoch} epochs. {self.cfg.headline}")
+        self.logger.info(f"Done after epoch {self.epoch}. {self.cfg.headline}")
         return model
 
 

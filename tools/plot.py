@@ -16,6 +16,7 @@ from ccrop.files import written
 
 # of one run: scalar -> epoch -> value
 Curves = dict[str, dict[int, float]]
+SCALARS = ("loss", "z_std", "rank", "knn")  # by default, those that were logged
 
 
 def draw(runs: dict[str, Curves], scalars: Sequence[str], file: Path) -> None:
@@ -57,7 +58,7 @@ def write(runs: dict[str, Curves], scalars: Sequence[str], file: Path) -> None:
 def main(argv: Sequence[str] | None = None) -> int:
     parser = command_parser(__doc__)
     parser.add_argument("work_dirs", nargs="+", type=Path, metavar="WORK_DIR", help="folder of a run")
-    parser.add_argument("--scalars", nargs="+", default=["loss", "z_std", "rank", "knn"], help="default: %(default)s")
+    parser.add_argument("--scalars", nargs="+", help=f"default: those of {', '.join(SCALARS)} that were logged")
     add_picture(parser, "curves.png")
     args = parser.parse_args(argv)
 
@@ -65,10 +66,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     runs = {work_dir.resolve().name: tensorboard_scalars(work_dir, "epoch/") for work_dir in args.work_dirs}
     known = set().union(*runs.values())
-    if unknown := set(args.scalars) - known:
+    scalars = args.scalars or [name for name in SCALARS if name in known]
+    if unknown := set(scalars) - known:
         raise ValueError(f"no run logged {', '.join(sorted(unknown))}; available are {', '.join(sorted(known))}")
-    draw(runs, args.scalars, args.out)
-    write(runs, args.scalars, args.out.with_suffix(".csv"))
+    if not scalars:
+        raise ValueError(f"no epoch was logged in {', '.join(map(str, args.work_dirs))}")
+    draw(runs, scalars, args.out)
+    write(runs, scalars, args.out.with_suffix(".csv"))
     return 0
 
 

@@ -90,6 +90,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.error(f"{args.config} is scheduled by epochs: set --epochs N")
     if detector and (args.launcher != "none" or args.amp or args.resume not in (None, "auto")):
         parser.error(f"{args.config} trains a detector: use one process, and --resume without a FILE")
+    called = shlex.join(["tools/train.py", *(sys.argv[1:] if argv is None else argv)])
     with options_explained(options):
         if detector:
             checkpoint = import_module(detector).pretrain(
@@ -102,10 +103,11 @@ def main(argv: Sequence[str] | None = None) -> int:
                 args.seed,
                 resume=args.resume is not None,
                 iterations=args.iterations,
+                command=called,
             )
             return report(checkpoint.parents[1])
         config = load_config(args.config, args.data_root, options, args.backbone)
-        config.command = shlex.join(["tools/train.py", *(sys.argv[1:] if argv is None else argv)])
+        config.command = called
         work_dir = args.work_dir or default_work_dir(config)
         pretrain(
             config,

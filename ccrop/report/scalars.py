@@ -55,7 +55,8 @@ def _logged(work_dir: Path) -> Iterator[Logged]:
 
     files = sorted(work_dir.rglob("events.out.tfevents.*"), key=lambda file: file.stat().st_mtime)
     if not files:
-        raise FileNotFoundError(f"{work_dir} holds no run's TensorBoard log")
+        hint = ": it is a detector's, whose curves tools/report.py draws" if logged_lines(work_dir) else ""
+        raise FileNotFoundError(f"{work_dir} holds no run's TensorBoard log{hint}")
     for file in files:
         for record in _records(file.read_bytes()):
             if len(record) > MAX_RECORD:

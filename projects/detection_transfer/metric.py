@@ -37,7 +37,7 @@ class SmallObjectMetric(CocoMetric):
         kwargs: see :class:`mmdet.evaluation.CocoMetric`.
     """
 
-    default_prefix = None
+    default_prefix = ""  # not None, for which MMEngine warns at every start
 
     def __init__(
         self, ann_file: str | None = None, min_objects: int = MIN_OBJECTS, keep: str | None = None, **kwargs: Any

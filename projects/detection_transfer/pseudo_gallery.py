@@ -23,10 +23,8 @@ GAP = 4
 HEADING = 40
 BACKGROUND = (24, 24, 28)
 COLOR = "#ffdc00"
-HEADINGS = (
-    "Training images and the pseudo-boxes that the detector learns",
-    "Samples as the detector gets them, with pieces of other images pasted in if the config does so",
-)
+HEADING_OF_IMAGES = "Training images and the pseudo-boxes that the detector learns"
+HEADING_OF_SAMPLES = "Training samples as the detector gets them"
 
 
 def save_gallery(config: Config, file: str | Path) -> None:
@@ -41,8 +39,10 @@ def save_gallery(config: Config, file: str | Path) -> None:
     loads = 1 + max(
         place for place, step in enumerate(steps) if "Annotations" in step["type"] or "Image" in step["type"]
     )
+    pasted = any(step["type"] == "PastePieces" for step in steps)
+    samples = HEADING_OF_SAMPLES + (", with pieces of other images pasted in" if pasted else "")
     parts = []
-    for heading, pipeline in zip(HEADINGS, (steps[:loads], steps), strict=True):
+    for heading, pipeline in ((HEADING_OF_IMAGES, steps[:loads]), (samples, steps)):
         dataset = DATASETS.build(dict(settings, pipeline=pipeline, _scope_="mmdet"))
         places = np.linspace(0, len(dataset) - 1, min(NUMBER, len(dataset))).round().astype(int)
         parts.append(sheet(heading, [panel(dataset[place], config.get("channels", 3)) for place in places]))

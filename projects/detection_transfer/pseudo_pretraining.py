@@ -56,6 +56,7 @@ def pretrain(
     seed: int | None = None,
     resume: bool = False,
     iterations: int | None = None,
+    command: str = "",
 ) -> Path:
     """Make pseudo-boxes, train a detector on them, and repeat with its own boxes.
 
@@ -68,6 +69,7 @@ def pretrain(
         resume: keep the finished rounds of an earlier run in the work_dir, and continue its unfinished one, see
             :func:`.finetune`; otherwise its folder is renamed.
         iterations: length of each round, see :func:`ccrop.transfer.set_iterations`; default: the config's.
+        command: that called this, for the report.
 
     Returns:
         The last round's checkpoint.
@@ -79,6 +81,7 @@ def pretrain(
         TooManyUnreadable: see :class:`.ReadableImages`.
     """
     config = load_config(path, data_root, options, backbone, labeled=False)
+    config.command = command
     if iterations is not None:
         set_iterations(config, iterations)
     settings = config.pop("pseudo_boxes")

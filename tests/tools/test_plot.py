@@ -36,16 +36,36 @@ def test_a_resumed_run_is_one_line(tmp_path: Path):
     assert Image.open(tmp_path / "c.png").width > 700
 
 
+def test_what_a_run_without_labels_did_not_log_is_left_out(tmp_path: Path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for scalar in ("rank", "loss"):
+        log(Path("a"), scalar, {1: 2, 2: 3})
+    assert plot.main(["a"]) == 0
+    with Path("curves.csv").open(newline="") as file:
+        assert [row[2] for row in csv.reader(file)] == ["scalar", "loss", "loss", "rank", "rank"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["empty"], "empty holds no run's TensorBoard log"),
         (["a", "--scalars", "lose"], "no run logged lose; available are loss"),
+        (["begun"], "no epoch was logged in begun"),
+        (
+            ["detector"],
+            "detector holds no run's TensorBoard log: it is a detector's, whose curves tools/report.py draws",
+        ),
     ],
 )
 def test_what_is_missing_is_named(tmp_path: Path, monkeypatch, capsys, arguments: list[str], message: str):
     monkeypatch.chdir(tmp_path)
     Path("empty").mkdir()
     log(Path("a"), "loss", {1: 1})
+    with SummaryWriter("begun") as writer:
+        writer.add_scalar("train/loss", 1, 1)
+    Path("detector/time/vis_data").mkdir(parents=True)
+    with SummaryWriter("begun") as writer:
+        writer.add_scalar("train/loss", 1, 1)
+    Path("detector/time/vis_data/scalars.json").write_text('{"loss": 1.5, "iter": 50, "step": 50}\n')
     assert plot.main(arguments) == 2
     assert message in capsys.readouterr().err

@@ -45,6 +45,7 @@ def pretrain(
     seed: int | None = None,
     resume: bool = False,
     iterations: int | None = None,
+    command: str = "",
 ) -> Path:
     """Make pseudo-boxes of sweeps, train a detector on them, and repeat with its own boxes.
 
@@ -59,6 +60,7 @@ def pretrain(
         seed: of weights and batches.
         resume: see :func:`ccrop.pseudo.rounds.run_rounds`; an unfinished round goes on as :func:`.finetune` does.
         iterations: length of each round, see :func:`ccrop.transfer.set_iterations`; default: the config's.
+        command: that called this, for the report.
 
     Returns:
         The last round's checkpoint.
@@ -69,6 +71,7 @@ def pretrain(
         ValueError, WorkDirInUse: see :func:`ccrop.pseudo.rounds.run_rounds`.
     """
     config = load_config(path, data_root, options, backbone)
+    config.command = command
     if iterations is not None:
         set_iterations(config, iterations)
     settings = config.pop("pseudo_boxes")

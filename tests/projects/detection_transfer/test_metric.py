@@ -86,3 +86,10 @@ def test_detections_are_rows_of_boxes_as_coco_has_them():
     side = dict(img_id=7, bboxes=boxes, scores=np.array([0.5, 0.25]), labels=np.array([1, 0]))
     none = dict(img_id=8, bboxes=boxes[:0], scores=np.zeros(0), labels=np.zeros(0, int))
     assert detections([side, none], [3, 9]).tolist() == [[7, 1, 2, 10, 20, 0.5, 9], [7, 5, 5, 1, 2, 0.25, 3]]
+
+
+def test_no_warning_of_a_missing_prefix(monkeypatch):
+    lines = []
+    monkeypatch.setattr(MMLogger.get_current_instance(), "handle", lambda record: lines.append(record.getMessage()))
+    SmallObjectMetric()
+    assert lines == []

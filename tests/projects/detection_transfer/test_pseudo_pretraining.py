@@ -67,6 +67,7 @@ def test_rounds_on_images_without_any_annotation(unlabeled: Path, tmp_path: Path
     assert len(state["bbox_head.classifier.bias"]) == 1
     assert predict.main([str(work_dir / "round_1"), str(unlabeled), "--out", str(tmp_path / "found")]) == 0
     assert "12 of 12 images" in capsys.readouterr().out
+    assert f"tools/train.py {CONFIG} --data-root {unlabeled} " in (work_dir / "report.html").read_text()
 
     files = sorted(work_dir.rglob("*"))
     assert pretrain(unlabeled, work_dir, *options, flags=("--resume",)) == 0
