@@ -53,23 +53,29 @@ def training_settings(config: Config) -> dict[str, str]:
 
 
 def pretraining_settings(config: Config) -> dict[str, str]:
-    """Of a pretraining run, by dotted names: model, optimizer, precision, schedule, batch, processes, epochs, seed."""
+    """Of a pretraining run, by dotted names.
+
+    Model, optimizer, precision, schedule, batch, processes, epochs, seed, and the pipeline that crops and transforms.
+    """
     return dict(
         seed=str(config.randomness.seed),
         epochs=str(config.train_cfg.max_epochs),
         batch_size=str(config.train_dataloader.batch_size),
         processes=str(get_world_size()),
+        **dict(flat(dict(pipeline=config.train_dataloader.dataset.get("pipeline") or []))),
     ) | training_settings(config)
 
 
 def check_resumed(checkpoint: str, before: dict[str, str], now: dict[str, str], changes_allowed: bool) -> bool:
     """Whether settings change, so that optimizer and learning-rate schedule must be those of the config.
 
-    The run's length may always change.
+    The run's length may always change. Checkpoints of earlier versions do not know their pipeline.
 
     Raises:
         ValueError: other settings differ and may not; the message lists them.
     """
+    if not any(name.startswith("pipeline") for name in before):
+        now = {name: value for name, value in now.items() if not name.startswith("pipeline")}
     changed = differences(before, now)
     length = [name for name in changed if name == "epochs" or name.startswith("param_scheduler.")]
     others = {name: values for name, values in changed.items() if name not in length}

@@ -59,6 +59,13 @@ def test_other_settings_are_listed_and_longer_runs_are_fitted():
     assert check_resumed("a.pth", before, other, changes_allowed=True)
 
 
+def test_another_crop_is_a_difference_unless_the_checkpoint_does_not_know_its_own():
+    before, now = ({"seed": "0", "pipeline.0.type": crop} for crop in ("WholeImage", "ScenePair"))
+    with pytest.raises(ValueError, match=r"was trained with pipeline\.0\.type WholeImage, not ScenePair"):
+        check_resumed("a.pth", before, now, changes_allowed=False)
+    assert not check_resumed("a.pth", {"seed": "0"}, now, changes_allowed=False)
+
+
 def rate(checkpoint: Path) -> float:
     """The learning rate after an epoch."""
     return load_checkpoint(checkpoint)["optimizer"]["param_groups"][0]["lr"]
@@ -76,6 +83,10 @@ def test_a_longer_run_goes_on_at_the_rate_of_its_own_schedule(
     assert run("short", 2) == 0
     assert run("short", 2, "train_dataloader.batch_size=8", resume=True) == 2
     assert "epoch_2.pth was trained with batch_size 16, not 8: repeat its options" in capsys.readouterr().err
+    other = [str(ROOT / "configs/simsiam_single_demo.py"), "--data-root", str(demo_root)]
+    flags = ["--work-dir", str(tmp_path / "short"), "--resume", "--cfg-options", *SMALL, "train_cfg.max_epochs=2"]
+    assert train.main([*other, *flags]) == 2
+    assert "epoch_2.pth was trained with pipeline.0" in capsys.readouterr().err
     assert run("whole", 4) == 0
     assert run("short", 4, resume=True) == 0
     assert "The schedule is fitted to 4 epochs" in capsys.readouterr().out
