@@ -76,11 +76,10 @@ class KNNHook(Hook):
         if runner.epoch == 0:
             accuracy = self._evaluate(runner)
             runner.visualizer.add_scalar("epoch/knn", accuracy, step=0)
-            sizes = " and ".join(f"{len(labels)}" for _, labels in self._data)
-            chance = self._data[1][1].unique(return_counts=True)[1].max() / len(self._data[1][1])
+            largest = labels.unique(return_counts=True)[1].max() / len(labels)
             runner.logger.info(
-                f"kNN accuracy before training: {accuracy:.2%} (bank and queries: {sizes}; "
-                f"{chance:.1%} of the queries are of the largest class)"
+                f"kNN accuracy before training: {accuracy:.2%} (bank and queries: {len(bank_labels)} and "
+                f"{len(labels)}; {largest:.1%} of the queries are of the largest class)"
             )
 
     @master_only

@@ -27,17 +27,14 @@ class SeededTransformsHook(Hook):
     """
 
     def before_train(self, runner: Runner) -> None:
+        loader = runner.train_dataloader
+        steps = [step for dataset in innermost(loader.dataset) for step in dataset.pipeline.transforms]
+        self._random = [step for step in steps if isinstance(step, OwnRandomness) and not loader.num_workers]
         self._seed(runner, runner.iter)
 
     def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
         self._seed(runner, runner.iter + 1)
 
     def _seed(self, runner: Runner, iteration: int) -> None:
-        loader = runner.train_dataloader
-        if loader.num_workers:
-            return
-        for dataset in innermost(loader.dataset):
-            for step in dataset.pipeline.transforms:
-                if isinstance(step, OwnRandomness):
-                    name = type(step).__name__.encode()
-                    step.rng = np.random.default_rng([runner.seed, iteration, get_rank(), *name])
+        for step in self._random:
+            step.rng = np.random.default_rng([runner.seed, iteration, get_rank(), *type(step).__name__.encode()])
