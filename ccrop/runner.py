@@ -19,24 +19,25 @@ from mmengine.runner import Runner
 from torch import nn
 from torch.utils.data import DataLoader
 
-from ccrop.accidents import accidents_explained
 from ccrop.backbones.unused import unused_weights
 from ccrop.checkpoint import Normalization, recorded, require_finite, starting_weights
 from ccrop.checkpoint.newest import checkpoint_to_resume, latest_checkpoint
 from ccrop.compat.checkpoint import install_safe_checkpoints, load_checkpoint
+from ccrop.compat.config_text import install_config_text
 from ccrop.compat.distributed import init_distributed, with_synchronized_bn
 from ccrop.compat.workers import stop_workers
 from ccrop.config import DEMO_SET, dicts_of, per_channel
 from ccrop.datasets.resident import ResidentBatches
+from ccrop.failures import accidents_explained
 from ccrop.files import escaped
 from ccrop.hooks.batch_memory import BatchMemoryHook
 from ccrop.hooks.divergence import DivergenceHook
+from ccrop.hooks.load_weights import StartHook
 from ccrop.hooks.settings import SettingsHook
-from ccrop.hooks.start import StartHook
 from ccrop.models import Siamese, ViewPreprocessor
 from ccrop.models.preprocessor import IMAGENET_MEAN, IMAGENET_STD
 from ccrop.optim import AutocastOptimWrapper, fit_schedule
-from ccrop.settings import check_resumed, pretraining_settings
+from ccrop.resume_check import check_resumed, pretraining_settings
 from ccrop.views import ReferenceAugmentation
 from ccrop.work_dir import locked, set_aside
 
@@ -84,7 +85,7 @@ class BriefRunner(Runner):
         super().dump_config()
 
     def train(self) -> nn.Module:
-        """Train; its errors are explained, see :func:`ccrop.accidents.accidents_explained`."""
+        """Train; its errors are explained, see :func:`ccrop.failures.accidents_explained`."""
         with accidents_explained(self):
             return super().train()
 
@@ -224,6 +225,7 @@ def build_runner(
         UntrustedCheckpoint, ConnectionError, ValueError: see :func:`ccrop.checkpoint.read_weights`.
     """
     install_safe_checkpoints()
+    install_config_text()
     _fit_to_machine(config, launcher)
     if config.on_demo_set:
         if os.environ.get("LOCAL_RANK", "0") == "0":

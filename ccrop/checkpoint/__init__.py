@@ -2,7 +2,7 @@
 
 from ccrop.checkpoint.layouts import Normalization
 from ccrop.checkpoint.loading import Loaded, load_backbone, load_heads
-from ccrop.checkpoint.start import load_start, starting_weights
+from ccrop.checkpoint.starting_weights import load_start, starting_weights
 from ccrop.checkpoint.weights import RANDOM, Weights, is_library, read_weights, recorded, require_finite
 
 __all__ = [

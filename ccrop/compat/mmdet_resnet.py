@@ -1,4 +1,4 @@
-"""mmdet's ResNet on its own: importing it through ``mmdet.models`` takes over a second, for all of mmdet's detectors.
+"""mmdet's ResNet on its own: ``mmdet.models`` also imports all of mmdet's detectors and matplotlib, in two seconds.
 
 Its packages are stood in for while the module is imported. A later ``import mmdet.models`` finds the same
 classes; this module and its layer are then reached by ``import`` but are not attributes of their packages.
@@ -13,7 +13,11 @@ from types import ModuleType
 
 from ccrop.compat.mmcv_ext import install_mmcv_ext
 
-PACKAGES = ("mmdet.models", "mmdet.models.backbones", "mmdet.models.layers")
+PACKAGES = ("mmdet.models", "mmdet.models.backbones", "mmdet.models.layers", "mmdet.utils")
+NEEDED = (  # by the ResNet, of its packages: in which module
+    ("mmdet.utils", "typing_utils", ("ConfigType", "OptConfigType", "OptMultiConfig")),
+    ("mmdet.models.layers", "res_layer", ("ResLayer",)),
+)
 
 
 @contextmanager
@@ -33,7 +37,9 @@ def without_their_contents(packages: tuple[str, ...]) -> Iterator[None]:
 
 install_mmcv_ext()
 with without_their_contents(PACKAGES):
-    vars(import_module("mmdet.models.layers"))["ResLayer"] = import_module("mmdet.models.layers.res_layer").ResLayer
+    for package, module, names in NEEDED:
+        content = import_module(f"{package}.{module}")
+        vars(import_module(package)).update({name: getattr(content, name) for name in names})
     from mmdet.models.backbones.resnet import BasicBlock, ResNet
 
 __all__ = ["BasicBlock", "ResNet"]

@@ -12,9 +12,11 @@ MOVED = (f"{PARENT}.detection_transfer", f"{PARENT}.lidar_bev")
 RENAMED = {
     "ccrop.models.regions": "ccrop.models.region_pairs",
     "ccrop.views.scenes": "ccrop.views.scene_views",
+    "ccrop.projects.detection_transfer.pasting": "ccrop.projects.detection_transfer.copy_paste_transforms",
     "ccrop.projects.detection_transfer.tiles": "ccrop.projects.detection_transfer.tile_transforms",
     "ccrop.projects.lidar_bev.clusters": "ccrop.projects.lidar_bev.localizer",
-    "ccrop.projects.lidar_bev.detection.clusters": "ccrop.projects.lidar_bev.detection.pseudo_boxes",
+    "ccrop.projects.lidar_bev.detection.clusters": "ccrop.projects.lidar_bev.detection.cluster_labels",
+    "ccrop.projects.lidar_bev.detection.pseudo_boxes": "ccrop.projects.lidar_bev.detection.cluster_labels",
     "ccrop.projects.lidar_bev.detection.pasting": "ccrop.projects.lidar_bev.detection.ground_truth_sampling",
     "ccrop.projects.lidar_bev.detection.sampling": "ccrop.projects.lidar_bev.detection.class_balanced_sampler",
     "ccrop.projects.lidar_bev.pretraining.views": "ccrop.projects.lidar_bev.pretraining.pipeline",

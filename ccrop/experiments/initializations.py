@@ -21,7 +21,7 @@ from ccrop.experiments.rows import OPTIONS, Row, listed
 from ccrop.experiments.schema import Schema
 from ccrop.experiments.sources import CLUSTERS, RANDOM_LONG, check_source, is_config, named_sources
 from ccrop.experiments.steps import step
-from ccrop.settings import training_settings
+from ccrop.resume_check import training_settings
 from ccrop.transfer.finetuning import (
     CORE_SECONDS,
     IMAGENET,

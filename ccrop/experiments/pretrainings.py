@@ -20,8 +20,8 @@ from ccrop.experiments.schema import Schema
 from ccrop.experiments.steps import step
 from ccrop.models import Siamese
 from ccrop.pretrained import load_pretrained
+from ccrop.resume_check import pretraining_settings
 from ccrop.runner import PretrainRunner, build_runner
-from ccrop.settings import pretraining_settings
 
 UNTRAINED = "untrained"  # instead of a config: the weights that the runs start from
 COMMON = ("epochs", "tflop", "seconds", "loss", "z_std", "rank", "boxes")

@@ -8,6 +8,7 @@ from ccrop.hooks.finetuning import FinetuningHook
 from ccrop.hooks.gallery import GalleryHook
 from ccrop.hooks.health import HealthHook
 from ccrop.hooks.knn import KNNHook
+from ccrop.hooks.load_weights import StartHook
 from ccrop.hooks.localization import LocalizationHook
 from ccrop.hooks.method import MethodHook
 from ccrop.hooks.progress import ProgressHook
@@ -15,7 +16,6 @@ from ccrop.hooks.reproducible import ReproducibleHook
 from ccrop.hooks.roi_knn import RoIKNNHook
 from ccrop.hooks.run_info import RunInfoHook
 from ccrop.hooks.settings import SettingsHook
-from ccrop.hooks.start import StartHook
 from ccrop.hooks.unreadable import UnreadableImagesHook
 from ccrop.hooks.validation import ValidationHook
 

@@ -20,7 +20,7 @@ class BatchTooLargeError(MemoryError):
 class BatchMemoryHook(Hook):
     """Ends a run on a CPU, in the forward pass of its first iteration, if the batch is too large for the memory.
 
-    It counts what autograd keeps for the backward pass. A GPU refuses by itself, see :mod:`ccrop.accidents`.
+    It counts what autograd keeps for the backward pass. A GPU refuses by itself, see :mod:`ccrop.failures`.
     """
 
     def __init__(self) -> None:

@@ -7,7 +7,7 @@ from mmengine.runner import Runner
 
 
 class SettingsHook(Hook):
-    """Records a run's settings in its checkpoints, see :func:`ccrop.settings.pretraining_settings`."""
+    """Records a run's settings in its checkpoints, see :func:`ccrop.resume_check.pretraining_settings`."""
 
     def __init__(self, settings: dict[str, str]) -> None:
         self.settings = settings

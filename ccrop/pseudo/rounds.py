@@ -10,7 +10,7 @@ from typing import Any
 
 from ccrop.checkpoint.newest import latest_checkpoint
 from ccrop.files import write_json
-from ccrop.settings import differences, flat, listed
+from ccrop.resume_check import differences, flat, listed
 from ccrop.work_dir import LOCK, locked, set_aside
 
 BOXES = "boxes.json"  # of a round, in its folder

@@ -9,7 +9,7 @@ import numpy as np
 from ccrop.experiments.rows import OPTIONS, header_of, table_of
 from ccrop.experiments.statistics import mean_interval, paired_difference
 from ccrop.experiments.tables import percent_by_seed
-from ccrop.report import page
+from ccrop.report import html
 from ccrop.report.charts import dot_chart, line_chart
 from ccrop.report.detector import CURVES, side_by_side
 from ccrop.report.predictions import read_found
@@ -43,15 +43,15 @@ def sections(file: Path, runs: Path | None = None) -> list[str]:
         own = [row for row in rows if row["data"] == data]
         shares = sorted({row["labels"] for row in own}, key=float)
         if len(shares) > 1:
-            parts.append(page.section(f"{data}: {figures[0]} by labels", over_labels(own, figures[0], shares)))
+            parts.append(html.section(f"{data}: {figures[0]} by labels", over_labels(own, figures[0], shares)))
         for share in shares:
             chosen = [row for row in own if row["labels"] == share]
             title = data if shares == ["1"] else f"{data}, {100 * float(share):g} % of the labels"
             ordered = common_first(chosen, figures)
-            parts.append(page.section(title, table(chosen, ordered), dots(chosen, ordered)))
+            parts.append(html.section(title, table(chosen, ordered), dots(chosen, ordered)))
             if runs is not None:
-                parts.append(page.section(f"{title}: how the detectors learn", learning(chosen, runs)))
-                parts.append(page.section(f"{title}: what they find", findings(chosen, runs)))
+                parts.append(html.section(f"{title}: how the detectors learn", learning(chosen, runs)))
+                parts.append(html.section(f"{title}: what they find", findings(chosen, runs)))
     return parts
 
 
@@ -105,7 +105,7 @@ def table(rows: Rows, figures: Sequence[str]) -> str:
     text = "In %. Mean over seeds ± half of its 95 % interval (Student's t); the difference is paired by seed. "
     text += "In the charts, dots are seeds, the bar is their mean and the line its interval."
     header = ["", "seeds", *shown, f"{shown[0]} over {title(other)}"]
-    return page.paragraph(text) + page.table(header, lines)
+    return html.paragraph(text) + html.table(header, lines)
 
 
 def dots(rows: Rows, figures: Sequence[str]) -> str:
@@ -115,7 +115,7 @@ def dots(rows: Rows, figures: Sequence[str]) -> str:
         groups = {title(arm): list(percent_by_seed(rows, arm, name).values()) for arm in arms_of(rows)}
         means = {arm: mean_interval(values) for arm, values in groups.items() if values}
         drawn.append(dot_chart(f"{name}, %", groups, means))
-    return page.charts(drawn)
+    return html.charts(drawn)
 
 
 def over_labels(rows: Rows, figure: str, shares: Sequence[str]) -> str:
@@ -130,7 +130,7 @@ def over_labels(rows: Rows, figure: str, shares: Sequence[str]) -> str:
         lines[title(arm)] = means
     names = {math.log10(100 * float(share)): f"{100 * float(share):g}" for share in shares}
     chart = line_chart(f"{figure}, %", lines, "labels, % (logarithmic)", x_names=names)
-    return page.line_legend(lines) + page.charts([chart])
+    return html.line_legend(lines) + html.charts([chart])
 
 
 def folders(rows: Rows, runs: Path) -> Mapping[str, Path]:
@@ -152,7 +152,7 @@ def learning(rows: Rows, runs: Path) -> str:
     charts = [
         line_chart(name, {arm: each.get(name, {}) for arm, each in curves.items()}, "iteration") for name in names
     ]
-    return page.line_legend(curves) + page.charts(charts)
+    return html.line_legend(curves) + html.charts(charts)
 
 
 def findings(rows: Rows, runs: Path) -> str:

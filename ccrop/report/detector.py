@@ -9,7 +9,7 @@ from PIL import Image
 
 from ccrop.checkpoint.newest import latest_checkpoint
 from ccrop.checkpoint.recorded_config import recorded_settings
-from ccrop.report import page
+from ccrop.report import html
 from ccrop.report.charts import bar_chart, line_chart
 from ccrop.report.predictions import Found, draw, legend, read_found
 from ccrop.report.scalars import Curves, logged_lines
@@ -27,14 +27,14 @@ def sections(work_dir: Path) -> list[str]:
     rounds = sorted(work_dir.glob("round_*"), key=lambda folder: int(folder.name.removeprefix("round_")))
     runs = {folder.name: folder for folder in rounds} or {work_dir.name: work_dir}
     last = list(runs.values())[-1]
-    parts = [page.section("What was trained", described(last))]
-    parts.append(page.section("Pseudo-boxes, round by round", quality(rounds), *map(gallery, rounds)))
-    parts.append(page.section("Average precision", precision({name: figures(run) for name, run in runs.items()})))
+    parts = [html.section("What was trained", described(last))]
+    parts.append(html.section("Pseudo-boxes, round by round", quality(rounds), *map(gallery, rounds)))
+    parts.append(html.section("Average precision", precision({name: figures(run) for name, run in runs.items()})))
     parts.append(
-        page.section("Training", training({name: logged_lines(run) | validations(run) for name, run in runs.items()}))
+        html.section("Training", training({name: logged_lines(run) | validations(run) for name, run in runs.items()}))
     )
     found = {name: each for name, run in runs.items() if (each := read_found(run)) is not None}
-    parts.append(page.section("What it finds", side_by_side(found)))
+    parts.append(html.section("What it finds", side_by_side(found)))
     return parts
 
 
@@ -52,7 +52,7 @@ def described(run: Path) -> str:
         "Seed": str(config.get("randomness", {}).get("seed", "")),
         "Folder": str(run),
     }
-    return page.facts(rows) + page.folded("The whole config", config.pretty_text)
+    return html.facts(rows) + html.folded("The whole config", config.pretty_text)
 
 
 def figures(run: Path) -> Mapping[str, float]:
@@ -74,7 +74,7 @@ def precision(runs: Mapping[str, Mapping[str, float]]) -> str:
         drawn.append(bar_chart(f"{name}: AP by size" if known else name, bars, percent=True))
     rows = [[name, *(shown(name, run.get(name, float("nan"))) for run in runs.values())] for name in names]
     note = "Sizes are COCO's; metrics that end in _counted cover the categories with enough objects of that size."
-    return page.charts(drawn) + page.fold("All metrics", page.paragraph(note) + page.table(["", *runs], rows))
+    return html.charts(drawn) + html.fold("All metrics", html.paragraph(note) + html.table(["", *runs], rows))
 
 
 def is_fraction(name: str) -> bool:
@@ -90,7 +90,7 @@ def shown(name: str, value: float) -> str:
 def training(runs: Mapping[str, Curves]) -> str:
     """Losses, the learning rate and validation metrics during training, one line per run."""
     tested = dict.fromkeys(name for run in runs.values() for name in run if is_fraction(name))
-    return page.charts(
+    return html.charts(
         line_chart(
             name, {run: curves.get(name, {}) for run, curves in runs.items()}, "iteration", percent=name in tested
         )
@@ -131,7 +131,7 @@ def quality(rounds: list[Path]) -> str:
         return ""
     header = ["", "boxes", *(f"{kind} at IoU {iou}" for kind in ("recall", "precision") for iou in ("0.3", "0.5"))]
     text = "Recall and precision in %, of all / of small objects, by annotations that are not trained on."
-    return page.paragraph(text) + page.table(header, rows)
+    return html.paragraph(text) + html.table(header, rows)
 
 
 def gallery(folder: Path) -> str:
@@ -142,7 +142,7 @@ def gallery(folder: Path) -> str:
     with Image.open(file) as opened:
         image = opened.convert("RGB")
     image.thumbnail((1400, 2400))
-    return page.picture(image, f"Pseudo-boxes of {folder.name.replace('_', ' ')}.", scrolls=True)
+    return html.picture(image, f"Pseudo-boxes of {folder.name.replace('_', ' ')}.", scrolls=True)
 
 
 def side_by_side(runs: Mapping[str, Found]) -> str:

@@ -22,7 +22,7 @@ from ccrop.export.libraries import LIBRARIES
 from ccrop.inference.contact_sheet import area_histogram
 from ccrop.inference.panels import box_areas
 from ccrop.pretrained import load_pretrained
-from ccrop.report import page
+from ccrop.report import html
 from ccrop.report.charts import Range, bar_chart, histogram, line_chart
 from ccrop.report.objects import ObjectFeatures, agreement, draw_map, find_objects, flat_map, neighbors, restored_boxes
 from ccrop.report.scalars import Curves, seconds_by_epoch, tensorboard_scalars
@@ -62,19 +62,19 @@ def sections(work_dir: Path) -> list[str]:
     if checkpoint is not None:
         config = recorded_settings(checkpoint)
         dataset, note = data_of(checkpoint)
-        parts.append(page.section("What was trained", described(work_dir, config, dataset, curves)))
-    parts.append(page.section("Health", *health_charts({work_dir.name: curves})))
-    parts.append(page.section("What the run saw", gallery(work_dir)))
+        parts.append(html.section("What was trained", described(work_dir, config, dataset, curves)))
+    parts.append(html.section("Health", *health_charts({work_dir.name: curves})))
+    parts.append(html.section("What the run saw", gallery(work_dir)))
     if checkpoint is not None and isinstance(dataset, ImageDataset):
         parts += of_images(Path(checkpoint), config, dataset)
     elif note:
-        parts.append(page.section("Objects", page.paragraph(note)))
-    parts.append(page.section("RoI-kNN by size", region_knn(tensorboard_scalars(work_dir, "roi/"))))
-    parts.append(page.section("Time", times(work_dir)))
+        parts.append(html.section("Objects", html.paragraph(note)))
+    parts.append(html.section("RoI-kNN by size", region_knn(tensorboard_scalars(work_dir, "roi/"))))
+    parts.append(html.section("Time", times(work_dir)))
     return parts
 
 
-HEALTH_TEXT = page.paragraph(
+HEALTH_TEXT = html.paragraph(
     "The green band is the healthy range: z-std near 1 and an effective rank well above 2 mean no collapse. "
     "The axes include it, so that small wobbles look small."
 )
@@ -88,7 +88,7 @@ def health_charts(runs: Mapping[str, Curves]) -> tuple[str, ...]:
 
 def verdict(found: Verdict) -> str:
     """The verdict and its reasons, faults first."""
-    reasons = "".join(f"<li>{page.escape(each)}</li>" for each in found.faults + found.remarks)
+    reasons = "".join(f"<li>{html.escape(each)}</li>" for each in found.faults + found.remarks)
     word, kind = ("Healthy", "") if found.healthy else ("Not healthy", " bad")
     return f'<div class="verdict{kind}"><strong>{word}</strong><ul>{reasons}</ul></div>'
 
@@ -120,7 +120,7 @@ def described(work_dir: Path, config: Config, dataset: Sized | None, curves: Cur
         "Seed": str(config.randomness.get("seed")),
         "Folder": str(work_dir),
     }
-    return page.facts(rows) + page.folded("The whole config", config.pretty_text)
+    return html.facts(rows) + html.folded("The whole config", config.pretty_text)
 
 
 def settings_of(work_dir: Path) -> Mapping[str, str]:
@@ -144,7 +144,7 @@ def name_of(kind: object) -> str:
 def health(runs: Mapping[str, Curves]) -> str:
     """One chart per scalar, one line per run; health scalars first."""
     every = dict.fromkeys([*HEALTH, *TITLES, *(name for curves in runs.values() for name in curves)])
-    return page.charts(
+    return html.charts(
         line_chart(
             TITLES.get(name, name.replace("_", " ")),
             {run: curves.get(name, {}) for run, curves in runs.items()},
@@ -167,7 +167,7 @@ def gallery(work_dir: Path) -> str:
         if image.width > GALLERY_WIDTH:
             image = image.resize((GALLERY_WIDTH, round(image.height * GALLERY_WIDTH / image.width)))
         epoch = re.search(r"epoch_(\d+)", file.name)
-        drawn.append(page.picture(image, f"Before epoch {int(epoch[1]) + 1}." if epoch else file.name, scrolls=True))
+        drawn.append(html.picture(image, f"Before epoch {int(epoch[1]) + 1}." if epoch else file.name, scrolls=True))
     return "".join(drawn)
 
 
@@ -176,17 +176,17 @@ def of_images(checkpoint: Path, config: Config, dataset: ImageDataset) -> list[s
     state = load_checkpoint(checkpoint)
     parts = []
     if "boxes" in state:
-        parts.append(page.section("Clusters", clusters(restored_boxes(dataset, state["boxes"], checkpoint))))
+        parts.append(html.section("Clusters", clusters(restored_boxes(dataset, state["boxes"], checkpoint))))
     settings = config.default_hooks.get("localization") or {}
     _, model = load_pretrained(checkpoint, data_root=dataset.data_root)
     model = model.to("cuda" if torch.cuda.is_available() else "cpu")
     size = tuple(settings.get("image_size", (224, 224)))
     objects = find_objects(model, dataset, size, settings.get("keep_ratio", False))
     if objects is not None:
-        parts.append(page.section("Nearest neighbors", neighbor_rows(objects)))
+        parts.append(html.section("Nearest neighbors", neighbor_rows(objects)))
         places, method = flat_map(objects.features)
         caption = f"{len(objects.images)} {objects.kind} by {method} of their features. Similar ones should be close."
-        parts.append(page.section("Map of the embedding", page.picture(draw_map(objects, places), caption)))
+        parts.append(html.section("Map of the embedding", html.picture(draw_map(objects, places), caption)))
     return parts
 
 
@@ -194,7 +194,7 @@ def clusters(store: BoxStore) -> str:
     """The number of boxes per image, and their sizes."""
     areas, counts = box_areas(store), store.counts
     if not len(areas):
-        return page.paragraph("No cluster was found: all views were plain random crops.")
+        return html.paragraph("No cluster was found: all views were plain random crops.")
     sizes = histogram(
         "area of a box, of the image (logarithmic)",
         area_histogram(areas).tolist(),
@@ -206,7 +206,7 @@ def clusters(store: BoxStore) -> str:
         f"{counts.sum():,} boxes in {len(counts):,} images, {counts.double().mean():.1f} per image; "
         f"{(counts == 0).double().mean():.1%} of the images have none."
     )
-    return page.paragraph(text) + page.charts([sizes, per_image])
+    return html.paragraph(text) + html.charts([sizes, per_image])
 
 
 def neighbor_rows(objects: ObjectFeatures) -> str:
@@ -225,7 +225,7 @@ def neighbor_rows(objects: ObjectFeatures) -> str:
     rows = []
     for query in spread(len(objects.images), QUERIES):
         name = objects.names[query] if objects.names else f"image {int(objects.images[query])}"
-        cells = [page.thumbnail(objects.thumbnails[query], "query", name)]
+        cells = [html.thumbnail(objects.thumbnails[query], "query", name)]
         for other, value in zip(nearest[query].tolist(), cosine[query].tolist(), strict=True):
             if not math.isfinite(value):
                 continue
@@ -233,9 +233,9 @@ def neighbor_rows(objects: ObjectFeatures) -> str:
             if objects.names:
                 kind = "same" if objects.names[other] == objects.names[query] else "other"
                 said = f"{objects.names[other]}, {said}"
-            cells.append(page.thumbnail(objects.thumbnails[other], kind, said))
+            cells.append(html.thumbnail(objects.thumbnails[other], kind, said))
         rows.append(f'<div class="thumbs">{"".join(cells)}</div>')
-    return page.paragraph(text) + "".join(rows)
+    return html.paragraph(text) + "".join(rows)
 
 
 def region_knn(curves: Curves) -> str:
@@ -260,8 +260,8 @@ def region_knn(curves: Curves) -> str:
             bars[f"stride {stride[1:]}, {size}"] = values[-1]
         rows.append([f"stride {stride[1:]}", *cells])
     text = f"Balanced accuracy over categories and background, %, {' → '.join(moments)}; sizes are COCO's."
-    charts = page.charts([bar_chart(moments[-1], bars, percent=True)])
-    return page.paragraph(text) + page.table(["", *sizes], rows) + charts
+    charts = html.charts([bar_chart(moments[-1], bars, percent=True)])
+    return html.paragraph(text) + html.table(["", *sizes], rows) + charts
 
 
 def times(work_dir: Path) -> str:
@@ -279,4 +279,4 @@ def times(work_dir: Path) -> str:
         "Speed": f"{sum(speeds) / len(speeds):.1f} examples/s, mean over epochs" if speeds else "",
         "Localization": f"{sum(looks):.1f} s in {len(looks)} pass{'es' * (len(looks) > 1)}" if looks else "",
     }
-    return page.facts(rows) + page.charts([line_chart("seconds per epoch", {"": seconds}, shown=FROM_0)])
+    return html.facts(rows) + html.charts([line_chart("seconds per epoch", {"": seconds}, shown=FROM_0)])

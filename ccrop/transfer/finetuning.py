@@ -15,16 +15,17 @@ from mmengine.registry import MODELS, OPTIM_WRAPPERS, DefaultScope
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from ccrop.accidents import test_accidents_explained
 from ccrop.checkpoint import RANDOM, Normalization
 from ccrop.compat.checkpoint import install_safe_checkpoints
+from ccrop.compat.config_text import install_config_text
 from ccrop.compat.distributed import init_distributed
 from ccrop.compat.workers import stop_workers
+from ccrop.failures import test_accidents_explained
 from ccrop.files import write_json
 from ccrop.hooks.batch_memory import BatchMemoryHook
 from ccrop.hooks.divergence import DivergedError, DivergenceHook
 from ccrop.hooks.finetuning import FinetuningHook
-from ccrop.hooks.start import StartHook
+from ccrop.hooks.load_weights import StartHook
 from ccrop.hooks.validation import ValidationHook
 from ccrop.optim import AutocastOptimWrapper, has_bf16
 from ccrop.runner import BriefRunner, require_gpu_for_fp16
@@ -178,6 +179,7 @@ def build_runner(
         ValueError: the resumed run had other settings, or the precision needs a GPU.
     """
     install_safe_checkpoints()
+    install_config_text()
     require_gpu_for_fp16(config)
     config.work_dir = str(work_dir)
     config.randomness.seed = seed

@@ -10,7 +10,7 @@ from mmengine.registry import MODELS, DefaultScope
 from ccrop.checkpoint import RANDOM, Normalization, Weights, load_start, require_finite, starting_weights
 from ccrop.checkpoint.newest import checkpoint_to_resume, latest_checkpoint
 from ccrop.compat.checkpoint import load_checkpoint
-from ccrop.settings import differences, listed, training_settings
+from ccrop.resume_check import differences, listed, training_settings
 
 NOTES = "finetuning"  # in a checkpoint: how its detector is trained
 PIXELS = ("mean", "std", "bgr_to_rgb")  # what a preprocessor does to an image's levels

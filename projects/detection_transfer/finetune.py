@@ -23,10 +23,10 @@ from ccrop.projects.detection_transfer.data import (
     use_labels,
 )
 from ccrop.projects.detection_transfer.images import settle_images
+from ccrop.projects.detection_transfer.paired_bootstrap import FILE, image_interval
 from ccrop.projects.detection_transfer.pseudo_boxes import use_pseudo_boxes
 from ccrop.projects.detection_transfer.randomness import SeededTransformsHook
 from ccrop.projects.detection_transfer.replaced_backbone import check_strides, fit_neck, replace_backbone
-from ccrop.projects.detection_transfer.significance import FILE, image_interval
 from ccrop.projects.detection_transfer.unreadable import UnreadableExamplesHook, leave_out_unreadable
 from ccrop.transfer import IMAGENET, Transfer, build_runner, start_of, train_and_test
 

@@ -18,6 +18,7 @@ from ccrop.datasets.generated import RECIPE
 from ccrop.hooks import UnreadableImagesHook
 from ccrop.long_work import with_progress
 from ccrop.projects.lidar_bev.datasets import SweepDataset
+from ccrop.projects.lidar_bev.detection.cluster_labels import use_pseudo_boxes
 from ccrop.projects.lidar_bev.detection.detector import CenterPoint
 from ccrop.projects.lidar_bev.detection.ground_truth_sampling import GroundTruthSamplingHook
 from ccrop.projects.lidar_bev.detection.metrics import (
@@ -28,7 +29,6 @@ from ccrop.projects.lidar_bev.detection.metrics import (
     kitti_metrics,
 )
 from ccrop.projects.lidar_bev.detection.nuscenes_benchmark import has_nuscenes_score, nuscenes_metrics
-from ccrop.projects.lidar_bev.detection.pseudo_boxes import use_pseudo_boxes
 from ccrop.projects.lidar_bev.detection.samples import check_classes, check_readable, use_labels
 from ccrop.projects.lidar_bev.evaluation.center_ap import Detections
 from ccrop.transfer import CORE_SECONDS, Transfer, build_runner, start_of, train_and_test

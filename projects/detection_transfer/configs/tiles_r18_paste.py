@@ -10,4 +10,6 @@ train_pipeline = [
     *_base_.train_pipeline[3:],
 ]
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
-custom_imports = dict(imports=[*_base_.custom_imports.imports, "ccrop.projects.detection_transfer.pasting"])
+custom_imports = dict(
+    imports=[*_base_.custom_imports.imports, "ccrop.projects.detection_transfer.copy_paste_transforms"]
+)

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ccrop.projects.lidar_bev.boxes import points_in_boxes
-from ccrop.projects.lidar_bev.detection.pseudo_boxes import standing
+from ccrop.projects.lidar_bev.detection.cluster_labels import standing
 from ccrop.projects.lidar_bev.grid import Grid
 from ccrop.projects.lidar_bev.pseudo.rotated_rectangles import fit_rectangles
 

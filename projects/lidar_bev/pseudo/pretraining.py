@@ -23,7 +23,7 @@ from ccrop.projects.lidar_bev.detection.detector import CenterPoint
 from ccrop.projects.lidar_bev.evaluation.pseudo_box_quality import IOUS, pseudo_box_quality
 from ccrop.projects.lidar_bev.finetune import detected, finetune, load_config
 from ccrop.projects.lidar_bev.predict import columns_of, values_of
-from ccrop.projects.lidar_bev.pseudo.files import content_of, learn_file, paths_of
+from ccrop.projects.lidar_bev.pseudo.box_files import content_of, learn_file, paths_of
 from ccrop.projects.lidar_bev.pseudo.fitting import fitted
 from ccrop.projects.lidar_bev.pseudo.neighbors import MotionOfBoxes
 from ccrop.pseudo.rounds import BOXES, check_pseudo_boxes, none_scored, run_rounds

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from ccrop.cli import command, command_parser
 from ccrop.projects.lidar_bev.datasets import KittiSweeps
-from ccrop.projects.lidar_bev.detection.pseudo_boxes import standing
+from ccrop.projects.lidar_bev.detection.cluster_labels import standing
 from ccrop.projects.lidar_bev.evaluation.polygons import bev_ious
 from ccrop.projects.lidar_bev.grid import Grid
 from ccrop.projects.lidar_bev.localizer import BevClusters

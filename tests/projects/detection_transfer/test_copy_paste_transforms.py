@@ -13,7 +13,7 @@ from mmengine.dataset import Compose
 from mmengine.registry import DefaultScope
 from PIL import Image
 
-from ccrop.projects.detection_transfer.pasting import CollectPieces, PastePieces
+from ccrop.projects.detection_transfer.copy_paste_transforms import CollectPieces, PastePieces
 from ccrop.pseudo import Piece
 
 OBJECTS = [[20, 30, 34, 42], [60, 50, 70, 66]]
@@ -77,7 +77,7 @@ def test_an_image_is_cut_once_and_the_bank_is_a_uniform_sample(tmp_path: Path, m
     torch.manual_seed(0)
     counts = np.zeros(20)
     monkeypatch.setattr(
-        "ccrop.projects.detection_transfer.pasting.cut_pieces",
+        "ccrop.projects.detection_transfer.copy_paste_transforms.cut_pieces",
         lambda image, boxes, labels: [Piece(image, None, None, int(label)) for label in labels],
     )
     seeds = np.random.default_rng(0).integers(1 << 30, size=200)

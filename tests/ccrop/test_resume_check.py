@@ -7,7 +7,7 @@ import torch
 from jobs import ROOT
 
 from ccrop.compat.checkpoint import load_checkpoint
-from ccrop.settings import check_resumed, differences, flat
+from ccrop.resume_check import check_resumed, differences, flat
 from ccrop.tools import train
 
 SMALL = [

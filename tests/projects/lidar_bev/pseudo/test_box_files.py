@@ -6,7 +6,7 @@ import pytest
 from mmengine.config import Config
 
 from ccrop.projects.lidar_bev.datasets import SweepFolder
-from ccrop.projects.lidar_bev.pseudo.files import PseudoLabels, content_of, learn_file
+from ccrop.projects.lidar_bev.pseudo.box_files import PseudoLabels, content_of, learn_file
 
 PATHS = ["a.bin", "b.bin"]
 

@@ -1,6 +1,6 @@
 """The difference between two detectors, with its 95 % interval over the choice of test images.
 
-    python projects/detection_transfer/significance.py work_dirs/transfer/SET/0.1/imagenet_{0,1,2} \\
+    python projects/detection_transfer/paired_bootstrap.py work_dirs/transfer/SET/0.1/imagenet_{0,1,2} \\
         --over work_dirs/transfer/SET/0.1/random_{0,1,2}
 
 Each side is a fine-tuning run or several of them, whose mean is compared. The images are resampled 1,000 times, the

@@ -8,7 +8,7 @@ from mmengine.dist import master_only
 
 from ccrop.evaluation.health_verdict import judge_run
 from ccrop.files import write_bytes
-from ccrop.report import comparison, detector, page, pretraining
+from ccrop.report import comparison, detector, html, pretraining
 from ccrop.report.scalars import tensorboard_scalars
 
 
@@ -28,13 +28,13 @@ def report_of(paths: Sequence[Path], runs: Path | None = None) -> str:
     pretrainings = [path for path, kind in zip(paths, kinds, strict=True) if kind is pretraining]
     if len(pretrainings) > 1:
         curves = {path.resolve().name: tensorboard_scalars(path, "epoch/") for path in pretrainings}
-        parts.append(page.section("Side by side", page.line_legend(curves), pretraining.health(curves)))
+        parts.append(html.section("Side by side", html.line_legend(curves), pretraining.health(curves)))
     for path, kind in zip(paths, kinds, strict=True):
         own = comparison.sections(path, runs) if kind is comparison else kind.sections(path)
-        title = f"<h1>{page.escape(name_of(path))}</h1>" if len(paths) > 1 else ""
+        title = f"<h1>{html.escape(name_of(path))}</h1>" if len(paths) > 1 else ""
         parts += [title, *own]
     title = name_of(paths[0]) if len(paths) == 1 else f"{len(paths)} runs"
-    return page.page(title, filter(None, parts))
+    return html.page(title, filter(None, parts))
 
 
 def name_of(path: Path) -> str:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from ccrop.projects.lidar_bev.boxes import num_points_in_boxes
 from ccrop.projects.lidar_bev.datasets import SweepDataset
-from ccrop.projects.lidar_bev.detection.pseudo_boxes import find_objects
+from ccrop.projects.lidar_bev.detection.cluster_labels import find_objects
 
 
 def paths_of(dataset: SweepDataset) -> list[str]:

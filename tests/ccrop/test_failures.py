@@ -14,8 +14,8 @@ import pytest
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from ccrop import accidents
-from ccrop.accidents import accidents_explained
+from ccrop import failures
+from ccrop.failures import accidents_explained
 from ccrop.files import DiskFull
 from ccrop.hooks import BatchTooLargeError
 
@@ -100,9 +100,9 @@ def test_an_interrupt_is_logged_and_goes_on(accident: str, caplog: pytest.LogCap
 
 def test_an_interrupt_in_the_test_of_a_detector_is_logged_too(caplog: pytest.LogCaptureFixture):
     with pytest.raises(KeyboardInterrupt):
-        trained("interrupt", accidents.test_accidents_explained)
+        trained("interrupt", failures.test_accidents_explained)
     assert caplog.messages == ["Interrupted in the test after 3 iterations: run the same command again with --resume"]
 
 
 if __name__ == "__main__":
-    trained(sys.argv[1], dict(train=accidents_explained, test=accidents.test_accidents_explained)[sys.argv[2]])
+    trained(sys.argv[1], dict(train=accidents_explained, test=failures.test_accidents_explained)[sys.argv[2]])

@@ -12,7 +12,7 @@ from mmengine.config import Config
 from mmengine.registry import TRANSFORMS
 
 from ccrop.projects.lidar_bev.datasets import KittiSweeps
-from ccrop.projects.lidar_bev.detection.pseudo_boxes import CEILING, THINNEST, ClusterBoxes, standing
+from ccrop.projects.lidar_bev.detection.cluster_labels import CEILING, THINNEST, ClusterBoxes, standing
 from ccrop.projects.lidar_bev.grid import Grid
 from ccrop.projects.lidar_bev.models import PillarEncoder
 

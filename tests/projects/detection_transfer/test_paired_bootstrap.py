@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ccrop.projects.detection_transfer.significance import FILE, main, paired_interval
+from ccrop.projects.detection_transfer.paired_bootstrap import FILE, main, paired_interval
 
 
 def keep(folder: Path, figures: list[float], images=(1, 2), objects=((1, 0.0),), min_objects=50) -> Path:
