@@ -2,8 +2,9 @@
 
 from mmengine.dataset import default_collate
 from mmengine.hooks import DistSamplerSeedHook, IterTimerHook, ParamSchedulerHook
-from mmengine.visualization import TensorboardVisBackend, Visualizer
+from mmengine.visualization import TensorboardVisBackend
 
+from ccrop.compat.visualizer import LazyVisualizer
 from ccrop.datasets import SeededSampler
 from ccrop.hooks import (
     GalleryHook,
@@ -40,7 +41,7 @@ train_dataloader = dict(
     sampler=dict(type=SeededSampler, shuffle=True),
     collate_fn=dict(type=default_collate),
 )
-visualizer = dict(type=Visualizer, vis_backends=[dict(type=TensorboardVisBackend)])
+visualizer = dict(type=LazyVisualizer, vis_backends=[dict(type=TensorboardVisBackend)])
 randomness = dict(seed=0)
 env_cfg = dict(cudnn_benchmark=True, dist_cfg=dict(backend="nccl"))
 augment = "device"  # or "cpu": torchvision's operations, image by image, for exact comparisons
