@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -65,12 +66,11 @@ def image_panels(
         shown: V views ``(H, W, 3)``.
         objects: ``(M, 4)`` x0, y0, x1, y1 in fractions of the image; None if the set has no annotations.
     """
-    import matplotlib  # takes half a second, which only runs that draw should pay
-
     marked = _fit(image)
     heat = Image.fromarray(np.ascontiguousarray(heatmap, dtype=np.float32)).resize(marked.size, _BILINEAR)
-    colors = matplotlib.colormaps["turbo"](np.asarray(heat), bytes=True)[..., :3]
-    heat = Image.blend(marked, Image.fromarray(colors), 0.6)
+    levels = (np.asarray(heat) * 255).round().astype(np.uint8)
+    colors = cv2.applyColorMap(levels, cv2.COLORMAP_TURBO)[..., ::-1]  # from BGR
+    heat = Image.blend(marked, Image.fromarray(np.ascontiguousarray(colors)), 0.6)
 
     pixels = boxes[:, :4] * np.array([*marked.size, *marked.size])
     corners = views * np.array([marked.width / image.width, marked.height / image.height] * 2)
