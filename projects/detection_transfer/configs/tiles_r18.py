@@ -51,10 +51,10 @@ train_dataloader = dict(
 )
 test_dataloader = dict(batch_size=8, num_workers=0, dataset=dict(pipeline=test_pipeline))
 
-train_cfg = dict(max_iters=8000, val_interval=8001)
+train_cfg = dict(max_iters=6000, val_interval=6001)
 param_scheduler = [
     dict(type="LinearLR", start_factor=0.05, by_epoch=False, begin=0, end=50),
-    dict(type="CosineAnnealingLR", by_epoch=False, begin=50, end=8000, eta_min_ratio=0.01),
+    dict(type="CosineAnnealingLR", by_epoch=False, begin=50, end=6000, eta_min_ratio=0.01),
 ]
 optim_wrapper = dict(
     type="AutocastOptimWrapper",
