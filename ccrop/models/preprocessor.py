@@ -107,9 +107,13 @@ class ViewPreprocessor(BaseDataPreprocessor):
             # a statistic per channel would be broadcast to every pixel on its own; one per row of pixels is not
             mean, std = (each.flatten().repeat(images.shape[2], 1) for each in (self.mean, self.std))
             return pixels.sub_(mean).div_(std).permute(0, 3, 1, 2)
-        views = images.permute(0, 3, 1, 2).to(torch.float32, memory_format=torch.contiguous_format).div_(255)
-        views = torch.cat([self._augment(part) for part in views.split(views_per_order(len(views), views.is_cpu))])
-        return views.sub_(self.mean).div_(self.std).to(memory_format=torch.channels_last)
+        prepared = torch.empty(images.shape, device=images.device)
+        group = views_per_order(len(images), images.is_cpu)
+        for pixels, place in zip(images.split(group), prepared.split(group), strict=True):  # a group fits into a cache
+            planes = pixels.permute(0, 3, 1, 2).to(torch.float32, memory_format=torch.contiguous_format).div_(255)
+            planes = self._augment(planes).sub_(self.mean).div_(self.std)
+            torch.stack(planes.unbind(1), dim=-1, out=place)
+        return prepared.permute(0, 3, 1, 2)
 
     def _augment(self, images: Tensor) -> Tensor:
         """Jitter, gray and blur of one group ``(N, C, H, W)`` in [0, 1]."""
