@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -122,6 +123,18 @@ def test_a_run_whose_images_are_gone_still_has_its_curves(pretrained: Path, tmp_
     text = (run / "report.html").read_text()
     assert "The images cannot be read: /gone" in text
     assert "<h2>Time</h2>" in text
+
+
+def test_a_comparison_of_detectors_has_intervals_over_its_tested_images(tmp_path: Path):
+    table = "data,labels,arm,seed,AP_S_counted\ndrones,0.1,random,0,0.1\ndrones,0.1,own,0,0.4\n"
+    (tmp_path / "transfer.csv").write_text(table)
+    for arm, values in (("random", [0.1, 0.1, 0.1]), ("own", [0.4, 0.2, 0.6])):
+        folder = tmp_path / f"runs/drones/0.1/{arm}_0"
+        folder.mkdir(parents=True)
+        same = dict(images=[1, 2], objects=[[1, 0]], min_objects=50)
+        np.savez(folder / "detections.npz", **same, AP_S_counted=np.array(values), AP50_S_counted=np.array(values))
+    assert report.main([str(tmp_path / "transfer.csv"), "--runs", str(tmp_path / "runs")]) == 0
+    assert ">+30.0 [+11.0, +49.0]<" in (tmp_path / "transfer.html").read_text()
 
 
 @pytest.mark.parametrize(

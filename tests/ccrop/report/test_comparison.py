@@ -38,6 +38,21 @@ def test_means_have_intervals_and_differences_are_paired(file: Path):
     assert own == ["own arm", "2", f"23.0 ± {12.706 * 3:.1f}", "30.0", f"+11.0 ± {12.706 * 1:.1f}"]
 
 
+def test_a_difference_has_its_interval_over_tested_examples(file: Path, tmp_path: Path):
+    asked = []
+
+    def interval(metric: str, own: list[Path], other: list[Path]) -> tuple[float, float] | None:
+        asked.append((metric, own, other))
+        return 0.03, 0.15
+
+    tenth = next(part for part in sections(file, tmp_path, interval) if "drones, 10 % of the labels" in part)
+    assert cells(tenth)[2][-1] == f"+11.0 ± {12.706:.1f} [+3.0, +15.0]"
+    assert "In brackets: its 95 % interval over the choice of tested examples (paired bootstrap)" in tenth
+    runs = ([tmp_path / f"drones/0.1/{arm}_{seed}" for seed in (0, 1)] for arm in ("own_arm", "random"))
+    assert asked == [("AP_S", *runs)]
+    assert "In brackets" not in "".join(sections(file))
+
+
 def test_shares_of_the_labels_make_a_curve(file: Path):
     first = sections(file)[0]
     assert "AP_S by labels" in first
