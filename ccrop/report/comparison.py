@@ -155,13 +155,10 @@ def folders(rows: Rows, runs: Path) -> Mapping[str, Path]:
 def learning(rows: Rows, runs: Path) -> str:
     """Losses over iterations, a line per arm."""
     curves = {arm: logged_lines(folder) for arm, folder in folders(rows, runs).items()}
-    names = [name for name in CURVES if any(name in each for each in curves.values())]
-    if not names:
-        return ""
-    charts = [
-        line_chart(name, {arm: each.get(name, {}) for arm, each in curves.items()}, "iteration") for name in names
-    ]
-    return page.line_legend(curves) + page.charts(charts)
+    charts = page.charts(
+        line_chart(name, {arm: each.get(name, {}) for arm, each in curves.items()}, "iteration") for name in CURVES
+    )
+    return page.line_legend(curves) + charts if charts else ""
 
 
 def findings(rows: Rows, runs: Path) -> str:

@@ -29,7 +29,8 @@ def report_of(paths: Sequence[Path], runs: Path | None = None, interval: Interva
     pretrainings = [path for path, kind in zip(paths, kinds, strict=True) if kind is pretraining]
     if len(pretrainings) > 1:
         curves = {path.resolve().name: tensorboard_scalars(path, "epoch/") for path in pretrainings}
-        parts.append(page.section("Side by side", page.line_legend(curves), pretraining.health(curves)))
+        charts = pretraining.health(curves)
+        parts.append(page.section("Side by side", page.line_legend(curves), charts) if charts else "")
     for path, kind in zip(paths, kinds, strict=True):
         own = comparison.sections(path, runs, interval) if kind is comparison else kind.sections(path)
         title = f"<h1>{page.escape(name_of(path))}</h1>" if len(paths) > 1 else ""

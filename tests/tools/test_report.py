@@ -112,6 +112,17 @@ def test_several_runs_are_drawn_over_each_other(pretrained: Path, tmp_path: Path
     assert text.count("<h1>") == 3
 
 
+def test_runs_of_one_epoch_have_no_curves_to_lay_over_each_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    for name in ("one", "other"):
+        (tmp_path / name / "1/vis_data").mkdir(parents=True)
+        (tmp_path / name / "1/vis_data/events.out.tfevents.0").touch()
+    monkeypatch.setattr("ccrop.report.writing.tensorboard_scalars", lambda *_: {"loss": {1: 0.5}})
+    assert report.main([str(tmp_path / name) for name in ("one", "other")]) == 0
+    text = (tmp_path / "one/report.html").read_text()
+    assert text.count("<h1>") == 3
+    assert "Side by side" not in text
+
+
 def test_a_run_whose_images_are_gone_still_has_its_curves(pretrained: Path, tmp_path: Path):
     run = tmp_path / "run"
     shutil.copytree(pretrained.parent, run)

@@ -1,5 +1,6 @@
 """Tables of comparisons are those of their rows."""
 
+import json
 import re
 from pathlib import Path
 
@@ -51,6 +52,14 @@ def test_a_difference_has_its_interval_over_tested_examples(file: Path, tmp_path
     runs = ([tmp_path / f"drones/0.1/{arm}_{seed}" for seed in (0, 1)] for arm in ("own_arm", "random"))
     assert asked == [("AP_S", *runs)]
     assert "In brackets" not in "".join(sections(file))
+
+
+def test_runs_of_a_single_logged_step_have_no_curves_and_no_legend(file: Path, tmp_path: Path):
+    for steps, sections_of_curves in (((50,), 0), ((50, 100), 1)):
+        log = tmp_path / "drones/1/own_arm_0/1/vis_data/scalars.json"
+        log.parent.mkdir(parents=True, exist_ok=True)
+        log.write_text("\n".join(json.dumps(dict(loss=1.0, step=step)) for step in steps))
+        assert "".join(sections(file, tmp_path)).count("how the detectors learn") == sections_of_curves
 
 
 def test_shares_of_the_labels_make_a_curve(file: Path):
