@@ -13,6 +13,7 @@ from mmengine.runner import Runner
 from ccrop.files import full_disk_explained
 from ccrop.hooks.batch_memory import BatchTooLargeError, batch_size
 from ccrop.resume_advice import how_to_resume, is_interrupt
+from ccrop.wording import counted
 
 LOST = (RuntimeError, ConnectionError, EOFError, FileNotFoundError)  # raised when a worker dies
 
@@ -75,7 +76,7 @@ def _explain_end(runner: Runner, error: BaseException, section: str, place: str)
         place: where in the run, for the log.
     """
     if is_interrupt(error):
-        runner.logger.warning(f"Interrupted{place} after {runner.iter} iterations: {how_to_resume()}")
+        runner.logger.warning(f"Interrupted{place} after {counted(runner.iter, 'iteration')}: {how_to_resume()}")
         raise KeyboardInterrupt from error
     if isinstance(error, LOST) and current_thread() is main_thread():
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # otherwise torch's handler raises at an arbitrary place

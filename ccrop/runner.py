@@ -39,6 +39,7 @@ from ccrop.models.preprocessor import IMAGENET_MEAN, IMAGENET_STD
 from ccrop.optim import AutocastOptimWrapper, fit_schedule
 from ccrop.resume_check import check_resumed, pretraining_settings
 from ccrop.views import ReferenceAugmentation
+from ccrop.wording import counted
 from ccrop.work_dir import locked, set_aside
 
 # messages that MMEngine logs in every run about its internals
@@ -65,11 +66,10 @@ class BriefRunner(Runner):
         return logger
 
     def _log_env(self, env_cfg: dict[str, Any]) -> None:
-        device = (
-            torch.cuda.get_device_name() if torch.cuda.is_available() else f"CPU, {torch.get_num_threads()} threads"
-        )
+        threads, processes = counted(torch.get_num_threads(), "thread"), counted(self.world_size, "process")
+        device = torch.cuda.get_device_name() if torch.cuda.is_available() else f"CPU, {threads}"
         self.logger.info(
-            f"Python {sys.version.split()[0]}, torch {torch.__version__}, {device}, {self.world_size} process(es), "
+            f"Python {sys.version.split()[0]}, torch {torch.__version__}, {device}, {processes}, "
             f"seed {self.seed}; config, log and checkpoints in {self.work_dir}"
         )
 
@@ -113,7 +113,8 @@ class PretrainRunner(BriefRunner):
             return ResidentBatches(loader, "cuda" if torch.cuda.is_available() else "cpu") if resident else loader
         whole, number, unit = loader.batch_size, len(loader.sampler), loader.dataset.unit
         MMLogger.get_current_instance().warning(
-            f"The batch size is {number}, not {whole}: each of {get_world_size()} process(es) has {number} {unit}(s)"
+            f"The batch size is {number}, not {whole}: {counted(get_world_size(), 'process')} with "
+            f"{counted(number, unit)} each"
         )
         resized = dataloader | dict(batch_size=number, resident=resident)
         return PretrainRunner.build_dataloader(resized, *args, **kwargs)
@@ -165,7 +166,7 @@ class PretrainRunner(BriefRunner):
                 if not scheduler.by_epoch or step % epoch_length == 0:
                     scheduler.step()
         rates = ", ".join(f"{rate:.4g}" for rate in dict.fromkeys(self.optim_wrapper.get_lr()["lr"]))
-        self.logger.info(f"The schedule is fitted to {self.max_epochs} epochs; learning rate {rates}")
+        self.logger.info(f"The schedule is fitted to {counted(self.max_epochs, 'epoch')}; learning rate {rates}")
 
     def train(self) -> nn.Module:
         model = super().train()

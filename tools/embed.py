@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ccrop.cli import at_least, command, command_parser, config_file
+from ccrop.wording import counted
 
 if TYPE_CHECKING:
     from mmengine.config import Config
@@ -71,7 +72,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     embedding = embedded(args)
     embedding.write(args.out)
     number, width = embedding.vectors.shape
-    what = "images" if embedding.boxes is None else f"boxes in {len(set(embedding.files.tolist()))} images"
+    files = counted(len(set(embedding.files.tolist())), "image")
+    what = "images" if embedding.boxes is None else f"boxes in {files}"
     print(f"{args.out}: {number} vectors of {width} values, of {what}")
     return 0
 

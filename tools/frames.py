@@ -31,11 +31,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     from ccrop.datasets.video import list_videos, write_frames
     from ccrop.files import new_folder
+    from ccrop.wording import counted
 
     videos = list_videos(args.source)
     with new_folder(args.out) as folder:
         number = write_frames(videos, folder, args.every)
-    print(f"{args.out}: {number} frames of {len(list(args.out.iterdir()))} videos")
+    print(f"{args.out}: {counted(number, 'frame')} of {counted(len(list(args.out.iterdir())), 'video')}")
     return 0
 
 

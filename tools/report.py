@@ -13,6 +13,13 @@ from pathlib import Path
 from ccrop.cli import command, command_parser
 
 
+def interval(metric: str, own: Sequence[Path], other: Sequence[Path]) -> tuple[float, float] | None:
+    """That of the first kind of detector that knows it of these runs, see :class:`ccrop.experiments.schema.Schema`."""
+    from ccrop.tools.compare import known_schemas
+
+    return next(filter(None, (schema.interval(metric, own, other) for schema in known_schemas())), None)
+
+
 @command
 def main(argv: Sequence[str] | None = None) -> int:
     parser = command_parser(__doc__)
@@ -24,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--runs",
         type=Path,
         metavar="FOLDER",
-        help="with a comparison: adds learning curves and pictures of its work_dirs",
+        help="with a comparison: adds learning curves, pictures and intervals over tested images from its work_dirs",
     )
     args = parser.parse_args(argv)
 
@@ -32,7 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     first = args.paths[0]
     out = args.out or (first / "report.html" if first.is_dir() else first.with_suffix(".html"))
-    write_report(args.paths, out, args.runs)
+    write_report(args.paths, out, args.runs, interval)
     print(out)
     return 0
 

@@ -48,5 +48,5 @@ def load_start(model: nn.Module, weights: Weights) -> str:
     if behind:
         notes.append(f"left behind: {', '.join(behind)}")
     if weights.has_boxes:
-        notes.append("its boxes belong to the images of that run and are not used")
+        notes.append("its boxes belong to the data of that run and are not used")
     return "; ".join(notes)

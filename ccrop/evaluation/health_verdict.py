@@ -88,7 +88,7 @@ def judge_run(curves: Curves) -> Verdict:
     knn = curves.get("knn", {})
     if 0 in knn and len(knn) > 1:
         before, now = f"{knn[0]:.1%}", f"{knn[max(knn)]:.1%}"
-        rose = "rose" if knn[max(knn)] > knn[0] else "did not rise"
+        rose = "rose" if knn[max(knn)] > knn[0] else "fell"
         remarks.append(f"kNN stayed at {now}" if now == before else f"kNN {rose} from {before} to {now}")
     return Verdict(tuple(faults), tuple(remarks))
 

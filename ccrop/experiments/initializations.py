@@ -75,6 +75,7 @@ class InitializationStudy:
 
     Raises:
         FileNotFoundError, ccrop.datasets.MissingData: the config, the data or a checkpoint does not exist.
+        ConnectionError: see :func:`.sources.check_source`.
         ValueError: two arms have the same name, or an unknown one is requested.
     """
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from ccrop.checkpoint import RANDOM, is_library
+from ccrop.checkpoint import RANDOM, is_library, read_weights
 from ccrop.config import load_config
 from ccrop.transfer.finetuning import IMAGENET
 
@@ -59,6 +59,7 @@ def check_source(sources: Mapping[str, str], arm: str, seed: int, data_root: str
 
     Raises:
         FileNotFoundError: its config or its checkpoint does not exist.
+        ConnectionError: see :func:`ccrop.checkpoint.read_weights`.
         ccrop.datasets.MissingData, ValueError: see :func:`ccrop.config.load_config`; or it names no pretraining.
     """
     source = sources.get(arm, RANDOM)
@@ -69,7 +70,9 @@ def check_source(sources: Mapping[str, str], arm: str, seed: int, data_root: str
         check_source(sources, other, seed, data_root)
     elif is_config(source):
         load_config(source, data_root)
-    elif source != RANDOM and not is_library(source):
+    elif is_library(source):
+        read_weights(source)
+    elif source != RANDOM:
         file = source.replace("{seed}", str(seed))
         if not Path(file).is_file():
             raise FileNotFoundError(f"checkpoint {file} of {arm}, seed {seed}, does not exist")

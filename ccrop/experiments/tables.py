@@ -62,7 +62,7 @@ def difference(rows: Rows, arm: str, other: str, goal: str, schema: Schema, work
     mean, half = paired_difference(*(percent_by_seed(rows, each, goal) for each in (arm, other)))
     if arm == other or mean != mean:
         return ""
-    cell = f"{mean:+.1f}" + (f" ± {half:.1f}" if half == half else "")
+    cell = f"{round(mean, 1) + 0.0:+.1f}" + (f" ± {half:.1f}" if half == half else "")  # no -0.0
     runs = [{row["seed"]: row for row in rows if row["arm"] == each and row[goal]} for each in (arm, other)]
     common = [seed for seed in runs[0] if seed in runs[1]]
     interval = work_dirs and schema.interval(

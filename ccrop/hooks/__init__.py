@@ -16,6 +16,7 @@ from ccrop.hooks.reproducible import ReproducibleHook
 from ccrop.hooks.roi_knn import RoIKNNHook
 from ccrop.hooks.run_info import RunInfoHook
 from ccrop.hooks.settings import SettingsHook
+from ccrop.hooks.steady_logger import SteadyLoggerHook
 from ccrop.hooks.unreadable import UnreadableImagesHook
 from ccrop.hooks.validation import ValidationHook
 
@@ -37,6 +38,7 @@ __all__ = [
     "RunInfoHook",
     "SettingsHook",
     "StartHook",
+    "SteadyLoggerHook",
     "UnreadableImagesHook",
     "ValidationHook",
     "WholeCheckpointHook",

@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from mmengine.logging import MMLogger
+
 from ccrop.checkpoint.newest import latest_checkpoint
 from ccrop.files import write_json
 from ccrop.resume_check import differences, flat, listed
@@ -87,7 +89,7 @@ def run_rounds(
                 if isinstance(content, str):
                     if last is None:
                         raise ValueError(content)
-                    print(f"Round {number - 1} was the last: {content}")
+                    MMLogger.get_current_instance().info(f"Round {number - 1} was the last: {content}")
                     break
                 folder.mkdir(parents=True, exist_ok=True)
                 write_json(folder / BOXES, content | {MADE_WITH: made_with})

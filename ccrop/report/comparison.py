@@ -2,13 +2,15 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from ccrop.experiments.rows import OPTIONS, header_of, table_of
-from ccrop.experiments.statistics import mean_interval, paired_difference
-from ccrop.experiments.tables import percent_by_seed
+from ccrop.experiments.schema import Interval, Schema
+from ccrop.experiments.statistics import mean_interval
+from ccrop.experiments.tables import difference, percent_by_seed
 from ccrop.report import html
 from ccrop.report.charts import dot_chart, line_chart
 from ccrop.report.detector import CURVES, side_by_side
@@ -22,14 +24,17 @@ COST = (
 )
 REFERENCES = ("random", "untrained", "imagenet")
 COLUMNS = 8
+SCHEMA = Schema(KEYS, columns=(), shown={}, goals=lambda _: ())
 Rows = list[dict[str, str]]
 
 
-def sections(file: Path, runs: Path | None = None) -> list[str]:
+def sections(file: Path, runs: Path | None = None, interval: Interval = Schema.interval) -> list[str]:
     """All sections of a comparison.
 
     Args:
-        runs: the folder of its work_dirs; without it there are no learning curves and no pictures.
+        runs: the folder of its work_dirs; without it there are no learning curves, no pictures and no intervals over
+            tested examples.
+        interval: over tested examples, see :class:`.Schema`.
 
     Raises:
         ValueError: the CSV has no columns ``arm`` and ``seed``, or no metrics.
@@ -48,7 +53,7 @@ def sections(file: Path, runs: Path | None = None) -> list[str]:
             chosen = [row for row in own if row["labels"] == share]
             title = data if shares == ["1"] else f"{data}, {100 * float(share):g} % of the labels"
             ordered = common_first(chosen, figures)
-            parts.append(html.section(title, table(chosen, ordered), dots(chosen, ordered)))
+            parts.append(html.section(title, table(chosen, ordered, runs, interval), dots(chosen, ordered)))
             if runs is not None:
                 parts.append(html.section(f"{title}: how the detectors learn", learning(chosen, runs)))
                 parts.append(html.section(f"{title}: what they find", findings(chosen, runs)))
@@ -85,24 +90,28 @@ def common_first(rows: Rows, figures: Sequence[str]) -> list[str]:
     return sorted(figures, key=lambda name: -arms[name])
 
 
-def with_half(mean: float, half: float, signed: bool = False) -> str:
+def with_half(mean: float, half: float) -> str:
     """``mean ± half``, or only the mean."""
-    mean = round(mean, 1) + 0.0  # no -0.0
-    return (f"{mean:+.1f}" if signed else f"{mean:.1f}") + ("" if math.isnan(half) else f" ± {half:.1f}")
+    return f"{mean:.1f}" + ("" if math.isnan(half) else f" ± {half:.1f}")
 
 
-def table(rows: Rows, figures: Sequence[str]) -> str:
-    """One row per arm: mean ± half of the 95 % interval, and the first metric's difference to a reference arm."""
+def table(rows: Rows, figures: Sequence[str], runs: Path | None, interval: Interval) -> str:
+    """One row per arm: mean ± half of the 95 % interval, and the first metric's difference to a reference arm.
+
+    Args:
+        runs, interval: see :func:`sections`.
+    """
     arms, shown = arms_of(rows), list(figures[:COLUMNS])
     other = next((each for each in REFERENCES if each in arms), arms[0])
     lines = []
     for arm in arms:
         found = {name: list(percent_by_seed(rows, arm, name).values()) for name in shown}
         cells = [with_half(*mean_interval(values)) if values else "" for values in found.values()]
-        difference = paired_difference(*(percent_by_seed(rows, each, shown[0]) for each in (arm, other)))
-        cells.append("" if arm == other or math.isnan(difference[0]) else with_half(*difference, signed=True))
+        cells.append(difference(rows, arm, other, shown[0], replace(SCHEMA, interval=interval), runs))
         lines.append([title(arm), str(max(map(len, found.values()))), *cells])
     text = "In %. Mean over seeds ± half of its 95 % interval (Student's t); the difference is paired by seed. "
+    if any("[" in line[-1] for line in lines):
+        text += "In brackets: its 95 % interval over the choice of tested examples (paired bootstrap). "
     text += "In the charts, dots are seeds, the bar is their mean and the line its interval."
     header = ["", "seeds", *shown, f"{shown[0]} over {title(other)}"]
     return html.paragraph(text) + html.table(header, lines)
@@ -137,7 +146,7 @@ def folders(rows: Rows, runs: Path) -> Mapping[str, Path]:
     """The existing work_dir of each arm's first seed."""
     found: dict[str, Path] = {}
     for row in sorted(rows, key=lambda row: int(row["seed"])):
-        folder = runs / row["data"] / row["labels"] / f"{row['arm']}_{row['seed']}"
+        folder = SCHEMA.folder(runs, row)
         if folder.is_dir():
             found.setdefault(title(row["arm"]), folder)
     return found
@@ -146,13 +155,10 @@ def folders(rows: Rows, runs: Path) -> Mapping[str, Path]:
 def learning(rows: Rows, runs: Path) -> str:
     """Losses over iterations, a line per arm."""
     curves = {arm: logged_lines(folder) for arm, folder in folders(rows, runs).items()}
-    names = [name for name in CURVES if any(name in each for each in curves.values())]
-    if not names:
-        return ""
-    charts = [
-        line_chart(name, {arm: each.get(name, {}) for arm, each in curves.items()}, "iteration") for name in names
-    ]
-    return html.line_legend(curves) + html.charts(charts)
+    charts = html.charts(
+        line_chart(name, {arm: each.get(name, {}) for arm, each in curves.items()}, "iteration") for name in CURVES
+    )
+    return html.line_legend(curves) + charts if charts else ""
 
 
 def findings(rows: Rows, runs: Path) -> str:

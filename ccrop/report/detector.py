@@ -16,10 +16,23 @@ from ccrop.report.scalars import Curves, logged_lines
 
 SIZES = {"all": "", "small": "_S", "medium": "_M", "large": "_L", "below 16 px": "_tiny", "16 to 32 px": "_16-32"}
 CURVES = ("loss", "loss_cls", "loss_bbox", "lr")
+ROUND = re.compile(r"([\d,]+) pseudo-boxes of ([\d,]+) (?:of [\d,]+ )?(images|sweeps)")
 QUALITY = re.compile(r"(recall|precision) at IoU ([\d.]+) ([\d.]+|nan)%, small ([\d.]+|nan)%")
+QUALITY_OF_SWEEPS = re.compile(r"recall at BEV IoU [\d.]+ (.*?), (precision) ([\d.]+|nan)%")
+RECALL = re.compile(r"([^\s,][^,]*) ([\d.]+)%")
+REMARK = re.compile(r"(not compared with \w+: .*)|(Round \d+ was the last: .*)")
+MEANING = {
+    "images": "Recall and precision in %, of all / of small objects, by annotations that are not trained on.",
+    "sweeps": "Precision, and recall by class, in %, at a BEV IoU of 0.3 / 0.5, by labels that are not trained on.",
+}
 VALIDATION = re.compile(r"Validation after (\d+) iterations: (.*)")
 FIGURE = re.compile(r"(\S+) ([\d.]+)%")
 PICTURES = 4
+OF_IMAGES = "Sizes are COCO's; metrics that end in _counted cover the categories with enough objects of that size."
+OF_SWEEPS = (
+    "mAP is the mean over classes and distances of 0.5 to 4 m between centers. A bin, such as mAP_0-15m by range or "
+    "mAP_100+points by points in the box, counts only the objects and detections in it, so it can exceed mAP."
+)
 
 
 def sections(work_dir: Path) -> list[str]:
@@ -73,8 +86,8 @@ def precision(runs: Mapping[str, Mapping[str, float]]) -> str:
         bars = known or {key: value for key, value in run.items() if key in names and is_fraction(key)}
         drawn.append(bar_chart(f"{name}: AP by size" if known else name, bars, percent=True))
     rows = [[name, *(shown(name, run.get(name, float("nan"))) for run in runs.values())] for name in names]
-    note = "Sizes are COCO's; metrics that end in _counted cover the categories with enough objects of that size."
-    return html.charts(drawn) + html.fold("All metrics", html.paragraph(note) + html.table(["", *runs], rows))
+    note = OF_SWEEPS if "mAP" in names else OF_IMAGES
+    return html.charts(drawn) + html.paragraph(note) + html.fold("All metrics", html.table(["", *runs], rows))
 
 
 def is_fraction(name: str) -> bool:
@@ -113,25 +126,39 @@ def validations(run: Path) -> Curves:
 
 
 def quality(rounds: list[Path]) -> str:
-    """Recall and precision of the boxes that each round learned, if the images are annotated."""
-    rows = []
+    """The boxes that each round learned, how good they are if there are labels, and what the log remarks on them."""
+    rows: dict[str, dict[str, str]] = {}
+    remarks: dict[str, None] = {}
+    meaning = ""
     for folder in rounds:
         text = "\n".join(file.read_text(errors="replace") for file in sorted(folder.glob("*/*.log")))
-        number = re.search(r"([\d,]+) pseudo-boxes of ([\d,]+) of ([\d,]+) images", text)
+        number = ROUND.search(text)
         if number is None:
             continue
-        found = {(kind, iou): (all_, small) for kind, iou, all_, small in QUALITY.findall(text)}
-        cells = [
-            "{} / {}".format(*found[kind, iou]) if (kind, iou) in found else "–"
-            for kind in ("recall", "precision")
-            for iou in ("0.3", "0.5")
-        ]
-        rows.append([folder.name.replace("_", " "), f"{number[1]} of {number[2]} images", *cells])
+        measured = quality_of_images(text) | quality_of_sweeps(text)
+        meaning = MEANING[number[3]] if measured else meaning
+        rows[folder.name.replace("_", " ")] = {"boxes": f"{number[1]} of {number[2]} {number[3]}"} | measured
+        remarks |= dict.fromkeys(line[0].upper() + line[1:] for each in REMARK.findall(text) if (line := "".join(each)))
     if not rows:
         return ""
-    header = ["", "boxes", *(f"{kind} at IoU {iou}" for kind in ("recall", "precision") for iou in ("0.3", "0.5"))]
-    text = "Recall and precision in %, of all / of small objects, by annotations that are not trained on."
-    return html.paragraph(text) + html.table(header, rows)
+    columns = dict.fromkeys(name for row in rows.values() for name in row)
+    cells = [[name, *(row.get(column, "–") for column in columns)] for name, row in rows.items()]
+    return "".join(map(html.paragraph, filter(None, [meaning, *remarks]))) + html.table(["", *columns], cells)
+
+
+def quality_of_images(text: str) -> dict[str, str]:
+    """``all / small`` by measure, from the log of a round."""
+    return {f"{kind} at IoU {iou}": f"{all_} / {small}" for kind, iou, all_, small in QUALITY.findall(text)}
+
+
+def quality_of_sweeps(text: str) -> dict[str, str]:
+    """Precision, and recall by class, at each IoU, from the log of a round."""
+    found: dict[str, list[str]] = {}
+    for recalls, precision, percent in QUALITY_OF_SWEEPS.findall(text):
+        found.setdefault(precision, []).append(percent)
+        for name, own in RECALL.findall(recalls):
+            found.setdefault(f"recall of {name}", []).append(own)
+    return {name: " / ".join(values) for name, values in found.items()}
 
 
 def gallery(folder: Path) -> str:

@@ -38,7 +38,7 @@ TITLES = {
     "whole_image": "boxes that are whole images",
     "loss_heatmap": "loss of the heatmap",
     "loss_start": "loss to the frozen start",
-    "box_side": "mean side of a box, m",
+    "box_side": "median longer side of a box, m",
 }
 FROM_0 = Range(0, 0)
 SHOWN = {
@@ -69,7 +69,8 @@ def sections(work_dir: Path) -> list[str]:
         parts += of_images(Path(checkpoint), config, dataset)
     elif note:
         parts.append(html.section("Objects", html.paragraph(note)))
-    parts.append(html.section("RoI-kNN by size", region_knn(tensorboard_scalars(work_dir, "roi/"))))
+    measured = region_knn(tensorboard_scalars(work_dir, "roi/")) or why_no_region_knn(work_dir)
+    parts.append(html.section("RoI-kNN by size", measured))
     parts.append(html.section("Time", times(work_dir)))
     return parts
 
@@ -114,7 +115,7 @@ def described(work_dir: Path, config: Config, dataset: Sized | None, curves: Cur
         "Method": f"{name_of(config.model.type)} on {network_name(config.model.get('backbone', {}))}",
         "Start": config.get("init", "") or "random",
         "Data": f"{data.get('data_root', '')}" + (", the demo set" if config.on_demo_set else ""),
-        "Images": f"{len(dataset):,}" if dataset is not None else "",
+        f"{getattr(dataset, 'unit', 'image')}s".capitalize(): f"{len(dataset):,}" if dataset is not None else "",
         "Epochs": f"{epochs} of {config.train_cfg.max_epochs}",
         "Batch": str(config.train_dataloader.batch_size) + (f" x {processes} processes" if processes != "1" else ""),
         "Seed": str(config.randomness.get("seed")),
@@ -264,19 +265,30 @@ def region_knn(curves: Curves) -> str:
     return html.paragraph(text) + html.table(["", *sizes], rows) + charts
 
 
+def why_no_region_knn(work_dir: Path) -> str:
+    """What the log says if the run should have measured it and could not."""
+    found = re.search(r"(No RoI-kNN in this run|The run continues without RoI-kNN).*", log_of(work_dir))
+    return html.paragraph(found[0]) if found else ""
+
+
+def log_of(work_dir: Path) -> str:
+    return "\n".join(file.read_text(errors="replace") for file in sorted(work_dir.glob("*/*.log")))
+
+
 def times(work_dir: Path) -> str:
     """Seconds per epoch, and the log's information on speed and localization."""
     seconds = seconds_by_epoch(work_dir)
-    text = "\n".join(file.read_text(errors="replace") for file in sorted(work_dir.glob("*/*.log")))
+    text = log_of(work_dir)
     speeds = [float(each) for each in re.findall(r"([\d.]+) \w+s/s  ETA", text)]
     looks = [float(each) for each in re.findall(r"Localized \d+ \w+ in ([\d.]+) s", text)]
+    speed = sum(speeds) / max(1, len(speeds))
     machine = re.search(r"torch [^,]+, ([^;]*?), seed", text)
     rows = {
         "Machine": machine[1] if machine else "",
         "Training": str(timedelta(seconds=round(sum(seconds.values())))) + f" from epoch 1 to {max(seconds)}"
         if seconds
         else "",
-        "Speed": f"{sum(speeds) / len(speeds):.1f} examples/s, mean over epochs" if speeds else "",
+        "Speed": f"{speed:.{0 if speed >= 10 else 2}f} examples/s, mean over epochs" if speeds else "",
         "Localization": f"{sum(looks):.1f} s in {len(looks)} pass{'es' * (len(looks) > 1)}" if looks else "",
     }
     return html.facts(rows) + html.charts([line_chart("seconds per epoch", {"": seconds}, shown=FROM_0)])

@@ -7,17 +7,18 @@ from types import ModuleType
 from mmengine.dist import master_only
 
 from ccrop.evaluation.health_verdict import judge_run
+from ccrop.experiments.schema import Interval, Schema
 from ccrop.files import write_bytes
 from ccrop.report import comparison, detector, html, pretraining
 from ccrop.report.scalars import tensorboard_scalars
 
 
-def report_of(paths: Sequence[Path], runs: Path | None = None) -> str:
+def report_of(paths: Sequence[Path], runs: Path | None = None, interval: Interval = Schema.interval) -> str:
     """The HTML document of runs and comparisons; curves of several pretraining runs come first, overlaid.
 
     Args:
         paths: work_dirs, or CSV files of comparisons.
-        runs: the folder of a comparison's work_dirs, for learning curves and pictures of what the detectors find.
+        runs, interval: see :func:`.comparison.sections`.
 
     Raises:
         FileNotFoundError: there is no such folder or file, or the folder does not belong to a run.
@@ -28,9 +29,10 @@ def report_of(paths: Sequence[Path], runs: Path | None = None) -> str:
     pretrainings = [path for path, kind in zip(paths, kinds, strict=True) if kind is pretraining]
     if len(pretrainings) > 1:
         curves = {path.resolve().name: tensorboard_scalars(path, "epoch/") for path in pretrainings}
-        parts.append(html.section("Side by side", html.line_legend(curves), pretraining.health(curves)))
+        charts = pretraining.health(curves)
+        parts.append(html.section("Side by side", html.line_legend(curves), charts) if charts else "")
     for path, kind in zip(paths, kinds, strict=True):
-        own = comparison.sections(path, runs) if kind is comparison else kind.sections(path)
+        own = comparison.sections(path, runs, interval) if kind is comparison else kind.sections(path)
         title = f"<h1>{html.escape(name_of(path))}</h1>" if len(paths) > 1 else ""
         parts += [title, *own]
     title = name_of(paths[0]) if len(paths) == 1 else f"{len(paths)} runs"
@@ -64,9 +66,11 @@ def kind_of(path: Path) -> ModuleType:
     raise FileNotFoundError(f"{path} holds no log of a run: pass a run's folder, such as work_dirs/RUN")
 
 
-def write_report(paths: Sequence[Path], file: Path, runs: Path | None = None) -> None:
+def write_report(
+    paths: Sequence[Path], file: Path, runs: Path | None = None, interval: Interval = Schema.interval
+) -> None:
     """Write :func:`report_of` to a file."""
-    text = report_of(paths, runs)
+    text = report_of(paths, runs, interval)
     write_bytes(file, text.encode(errors="backslashreplace"))  # names of files may hold bytes that are not UTF-8
 
 

@@ -29,6 +29,7 @@ from ccrop.projects.detection_transfer.data import PREDICTION
 from ccrop.projects.detection_transfer.inference import ImageDetections, load_detector
 from ccrop.projects.detection_transfer.pictures import picture
 from ccrop.transfer.prediction import Request, count_left_out, flat_name
+from ccrop.wording import counted
 
 if TYPE_CHECKING:
     from mmdet.models import BaseDetector
@@ -88,8 +89,8 @@ def predict(request: Request, folder: Path) -> str:
                 shown = picture(image, found.detections, classes)
                 shown.save(folder / "pictures" / f"{index:06d}_{flat_name(found.name)}.jpg", quality=92)
     return (
-        f"{counts['boxes']:,} boxes with a score of at least {request.min_score:g} in {counts['images']:,} of "
-        f"{len(names):,} images"
+        f"{counted(counts['boxes'], 'box')} with a score of at least {request.min_score:g} in {counts['images']:,} of "
+        f"{counted(len(names), 'image')}"
     )
 
 

@@ -36,7 +36,10 @@ def labeled_sweeps(config: Config, split: str | None, classes: list[str] | None,
     kind = settings["type"]
     kind = DATASETS.get(kind) if isinstance(kind, str) else kind
     if kind is SweepFolder:
-        raise ValueError(f"{settings['data_root']}: a folder has no labels; pass the config of a labeled data set")
+        raise ValueError(
+            f"{settings['data_root']}: a folder has no labels; pass --data-root of labeled sweeps, and --config FILE, "
+            "a pretraining config that reads them (see docs/lidar.md)"
+        )
     if classes:
         settings["classes"] = classes
     if split is not None:

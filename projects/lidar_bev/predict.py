@@ -27,6 +27,7 @@ from ccrop.projects.lidar_bev.pictures import color_of, draw_bev, draw_texts, le
 from ccrop.projects.lidar_bev.prediction_files import FORMATS, SweepDetections
 from ccrop.projects.lidar_bev.sweeps_page import page
 from ccrop.transfer.prediction import Request, flat_name, load_detector
+from ccrop.wording import counted
 
 ALL = "all"  # instead of a split of nuScenes: every scene
 
@@ -69,8 +70,8 @@ def predict(request: Request, folder: Path) -> str:
                 figure.savefig(folder / "pictures" / f"{index:06d}_{flat_name(found.name)}.png", dpi=100)
                 show(name, sample["points"], found.detections)
     return (
-        f"{counts['boxes']:,} boxes with a score of at least {request.min_score:g} in {counts['sweeps']:,} of "
-        f"{len(dataset):,} sweeps"
+        f"{counted(counts['boxes'], 'box')} with a score of at least {request.min_score:g} in {counts['sweeps']:,} of "
+        f"{counted(len(dataset), 'sweep')}"
     )
 
 

@@ -89,7 +89,7 @@ def test_a_run_goes_on_from_anothers_weights_on_other_images(demo_root: Path, ot
     second, log = pretrained(other_images, tmp_path / "second", seed=2, init=str(tmp_path / "first/epoch_1.pth"))
     for part in ("backbone.", "projector.", "predictor."):
         assert same(first["state_dict"], second["state_dict"], part)
-    assert "its boxes belong to the images of that run and are not used" in log
+    assert "its boxes belong to the data of that run and are not used" in log
     assert len(second["boxes"]["counts"]) == 32
     assert second["boxes"]["fingerprint"] != first["boxes"]["fingerprint"]
     random, _ = pretrained(other_images, tmp_path / "random", seed=2, init="random")

@@ -391,7 +391,7 @@ def test_annotated_objects_have_figures_by_class_too(
 ):
     untrained = ("--config", str(ROOT / "configs/simsiam_rcrop_demo.py"), "--data-root", str(demo_root))
     assert evaluate.main([command, *untrained, "--images", "40", "--out", str(tmp_path)]) == 0
-    assert "40 training and 40 test images" in capsys.readouterr().out
+    assert "40 training and 40 test objects" in capsys.readouterr().out
     with (tmp_path / f"{command}.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     annotations = json.loads((demo_root / "annotations/instances_val2017.json").read_text())

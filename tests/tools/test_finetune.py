@@ -50,7 +50,7 @@ def test_two_processes_train_one_detector(demo_root: Path, tmp_path: Path):
     )  # fmt: skip
     done = run(command, tmp_path)
     assert done.returncode == 0, done.stdout
-    assert ", 2 process(es), " in done.stdout
+    assert ", 2 processes, " in done.stdout
     assert done.stdout.count("Validation after 2 iterations: ") == 1
     metrics = json.loads((tmp_path / "w/figures.json").read_text())
     last = "  ".join(f"{name} {metrics[name]:.2%}" for name in ("AP_S", "AP", "AP50"))

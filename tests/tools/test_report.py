@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -111,6 +112,17 @@ def test_several_runs_are_drawn_over_each_other(pretrained: Path, tmp_path: Path
     assert text.count("<h1>") == 3
 
 
+def test_runs_of_one_epoch_have_no_curves_to_lay_over_each_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    for name in ("one", "other"):
+        (tmp_path / name / "1/vis_data").mkdir(parents=True)
+        (tmp_path / name / "1/vis_data/events.out.tfevents.0").touch()
+    monkeypatch.setattr("ccrop.report.report.tensorboard_scalars", lambda *_: {"loss": {1: 0.5}})
+    assert report.main([str(tmp_path / name) for name in ("one", "other")]) == 0
+    text = (tmp_path / "one/report.html").read_text()
+    assert text.count("<h1>") == 3
+    assert "Side by side" not in text
+
+
 def test_a_run_whose_images_are_gone_still_has_its_curves(pretrained: Path, tmp_path: Path):
     run = tmp_path / "run"
     shutil.copytree(pretrained.parent, run)
@@ -122,6 +134,18 @@ def test_a_run_whose_images_are_gone_still_has_its_curves(pretrained: Path, tmp_
     text = (run / "report.html").read_text()
     assert "The images cannot be read: /gone" in text
     assert "<h2>Time</h2>" in text
+
+
+def test_a_comparison_of_detectors_has_intervals_over_its_tested_images(tmp_path: Path):
+    table = "data,labels,arm,seed,AP_S_counted\ndrones,0.1,random,0,0.1\ndrones,0.1,own,0,0.4\n"
+    (tmp_path / "transfer.csv").write_text(table)
+    for arm, values in (("random", [0.1, 0.1, 0.1]), ("own", [0.4, 0.2, 0.6])):
+        folder = tmp_path / f"runs/drones/0.1/{arm}_0"
+        folder.mkdir(parents=True)
+        same = dict(images=[1, 2], objects=[[1, 0]], min_objects=50)
+        np.savez(folder / "detections.npz", **same, AP_S_counted=np.array(values), AP50_S_counted=np.array(values))
+    assert report.main([str(tmp_path / "transfer.csv"), "--runs", str(tmp_path / "runs")]) == 0
+    assert ">+30.0 [+11.0, +49.0]<" in (tmp_path / "transfer.html").read_text()
 
 
 @pytest.mark.parametrize(

@@ -151,7 +151,7 @@ def test_fewer_images_than_a_batch_are_one_batch_whose_size_the_rate_follows(dem
     few = (*SMALL, "train_cfg.max_epochs=1", "train_dataloader.batch_size=256", "train_dataloader.dataset.subset=10")
     done = call(tool("train.py", CONFIGS / "simsiam_rcrop_demo.py", "--data-root", demo_root, *few), tmp_path)
     assert done.returncode == 0, done.stdout
-    assert "The batch size is 10, not 256: each of 1 process(es) has 10 image(s)" in done.stdout
+    assert "The batch size is 10, not 256: 1 process with 10 images each" in done.stdout
     (work,) = (tmp_path / "work_dirs").iterdir()
     (group, *_) = load_checkpoint(work / "epoch_1.pth")["optimizer"]["param_groups"]
     base = load_config(CONFIGS / "simsiam_rcrop_demo.py", demo_root).optim_wrapper.optimizer.lr

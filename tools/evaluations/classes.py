@@ -6,6 +6,7 @@ from pathlib import Path
 
 import matplotlib
 import numpy as np
+from mmengine.registry import DATASETS
 from torch import Tensor
 
 from ccrop.evaluation import choose_learning_rate, knn_predict, linear_probe
@@ -43,7 +44,9 @@ def features_of(args: argparse.Namespace) -> tuple[tuple[Tensor, Tensor], tuple[
     """:func:`class_features` as requested on the command line."""
     config, model = load(args)
     found = class_features(config, model, args.images, args.image_size)
-    print(f"{len(found[0][1])} training and {len(found[1][1])} test images of {config.data_root}\n")
+    kind = config.default_hooks.knn.bank.type
+    unit = (DATASETS.get(kind) if isinstance(kind, str) else kind).unit
+    print(f"{len(found[0][1])} training and {len(found[1][1])} test {unit}s of {config.data_root}\n")
     return found
 
 

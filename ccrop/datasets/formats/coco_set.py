@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ccrop.datasets.formats.labeled import LabeledSplit
 from ccrop.files import new_folder, write_json
+from ccrop.wording import counted
 
 
 def write_set(out: Path, splits: Mapping[str, LabeledSplit], copy: bool) -> None:
@@ -47,4 +48,5 @@ def summary(split: str, labeled: LabeledSplit) -> str:
     crowds = sum(each["iscrowd"] for each in content["annotations"])
     objects = ", ".join(f"{name} {number}" for name, number in counts.most_common())
     ignored = f", {crowds} crowds" if crowds else ""
-    return f"{split}: {len(content['images'])} images, {counts.total()} objects ({objects or 'none'}){ignored}"
+    images, number = counted(len(content["images"]), "image"), counted(counts.total(), "object")
+    return f"{split}: {images}, {number} ({objects or 'none'}){ignored}"

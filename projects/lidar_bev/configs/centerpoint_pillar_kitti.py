@@ -1,13 +1,13 @@
 """CenterPoint with PointPillars' encoder on KITTI, in the camera's view: what all CenterPoint configs start with."""
 
 from mmengine.dataset import pseudo_collate
-from mmengine.hooks import DistSamplerSeedHook, IterTimerHook, LoggerHook, ParamSchedulerHook, RuntimeInfoHook
+from mmengine.hooks import DistSamplerSeedHook, IterTimerHook, ParamSchedulerHook, RuntimeInfoHook
 from mmengine.optim import CosineAnnealingLR, LinearLR, OptimWrapper
 from mmengine.runner import IterBasedTrainLoop
 from torch.optim import AdamW
 
 from ccrop.datasets import InfiniteSeededSampler
-from ccrop.hooks import ReproducibleHook, UnreadableImagesHook, WholeCheckpointHook
+from ccrop.hooks import ReproducibleHook, SteadyLoggerHook, UnreadableImagesHook, WholeCheckpointHook
 from ccrop.projects.lidar_bev.datasets import KittiSweeps
 from ccrop.projects.lidar_bev.detection import CenterPoint, LabeledSweep
 from ccrop.projects.lidar_bev.grid import Grid
@@ -62,7 +62,7 @@ default_hooks = dict(
     runtime_info=dict(type=RuntimeInfoHook),
     timer=dict(type=IterTimerHook),
     sampler_seed=dict(type=DistSamplerSeedHook),
-    logger=dict(type=LoggerHook, interval=50),
+    logger=dict(type=SteadyLoggerHook, interval=50),
     param_scheduler=dict(type=ParamSchedulerHook),
     checkpoint=dict(type=WholeCheckpointHook, interval=0.05, by_epoch=False, keep=1),
     reproducible=dict(type=ReproducibleHook),

@@ -25,6 +25,7 @@ from ccrop.projects.lidar_bev.finetune import detected, finetune, load_config
 from ccrop.projects.lidar_bev.predict import columns_of, values_of
 from ccrop.projects.lidar_bev.pseudo.box_files import content_of, learn_file, paths_of
 from ccrop.projects.lidar_bev.pseudo.fitting import fitted
+from ccrop.projects.lidar_bev.pseudo.gallery import save_gallery
 from ccrop.projects.lidar_bev.pseudo.neighbors import MotionOfBoxes
 from ccrop.pseudo.rounds import BOXES, check_pseudo_boxes, none_scored, run_rounds
 from ccrop.runner import default_work_dir
@@ -55,7 +56,7 @@ def pretrain(
         path: a detector's config with a section ``pseudo_boxes``, such as
             ``projects/lidar_bev/configs/centerpoint_pseudo_demo.py``.
         data_root, options, backbone: see :func:`ccrop.projects.lidar_bev.finetune.load_config`.
-        work_dir: takes ``round_R/`` with the boxes, the log and the checkpoint of each round.
+        work_dir: takes ``round_R/`` with the boxes, a picture, the log and the checkpoint of each round.
         init: what the detector starts from in every round.
         seed: of weights and batches.
         resume: see :func:`ccrop.pseudo.rounds.run_rounds`; an unfinished round goes on as :func:`.finetune` does.
@@ -102,6 +103,7 @@ def pretrain(
         learn_file(own, folder / BOXES, settings.max_boxes)
         line = f"Round {number} of {settings.rounds}: {described(folder / BOXES, labeled, reason, settings)}"
         own.notes = [*own.get("notes", ()), line]
+        save_gallery(own, folder / "gallery.png")
         finetune(own, init or RANDOM, folder, seed=seed, resume="auto" if resume else None)
 
     def check(folder: Path) -> None:

@@ -207,5 +207,5 @@ def test_the_log_says_how_the_first_convolution_was_adapted(resnet: ResNet, tmp_
     model.backbone = ResNet(18, in_channels=5, **NARROW)
     text = load_start(model, Weights("a.pth", resnet.state_dict(), {}, "a test", has_boxes=True))
     assert (
-        "first convolution of 5 channels, each the sum of its 3 / 5; its boxes belong to the images of that run" in text
+        "first convolution of 5 channels, each the sum of its 3 / 5; its boxes belong to the data of that run" in text
     )

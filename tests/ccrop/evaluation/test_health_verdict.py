@@ -55,7 +55,7 @@ def test_each_fault_is_named_first(change: dict, fault: str):
 def test_a_knn_that_does_not_rise_is_said_and_no_fault():
     verdict = judge_run(GOOD | {"knn": {0: 0.2, 10: 0.1}})
     assert verdict.healthy
-    assert verdict.remarks[-1] == "kNN did not rise from 20.0% to 10.0%"
+    assert verdict.remarks[-1] == "kNN fell from 20.0% to 10.0%"
     assert judge_run(GOOD | {"knn": {0: 0.8206, 10: 0.8207}}).remarks[-1] == "kNN stayed at 82.1%"
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from mmengine.config import Config
 
-from ccrop.experiments import initializations
+from ccrop.experiments import initializations, sources
 from ccrop.experiments.engine import run_missing
 from ccrop.experiments.initializations import InitializationStudy
 from ccrop.experiments.summary import write_summary
@@ -56,6 +56,7 @@ def compare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Compare:
     """Runs a study in a folder of its own, on a detector of which a step is 1e12 operations, and gives the rows."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(initializations, "step_tflop", lambda config: 1.0)
+    monkeypatch.setattr(sources, "read_weights", lambda source: None)
     RUNS.clear()
 
     def run(detector: str = "detector.py", transfer: Transfer = TRANSFER, **arguments: object) -> list[dict[str, str]]:
@@ -174,3 +175,16 @@ def test_a_detector_of_clusters_trains_for_what_the_pretraining_cost(compare: Co
     rows = compare(transfer=learner, only=["learned"], pretrain=["stored=a.pth", "learned=clusters:stored"], tflop=7)
     assert RUNS == [("learned_0", "random", 7), ("learned_0", "runs/set/pretraining/learned_0/iter_10.pth", 10)]
     assert rows[0]["pretraining_tflop"] == "7"
+
+
+def test_weights_that_cannot_be_had_are_refused_before_anything_is_run(
+    compare: Compare, monkeypatch: pytest.MonkeyPatch
+):
+    def offline(source: str) -> None:
+        raise ConnectionError(f"the weights {source} are not here")
+
+    monkeypatch.setattr(sources, "read_weights", offline)
+    with pytest.raises(ConnectionError, match="the weights timm:resnet50 are not here"):
+        compare(long=False, pretrain=["mine=timm:resnet50"])
+    assert RUNS == []
+    assert [row["arm"] for row in compare(pretrain=["mine=timm:resnet50"], only=["random"])] == ["random"]

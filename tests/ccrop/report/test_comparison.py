@@ -1,5 +1,6 @@
 """Tables of comparisons are those of their rows."""
 
+import json
 import re
 from pathlib import Path
 
@@ -36,6 +37,29 @@ def test_means_have_intervals_and_differences_are_paired(file: Path):
     # half of the interval of two values: t(0.975, 1) = 12.706 times half of their distance
     assert random == ["random", "2", f"12.0 ± {12.706 * 2:.1f}", "20.0 ± 0.0", ""]
     assert own == ["own arm", "2", f"23.0 ± {12.706 * 3:.1f}", "30.0", f"+11.0 ± {12.706 * 1:.1f}"]
+
+
+def test_a_difference_has_its_interval_over_tested_examples(file: Path, tmp_path: Path):
+    asked = []
+
+    def interval(metric: str, own: list[Path], other: list[Path]) -> tuple[float, float] | None:
+        asked.append((metric, own, other))
+        return 0.03, 0.15
+
+    tenth = next(part for part in sections(file, tmp_path, interval) if "drones, 10 % of the labels" in part)
+    assert cells(tenth)[2][-1] == f"+11.0 ± {12.706:.1f} [+3.0, +15.0]"
+    assert "In brackets: its 95 % interval over the choice of tested examples (paired bootstrap)" in tenth
+    runs = ([tmp_path / f"drones/0.1/{arm}_{seed}" for seed in (0, 1)] for arm in ("own_arm", "random"))
+    assert asked == [("AP_S", *runs)]
+    assert "In brackets" not in "".join(sections(file))
+
+
+def test_runs_of_a_single_logged_step_have_no_curves_and_no_legend(file: Path, tmp_path: Path):
+    for steps, sections_of_curves in (((50,), 0), ((50, 100), 1)):
+        log = tmp_path / "drones/1/own_arm_0/1/vis_data/scalars.json"
+        log.parent.mkdir(parents=True, exist_ok=True)
+        log.write_text("\n".join(json.dumps(dict(loss=1.0, step=step)) for step in steps))
+        assert "".join(sections(file, tmp_path)).count("how the detectors learn") == sections_of_curves
 
 
 def test_shares_of_the_labels_make_a_curve(file: Path):

@@ -68,6 +68,27 @@ def test_rounds_stand_below_each_other(tmp_path: Path):
     assert text.count("<polyline") == 2
 
 
+def test_rounds_on_sweeps_have_recall_by_class_and_say_why_they_ended(tmp_path: Path):
+    boxes = "Round {} of 3: {} pseudo-boxes of 10 sweeps; {}\n"
+    measured = (
+        "by the labels, which are not learned: recall at BEV IoU 0.3 Car 50.5%, Person on foot 7.0%, precision 8.0%; "
+        "recall at BEV IoU 0.5 Car 20.0%, Person on foot 1.0%, precision nan%"
+    )
+    finished(tmp_path / "round_0", mAP=0.1)
+    log = tmp_path / "round_0/1/log.log"
+    log.write_text(boxes.format(0, "1,234", measured) + "Round 0 was the last: it scores no box\n")
+    text = "".join(sections(tmp_path))
+    assert "Precision, and recall by class" in text
+    assert "<p>Round 0 was the last: it scores no box</p>" in text
+    for cell in ("1,234 of 10 sweeps", "8.0 / nan", "recall of Car", "50.5 / 20.0", "recall of Person on foot"):
+        assert text.count(f">{cell}<") == 1
+    log.write_text(boxes.format(0, 12, "not compared with labels: the data set has no labels"))
+    text = "".join(sections(tmp_path))
+    assert "<p>Not compared with labels: the data set has no labels</p>" in text
+    assert "12 of 10 sweeps" in text
+    assert "Precision" not in text
+
+
 def test_an_unfinished_run_has_no_figures():
     assert precision({"run": {}}) == ""
 
@@ -78,3 +99,5 @@ def test_errors_of_sweeps_have_units_and_are_no_percentages(tmp_path: Path):
     assert ">50.0 %<" in text
     assert ">0.25<" in text
     assert ">1.5<" in text
+    assert "A bin, such as mAP_0-15m by range or mAP_100+points by points in the box, counts only" in text
+    assert "COCO" not in text

@@ -59,7 +59,7 @@ def test_labels_all_around_where_there_are_some_and_in_the_camera_s_view_elsewhe
         (folder / name).symlink_to(simulated / "training" / name)
     ahead = labeled_sweeps(config(**settings | dict(data_root=str(tmp_path), split=None)), None, None, None)
     assert (ahead.labels, ahead.in_view) == ("label_2", True)
-    with pytest.raises(ValueError, match="has no labels"):
+    with pytest.raises(ValueError, match="has no labels; pass --data-root of labeled sweeps, and --config FILE"):
         labeled_sweeps(config(type=SweepFolder, data_root=str(simulated)), None, None, None)
 
 

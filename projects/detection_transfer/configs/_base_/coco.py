@@ -49,7 +49,7 @@ auto_scale_lr = dict(enable=True, base_batch_size=16)
 custom_imports = dict(imports=["ccrop.projects.detection_transfer.metric"])
 default_hooks = dict(
     timer=dict(type="IterTimerHook"),
-    logger=dict(type="LoggerHook", interval=50),
+    logger=dict(type="ccrop.hooks.SteadyLoggerHook", interval=50),
     param_scheduler=dict(type="ParamSchedulerHook"),
     checkpoint=dict(type="ccrop.hooks.WholeCheckpointHook", interval=0.05, by_epoch=False, keep=1),
     sampler_seed=dict(type="DistSamplerSeedHook"),

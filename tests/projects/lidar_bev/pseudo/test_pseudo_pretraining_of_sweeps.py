@@ -56,6 +56,9 @@ def test_rounds_on_sweeps_without_any_label(unlabeled: Path, tmp_path: Path, cap
     reason = f"{work_dir}/round_0 scores no box of the training sweeps at 0.9 or above: train it longer, or lower"
     assert f"Round 0 was the last: {reason} pseudo_boxes.min_score" in shown
     assert "2 of 2 sweeps" in shown
+    page = (work_dir / "report.html").read_text()
+    assert f"<p>Round 0 was the last: {reason} pseudo_boxes.min_score" in page
+    assert "<figcaption>Pseudo-boxes of round 0.</figcaption>" in page
     assert not (work_dir / "round_1").exists()
     options = ["pseudo_boxes.rounds=2", "pseudo_boxes.min_score=0.0"]
     assert pretrain(unlabeled, work_dir, *options, flags=("--resume",)) == 0
