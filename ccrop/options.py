@@ -212,7 +212,7 @@ def _check_new(
 
 def _advice(name: str, known: Collection[str]) -> str:
     close = difflib.get_close_matches(name, [str(each) for each in known], n=1)
-    return f"did you mean {close[0]}?" if close else f"there are {', '.join(sorted(map(str, known)))}"
+    return f"did you mean {close[0]}?" if close else f"there are {', '.join(sorted(set(map(str, known))))}"
 
 
 def _class_of(kind: Any) -> type | None:

@@ -73,6 +73,7 @@ class Typed(Open):
         (DETECTOR, "train_dataloader.batch", "did you mean batch_size?"),
         (TILES, "optim_wrapper.optimizer.momentun", "Muon takes no momentun; did you mean momentum?"),
         (SWEEPS, "model.neck", "CenterPoint takes no neck; there are backbone, "),
+        (PRETRAINING, "model.zzz", "SimSiam takes no zzz; there are backbone, bottleneck, channels, "),
     ],
 )
 def test_what_nothing_reads_is_refused(config: Path, option: str, reason: str):
