@@ -113,6 +113,11 @@ def check_options(path: str | Path, config: Config, options: Mapping[str, Any]) 
     for option, value in options.items():
         node: Any = config._cfg_dict
         names = option.split(".")
+        if places := _copies(node, names[0]):
+            raise UnknownOption(
+                f"the option {option} would have no effect: {path} has copied {names[0]} to {', '.join(places)}; "
+                "set it there"
+            )
         for place, name in enumerate(names):
             reached = ".".join(names[:place]) or str(path)
             kind = _class_of(options.get(f"{reached}.type", node.get("type"))) if isinstance(node, dict) else None
@@ -136,6 +141,28 @@ def check_options(path: str | Path, config: Config, options: Mapping[str, Any]) 
                 break
             else:
                 raise UnknownOption(f"the option {option}: {reached} is {node!r}, which has no {name}")
+
+
+def _copies(settings: dict[str, Any], name: str) -> list[str]:
+    """Where a config file has put one of its variables, which is a section or a list, such as ``train_pipeline``."""
+    value = settings.get(name)
+    if not value or not isinstance(value, dict | list | tuple):
+        return []
+    return [
+        place
+        for section, content in settings.items()
+        if section in inspect.signature(Runner).parameters
+        for place, each in _within(content, section)
+        if type(each) is type(value) and each == value
+    ]
+
+
+def _within(node: Any, place: str) -> Iterator[tuple[str, Any]]:
+    """Everything in nested settings, with its dotted name."""
+    items = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list | tuple) else ()
+    for name, each in items:
+        yield f"{place}.{name}", each
+        yield from _within(each, f"{place}.{name}")
 
 
 def check_sections(path: str | Path, config: Config) -> None:

@@ -84,6 +84,19 @@ def test_what_nothing_reads_is_refused(config: Path, option: str, reason: str):
 
 
 @pytest.mark.parametrize(
+    ("config", "option", "place"),
+    [
+        (TILES, "train_pipeline.2.object_prob", "train_pipeline to train_dataloader.dataset.pipeline; set it there"),
+        (SWEEPS, "grid.cell", "grid to model.backbone.grid; set it there"),
+        (SWEEPS, "classes", "classes to model.classes, train_dataloader.dataset.classes; set it there"),
+    ],
+)
+def test_a_variable_that_the_config_has_copied_is_refused(config: Path, option: str, place: str):
+    with pytest.raises(UnknownOption, match=rf"{option} would have no effect: \S+ has copied {place}"):
+        read_config(config, {option: 1})
+
+
+@pytest.mark.parametrize(
     ("config", "option", "value", "kind"),
     [
         (PRETRAINING, "train_cfg.max_epochs", 1.5, "a whole number such as 200, not 1.5"),
