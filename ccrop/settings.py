@@ -8,7 +8,8 @@ from typing import Any
 from mmengine.config import Config
 from mmengine.dist import get_world_size
 
-CROPS = ("pipeline", "localization")  # sections of a run's settings that checkpoints of earlier versions lack
+# sections of a run's settings that checkpoints of earlier versions lack
+RECENT = ("pipeline", "localization", "processes", "ground_truth_sampling")
 SPEED = ("batch_size", "num_workers")  # of a localization, which change no box
 
 
@@ -72,18 +73,21 @@ def pretraining_settings(config: Config) -> dict[str, str]:
     ) | training_settings(config)
 
 
+def without_recent(before: Mapping[str, str], now: Mapping[str, str]) -> dict[str, str]:
+    """The settings of now, without the sections that the version that recorded those of before did not know."""
+    unknown = tuple(section for section in RECENT if not any(name.startswith(section) for name in before))
+    return {name: value for name, value in now.items() if not name.startswith(unknown)}
+
+
 def check_resumed(checkpoint: str, before: dict[str, str], now: dict[str, str], changes_allowed: bool) -> bool:
     """Whether settings change, so that optimizer and learning-rate schedule must be those of the config.
 
-    The run's length may always change. Checkpoints of earlier versions do not know all of their :data:`CROPS`.
+    The run's length may always change.
 
     Raises:
         ValueError: other settings differ and may not; the message lists them.
     """
-    for section in CROPS:
-        if not any(name.startswith(section) for name in before):
-            now = {name: value for name, value in now.items() if not name.startswith(section)}
-    changed = differences(before, now)
+    changed = differences(before, without_recent(before, now))
     length = [name for name in changed if name == "epochs" or name.startswith("param_scheduler.")]
     others = {name: values for name, values in changed.items() if name not in length}
     if others and not changes_allowed:
