@@ -75,7 +75,7 @@ def options_explained(options: Mapping[str, Any] | None) -> Iterator[None]:
 
     Raises:
         UnknownOption: the last name of an option is not an argument of the class that it reaches, or a type that an
-            option names does not exist; or a library refuses the text that an option sets.
+            option names does not exist; or a library refuses the text, or the number, that an option sets.
     """
     try:
         yield
@@ -92,11 +92,21 @@ def options_explained(options: Mapping[str, Any] | None) -> Iterator[None]:
             if str(error.args[0]).startswith(f"{value} is not in the "):
                 raise UnknownOption(f"the option {option} names an unknown type, {value}") from error
         raise
-    except AssertionError as error:
+    except (AssertionError, RuntimeError) as error:
         for option, value in (options or {}).items():
-            if isinstance(value, str) and re.search(rf"\b{re.escape(value)}\b", str(error)):
+            if _is_about(error, option, value):
                 raise UnknownOption(f"the option {option} cannot be {value!r}: {error}") from error
         raise
+
+
+def _is_about(error: Exception, option: str, value: Any) -> bool:
+    """Whether a library that does not name an option refuses its value: a text, or a number that is not positive."""
+    if isinstance(value, str):
+        return isinstance(error, AssertionError) and re.search(rf"\b{re.escape(value)}\b", str(error)) is not None
+    if not isinstance(value, int | float) or isinstance(value, bool) or value > 0:
+        return False
+    said = [option.split(".")[-1], *([str(value)] if value < 0 else [])]  # a 0 may be that of anything
+    return any(re.search(rf"(?<![a-zA-Z\d.]){re.escape(each)}(?![\w.])", str(error)) for each in said)
 
 
 def check_options(path: str | Path, config: Config, options: Mapping[str, Any]) -> None:

@@ -297,3 +297,26 @@ def test_none_disables_a_hook(name: str):
     runner.register_default_hooks(read_config(PRETRAINING, {f"default_hooks.{name}": None}).default_hooks)
     own = [hook for hook in registered if "ccrop" in str(hook["type"])]
     assert own == [hook for hook in expected if "ccrop" in str(hook["type"])]
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "error"),
+    [
+        ("model.channels", -1, RuntimeError("Trying to create tensor with negative dimension -1: [-1, 64]")),
+        ("pipeline.0.size", -3, RuntimeError("should be greater than 0, but got output (H: -3, W: -3)")),
+        ("optim_wrapper.accumulative_counts", 0, AssertionError("_accumulative_counts at least greater than 1")),
+        ("pipeline.0.kind", "zero", AssertionError("kind must be one of a, b, got zero")),
+    ],
+)
+def test_a_value_that_a_library_refuses_is_reported_with_its_option(option: str, value: object, error: Exception):
+    options = {"train_dataloader.num_workers": 0, "model.other": 3, option: value}
+    refused = re.escape(f"the option {option} cannot be {value!r}: {error}")
+    with pytest.raises(UnknownOption, match=refused), options_explained(options):
+        raise error
+
+
+@pytest.mark.parametrize("text", ["CUDA error on device 0", "expected -12 or 0.5, got -1.5"])
+def test_an_error_that_is_not_about_an_option_remains(text: str):
+    options = {"train_dataloader.num_workers": 0, "keep": -1, "model.channels": -2, "kind": "error"}
+    with pytest.raises(RuntimeError, match=re.escape(text)), options_explained(options):
+        raise RuntimeError(text)
