@@ -176,7 +176,7 @@ def _within(node: Any, place: str) -> Iterator[tuple[str, Any]]:
 
 
 def check_sections(path: str | Path, config: Config) -> None:
-    """Refuse names in sections that MMEngine does not read and silently ignores, and limits that reverse gradients.
+    """Refuse names in sections that MMEngine does not read and silently ignores, and numbers that reverse gradients.
 
     Raises:
         ValueError: names the section and the name.
@@ -185,6 +185,9 @@ def check_sections(path: str | Path, config: Config) -> None:
         for name in config.get(section) or {}:
             if name not in read:
                 raise ValueError(f"{path}: nothing reads {section}.{name}; {_advice(name, read)}")
+    base = (config.get("auto_scale_lr") or {}).get("base_batch_size")
+    if base is not None and not base > 0:
+        raise ValueError(f"{path}: auto_scale_lr.base_batch_size must be positive, got {base}")
     _check_optimizer(path, config.get("optim_wrapper") or {})
 
 

@@ -181,14 +181,15 @@ def test_the_rate_of_a_part_of_a_detector_may_be_set():
 @pytest.mark.parametrize(
     ("option", "value", "reason"),
     [
-        ("paramwise_cfg.norm_decay_mul", 0.0, "nothing reads {}; did you mean norm_decay_mult?"),
-        ("paramwise_cfg.custom_keys.backbone.lrmult", 0.1, "nothing reads {}; did you mean lr_mult?"),
-        ("clip_grad.max_norm", -3, "{} must be positive, got -3"),
-        ("clip_grad.max_norm", 0, "{} must be positive, got 0"),
+        ("optim_wrapper.paramwise_cfg.norm_decay_mul", 0.0, "nothing reads {}; did you mean norm_decay_mult?"),
+        ("optim_wrapper.paramwise_cfg.custom_keys.backbone.lrmult", 0.1, "nothing reads {}; did you mean lr_mult?"),
+        ("optim_wrapper.clip_grad.max_norm", -3, "{} must be positive, got -3"),
+        ("optim_wrapper.clip_grad.max_norm", 0, "{} must be positive, got 0"),
+        ("auto_scale_lr.base_batch_size", -256, "{} must be positive, got -256"),
+        ("auto_scale_lr.base_batch_size", 0, "{} must be positive, got 0"),
     ],
 )
 def test_what_would_train_another_way_without_a_word_is_refused(option: str, value: float, reason: str):
-    option = f"optim_wrapper.{option}"
     with pytest.raises(ValueError, match=re.escape(reason.format(option))):
         read_config(TILES, {option: value})
 
