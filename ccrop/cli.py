@@ -15,7 +15,7 @@ from typing import Protocol
 
 from mmengine.config import DictAction
 
-from ccrop.files import escaped
+from ccrop.files import FULL, escaped
 from ccrop.resume_advice import AGAIN, is_interrupt
 
 INIT_HELP = "weights to start from: a file, timm:NAME, torchvision:NAME, or random"
@@ -29,6 +29,7 @@ REFUSALS = {
     errno.EACCES: "permission denied: change its rights, or choose another path",
     errno.EPERM: "not permitted: change its rights, or choose another path",
     errno.ENOSPC: "no space left: make room and run the command again",
+    errno.EFBIG: "larger than a file may be: raise the limit (ulimit -f) and run the command again",
     errno.EDQUOT: "the quota is used up: make room and run the command again",
     errno.ENOTDIR: "a part of this path is a file, not a folder: choose another path",
     errno.EISDIR: "it is a folder: name a file",
@@ -177,6 +178,8 @@ def explained(error: Exception) -> tuple[str, int]:
     if isinstance(error, RuntimeError) and text.startswith("DataLoader worker (pid"):  # in training it says more
         why = f"a data-loading worker died early ({text}), most likely for lack of memory"
         return f"{why}: use fewer workers, and {AGAIN}", 2
+    if text.startswith("Caught ") and "Original Traceback" in text:
+        return f"a data-loading worker failed: {text.splitlines()[-1]}", 2
     own = type(error).__module__.partition(".")[0] == PACKAGE.name
     if own or isinstance(error, (OSError, ValueError, ImportError)):
         return str(error), 2
@@ -187,12 +190,13 @@ def explained(error: Exception) -> tuple[str, int]:
 
 def _refused(error: OSError) -> str:
     """What the system refused; a hidden file, such as a partial one or a lock, is known by its folder only."""
-    reason = error.strerror or str(error)
-    if not isinstance(error.filename, str | bytes):
-        return reason
+    said = error.strerror or str(error)
+    reason = REFUSALS.get(error.errno or 0, said)
+    if not isinstance(error.filename, str | bytes):  # such as while an open file is written
+        return reason if error.errno in FULL else said
     path = Path(os.fsdecode(error.filename))
     shown = path.parent if path.name.startswith(".") else path
-    return f"{shown}: {REFUSALS.get(error.errno or 0, reason)}"
+    return f"{shown}: {reason}"
 
 
 def config_file(name: str) -> str:

@@ -75,7 +75,7 @@ def options_explained(options: Mapping[str, Any] | None) -> Iterator[None]:
 
     Raises:
         UnknownOption: the last name of an option is not an argument of the class that it reaches, or a type that an
-            option names does not exist; or a library refuses the text that an option sets.
+            option names does not exist; or a library refuses the text, or the number, that an option sets.
     """
     try:
         yield
@@ -92,11 +92,21 @@ def options_explained(options: Mapping[str, Any] | None) -> Iterator[None]:
             if str(error.args[0]).startswith(f"{value} is not in the "):
                 raise UnknownOption(f"the option {option} names an unknown type, {value}") from error
         raise
-    except AssertionError as error:
+    except (AssertionError, RuntimeError) as error:
         for option, value in (options or {}).items():
-            if isinstance(value, str) and re.search(rf"\b{re.escape(value)}\b", str(error)):
+            if _is_about(error, option, value):
                 raise UnknownOption(f"the option {option} cannot be {value!r}: {error}") from error
         raise
+
+
+def _is_about(error: Exception, option: str, value: Any) -> bool:
+    """Whether a library that does not name an option refuses its value: a text, or a number that is not positive."""
+    if isinstance(value, str):
+        return isinstance(error, AssertionError) and re.search(rf"\b{re.escape(value)}\b", str(error)) is not None
+    if not isinstance(value, int | float) or isinstance(value, bool) or value > 0:
+        return False
+    said = [option.split(".")[-1], *([str(value)] if value < 0 else [])]  # a 0 may be that of anything
+    return any(re.search(rf"(?<![a-zA-Z\d.]){re.escape(each)}(?![\w.])", str(error)) for each in said)
 
 
 def check_options(path: str | Path, config: Config, options: Mapping[str, Any]) -> None:
@@ -113,6 +123,11 @@ def check_options(path: str | Path, config: Config, options: Mapping[str, Any]) 
     for option, value in options.items():
         node: Any = config._cfg_dict
         names = option.split(".")
+        if places := _copies(node, names[0]):
+            raise UnknownOption(
+                f"the option {option} would have no effect: {path} has copied {names[0]} to {', '.join(places)}; "
+                "set it there"
+            )
         for place, name in enumerate(names):
             reached = ".".join(names[:place]) or str(path)
             kind = _class_of(options.get(f"{reached}.type", node.get("type"))) if isinstance(node, dict) else None
@@ -138,8 +153,30 @@ def check_options(path: str | Path, config: Config, options: Mapping[str, Any]) 
                 raise UnknownOption(f"the option {option}: {reached} is {node!r}, which has no {name}")
 
 
+def _copies(settings: dict[str, Any], name: str) -> list[str]:
+    """Where a config file has put one of its variables, which is a section or a list, such as ``train_pipeline``."""
+    value = settings.get(name)
+    if not value or not isinstance(value, dict | list | tuple):
+        return []
+    return [
+        place
+        for section, content in settings.items()
+        if section in inspect.signature(Runner).parameters
+        for place, each in _within(content, section)
+        if type(each) is type(value) and each == value
+    ]
+
+
+def _within(node: Any, place: str) -> Iterator[tuple[str, Any]]:
+    """Everything in nested settings, with its dotted name."""
+    items = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list | tuple) else ()
+    for name, each in items:
+        yield f"{place}.{name}", each
+        yield from _within(each, f"{place}.{name}")
+
+
 def check_sections(path: str | Path, config: Config) -> None:
-    """Refuse names in sections that MMEngine does not read and silently ignores, and limits that reverse gradients.
+    """Refuse names in sections that MMEngine does not read and silently ignores, and numbers that reverse gradients.
 
     Raises:
         ValueError: names the section and the name.
@@ -148,6 +185,9 @@ def check_sections(path: str | Path, config: Config) -> None:
         for name in config.get(section) or {}:
             if name not in read:
                 raise ValueError(f"{path}: nothing reads {section}.{name}; {_advice(name, read)}")
+    base = (config.get("auto_scale_lr") or {}).get("base_batch_size")
+    if base is not None and not base > 0:
+        raise ValueError(f"{path}: auto_scale_lr.base_batch_size must be positive, got {base}")
     _check_optimizer(path, config.get("optim_wrapper") or {})
 
 
@@ -212,7 +252,7 @@ def _check_new(
 
 def _advice(name: str, known: Collection[str]) -> str:
     close = difflib.get_close_matches(name, [str(each) for each in known], n=1)
-    return f"did you mean {close[0]}?" if close else f"there are {', '.join(sorted(map(str, known)))}"
+    return f"did you mean {close[0]}?" if close else f"there are {', '.join(sorted(set(map(str, known))))}"
 
 
 def _class_of(kind: Any) -> type | None:

@@ -8,6 +8,10 @@ from typing import Any
 from mmengine.config import Config
 from mmengine.dist import get_world_size
 
+# sections of a run's settings that checkpoints of earlier versions lack
+RECENT = ("pipeline", "localization", "processes", "ground_truth_sampling")
+SPEED = ("batch_size", "num_workers")  # of a localization, which change no box
+
 
 def flat(node: Any, prefix: str = "") -> Iterator[tuple[str, str]]:
     """Dotted names and values, as texts, of nested settings; classes by their full names."""
@@ -55,28 +59,35 @@ def training_settings(config: Config) -> dict[str, str]:
 def pretraining_settings(config: Config) -> dict[str, str]:
     """Of a pretraining run, by dotted names.
 
-    Model, optimizer, precision, schedule, batch, processes, epochs, seed, and the pipeline that crops and transforms.
+    Model, optimizer, precision, schedule, batch, processes, epochs, seed, the pipeline that crops and transforms, and
+    what finds the boxes that it crops.
     """
+    localization = config.default_hooks.get("localization") or {}
     return dict(
         seed=str(config.randomness.seed),
         epochs=str(config.train_cfg.max_epochs),
         batch_size=str(config.train_dataloader.batch_size),
         processes=str(get_world_size()),
         **dict(flat(dict(pipeline=config.train_dataloader.dataset.get("pipeline") or []))),
+        **dict(flat(dict(localization={name: value for name, value in localization.items() if name not in SPEED}))),
     ) | training_settings(config)
+
+
+def without_recent(before: Mapping[str, str], now: Mapping[str, str]) -> dict[str, str]:
+    """The settings of now, without the sections that the version that recorded those of before did not know."""
+    unknown = tuple(section for section in RECENT if not any(name.startswith(section) for name in before))
+    return {name: value for name, value in now.items() if not name.startswith(unknown)}
 
 
 def check_resumed(checkpoint: str, before: dict[str, str], now: dict[str, str], changes_allowed: bool) -> bool:
     """Whether settings change, so that optimizer and learning-rate schedule must be those of the config.
 
-    The run's length may always change. Checkpoints of earlier versions do not know their pipeline.
+    The run's length may always change.
 
     Raises:
         ValueError: other settings differ and may not; the message lists them.
     """
-    if not any(name.startswith("pipeline") for name in before):
-        now = {name: value for name, value in now.items() if not name.startswith("pipeline")}
-    changed = differences(before, now)
+    changed = differences(before, without_recent(before, now))
     length = [name for name in changed if name == "epochs" or name.startswith("param_scheduler.")]
     others = {name: values for name, values in changed.items() if name not in length}
     if others and not changes_allowed:

@@ -25,6 +25,7 @@ from ccrop.cli import (
     INIT_HELP,
     PACKAGE,
     OptionsAction,
+    at_least,
     command,
     command_parser,
     config_file,
@@ -146,7 +147,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         help="fraction of the labels: 1%%, 10%%, ... (default: %(default)s)",
     )
     parser.add_argument("--seed", type=seed, default=0, help="seed of examples, weights and batches (default: 0)")
-    parser.add_argument("--iterations", type=int, help="default: the config's")
+    parser.add_argument("--iterations", type=at_least(1), help="default: the config's")
     parser.add_argument(
         "--lr-search",
         type=positive,
@@ -168,7 +169,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         help="learn class-agnostic boxes instead of labels: a COCO-format file, or the clusters of a checkpoint",
     )
     parser.add_argument(
-        "--max-boxes", type=int, metavar="N", help="keep the best per image or sweep (default: 16; sweeps: 64)"
+        "--max-boxes", type=at_least(1), metavar="N", help="keep the best per image or sweep (default: 16; sweeps: 64)"
     )
     parser.add_argument(
         "--work-dir",
@@ -190,7 +191,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         help="what started the processes that train together (default: one process)",
     )
     parser.add_argument(
-        "--val-interval", type=int, metavar="N", help="test every N iterations (default: only after the last one)"
+        "--val-interval",
+        type=at_least(1),
+        metavar="N",
+        help="test every N iterations (default: only after the last one)",
     )
     parser.add_argument(
         "--cfg-options", nargs="+", action=OptionsAction, metavar="K=V", help="override config settings"

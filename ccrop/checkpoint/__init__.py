@@ -1,7 +1,7 @@
 """The single entry point for weights: files of any common layout, and pretrained weights of timm and torchvision."""
 
 from ccrop.checkpoint.layouts import Normalization
-from ccrop.checkpoint.loading import Loaded, load_backbone, load_heads
+from ccrop.checkpoint.loading import Loaded, load_backbone, load_heads, require_same_tensors
 from ccrop.checkpoint.starting_weights import load_start, starting_weights
 from ccrop.checkpoint.weights import RANDOM, Weights, is_library, read_weights, recorded, require_finite
 
@@ -17,5 +17,6 @@ __all__ = [
     "read_weights",
     "recorded",
     "require_finite",
+    "require_same_tensors",
     "starting_weights",
 ]

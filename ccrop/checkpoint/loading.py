@@ -78,6 +78,23 @@ def load_heads(model: nn.Module, weights: Weights) -> tuple[int, list[str]]:
     return len(fitting), sorted(known.keys() - fitting.keys())
 
 
+def require_same_tensors(model: nn.Module, state: StateDict, source: str) -> None:
+    """Refuse to resume a model from a checkpoint of another one.
+
+    Args:
+        state: of the checkpoint.
+        source: its path.
+
+    Raises:
+        ValueError: a tensor is missing, unexpected or of a different shape.
+    """
+    if odd := _differences(_shapes(state), _shapes(model.state_dict())):
+        raise ValueError(
+            f"{source} cannot be resumed, because its model is not this run's: repeat the options of its model, or "
+            f"start a new run from its weights with --init {source}{_examples(odd)}"
+        )
+
+
 def adapted(weight: Tensor, channels: int) -> Tensor:
     """A first convolution ``(out, in, h, w)`` for another number of input channels, ``(out, channels, h, w)``.
 
@@ -151,7 +168,7 @@ def _differences(found: Shapes, expected: Shapes) -> dict[str, list[str]]:
     """What is missing, left over and of a different shape, in the order of the networks; empty if nothing is."""
     odd = {
         "missing in the file": [name for name in expected if name not in found],
-        "not in the backbone": [name for name in found if name not in expected],
+        "not in the model": [name for name in found if name not in expected],
         "of a different shape": [
             f"{name} {found[name]} instead of {shape}"
             for name, shape in expected.items()
@@ -163,12 +180,16 @@ def _differences(found: Shapes, expected: Shapes) -> dict[str, list[str]]:
 
 def _misfit(source: str, theirs: str | None, ours: str | None, odd: dict[str, list[str]]) -> str:
     """The error of weights that do not fit, with a few examples of each difference."""
-    lists = (
-        f"\n  {len(names)} {what}: {', '.join(names[:EXAMPLES])}{', ...' if len(names) > EXAMPLES else ''}"
-        for what, names in odd.items()
-    )
     return (
         f"{source} does not fit the backbone, and nothing was loaded: the file holds {theirs or 'an unknown network'}, "
         f"the backbone is {ours or 'another one'}. Choose other weights, or build the file's network with --backbone "
-        "or model.backbone." + "".join(lists)
+        f"or model.backbone.{_examples(odd)}"
+    )
+
+
+def _examples(odd: dict[str, list[str]]) -> str:
+    """A line for each kind of difference."""
+    return "".join(
+        f"\n  {len(names)} {what}: {', '.join(names[:EXAMPLES])}{', ...' if len(names) > EXAMPLES else ''}"
+        for what, names in odd.items()
     )

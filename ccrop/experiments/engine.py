@@ -33,7 +33,8 @@ def run_missing(study: Study, file: Path) -> None:
     """Append a row for every run that has none. A run that another process works on is left to that process.
 
     Raises:
-        ValueError: the file has other columns, or holds a run twice or with a different budget or options.
+        OSError: the file cannot be written.
+        ValueError: it has other columns, or holds a run twice or with a different budget or options.
         KeyboardInterrupt: says how to continue.
     """
     rows = read_rows(file, study.schema.header)
@@ -41,6 +42,9 @@ def run_missing(study: Study, file: Path) -> None:
     if rows and OPTIONS not in rows[0]:
         print(f"{file} does not record the options of its rows: they are used whatever those were")
     pending = [run for run in study.runs() if not _has_row(study, run, file)]
+    if pending:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.open("ab").close()  # a path that cannot be written stops here, and not after the first run
     while pending:
         busy = []
         for run in pending:

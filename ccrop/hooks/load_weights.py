@@ -5,8 +5,9 @@ from typing import Any
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
+from torch import nn
 
-from ccrop.checkpoint import Normalization, Weights, load_start
+from ccrop.checkpoint import Normalization, Weights, load_start, require_same_tensors
 from ccrop.models import Siamese
 
 
@@ -25,10 +26,18 @@ class StartHook(Hook):
         self.weights = weights
         self.normalization = normalization
 
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
+        """A run is resumed: MMEngine would leave random what the checkpoint lacks or has in another shape.
+
+        Raises:
+            ValueError: see :func:`ccrop.checkpoint.require_same_tensors`.
+        """
+        require_same_tensors(unwrapped(runner.model), checkpoint["state_dict"], runner.cfg.load_from)
+
     def before_train(self, runner: Runner) -> None:
         if self.weights is None or runner.iter:
             return
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        model = unwrapped(runner.model)
         runner.logger.info(load_start(model, self.weights))
         if self.normalization is not None:
             said = "as they expect" if self.weights.normalization else "which their file does not state"
@@ -41,3 +50,8 @@ class StartHook(Hook):
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
         if self.normalization is not None:
             checkpoint["normalization"] = {name: list(values) for name, values in self.normalization._asdict().items()}
+
+
+def unwrapped(model: nn.Module) -> nn.Module:
+    """The model of one process or of several."""
+    return model.get_submodule("module") if is_model_wrapper(model) else model

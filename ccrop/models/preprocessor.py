@@ -56,6 +56,12 @@ class ViewPreprocessor(BaseDataPreprocessor):
         super().__init__(non_blocking=True)
         if augment not in ("device", "cpu"):
             raise ValueError(f"augment must be 'device' or 'cpu', got {augment!r}")
+        probabilities = dict(flip_prob=flip_prob, jitter_prob=jitter_prob, grey_prob=grey_prob, blur_prob=blur_prob)
+        for name, value in probabilities.items():
+            if not 0 <= value <= 1:
+                raise ValueError(f"{name} must be from 0 to 1, got {value}")
+        if not all(value > 0 for value in std):
+            raise ValueError(f"std must be positive, got {std}")
         self.augment = augment
         self.flip_prob = flip_prob
         self.jitter = tuple(jitter)

@@ -5,12 +5,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from mmengine.config import Config
+from mmengine.dist import get_world_size
 from mmengine.registry import MODELS, DefaultScope
 
 from ccrop.checkpoint import RANDOM, Normalization, Weights, load_start, require_finite, starting_weights
 from ccrop.checkpoint.newest import checkpoint_to_resume, latest_checkpoint
 from ccrop.compat.checkpoint import load_checkpoint
-from ccrop.resume_check import differences, listed, training_settings
+from ccrop.config import dicts_of
+from ccrop.resume_check import differences, flat, listed, training_settings, without_recent
 
 NOTES = "finetuning"  # in a checkpoint: how its detector is trained
 PIXELS = ("mean", "std", "bgr_to_rgb")  # what a preprocessor does to an image's levels
@@ -40,7 +42,7 @@ def start_of(config: Config, init: str, work_dir: str | Path, resume: str | None
     A resumed run normalizes images as before, whatever the config says.
 
     Args:
-        init: see :func:`ccrop.checkpoint.starting_weights`; not read if a run is resumed.
+        init: see :func:`ccrop.checkpoint.starting_weightsing_weights`; not read if a run is resumed.
         resume: see :func:`ccrop.checkpoint.newest.checkpoint_to_resume`.
 
     Raises:
@@ -70,7 +72,7 @@ def check_init(config: Config, init: str | None) -> None:
 
     Args:
         config: it is not modified.
-        init: see :func:`ccrop.checkpoint.starting_weights`; None for random weights.
+        init: see :func:`ccrop.checkpoint.starting_weightsing_weights`; None for random weights.
 
     Raises:
         FileNotFoundError, UntrustedCheckpoint, ConnectionError, ValueError: see :func:`start_of` and
@@ -97,13 +99,23 @@ def notes_on(config: Config, trained_on: str) -> dict[str, Any]:
 
 
 def settings_of(config: Config, trained_on: str) -> dict[str, str]:
-    """What must not change when a run is resumed, by dotted names: model, optimizer, schedule, examples and seed."""
+    """What must not change when a run is resumed, by dotted names.
+
+    Model, optimizer, schedule, examples and what augments them, processes and seed.
+    """
+    sets = dicts_of(config.train_dataloader.get("dataset"))
+    augmentation = dict(
+        pipeline=[step for each in sets for step in each.get("pipeline", ())],
+        ground_truth_sampling=config.get("ground_truth_sampling"),
+    )
     return dict(
         init=config.init,
         seed=str(config.randomness.seed),
         examples=trained_on,
         iterations=str(config.train_cfg.max_iters),
         batch_size=str(config.train_dataloader.batch_size),
+        processes=str(get_world_size()),
+        **dict(flat(augmentation)),
     ) | training_settings(config)
 
 
@@ -114,7 +126,7 @@ def check_settings(start: Start, settings: dict[str, str]) -> None:
         ValueError: some differ; the message lists them.
     """
     assert start.settings is not None  # of a run that continues
-    if changed := differences(start.settings, settings):
+    if changed := differences(start.settings, without_recent(start.settings, settings)):
         raise ValueError(
             f"{start.checkpoint} was trained with {listed(changed)}: repeat its options, or leave out --resume"
         )
@@ -123,7 +135,7 @@ def check_settings(start: Start, settings: dict[str, str]) -> None:
 def check_finished(work_dir: str | Path, config: Config, init: str, seed: int) -> None:
     """Refuse to keep a finished run that was trained with settings other than the config's.
 
-    On which examples, and earlier versions' checkpoints without such notes, are not checked.
+    On which examples, how they are read, and earlier versions' checkpoints without such notes, are not checked.
 
     Args:
         config, init, seed: that would train it again, see :func:`settings_of`; the config is not modified.
@@ -137,5 +149,5 @@ def check_finished(work_dir: str | Path, config: Config, init: str, seed: int) -
         return
     config = copy.deepcopy(config)
     config.init, config.randomness.seed = init, seed
-    before = notes["settings"]
+    before = {name: value for name, value in notes["settings"].items() if not name.startswith("pipeline")}
     check_settings(Start(None, None, checkpoint, settings=before), settings_of(config, before["examples"]))

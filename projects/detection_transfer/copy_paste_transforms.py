@@ -19,9 +19,14 @@ class CollectPieces(OwnRandomness, BaseTransform):
 
     Args:
         max_pieces: kept at most; beyond it they are a uniform sample of all pieces (reservoir sampling).
+
+    Raises:
+        ValueError: it keeps none.
     """
 
     def __init__(self, max_pieces: int = 2000) -> None:
+        if max_pieces < 1:
+            raise ValueError(f"CollectPieces' max_pieces must be at least 1, got {max_pieces}")
         self.max_pieces = max_pieces
         self.pieces: list[Piece] = []
         self.seen: set[str] = set()
@@ -57,6 +62,9 @@ class PastePieces(OwnRandomness, BaseTransform):
         prob: probability that an image gets any.
         scale: range of the additional factor by which a piece is magnified, drawn log-uniformly.
         upright: see :func:`ccrop.pseudo.paste`; for scenes in which objects stand on the ground.
+
+    Raises:
+        ValueError: a range is none, or the probability is not in [0, 1].
     """
 
     def __init__(
@@ -66,6 +74,12 @@ class PastePieces(OwnRandomness, BaseTransform):
         scale: tuple[float, float] = (0.6, 1.4),
         upright: bool = False,
     ) -> None:
+        if not 0 <= number[0] <= number[1]:
+            raise ValueError(f"PastePieces' number must be a range such as (1, 6), got {number}")
+        if not 0 < scale[0] <= scale[1]:
+            raise ValueError(f"PastePieces' scale must be a range such as (0.6, 1.4), got {scale}")
+        if not 0 <= prob <= 1:
+            raise ValueError(f"PastePieces' prob must be from 0 to 1, got {prob}")
         self.number = number
         self.prob = prob
         self.scale = scale

@@ -36,7 +36,8 @@ class ObjectTile(OwnRandomness, BaseTransform):
         pad_value: of the padding, 0 to 255.
 
     Raises:
-        ValueError: a size is less than a pixel, or a scale is no range of positive numbers.
+        ValueError: a size is less than a pixel, a scale is no range of positive numbers, or a probability is not in
+            [0, 1].
     """
 
     def __init__(
@@ -54,6 +55,10 @@ class ObjectTile(OwnRandomness, BaseTransform):
             raise ValueError(f"ObjectTile's size must be at least 1 pixel, got {size}")
         if not isinstance(scale, Sequence) or len(scale) != 2 or not 0 < scale[0] <= scale[1]:
             raise ValueError(f"ObjectTile's scale must be a range such as (0.75, 1.33), got {scale}")
+        if not 0 <= object_prob <= 1:
+            raise ValueError(f"ObjectTile's object_prob must be from 0 to 1, got {object_prob}")
+        if not all(0 <= prob <= 1 for prob in mirror):
+            raise ValueError(f"ObjectTile's mirror must be two numbers from 0 to 1, got {mirror}")
         self.size = size
         self.scale = scale
         self.object_prob = object_prob

@@ -71,7 +71,12 @@ def test_an_interruption_is_a_line(capsys: pytest.CaptureFixture):
         (errno.EACCES, b"a/b.csv", "a/b.csv: permission denied: change its rights, or choose another path"),
         (errno.ENOTDIR, "file/run", "file/run: a part of this path is a file, not a folder: choose another path"),
         (errno.EIO, "a.jpg", "a.jpg: Input/output error"),
-        (errno.ENOSPC, None, "No space left on device"),
+        (errno.ENOSPC, None, "no space left: make room and run the command again"),
+        (
+            errno.EFBIG,
+            None,
+            "larger than a file may be: raise the limit (ulimit -f) and run the command again",
+        ),
     ],
 )
 def test_what_the_system_refuses_is_said_without_its_number(number: int, name, line: str, capsys):
@@ -206,3 +211,11 @@ def test_an_interrupt_that_a_library_turned_into_an_error_is_one(capsys: pytest.
     error.__context__ = KeyboardInterrupt()
     assert raising(error)([]) == 130
     assert capsys.readouterr().err == "train.py: interrupted\n"
+
+
+def test_an_error_in_a_data_loading_worker_is_its_last_line(capsys: pytest.CaptureFixture[str]):
+    text = "Caught RuntimeError in DataLoader worker process 0.\nOriginal Traceback (most recent call last):\n  File\n"
+    assert raising(RuntimeError(f"{text}RuntimeError: unable to resize </torch_7>\n"))([]) == 2
+    assert capsys.readouterr().err.endswith(
+        ": a data-loading worker failed: RuntimeError: unable to resize </torch_7>\n"
+    )

@@ -73,6 +73,7 @@ class Typed(Open):
         (DETECTOR, "train_dataloader.batch", "did you mean batch_size?"),
         (TILES, "optim_wrapper.optimizer.momentun", "Muon takes no momentun; did you mean momentum?"),
         (SWEEPS, "model.neck", "CenterPoint takes no neck; there are backbone, "),
+        (PRETRAINING, "model.zzz", "SimSiam takes no zzz; there are backbone, bottleneck, channels, "),
     ],
 )
 def test_what_nothing_reads_is_refused(config: Path, option: str, reason: str):
@@ -80,6 +81,19 @@ def test_what_nothing_reads_is_refused(config: Path, option: str, reason: str):
         read_config(config, {option: 1})
     assert f"option {option}" in str(raised.value)
     assert reason in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("config", "option", "place"),
+    [
+        (TILES, "train_pipeline.2.object_prob", "train_pipeline to train_dataloader.dataset.pipeline; set it there"),
+        (SWEEPS, "grid.cell", "grid to model.backbone.grid; set it there"),
+        (SWEEPS, "classes", "classes to model.classes, train_dataloader.dataset.classes; set it there"),
+    ],
+)
+def test_a_variable_that_the_config_has_copied_is_refused(config: Path, option: str, place: str):
+    with pytest.raises(UnknownOption, match=rf"{option} would have no effect: \S+ has copied {place}"):
+        read_config(config, {option: 1})
 
 
 @pytest.mark.parametrize(
@@ -167,14 +181,15 @@ def test_the_rate_of_a_part_of_a_detector_may_be_set():
 @pytest.mark.parametrize(
     ("option", "value", "reason"),
     [
-        ("paramwise_cfg.norm_decay_mul", 0.0, "nothing reads {}; did you mean norm_decay_mult?"),
-        ("paramwise_cfg.custom_keys.backbone.lrmult", 0.1, "nothing reads {}; did you mean lr_mult?"),
-        ("clip_grad.max_norm", -3, "{} must be positive, got -3"),
-        ("clip_grad.max_norm", 0, "{} must be positive, got 0"),
+        ("optim_wrapper.paramwise_cfg.norm_decay_mul", 0.0, "nothing reads {}; did you mean norm_decay_mult?"),
+        ("optim_wrapper.paramwise_cfg.custom_keys.backbone.lrmult", 0.1, "nothing reads {}; did you mean lr_mult?"),
+        ("optim_wrapper.clip_grad.max_norm", -3, "{} must be positive, got -3"),
+        ("optim_wrapper.clip_grad.max_norm", 0, "{} must be positive, got 0"),
+        ("auto_scale_lr.base_batch_size", -256, "{} must be positive, got -256"),
+        ("auto_scale_lr.base_batch_size", 0, "{} must be positive, got 0"),
     ],
 )
 def test_what_would_train_another_way_without_a_word_is_refused(option: str, value: float, reason: str):
-    option = f"optim_wrapper.{option}"
     with pytest.raises(ValueError, match=re.escape(reason.format(option))):
         read_config(TILES, {option: value})
 
@@ -283,3 +298,26 @@ def test_none_disables_a_hook(name: str):
     runner.register_default_hooks(read_config(PRETRAINING, {f"default_hooks.{name}": None}).default_hooks)
     own = [hook for hook in registered if "ccrop" in str(hook["type"])]
     assert own == [hook for hook in expected if "ccrop" in str(hook["type"])]
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "error"),
+    [
+        ("model.channels", -1, RuntimeError("Trying to create tensor with negative dimension -1: [-1, 64]")),
+        ("pipeline.0.size", -3, RuntimeError("should be greater than 0, but got output (H: -3, W: -3)")),
+        ("optim_wrapper.accumulative_counts", 0, AssertionError("_accumulative_counts at least greater than 1")),
+        ("pipeline.0.kind", "zero", AssertionError("kind must be one of a, b, got zero")),
+    ],
+)
+def test_a_value_that_a_library_refuses_is_reported_with_its_option(option: str, value: object, error: Exception):
+    options = {"train_dataloader.num_workers": 0, "model.other": 3, option: value}
+    refused = re.escape(f"the option {option} cannot be {value!r}: {error}")
+    with pytest.raises(UnknownOption, match=refused), options_explained(options):
+        raise error
+
+
+@pytest.mark.parametrize("text", ["CUDA error on device 0", "expected -12 or 0.5, got -1.5"])
+def test_an_error_that_is_not_about_an_option_remains(text: str):
+    options = {"train_dataloader.num_workers": 0, "keep": -1, "model.channels": -2, "kind": "error"}
+    with pytest.raises(RuntimeError, match=re.escape(text)), options_explained(options):
+        raise RuntimeError(text)

@@ -7,7 +7,8 @@ import torch
 from jobs import ROOT
 
 from ccrop.compat.checkpoint import load_checkpoint
-from ccrop.resume_check import check_resumed, differences, flat
+from ccrop.config import load_config
+from ccrop.resume_check import check_resumed, differences, flat, pretraining_settings
 from ccrop.tools import train
 
 SMALL = [
@@ -64,6 +65,21 @@ def test_another_crop_is_a_difference_unless_the_checkpoint_does_not_know_its_ow
     with pytest.raises(ValueError, match=r"was trained with pipeline\.0\.type WholeImage, not ScenePair"):
         check_resumed("a.pth", before, now, changes_allowed=False)
     assert not check_resumed("a.pth", {"seed": "0"}, now, changes_allowed=False)
+
+
+def test_another_localizer_is_a_difference_and_its_workers_are_none():
+    def settings(**options: object) -> dict[str, str]:
+        named = {f"default_hooks.localization.{name}": value for name, value in options.items()}
+        return pretraining_settings(load_config(ROOT / "configs/simsiam_single_demo.py", ROOT, named))
+
+    before = settings()
+    assert not check_resumed("a.pth", before, settings(num_workers=0, batch_size=3), changes_allowed=False)
+    with pytest.raises(
+        ValueError, match=r"localization\.localizer\.threshold 0\.1, not 0\.2; .*interval 0\.2, not 0\.5"
+    ):
+        check_resumed("a.pth", before, settings(**{"localizer.threshold": 0.2, "interval": 0.5}), changes_allowed=False)
+    earlier = {name: value for name, value in before.items() if not name.startswith("localization")}
+    assert not check_resumed("a.pth", earlier, before, changes_allowed=False)
 
 
 def rate(checkpoint: Path) -> float:

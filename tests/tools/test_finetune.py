@@ -96,6 +96,9 @@ def test_a_name_that_is_no_detectors(config: str, message: str, capsys: pytest.C
         (["--lr-search", "0"], "--lr-search: 0 is not a number above 0"),
         (["--backbone-lr", "-1"], "--backbone-lr: -1 is not a number of at least 0"),
         (["--backbone-lr", "x"], "--backbone-lr: x is not a number of at least 0"),
+        (["--iterations", "-3"], "--iterations: -3 is not a whole number of at least 1"),
+        (["--val-interval", "0"], "--val-interval: 0 is not a whole number of at least 1"),
+        (["--pseudo-boxes", "x.json", "--max-boxes", "0"], "--max-boxes: 0 is not a whole number of at least 1"),
         (["--max-boxes", "3"], "--max-boxes is of --pseudo-boxes, which is missing"),
     ],
 )

@@ -5,7 +5,7 @@ _base_ = ["mmdet::_base_/models/retinanet_r50_fpn.py", "_base_/benchmark.py"]
 model = dict(
     type="FCOS",
     backbone=_base_.trained,
-    neck=dict(add_extra_convs="on_output", relu_before_extra_convs=True, norm_cfg=_base_.sync_bn),
+    neck=dict(add_extra_convs="on_output", relu_before_extra_convs=True, norm_cfg=_base_.synchronized_bn),
     bbox_head=dict(
         _delete_=True,
         type="FCOSHead",

@@ -4,10 +4,10 @@ _base_ = ["mmdet::_base_/models/mask-rcnn_r50_fpn.py", "_base_/benchmark.py"]
 
 model = dict(
     backbone=_base_.trained,
-    neck=dict(norm_cfg=_base_.sync_bn),
+    neck=dict(norm_cfg=_base_.synchronized_bn),
     roi_head=dict(
-        bbox_head=dict(type="Shared4Conv1FCBBoxHead", norm_cfg=_base_.sync_bn),
-        mask_head=dict(norm_cfg=_base_.sync_bn),
+        bbox_head=dict(type="Shared4Conv1FCBBoxHead", norm_cfg=_base_.synchronized_bn),
+        mask_head=dict(norm_cfg=_base_.synchronized_bn),
     ),
 )
 train_pipeline = [

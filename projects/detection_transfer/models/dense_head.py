@@ -24,6 +24,8 @@ from ccrop.views import rectangles
 
 PRIOR = 0.01  # score of every cell before training, so that the many empty ones weigh little
 MIN_IOU = 0.05  # target of a cell whose box does not overlap its object yet
+LIMITS = ("nms_pre", "max_per_img")  # of boxes, in test_cfg
+FRACTIONS = ("score_thr", "iou_threshold")
 LARGEST_EXPONENT = 4.0  # sides beyond e^4 strides from a cell are out of reach
 
 
@@ -97,6 +99,11 @@ class DenseHead(BaseModule):
         self.radius = radius
         self.loss_weights = loss_weights
         self.test_cfg = test_cfg or {}
+        for name, value in self.test_cfg.items():
+            if name in LIMITS and value < 1:
+                raise ValueError(f"model.test_cfg.{name} must be at least 1, got {value}")
+            if name in FRACTIONS and not 0 <= value <= 1:
+                raise ValueError(f"model.test_cfg.{name} must be from 0 to 1, got {value}")
         channels = [in_channels, *[feat_channels] * stacked_convs]
         self.tower = nn.Sequential(
             *(ConvModule(before, after, 3, padding=1, norm_cfg=dict(type="BN")) for before, after in pairwise(channels))

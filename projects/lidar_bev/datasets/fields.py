@@ -36,7 +36,7 @@ def read_ply(path: Path) -> dict[str, NDArray]:
     """The vertices' properties by name, each ``(N,)``, of an ASCII or binary file.
 
     Raises:
-        Malformed: it is not a PLY file, its vertices have lists, or it has fewer vertices than its header declares.
+        Malformed: it is not a PLY file, its vertices have lists, or there are not as many as its header declares.
     """
     with path.open("rb") as file:
         lines = _header(file, "end_header")
@@ -45,14 +45,16 @@ def read_ply(path: Path) -> dict[str, NDArray]:
         kind = next((words[1] for words in lines if words[0] == "format" and len(words) > 1), None)
         if kind not in PLY_ORDERS:
             raise Malformed(f"its format is {kind!r}, expected one of {', '.join(PLY_ORDERS)}")
-        before, vertices = _up_to_vertices(_elements(lines))
+        elements = _elements(lines)
+        before, vertices = _up_to_vertices(elements)
+        is_last = vertices is elements[-1]
         if kind == "ascii":
             names = [name for name, _ in vertices.properties]
-            table = _text_table(file, sum(each.number for each in before), vertices.number, len(names))
+            table = _text_table(file, sum(each.number for each in before), vertices.number, len(names), is_last)
             return dict(zip(names, table.T, strict=True))
         order = PLY_ORDERS[kind]
         file.seek(sum(each.number * _dtype(each, order).itemsize for each in before), os.SEEK_CUR)
-        rows = _binary_table(file, vertices.number, _dtype(vertices, order))
+        rows = _binary_table(file, vertices.number, _dtype(vertices, order), is_last)
     return {name: rows[name] for name, _ in vertices.properties}
 
 
@@ -60,7 +62,7 @@ def read_pcd(path: Path) -> dict[str, NDArray]:
     """The fields with one value per point, by name, each ``(N,)``, of an ASCII or binary file, compressed or not.
 
     Raises:
-        Malformed: it is not a PCD file, or has fewer points than its header declares.
+        Malformed: it is not a PCD file, or does not have as many points as its header declares.
         ImportError: it is compressed, and Open3D is not installed.
     """
     with path.open("rb") as file:
@@ -149,30 +151,33 @@ def _left(file: BinaryIO) -> int:
     return os.fstat(file.fileno()).st_size - file.tell()
 
 
-def _binary_table(file: BinaryIO, number: int, dtype: np.dtype) -> NDArray:
-    if number * dtype.itemsize > _left(file):
-        raise _fewer(number, max(0, _left(file)) // dtype.itemsize)
+def _binary_table(file: BinaryIO, number: int, dtype: np.dtype, is_last: bool = True) -> NDArray:
+    """``number`` rows; after the last table of a file, nothing else may follow but a line's end."""
+    present = _left(file) // dtype.itemsize if _left(file) > 0 else 0
+    if present < number or (is_last and present > number):
+        raise _other_number(number, present)
     return np.fromfile(file, dtype, number)
 
 
-def _text_table(file: BinaryIO, skipped: int, number: int, width: int) -> NDArray[np.float64]:
+def _text_table(file: BinaryIO, skipped: int, number: int, width: int, is_last: bool = True) -> NDArray[np.float64]:
     """``number`` rows of ``width`` numbers, after some that are skipped; a value takes at least two bytes."""
     if 2 * (skipped + number) > _left(file) + 1 or 2 * number * width > _left(file) + 1:
-        raise _fewer(number, "fewer")
+        raise _other_number(number, "fewer")
     if not number:
         return np.zeros((0, width))
+    rows = number + 1 if is_last else number
     try:
-        table = np.loadtxt(file, comments=None, skiprows=skipped, max_rows=number, ndmin=2, encoding="latin-1")
+        table = np.loadtxt(file, comments=None, skiprows=skipped, max_rows=rows, ndmin=2, encoding="latin-1")
     except ValueError as error:
         raise Malformed(f"it is damaged: a row does not have {width} numbers ({error})") from error
-    if len(table) < number:
-        raise _fewer(number, len(table))
+    if len(table) != number:
+        raise _other_number(number, "more" if len(table) > number else len(table))
     if table.shape[1] != width:
         raise Malformed(f"its rows have {table.shape[1]} values, but its header declares {width}")
     return table
 
 
-def _fewer(declared: int, present: int | str) -> Malformed:
+def _other_number(declared: int, present: int | str) -> Malformed:
     return Malformed(f"its header declares {declared} points, but the file holds {present}: it is truncated or damaged")
 
 

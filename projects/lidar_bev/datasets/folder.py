@@ -98,11 +98,11 @@ def scaled(points: NDArray[np.float32], column: int, scale: float, source: str |
     if largest > scale:
         likely = next((each for each in SCALES if largest <= each), largest)
         say_once(
-            f"{source}: intensities reach {largest:g}, above the declared maximum of {scale:g}: set intensity_scale "
-            f"to {likely:g}, so that a network sees values in [0, 1]"
+            f"{source}: intensities exceed the declared maximum of {scale:g}: set intensity_scale to {likely:g}, so "
+            "that a network sees values in [0, 1]"
         )
     elif scale > 1 and 0 < largest <= 1:
-        say_once(f"{source}: a sweep's intensities reach only {largest:g}, but the declared maximum is {scale:g}")
+        say_once(f"{source}: a sweep's intensities do not exceed 1, but the declared maximum is {scale:g}")
     if scale == 1:
         return points
     points = points.copy()

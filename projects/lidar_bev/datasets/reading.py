@@ -174,7 +174,7 @@ def _read_npy(path: Path, columns: Sequence[str]) -> NDArray:
 
 
 def _load_npy(path: Path) -> NDArray:
-    """The array of a file that is as long as its header says."""
+    """The array of a file that is exactly as long as its header says."""
     headers = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
     with path.open("rb") as file:
         try:
@@ -182,7 +182,7 @@ def _load_npy(path: Path) -> NDArray:
         except (ValueError, KeyError) as error:
             raise Malformed(f"not an array of numbers ({error})") from error
         declared, present = math.prod(shape) * dtype.itemsize, path.stat().st_size - file.tell()
-    if declared > present:
+    if declared != present:
         raise Malformed(
             f"its header declares an array of shape {shape}, {declared} bytes, but {present} follow: it is "
             "truncated or damaged"

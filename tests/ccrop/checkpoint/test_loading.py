@@ -93,7 +93,7 @@ def test_counters_of_bn_may_be_missing_or_left_over(resnet: ResNet):
     [
         (
             lambda s: s | {"layer2.9.weight": torch.zeros(1), "layer4.2.conv1.weight": torch.zeros(1)},
-            r"\n  2 not in the backbone: layer2\.9\.weight, layer4\.2\.conv1\.weight$",
+            r"\n  2 not in the model: layer2\.9\.weight, layer4\.2\.conv1\.weight$",
         ),
         (
             lambda s: {name: tensor for name, tensor in s.items() if "layer3" not in name},
@@ -103,7 +103,7 @@ def test_counters_of_bn_may_be_missing_or_left_over(resnet: ResNet):
             lambda s: s | {"conv1.weight": torch.zeros(4, 3, 7, 7)},
             r"\n  1 of a different shape: conv1\.weight \(4, 3, 7, 7\) instead of \(8, 3, 7, 7\)$",
         ),
-        (lambda s: s | {"reg_token": torch.zeros(1, 4, 8)}, r"\n  1 not in the backbone: reg_token$"),
+        (lambda s: s | {"reg_token": torch.zeros(1, 4, 8)}, r"\n  1 not in the model: reg_token$"),
     ],
 )
 def test_weights_that_do_not_fit_are_listed_and_none_is_loaded(resnet: ResNet, change, message: str):

@@ -61,6 +61,15 @@ def test_an_interrupt_says_what_is_finished(tmp_path: Path, finished: int, kept:
         run_missing(Interrupted(tmp_path), tmp_path / "x.csv")
 
 
+def test_a_csv_that_cannot_be_written_stops_before_the_first_run(tmp_path: Path):
+    (tmp_path / "file").touch()
+    with pytest.raises(OSError, match="file"):
+        run_missing(Toy(tmp_path), tmp_path / "file/x.csv")
+    assert not (tmp_path / "log").exists()
+    run_missing(Toy(tmp_path), tmp_path / "new/folder/x.csv")
+    assert len(read_rows(tmp_path / "new/folder/x.csv", SCHEMA.header)) == 6
+
+
 def test_what_has_a_row_is_not_done_again(tmp_path: Path):
     toy, file = Toy(tmp_path), tmp_path / "x.csv"
     run_missing(toy, file)

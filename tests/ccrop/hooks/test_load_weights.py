@@ -5,6 +5,7 @@ import logging
 import pytest
 import torch
 from methods import METHODS, build
+from mmengine.config import Config
 
 from ccrop.checkpoint import Normalization, Weights
 from ccrop.hooks import StartHook
@@ -16,6 +17,7 @@ class Runner:
     """As much of a runner as the hook sees."""
 
     logger = logging.getLogger("test_start")
+    cfg = Config(dict(load_from="epoch_1.pth"))
 
     def __init__(self, model: torch.nn.Module, iteration: int = 0) -> None:
         self.model = model
@@ -66,6 +68,15 @@ def test_a_run_does_not_begin_with_weights_that_do_not_fit():
     with pytest.raises(ValueError, match=r"a\.pth does not fit the backbone"):
         StartHook(weights, None).before_train(Runner(model))
     assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
+
+
+@pytest.mark.parametrize(("other", "settings"), [("simclr", {}), ("byol", {}), ("simsiam", dict(channels=5))])
+def test_a_run_of_another_model_is_not_resumed(other: str, settings: dict[str, int]):
+    runner = Runner(build("simsiam"))
+    StartHook(None, None).after_load_checkpoint(runner, dict(state_dict=build("simsiam").state_dict()))
+    theirs = build(other, **settings).state_dict()
+    with pytest.raises(ValueError, match=r"epoch_1\.pth cannot be resumed, .* with --init epoch_1\.pth\n  \d+ "):
+        StartHook(None, None).after_load_checkpoint(runner, dict(state_dict=theirs))
 
 
 @pytest.mark.parametrize(("expects", "said"), [(GREY, "as they expect"), (None, "which their file does not state")])

@@ -309,6 +309,16 @@ def test_brightness_is_one_of_a_view_whatever_its_channels():
     assert factors[:, 0].std() > 0.1
 
 
+@pytest.mark.parametrize(
+    ("name", "value"), [("flip_prob", 7), ("jitter_prob", -0.1), ("grey_prob", 1.5), ("blur_prob", -1)]
+)
+def test_probabilities_are_fractions(name: str, value: float):
+    with pytest.raises(ValueError, match=f"{name} must be from 0 to 1, got {value}"):
+        ViewPreprocessor(**{name: value})
+
+
 def test_means_and_deviations_are_equally_many():
+    with pytest.raises(ValueError, match=r"std must be positive, got \(0.2, 0, 0.2\)"):
+        ViewPreprocessor(std=(0.2, 0, 0.2))
     with pytest.raises(ValueError, match="mean and std need one value per channel, got 1 and 3"):
         ViewPreprocessor(mean=[0.5])

@@ -7,6 +7,7 @@ import torch
 from mmengine.config import Config
 
 from ccrop.checkpoint import Normalization
+from ccrop.transfer import start as start_module
 from ccrop.transfer.start import Start, check_finished, check_settings, notes_on, settings_of, start_of
 
 RGB = Normalization((0.5, 0.4, 0.3), (0.2, 0.2, 0.1))
@@ -88,6 +89,26 @@ def test_settings_that_differ_are_listed_and_refused():
         "optim_wrapper.optimizer.lr 0.02, not 0.01",
         "param_scheduler.1.begin 10, not 20",
     }
+
+
+def test_other_augmentation_and_processes_are_differences_unless_the_checkpoint_does_not_know_its_own(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    def augmented(probability: float, numbers: dict[str, int] | None) -> Config:
+        step = dict(type="Flip", prob=probability)
+        own = config()
+        own.train_dataloader.dataset = dict(type="Repeat", dataset=dict(pipeline=[step]))
+        own.ground_truth_sampling = None if numbers is None else dict(numbers=numbers)
+        return own
+
+    before = settings_of(augmented(0.5, None), "all")
+    other = augmented(0.2, dict(Car=3))
+    monkeypatch.setattr(start_module, "get_world_size", lambda: 2)
+    with pytest.raises(ValueError, match=r"with processes 1, not 2; pipeline\.0\.prob 0\.5, not 0\.2; ground_truth_s"):
+        check_settings(Start(None, None, "iter_40.pth", settings=before), settings_of(other, "all"))
+    recent = ("processes", "pipeline", "ground_truth_sampling")
+    earlier = {name: value for name, value in before.items() if not name.startswith(recent)}
+    check_settings(Start(None, None, "iter_40.pth", settings=earlier), settings_of(other, "all"))
 
 
 def test_settings_are_plain_text_whatever_a_config_holds():

@@ -116,6 +116,20 @@ def test_an_empty_bank_and_a_share_of_images_without_pieces():
     assert abs(np.mean(np.array(numbers) > 0) - 0.4) < 0.12  # 4 standard errors
 
 
+@pytest.mark.parametrize(
+    ("kind", "wrong"),
+    [
+        (CollectPieces, dict(max_pieces=0)),
+        *((PastePieces, wrong) for wrong in (dict(number=(3, 1)), dict(number=(-2, 1)), dict(prob=1.5))),
+        *((PastePieces, wrong) for wrong in (dict(scale=(1.4, 0.6)), dict(scale=(0, 1)))),
+    ],
+)
+def test_numbers_that_would_paste_nothing_are_refused_before_training(kind: type, wrong: dict):
+    (name,) = wrong
+    with pytest.raises(ValueError, match=f"{kind.__name__}' {name} must be"):
+        kind(**wrong)
+
+
 def test_masks_and_a_missing_bank_are_refused_at_the_first_sample():
     with pytest.raises(ValueError, match="with_mask=False"):
         PastePieces()(empty(pieces=[], gt_masks=None))

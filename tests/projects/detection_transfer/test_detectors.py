@@ -48,6 +48,11 @@ def scope() -> Iterator[None]:
         yield
 
 
+@pytest.mark.parametrize("name", OWN)
+def test_no_variable_of_a_config_is_what_mmengine_reads_in_several_processes(name: str):
+    assert Config.fromfile(CONFIGS / f"{name}.py").get("sync_bn") in (None, "torch", "mmcv")
+
+
 def batch(masks: bool) -> dict:
     generator = torch.Generator().manual_seed(0)
     samples = []

@@ -147,8 +147,14 @@ def test_a_packed_batch_is_what_mmdet_packs():
         assert own.scale_factor == other.scale_factor
 
 
-@pytest.mark.parametrize("wrong", [dict(size=0), dict(scale=(2.0, 0.5)), dict(scale=1.0), dict(scale=(0, 1))])
-def test_a_tile_without_pixels_or_scale_is_refused_before_training(wrong: dict):
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        *(dict(size=0), dict(scale=(2.0, 0.5)), dict(scale=1.0), dict(scale=(0, 1))),
+        *(dict(object_prob=7), dict(object_prob=-0.1), dict(mirror=(0.5, 2))),
+    ],
+)
+def test_a_tile_without_pixels_scale_or_probability_is_refused_before_training(wrong: dict):
     (name,) = wrong
     with pytest.raises(ValueError, match=f"ObjectTile's {name} must be"):
         ObjectTile(**wrong)

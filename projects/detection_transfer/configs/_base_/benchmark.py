@@ -5,5 +5,5 @@ This is how MoCo (He et al., CVPR 2020, section 4.2) and its successors fine-tun
 
 _base_ = ["coco.py"]
 
-sync_bn = dict(type="SyncBN", requires_grad=True)
-trained = dict(frozen_stages=-1, norm_cfg=sync_bn, norm_eval=False, init_cfg=None)
+synchronized_bn = dict(type="SyncBN", requires_grad=True)
+trained = dict(frozen_stages=-1, norm_cfg=synchronized_bn, norm_eval=False, init_cfg=None)

@@ -183,6 +183,13 @@ def test_detections_are_suppressed_by_image_and_category_and_given_in_the_origin
     assert second.scores.tolist() == pytest.approx([0.8, 0.7, 0.6])
 
 
+@pytest.mark.parametrize("wrong", [dict(max_per_img=-1), dict(nms_pre=0), dict(score_thr=30), dict(iou_threshold=-0.1)])
+def test_settings_that_would_lose_detections_are_refused(wrong: dict):
+    (name,) = wrong
+    with pytest.raises(ValueError, match=rf"model\.test_cfg\.{name} must be "):
+        DenseHead(3, 4, test_cfg=TEST | wrong)
+
+
 def test_levels_must_have_ranges():
     with pytest.raises(ValueError, match="2 levels need 1 boundaries"):
         DenseHead(2, 4, strides=(4, 8))

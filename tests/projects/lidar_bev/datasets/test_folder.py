@@ -257,9 +257,9 @@ def test_a_file_is_a_set_of_one(root):
         (0.9, 1, None),
         (1, 1, None),
         (200, 255, None),
-        (40, 1, "intensities reach 40, above the declared maximum of 1: set intensity_scale to 255, so that"),
-        (40000, 255, "intensities reach 40000, above the declared maximum of 255: set intensity_scale to 65535, so"),
-        (0.9, 255, "a sweep's intensities reach only 0.9, but the declared maximum is 255"),
+        (40, 1, "intensities exceed the declared maximum of 1: set intensity_scale to 255, so that"),
+        (40000, 255, "intensities exceed the declared maximum of 255: set intensity_scale to 65535, so"),
+        (0.9, 255, "a sweep's intensities do not exceed 1, but the declared maximum is 255"),
     ],
 )
 def test_intensities_are_scaled_and_checked(tmp_path, monkeypatch, largest, scale, warning):
@@ -270,6 +270,17 @@ def test_intensities_are_scaled_and_checked(tmp_path, monkeypatch, largest, scal
     np.testing.assert_allclose(points, [[1, 2, 3, largest / scale], [4, 5, 6, largest / 4 / scale]], rtol=1e-6)
     assert len(said) == (warning is not None)
     assert warning is None or said[0].startswith(f"{tmp_path}: {warning}")
+
+
+def test_a_wrong_scale_is_said_once_and_not_for_every_sweep(tmp_path, monkeypatch):
+    said = []
+    monkeypatch.setattr(folders, "say_once", said.append)
+    for number in range(3):
+        write(tmp_path / f"{number}.bin", [[1, 2, 3, 40 + number]])
+    dataset = SweepFolder(tmp_path)
+    for index in range(3):
+        dataset[index]
+    assert len(set(said)) == 1
 
 
 def test_an_intensity_scale_is_positive(root):

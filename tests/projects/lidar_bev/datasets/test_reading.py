@@ -128,8 +128,8 @@ def declaring(path, number):
 
 
 @pytest.mark.parametrize("name", ["a.npy", "a.pcd", "ascii.pcd", "a.ply", "ascii.ply"])
-@pytest.mark.parametrize("number", [21, 60, 10**6, 10**12])
-def test_a_header_is_not_believed_beyond_the_files_size(tmp_path, points, name, number):
+@pytest.mark.parametrize("number", [13, 21, 60, 10**6, 10**12])
+def test_a_header_of_another_number_of_points_is_not_believed(tmp_path, points, name, number):
     write(tmp_path / name, points)
     assert read_sweep(tmp_path / name, XYZIR).shape == (20, 5)
     declaring(tmp_path / name, number)
