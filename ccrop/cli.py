@@ -15,7 +15,7 @@ from typing import Protocol
 
 from mmengine.config import DictAction
 
-from ccrop.files import FULL, escaped
+from ccrop.files import FULL, DiskFull, escaped
 from ccrop.resume_advice import AGAIN, is_interrupt
 
 INIT_HELP = "weights to start from: a file, timm:NAME, torchvision:NAME, or random"
@@ -193,7 +193,7 @@ def _refused(error: OSError) -> str:
     said = error.strerror or str(error)
     reason = REFUSALS.get(error.errno or 0, said)
     if not isinstance(error.filename, str | bytes):  # such as while an open file is written
-        return reason if error.errno in FULL else said
+        return reason if error.errno in FULL and not isinstance(error, DiskFull) else said
     path = Path(os.fsdecode(error.filename))
     shown = path.parent if path.name.startswith(".") else path
     return f"{shown}: {reason}"
