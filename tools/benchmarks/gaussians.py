@@ -42,11 +42,12 @@ def one_by_one(centers: Tensor, sizes: Tensor, labels: Tensor, classes: int) -> 
     except ImportError:
         return None
 
-    def draw(maps: Tensor) -> None:
-        maps.zero_()
+    def draw() -> Tensor:
+        maps = torch.zeros(IMAGES, classes, CELLS, CELLS)  # anew for each batch, as CenterNetHead.get_targets does
         for image in range(IMAGES):
             for center, size, label in zip(centers[image], sizes[image], labels[image], strict=True):
                 radius = max(2, int(radius_of(size, min_overlap=0.1)))
                 gen_gaussian_target(maps[image, label], center.int(), radius)
+        return maps
 
-    return partial(draw, torch.zeros(IMAGES, classes, CELLS, CELLS))
+    return draw
