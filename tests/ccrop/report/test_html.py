@@ -1,4 +1,4 @@
-"""The pieces of a html."""
+"""The pieces of a page."""
 
 from ccrop.report import html, pretraining
 
