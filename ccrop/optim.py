@@ -6,10 +6,11 @@ from typing import Any
 
 import torch
 from mmengine.logging import print_log
-from mmengine.model import is_model_wrapper
 from mmengine.optim import CosineAnnealingLR, OptimWrapper
 from mmengine.registry import OPTIM_WRAPPERS, OPTIMIZERS
 from torch import nn
+
+from ccrop.compat.distributed import unwrapped
 
 PARAMWISE = ("fix_predictor_lr", "decay_vectors")
 
@@ -40,7 +41,7 @@ class PredictorGroups:
         self.decay_vectors = settings.get("decay_vectors", True)
 
     def __call__(self, model: nn.Module) -> OptimWrapper:
-        model = model.get_submodule("module") if is_model_wrapper(model) else model
+        model = unwrapped(model)
         groups: dict[tuple[bool, bool], dict[str, Any]] = {}
         for name, parameter in model.named_parameters():
             if not parameter.requires_grad:

@@ -4,7 +4,7 @@ from typing import Any
 
 import torch
 from mmengine.dist import init_dist
-from mmengine.model import convert_sync_batchnorm
+from mmengine.model import convert_sync_batchnorm, is_model_wrapper
 from torch import nn
 
 
@@ -36,3 +36,8 @@ def with_synchronized_bn(model: nn.Module) -> nn.Module:
     from timm.layers import convert_sync_batchnorm as convert  # only if timm is already in use
 
     return convert(model)
+
+
+def unwrapped(model: nn.Module) -> Any:
+    """The model itself, which several processes wrap."""
+    return model.module if is_model_wrapper(model) else model

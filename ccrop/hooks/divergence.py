@@ -4,10 +4,10 @@ from typing import Any
 
 import torch
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
 from ccrop.checkpoint.newest import latest_checkpoint
+from ccrop.compat.distributed import unwrapped
 
 
 class DivergedError(RuntimeError):
@@ -34,7 +34,7 @@ class DivergenceHook(Hook):
         Raises:
             DivergedError: names the first weight and, if the run may be resumed at another rate, the newest checkpoint.
         """
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        model = unwrapped(runner.model)
         state = {name: value for name, value in model.state_dict().items() if value.is_floating_point()}
         if not state:
             return

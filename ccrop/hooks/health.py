@@ -7,11 +7,11 @@ from typing import Any
 import torch
 from mmengine.dist import all_reduce, is_main_process
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from torch import Tensor
 
 from ccrop.checkpoint.newest import latest_checkpoint
+from ccrop.compat.distributed import unwrapped
 from ccrop.evaluation import effective_rank, embedding_std
 
 
@@ -58,7 +58,7 @@ class HealthHook(Hook):
     def after_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: dict[str, Any] | None = None
     ) -> None:
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        model = unwrapped(runner.model)
         z = model.embeddings
         std = embedding_std(z)
         self._stds.append(std)

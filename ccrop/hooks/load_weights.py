@@ -3,11 +3,10 @@
 from typing import Any
 
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
-from torch import nn
 
 from ccrop.checkpoint import Normalization, Weights, load_start, require_same_tensors
+from ccrop.compat.distributed import unwrapped
 from ccrop.models import Siamese
 
 
@@ -50,8 +49,3 @@ class StartHook(Hook):
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
         if self.normalization is not None:
             checkpoint["normalization"] = {name: list(values) for name, values in self.normalization._asdict().items()}
-
-
-def unwrapped(model: nn.Module) -> nn.Module:
-    """The model of one process or of several."""
-    return model.get_submodule("module") if is_model_wrapper(model) else model

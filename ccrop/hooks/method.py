@@ -3,10 +3,9 @@
 from typing import Any
 
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
-from ccrop.models import Siamese
+from ccrop.compat.distributed import unwrapped
 
 
 class MethodHook(Hook):
@@ -19,14 +18,10 @@ class MethodHook(Hook):
     priority = "NORMAL"
 
     def before_train_epoch(self, runner: Runner) -> None:
-        _bare(runner).before_epoch(runner.epoch, runner.max_epochs)
+        unwrapped(runner.model).before_epoch(runner.epoch, runner.max_epochs)
 
     def after_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: dict[str, Any] | None = None
     ) -> None:
         if runner.optim_wrapper.should_update():  # false between the batches over which gradients accumulate
-            _bare(runner).after_step(runner.iter / runner.max_iters)
-
-
-def _bare(runner: Runner) -> Siamese:
-    return runner.model.module if is_model_wrapper(runner.model) else runner.model
+            unwrapped(runner.model).after_step(runner.iter / runner.max_iters)

@@ -12,7 +12,7 @@ from ccrop.checkpoint.recorded_config import recorded_settings
 from ccrop.report import html
 from ccrop.report.charts import bar_chart, line_chart
 from ccrop.report.predictions import Found, draw, legend, read_found
-from ccrop.report.scalars import Curves, logged_lines
+from ccrop.report.scalars import Curves, log_of, logged_lines
 
 SIZES = {"all": "", "small": "_S", "medium": "_M", "large": "_L", "below 16 px": "_tiny", "16 to 32 px": "_16-32"}
 CURVES = ("loss", "loss_cls", "loss_bbox", "lr")
@@ -131,7 +131,7 @@ def quality(rounds: list[Path]) -> str:
     remarks: dict[str, None] = {}
     meaning = ""
     for folder in rounds:
-        text = "\n".join(file.read_text(errors="replace") for file in sorted(folder.glob("*/*.log")))
+        text = log_of(folder)
         number = ROUND.search(text)
         if number is None:
             continue

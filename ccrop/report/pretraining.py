@@ -25,7 +25,7 @@ from ccrop.pretrained import load_pretrained
 from ccrop.report import html
 from ccrop.report.charts import Range, bar_chart, histogram, line_chart
 from ccrop.report.objects import ObjectFeatures, agreement, draw_map, find_objects, flat_map, neighbors, restored_boxes
-from ccrop.report.scalars import Curves, seconds_by_epoch, tensorboard_scalars
+from ccrop.report.scalars import Curves, log_of, seconds_by_epoch, tensorboard_scalars
 
 TITLES = {
     "loss": "loss",
@@ -269,10 +269,6 @@ def why_no_region_knn(work_dir: Path) -> str:
     """What the log says if the run should have measured it and could not."""
     found = re.search(r"(No RoI-kNN in this run|The run continues without RoI-kNN).*", log_of(work_dir))
     return html.paragraph(found[0]) if found else ""
-
-
-def log_of(work_dir: Path) -> str:
-    return "\n".join(file.read_text(errors="replace") for file in sorted(work_dir.glob("*/*.log")))
 
 
 def times(work_dir: Path) -> str:

@@ -38,6 +38,11 @@ def seconds_by_epoch(work_dir: Path) -> dict[int, float]:
     return {epoch: ends[epoch] - ends[epoch - 1] for epoch in ends if epoch - 1 in ends}
 
 
+def log_of(work_dir: Path) -> str:
+    """The text of a run's logs, oldest first."""
+    return "\n".join(file.read_text(errors="replace") for file in sorted(work_dir.glob("*/*.log")))
+
+
 def logged_lines(work_dir: Path) -> Curves:
     """Scalars by iteration that MMEngine's logger wrote into ``vis_data/scalars.json``; none if there is no file."""
     found: Curves = {}

@@ -42,7 +42,7 @@ def start_of(config: Config, init: str, work_dir: str | Path, resume: str | None
     A resumed run normalizes images as before, whatever the config says.
 
     Args:
-        init: see :func:`ccrop.checkpoint.starting_weightsing_weights`; not read if a run is resumed.
+        init: see :func:`ccrop.checkpoint.starting_weights`; not read if a run is resumed.
         resume: see :func:`ccrop.checkpoint.newest.checkpoint_to_resume`.
 
     Raises:
@@ -72,7 +72,7 @@ def check_init(config: Config, init: str | None) -> None:
 
     Args:
         config: it is not modified.
-        init: see :func:`ccrop.checkpoint.starting_weightsing_weights`; None for random weights.
+        init: see :func:`ccrop.checkpoint.starting_weights`; None for random weights.
 
     Raises:
         FileNotFoundError, UntrustedCheckpoint, ConnectionError, ValueError: see :func:`start_of` and
