@@ -10,7 +10,7 @@ from mmengine.logging import MMLogger
 from mmengine.registry import MODELS
 
 from ccrop.checkpoint import load_start, require_finite, starting_weights
-from ccrop.compat.checkpoint import load_checkpoint
+from ccrop.compat.safe_checkpoint import load_checkpoint
 from ccrop.config import load_config
 from ccrop.models import Siamese
 from ccrop.runner import expect
@@ -36,7 +36,7 @@ def load_pretrained(
     Raises:
         FileNotFoundError: there is no such checkpoint or config.
         MissingData: see :func:`ccrop.config.load_config`.
-        UntrustedCheckpoint: see :func:`ccrop.compat.checkpoint.load_checkpoint`.
+        UntrustedCheckpoint: see :func:`ccrop.compat.safe_checkpoint.load_checkpoint`.
         ValueError: neither is given, the checkpoint belongs to another model than the config's, or weights do not fit,
             or see :func:`ccrop.checkpoint.require_finite`.
     """

@@ -22,9 +22,9 @@ from torch.utils.data import DataLoader
 from ccrop.backbones.unused import unused_weights
 from ccrop.checkpoint import Normalization, recorded, require_finite, starting_weights
 from ccrop.checkpoint.newest import checkpoint_to_resume, latest_checkpoint
-from ccrop.compat.checkpoint import install_safe_checkpoints, load_checkpoint
 from ccrop.compat.config_text import install_config_text
 from ccrop.compat.distributed import init_distributed, with_synchronized_bn
+from ccrop.compat.safe_checkpoint import install_safe_checkpoints, load_checkpoint
 from ccrop.compat.workers import stop_workers
 from ccrop.config import DEMO_SET, dicts_of, per_channel
 from ccrop.datasets.resident import ResidentBatches

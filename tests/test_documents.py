@@ -14,7 +14,7 @@ import torch
 from jobs import ROOT
 from mmengine.config import Config
 
-from ccrop.compat.checkpoint import load_checkpoint
+from ccrop.compat.safe_checkpoint import load_checkpoint
 from ccrop.datasets import MissingData
 from ccrop.parts import compose
 from ccrop.projects.lidar_bev.datasets import OTHER

@@ -11,7 +11,7 @@ from torch.testing import assert_close
 
 from ccrop.backbones import ResNet
 from ccrop.localization import MultiObject, SingleObject, feature_heatmap
-from ccrop.localization.gaussian import center_heatmaps
+from ccrop.localization.center_heatmaps import center_heatmaps
 from ccrop.models import RegionPairs, SimSiam, ViewPreprocessor
 from ccrop.projects.lidar_bev.grid import Grid
 from ccrop.projects.lidar_bev.models.pillars import DynamicPillars

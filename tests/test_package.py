@@ -11,7 +11,7 @@ import pytest
 from jobs import ROOT, TINY, Once
 
 from ccrop import __version__
-from ccrop.compat.checkpoint import load_checkpoint
+from ccrop.compat.safe_checkpoint import load_checkpoint
 
 PYTHON = sys.executable
 # several commands in one process, which has then no module of a general name

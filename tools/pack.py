@@ -32,7 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--check", action="store_true", help="read the whole pack and verify its checksums")
     args = parser.parse_args(argv)
 
-    from ccrop.datasets.pack import PIXELS
+    from ccrop.datasets.packed import PIXELS
     from ccrop.datasets.packing import pack_images
 
     pack = pack_images(args.source, args.pack, args.side, args.channels, args.white, args.workers)

@@ -3,8 +3,8 @@
 from importlib import import_module
 from typing import Any
 
+from ccrop.backbones.base import Backbone, BackboneModule, Level
 from ccrop.backbones.builder import BackboneLike, backbone_config, build_backbone
-from ccrop.backbones.contract import Backbone, BackboneModule, Level
 from ccrop.backbones.module_backbone import ModuleBackbone
 
 __all__ = [

@@ -6,7 +6,7 @@ from typing import Any, TypeGuard
 from mmengine.registry import MODELS
 from torch import nn
 
-from ccrop.backbones.contract import Backbone, BackboneModule, unknown_name
+from ccrop.backbones.base import Backbone, BackboneModule, unknown_name
 from ccrop.backbones.module_backbone import ModuleBackbone
 
 CLASSES = dict(timm="TimmBackbone", torchvision="TorchvisionBackbone", mmdet="ResNet")

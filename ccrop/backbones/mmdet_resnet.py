@@ -7,15 +7,15 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from ccrop.backbones.contract import (
+from ccrop.backbones.base import (
     IMAGENET_MEAN,
     IMAGENET_STD,
     BackboneModule,
     Level,
     checked_indices,
 )
-from ccrop.compat.mmdet_resnet import BasicBlock
-from ccrop.compat.mmdet_resnet import ResNet as _MMDetResNet
+from ccrop.compat.mmdet_lean_import import BasicBlock
+from ccrop.compat.mmdet_lean_import import ResNet as _MMDetResNet
 
 
 class ResNet(BackboneModule, _MMDetResNet):

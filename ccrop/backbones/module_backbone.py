@@ -8,7 +8,7 @@ import torch
 from mmengine.registry import MODELS
 from torch import Tensor, nn
 
-from ccrop.backbones.contract import BackboneModule, Level, checked_indices
+from ccrop.backbones.base import BackboneModule, Level, checked_indices
 
 
 @MODELS.register_module()

@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from mmengine.config import Config
 
+from ccrop.backbones.base import Backbone
 from ccrop.backbones.builder import BackboneLike, backbone_config, build_backbone
-from ccrop.backbones.contract import Backbone
 
 
 def replace_backbone(config: Config, name: str) -> None:

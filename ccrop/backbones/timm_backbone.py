@@ -7,7 +7,7 @@ import timm
 from mmengine.registry import MODELS
 from torch import Tensor, nn
 
-from ccrop.backbones.contract import FINEST_STRIDE, BackboneModule, Level, checked_indices, unknown_name
+from ccrop.backbones.base import FINEST_STRIDE, BackboneModule, Level, checked_indices, unknown_name
 
 # arguments that make transformers take images of any size
 ANY_SIZE = dict(dynamic_img_size=True, strict_img_size=False)

@@ -9,7 +9,7 @@ from torch import Tensor, fx, nn
 from torch.fx.passes.shape_prop import ShapeProp
 from torchvision.ops import StochasticDepth
 
-from ccrop.backbones.contract import (
+from ccrop.backbones.base import (
     IMAGENET_MEAN,
     IMAGENET_STD,
     BackboneModule,

@@ -2,7 +2,7 @@
 
 import torch
 
-from ccrop.backbones.contract import BackboneModule
+from ccrop.backbones.base import BackboneModule
 from ccrop.backbones.module_backbone import evaluated
 
 

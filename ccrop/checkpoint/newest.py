@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from ccrop.compat.checkpoint import refuse_folder
+from ccrop.compat.safe_checkpoint import refuse_folder
 
 
 def checkpoints(work_dir: str | Path) -> list[Path]:

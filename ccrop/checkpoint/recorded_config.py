@@ -19,7 +19,7 @@ from torch import nn
 from torch.optim import Optimizer
 from torch.utils.data import Sampler
 
-from ccrop.compat.checkpoint import UntrustedCheckpoint, install_safe_checkpoints, load_checkpoint
+from ccrop.compat.safe_checkpoint import UntrustedCheckpoint, install_safe_checkpoints, load_checkpoint
 
 KEY = "config"  # of a checkpoint
 BUILT = ("type", "constructor")  # settings that name a class to build
@@ -81,7 +81,7 @@ def recorded_settings(checkpoint: str | Path) -> Config:
     """The config of the run that wrote a checkpoint, to read values from: it may name code that nobody has approved.
 
     Raises:
-        FileNotFoundError, UntrustedCheckpoint: see :func:`ccrop.compat.checkpoint.load_checkpoint`.
+        FileNotFoundError, UntrustedCheckpoint: see :func:`ccrop.compat.safe_checkpoint.load_checkpoint`.
         ValueError: the checkpoint has no config.
     """
     content = load_checkpoint(checkpoint)

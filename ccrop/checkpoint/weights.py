@@ -9,7 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from ccrop.checkpoint.layouts import Normalization, find_backbone
-from ccrop.compat.checkpoint import load_checkpoint
+from ccrop.compat.safe_checkpoint import load_checkpoint
 
 RANDOM = "random"
 LIBRARIES = ("timm", "torchvision")
@@ -70,7 +70,7 @@ def read_weights(source: str | Path) -> Weights:
 
     Raises:
         FileNotFoundError: there is no such file.
-        UntrustedCheckpoint: see :func:`ccrop.compat.checkpoint.load_checkpoint`.
+        UntrustedCheckpoint: see :func:`ccrop.compat.safe_checkpoint.load_checkpoint`.
         ConnectionError: the weights of a library are neither on this machine nor can they be downloaded.
         ValueError: the library has no such weights, or the file holds no backbone, or see :func:`require_finite`.
     """

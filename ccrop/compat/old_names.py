@@ -20,6 +20,7 @@ RENAMED = {
     "ccrop.projects.lidar_bev.detection.pasting": "ccrop.projects.lidar_bev.detection.ground_truth_sampling",
     "ccrop.projects.lidar_bev.detection.sampling": "ccrop.projects.lidar_bev.detection.class_balanced_sampler",
     "ccrop.projects.lidar_bev.pretraining.views": "ccrop.projects.lidar_bev.pretraining.pipeline",
+    "ccrop.projects.lidar_bev.pseudo.pretraining": "ccrop.projects.lidar_bev.pseudo.pseudo_pretraining",
 }
 
 

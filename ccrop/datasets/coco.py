@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ccrop.datasets.annotations import Annotations, read_annotations
 from ccrop.datasets.base import ImageDataset, MissingData, say_once
 from ccrop.datasets.channel_stack import AnyImage
+from ccrop.datasets.coco_annotations import Annotations, read_annotations
 from ccrop.datasets.listing import list_images
 
 LAYOUT = """\
@@ -105,7 +105,7 @@ def annotated_boxes(root: str | Path, split: str) -> list[AnnotatedImage]:
 
     Raises:
         MissingData: there are no annotations; shows the expected layout.
-        InvalidAnnotations: see :func:`ccrop.datasets.annotations.read_annotations`.
+        InvalidAnnotations: see :func:`ccrop.datasets.coco_annotations.read_annotations`.
     """
     _, content = read_split(Path(root), split)
     objects: dict[int, list[dict[str, Any]]] = {image["id"]: [] for image in content["images"]}
@@ -136,10 +136,10 @@ def annotations_of(root: Path, split: str, file: Path, agnostic: bool = False) -
     """The annotations of a split's images; categories are those of the training split.
 
     Args:
-        agnostic: see :func:`ccrop.datasets.annotations.read_annotations`.
+        agnostic: see :func:`ccrop.datasets.coco_annotations.read_annotations`.
 
     Raises:
-        InvalidAnnotations: see :func:`ccrop.datasets.annotations.read_annotations`.
+        InvalidAnnotations: see :func:`ccrop.datasets.coco_annotations.read_annotations`.
     """
     folder = _if_there(find_split, root, split)
     training = None if split.removesuffix("2017") == "train" else _if_there(find_annotations, root, "train")

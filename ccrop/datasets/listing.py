@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ccrop.datasets.base import MissingData, say_once
-from ccrop.datasets.pack import BadPack, pack_around
+from ccrop.datasets.packed import BadPack, pack_around
 from ccrop.datasets.reading import IMAGE_SUFFIXES, printable
 
 

@@ -1,4 +1,4 @@
-"""Making a pack out of a folder of images, see :mod:`ccrop.datasets.pack`."""
+"""Making a pack out of a folder of images, see :mod:`ccrop.datasets.packed`."""
 
 import json
 import os
@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader
 from ccrop.datasets.base import MissingData
 from ccrop.datasets.coco import find_split
 from ccrop.datasets.listing import list_images
-from ccrop.datasets.pack import INDEX, JOURNAL, PIXELS, SETTINGS, BadPack, Pack, stamp
+from ccrop.datasets.packed import INDEX, JOURNAL, PIXELS, SETTINGS, BadPack, Pack, stamp
 from ccrop.datasets.reading import WHITE, UnreadableImage, printable, read_image
 from ccrop.files import full_disk_explained, write_json, written
 from ccrop.long_work import with_progress

@@ -16,7 +16,7 @@ from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 from torch.utils.data import get_worker_info
 
 from ccrop.datasets.channel_stack import AnyImage, ChannelStack, from_array
-from ccrop.datasets.pack import BadPack, NotPacked, Pack, pack_around
+from ccrop.datasets.packed import BadPack, NotPacked, Pack, pack_around
 from ccrop.datasets.tensor_image import TensorImage, decoded_jpeg
 
 TURNED = (5, 6, 7, 8)  # EXIF orientations that swap width and height
@@ -126,7 +126,7 @@ def is_turned(path: str | os.PathLike) -> bool:
 
 
 def _pack_of(path: str | os.PathLike) -> Pack | None:
-    """The pack that holds an image, see :mod:`ccrop.datasets.pack`."""
+    """The pack that holds an image, see :mod:`ccrop.datasets.packed`."""
     return pack_around(os.path.dirname(os.path.abspath(path)))
 
 

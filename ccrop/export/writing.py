@@ -8,7 +8,7 @@ from typing import Any
 import safetensors.torch
 import torch
 
-from ccrop.backbones.contract import IMAGENET_MEAN, IMAGENET_STD
+from ccrop.backbones.base import IMAGENET_MEAN, IMAGENET_STD
 from ccrop.checkpoint import Normalization, Weights, read_weights
 from ccrop.checkpoint.resnet import ResNetArchitecture
 from ccrop.export.frameworks import FRAMEWORKS, StateDict, to_timm

@@ -4,7 +4,7 @@ from ccrop.hooks.annotated import AnnotatedBoxesHook
 from ccrop.hooks.batch_memory import BatchMemoryHook, BatchTooLargeError
 from ccrop.hooks.checkpoint import WholeCheckpointHook
 from ccrop.hooks.divergence import DivergedError, DivergenceHook
-from ccrop.hooks.finetuning import FinetuningHook
+from ccrop.hooks.finetuning_notes import FinetuningHook
 from ccrop.hooks.gallery import GalleryHook
 from ccrop.hooks.health import HealthHook
 from ccrop.hooks.knn import KNNHook

@@ -15,7 +15,7 @@ from ccrop.datasets.channel_stack import as_rgb, from_array
 from ccrop.datasets.coco import annotated_boxes, find_split
 from ccrop.inference.contact_sheet import image_panels
 from ccrop.localization import Localizer
-from ccrop.localization.heatmap import upsampled
+from ccrop.localization.feature_heatmap import upsampled
 from ccrop.models import Siamese
 from ccrop.views import WholeImage, rectangles
 

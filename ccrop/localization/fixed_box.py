@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from ccrop.localization.heatmap import feature_heatmap
+from ccrop.localization.feature_heatmap import feature_heatmap
 
 
 class FixedBox:

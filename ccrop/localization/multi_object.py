@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from ccrop.localization.heatmap import FUSIONS, RESPONSES, fused_heatmap, upsampled
+from ccrop.localization.feature_heatmap import FUSIONS, RESPONSES, fused_heatmap, upsampled
 from ccrop.localization.heatmap_regions import cell_order, peak_regions
 from ccrop.localization.letterbox import boxes_in_image, cells_inside
 

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ccrop.localization.heatmap import feature_heatmap
+from ccrop.localization.feature_heatmap import feature_heatmap
 from ccrop.localization.letterbox import boxes_in_image
 
 

@@ -2,7 +2,7 @@
 
 from ccrop.models.ablation import SimSiamAblation
 from ccrop.models.byol import BYOL
-from ccrop.models.center_heatmap import CenterHeatmapLoss
+from ccrop.models.center_heatmap_loss import CenterHeatmapLoss
 from ccrop.models.distillation import StartDistillation
 from ccrop.models.focal_loss import gaussian_focal_loss
 from ccrop.models.moco import MoCo

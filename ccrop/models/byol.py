@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from ccrop.backbones import BackboneLike
 from ccrop.models import heads
-from ccrop.models.ema import MomentumSiamese, cosine_momentum
+from ccrop.models.momentum_encoder import MomentumSiamese, cosine_momentum
 from ccrop.models.siamese import Pool, average
 from ccrop.models.simsiam import negative_cosine
 

@@ -9,7 +9,7 @@ import torch
 from mmengine.model import BaseDataPreprocessor
 from torch import Tensor
 
-from ccrop.backbones.contract import IMAGENET_MEAN, IMAGENET_STD
+from ccrop.backbones.base import IMAGENET_MEAN, IMAGENET_STD
 from ccrop.models import photometric
 from ccrop.views.windows import mirrored
 

@@ -7,7 +7,7 @@ import torch
 from mmengine.registry import MODELS, TASK_UTILS
 from torch import Tensor, nn
 
-from ccrop.models.center_heatmap import CenterHeatmapLoss
+from ccrop.models.center_heatmap_loss import CenterHeatmapLoss
 from ccrop.views.centers import BetaCenters, GaussianCenters
 from ccrop.views.windows import WindowNoise, pooled_windows, window_pairs
 

@@ -62,7 +62,7 @@ def run_rounds(
             says why there are none, such as :func:`none_scored`, which ends the rounds.
         learn: of a round's number and folder, trains and writes ``figures.json``, which marks it as finished.
         check: of the folder of a finished round, which is kept, refuses one that was trained with other settings, see
-            :func:`ccrop.transfer.start.check_finished`.
+            :func:`ccrop.transfer.starting_point.check_finished`.
         resume: keep the finished rounds of an earlier run in the work_dir; otherwise its folder is renamed.
 
     Returns:

@@ -11,7 +11,7 @@ from ccrop.experiments.rows import OPTIONS, header_of, table_of
 from ccrop.experiments.schema import Interval, Schema
 from ccrop.experiments.statistics import mean_interval
 from ccrop.experiments.tables import difference, percent_by_seed
-from ccrop.report import html
+from ccrop.report import elements
 from ccrop.report.charts import dot_chart, line_chart
 from ccrop.report.detector import CURVES, side_by_side
 from ccrop.report.predictions import read_found
@@ -48,15 +48,15 @@ def sections(file: Path, runs: Path | None = None, interval: Interval = Schema.i
         own = [row for row in rows if row["data"] == data]
         shares = sorted({row["labels"] for row in own}, key=float)
         if len(shares) > 1:
-            parts.append(html.section(f"{data}: {figures[0]} by labels", over_labels(own, figures[0], shares)))
+            parts.append(elements.section(f"{data}: {figures[0]} by labels", over_labels(own, figures[0], shares)))
         for share in shares:
             chosen = [row for row in own if row["labels"] == share]
             title = data if shares == ["1"] else f"{data}, {100 * float(share):g} % of the labels"
             ordered = common_first(chosen, figures)
-            parts.append(html.section(title, table(chosen, ordered, runs, interval), dots(chosen, ordered)))
+            parts.append(elements.section(title, table(chosen, ordered, runs, interval), dots(chosen, ordered)))
             if runs is not None:
-                parts.append(html.section(f"{title}: how the detectors learn", learning(chosen, runs)))
-                parts.append(html.section(f"{title}: what they find", findings(chosen, runs)))
+                parts.append(elements.section(f"{title}: how the detectors learn", learning(chosen, runs)))
+                parts.append(elements.section(f"{title}: what they find", findings(chosen, runs)))
     return parts
 
 
@@ -114,7 +114,7 @@ def table(rows: Rows, figures: Sequence[str], runs: Path | None, interval: Inter
         text += "In brackets: its 95 % interval over the choice of tested examples (paired bootstrap). "
     text += "In the charts, dots are seeds, the bar is their mean and the line its interval."
     header = ["", "seeds", *shown, f"{shown[0]} over {title(other)}"]
-    return html.paragraph(text) + html.table(header, lines)
+    return elements.paragraph(text) + elements.table(header, lines)
 
 
 def dots(rows: Rows, figures: Sequence[str]) -> str:
@@ -124,7 +124,7 @@ def dots(rows: Rows, figures: Sequence[str]) -> str:
         groups = {title(arm): list(percent_by_seed(rows, arm, name).values()) for arm in arms_of(rows)}
         means = {arm: mean_interval(values) for arm, values in groups.items() if values}
         drawn.append(dot_chart(f"{name}, %", groups, means))
-    return html.charts(drawn)
+    return elements.charts(drawn)
 
 
 def over_labels(rows: Rows, figure: str, shares: Sequence[str]) -> str:
@@ -139,7 +139,7 @@ def over_labels(rows: Rows, figure: str, shares: Sequence[str]) -> str:
         lines[title(arm)] = means
     names = {math.log10(100 * float(share)): f"{100 * float(share):g}" for share in shares}
     chart = line_chart(f"{figure}, %", lines, "labels, % (logarithmic)", x_names=names)
-    return html.line_legend(lines) + html.charts([chart])
+    return elements.line_legend(lines) + elements.charts([chart])
 
 
 def folders(rows: Rows, runs: Path) -> Mapping[str, Path]:
@@ -155,10 +155,10 @@ def folders(rows: Rows, runs: Path) -> Mapping[str, Path]:
 def learning(rows: Rows, runs: Path) -> str:
     """Losses over iterations, a line per arm."""
     curves = {arm: logged_lines(folder) for arm, folder in folders(rows, runs).items()}
-    charts = html.charts(
+    charts = elements.charts(
         line_chart(name, {arm: each.get(name, {}) for arm, each in curves.items()}, "iteration") for name in CURVES
     )
-    return html.line_legend(curves) + charts if charts else ""
+    return elements.line_legend(curves) + charts if charts else ""
 
 
 def findings(rows: Rows, runs: Path) -> str:

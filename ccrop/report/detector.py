@@ -9,7 +9,7 @@ from PIL import Image
 
 from ccrop.checkpoint.newest import latest_checkpoint
 from ccrop.checkpoint.recorded_config import recorded_settings
-from ccrop.report import html
+from ccrop.report import elements
 from ccrop.report.charts import bar_chart, line_chart
 from ccrop.report.predictions import Found, draw, legend, read_found
 from ccrop.report.scalars import Curves, log_of, logged_lines
@@ -40,14 +40,16 @@ def sections(work_dir: Path) -> list[str]:
     rounds = sorted(work_dir.glob("round_*"), key=lambda folder: int(folder.name.removeprefix("round_")))
     runs = {folder.name: folder for folder in rounds} or {work_dir.name: work_dir}
     last = list(runs.values())[-1]
-    parts = [html.section("What was trained", described(last))]
-    parts.append(html.section("Pseudo-boxes, round by round", quality(rounds), *map(gallery, rounds)))
-    parts.append(html.section("Average precision", precision({name: figures(run) for name, run in runs.items()})))
+    parts = [elements.section("What was trained", described(last))]
+    parts.append(elements.section("Pseudo-boxes, round by round", quality(rounds), *map(gallery, rounds)))
+    parts.append(elements.section("Average precision", precision({name: figures(run) for name, run in runs.items()})))
     parts.append(
-        html.section("Training", training({name: logged_lines(run) | validations(run) for name, run in runs.items()}))
+        elements.section(
+            "Training", training({name: logged_lines(run) | validations(run) for name, run in runs.items()})
+        )
     )
     found = {name: each for name, run in runs.items() if (each := read_found(run)) is not None}
-    parts.append(html.section("What it finds", side_by_side(found)))
+    parts.append(elements.section("What it finds", side_by_side(found)))
     return parts
 
 
@@ -65,7 +67,7 @@ def described(run: Path) -> str:
         "Seed": str(config.get("randomness", {}).get("seed", "")),
         "Folder": str(run),
     }
-    return html.facts(rows) + html.folded("The whole config", config.pretty_text)
+    return elements.facts(rows) + elements.folded("The whole config", config.pretty_text)
 
 
 def figures(run: Path) -> Mapping[str, float]:
@@ -87,7 +89,11 @@ def precision(runs: Mapping[str, Mapping[str, float]]) -> str:
         drawn.append(bar_chart(f"{name}: AP by size" if known else name, bars, percent=True))
     rows = [[name, *(shown(name, run.get(name, float("nan"))) for run in runs.values())] for name in names]
     note = OF_SWEEPS if "mAP" in names else OF_IMAGES
-    return html.charts(drawn) + html.paragraph(note) + html.fold("All metrics", html.table(["", *runs], rows))
+    return (
+        elements.charts(drawn)
+        + elements.paragraph(note)
+        + elements.fold("All metrics", elements.table(["", *runs], rows))
+    )
 
 
 def is_fraction(name: str) -> bool:
@@ -103,7 +109,7 @@ def shown(name: str, value: float) -> str:
 def training(runs: Mapping[str, Curves]) -> str:
     """Losses, the learning rate and validation metrics during training, one line per run."""
     tested = dict.fromkeys(name for run in runs.values() for name in run if is_fraction(name))
-    return html.charts(
+    return elements.charts(
         line_chart(
             name, {run: curves.get(name, {}) for run, curves in runs.items()}, "iteration", percent=name in tested
         )
@@ -143,7 +149,7 @@ def quality(rounds: list[Path]) -> str:
         return ""
     columns = dict.fromkeys(name for row in rows.values() for name in row)
     cells = [[name, *(row.get(column, "–") for column in columns)] for name, row in rows.items()]
-    return "".join(map(html.paragraph, filter(None, [meaning, *remarks]))) + html.table(["", *columns], cells)
+    return "".join(map(elements.paragraph, filter(None, [meaning, *remarks]))) + elements.table(["", *columns], cells)
 
 
 def quality_of_images(text: str) -> dict[str, str]:
@@ -169,7 +175,7 @@ def gallery(folder: Path) -> str:
     with Image.open(file) as opened:
         image = opened.convert("RGB")
     image.thumbnail((1400, 2400))
-    return html.picture(image, f"Pseudo-boxes of {folder.name.replace('_', ' ')}.", scrolls=True)
+    return elements.picture(image, f"Pseudo-boxes of {folder.name.replace('_', ' ')}.", scrolls=True)
 
 
 def side_by_side(runs: Mapping[str, Found]) -> str:

@@ -14,7 +14,7 @@ from ccrop.checkpoint.recorded_config import recorded_settings
 from ccrop.datasets import UnreadableImage, read_image
 from ccrop.datasets.base import spread
 from ccrop.datasets.channel_stack import as_rgb
-from ccrop.report import html
+from ccrop.report import elements
 
 HIT, MISSED, FALSE = "#2ca02c", "#ff2020", "#ffb000"
 MIN_SCORE = 0.3  # of a detection that is drawn
@@ -100,10 +100,10 @@ def draw(runs: Mapping[str, Found], number: int) -> str:
             image = as_rgb(read_image(first.paths[int(image_id)], first.channels))
         except (KeyError, OSError, UnreadableImage):
             continue
-        rows.append([html.picture(*marked(image, run, image_id, name)) for name, run in runs.items()])
+        rows.append([elements.picture(*marked(image, run, image_id, name)) for name, run in runs.items()])
     if len(runs) == 1:
         rows = [[cell for row in rows for cell in row]]
-    return "".join(map(html.charts, rows))
+    return "".join(map(elements.charts, rows))
 
 
 def marked(image: Image.Image, run: Found, image_id: int, name: str) -> tuple[Image.Image, str]:
@@ -131,4 +131,4 @@ def marked(image: Image.Image, run: Found, image_id: int, name: str) -> tuple[Im
 def legend() -> str:
     """What the colors mean."""
     colors = ((HIT, "found"), (MISSED, "missed"), (FALSE, f"false, with a score of at least {MIN_SCORE:g}"))
-    return html.legend({text: color for color, text in colors})
+    return elements.legend({text: color for color, text in colors})

@@ -14,7 +14,7 @@ from PIL import Image
 
 from ccrop.checkpoint.newest import latest_checkpoint
 from ccrop.checkpoint.recorded_config import recorded_config, recorded_settings
-from ccrop.compat.checkpoint import UntrustedCheckpoint, load_checkpoint
+from ccrop.compat.safe_checkpoint import UntrustedCheckpoint, load_checkpoint
 from ccrop.datasets import BoxStore, ImageDataset, MissingData
 from ccrop.datasets.base import spread
 from ccrop.evaluation.health_verdict import HEALTHY, Verdict, judge_run
@@ -22,9 +22,17 @@ from ccrop.export.libraries import LIBRARIES
 from ccrop.inference.contact_sheet import area_histogram
 from ccrop.inference.panels import box_areas
 from ccrop.pretrained import load_pretrained
-from ccrop.report import html
+from ccrop.report import elements
 from ccrop.report.charts import Range, bar_chart, histogram, line_chart
-from ccrop.report.objects import ObjectFeatures, agreement, draw_map, find_objects, flat_map, neighbors, restored_boxes
+from ccrop.report.object_neighbors import (
+    ObjectFeatures,
+    agreement,
+    draw_map,
+    find_objects,
+    flat_map,
+    neighbors,
+    restored_boxes,
+)
 from ccrop.report.scalars import Curves, log_of, seconds_by_epoch, tensorboard_scalars
 
 TITLES = {
@@ -62,20 +70,20 @@ def sections(work_dir: Path) -> list[str]:
     if checkpoint is not None:
         config = recorded_settings(checkpoint)
         dataset, note = data_of(checkpoint)
-        parts.append(html.section("What was trained", described(work_dir, config, dataset, curves)))
-    parts.append(html.section("Health", *health_charts({work_dir.name: curves})))
-    parts.append(html.section("What the run saw", gallery(work_dir)))
+        parts.append(elements.section("What was trained", described(work_dir, config, dataset, curves)))
+    parts.append(elements.section("Health", *health_charts({work_dir.name: curves})))
+    parts.append(elements.section("What the run saw", gallery(work_dir)))
     if checkpoint is not None and isinstance(dataset, ImageDataset):
         parts += of_images(Path(checkpoint), config, dataset)
     elif note:
-        parts.append(html.section("Objects", html.paragraph(note)))
+        parts.append(elements.section("Objects", elements.paragraph(note)))
     measured = region_knn(tensorboard_scalars(work_dir, "roi/")) or why_no_region_knn(work_dir)
-    parts.append(html.section("RoI-kNN by size", measured))
-    parts.append(html.section("Time", times(work_dir)))
+    parts.append(elements.section("RoI-kNN by size", measured))
+    parts.append(elements.section("Time", times(work_dir)))
     return parts
 
 
-HEALTH_TEXT = html.paragraph(
+HEALTH_TEXT = elements.paragraph(
     "The green band is the healthy range: z-std near 1 and an effective rank well above 2 mean no collapse. "
     "The axes include it, so that small wobbles look small."
 )
@@ -89,7 +97,7 @@ def health_charts(runs: Mapping[str, Curves]) -> tuple[str, ...]:
 
 def verdict(found: Verdict) -> str:
     """The verdict and its reasons, faults first."""
-    reasons = "".join(f"<li>{html.escape(each)}</li>" for each in found.faults + found.remarks)
+    reasons = "".join(f"<li>{elements.escape(each)}</li>" for each in found.faults + found.remarks)
     word, kind = ("Healthy", "") if found.healthy else ("Not healthy", " bad")
     return f'<div class="verdict{kind}"><strong>{word}</strong><ul>{reasons}</ul></div>'
 
@@ -121,7 +129,7 @@ def described(work_dir: Path, config: Config, dataset: Sized | None, curves: Cur
         "Seed": str(config.randomness.get("seed")),
         "Folder": str(work_dir),
     }
-    return html.facts(rows) + html.folded("The whole config", config.pretty_text)
+    return elements.facts(rows) + elements.folded("The whole config", config.pretty_text)
 
 
 def settings_of(work_dir: Path) -> Mapping[str, str]:
@@ -145,7 +153,7 @@ def name_of(kind: object) -> str:
 def health(runs: Mapping[str, Curves]) -> str:
     """One chart per scalar, one line per run; health scalars first."""
     every = dict.fromkeys([*HEALTH, *TITLES, *(name for curves in runs.values() for name in curves)])
-    return html.charts(
+    return elements.charts(
         line_chart(
             TITLES.get(name, name.replace("_", " ")),
             {run: curves.get(name, {}) for run, curves in runs.items()},
@@ -168,7 +176,9 @@ def gallery(work_dir: Path) -> str:
         if image.width > GALLERY_WIDTH:
             image = image.resize((GALLERY_WIDTH, round(image.height * GALLERY_WIDTH / image.width)))
         epoch = re.search(r"epoch_(\d+)", file.name)
-        drawn.append(html.picture(image, f"Before epoch {int(epoch[1]) + 1}." if epoch else file.name, scrolls=True))
+        drawn.append(
+            elements.picture(image, f"Before epoch {int(epoch[1]) + 1}." if epoch else file.name, scrolls=True)
+        )
     return "".join(drawn)
 
 
@@ -177,17 +187,17 @@ def of_images(checkpoint: Path, config: Config, dataset: ImageDataset) -> list[s
     state = load_checkpoint(checkpoint)
     parts = []
     if "boxes" in state:
-        parts.append(html.section("Clusters", clusters(restored_boxes(dataset, state["boxes"], checkpoint))))
+        parts.append(elements.section("Clusters", clusters(restored_boxes(dataset, state["boxes"], checkpoint))))
     settings = config.default_hooks.get("localization") or {}
     _, model = load_pretrained(checkpoint, data_root=dataset.data_root)
     model = model.to("cuda" if torch.cuda.is_available() else "cpu")
     size = tuple(settings.get("image_size", (224, 224)))
     objects = find_objects(model, dataset, size, settings.get("keep_ratio", False))
     if objects is not None:
-        parts.append(html.section("Nearest neighbors", neighbor_rows(objects)))
+        parts.append(elements.section("Nearest neighbors", neighbor_rows(objects)))
         places, method = flat_map(objects.features)
         caption = f"{len(objects.images)} {objects.kind} by {method} of their features. Similar ones should be close."
-        parts.append(html.section("Map of the embedding", html.picture(draw_map(objects, places), caption)))
+        parts.append(elements.section("Map of the embedding", elements.picture(draw_map(objects, places), caption)))
     return parts
 
 
@@ -195,7 +205,7 @@ def clusters(store: BoxStore) -> str:
     """The number of boxes per image, and their sizes."""
     areas, counts = box_areas(store), store.counts
     if not len(areas):
-        return html.paragraph("No cluster was found: all views were plain random crops.")
+        return elements.paragraph("No cluster was found: all views were plain random crops.")
     sizes = histogram(
         "area of a box, of the image (logarithmic)",
         area_histogram(areas).tolist(),
@@ -207,7 +217,7 @@ def clusters(store: BoxStore) -> str:
         f"{counts.sum():,} boxes in {len(counts):,} images, {counts.double().mean():.1f} per image; "
         f"{(counts == 0).double().mean():.1%} of the images have none."
     )
-    return html.paragraph(text) + html.charts([sizes, per_image])
+    return elements.paragraph(text) + elements.charts([sizes, per_image])
 
 
 def neighbor_rows(objects: ObjectFeatures) -> str:
@@ -226,7 +236,7 @@ def neighbor_rows(objects: ObjectFeatures) -> str:
     rows = []
     for query in spread(len(objects.images), QUERIES):
         name = objects.names[query] if objects.names else f"image {int(objects.images[query])}"
-        cells = [html.thumbnail(objects.thumbnails[query], "query", name)]
+        cells = [elements.thumbnail(objects.thumbnails[query], "query", name)]
         for other, value in zip(nearest[query].tolist(), cosine[query].tolist(), strict=True):
             if not math.isfinite(value):
                 continue
@@ -234,9 +244,9 @@ def neighbor_rows(objects: ObjectFeatures) -> str:
             if objects.names:
                 kind = "same" if objects.names[other] == objects.names[query] else "other"
                 said = f"{objects.names[other]}, {said}"
-            cells.append(html.thumbnail(objects.thumbnails[other], kind, said))
+            cells.append(elements.thumbnail(objects.thumbnails[other], kind, said))
         rows.append(f'<div class="thumbs">{"".join(cells)}</div>')
-    return html.paragraph(text) + "".join(rows)
+    return elements.paragraph(text) + "".join(rows)
 
 
 def region_knn(curves: Curves) -> str:
@@ -261,14 +271,14 @@ def region_knn(curves: Curves) -> str:
             bars[f"stride {stride[1:]}, {size}"] = values[-1]
         rows.append([f"stride {stride[1:]}", *cells])
     text = f"Balanced accuracy over categories and background, %, {' → '.join(moments)}; sizes are COCO's."
-    charts = html.charts([bar_chart(moments[-1], bars, percent=True)])
-    return html.paragraph(text) + html.table(["", *sizes], rows) + charts
+    charts = elements.charts([bar_chart(moments[-1], bars, percent=True)])
+    return elements.paragraph(text) + elements.table(["", *sizes], rows) + charts
 
 
 def why_no_region_knn(work_dir: Path) -> str:
     """What the log says if the run should have measured it and could not."""
     found = re.search(r"(No RoI-kNN in this run|The run continues without RoI-kNN).*", log_of(work_dir))
-    return html.paragraph(found[0]) if found else ""
+    return elements.paragraph(found[0]) if found else ""
 
 
 def times(work_dir: Path) -> str:
@@ -287,4 +297,4 @@ def times(work_dir: Path) -> str:
         "Speed": f"{speed:.{0 if speed >= 10 else 2}f} examples/s, mean over epochs" if speeds else "",
         "Localization": f"{sum(looks):.1f} s in {len(looks)} pass{'es' * (len(looks) > 1)}" if looks else "",
     }
-    return html.facts(rows) + html.charts([line_chart("seconds per epoch", {"": seconds}, shown=FROM_0)])
+    return elements.facts(rows) + elements.charts([line_chart("seconds per epoch", {"": seconds}, shown=FROM_0)])

@@ -9,7 +9,7 @@ from mmengine.dist import master_only
 from ccrop.evaluation.health_verdict import judge_run
 from ccrop.experiments.schema import Interval, Schema
 from ccrop.files import write_bytes
-from ccrop.report import comparison, detector, html, pretraining
+from ccrop.report import comparison, detector, elements, pretraining
 from ccrop.report.scalars import tensorboard_scalars
 
 
@@ -30,13 +30,13 @@ def report_of(paths: Sequence[Path], runs: Path | None = None, interval: Interva
     if len(pretrainings) > 1:
         curves = {path.resolve().name: tensorboard_scalars(path, "epoch/") for path in pretrainings}
         charts = pretraining.health(curves)
-        parts.append(html.section("Side by side", html.line_legend(curves), charts) if charts else "")
+        parts.append(elements.section("Side by side", elements.line_legend(curves), charts) if charts else "")
     for path, kind in zip(paths, kinds, strict=True):
         own = comparison.sections(path, runs, interval) if kind is comparison else kind.sections(path)
-        title = f"<h1>{html.escape(name_of(path))}</h1>" if len(paths) > 1 else ""
+        title = f"<h1>{elements.escape(name_of(path))}</h1>" if len(paths) > 1 else ""
         parts += [title, *own]
     title = name_of(paths[0]) if len(paths) == 1 else f"{len(paths)} runs"
-    return html.page(title, filter(None, parts))
+    return elements.page(title, filter(None, parts))
 
 
 def name_of(path: Path) -> str:

@@ -13,7 +13,7 @@ from ccrop.transfer.finetuning import (
     train_and_test,
 )
 from ccrop.transfer.labels import drawn_share, share_of
-from ccrop.transfer.start import start_of
+from ccrop.transfer.starting_point import start_of
 from ccrop.transfer.stored_clusters import stored_clusters
 
 __all__ = [

@@ -16,20 +16,20 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from ccrop.checkpoint import RANDOM, Normalization
-from ccrop.compat.checkpoint import install_safe_checkpoints
 from ccrop.compat.config_text import install_config_text
 from ccrop.compat.distributed import init_distributed
+from ccrop.compat.safe_checkpoint import install_safe_checkpoints
 from ccrop.compat.workers import stop_workers
 from ccrop.failures import test_accidents_explained
 from ccrop.files import write_json
 from ccrop.hooks.batch_memory import BatchMemoryHook
 from ccrop.hooks.divergence import DivergedError, DivergenceHook
-from ccrop.hooks.finetuning import FinetuningHook
+from ccrop.hooks.finetuning_notes import FinetuningHook
 from ccrop.hooks.load_weights import StartHook
 from ccrop.hooks.validation import ValidationHook
 from ccrop.optim import AutocastOptimWrapper, has_bf16
 from ccrop.runner import BriefRunner, require_gpu_for_fp16
-from ccrop.transfer.start import Start, check_settings, notes_on
+from ccrop.transfer.starting_point import Start, check_settings, notes_on
 
 LR_FACTORS = (0.5, 1.0, 2.0)  # of the config's learning rate
 IMAGENET = "imagenet"  # the arm that starts from weights of ImageNet
@@ -170,7 +170,7 @@ def build_runner(
     """A runner that loads the backbone when it starts, or continues an unfinished run.
 
     Args:
-        config: of :func:`ccrop.transfer.start.start_of`; its headline, seed and work_dir are set here.
+        config: of :func:`ccrop.transfer.starting_point.start_of`; its headline, seed and work_dir are set here.
         start: what that gave.
         normalization: of the images, see :class:`ccrop.hooks.StartHook`.
         trained_on: which examples, for the log.

@@ -12,7 +12,7 @@ from torch import nn
 
 from ccrop.checkpoint import require_finite
 from ccrop.checkpoint.newest import latest_checkpoint
-from ccrop.compat.checkpoint import load_checkpoint
+from ccrop.compat.safe_checkpoint import load_checkpoint
 from ccrop.config import CHECKPOINT, read_config
 
 Detector = TypeVar("Detector", bound=nn.Module)
@@ -116,7 +116,7 @@ def load_detector(
     Raises:
         FileNotFoundError, ValueError: see :func:`detector_config`; or it takes other examples, or the checkpoint is of
             another model, or see :func:`ccrop.checkpoint.require_finite`.
-        UntrustedCheckpoint: see :func:`ccrop.compat.checkpoint.load_checkpoint`.
+        UntrustedCheckpoint: see :func:`ccrop.compat.safe_checkpoint.load_checkpoint`.
     """
     settings = detector_config(detector, config)
     taken = import_module(finetuning_of(settings)).TRANSFER.examples

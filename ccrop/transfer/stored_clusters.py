@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from ccrop.compat.checkpoint import load_checkpoint
+from ccrop.compat.safe_checkpoint import load_checkpoint
 from ccrop.datasets import BoxStore
 from ccrop.datasets.base import LocatedDataset
 from ccrop.datasets.checkpointed_boxes import max_boxes_of, num_images_of, restore_boxes

@@ -2,7 +2,7 @@
 
 from ccrop.views.centers import BetaCenters, GaussianCenters
 from ccrop.views.crops import ContrastiveCrop, CropNoise, RandomCrop, contrastive_crops, crop_sizes, random_crops
-from ccrop.views.multi_object import MultiObjectCrop
+from ccrop.views.multi_object_crop import MultiObjectCrop
 from ccrop.views.scene_views import ScatterBoxes, ScenePair, SceneViews
 from ccrop.views.transforms import CropViews, ReferenceAugmentation, WholeImage
 from ccrop.views.windows import window_pairs

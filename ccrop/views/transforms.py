@@ -10,7 +10,7 @@ from PIL import Image
 from torch import Tensor
 from torchvision.transforms import v2
 
-from ccrop.views.contract import BatchCrop, Crop
+from ccrop.views.crop_protocol import BatchCrop, Crop
 from ccrop.views.resampling import resized_crops
 
 PADDING = (124, 116, 104)  # ImageNet's mean color

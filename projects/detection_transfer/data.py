@@ -11,9 +11,9 @@ from mmengine.registry import DATASETS
 
 from ccrop.config import dicts_of
 from ccrop.datasets import MissingData
-from ccrop.datasets.annotations import OBJECT, Annotations
 from ccrop.datasets.base import InvalidAnnotations
 from ccrop.datasets.coco import annotations_of, find_annotations, find_split
+from ccrop.datasets.coco_annotations import OBJECT, Annotations
 from ccrop.files import temporary_folder, write_bytes
 from ccrop.transfer import drawn_share
 
@@ -25,7 +25,7 @@ def settle_coco(config: Config, root: str | Path) -> None:
 
     Raises:
         MissingData: images or annotations are not where :data:`ccrop.datasets.coco.LAYOUT` expects them.
-        InvalidAnnotations: see :func:`ccrop.datasets.annotations.read_annotations`, or there is no annotation.
+        InvalidAnnotations: see :func:`ccrop.datasets.coco_annotations.read_annotations`, or there is no annotation.
     """
     root = Path(root)
     files = {split: find_annotations(root, split) for split in ("train", "val")}

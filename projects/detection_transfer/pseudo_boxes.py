@@ -16,10 +16,10 @@ from mmengine.config import Config
 from numpy.typing import NDArray
 
 from ccrop.datasets import CocoImages, image_size
-from ccrop.datasets.annotated_geometry import is_number
-from ccrop.datasets.annotations import OBJECT, Annotations
 from ccrop.datasets.base import InvalidAnnotations
 from ccrop.datasets.coco import annotations_of, find_split
+from ccrop.datasets.coco_annotations import OBJECT, Annotations
+from ccrop.datasets.coco_geometry import is_number
 from ccrop.datasets.reading import printable
 from ccrop.files import write_json
 from ccrop.projects.detection_transfer.data import labeled, name_categories
@@ -76,8 +76,8 @@ def read_pseudo_boxes(file: str | Path, root: str | Path) -> Annotations:
     """The pseudo-boxes of a file for the train split's images, all of one category.
 
     Raises:
-        InvalidAnnotations: see :func:`ccrop.datasets.annotations.read_annotations`; or it has no boxes, names images
-            that the train split does not have, or only some boxes have a score, or one is not a finite number.
+        InvalidAnnotations: see :func:`ccrop.datasets.coco_annotations.read_annotations`; or it has no boxes, names
+            images that the train split does not have, or only some boxes have a score, or one is not a finite number.
     """
     file, root = Path(file), Path(root)
     found = labeled(root, "train", file, agnostic=True)

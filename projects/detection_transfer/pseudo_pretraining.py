@@ -40,7 +40,7 @@ from ccrop.projects.detection_transfer.unreadable import ReadableImages
 from ccrop.pseudo.rounds import BOXES, check_pseudo_boxes, none_scored, run_rounds
 from ccrop.runner import default_work_dir
 from ccrop.transfer import set_iterations
-from ccrop.transfer.start import check_finished, check_init
+from ccrop.transfer.starting_point import check_finished, check_init
 
 CLUSTERS_PER_BOX = 2  # at least, of an image's max_boxes: those without a silhouette and like background are dropped
 SAME_OBJECT = 0.6  # IoU at which a detector's boxes are of one object, whatever their categories
@@ -76,7 +76,7 @@ def pretrain(
 
     Raises:
         ValueError: ``pseudo_boxes`` names a file and a detector, or the detector is not confident of any box; or see
-            :func:`ccrop.pseudo.rounds.check_pseudo_boxes` and :func:`ccrop.transfer.start.check_init`.
+            :func:`ccrop.pseudo.rounds.check_pseudo_boxes` and :func:`ccrop.transfer.starting_point.check_init`.
         ValueError, WorkDirInUse: see :func:`ccrop.pseudo.rounds.run_rounds`.
         TooManyUnreadable: see :class:`.ReadableImages`.
     """

@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 
 from ccrop.cli import command, command_parser
-from ccrop.compat.checkpoint import load_checkpoint
+from ccrop.compat.safe_checkpoint import load_checkpoint
 from ccrop.files import written
 from ccrop.projects.lidar_bev.interop import FRAMEWORKS, export_encoder, import_encoder
 

@@ -9,7 +9,13 @@ from torch import Tensor
 
 from ccrop.localization import MultiObject
 from ccrop.projects.lidar_bev.grid import Grid
-from ccrop.projects.lidar_bev.heatmap import cells_above_ground, geometric_heatmap, learned_heatmap, smoothed, walls
+from ccrop.projects.lidar_bev.sweep_heatmap import (
+    cells_above_ground,
+    geometric_heatmap,
+    learned_heatmap,
+    smoothed,
+    walls,
+)
 
 LONG = 1.5  # meters: vehicles, not people
 CANDIDATES = 256  # minimum number of boxes from which K are taken

@@ -11,7 +11,7 @@ from jobs import ROOT
 from ccrop import __version__
 from ccrop.__main__ import main
 from ccrop.cli import command, command_parser, config_file
-from ccrop.compat.checkpoint import UntrustedCheckpoint
+from ccrop.compat.safe_checkpoint import UntrustedCheckpoint
 
 
 @pytest.fixture(autouse=True)

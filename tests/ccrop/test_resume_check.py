@@ -6,7 +6,7 @@ import pytest
 import torch
 from jobs import ROOT
 
-from ccrop.compat.checkpoint import load_checkpoint
+from ccrop.compat.safe_checkpoint import load_checkpoint
 from ccrop.config import load_config
 from ccrop.resume_check import check_resumed, differences, flat, pretraining_settings
 from ccrop.tools import train

@@ -15,7 +15,7 @@ import torchvision
 from jobs import ROOT, call, tool
 from PIL import Image
 
-from ccrop.compat.checkpoint import load_checkpoint
+from ccrop.compat.safe_checkpoint import load_checkpoint
 from ccrop.pretrained import load_pretrained
 from ccrop.tools.evaluations import common, pairs
 

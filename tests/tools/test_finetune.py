@@ -10,7 +10,7 @@ import torch
 from jobs import ROOT, call, run, tool
 from mmengine.config import Config
 
-from ccrop.compat.checkpoint import load_checkpoint
+from ccrop.compat.safe_checkpoint import load_checkpoint
 from ccrop.tools import finetune, train
 from ccrop.work_dir import locked
 

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from ccrop.checkpoint.newest import latest_checkpoint
-from ccrop.compat.checkpoint import load_checkpoint
+from ccrop.compat.safe_checkpoint import load_checkpoint
 from ccrop.report import write_after_run
 from ccrop.tools import report
 

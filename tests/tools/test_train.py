@@ -17,7 +17,7 @@ from jobs import ROOT, TINY, call, environment, run, tool
 from PIL import Image
 
 from ccrop import runner
-from ccrop.compat.checkpoint import load_checkpoint
+from ccrop.compat.safe_checkpoint import load_checkpoint
 from ccrop.config import load_config, read_config
 from ccrop.tools import train
 from ccrop.work_dir import locked

@@ -7,7 +7,7 @@ import torch
 from jobs import call, tool
 from PIL import Image
 
-from ccrop.compat.checkpoint import load_checkpoint
+from ccrop.compat.safe_checkpoint import load_checkpoint
 from ccrop.inference.contact_sheet import BOX_COLOR, CHART_HEIGHT, GAP, HEADER, PANEL_HEIGHT, VIEW_COLORS
 
 

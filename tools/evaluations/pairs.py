@@ -20,7 +20,7 @@ from ccrop.localization import SingleObject
 from ccrop.models import Siamese
 from ccrop.tools.evaluations.common import annotated_set, load, look, own_localizer, print_table, stacked
 from ccrop.views import ContrastiveCrop, MultiObjectCrop, RandomCrop
-from ccrop.views.contract import Crop
+from ccrop.views.crop_protocol import Crop
 
 CROPS = {
     "one box around all, alpha 0.1": ContrastiveCrop(0.1),

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from ccrop.datasets.annotations import image_names, read_annotations
 from ccrop.datasets.base import InvalidAnnotations, spread
+from ccrop.datasets.coco_annotations import image_names, read_annotations
 from ccrop.datasets.formats.labeled import LABEL_SUFFIXES, LabeledSplit
 from ccrop.datasets.formats.splits import split_of
 from ccrop.datasets.listing import list_images

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ccrop.datasets.annotated_geometry import count_repeated, repair_areas, repair_boxes, repair_sizes
-from ccrop.datasets.annotations import Annotations
 from ccrop.datasets.base import InvalidAnnotations
+from ccrop.datasets.coco_annotations import Annotations
+from ccrop.datasets.coco_geometry import count_repeated, repair_areas, repair_boxes, repair_sizes
 from ccrop.datasets.listing import list_images
 
 LABEL_SUFFIXES = (".txt", ".xml", ".json", ".yaml", ".yml", ".names")  # that formats put next to images

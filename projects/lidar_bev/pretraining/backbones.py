@@ -9,7 +9,7 @@ from typing import Any
 from mmengine.registry import TASK_UTILS
 from torch import Tensor
 
-from ccrop.backbones.contract import BackboneModule, Level
+from ccrop.backbones.base import BackboneModule, Level
 from ccrop.projects.lidar_bev.models import PillarEncoder, SparseEncoder
 from ccrop.projects.lidar_bev.models.encoders import Encoder
 

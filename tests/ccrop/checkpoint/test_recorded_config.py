@@ -11,7 +11,7 @@ from mmengine.runner import CheckpointLoader
 from torch.optim import SGD
 
 from ccrop.checkpoint.recorded_config import as_data, recorded_config
-from ccrop.compat.checkpoint import UntrustedCheckpoint
+from ccrop.compat.safe_checkpoint import UntrustedCheckpoint
 from ccrop.config import load_config
 from ccrop.datasets import MissingData
 from ccrop.models import SimSiam

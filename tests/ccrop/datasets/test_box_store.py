@@ -8,7 +8,7 @@ from jobs import two_processes
 from torch import distributed as dist
 from torch.utils.data import DataLoader, Dataset
 
-from ccrop.compat.checkpoint import load_checkpoint
+from ccrop.compat.safe_checkpoint import load_checkpoint
 from ccrop.datasets import BoxStore, ShardedBatches, box_store
 from ccrop.datasets.box_store import InvalidBoxes
 

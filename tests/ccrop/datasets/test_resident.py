@@ -12,7 +12,7 @@ from PIL import Image
 from scipy import stats
 from torch.utils.data import DataLoader
 
-from ccrop.compat.checkpoint import load_checkpoint
+from ccrop.compat.safe_checkpoint import load_checkpoint
 from ccrop.config import load_config
 from ccrop.datasets import BoxStore, ImageFolder, SeededSampler, checkpointed_boxes
 from ccrop.datasets.resident import ResidentBatches

@@ -24,7 +24,7 @@ from ccrop.inference.contact_sheet import (
     shown_box,
 )
 from ccrop.views import MultiObjectCrop
-from ccrop.views.multi_object import PairNoise, choose_cluster
+from ccrop.views.multi_object_crop import PairNoise, choose_cluster
 
 NO_BOXES, NO_VIEWS = np.zeros((0, 5)), np.zeros((0, 4), dtype=int)
 

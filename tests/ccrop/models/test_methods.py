@@ -12,8 +12,8 @@ from torch import distributed as dist
 
 from ccrop.evaluation import effective_rank, embedding_std
 from ccrop.models import RegionPairs, Siamese
-from ccrop.models.ema import MomentumSiamese
 from ccrop.models.moco import shuffled, unshuffled
+from ccrop.models.momentum_encoder import MomentumSiamese
 
 every_method = pytest.mark.parametrize("name", METHODS)
 

@@ -11,7 +11,7 @@ from mmengine.config import Config
 
 from ccrop.checkpoint import Normalization
 from ccrop.checkpoint.recorded_config import recorded_config
-from ccrop.compat.checkpoint import load_checkpoint
+from ccrop.compat.safe_checkpoint import load_checkpoint
 from ccrop.projects.detection_transfer.finetune import expect_in_levels, finetune, load_config
 from ccrop.projects.detection_transfer.tile_transforms import ObjectTile
 from ccrop.transfer import set_iterations

@@ -10,7 +10,7 @@ import torch
 from jobs import ROOT
 
 from ccrop.checkpoint.recorded_config import recorded_config
-from ccrop.compat.checkpoint import load_checkpoint
+from ccrop.compat.safe_checkpoint import load_checkpoint
 from ccrop.datasets import CocoImages
 from ccrop.projects.detection_transfer.pseudo_boxes import best, boxes_by_image, pseudo_annotations, read_pseudo_boxes
 from ccrop.projects.detection_transfer.pseudo_pretraining import agreement, boxes_of_file

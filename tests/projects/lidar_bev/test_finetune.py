@@ -14,7 +14,7 @@ import torch
 from jobs import ROOT, call, environment, run, script, tool
 
 from ccrop import optim
-from ccrop.compat.checkpoint import load_checkpoint
+from ccrop.compat.safe_checkpoint import load_checkpoint
 from ccrop.hooks.unreadable import TooManyUnreadable
 from ccrop.projects.lidar_bev.finetune import finetune, line, load_config
 from ccrop.projects.lidar_bev.grid import Grid

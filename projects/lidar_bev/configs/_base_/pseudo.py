@@ -2,7 +2,7 @@
 
 from ccrop.projects.lidar_bev.localizer import BevClusters
 
-pretraining = "ccrop.projects.lidar_bev.pseudo.pretraining"
+pretraining = "ccrop.projects.lidar_bev.pseudo.pseudo_pretraining"
 pseudo_boxes = dict(
     # on the encoder's grid; clusters where the points are, since the fit grows boxes away from the sensor
     localizer=dict(type=BevClusters, max_boxes=64, behind=0, min_side=0.375),

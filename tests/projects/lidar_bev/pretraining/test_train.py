@@ -12,7 +12,7 @@ import torch
 from jobs import ROOT, call, environment, tool
 from mmengine.registry import HOOKS, MODELS
 
-from ccrop.compat.checkpoint import load_checkpoint
+from ccrop.compat.safe_checkpoint import load_checkpoint
 from ccrop.config import load_config
 from ccrop.projects.lidar_bev.grid import Grid
 from ccrop.projects.lidar_bev.models import PillarEncoder

@@ -14,9 +14,9 @@ from mmengine.registry import DATASETS
 from ccrop.projects.lidar_bev.evaluation.center_ap import Detections
 from ccrop.projects.lidar_bev.evaluation.polygons import bev_ious
 from ccrop.projects.lidar_bev.finetune import load_config
-from ccrop.projects.lidar_bev.pseudo import pretraining
+from ccrop.projects.lidar_bev.pseudo import pseudo_pretraining
 from ccrop.projects.lidar_bev.pseudo.neighbors import MotionOfBoxes
-from ccrop.projects.lidar_bev.pseudo.pretraining import described, first_boxes, labeled_sweeps, listed
+from ccrop.projects.lidar_bev.pseudo.pseudo_pretraining import described, first_boxes, labeled_sweeps, listed
 from ccrop.tools import train
 
 CONFIG = str(ROOT / "projects/lidar_bev/configs/centerpoint_pseudo_demo.py")
@@ -109,8 +109,8 @@ def test_boxes_of_several_classes_around_one_object_count_once(unlabeled: Path, 
     scores = np.array([0.6, 0.9, 0.5, 0.7, 0.2], np.float32)
     one = Detections(boxes, scores, np.array([0, 1, 0, 1, 1]), None, None)
     model = SimpleNamespace(distances=(2.0, 0.7), to=lambda device: None)
-    monkeypatch.setattr(pretraining, "detected", lambda model, sweeps: iter([(0, sweeps[0], one)]))
-    content = pretraining.sure_boxes(model, sweeps, 0.3)
+    monkeypatch.setattr(pseudo_pretraining, "detected", lambda model, sweeps: iter([(0, sweeps[0], one)]))
+    content = pseudo_pretraining.sure_boxes(model, sweeps, 0.3)
     scores = [np.round(each["scores"], 4).tolist() for each in content["sweeps"]]
     assert scores == [[0.9, 0.7], []]  # 0.3 m and 0.5 m apart are one object
     np.testing.assert_allclose(content["sweeps"][0]["boxes"], boxes[[1, 3]], atol=1e-4)
@@ -191,7 +191,7 @@ def test_boxes_that_have_moved_alone_are_learned(sequences: Path, monkeypatch: p
 def test_a_number_of_boxes_that_leaves_none_is_refused_before_clusters(
     unlabeled: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr("ccrop.projects.lidar_bev.pseudo.pretraining.first_boxes", None)
+    monkeypatch.setattr("ccrop.projects.lidar_bev.pseudo.pseudo_pretraining.first_boxes", None)
     assert pretrain(unlabeled, tmp_path / "run", "pseudo_boxes.max_boxes=0") == 2
     assert "pseudo_boxes.max_boxes must be a whole number of at least 1, got 0" in capsys.readouterr().err
     assert not (tmp_path / "run").exists()

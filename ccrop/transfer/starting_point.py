@@ -10,7 +10,7 @@ from mmengine.registry import MODELS, DefaultScope
 
 from ccrop.checkpoint import RANDOM, Normalization, Weights, load_start, require_finite, starting_weights
 from ccrop.checkpoint.newest import checkpoint_to_resume, latest_checkpoint
-from ccrop.compat.checkpoint import load_checkpoint
+from ccrop.compat.safe_checkpoint import load_checkpoint
 from ccrop.config import dicts_of
 from ccrop.resume_check import differences, flat, listed, training_settings, without_recent
 

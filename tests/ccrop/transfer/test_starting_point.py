@@ -7,8 +7,8 @@ import torch
 from mmengine.config import Config
 
 from ccrop.checkpoint import Normalization
-from ccrop.transfer import start as start_module
-from ccrop.transfer.start import Start, check_finished, check_settings, notes_on, settings_of, start_of
+from ccrop.transfer import starting_point
+from ccrop.transfer.starting_point import Start, check_finished, check_settings, notes_on, settings_of, start_of
 
 RGB = Normalization((0.5, 0.4, 0.3), (0.2, 0.2, 0.1))
 
@@ -103,7 +103,7 @@ def test_other_augmentation_and_processes_are_differences_unless_the_checkpoint_
 
     before = settings_of(augmented(0.5, None), "all")
     other = augmented(0.2, dict(Car=3))
-    monkeypatch.setattr(start_module, "get_world_size", lambda: 2)
+    monkeypatch.setattr(starting_point, "get_world_size", lambda: 2)
     with pytest.raises(ValueError, match=r"with processes 1, not 2; pipeline\.0\.prob 0\.5, not 0\.2; ground_truth_s"):
         check_settings(Start(None, None, "iter_40.pth", settings=before), settings_of(other, "all"))
     recent = ("processes", "pipeline", "ground_truth_sampling")

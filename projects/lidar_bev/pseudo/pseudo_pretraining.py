@@ -31,7 +31,7 @@ from ccrop.pseudo.rounds import BOXES, check_pseudo_boxes, none_scored, run_roun
 from ccrop.runner import default_work_dir
 from ccrop.transfer import set_iterations
 from ccrop.transfer.prediction import load_detector
-from ccrop.transfer.start import check_finished, check_init
+from ccrop.transfer.starting_point import check_finished, check_init
 
 LONG = 2.5  # meters; the axis of detections at least this long is taken as known
 
@@ -68,7 +68,7 @@ def pretrain(
 
     Raises:
         ValueError: motion scores are requested of a detector's boxes; or see
-            :func:`ccrop.pseudo.rounds.check_pseudo_boxes` and :func:`ccrop.transfer.start.check_init`.
+            :func:`ccrop.pseudo.rounds.check_pseudo_boxes` and :func:`ccrop.transfer.starting_point.check_init`.
         ValueError, WorkDirInUse: see :func:`ccrop.pseudo.rounds.run_rounds`.
     """
     config = load_config(path, data_root, options, backbone)

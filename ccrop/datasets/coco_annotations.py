@@ -8,8 +8,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple, TypedDict
 
-from ccrop.datasets.annotated_geometry import count_repeated, repair_areas, repair_boxes, repair_sizes
 from ccrop.datasets.base import InvalidAnnotations
+from ccrop.datasets.coco_geometry import count_repeated, repair_areas, repair_boxes, repair_sizes
 from ccrop.datasets.listing import list_images
 from ccrop.datasets.reading import ARRAY_SUFFIX, IMAGE_SUFFIXES, printable
 

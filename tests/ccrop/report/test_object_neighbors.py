@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from PIL import Image
 
-from ccrop.report.objects import THUMBNAIL, ObjectFeatures, agreement, cut_out, draw_map, flat_map, neighbors
+from ccrop.report.object_neighbors import THUMBNAIL, ObjectFeatures, agreement, cut_out, draw_map, flat_map, neighbors
 
 
 def objects(angles: list[float], images: list[int], names: list[str] | None = None) -> ObjectFeatures:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ccrop.views import BetaCenters, ContrastiveCrop, CropNoise, GaussianCenters, MultiObjectCrop, RandomCrop
 from ccrop.views.crops import TRIES, contrastive_crops
-from ccrop.views.multi_object import PairNoise, area_ranges, choose_cluster, cluster_crops
+from ccrop.views.multi_object_crop import PairNoise, area_ranges, choose_cluster, cluster_crops
 
 SIZES = [(240, 320), (480, 640), (37, 53), (24, 24), (10, 1000), (1, 1), (600, 30)]
 

@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 
 from ccrop.localization import feature_heatmap, fused_heatmap
-from ccrop.localization.heatmap import upsampled
+from ccrop.localization.feature_heatmap import upsampled
 
 
 def by_hand(feature):

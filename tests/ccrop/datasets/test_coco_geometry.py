@@ -8,9 +8,9 @@ import pytest
 from PIL import ExifTags, Image
 from pycocotools import mask as coco_mask
 
-from ccrop.datasets import annotated_geometry
-from ccrop.datasets.annotated_geometry import mask_area, repair_areas, repair_boxes, repair_sizes
+from ccrop.datasets import coco_geometry
 from ccrop.datasets.base import InvalidAnnotations
+from ccrop.datasets.coco_geometry import mask_area, repair_areas, repair_boxes, repair_sizes
 
 FILE = Path("labels.json")
 WIDTH, HEIGHT = 60, 40
@@ -205,7 +205,7 @@ def test_sizes_are_those_of_the_files(tmp_path, wrong):
 
 
 def test_of_many_images_a_sample_tells_whether_all_are_measured(tmp_path, monkeypatch):
-    monkeypatch.setattr(annotated_geometry, "MEASURED", 3)  # the first, the third and the last of five
+    monkeypatch.setattr(coco_geometry, "MEASURED", 3)  # the first, the third and the last of five
     folder = folder_of(tmp_path, [(6, 8)] * 5)
     unseen = listed((6, 8), (5, 5), (6, 8), (6, 8), (6, 8))
     assert repair_sizes(unseen, FILE, folder) == []

@@ -13,7 +13,7 @@ class FinetuningHook(Hook):
     """Records in checkpoints how a detector is trained, and the cost so far.
 
     Args:
-        notes: of :func:`ccrop.transfer.start.notes_on`.
+        notes: of :func:`ccrop.transfer.starting_point.notes_on`.
     """
 
     def __init__(self, notes: dict[str, Any]) -> None:

@@ -19,8 +19,8 @@ from mmengine.fileio.backends import registry_utils
 from mmengine.logging import HistoryBuffer, MessageHub
 from mmengine.runner import CheckpointLoader, save_checkpoint
 
-from ccrop.compat import checkpoint
-from ccrop.compat.checkpoint import (
+from ccrop.compat import safe_checkpoint
+from ccrop.compat.safe_checkpoint import (
     AtomicLocalBackend,
     UntrustedCheckpoint,
     install_safe_checkpoints,
@@ -306,7 +306,7 @@ def test_kill_leaves_a_whole_checkpoint(tmp_path):
 
 def test_files_of_mmengine_are_written_the_same_way(tmp_path, installed, monkeypatch):
     written = []
-    monkeypatch.setattr(checkpoint, "write_bytes", lambda path, content, advice: written.append(Path(path).name))
+    monkeypatch.setattr(safe_checkpoint, "write_bytes", lambda path, content, advice: written.append(Path(path).name))
     save_checkpoint(dict(weight=torch.ones(2)), str(tmp_path / "epoch_1.pth"))
     assert written == ["epoch_1.pth"]
     assert issubclass(AtomicLocalBackend, backends.LocalBackend)

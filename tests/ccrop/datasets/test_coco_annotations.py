@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from ccrop.datasets.annotations import Annotations, read_annotations
 from ccrop.datasets.base import InvalidAnnotations
+from ccrop.datasets.coco_annotations import Annotations, read_annotations
 
 FOLDER = Path("train")
 SIZES = [(64, 48), (40, 80)]

@@ -6,9 +6,9 @@ import pytest
 import torch
 from methods import METHODS, build, two_views
 
-from ccrop.localization.gaussian import gaussian_radius
+from ccrop.localization.center_heatmaps import gaussian_radius
 from ccrop.models import CenterHeatmapLoss, RegionPairs
-from ccrop.models.center_heatmap import cluster_heatmaps
+from ccrop.models.center_heatmap_loss import cluster_heatmaps
 
 
 def test_clusters_are_drawn_where_a_turned_view_shows_them():

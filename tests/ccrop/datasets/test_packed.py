@@ -22,7 +22,7 @@ from ccrop.datasets import (
     packing,
     read_image,
 )
-from ccrop.datasets.pack import BadPack, Pack, pack_around
+from ccrop.datasets.packed import BadPack, Pack, pack_around
 from ccrop.datasets.packing import pack_images, scaled_annotations
 from ccrop.tools import pack as tool
 from ccrop.views import CropViews, RandomCrop

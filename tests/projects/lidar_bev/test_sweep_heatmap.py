@@ -9,7 +9,7 @@ import torch
 from scipy import ndimage
 
 from ccrop.projects.lidar_bev.grid import Grid
-from ccrop.projects.lidar_bev.heatmap import (
+from ccrop.projects.lidar_bev.sweep_heatmap import (
     RING,
     CellStatistics,
     cells_above_ground,

@@ -9,7 +9,7 @@ from torch import nn
 
 from ccrop.backbones import ResNetCIFAR
 from ccrop.models import BYOL
-from ccrop.models.ema import cosine_momentum
+from ccrop.models.momentum_encoder import cosine_momentum
 from ccrop.models.siamese import average
 
 
