@@ -68,7 +68,8 @@ class DenseHead(BaseModule):
         num_classes: categories.
         in_channels: of every level.
         feat_channels: of the towers.
-        stacked_convs: 3x3 convolutions of the tower that scores and boxes share.
+        stacked_convs: 3x3 convolutions of a tower.
+        separate_towers: scores and boxes have a tower each, instead of sharing one.
         strides: of the levels, in pixels.
         sides: boundaries between the ranges of the levels, in pixels of an object's longer side; one fewer than levels.
         radius: of center sampling, in strides.
@@ -82,6 +83,7 @@ class DenseHead(BaseModule):
         in_channels: int,
         feat_channels: int = 32,
         stacked_convs: int = 1,
+        separate_towers: bool = False,
         strides: Sequence[int] = (4,),
         sides: Sequence[float] = (),
         radius: float = 1.5,
@@ -105,9 +107,8 @@ class DenseHead(BaseModule):
             if name in FRACTIONS and not 0 <= value <= 1:
                 raise ValueError(f"model.test_cfg.{name} must be from 0 to 1, got {value}")
         channels = [in_channels, *[feat_channels] * stacked_convs]
-        self.tower = nn.Sequential(
-            *(ConvModule(before, after, 3, padding=1, norm_cfg=dict(type="BN")) for before, after in pairwise(channels))
-        )
+        self.tower = _tower(channels)
+        self.box_tower = _tower(channels) if separate_towers else None
         self.classifier = nn.Conv2d(channels[-1], num_classes, 3, padding=1)
         self.regressor = nn.Conv2d(channels[-1], 4, 3, padding=1)
         for layer, bias in ((self.classifier, math.log(PRIOR / (1 - PRIOR))), (self.regressor, 0.0)):
@@ -117,16 +118,23 @@ class DenseHead(BaseModule):
 
     def forward(self, maps: Sequence[Tensor]) -> tuple[Tensor, Tensor, Cells]:
         """Logits ``(N, P, K)``, boxes ``(N, P, 4)`` in pixels, and the cells of all levels ``(N, C, h, w)``."""
-        # as one convolution: those with few output channels leave vector units idle
-        layers = (self.classifier, self.regressor)
-        weight, bias = (torch.cat([getattr(layer, name) for layer in layers]) for name in ("weight", "bias"))
-        predicted = [F.conv2d(self.tower(level), weight, bias, padding=1).float() for level in maps]
+        predicted = [self._predicted(level).float() for level in maps]
         cells = cells_of([level.shape[2:] for level in predicted], self.strides, self.ranges, predicted[0].device)
         flat = torch.cat([level.flatten(2) for level in predicted], dim=2).transpose(1, 2)
         logits, sides = flat.split([self.num_classes, 4], dim=2)
         reach = 2 * cells.strides[:, None] * sides.clamp(-LARGEST_EXPONENT, LARGEST_EXPONENT).exp()
         boxes = torch.cat([cells.centers - reach[..., :2], cells.centers + reach[..., 2:]], dim=2)
         return logits, boxes, cells
+
+    def _predicted(self, level: Tensor) -> Tensor:
+        """Logits and logarithms of sides ``(N, K + 4, h, w)`` of one level ``(N, C, h, w)``."""
+        seen = self.tower(level)
+        if self.box_tower is not None:
+            return torch.cat([self.classifier(seen), self.regressor(self.box_tower(level))], dim=1)
+        # as one convolution: those with few output channels leave vector units idle
+        layers = (self.classifier, self.regressor)
+        weight, bias = (torch.cat([getattr(layer, name) for layer in layers]) for name in ("weight", "bias"))
+        return F.conv2d(seen, weight, bias, padding=1)
 
     def loss(self, maps: Sequence[Tensor], samples: Sequence[DetDataSample]) -> dict[str, Tensor]:
         """``loss_cls`` and ``loss_bbox`` of a batch."""
@@ -182,6 +190,13 @@ class DenseHead(BaseModule):
             factor = boxes.new_tensor(sample.scale_factor).repeat(2) if rescale else 1.0
             found.append(InstanceData(bboxes=boxes[own] / factor, scores=scores[own], labels=labels[own]))
         return found
+
+
+def _tower(channels: Sequence[int]) -> nn.Sequential:
+    """3x3 convolutions between these numbers of channels, each with BN and ReLU."""
+    return nn.Sequential(
+        *(ConvModule(before, after, 3, padding=1, norm_cfg=dict(type="BN")) for before, after in pairwise(channels))
+    )
 
 
 def cells_of(

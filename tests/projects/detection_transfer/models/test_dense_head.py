@@ -145,9 +145,29 @@ def test_the_loss_never_waits_for_a_device():
     assert operators.waiting == {}
 
 
-def test_training_on_one_batch_finds_its_objects():
+@pytest.mark.parametrize(("separate", "shared"), [(False, True), (True, False)])
+def test_scores_and_boxes_share_a_tower_or_have_one_each(separate: bool, shared: bool):
     torch.manual_seed(0)
-    head = DenseHead(2, 8, 16, strides=(4, 8), sides=(10,), test_cfg=TEST)
+    head = DenseHead(3, 4, 8, stacked_convs=2, separate_towers=separate, test_cfg=TEST).eval()
+    maps = torch.randn(2, 4, 8, 8)
+    logits, boxes, cells = head((maps,))
+    box_tower = head.tower if shared else head.box_tower
+    assert box_tower is not None
+    assert len(box_tower) == 2
+    expected = head.classifier(head.tower(maps)).flatten(2).transpose(1, 2)
+    reach = 8 * head.regressor(box_tower(maps)).flatten(2).transpose(1, 2).exp()  # twice the stride of 4
+    torch.testing.assert_close(logits, expected)
+    torch.testing.assert_close(cells.centers - boxes[..., :2], reach[..., :2])
+    torch.testing.assert_close(boxes[..., 2:] - cells.centers, reach[..., 2:])
+    logits.sum().backward()
+    gradients = [parameter.grad for parameter in box_tower.parameters()]
+    assert [gradient is not None and bool(gradient.any()) for gradient in gradients] == [shared] * len(gradients)
+
+
+@pytest.mark.parametrize("separate_towers", [False, True])
+def test_training_on_one_batch_finds_its_objects(separate_towers: bool):
+    torch.manual_seed(0)
+    head = DenseHead(2, 8, 16, separate_towers=separate_towers, strides=(4, 8), sides=(10,), test_cfg=TEST)
     maps = (torch.randn(2, 8, 8, 8), torch.randn(2, 8, 4, 4))
     objects = [([[3.0, 4, 11, 12], [16, 16, 30, 28]], [0, 1]), ([[20.0, 2, 28, 9]], [1])]
     samples = [sample(*each) for each in objects]
