@@ -10,6 +10,7 @@ model = dict(
         _delete_=True, type="ccrop.backbones.TimmBackbone", name="tf_efficientnet_lite0", out_indices=(0, 1, 2)
     ),
     neck=dict(in_channels=[24, 40, 112]),
+    bbox_head=dict(separate_towers=True),
 )
 train_cfg = dict(max_iters=2000, val_interval=2001)
 param_scheduler = [

@@ -26,8 +26,8 @@ model = dict(
         dilations=(1, 1, 1),
         out_indices=(0, 1, 2),
     ),
-    neck=dict(type="TopDownNeck", in_channels=[32, 64, 128], out_channels=32),
-    bbox_head=dict(type="DenseHead", num_classes=80, in_channels=32),
+    neck=dict(type="TopDownNeck", in_channels=[32, 64, 128], out_channels=64),
+    bbox_head=dict(type="DenseHead", num_classes=80, in_channels=64, feat_channels=64),
     test_cfg=dict(nms_pre=500, score_thr=0.03, iou_threshold=0.6, max_per_img=100, tile=1024, overlap=128),
 )
 

@@ -11,8 +11,8 @@ model = dict(
     bbox_head=dict(
         type="GFLHead",
         num_classes=80,
-        in_channels=32,
-        feat_channels=32,
+        in_channels=64,
+        feat_channels=64,
         stacked_convs=1,
         norm_cfg=dict(type="BN"),
         anchor_generator=dict(
