@@ -36,9 +36,10 @@ def looking(
 
     Args:
         settings: ``config``, a pretraining config whose localizer and, without ``backbone``, whose network
-            is used, and ``options`` over it.
-        init, backbone, seed: see :func:`ccrop.pretrained.load_pretrained`.
+            is used, ``options`` over it, and perhaps the ``backbone``'s name.
+        init, backbone, seed: see :func:`ccrop.pretrained.load_pretrained`; ``backbone`` replaces that of the settings.
     """
+    backbone = backbone or settings.get("backbone")
     options = dict(settings.get("options", {}), channels=images.channels, white=images.white)
     config, model = load_pretrained(None, settings["config"], images.data_root, options, seed, init, backbone)
     return model.to("cuda" if torch.cuda.is_available() else "cpu"), config

@@ -8,10 +8,15 @@ import numpy as np
 import pytest
 import torch
 from jobs import ROOT
+from mmdet.registry import MODELS
+from mmengine.config import Config
+from mmengine.registry import DefaultScope
 
 from ccrop.checkpoint.recorded_config import recorded_config
+from ccrop.cli import config_file
 from ccrop.compat.safe_checkpoint import load_checkpoint
 from ccrop.datasets import CocoImages
+from ccrop.projects.detection_transfer.cluster_boxes import looking
 from ccrop.projects.detection_transfer.pseudo_boxes import best, boxes_by_image, pseudo_annotations, read_pseudo_boxes
 from ccrop.projects.detection_transfer.pseudo_pretraining import agreement, boxes_of_file
 from ccrop.projects.detection_transfer.pseudo_pretraining import pretrain as pretrain_detector
@@ -42,6 +47,29 @@ def unlabeled(demo_root: Path, tmp_path_factory) -> Path:
 def pretrain(root: Path, work_dir: Path, *options: str, flags: tuple[str, ...] = ()) -> int:
     command = [CONFIG, "--data-root", str(root), "--work-dir", str(work_dir), *flags]
     return train.main([*command, "--cfg-options", *TINY, *options])
+
+
+@pytest.mark.parametrize(
+    ("pretraining", "fine_tuning"),
+    [("detector_paste_coco", "tiles_r18"), ("detector_paste_coco_lite0", "tiles_lite0")],
+)
+def test_a_fine_tuning_starts_from_all_that_was_pretrained_but_the_categories(pretraining: str, fine_tuning: str):
+    """The same network, optimizer and normalization, so that no layer is left out or starts over."""
+    first, second = (Config.fromfile(config_file(name)) for name in (pretraining, fine_tuning))
+    with DefaultScope.overwrite_default_scope("mmdet"):
+        shapes = [{k: v.shape for k, v in MODELS.build(each.model).state_dict().items()} for each in (first, second)]
+    assert shapes[0] == shapes[1]
+    assert first.model.data_preprocessor == second.model.data_preprocessor
+    assert first.optim_wrapper == second.optim_wrapper
+
+
+def test_clusters_are_localized_by_the_configs_backbone_or_that_of_the_command_line(demo_root: Path):
+    images = CocoImages(demo_root, "train")
+    settings = Config.fromfile(config_file("detector_paste_coco_lite0")).pseudo_boxes.clusters
+    settings.config = str(ROOT / "configs" / settings.config)
+    (model, _), (other, _) = (looking(images, settings, None, backbone, 0) for backbone in (None, "mmdet:resnet18"))
+    assert model.backbone.name == "tf_efficientnet_lite0"
+    assert [level.channels for level in other.backbone.levels] == [64, 128, 256, 512]
 
 
 def test_rounds_on_images_without_any_annotation(unlabeled: Path, tmp_path: Path, capsys):
