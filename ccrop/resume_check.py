@@ -26,12 +26,13 @@ def read_resumed(checkpoint: str) -> dict[str, Any]:
         UntrustedCheckpoint: see :func:`ccrop.compat.checkpoint.load_checkpoint`.
     """
     content = load_checkpoint(checkpoint)
+    if isinstance(content, dict):
+        require_finite(checkpoint, content.get("state_dict", {}))
     if not isinstance(content, dict) or not content.keys() >= RESUMED:
         raise ValueError(
             f"{checkpoint} is not a checkpoint of a training run, and only those can be resumed: start from its "
             "weights with --init, without --resume"
         )
-    require_finite(checkpoint, content["state_dict"])
     return content
 
 

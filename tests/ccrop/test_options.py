@@ -185,6 +185,11 @@ def test_the_rate_of_a_part_of_a_detector_may_be_set():
         ("optim_wrapper.paramwise_cfg.custom_keys.backbone.lrmult", 0.1, "nothing reads {}; did you mean lr_mult?"),
         ("optim_wrapper.clip_grad.max_norm", -3, "{} must be positive, got -3"),
         ("optim_wrapper.clip_grad.max_norm", 0, "{} must be positive, got 0"),
+        ("optim_wrapper.optimizer.lr", -1, "{} must be a number of at least 0, got -1"),
+        ("optim_wrapper.optimizer.lr", float("inf"), "{} must be a number of at least 0, got inf"),
+        ("optim_wrapper.optimizer.weight_decay", -1e-4, "{} must be a number of at least 0, got -0.0001"),
+        ("optim_wrapper.optimizer.momentum", 1.5, "{} must be a number from 0 to less than 1, got 1.5"),
+        ("optim_wrapper.optimizer.betas", (0.9, 1.0), "{} must be numbers from 0 to less than 1, got (0.9, 1.0)"),
         ("auto_scale_lr.base_batch_size", -256, "{} must be positive, got -256"),
         ("auto_scale_lr.base_batch_size", 0, "{} must be positive, got 0"),
     ],
@@ -224,6 +229,25 @@ def test_sections_of_a_config_file_are_checked_too():
     check_sections("c.py", Config(dict(auto_scale_lr=dict(enable=True, base_batch_size=8))))
     with pytest.raises(ValueError, match=r"c.py: nothing reads randomness.sed; did you mean seed\?"):
         check_sections("c.py", Config(dict(randomness=dict(sed=3))))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "reason"),
+    [
+        (dict(lr="0.1"), "optim_wrapper.optimizer.lr must be a number of at least 0, got '0.1'"),
+        (
+            dict(lr=0.1, momentum=True),
+            "optim_wrapper.optimizer.momentum must be a number from 0 to less than 1, got True",
+        ),
+        (dict(lr=0.1, betas=0.9), "optim_wrapper.optimizer.betas must be numbers from 0 to less than 1, got 0.9"),
+        (dict(lr=0.1, betas=[0.9]), "optim_wrapper.optimizer.betas must be numbers from 0 to less than 1, got [0.9]"),
+    ],
+)
+def test_numbers_of_an_optimizer_in_a_config_file_are_checked_too(wrong: dict[str, object], reason: str):
+    with pytest.raises(ValueError, match=re.escape(f"c.py: {reason}")):
+        check_sections("c.py", Config(dict(optim_wrapper=dict(optimizer=wrong))))
+    right = dict(lr=0, weight_decay=0.0, momentum=0.0, betas=(0.0, 0.9, 0.999), eps=(None, 1e-3))
+    check_sections("c.py", Config(dict(optim_wrapper=dict(optimizer=right))))
 
 
 @pytest.mark.parametrize("options", [None, {}, {"model.bottlenec": 3, "default_hooks.knn.channels": 3}])
