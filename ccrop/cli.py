@@ -13,6 +13,8 @@ from io import TextIOWrapper
 from pathlib import Path
 from typing import Protocol
 
+from ccrop.interrupts import interrupted  # isort: split
+
 from mmengine.config import DictAction
 
 from ccrop.files import FULL, DiskFull, escaped
@@ -159,11 +161,11 @@ def command(main: Main) -> Main:
         try:
             return main([each for each in arguments if each != DEBUG])
         except KeyboardInterrupt as error:
-            line, code = ": ".join(filter(None, ("interrupted", str(error)))), 130
+            line, code = interrupted(error), 130
         except Exception as error:
             if debug:
                 raise
-            line, code = ("interrupted", 130) if is_interrupt(error) else explained(error)
+            line, code = (interrupted(error), 130) if is_interrupt(error) else explained(error)
         print(escaped(f"{Path(sys.argv[0]).name}: {line}"), file=sys.stderr)
         return code
 
