@@ -86,6 +86,8 @@ def options_explained(options: Mapping[str, Any] | None) -> Iterator[None]:
             if f"unexpected keyword argument '{option.split('.')[-1]}'" in str(error):
                 raise UnknownOption(f"unknown option {option}: {error}") from error
         for option, value in (options or {}).items():
+            if str(error).startswith(f"{option.split('.')[-1]} must be "):
+                raise UnknownOption(f"the option {option} cannot be {value!r}: {error}") from error
             if option.endswith(".type"):
                 _explain_type(option, str(value), error)
         raise

@@ -14,6 +14,7 @@ from mmengine.registry import OPTIMIZERS
 from mmengine.runner import Runner
 
 from ccrop.cli import OptionsAction
+from ccrop.compat.visualizer import LazyVisualizer
 from ccrop.config import read_config
 from ccrop.localization import FixedBox
 from ccrop.options import UnknownOption, check_options, check_sections, options_explained
@@ -255,6 +256,15 @@ def test_an_error_of_no_option_stays_as_it_is(options: dict[str, int] | None):
     with pytest.raises(TypeError, match="'bottleneck'") as raised, options_explained(options):
         FixedBox(bottleneck=3)
     assert not isinstance(raised.value, UnknownOption)
+
+
+def test_a_value_of_a_kind_that_a_library_does_not_take_is_that_of_the_option():
+    reason = "vis_backends must be a list of dicts or a list of BaseBackend instances"
+    with (
+        pytest.raises(UnknownOption, match=rf"^the option visualizer\.vis_backends cannot be 'Local': {reason}"),
+        options_explained({"visualizer.vis_backends": "Local"}),
+    ):
+        LazyVisualizer(vis_backends="Local", save_dir="work")
 
 
 def test_a_type_that_does_not_exist_is_that_of_the_option():
