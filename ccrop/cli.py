@@ -194,7 +194,7 @@ def _refused(error: OSError) -> str:
     reason = REFUSALS.get(error.errno or 0, said)
     if not isinstance(error.filename, str | bytes):  # such as while an open file is written
         return reason if error.errno in FULL and not isinstance(error, DiskFull) else said
-    path = Path(os.fsdecode(error.filename))
+    path = Path(os.fsdecode(error.filename2 or error.filename))  # of a renaming, the new name
     shown = path.parent if path.name.startswith(".") else path
     return f"{shown}: {reason}"
 
