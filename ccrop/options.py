@@ -223,8 +223,8 @@ def _check_rates(path: str | Path, optimizer: Mapping[str, Any]) -> None:
     """The numbers of an optimizer that libraries have under the same names; its betas are two or more."""
     for names, limit, expected in ((AT_LEAST_0, math.inf, "of at least 0"), (BELOW_1, 1, "from 0 to less than 1")):
         for name in names:
-            value = optimizer.get(name)
-            numbers = value if name == "betas" else [value]
+            value: Any = optimizer.get(name)
+            numbers: Any = value if name == "betas" else [value]
             several = isinstance(numbers, list | tuple) and len(numbers) > (name == "betas")
             if value is not None and not (several and all(_is_number(each) and 0 <= each < limit for each in numbers)):
                 kind = "numbers" if name == "betas" else "a number"
