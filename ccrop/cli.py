@@ -13,10 +13,12 @@ from io import TextIOWrapper
 from pathlib import Path
 from typing import Protocol
 
+from ccrop.interrupts import interrupted  # isort: split
+
 from mmengine.config import DictAction
 
 from ccrop.files import FULL, DiskFull, escaped
-from ccrop.resume_advice import AGAIN, is_interrupt
+from ccrop.resume_advice import AGAIN, dead_worker, failed_worker, is_dead_worker, is_interrupt
 
 INIT_HELP = "weights to start from: a file, timm:NAME, torchvision:NAME, or random"
 BACKBONE_HELP = "instead of the config's: timm:NAME, torchvision:NAME or mmdet:resnetDEPTH"
@@ -159,11 +161,11 @@ def command(main: Main) -> Main:
         try:
             return main([each for each in arguments if each != DEBUG])
         except KeyboardInterrupt as error:
-            line, code = ": ".join(filter(None, ("interrupted", str(error)))), 130
+            line, code = interrupted(error), 130
         except Exception as error:
             if debug:
                 raise
-            line, code = ("interrupted", 130) if is_interrupt(error) else explained(error)
+            line, code = (interrupted(error), 130) if is_interrupt(error) else explained(error)
         print(escaped(f"{Path(sys.argv[0]).name}: {line}"), file=sys.stderr)
         return code
 
@@ -174,12 +176,10 @@ def explained(error: Exception) -> tuple[str, int]:
     """The message shown to the user and the exit code; an unexpected error is reported with its location."""
     if isinstance(error, OSError) and error.strerror:
         return _refused(error), 2
-    text = str(error).rstrip(".")
-    if isinstance(error, RuntimeError) and text.startswith("DataLoader worker (pid"):  # in training it says more
-        why = f"a data-loading worker died early ({text}), most likely for lack of memory"
-        return f"{why}: use fewer workers, and {AGAIN}", 2
-    if text.startswith("Caught ") and "Original Traceback" in text:
-        return f"a data-loading worker failed: {text.splitlines()[-1]}", 2
+    if is_dead_worker(error):  # outside a training, which says more
+        return dead_worker(error, "use fewer workers", AGAIN), 2
+    if (failed := failed_worker(error)) is not None:
+        return failed, 2
     own = type(error).__module__.partition(".")[0] == PACKAGE.name
     if own or isinstance(error, (OSError, ValueError, ImportError)):
         return str(error), 2
@@ -194,7 +194,7 @@ def _refused(error: OSError) -> str:
     reason = REFUSALS.get(error.errno or 0, said)
     if not isinstance(error.filename, str | bytes):  # such as while an open file is written
         return reason if error.errno in FULL and not isinstance(error, DiskFull) else said
-    path = Path(os.fsdecode(error.filename))
+    path = Path(os.fsdecode(error.filename2 or error.filename))  # of a renaming, the new name
     shown = path.parent if path.name.startswith(".") else path
     return f"{shown}: {reason}"
 

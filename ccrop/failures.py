@@ -12,7 +12,7 @@ from mmengine.runner import Runner
 
 from ccrop.files import full_disk_explained
 from ccrop.hooks.batch_memory import BatchTooLargeError, batch_size
-from ccrop.resume_advice import how_to_resume, is_interrupt
+from ccrop.resume_advice import dead_worker, failed_worker, how_to_resume, is_dead_worker, is_interrupt
 from ccrop.wording import counted
 
 LOST = (RuntimeError, ConnectionError, EOFError, FileNotFoundError)  # raised when a worker dies
@@ -47,8 +47,8 @@ def accidents_explained(runner: Runner) -> Iterator[None]:
                 f"of {len(loader.dataset)} examples gives one: set train_dataloader.batch_size to 2 or more, and train "
                 "on at least as many examples"
             ) from error
-        if text.startswith("Caught ") and "Original Traceback" in text:
-            raise ValueError(f"a data-loading worker failed: {text.splitlines()[-1]}") from error
+        if (failed := failed_worker(error)) is not None:
+            raise ValueError(failed) from error
         raise
 
 
@@ -80,12 +80,9 @@ def _explain_end(runner: Runner, error: BaseException, section: str, place: str)
         raise KeyboardInterrupt from error
     if isinstance(error, LOST) and current_thread() is main_thread():
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # otherwise torch's handler raises at an arbitrary place
-    text = str(error).strip()
-    if text.startswith("DataLoader worker (pid") or _lost_a_worker(error):
-        raise ChildProcessError(
-            f"a data-loading worker died early ({text.rstrip('.')}), most likely for lack of memory: "
-            f"lower {section}.num_workers or batch_size, and {how_to_resume()}"
-        ) from error
+    if is_dead_worker(error) or _lost_a_worker(error):
+        fewer = f"lower {section}.num_workers or batch_size"
+        raise ChildProcessError(dead_worker(error, fewer, how_to_resume())) from error
 
 
 def _lost_a_worker(error: BaseException) -> bool:

@@ -54,6 +54,8 @@ MULTIPLIERS = {f"{part}_decay_mult" for part in ("bias", "norm", "dwconv", "flat
 PARAMWISE = {"custom_keys", "bias_lr_mult", "dcn_offset_lr_mult", "bypass_duplicate", *MULTIPLIERS}
 CUSTOM = {"lr_mult", "decay_mult"}  # it hands other names to the optimizer
 LIMITS = ("max_norm", "clip_value")  # of gradients; a negative one reverses them
+AT_LEAST_0 = ("lr", "weight_decay")  # of an optimizer; torch refuses other numbers without the setting's name
+BELOW_1 = ("momentum", "betas")  # likewise, from 0
 # sections that every run has; None in place of others leaves them out
 NEEDED = {
     *("model", "model.backbone", "train_dataloader", "train_cfg", "optim_wrapper", "param_scheduler", "default_hooks"),
@@ -84,6 +86,8 @@ def options_explained(options: Mapping[str, Any] | None) -> Iterator[None]:
             if f"unexpected keyword argument '{option.split('.')[-1]}'" in str(error):
                 raise UnknownOption(f"unknown option {option}: {error}") from error
         for option, value in (options or {}).items():
+            if str(error).startswith(f"{option.split('.')[-1]} must be "):
+                raise UnknownOption(f"the option {option} cannot be {value!r}: {error}") from error
             if option.endswith(".type"):
                 _explain_type(option, str(value), error)
         raise
@@ -209,9 +213,26 @@ def _check_optimizer(path: str | Path, wrapper: Mapping[str, Any]) -> None:
     optimizer = wrapper.get("optimizer")
     if optimizer and "lr" not in optimizer:
         raise ValueError(f"{path}: the learning rate is missing: set optim_wrapper.optimizer.lr")
+    _check_rates(path, optimizer or {})
     for name, limit in (wrapper.get("clip_grad") or {}).items():
         if name in LIMITS and limit is not None and not limit > 0:
             raise ValueError(f"{path}: optim_wrapper.clip_grad.{name} must be positive, got {limit}")
+
+
+def _check_rates(path: str | Path, optimizer: Mapping[str, Any]) -> None:
+    """The numbers of an optimizer that libraries have under the same names; its betas are two or more."""
+    for names, limit, expected in ((AT_LEAST_0, math.inf, "of at least 0"), (BELOW_1, 1, "from 0 to less than 1")):
+        for name in names:
+            value: Any = optimizer.get(name)
+            numbers: Any = value if name == "betas" else [value]
+            several = isinstance(numbers, list | tuple) and len(numbers) > (name == "betas")
+            if value is not None and not (several and all(_is_number(each) and 0 <= each < limit for each in numbers)):
+                kind = "numbers" if name == "betas" else "a number"
+                raise ValueError(f"{path}: optim_wrapper.optimizer.{name} must be {kind} {expected}, got {value!r}")
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _explain_type(option: str, value: str, error: TypeError) -> None:

@@ -1,4 +1,4 @@
-"""How interrupted work continues, in the words of the command that does it."""
+"""What ended work from outside, in a line, and how it continues, in the words of the command that does it."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -30,3 +30,28 @@ def is_interrupt(error: BaseException | None) -> bool:
             return True
         error = error.__cause__ or error.__context__
     return False
+
+
+def dead_worker(error: BaseException, fewer: str, advice: str) -> str:
+    """The line on a data-loading worker that was killed.
+
+    Args:
+        error: what torch or the broken connection said.
+        fewer: what to lower, as an instruction.
+        advice: how to go on.
+    """
+    said = str(error).strip().rstrip(".")
+    return f"a data-loading worker died early ({said}), most likely for lack of memory: {fewer}, and {advice}"
+
+
+def is_dead_worker(error: BaseException) -> bool:
+    """Whether it is torch's error for a data-loading worker that was killed."""
+    return isinstance(error, RuntimeError) and str(error).startswith("DataLoader worker (pid")
+
+
+def failed_worker(error: BaseException) -> str | None:
+    """The line on an error in a data-loading worker, whose traceback torch hands on as a text; None for any other."""
+    said = str(error).strip()
+    if not (said.startswith("Caught ") and "Original Traceback" in said):
+        return None
+    return f"a data-loading worker failed: {said.splitlines()[-1]}"

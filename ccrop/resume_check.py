@@ -8,9 +8,32 @@ from typing import Any
 from mmengine.config import Config
 from mmengine.dist import get_world_size
 
+from ccrop.checkpoint import require_finite
+from ccrop.compat.safe_checkpoint import load_checkpoint
+from ccrop.wording import counted
+
 # sections of a run's settings that checkpoints of earlier versions lack
 RECENT = ("pipeline", "localization", "processes", "ground_truth_sampling")
+RESUMED = {"state_dict", "meta"}  # that checkpoints of any run have
 SPEED = ("batch_size", "num_workers")  # of a localization, which change no box
+
+
+def read_resumed(checkpoint: str) -> dict[str, Any]:
+    """The content of a checkpoint that a run is to go on from.
+
+    Raises:
+        ValueError: it is a file of weights only, or see :func:`ccrop.checkpoint.require_finite`.
+        UntrustedCheckpoint: see :func:`ccrop.compat.safe_checkpoint.load_checkpoint`.
+    """
+    content = load_checkpoint(checkpoint)
+    if isinstance(content, dict):
+        require_finite(checkpoint, content.get("state_dict", {}))
+    if not isinstance(content, dict) or not content.keys() >= RESUMED:
+        raise ValueError(
+            f"{checkpoint} is not a checkpoint of a training run, and only those can be resumed: start from its "
+            "weights with --init, without --resume"
+        )
+    return content
 
 
 def flat(node: Any, prefix: str = "") -> Iterator[tuple[str, str]]:
@@ -96,3 +119,36 @@ def check_resumed(checkpoint: str, before: dict[str, str], now: dict[str, str], 
             "passing --allow-changes"
         )
     return bool(changed)
+
+
+def check_resumed_data(checkpoint: str, before: Mapping[str, Any], now: Mapping[str, Any], root: str) -> None:
+    """Refuse to resume on other files.
+
+    Args:
+        before, now: of the checkpoint and of this run, ``files``, how many, and their ``fingerprint``, see
+            :meth:`ccrop.datasets.base.LocatedDataset.fingerprint`.
+        root: of this run's data.
+
+    Raises:
+        ValueError: they differ.
+    """
+    if before != now:
+        raise ValueError(
+            f"{checkpoint} was trained on other files ({before['files']:,}) than those of {root} ({now['files']:,}; "
+            "their number or names differ): pass the data it was trained on with --data-root, or resume on these by "
+            "passing --allow-changes"
+        )
+
+
+def check_resumed_length(checkpoint: str, done: int, epochs: int) -> bool:
+    """Whether a run of so many epochs is complete, ``done`` of which are.
+
+    Raises:
+        ValueError: it is shorter than what is done.
+    """
+    if done > epochs:
+        raise ValueError(
+            f"{checkpoint} has done {counted(done, 'epoch')}, more than --epochs {epochs}: ask for {done} or more, "
+            "resume from an earlier checkpoint with --resume FILE, or start again without --resume"
+        )
+    return done == epochs

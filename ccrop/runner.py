@@ -20,11 +20,11 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from ccrop.backbones.unused import unused_weights
-from ccrop.checkpoint import Normalization, recorded, require_finite, starting_weights
+from ccrop.checkpoint import Normalization, recorded, starting_weights
 from ccrop.checkpoint.newest import checkpoint_to_resume, latest_checkpoint
 from ccrop.compat.config_text import install_config_text
 from ccrop.compat.distributed import init_distributed, with_synchronized_bn
-from ccrop.compat.safe_checkpoint import install_safe_checkpoints, load_checkpoint
+from ccrop.compat.safe_checkpoint import install_safe_checkpoints
 from ccrop.compat.workers import stop_workers
 from ccrop.config import DEMO_SET, dicts_of, per_channel
 from ccrop.datasets.resident import ResidentBatches
@@ -37,7 +37,7 @@ from ccrop.hooks.settings import SettingsHook
 from ccrop.models import Siamese, ViewPreprocessor
 from ccrop.models.preprocessor import IMAGENET_MEAN, IMAGENET_STD
 from ccrop.optim import AutocastOptimWrapper, fit_schedule
-from ccrop.resume_check import check_resumed, pretraining_settings
+from ccrop.resume_check import check_resumed, check_resumed_length, pretraining_settings, read_resumed
 from ccrop.views import ReferenceAugmentation
 from ccrop.wording import counted
 from ccrop.work_dir import locked, set_aside
@@ -223,6 +223,7 @@ def build_runner(
 
     Raises:
         FileNotFoundError: there is no such checkpoint to resume or to start from.
+        ValueError: see :mod:`ccrop.resume_check`.
         UntrustedCheckpoint, ConnectionError, ValueError: see :func:`ccrop.checkpoint.read_weights`.
     """
     install_safe_checkpoints()
@@ -244,15 +245,16 @@ def build_runner(
     config.param_scheduler = fit_schedule(config.param_scheduler, config.train_cfg.max_epochs)
     settings = pretraining_settings(config)
     checkpoint = checkpoint_to_resume(config.work_dir, resume)
+    complete = False
     if checkpoint is None:
         weights = starting_weights(config, init)  # before an earlier run, perhaps theirs, is moved
         normalization = None if weights is None else weights.normalization
     else:
-        content = load_checkpoint(checkpoint)
-        require_finite(checkpoint, content.get("state_dict", {}))
+        content = read_resumed(checkpoint)
         weights, normalization = None, recorded(content)
         before = content.get("settings", settings)
         config.refit_schedule = check_resumed(checkpoint, before, settings, allow_changes)
+        complete = check_resumed_length(checkpoint, content["meta"]["epoch"], config.train_cfg.max_epochs)
         config.new_optimizer = before.get(OPTIMIZER) != settings.get(OPTIMIZER)  # which cannot read the old one's state
         config.load_from, config.resume = checkpoint, True
     if resume is None:
@@ -264,7 +266,10 @@ def build_runner(
     runner.register_hook(StartHook(weights, expected))
     runner.register_hook(BatchMemoryHook())
     runner.register_hook(DivergenceHook("--allow-changes"))
-    runner.register_hook(SettingsHook(settings))
+    runner.register_hook(SettingsHook(settings, allow_changes))
+    if complete:
+        epochs = counted(runner.max_epochs, "epoch")
+        runner.logger.info(f"Nothing is left to train: {checkpoint} ends a run of {epochs}; to go on, pass --epochs")
     return runner
 
 

@@ -18,8 +18,6 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mmengine.config import Config
-
 from ccrop.cli import (
     BACKBONE_HELP,
     INIT_HELP,
@@ -37,6 +35,8 @@ from ccrop.compat.safe_yaml import read_config_file
 from ccrop.parts import parts
 
 if TYPE_CHECKING:
+    from mmengine.config import Config
+
     from ccrop.transfer import Transfer
 
 
@@ -113,7 +113,7 @@ def move_earlier_run(work_dir: Path, sources: Sequence[str | None]) -> None:
 
 
 def trained(
-    args: argparse.Namespace, transfer: "Transfer", config: Config, work_dir: Path, labels: float
+    args: argparse.Namespace, transfer: "Transfer", config: "Config", work_dir: Path, labels: float
 ) -> dict[str, float]:
     """Search the learning rates if requested, fine-tune, and return the metrics."""
     from ccrop.transfer import LR_FACTORS, set_learning_rate

@@ -34,6 +34,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         help="with a comparison: adds learning curves, pictures and intervals over tested images from its work_dirs",
     )
     args = parser.parse_args(argv)
+    if args.out is not None and args.out.is_dir():
+        parser.error(f"--out {args.out} is a folder: name a file in it")
 
     from ccrop.report import write_report
 

@@ -85,7 +85,7 @@ def recorded_settings(checkpoint: str | Path) -> Config:
         ValueError: the checkpoint has no config.
     """
     content = load_checkpoint(checkpoint)
-    if not isinstance(content.get(KEY), dict):
+    if not isinstance(content, dict) or not isinstance(content.get(KEY), dict):
         raise ValueError(
             f"checkpoint {checkpoint} holds no config (ccrop records it since 0.2, other programs do not): pass "
             "the config of its run with --config"

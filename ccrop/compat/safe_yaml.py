@@ -12,6 +12,10 @@ from mmengine.config import Config
 from mmengine.fileio import register_handler
 from mmengine.fileio.handlers import YamlHandler
 
+from ccrop.resume_advice import is_interrupt
+
+CONFIGS = (".py", ".yaml", ".yml", ".json")  # that MMEngine reads
+
 
 class SafeYamlHandler(YamlHandler):
     """MMEngine's handler, with PyYAML's safe loader."""
@@ -33,11 +37,18 @@ def read_config_file(path: str | Path) -> Config:
     """A config file as it is. One in Python is run; one in YAML is not.
 
     Raises:
-        ValueError: a YAML file has a tag of a Python object, or is not valid YAML.
+        ValueError: it is none of :data:`CONFIGS`, is not valid Python, or is YAML that is not valid or has a tag of a
+            Python object.
     """
+    if Path(path).suffix not in CONFIGS:
+        raise ValueError(f"{path} is not a config, which ends in {', '.join(CONFIGS)}: pass one, or the name of one")
     register_handler(["yaml", "yml"])(SafeYamlHandler)
     try:
         return Config.fromfile(path)
+    except SyntaxError as error:
+        if is_interrupt(error):
+            raise
+        raise ValueError(f"{path}: not valid Python, in it or in its base: {error.msg}, line {error.lineno}") from error
     except ValueError as error:
         if isinstance(error.__cause__, yaml.YAMLError):
             raise ValueError(f"{path}: {error}") from error

@@ -30,9 +30,12 @@ def knn_predict(
     return torch.cat(predictions)
 
 
-def num_without_example(bank_labels: Tensor, labels: Tensor) -> int:
-    """How many queries are of classes that the bank has no example of, so that none of them can be right."""
-    return int((~torch.isin(labels, bank_labels)).sum())
+def note_on_unknown(bank_labels: Tensor, labels: Tensor) -> str | None:
+    """A line on queries of classes that the bank has no example of, so that none of them can be right, if any."""
+    unknown = int((~torch.isin(labels, bank_labels)).sum())
+    if not unknown:
+        return None
+    return f"{unknown} of {len(labels)} test images are of classes without a training image: none can be right"
 
 
 def knn_accuracy(

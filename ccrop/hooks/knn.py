@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader
 from ccrop.datasets import ImageDataset, InvalidAnnotations, MissingData, UnreadableFile
 from ccrop.datasets.base import require_same_classes
 from ccrop.evaluation import knn_accuracy
-from ccrop.evaluation.knn import num_without_example
+from ccrop.evaluation.knn import note_on_unknown
 from ccrop.inference.evaluating import evaluating
 from ccrop.long_work import with_progress
 from ccrop.views import WholeImage
@@ -69,10 +69,8 @@ class KNNHook(Hook):
             runner.logger.warning(f"The run continues without kNN accuracy: {error}")
             return
         (_, bank_labels), (_, labels) = self._data
-        if unknown := num_without_example(bank_labels, labels):
-            runner.logger.warning(
-                f"{unknown} of {len(labels)} queries are of classes that the bank has no image of: none can be right"
-            )
+        if note := note_on_unknown(bank_labels, labels):
+            runner.logger.warning(note)
         if runner.epoch == 0:
             accuracy = self._evaluate(runner)
             runner.visualizer.add_scalar("epoch/knn", accuracy, step=0)

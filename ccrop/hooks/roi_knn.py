@@ -38,6 +38,7 @@ class RoIKNNHook(Hook):
         self.interval = interval
         self.min_queries = min_queries
         self._rests = False
+        self._checked = False
 
     @master_only
     def before_train(self, runner: Runner) -> None:
@@ -55,7 +56,9 @@ class RoIKNNHook(Hook):
         root = self.data_root
         assert root is not None  # the config's, by now
         try:
-            check_enough_objects(root, "val", self.subsets["val"], self.min_queries)
+            if not self._checked:
+                check_enough_objects(root, "val", self.subsets["val"], self.min_queries)
+                self._checked = True
             with evaluating(runner) as model:
                 bank, queries = (annotated_regions(model, root, split, n) for split, n in self.subsets.items())
             found = roi_knn(bank, queries, min_queries=self.min_queries)

@@ -1,16 +1,44 @@
-"""Notes in pretraining checkpoints on how they are trained."""
+"""Notes in pretraining checkpoints on how, and on which data, they are trained."""
 
 from typing import Any
 
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
+from ccrop.resume_check import check_resumed_data
+
+DATA = "data"  # in a checkpoint: which files the run trains on
+
 
 class SettingsHook(Hook):
-    """Records a run's settings in its checkpoints, see :func:`ccrop.resume_check.pretraining_settings`."""
+    """Records a run's settings and data in its checkpoints, and does not resume on other data unless told to.
 
-    def __init__(self, settings: dict[str, str]) -> None:
+    Args:
+        settings: of :func:`ccrop.resume_check.pretraining_settings`.
+        changes_allowed: the run may be resumed on other data; boxes of other images are refused all the same.
+    """
+
+    def __init__(self, settings: dict[str, str], changes_allowed: bool = False) -> None:
         self.settings = settings
+        self.changes_allowed = changes_allowed
+        self._fingerprint: str | None = None
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
+        """Of the run that goes on.
+
+        Raises:
+            ValueError: see :func:`ccrop.resume_check.check_resumed_data`.
+        """
+        if DATA in checkpoint and not self.changes_allowed:  # checkpoints of earlier versions do not say
+            dataset = runner.train_dataloader.dataset
+            check_resumed_data(runner.cfg.load_from, checkpoint[DATA], self._data(runner), dataset.data_root)
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
         checkpoint["settings"] = self.settings
+        checkpoint[DATA] = self._data(runner)
+
+    def _data(self, runner: Runner) -> dict[str, Any]:
+        dataset = runner.train_dataloader.dataset
+        if self._fingerprint is None:
+            self._fingerprint = dataset.fingerprint()  # of millions of names, it takes a second
+        return dict(files=len(dataset), fingerprint=self._fingerprint)

@@ -10,7 +10,7 @@ from torch.utils.data import DataLoader
 
 from ccrop.datasets import ImageDataset, MissingData, ObjectCrops, ShardedBatches
 from ccrop.datasets.base import require_same_classes, say_once
-from ccrop.evaluation.knn import num_without_example
+from ccrop.evaluation.knn import note_on_unknown
 from ccrop.long_work import with_progress
 from ccrop.models import Siamese
 from ccrop.views import WholeImage
@@ -74,10 +74,8 @@ def class_features(
     require_same_classes(*sets)
     size = tuple(image_size or hook.image_size)
     bank, queries = (image_features(model, dataset, size) for dataset in sets)
-    if unknown := num_without_example(bank[1], queries[1]):
-        say_once(
-            f"{unknown} of {len(queries[1])} test images are of classes without a training image: none can be right"
-        )
+    if note := note_on_unknown(bank[1], queries[1]):
+        say_once(note)
     number = int(torch.cat([bank[1], queries[1]]).max()) + 1
     return bank, queries, sets[0].classes or tuple(map(str, range(number)))
 

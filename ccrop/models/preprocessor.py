@@ -62,6 +62,10 @@ class ViewPreprocessor(BaseDataPreprocessor):
                 raise ValueError(f"{name} must be from 0 to 1, got {value}")
         if not all(value > 0 for value in std):
             raise ValueError(f"std must be positive, got {std}")
+        if len(jitter) != 4 or not all(value >= 0 for value in jitter) or jitter[3] > 0.5:
+            raise ValueError(f"jitter must be four numbers of at least 0, the last at most 0.5, got {tuple(jitter)}")
+        if len(blur_sigma) != 2 or not 0 <= blur_sigma[0] <= blur_sigma[1] < math.inf:
+            raise ValueError(f"blur_sigma must be two numbers from 0, the smaller first, got {tuple(blur_sigma)}")
         self.augment = augment
         self.flip_prob = flip_prob
         self.jitter = tuple(jitter)

@@ -8,11 +8,11 @@ from mmengine.config import Config
 from mmengine.dist import get_world_size
 from mmengine.registry import MODELS, DefaultScope
 
-from ccrop.checkpoint import RANDOM, Normalization, Weights, load_start, require_finite, starting_weights
+from ccrop.checkpoint import RANDOM, Normalization, Weights, load_start, starting_weights
 from ccrop.checkpoint.newest import checkpoint_to_resume, latest_checkpoint
 from ccrop.compat.safe_checkpoint import load_checkpoint
 from ccrop.config import dicts_of
-from ccrop.resume_check import differences, flat, listed, training_settings, without_recent
+from ccrop.resume_check import differences, flat, listed, read_resumed, training_settings, without_recent
 
 NOTES = "finetuning"  # in a checkpoint: how its detector is trained
 PIXELS = ("mean", "std", "bgr_to_rgb")  # what a preprocessor does to an image's levels
@@ -48,19 +48,18 @@ def start_of(config: Config, init: str, work_dir: str | Path, resume: str | None
     Raises:
         FileNotFoundError, UntrustedCheckpoint, ConnectionError: see there.
         ValueError: the checkpoint is not one of a fine-tuning; or see there and
-            :func:`ccrop.checkpoint.require_finite`.
+            :func:`ccrop.resume_check.read_resumed`.
     """
     checkpoint = checkpoint_to_resume(work_dir, resume)
     if checkpoint is None:
         weights = starting_weights(config, init)
         return Start(weights, None if weights is None else weights.normalization)
-    content = load_checkpoint(checkpoint)
+    content = read_resumed(checkpoint)
     notes = content.get(NOTES)
     if notes is None:
         raise ValueError(
             f"{checkpoint} is not a fine-tuning checkpoint, and only those can be resumed: pass it with --init"
         )
-    require_finite(checkpoint, content.get("state_dict", {}))
     config.init, config.load_from, config.resume = init, checkpoint, True
     if notes["pixels"]:
         config.model.data_preprocessor.update(notes["pixels"])

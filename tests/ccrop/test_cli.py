@@ -12,6 +12,7 @@ from ccrop import __version__
 from ccrop.__main__ import main
 from ccrop.cli import command, command_parser, config_file
 from ccrop.compat.safe_checkpoint import UntrustedCheckpoint
+from ccrop.files import write_bytes
 
 
 @pytest.fixture(autouse=True)
@@ -82,6 +83,14 @@ def test_an_interruption_is_a_line(capsys: pytest.CaptureFixture):
 def test_what_the_system_refuses_is_said_without_its_number(number: int, name, line: str, capsys):
     assert raising(OSError(number, os.strerror(number), name))([]) == 2
     assert capsys.readouterr().err == f"train.py: {line}\n"
+
+
+def test_a_file_that_cannot_get_its_name_is_known_by_it(tmp_path: Path, capsys: pytest.CaptureFixture):
+    (tmp_path / "page.html").mkdir()
+    with pytest.raises(IsADirectoryError) as refused:
+        write_bytes(tmp_path / "page.html", b"page")
+    assert raising(refused.value)([]) == 2
+    assert capsys.readouterr().err == f"train.py: {tmp_path}/page.html: it is a folder: name a file\n"
 
 
 def test_debug_leaves_the_traceback_and_is_no_argument():

@@ -14,6 +14,7 @@ from mmengine.registry import OPTIMIZERS
 from mmengine.runner import Runner
 
 from ccrop.cli import OptionsAction
+from ccrop.compat.visualizer import LazyVisualizer
 from ccrop.config import read_config
 from ccrop.localization import FixedBox
 from ccrop.options import UnknownOption, check_options, check_sections, options_explained
@@ -185,6 +186,11 @@ def test_the_rate_of_a_part_of_a_detector_may_be_set():
         ("optim_wrapper.paramwise_cfg.custom_keys.backbone.lrmult", 0.1, "nothing reads {}; did you mean lr_mult?"),
         ("optim_wrapper.clip_grad.max_norm", -3, "{} must be positive, got -3"),
         ("optim_wrapper.clip_grad.max_norm", 0, "{} must be positive, got 0"),
+        ("optim_wrapper.optimizer.lr", -1, "{} must be a number of at least 0, got -1"),
+        ("optim_wrapper.optimizer.lr", float("inf"), "{} must be a number of at least 0, got inf"),
+        ("optim_wrapper.optimizer.weight_decay", -1e-4, "{} must be a number of at least 0, got -0.0001"),
+        ("optim_wrapper.optimizer.momentum", 1.5, "{} must be a number from 0 to less than 1, got 1.5"),
+        ("optim_wrapper.optimizer.betas", (0.9, 1.0), "{} must be numbers from 0 to less than 1, got (0.9, 1.0)"),
         ("auto_scale_lr.base_batch_size", -256, "{} must be positive, got -256"),
         ("auto_scale_lr.base_batch_size", 0, "{} must be positive, got 0"),
     ],
@@ -226,11 +232,39 @@ def test_sections_of_a_config_file_are_checked_too():
         check_sections("c.py", Config(dict(randomness=dict(sed=3))))
 
 
+@pytest.mark.parametrize(
+    ("wrong", "reason"),
+    [
+        (dict(lr="0.1"), "optim_wrapper.optimizer.lr must be a number of at least 0, got '0.1'"),
+        (
+            dict(lr=0.1, momentum=True),
+            "optim_wrapper.optimizer.momentum must be a number from 0 to less than 1, got True",
+        ),
+        (dict(lr=0.1, betas=0.9), "optim_wrapper.optimizer.betas must be numbers from 0 to less than 1, got 0.9"),
+        (dict(lr=0.1, betas=[0.9]), "optim_wrapper.optimizer.betas must be numbers from 0 to less than 1, got [0.9]"),
+    ],
+)
+def test_numbers_of_an_optimizer_in_a_config_file_are_checked_too(wrong: dict[str, object], reason: str):
+    with pytest.raises(ValueError, match=re.escape(f"c.py: {reason}")):
+        check_sections("c.py", Config(dict(optim_wrapper=dict(optimizer=wrong))))
+    right = dict(lr=0, weight_decay=0.0, momentum=0.0, betas=(0.0, 0.9, 0.999), eps=(None, 1e-3))
+    check_sections("c.py", Config(dict(optim_wrapper=dict(optimizer=right))))
+
+
 @pytest.mark.parametrize("options", [None, {}, {"model.bottlenec": 3, "default_hooks.knn.channels": 3}])
 def test_an_error_of_no_option_stays_as_it_is(options: dict[str, int] | None):
     with pytest.raises(TypeError, match="'bottleneck'") as raised, options_explained(options):
         FixedBox(bottleneck=3)
     assert not isinstance(raised.value, UnknownOption)
+
+
+def test_a_value_of_a_kind_that_a_library_does_not_take_is_that_of_the_option():
+    reason = "vis_backends must be a list of dicts or a list of BaseBackend instances"
+    with (
+        pytest.raises(UnknownOption, match=rf"^the option visualizer\.vis_backends cannot be 'Local': {reason}"),
+        options_explained({"visualizer.vis_backends": "Local"}),
+    ):
+        LazyVisualizer(vis_backends="Local", save_dir="work")
 
 
 def test_a_type_that_does_not_exist_is_that_of_the_option():

@@ -1,5 +1,6 @@
 """A resumed run has the settings of its checkpoint, or says which differ; a longer one has its own schedule."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -8,19 +9,18 @@ from jobs import ROOT
 
 from ccrop.compat.safe_checkpoint import load_checkpoint
 from ccrop.config import load_config
-from ccrop.resume_check import check_resumed, differences, flat, pretraining_settings
+from ccrop.resume_check import check_resumed, differences, flat, pretraining_settings, read_resumed
 from ccrop.tools import train
 
-SMALL = [
+SMALL_MODEL = [
     "model.backbone.base_channels=8",
     "model.backbone.stem_channels=8",
     "model.channels=16",
     "model.bottleneck=8",
     "train_dataloader.batch_size=16",
     "train_dataloader.num_workers=0",
-    "train_dataloader.dataset.subset=32",
-    "default_hooks.knn.interval=9",
 ]
+SMALL = [*SMALL_MODEL, "train_dataloader.dataset.subset=32", "default_hooks.knn.interval=9"]
 
 
 def test_nested_settings_by_dotted_names():
@@ -58,6 +58,13 @@ def test_other_settings_are_listed_and_longer_runs_are_fitted():
     with pytest.raises(ValueError, match=listed):
         check_resumed("a.pth", before, other, changes_allowed=False)
     assert check_resumed("a.pth", before, other, changes_allowed=True)
+
+
+@pytest.mark.parametrize("content", [[torch.zeros(2)], {"a": torch.zeros(2)}, {"state_dict": {"a": torch.zeros(2)}}])
+def test_a_file_of_weights_is_not_resumed(content: object, tmp_path: Path):
+    torch.save(content, tmp_path / "a.pth")
+    with pytest.raises(ValueError, match=r"a\.pth is not a checkpoint of a training run, .*: start from .* --init"):
+        read_resumed(str(tmp_path / "a.pth"))
 
 
 def test_another_crop_is_a_difference_unless_the_checkpoint_does_not_know_its_own():
@@ -134,3 +141,40 @@ def test_a_run_that_may_change_goes_on_with_the_new_optimizer_settings(
     assert run("--resume", "--lr", "0.005", "--allow-changes", options=other) == 0
     state = load_checkpoint(tmp_path / "epoch_3.pth")["optimizer"]["state"]
     assert all("square_avg" in each for each in state.values())
+
+
+def test_a_run_resumes_on_the_same_files_wherever_they_are(
+    demo_root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    """Also where random crops keep no boxes, whose store would know its files."""
+    moved, other = tmp_path / "moved", tmp_path / "other"
+    shutil.copytree(demo_root, moved)
+    shutil.copytree(demo_root, other)
+    for image in sorted((other / "train2017").glob("*.jpg"))[:3]:
+        image.rename(image.with_stem(f"{image.stem}_b"))
+
+    def run(root: Path, epochs: int, *flags: str) -> int:
+        command = [str(ROOT / "configs/simsiam_rcrop_folder.py"), "--data-root", str(root / "train2017")]
+        settings = ["--work-dir", str(tmp_path / "run"), "--epochs", str(epochs)]
+        return train.main([*command, *settings, *flags, "--cfg-options", *SMALL_MODEL])
+
+    assert run(demo_root, 1) == 0
+    assert run(moved, 2, "--resume") == 0
+    assert load_checkpoint(tmp_path / "run/epoch_2.pth")["data"]["files"] == 64
+    capsys.readouterr()
+    assert run(other, 3, "--resume") == 2
+    assert capsys.readouterr().err.endswith(
+        f"epoch_2.pth was trained on other files (64) than those of {other / 'train2017'} (64; their number or names "
+        "differ): pass the data it was trained on with --data-root, or resume on these by passing --allow-changes\n"
+    )
+    assert run(other, 3, "--resume", "--allow-changes") == 0
+    assert (tmp_path / "run/epoch_3.pth").is_file()
+
+    capsys.readouterr()
+    assert run(other, 3, "--resume") == 0
+    assert "Nothing is left to train: " in capsys.readouterr().out
+    assert run(other, 2, "--resume") == 2
+    assert capsys.readouterr().err.endswith(
+        "epoch_3.pth has done 3 epochs, more than --epochs 2: ask for 3 or more, resume from an earlier checkpoint "
+        "with --resume FILE, or start again without --resume\n"
+    )

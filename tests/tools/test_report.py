@@ -160,3 +160,9 @@ def test_what_is_no_run_is_named(tmp_path: Path, monkeypatch, capsys, name: str,
 def test_a_report_that_fails_does_not_end_a_finished_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     write_after_run(tmp_path)
     assert "No report of this run, whose weights and log are complete: FileNotFoundError" in capsys.readouterr().out
+
+
+def test_a_folder_as_the_page_is_refused_before_the_page_is_made(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    with pytest.raises(SystemExit, match="2"):
+        report.main([str(tmp_path / "run"), "--out", str(tmp_path)])
+    assert capsys.readouterr().err.endswith(f"error: --out {tmp_path} is a folder: name a file in it\n")

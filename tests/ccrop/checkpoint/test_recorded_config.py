@@ -10,7 +10,7 @@ from mmengine.config import Config
 from mmengine.runner import CheckpointLoader
 from torch.optim import SGD
 
-from ccrop.checkpoint.recorded_config import as_data, recorded_config
+from ccrop.checkpoint.recorded_config import as_data, recorded_config, recorded_settings
 from ccrop.compat.safe_checkpoint import UntrustedCheckpoint
 from ccrop.config import load_config
 from ccrop.datasets import MissingData
@@ -105,3 +105,9 @@ def test_a_checkpoint_without_a_config_says_what_to_name(tmp_path: Path, config:
         ValueError, match=r"epoch_1\.pth holds no config \(.*: pass the config of its run with --config$"
     ):
         recorded_config(saved(tmp_path, config))
+
+
+def test_a_file_of_one_list_holds_no_config(tmp_path: Path):
+    torch.save([torch.zeros(2)], tmp_path / "list.pth")
+    with pytest.raises(ValueError, match=r"list\.pth holds no config \(.*: pass the config of its run with --config$"):
+        recorded_settings(tmp_path / "list.pth")

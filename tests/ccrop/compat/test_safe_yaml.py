@@ -32,3 +32,18 @@ def test_a_base_in_yaml_is_read_in_the_same_way(tmp_path: Path):
 def test_plain_values_are_read(tmp_path: Path):
     (tmp_path / "config.yaml").write_text("model: {depth: 18, name: [a, 2.5]}\n")
     assert read_config_file(tmp_path / "config.yaml").model == dict(depth=18, name=["a", 2.5])
+
+
+def test_a_config_that_is_not_valid_python_is_named(tmp_path: Path):
+    file = tmp_path / "config.py"
+    file.write_text("a = 1\nb = = 2\n")
+    with pytest.raises(ValueError, match="not valid Python, in it or in its base: invalid syntax, line 2") as raised:
+        read_config_file(file)
+    assert str(raised.value).startswith(f"{file}: ")
+
+
+def test_a_file_of_another_kind_is_no_config(tmp_path: Path):
+    file = tmp_path / "epoch_2.pth"
+    file.write_bytes(b"")
+    with pytest.raises(ValueError, match=r"epoch_2\.pth is not a config, which ends in \.py, \.yaml,"):
+        read_config_file(file)

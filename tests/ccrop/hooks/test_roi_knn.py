@@ -5,7 +5,7 @@ import math
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
-from unittest.mock import Mock
+from unittest.mock import Mock, patch
 
 import numpy as np
 import pytest
@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from ccrop.backbones import Level
 from ccrop.datasets import MissingData
 from ccrop.hooks import RoIKNNHook
-from ccrop.inference.annotated_regions import annotated_regions, roi_knn
+from ccrop.inference.annotated_regions import annotated_regions, check_enough_objects, roi_knn
 
 COLORS = {4: (200, 40, 40), 9: (40, 200, 40)}
 
@@ -189,6 +189,16 @@ def test_too_few_objects_are_found_out_before_any_image_is_processed(root: Path,
     RoIKNNHook(str(root), min_queries=500).before_train(runner)
     (line,) = lines
     assert "no category has 500 annotated objects among the queries" in line
+
+
+def test_the_objects_are_counted_once_a_run(root: Path, runner: SimpleNamespace):
+    hook = RoIKNNHook(str(root), interval=1, min_queries=5)
+    with patch("ccrop.hooks.roi_knn.check_enough_objects", wraps=check_enough_objects) as check:
+        hook.before_train(runner)
+        for runner.epoch in range(3):
+            hook.after_train_epoch(runner)
+    check.assert_called_once_with(str(root), "val", 256, 5)
+    assert len(runner.message_hub.log_scalars["epoch/roi_s8"].data[0]) == 4
 
 
 def cut(file: Path) -> None:

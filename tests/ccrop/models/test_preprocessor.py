@@ -1,5 +1,7 @@
 import itertools
 import math
+import re
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
@@ -315,6 +317,23 @@ def test_brightness_is_one_of_a_view_whatever_its_channels():
 def test_probabilities_are_fractions(name: str, value: float):
     with pytest.raises(ValueError, match=f"{name} must be from 0 to 1, got {value}"):
         ViewPreprocessor(**{name: value})
+
+
+@pytest.mark.parametrize(
+    ("wrong", "reason"),
+    [
+        (dict(jitter=(0.4, 0.4, 0.4)), "jitter must be four numbers of at least 0, the last at most 0.5, got (0.4, 0"),
+        (dict(jitter=(0.4, -0.1, 0.4, 0.1)), "jitter must be four numbers of at least 0"),
+        (dict(jitter=(0.4, 0.4, 0.4, 0.7)), "the last at most 0.5, got (0.4, 0.4, 0.4, 0.7)"),
+        (dict(blur_sigma=(2.0, 0.1)), "blur_sigma must be two numbers from 0, the smaller first, got (2.0, 0.1)"),
+        (dict(blur_sigma=(-1, 2)), "blur_sigma must be two numbers from 0"),
+        (dict(blur_sigma=[2.0]), "blur_sigma must be two numbers from 0"),
+    ],
+)
+def test_strengths_that_no_batch_can_have_are_refused(wrong: dict[str, Sequence[float]], reason: str):
+    with pytest.raises(ValueError, match=re.escape(reason)):
+        ViewPreprocessor(**wrong)
+    ViewPreprocessor(jitter=(0, 0, 0, 0.5), blur_sigma=(0, 0))
 
 
 def test_means_and_deviations_are_equally_many():
