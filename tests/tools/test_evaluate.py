@@ -396,7 +396,8 @@ def test_annotated_objects_have_figures_by_class_too(
         rows = list(csv.DictReader(file))
     annotations = json.loads((demo_root / "annotations/instances_val2017.json").read_text())
     assert [row["class"] for row in rows] == [category["name"] for category in annotations["categories"]]
-    assert sum(int(row["images"]) for row in rows) == 40
+    assert sum(int(row["objects"]) for row in rows) == 40
+    assert "images" not in rows[0]
 
 
 def test_weights_of_another_library_take_the_place_of_ours(
