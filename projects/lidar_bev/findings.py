@@ -16,15 +16,15 @@ from ccrop.files import written
 from ccrop.projects.lidar_bev.datasets import OTHER, SweepDataset
 from ccrop.projects.lidar_bev.detection.metrics import Compared
 from ccrop.projects.lidar_bev.evaluation.center_ap import ERROR_THRESHOLD, Detections, Truth, nearest_free
-from ccrop.projects.lidar_bev.pictures import BACKGROUND, OTHER_COLOR, draw_bev, draw_boxes, draw_texts
+from ccrop.projects.lidar_bev.pictures import BACKGROUND, draw_bev, draw_boxes, draw_texts
 
-FOUND, HIT, MISSED, FALSE = "#ffffff", "#35d04f", "#ff4b4b", "#ffb000"
+FOUND, HIT, MISSED, FALSE, UNCOUNTED = "#ffffff", "#35d04f", "#ff4b4b", "#ffb000", "#a58cff"
 LEGEND = {
     "found object": FOUND,
     "its detection": HIT,
     "missed object (dashed)": MISSED,
     "false detection": FALSE,
-    "object of another class, and detections in it": OTHER_COLOR,
+    "object of another class, and detections in it": UNCOUNTED,
 }
 PICTURED = 4  # sweeps of a run
 MIN_SCORE = 0.3  # of a detection that is drawn
@@ -85,8 +85,8 @@ class SweepFindings(NamedTuple):
         return Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3]), f"{name}, {sweep.title}: {text}"
 
     def legend(self) -> Mapping[str, str]:
-        entries = {text: color for text, color in LEGEND.items() if color not in (FALSE, OTHER_COLOR)}
-        return entries | {f"false, with a score of at least {MIN_SCORE:g}": FALSE, "not counted": OTHER_COLOR}
+        entries = {text: color for text, color in LEGEND.items() if color not in (FALSE, UNCOUNTED)}
+        return entries | {f"false, with a score of at least {MIN_SCORE:g}": FALSE, "not counted": UNCOUNTED}
 
 
 def matched(truth: Truth, found: Detections) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
@@ -116,8 +116,8 @@ def draw(axes: Axes, sweep: SweepOutcome, classes: Sequence[str], extent: Extent
     asked = truth.counted & (truth.labels != OTHER)
     missed, others = asked & ~seen, truth.counted & (truth.labels == OTHER)
     false = ~hits & found.counted
-    draw_boxes(axes, truth.boxes[others], OTHER_COLOR)
-    draw_boxes(axes, found.boxes[~hits & ~false], OTHER_COLOR)
+    draw_boxes(axes, truth.boxes[others], UNCOUNTED)
+    draw_boxes(axes, found.boxes[~hits & ~false], UNCOUNTED)
     draw_boxes(axes, truth.boxes[asked & seen], FOUND)
     draw_boxes(axes, found.boxes[hits], HIT)
     draw_boxes(axes, found.boxes[false], FALSE)
@@ -125,7 +125,7 @@ def draw(axes: Axes, sweep: SweepOutcome, classes: Sequence[str], extent: Extent
     rated = [f"{classes[label]} {score:.2f}" for label, score in zip(found.labels, found.scores, strict=True)]
     texts = [
         *((box, sweep.names[i], MISSED) for i, box in enumerate(truth.boxes) if missed[i]),
-        *((box, sweep.names[i], OTHER_COLOR) for i, box in enumerate(truth.boxes) if others[i]),
+        *((box, sweep.names[i], UNCOUNTED) for i, box in enumerate(truth.boxes) if others[i]),
         *((box, rated[i], HIT if hits[i] else FALSE) for i, box in enumerate(found.boxes) if hits[i] or false[i]),
     ]
     if texts:

@@ -11,9 +11,19 @@ from matplotlib.figure import Figure
 from ccrop.projects.lidar_bev.datasets import OTHER
 from ccrop.projects.lidar_bev.detection.metrics import compared
 from ccrop.projects.lidar_bev.evaluation.center_ap import Detections
-from ccrop.projects.lidar_bev.findings import FALSE, FOUND, HIT, MISSED, SweepOutcome, draw, keep, matched, read_found
+from ccrop.projects.lidar_bev.findings import (
+    FALSE,
+    FOUND,
+    HIT,
+    MISSED,
+    UNCOUNTED,
+    SweepOutcome,
+    draw,
+    keep,
+    matched,
+    read_found,
+)
 from ccrop.projects.lidar_bev.grid import Grid
-from ccrop.projects.lidar_bev.pictures import OTHER_COLOR
 
 GRID = Grid(low=(-12, -12, -3), high=(12, 12, 1.8), cell=0.375)
 CLASSES = ("Car", "Person")
@@ -55,10 +65,10 @@ def test_hits_misses_and_other_classes():
         HIT: [[5.5, 0]],
         MISSED: [[5, 5]],
         FALSE: [[6, 0], [5, 5]],
-        OTHER_COLOR: [[-5, 5], [-5, 5]],
+        UNCOUNTED: [[-5, 5], [-5, 5]],
     }
     assert {text.get_text(): text.get_color() for text in axes.texts} == {
-        "Car": MISSED, "Van": OTHER_COLOR, "Car 0.90": HIT,
+        "Car": MISSED, "Van": UNCOUNTED, "Car 0.90": HIT,
     }  # fmt: skip
 
 
@@ -120,7 +130,7 @@ def test_colors_and_counts_on_the_picture_of_a_report(kept: Path):
     assert near(4, 0, FOUND) > 10  # the rear of the found object, and below the detection's
     assert near(4.5, 0, HIT) > 10
     assert near(7, 0, FALSE) > 10
-    assert near(-6, 5, OTHER_COLOR) > 10
+    assert near(-6, 5, UNCOUNTED) > 10
     for x, y in ((4, 0), (4.5, 0), (7, 0), (-6, 5)):
         assert near(x, y, MISSED) == 0
     assert near(4, -5, FOUND) == near(0, 8, FALSE) == 0  # left is left
