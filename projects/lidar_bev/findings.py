@@ -30,6 +30,7 @@ PICTURED = 4  # sweeps of a run
 MIN_SCORE = 0.3  # of a detection that is drawn
 INCHES, DPI = 6, 150  # of the longer side of a picture
 SCALE = 10  # meters of the bar in a corner
+MARGIN, LEAST = 2.0, 30.0  # meters around what is drawn, and the least side of a picture
 Extent = tuple[float, float, float, float]
 
 
@@ -73,12 +74,12 @@ class SweepFindings(NamedTuple):
 
     def picture(self, example: int, name: str) -> tuple[Image.Image, str]:
         sweep = self.sweeps[example]
-        x0, y0, x1, y1 = self.extent
+        x0, y0, x1, y1 = extent = seen(sweep, self.extent)
         scale = INCHES / max(x1 - x0, y1 - y0)
         figure = Figure(figsize=(scale * (y1 - y0), scale * (x1 - x0)), dpi=DPI, facecolor=BACKGROUND)
         axes = figure.add_axes((0, 0, 1, 1))
-        text = draw(axes, sweep, self.classes, self.extent, figure.get_size_inches()[0])
-        draw_scale(axes, self.extent)
+        text = draw(axes, sweep, self.classes, extent, figure.get_size_inches()[0])
+        draw_scale(axes, extent)
         axes.set_axis_off()
         canvas = FigureCanvasAgg(figure)
         canvas.draw()
@@ -87,6 +88,19 @@ class SweepFindings(NamedTuple):
     def legend(self) -> Mapping[str, str]:
         entries = {text: color for text, color in LEGEND.items() if color not in (FALSE, UNCOUNTED)}
         return entries | {f"false, with a score of at least {MIN_SCORE:g}": FALSE, "not counted": UNCOUNTED}
+
+
+def seen(sweep: SweepOutcome, extent: Extent) -> Extent:
+    """The square part of an extent that has points and objects, or all of it: sweeps may cover only one side."""
+    low, high = np.array(extent[:2]), np.array(extent[2:])
+    places = np.concatenate([sweep.points[:, :2], sweep.truth.boxes[:, :2]]).clip(low, high)
+    if not len(places):
+        return extent
+    start, end = places.min(axis=0) - MARGIN, places.max(axis=0) + MARGIN
+    half = min(max(*(end - start), LEAST), *(high - low)) / 2
+    middle = ((start + end) / 2).clip(low + half, high - half)
+    (x0, y0), (x1, y1) = middle - half, middle + half
+    return float(x0), float(y0), float(x1), float(y1)
 
 
 def matched(truth: Truth, found: Detections) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from ccrop.projects.lidar_bev.datasets import OTHER
 from ccrop.projects.lidar_bev.detection.metrics import compared
-from ccrop.projects.lidar_bev.evaluation.center_ap import Detections
+from ccrop.projects.lidar_bev.evaluation.center_ap import Detections, Truth
 from ccrop.projects.lidar_bev.findings import (
     FALSE,
     FOUND,
@@ -22,6 +22,7 @@ from ccrop.projects.lidar_bev.findings import (
     keep,
     matched,
     read_found,
+    seen,
 )
 from ccrop.projects.lidar_bev.grid import Grid
 
@@ -113,6 +114,22 @@ def test_a_run_keeps_every_object_and_four_sweeps_to_draw(kept: Path):
     assert first.found.scores.tolist() == [0.9, 0.8, 0.3]
     assert first.found.boxes[:, 0].tolist() == [5.5, 6, 5]
     assert first.found.counted.tolist() == [True, True, True]
+
+
+def test_a_picture_shows_the_side_that_a_sweep_covers():
+    truth = Truth(np.array([box(40, 6)], np.float32), np.array([0]), np.array([True]))
+    none = Detections(np.zeros((0, 7)), np.zeros(0), np.zeros(0, int), np.zeros(0, bool))
+    ahead = SweepOutcome("a", np.array([[1, -8, 0], [38, 9, 0]], np.float32), ["Car"], truth, none)
+    whole = (-50.0, -50.0, 50.0, 50.0)
+    # x from 1 to 40 and 2 m more at both ends, 43 m; y around the middle of -8 and 9
+    assert seen(ahead, whole) == pytest.approx((-1, 0.5 - 21.5, 42, 0.5 + 21.5))
+    around = ahead._replace(points=np.array([[-60, -60, 0], [60, 60, 0]], np.float32))
+    assert seen(around, whole) == whole
+    assert seen(ahead, (-12.0, -12.0, 12.0, 12.0)) == (-12, -12, 12, 12)
+    edge = ahead._replace(points=np.array([[45, 48, 0]], np.float32))
+    assert seen(edge, whole) == pytest.approx((42.5 - 15, 20, 42.5 + 15, 50))
+    gone = truth._replace(boxes=np.zeros((0, 7)))
+    assert seen(ahead._replace(points=np.zeros((0, 3)), truth=gone), whole) == whole
 
 
 def test_colors_and_counts_on_the_picture_of_a_report(kept: Path):
