@@ -84,7 +84,7 @@ def _read(folder: Path, names: Sequence[str]) -> dict[str, NDArray]:
         return {name: content[name] for name in names}
 
 
-def sides(doc: str | None, argv: Sequence[str] | None) -> tuple[list[Path], list[Path]]:
+def sides(doc: str, argv: Sequence[str] | None) -> tuple[list[Path], list[Path]]:
     """The work_dirs of both sides on a command line: of the detector, and of the one it is compared with."""
     parser = command_parser(doc)
     parser.add_argument(

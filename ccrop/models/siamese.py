@@ -34,9 +34,8 @@ def average(maps: Sequence[Tensor], view: int = 0, target: bool = False) -> Tens
 
 def joined(views: Sequence[Tensor | list[Tensor]]) -> Tensor | list[Tensor]:
     """Views as one batch: images ``(N, ...)`` each, or N sweeps each, which stay a list."""
-    if isinstance(views[0], Tensor):
-        return torch.cat(list(views))
-    return [sweep for view in views for sweep in view]
+    images = [view for view in views if isinstance(view, Tensor)]
+    return torch.cat(images) if images else [sweep for view in views for sweep in view]
 
 
 class Siamese(BaseModel):

@@ -109,8 +109,9 @@ def of_sweeps(figures: Mapping[str, float]) -> dict[str, dict[str, float]]:
         if name in ("mAP", "NDS"):
             charts.setdefault("AP by class", {})["mean" if name == "mAP" else name] = value
             continue
-        title, cell = next((title, form.fullmatch(name)) for title, form in KINDS.items() if form.fullmatch(name))
-        charts.setdefault(title, {})[cell[1]] = value
+        matches = ((title, form.fullmatch(name)) for title, form in KINDS.items())
+        title, cell = next((title, match[1]) for title, match in matches if match)
+        charts.setdefault(title, {})[cell] = value
     return {title: charts[title] for title in KINDS if title in charts}
 
 

@@ -181,13 +181,14 @@ def keep(
         classes, extent: see :class:`SweepFindings`.
         metrics: of resamples, ``(1 + resamples,)`` each.
     """
-    rows = [np.zeros((0, 10), np.float32)]
+    rows: list[NDArray[np.float32]] = [np.zeros((0, 10), np.float32)]
     for index, each in zip(indices, sweeps, strict=True):
         boxes, labels, counted = each.truth
+        assert counted is not None  # of `compared`
         number = np.full(len(boxes), index)
         rows.append(np.column_stack([number, boxes[:, :7], labels, counted]).astype(np.float32))
     content: dict[str, Any] = dict(sweeps=np.array(indices), objects=np.concatenate(rows), classes=np.array(classes))
-    content |= dict(extent=np.array(extent)) | metrics
+    content |= dict(extent=np.array(extent), **metrics)
     places = [place for place, each in enumerate(sweeps) if (each.truth.counted & (each.truth.labels != OTHER)).any()]
     chosen = [places[i] for i in spread(len(places), PICTURED)] if places else []
     content["pictured"] = np.array([indices[place] for place in chosen], dtype=np.int64)
