@@ -148,9 +148,13 @@ def finetune(
     model = getattr(runner.model, "module", runner.model)
     assert isinstance(model, CenterPoint)
     keep = None if held_out or not is_main_process() else Path(work_dir, FILE)
-    test = None if tested is None else partial(measured, model, tested, keep)
+
+    def test(dataset: SweepDataset) -> dict[str, float]:
+        return measured(model, dataset, keep if runner.iter >= runner.max_iters else None)
+
+    on_tested = None if tested is None else partial(test, tested)
     return train_and_test(
-        runner, test, lambda metrics: line(metrics, data_name(config.test_dataset.data_root)), val_interval
+        runner, on_tested, lambda metrics: line(metrics, data_name(config.test_dataset.data_root)), val_interval
     )
 
 
