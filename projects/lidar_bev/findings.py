@@ -93,7 +93,8 @@ class SweepFindings(NamedTuple):
 def seen(sweep: SweepOutcome, extent: Extent) -> Extent:
     """The square part of an extent that has points and objects, or all of it: sweeps may cover only one side."""
     low, high = np.array(extent[:2]), np.array(extent[2:])
-    places = np.concatenate([sweep.points[:, :2], sweep.truth.boxes[:, :2]]).clip(low, high)
+    objects = sweep.truth.boxes[sweep.truth.counted, :2]
+    places = np.concatenate([sweep.points[:, :2], objects]).clip(low, high)
     if not len(places):
         return extent
     start, end = places.min(axis=0) - MARGIN, places.max(axis=0) + MARGIN

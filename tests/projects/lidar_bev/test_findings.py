@@ -126,10 +126,10 @@ def test_a_picture_shows_the_side_that_a_sweep_covers():
     around = ahead._replace(points=np.array([[-60, -60, 0], [60, 60, 0]], np.float32))
     assert seen(around, whole) == whole
     assert seen(ahead, (-12.0, -12.0, 12.0, 12.0)) == (-12, -12, 12, 12)
-    edge = ahead._replace(points=np.array([[45, 48, 0]], np.float32))
-    assert seen(edge, whole) == pytest.approx((42.5 - 15, 20, 42.5 + 15, 50))
-    gone = truth._replace(boxes=np.zeros((0, 7)))
-    assert seen(ahead._replace(points=np.zeros((0, 3)), truth=gone), whole) == whole
+    off_grid = truth._replace(counted=np.array([False]))
+    edge = ahead._replace(points=np.array([[45, 48, 0]], np.float32), truth=off_grid)
+    assert seen(edge, whole) == (20, 20, 50, 50)  # 30 m at least
+    assert seen(edge._replace(points=np.zeros((0, 3))), whole) == whole
 
 
 def test_colors_and_counts_on_the_picture_of_a_report(kept: Path):
