@@ -67,8 +67,11 @@ def load_pretrained(
     try:
         model.load_state_dict(state["state_dict"])
     except (KeyError, RuntimeError) as error:
-        raise ValueError(
-            f"{checkpoint} is not a checkpoint of a run with {config_file}: pass its config with --config"
-        ) from error
+        advice = (
+            "pass the config of its run with --config"
+            if config is None
+            else "the config needs the model of its run, what --cfg-options changed included"
+        )
+        raise ValueError(f"{checkpoint} is not a checkpoint of a run with {config_file}: {advice}") from error
     require_finite(str(checkpoint), state["state_dict"])
     return settings, model.eval()

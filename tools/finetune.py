@@ -10,7 +10,6 @@ Example:
 """
 
 import argparse
-import shlex
 import sys
 from collections.abc import Sequence
 from difflib import get_close_matches
@@ -33,6 +32,7 @@ from ccrop.cli import (
 )
 from ccrop.compat.safe_yaml import read_config_file
 from ccrop.parts import parts
+from ccrop.wording import command_line
 
 if TYPE_CHECKING:
     from mmengine.config import Config
@@ -211,7 +211,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.amp == "fp16" and not torch.cuda.is_available():
         parser.error("--amp fp16 needs a GPU; bf16 runs on the CPU too")
     with options_explained(args.cfg_options):
-        line = finetuned(args, shlex.join(["tools/finetune.py", *(sys.argv[1:] if argv is None else argv)]))
+        line = finetuned(args, command_line(["tools/finetune.py", *(sys.argv[1:] if argv is None else argv)]))
     if is_main_process():
         print(line)
     return 0

@@ -13,7 +13,6 @@ A config is a file, or a name that is composed of parts: configs/METHOD_CROP_DAT
 
 import argparse
 import math
-import shlex
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -21,6 +20,7 @@ from pathlib import Path
 
 from ccrop.cli import BACKBONE_HELP, INIT_HELP, OptionsAction, command, command_parser, config_file, seed
 from ccrop.compat.safe_yaml import read_config_file
+from ccrop.wording import command_line
 
 # the settings that everyone changes have their own flags
 SETTINGS = {
@@ -90,7 +90,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.error(f"{args.config} is scheduled by epochs: set --epochs N")
     if detector and (args.launcher != "none" or args.amp or args.resume not in (None, "auto")):
         parser.error(f"{args.config} trains a detector: use one process, and --resume without a FILE")
-    called = shlex.join(["tools/train.py", *(sys.argv[1:] if argv is None else argv)])
+    called = command_line(["tools/train.py", *(sys.argv[1:] if argv is None else argv)])
     with options_explained(options):
         if detector:
             checkpoint = import_module(detector).pretrain(

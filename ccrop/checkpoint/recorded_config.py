@@ -124,12 +124,12 @@ def _named(node: Any, setting: str = "") -> Iterator[tuple[str, Any, Callable[[s
             if key in BUILT and isinstance(value, str):
                 yield inner, value, partial(_trusted_object, setting=setting)
             elif key in MODULES:
-                yield inner, value, _trusted_module
+                yield inner, value, trusted_module
             elif key in SCOPES:
                 yield inner, value, SCOPES[key].__contains__
             elif key == "custom_imports" and value:
                 names = value.get("imports") if isinstance(value, dict) else value
-                yield from ((inner, name, _trusted_module) for name in (names if isinstance(names, list) else [names]))
+                yield from ((inner, name, trusted_module) for name in (names if isinstance(names, list) else [names]))
             else:
                 yield from _named(value, inner)
     elif isinstance(node, list | tuple):
@@ -137,7 +137,8 @@ def _named(node: Any, setting: str = "") -> Iterator[tuple[str, Any, Callable[[s
             yield from _named(value, f"{setting}.{index}")
 
 
-def _trusted_module(name: str) -> bool:
+def trusted_module(name: str) -> bool:
+    """Whether a module is of ccrop or of a library that its configs consist of."""
     return name.startswith(TRUSTED)
 
 
@@ -148,11 +149,11 @@ def _trusted_object(name: str, setting: str) -> bool:
     """
     if "." not in name:
         return find_spec(name) is None  # else MMEngine imports the module of that name
-    if not _trusted_module(name):
+    if not trusted_module(name):
         return False
     found = get_object_from_string(name)
     module = f"{getattr(found, '__module__', None)}."
-    if not _trusted_module(module):  # a name of another library that it imports
+    if not trusted_module(module):  # a name of another library that it imports
         return False
     if inspect.isfunction(found):
         return setting.endswith(FUNCTIONS)

@@ -93,6 +93,11 @@ class MoCo(MomentumSiamese):
         backbone = self.target["backbone"]
         if get_world_size() == 1 or any(isinstance(module, nn.SyncBatchNorm) for module in backbone.modules()):
             return super().targets(view, number, pool)
+        if not isinstance(view, Tensor):
+            raise ValueError(
+                "MoCo shuffles images over the processes, which it cannot do with sweeps: use one process, or another "
+                "method"
+            )
         images, order = shuffled(view)
         maps = backbone(images.contiguous(memory_format=torch.channels_last))
         if self.regions is None:

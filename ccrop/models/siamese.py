@@ -32,6 +32,12 @@ def average(maps: Sequence[Tensor], view: int = 0, target: bool = False) -> Tens
     return maps[-1].mean(dim=(2, 3))
 
 
+def joined(views: Sequence[Tensor | list[Tensor]]) -> Tensor | list[Tensor]:
+    """Views as one batch: images ``(N, ...)`` each, or N sweeps each, which stay a list."""
+    images = [view for view in views if isinstance(view, Tensor)]
+    return torch.cat(images) if images else [sweep for view in views for sweep in view]
+
+
 class Siamese(BaseModel):
     """Base of the methods: subclasses add their heads and :meth:`loss`.
 

@@ -11,7 +11,7 @@ from torch.distributed.nn.functional import all_gather
 from ccrop.backbones import BackboneLike
 from ccrop.models import heads
 from ccrop.models.precision import full_precision
-from ccrop.models.siamese import Pool, Siamese, average
+from ccrop.models.siamese import Pool, Siamese, average, joined
 
 
 def nt_xent(z1: Tensor, z2: Tensor, temperature: float = 0.2) -> Tensor:
@@ -65,7 +65,7 @@ class SimCLR(Siamese):
         self.temperature = temperature
 
     def loss(self, views: list[Tensor], pool: Pool = average) -> dict[str, Tensor]:
-        levels = [level.chunk(2) for level in self.extract_feat(torch.cat(views))]
+        levels = [level.chunk(2) for level in self.extract_feat(joined(views))]
         vectors = [pool(maps, number) for number, maps in enumerate(zip(*levels, strict=True))]
         z1, z2 = self.projector(torch.cat(vectors)).chunk(2)
         self.embeddings = z1.detach()

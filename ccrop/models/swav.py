@@ -13,7 +13,7 @@ from ccrop.backbones import BackboneLike
 from ccrop.models import heads
 from ccrop.models.precision import full_precision
 from ccrop.models.queue import Queue
-from ccrop.models.siamese import Pool, Siamese, average
+from ccrop.models.siamese import Pool, Siamese, average, joined
 
 ASSIGNED = 2  # views that give codes: the first, large ones
 
@@ -56,6 +56,11 @@ def swav_loss(scores: Sequence[Tensor], codes: Sequence[Tensor], temperature: fl
         if predicting != assigned
     ]
     return torch.stack(losses).mean()
+
+
+def size_of(view: Tensor | list[Tensor]) -> torch.Size | None:
+    """Height and width of images; None for sweeps, which all go through the backbone together."""
+    return view.shape[2:] if isinstance(view, Tensor) else None
 
 
 class SwAV(Siamese):
@@ -119,9 +124,9 @@ class SwAV(Siamese):
     def _project(self, views: list[Tensor], pool: Pool) -> Sequence[Tensor]:
         """z ``(M, d)`` of each view, of unit length, float32; views of one size go through the backbone together."""
         vectors = []
-        for _, group in groupby(enumerate(views), key=lambda numbered: numbered[1].shape[2:]):
+        for _, group in groupby(enumerate(views), key=lambda numbered: size_of(numbered[1])):
             numbers, images = zip(*group, strict=True)
-            levels = [level.chunk(len(images)) for level in self.extract_feat(torch.cat(images))]
+            levels = [level.chunk(len(images)) for level in self.extract_feat(joined(images))]
             for maps, number in zip(zip(*levels, strict=True), numbers, strict=True):
                 vectors.append(pool(maps, number))
         return F.normalize(full_precision(self.projector(torch.cat(vectors))), dim=1).chunk(len(views))

@@ -11,7 +11,7 @@ from ccrop.checkpoint.newest import latest_checkpoint
 from ccrop.checkpoint.recorded_config import recorded_settings
 from ccrop.report import elements
 from ccrop.report.charts import bar_chart, line_chart
-from ccrop.report.predictions import Found, draw, legend, read_found
+from ccrop.report.predictions import Findings, draw, read_found
 from ccrop.report.scalars import Curves, log_of, logged_lines
 
 SIZES = {"all": "", "small": "_S", "medium": "_M", "large": "_L", "below 16 px": "_tiny", "16 to 32 px": "_16-32"}
@@ -24,6 +24,15 @@ REMARK = re.compile(r"(not compared with \w+: .*)|(Round \d+ was the last: .*)")
 MEANING = {
     "images": "Recall and precision in %, of all / of small objects, by annotations that are not trained on.",
     "sweeps": "Precision, and recall by class, in %, at a BEV IoU of 0.3 / 0.5, by labels that are not trained on.",
+}
+KINDS = {
+    "AP by class": re.compile(r"AP_((?!R40_).*)"),
+    "mAP by distance of centers": re.compile(r"mAP_([\d.]+ ?m)"),
+    "mAP by range": re.compile(r"mAP_([\d.]+(?:-[\d.]+m|m\+))"),
+    "mAP by points in the box": re.compile(r"mAP_(.*)points"),
+    "KITTI's AP in BEV": re.compile(r"AP_R40_bev_(.*)"),
+    "KITTI's AP in 3D": re.compile(r"AP_R40_3d_(.*)"),
+    "Average precision": re.compile(r"(.*)"),
 }
 VALIDATION = re.compile(r"Validation after (\d+) iterations: (.*)")
 FIGURE = re.compile(r"(\S+) ([\d.]+)%")
@@ -84,9 +93,10 @@ def precision(runs: Mapping[str, Mapping[str, float]]) -> str:
         return ""
     drawn = []
     for name, run in runs.items():
-        known = {size: run[f"AP{suffix}"] for size, suffix in SIZES.items() if f"AP{suffix}" in run}
-        bars = known or {key: value for key, value in run.items() if key in names and is_fraction(key)}
-        drawn.append(bar_chart(f"{name}: AP by size" if known else name, bars, percent=True))
+        by_size = {size: run[f"AP{suffix}"] for size, suffix in SIZES.items() if f"AP{suffix}" in run}
+        found = {"AP by size": by_size} if by_size else of_sweeps({key: run[key] for key in names if key in run})
+        prefix = f"{name}: " if len(runs) > 1 else ""
+        drawn += [bar_chart(prefix + title, bars, percent=True) for title, bars in found.items()]
     rows = [[name, *(shown(name, run.get(name, float("nan"))) for run in runs.values())] for name in names]
     note = OF_SWEEPS if "mAP" in names else OF_IMAGES
     return (
@@ -94,6 +104,21 @@ def precision(runs: Mapping[str, Mapping[str, float]]) -> str:
         + elements.paragraph(note)
         + elements.fold("All metrics", elements.table(["", *runs], rows))
     )
+
+
+def of_sweeps(figures: Mapping[str, float]) -> dict[str, dict[str, float]]:
+    """Metrics of a detector in sweeps by what they tell apart, a chart each."""
+    charts: dict[str, dict[str, float]] = {}
+    for name, value in figures.items():
+        if not is_fraction(name):
+            continue
+        if name in ("mAP", "NDS"):
+            charts.setdefault("AP by class", {})["mean" if name == "mAP" else name] = value
+            continue
+        matches = ((title, form.fullmatch(name)) for title, form in KINDS.items())
+        title, cell = next((title, match[1]) for title, match in matches if match)
+        charts.setdefault(title, {})[cell] = value
+    return {title: charts[title] for title in KINDS if title in charts}
 
 
 def is_fraction(name: str) -> bool:
@@ -178,6 +203,6 @@ def gallery(folder: Path) -> str:
     return elements.picture(image, f"Pseudo-boxes of {folder.name.replace('_', ' ')}.", scrolls=True)
 
 
-def side_by_side(runs: Mapping[str, Found]) -> str:
-    """Some tested images, a column per run; only images that all runs were tested on."""
-    return legend() + draw(runs, PICTURES) if runs else ""
+def side_by_side(runs: Mapping[str, Findings]) -> str:
+    """Some tested examples, a column per run; only those that all runs were tested on."""
+    return draw(runs, PICTURES) if runs else ""

@@ -24,6 +24,7 @@ p { margin: 8px 0; max-width: 75ch; }
 .verdict ul { margin: 4px 0 0; padding-left: 20px; }
 .charts { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(320px, 100%), 1fr)); gap: 16px;
   margin: 16px 0; }
+.halves { grid-template-columns: repeat(auto-fill, minmax(min(500px, 100%), 1fr)); }
 svg { display: block; width: 100%; height: auto; }
 .scroll { overflow-x: auto; }
 .scroll th { white-space: nowrap; }
@@ -32,7 +33,7 @@ img { display: block; max-width: none; }
 .wide { width: 100%; height: auto; }
 figure > div:not(.scroll) .wide { max-width: 900px; }
 .legend span { margin-right: 16px; white-space: nowrap; }
-.legend i { display: inline-block; width: 12px; height: 12px; margin-right: 6px; }
+.legend i { display: inline-block; width: 12px; height: 12px; margin-right: 6px; border: 1px solid #8c959f; }
 figure { margin: 12px 0; }
 figcaption { color: #57606a; font-size: 0.9rem; margin-top: 4px; max-width: 75ch; }
 table { border-collapse: collapse; font-size: 0.92rem; }
@@ -92,10 +93,11 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return f'<div class="scroll"><table><tr>{head}</tr>{body}</table></div>'
 
 
-def charts(drawn: Iterable[str]) -> str:
-    """Charts side by side, as many as the screen has room for."""
+def charts(drawn: Iterable[str], wide: bool = False) -> str:
+    """Charts side by side, as many as the screen has room for; ``wide`` ones need more of it."""
     drawn = list(filter(None, drawn))
-    return f'<div class="charts">{"".join(f"<div>{each}</div>" for each in drawn)}</div>' if drawn else ""
+    kind = "charts halves" if wide else "charts"
+    return f'<div class="{kind}">{"".join(f"<div>{each}</div>" for each in drawn)}</div>' if drawn else ""
 
 
 def picture(image: Image.Image, caption: str, scrolls: bool = False) -> str:

@@ -1,16 +1,17 @@
-"""What detectors find on some images of the val split, side by side, from the detections stored by their runs."""
+"""What detectors find in some examples of the val split, side by side, from what their runs stored."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Container, Mapping, Sequence
+from importlib import import_module
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from ccrop.checkpoint.newest import latest_checkpoint
-from ccrop.checkpoint.recorded_config import recorded_settings
+from ccrop.checkpoint.recorded_config import recorded_settings, trusted_module
 from ccrop.datasets import UnreadableImage, read_image
 from ccrop.datasets.base import spread
 from ccrop.datasets.channel_stack import as_rgb
@@ -22,8 +23,29 @@ MIN_IOU = 0.5
 SIDE = 560  # of a drawn image in pixels, at most
 
 
+class Findings(Protocol):
+    """What one run found, whatever its examples are."""
+
+    @property
+    def tested(self) -> Container[int]:
+        """The examples that can be drawn."""
+
+    def with_objects(self) -> Sequence[int]:
+        """Those of them that have objects."""
+
+    def picture(self, example: int, name: str) -> tuple[Image.Image, str] | None:
+        """An example with what the run of this name found, and the counts in words; None if it is gone."""
+
+    def legend(self) -> Mapping[str, str]:
+        """What is drawn, and its color."""
+
+    @property
+    def detailed(self) -> bool:
+        """Whether pictures need half of the page's width to be readable."""
+
+
 class Found(NamedTuple):
-    """Of one run.
+    """In images, of one run.
 
     Attributes:
         images: ids of the tested images.
@@ -38,14 +60,35 @@ class Found(NamedTuple):
     found: NDArray[np.float64]
     paths: Mapping[int, Path]
     channels: int
+    detailed: bool = False
+
+    @property
+    def tested(self) -> NDArray:
+        return self.images
+
+    def with_objects(self) -> Sequence[int]:
+        return [each for each in self.images if (self.objects[:, 0] == each).any()]
+
+    def picture(self, example: int, name: str) -> tuple[Image.Image, str] | None:
+        try:
+            image = as_rgb(read_image(self.paths[int(example)], self.channels))
+        except (KeyError, OSError, UnreadableImage):
+            return None
+        return marked(image, self, example, name)
+
+    def legend(self) -> Mapping[str, str]:
+        return {"found": HIT, "missed": MISSED, f"false, with a score of at least {MIN_SCORE:g}": FALSE}
 
 
-def read_found(run: Path) -> Found | None:
+def read_found(run: Path) -> Findings | None:
     """The detections that a fine-tuning kept; None if it kept none, or its images cannot be named."""
     file, checkpoint = run / "detections.npz", latest_checkpoint(run)
     if not file.exists() or checkpoint is None:
         return None
     config = recorded_settings(checkpoint)
+    finetuning = config.get("finetuning", "")
+    if finetuning:  # mmdet's configs name none, and detect objects in images
+        return import_module(finetuning).TRANSFER.read_found(file) if trusted_module(finetuning) else None
     data = (config.get("test_dataloader") or {}).get("dataset", {})
     if "ann_file" not in data:
         return None
@@ -88,22 +131,18 @@ def iou(first: NDArray[np.float64], second: NDArray[np.float64]) -> NDArray[np.f
     return common / np.where(union > 0, union, 1)
 
 
-def draw(runs: Mapping[str, Found], number: int) -> str:
-    """Some images with objects, evenly spaced, one picture per run, side by side if there is room."""
+def draw(runs: Mapping[str, Findings], number: int) -> str:
+    """Some examples with objects, evenly spaced, one picture per run, side by side if there is room."""
     first = next(iter(runs.values()))
-    common = [each for each in first.images if all(each in run.images for run in runs.values())]
-    with_objects = [each for each in common if (first.objects[:, 0] == each).any()]
+    common = [each for each in first.with_objects() if all(each in run.tested for run in runs.values())]
     rows = []
-    for place in spread(len(with_objects), number) if with_objects else ():
-        image_id = with_objects[place]
-        try:
-            image = as_rgb(read_image(first.paths[int(image_id)], first.channels))
-        except (KeyError, OSError, UnreadableImage):
-            continue
-        rows.append([elements.picture(*marked(image, run, image_id, name)) for name, run in runs.items()])
+    for place in spread(len(common), number) if common else ():
+        drawn = [run.picture(common[place], name) for name, run in runs.items()]
+        rows.append([elements.picture(*each) for each in drawn if each is not None])
     if len(runs) == 1:
         rows = [[cell for row in rows for cell in row]]
-    return "".join(map(elements.charts, rows))
+    arranged = "".join(elements.charts(row, wide=first.detailed) for row in rows)
+    return elements.legend(first.legend()) + arranged if arranged else ""
 
 
 def marked(image: Image.Image, run: Found, image_id: int, name: str) -> tuple[Image.Image, str]:
@@ -126,9 +165,3 @@ def marked(image: Image.Image, run: Found, image_id: int, name: str) -> tuple[Im
         f"{name}: {seen.sum()} of {len(seen)} found, {seen[small].sum()} of {small.sum()} small, {(~hits).sum()} false"
     )
     return picture, text
-
-
-def legend() -> str:
-    """What the colors mean."""
-    colors = ((HIT, "found"), (MISSED, "missed"), (FALSE, f"false, with a score of at least {MIN_SCORE:g}"))
-    return elements.legend({text: color for color, text in colors})

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from mmengine.config import Config
@@ -30,6 +31,9 @@ from ccrop.hooks.validation import ValidationHook
 from ccrop.optim import AutocastOptimWrapper, has_bf16
 from ccrop.runner import BriefRunner, require_gpu_for_fp16
 from ccrop.transfer.starting_point import Start, check_settings, notes_on
+
+if TYPE_CHECKING:
+    from ccrop.report.predictions import Findings
 
 LR_FACTORS = (0.5, 1.0, 2.0)  # of the config's learning rate
 IMAGENET = "imagenet"  # the arm that starts from weights of ImageNet
@@ -63,6 +67,7 @@ class Transfer:
         line: the last line of a run, from its metrics and the data's name.
         interval: ``(metric, own, other)``; the 95 % interval, low and high, of the difference of a metric between runs
             in two lists of work_dirs, over the choice of tested examples; None if they lack the required files.
+        read_found: of the file that a run keeps for this, what its report draws; images need none.
     """
 
     load_config: Callable[..., Config]
@@ -80,6 +85,7 @@ class Transfer:
         f"{name} {value:.2%}" for name, value in metrics.items()
     )
     interval: Callable[[str, Sequence[Path], Sequence[Path]], tuple[float, float] | None] = lambda *_: None
+    read_found: "Callable[[Path], Findings | None]" = lambda _: None
 
     def compared(self, measured: Callable[[str], bool]) -> str:
         """The goal, or the first of its fallbacks if only that was measured."""

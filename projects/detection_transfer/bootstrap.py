@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pycocotools.cocoeval import COCOeval
 
+from ccrop.experiments.paired_bootstrap import RESAMPLES, draws_of, mean_known
 from ccrop.projects.detection_transfer.average_precision import AREAS, counted, object_counts
 
-RESAMPLES = 1000
 RESAMPLED = ("AP_S_counted", "AP50_S_counted")
 CELLS = 2**22  # resamples x detections at once
 
@@ -91,17 +91,14 @@ def resampled_metrics(
 ) -> dict[str, NDArray[np.float64]]:
     """The metrics :data:`RESAMPLED`, ``(1 + resamples,)`` each: of the original images, then of each resample.
 
-    Two detectors tested on the same images get the same resamples, so that their metrics are paired. The categories
-    that count are those of the original images.
+    The resamples are those of :func:`.draws_of`. The categories that count are those of the original images.
 
     Args:
         evaluation: of :func:`ccrop.projects.detection_transfer.average_precision.evaluate`.
         min_objects: see :func:`ccrop.projects.detection_transfer.average_precision.average_precision`.
-        seed: draws the images.
+        resamples, seed: see :func:`.draws_of`.
     """
-    number = len(evaluation.params.imgIds)
-    drawn = np.random.default_rng(seed).multinomial(number, np.full(number, 1 / number), size=resamples)
-    draws = np.concatenate([np.ones((1, number), dtype=np.int32), drawn.astype(np.int32)])
+    draws = draws_of(len(evaluation.params.imgIds), resamples, seed)
     objects = object_counts(evaluation)[:, list(AREAS).index("small")]
     found = [
         resampled_precision(outcomes_of(evaluation, category, "small"), draws, evaluation.params.recThrs)
@@ -109,13 +106,6 @@ def resampled_metrics(
     ]
     by_category = np.array(found).reshape(len(found), len(evaluation.params.iouThrs), len(draws))
     return {
-        name: _mean(values)
+        name: mean_known(values)
         for name, values in zip(RESAMPLED, (by_category.mean(axis=1), by_category[:, 0]), strict=True)
     }
-
-
-def _mean(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Over the first axis, without nan; nan if there is nothing else."""
-    known = ~np.isnan(values)
-    number = known.sum(axis=0)
-    return np.where(number > 0, np.where(known, values, 0).sum(axis=0) / np.maximum(number, 1), np.nan)

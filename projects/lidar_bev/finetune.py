@@ -9,14 +9,17 @@ from typing import Any
 
 import torch
 from mmengine.config import Config
+from mmengine.dist import is_main_process
 from mmengine.registry import DATASETS
 
 from ccrop.checkpoint import RANDOM
 from ccrop.config import dicts_of, read_config
 from ccrop.datasets import MissingData
 from ccrop.datasets.generated import RECIPE
+from ccrop.experiments.paired_bootstrap import FILE
 from ccrop.hooks import UnreadableImagesHook
 from ccrop.long_work import with_progress
+from ccrop.projects.lidar_bev import findings
 from ccrop.projects.lidar_bev.datasets import SweepDataset
 from ccrop.projects.lidar_bev.detection.cluster_labels import use_pseudo_boxes
 from ccrop.projects.lidar_bev.detection.detector import CenterPoint
@@ -29,8 +32,10 @@ from ccrop.projects.lidar_bev.detection.metrics import (
     kitti_metrics,
 )
 from ccrop.projects.lidar_bev.detection.nuscenes_benchmark import has_nuscenes_score, nuscenes_metrics
+from ccrop.projects.lidar_bev.detection.resampling import resampled_metrics
 from ccrop.projects.lidar_bev.detection.samples import check_classes, check_readable, use_labels
 from ccrop.projects.lidar_bev.evaluation.center_ap import Detections
+from ccrop.projects.lidar_bev.paired_bootstrap import sweep_interval
 from ccrop.transfer import CORE_SECONDS, Transfer, build_runner, start_of, train_and_test
 
 NUSCENES_ERRORS = {"mATE": "m", "mASE": "", "mAOE": "rad", "mAVE": "m/s", "mAAE": ""}
@@ -106,7 +111,8 @@ def finetune(
     Args:
         config: of :func:`load_config`; it is not modified.
         init: ``'random'``, or a file with an encoder, see :func:`ccrop.checkpoint.read_weights`.
-        work_dir: takes the log, the last checkpoint and ``figures.json``.
+        work_dir: takes the log, the last checkpoint, ``figures.json`` and, of the val split, ``detections.npz``, see
+            :func:`ccrop.projects.lidar_bev.findings.keep`.
         labels: fraction of the labeled sweeps, see :func:`ccrop.projects.lidar_bev.detection.samples.use_labels`.
         seed: draws the scenes, the weights and the batches.
         held_out: part of these sweeps that is tested on instead of the val split.
@@ -141,9 +147,14 @@ def finetune(
         runner.register_hook(GroundTruthSamplingHook(**sampling))
     model = getattr(runner.model, "module", runner.model)
     assert isinstance(model, CenterPoint)
-    test = None if tested is None else partial(measured, model, tested)
+    keep = None if held_out or not is_main_process() else Path(work_dir, FILE)
+
+    def test(dataset: SweepDataset) -> dict[str, float]:
+        return measured(model, dataset, keep if runner.iter >= runner.max_iters else None)
+
+    on_tested = None if tested is None else partial(test, tested)
     return train_and_test(
-        runner, test, lambda metrics: line(metrics, data_name(config.test_dataset.data_root)), val_interval
+        runner, on_tested, lambda metrics: line(metrics, data_name(config.test_dataset.data_root)), val_interval
     )
 
 
@@ -153,8 +164,12 @@ def limit_of(config: Config) -> float:
     return hook.get("limit", UnreadableImagesHook().limit)
 
 
-def measured(model: CenterPoint, dataset: SweepDataset) -> dict[str, float]:
-    """The metrics of a detector on a data set, each sweep alone; of nuScenes, mAP and AP are those of its benchmark."""
+def measured(model: CenterPoint, dataset: SweepDataset, keep: Path | None = None) -> dict[str, float]:
+    """The metrics of a detector on a data set, each sweep alone; of nuScenes, mAP and AP are those of its benchmark.
+
+    Args:
+        keep: file for what detectors are compared by and reports draw, see :mod:`ccrop.projects.lidar_bev.findings`.
+    """
     indices, found, sweeps = [], [], []
     for index, sample, each in with_progress(detected(model, dataset), "testing", len(dataset)):
         indices.append(index)
@@ -165,6 +180,9 @@ def measured(model: CenterPoint, dataset: SweepDataset) -> dict[str, float]:
         metrics |= kitti_metrics(dataset, indices, found)
     if has_nuscenes_score(dataset):
         metrics |= nuscenes_metrics(dataset, indices, found)
+    if keep is not None:
+        resampled = resampled_metrics(dataset, indices, sweeps, found, model.classes)
+        findings.keep(keep, dataset, indices, sweeps, model.classes, model.backbone.grid.extent, resampled)
     return metrics
 
 
@@ -203,4 +221,6 @@ TRANSFER = Transfer(
     labels=(0.05, 0.2, 1.0),
     data_name=data_name,
     line=line,
+    interval=sweep_interval,
+    read_found=findings.read_found,
 )

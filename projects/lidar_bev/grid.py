@@ -47,6 +47,11 @@ class Grid:
         columns, rows = (round((high - low) / self.cell) for low, high in zip(self.low[:2], self.high[:2], strict=True))
         return rows, columns
 
+    @property
+    def extent(self) -> tuple[float, float, float, float]:
+        """x0, y0, x1, y1 in meters."""
+        return self.low[0], self.low[1], self.high[0], self.high[1]
+
     def map_shape(self, stride: int) -> tuple[int, int]:
         """Rows and columns of a map with cells ``stride`` times as large.
 

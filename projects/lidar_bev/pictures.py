@@ -60,14 +60,24 @@ def draw_boxes(axes: Axes, boxes: NDArray, colors: NDArray[np.str_] | str, style
     axes.add_collection(LineCollection([*headings[..., ::-1]], colors=colors, linewidths=1.0))
 
 
-def draw_texts(axes: Axes, boxes: NDArray, texts: Sequence[str], colors: Sequence[str]) -> None:
-    """A text above each of the boxes ``(M, 7)`` of :func:`draw_boxes`; of those that would overlap the first one."""
-    across, along = (abs(np.diff(limits())[0]) for limits in (axes.get_xlim, axes.get_ylim))
-    letter, line = 0.011 * across, 0.022 * along  # meters that they take in a picture of 9 inches
+def draw_texts(axes: Axes, boxes: NDArray, texts: Sequence[str], colors: Sequence[str], inches: float = 9) -> None:
+    """A text above each of the boxes ``(M, 7)`` of :func:`draw_boxes`; of those that would overlap the first one.
+
+    At the edge of the picture texts are moved inwards; those of boxes outside of it are left out.
+
+    Args:
+        inches: width of the axes.
+    """
+    meters = abs(np.diff(axes.get_xlim())[0]) / inches  # per inch
+    letter, line = 0.1 * meters, 0.2 * meters
+    (right, left), (bottom, top) = sorted(axes.get_xlim()), sorted(axes.get_ylim())
     taken: list[tuple[float, float, float]] = []
     for box, text, color in zip(boxes, texts, colors, strict=True):
-        x, y, half = footprints(box[None])[0, :, 0].max() + line / 3, box[1], letter * len(text) / 2
-        if any(abs(x - above) < line and abs(y - left) < half + other for above, left, other in taken):
+        half = letter * len(text) / 2
+        x = min(footprints(box[None])[0, :, 0].max() + line / 3, top - line)
+        y = np.clip(box[1], right + half, left - half)
+        outside = not (bottom < box[0] < top and right < box[1] < left)
+        if outside or any(abs(x - above) < line and abs(y - beside) < half + other for above, beside, other in taken):
             continue
         taken.append((x, y, half))
         ground = dict(facecolor=BACKGROUND, alpha=0.7, linewidth=0, pad=0.8)

@@ -178,7 +178,8 @@ def picture(sample: dict[str, Any], found: Detections, model: CenterPoint, name:
     low, high = model.backbone.grid.low, model.backbone.grid.high
     figure = Figure(figsize=(12.5, 1 + 9 * (high[0] - low[0]) / (high[1] - low[1])), layout="constrained")
     axes = figure.subplots()
-    draw_bev(axes, sample["points"], found.boxes, found.labels, (low[0], low[1], high[0], high[1]))
+    on_top = np.argsort(found.scores, kind="stable")  # the most confident ones, which also keep their texts
+    draw_bev(axes, sample["points"], found.boxes[on_top], found.labels[on_top], model.backbone.grid.extent)
     texts = [f"{model.classes[label]} {score:.2f}" for label, score in zip(found.labels, found.scores, strict=True)]
     draw_texts(axes, found.boxes, texts, [color_of(label) for label in found.labels])
     axes.set_title(name)

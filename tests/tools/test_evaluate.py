@@ -396,7 +396,8 @@ def test_annotated_objects_have_figures_by_class_too(
         rows = list(csv.DictReader(file))
     annotations = json.loads((demo_root / "annotations/instances_val2017.json").read_text())
     assert [row["class"] for row in rows] == [category["name"] for category in annotations["categories"]]
-    assert sum(int(row["images"]) for row in rows) == 40
+    assert sum(int(row["objects"]) for row in rows) == 40
+    assert "images" not in rows[0]
 
 
 def test_weights_of_another_library_take_the_place_of_ours(
@@ -468,7 +469,8 @@ def test_a_checkpoint_of_another_model_and_a_setting_that_is_none(
     evaluate: ModuleType, pretrained: Path, demo_root: Path, capsys: pytest.CaptureFixture[str]
 ):
     assert evaluate.main(["boxes", str(pretrained), "--config", str(CONFIG), "--data-root", str(demo_root)]) == 2
-    assert "is not a checkpoint of a run with" in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert f"is not a checkpoint of a run with {CONFIG}: the config needs the model of its run, what --cfg-op" in error
     assert evaluate.main(["boxes", str(pretrained), "--multi-object", "minimum=2"]) == 2
     assert "minimum" in capsys.readouterr().err
     assert evaluate.main(["boxes", str(pretrained), "--multi-object", "threshold=2"]) == 2

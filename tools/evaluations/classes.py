@@ -25,29 +25,31 @@ NAMED = 30  # with more classes, the picture omits their names
 
 def image_knn(args: argparse.Namespace) -> None:
     """Print a Markdown table, one row per number of neighbors."""
-    (bank, bank_labels), (queries, labels), classes = features_of(args)
+    (bank, bank_labels), (queries, labels), classes, units = features_of(args)
     found = {f"k {k}": knn_predict(bank, bank_labels, queries, k) for k in args.k}
-    report("kNN, temperature 0.07", found, labels, classes, args.out)
+    report("kNN, temperature 0.07", found, labels, classes, units, args.out)
 
 
 def linear(args: argparse.Namespace) -> None:
     """Print a Markdown table, one row per learning rate; the one to report is chosen on held-out training images."""
-    (train, train_labels), (test, labels), classes = features_of(args)
+    (train, train_labels), (test, labels), classes, units = features_of(args)
     rates = args.lr or LEARNING_RATES
     found = linear_probe(train, train_labels, test, rates, args.epochs)
     chosen = choose_learning_rate(train, train_labels, rates, args.epochs) if len(rates) > 1 else rates[0]
     variants = {f"learning rate {lr:g}": predicted for lr, predicted in found.items()}
-    report("linear", variants, labels, classes, args.out, f"learning rate {chosen:g}")
+    report("linear", variants, labels, classes, units, args.out, f"learning rate {chosen:g}")
 
 
-def features_of(args: argparse.Namespace) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor], tuple[str, ...]]:
-    """:func:`class_features` as requested on the command line."""
+def features_of(
+    args: argparse.Namespace,
+) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor], tuple[str, ...], str]:
+    """:func:`class_features` as requested on the command line, and what has a class: images, or objects."""
     config, model = load(args)
     found = class_features(config, model, args.images, args.image_size)
     kind = config.default_hooks.knn.bank.type
-    unit = (DATASETS.get(kind) if isinstance(kind, str) else kind).unit
-    print(f"{len(found[0][1])} training and {len(found[1][1])} test {unit}s of {config.data_root}\n")
-    return found
+    units = f"{(DATASETS.get(kind) if isinstance(kind, str) else kind).unit}s"
+    print(f"{len(found[0][1])} training and {len(found[1][1])} test {units} of {config.data_root}\n")
+    return *found, units
 
 
 def report(
@@ -55,6 +57,7 @@ def report(
     found: dict[str, Tensor],
     labels: Tensor,
     classes: tuple[str, ...],
+    units: str,
     folder: Path | None,
     chosen: str | None = None,
 ) -> None:
@@ -71,15 +74,15 @@ def report(
         folder.mkdir(parents=True, exist_ok=True)
         name = title.split(",")[0].lower()
         confusion = confusion_matrix(labels, found[written], len(classes)).cpu()
-        write(confusion, classes, f"{title}, {written}", folder / name)
+        write(confusion, classes, units, f"{title}, {written}", folder / name)
 
 
-def write(confusion: Tensor, classes: tuple[str, ...], title: str, path: Path) -> None:
+def write(confusion: Tensor, classes: tuple[str, ...], units: str, title: str, path: Path) -> None:
     """Per-class metrics in ``PATH.csv``, the confusion matrix in ``PATH_confusion.csv`` and ``PATH_confusion.png``."""
     metrics = class_metrics(confusion)
     with written(path.with_suffix(".csv")) as partial, partial.open("w", newline="") as file:
         writer = csv.writer(file)
-        writer.writerow(["class", "images", *metrics._fields])
+        writer.writerow(["class", units, *metrics._fields])
         for number, name in enumerate(classes):
             shares = ("" if each[number].isnan() else f"{each[number]:.4f}" for each in metrics)
             writer.writerow([name, int(confusion[number].sum()), *shares])

@@ -64,7 +64,14 @@ def has_nuscenes_score(dataset: SweepDataset) -> bool:
 
 
 def nuscenes_metrics(dataset: NuScenesSweeps, indices: Sequence[int], found: Sequence[Detections]) -> dict[str, float]:
-    """The metrics of :func:`.detection_score`.
+    """The metrics of :func:`.detection_score`; arguments as for :func:`benchmark_samples`."""
+    return detection_score(*benchmark_samples(dataset, indices, found))
+
+
+def benchmark_samples(
+    dataset: NuScenesSweeps, indices: Sequence[int], found: Sequence[Detections]
+) -> tuple[list[Truth], list[Detections], list[KeyFrame]]:
+    """The arguments of :func:`.detection_score`.
 
     Args:
         dataset: labeled, with all of nuScenes' classes.
@@ -85,7 +92,7 @@ def nuscenes_metrics(dataset: NuScenesSweeps, indices: Sequence[int], found: Seq
         names = [dataset.classes[label] for label in best.labels]
         boxes = np.column_stack([boxes, attribute_positions(attributes(names, boxes[:, 7:]))])
         detections.append(Detections(boxes, best.scores, class_labels(names, CLASSES)))
-    return detection_score(truths, detections, scenes)
+    return truths, detections, scenes
 
 
 def truth_of(annotations: GlobalObjects) -> Truth:

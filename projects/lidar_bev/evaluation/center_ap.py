@@ -82,13 +82,25 @@ class Matches(NamedTuple):
         scores: ``(D,)``.
         detections: ``(D, 7)``, or with as many columns more as the boxes have.
         objects: the same, the object that each matched; NaN if it matched none.
-        num_objects: that count.
+        sweeps: ``(D,)``, the number of the sweep of each.
+        counts: ``(S,)``, objects that count, in each sweep.
     """
 
     scores: NDArray
     detections: NDArray
     objects: NDArray
-    num_objects: int
+    sweeps: NDArray[np.int64]
+    counts: NDArray[np.int64]
+
+    @property
+    def num_objects(self) -> int:
+        """In all sweeps."""
+        return int(self.counts.sum())
+
+    @property
+    def right(self) -> NDArray[np.bool_]:
+        """Which detections ``(D,)`` matched."""
+        return np.isfinite(self.objects[:, 0])
 
 
 def center_metrics(
@@ -134,7 +146,7 @@ def match(truths: Sequence[Truth], detections: Sequence[Detections], label: int,
     """Match each detection of a class, most confident first, with the nearest free object within ``threshold`` m."""
     own_truths = [truth.boxes[truth.labels == label] for truth in truths]
     counted_truths = [_counted(truth)[truth.labels == label] for truth in truths]
-    num_objects = int(sum(counted.sum() for counted in counted_truths))
+    objects_of_each = np.array([counted.sum() for counted in counted_truths], dtype=np.int64)
 
     chosen = [np.flatnonzero(each.labels == label) for each in detections]
     chosen = [own[np.argsort(-each.scores[own], kind="stable")] for own, each in zip(chosen, detections, strict=True)]
@@ -151,11 +163,12 @@ def match(truths: Sequence[Truth], detections: Sequence[Detections], label: int,
         objects.append(partners)
         used.append(use)
     if not scores:
-        return Matches(np.zeros(0), np.zeros((0, 7)), np.zeros((0, 7)), num_objects)
+        return Matches(np.zeros(0), np.zeros((0, 7)), np.zeros((0, 7)), np.zeros(0, np.int64), objects_of_each)
     use = np.concatenate(used)
-    score, box, partner = (np.concatenate(each)[use] for each in (scores, boxes, objects))
+    sweeps = np.repeat(np.arange(len(scores)), [len(each) for each in scores])
+    score, box, partner, sweep = (np.concatenate(each)[use] for each in (scores, boxes, objects, [sweeps]))
     order = np.argsort(-score, kind="stable")
-    return Matches(score[order], box[order], partner[order], num_objects)
+    return Matches(score[order], box[order], partner[order], sweep[order], objects_of_each)
 
 
 def nearest_free(centers: NDArray, targets: NDArray, threshold: float) -> NDArray[np.int64]:
@@ -179,11 +192,16 @@ def average_precision(matches: Matches) -> float:
     NaN without objects, 0 without detections. The precision at 101 recalls is interpolated linearly, and 0 beyond the
     highest recall.
     """
-    if not matches.num_objects:
+    return precision_of(matches.right, matches.num_objects)
+
+
+def precision_of(right: NDArray[np.bool_], num_objects: int) -> float:
+    """:func:`average_precision` of detections ``(D,)``, most confident first, of which some are ``right``."""
+    if not num_objects:
         return float("nan")
-    recall, precision = recall_and_precision(matches)
-    if not len(recall):
+    if not len(right):
         return 0.0
+    recall, precision = recall_and_precision(right, num_objects)
     at = np.interp(RECALLS, recall, precision, right=0)[_first_recall() :]
     return float(((at - MIN_PRECISION) / (1 - MIN_PRECISION)).clip(min=0).mean())
 
@@ -200,10 +218,10 @@ def mean_error(errors: NDArray, matches: Matches) -> float:
     """
     if not matches.num_objects:
         return float("nan")
-    right = np.isfinite(matches.objects[:, 0])
+    right = matches.right
     if not right.any():
         return 1.0
-    recall, _ = recall_and_precision(matches)
+    recall, _ = recall_and_precision(right, matches.num_objects)
     known = np.isfinite(errors[right])
     if not known.any():
         return 1.0
@@ -217,11 +235,10 @@ def mean_error(errors: NDArray, matches: Matches) -> float:
     return float(at[_first_recall() : last + 1].mean())
 
 
-def recall_and_precision(matches: Matches) -> tuple[NDArray, NDArray]:
+def recall_and_precision(right: NDArray[np.bool_], num_objects: int) -> tuple[NDArray, NDArray]:
     """``(D,)`` each, after each detection."""
-    right = np.isfinite(matches.objects[:, 0])
     true = np.cumsum(right)
-    return true / max(matches.num_objects, 1), true / np.arange(1, len(right) + 1)
+    return true / max(num_objects, 1), true / np.arange(1, len(right) + 1)
 
 
 def within_range(

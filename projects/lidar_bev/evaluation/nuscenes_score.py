@@ -79,16 +79,23 @@ def detection_score(
         detections: of each, boxes ``(D, 10)``.
         scenes: of each.
     """
-    truths = [_only(each, counted(each.boxes, each.labels, scene)) for each, scene in zip(truths, scenes, strict=True)]
-    detections = [
-        _only(each, counted(each.boxes, each.labels, scene)) for each, scene in zip(detections, scenes, strict=True)
-    ]
+    truths, detections = only_counted(truths, detections, scenes)
     by_class = [class_score(truths, detections, label) for label in range(len(CLASSES))]
     metrics = {f"AP_{name}": each["AP"] for name, each in zip(CLASSES, by_class, strict=True)}
     mean_ap = float(np.mean(list(metrics.values())))
     errors = {error: float(np.nanmean([each[error] for each in by_class])) for error in ERRORS}
     score = (AP_WEIGHT * mean_ap + sum(max(0.0, 1 - error) for error in errors.values())) / (AP_WEIGHT + len(ERRORS))
     return dict(NDS=score, mAP=mean_ap) | metrics | errors
+
+
+def only_counted(
+    truths: Sequence[Truth], detections: Sequence[Detections], scenes: Sequence[KeyFrame]
+) -> tuple[list[Truth], list[Detections]]:
+    """What of :func:`detection_score`'s arguments counts, see :func:`counted`."""
+    return (
+        [_only(each, counted(each.boxes, each.labels, scene)) for each, scene in zip(truths, scenes, strict=True)],
+        [_only(each, counted(each.boxes, each.labels, scene)) for each, scene in zip(detections, scenes, strict=True)],
+    )
 
 
 def class_score(truths: Sequence[Truth], detections: Sequence[Detections], label: int) -> dict[str, float]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from ccrop.report.detector import precision, sections, validations
+from ccrop.report.detector import of_sweeps, precision, sections, validations
 
 NOTE = (
     "Round {} of 2: 1,234 pseudo-boxes of 20 of 22 images; by the annotations, which are not trained on: "
@@ -101,3 +101,23 @@ def test_errors_of_sweeps_have_units_and_are_no_percentages(tmp_path: Path):
     assert ">1.5<" in text
     assert "A bin, such as mAP_0-15m by range or mAP_100+points by points in the box, counts only" in text
     assert "COCO" not in text
+
+
+def test_figures_of_sweeps_have_a_chart_for_each_thing_they_tell_apart():
+    figures = {"NDS": 0.4, "mAP": 0.5, "AP_Car": 0.7, "AP_traffic_cone": 0.3, "mAP_0.5m": 0.2, "mAP_4m": 0.8}
+    figures |= {"mAP_0-15m": 0.6, "mAP_30m+": 0.1, "mAP_1-9points": 0.25, "mAP_100+points": 0.75, "translation": 0.3}
+    figures |= {"AP_R40_bev_Car_easy": 0.9, "AP_R40_3d_Car_hard": 0.45}
+    assert of_sweeps(figures) == {
+        "AP by class": {"NDS": 0.4, "mean": 0.5, "Car": 0.7, "traffic_cone": 0.3},
+        "mAP by distance of centers": {"0.5m": 0.2, "4m": 0.8},
+        "mAP by range": {"0-15m": 0.6, "30m+": 0.1},
+        "mAP by points in the box": {"1-9": 0.25, "100+": 0.75},
+        "KITTI's AP in BEV": {"Car_easy": 0.9},
+        "KITTI's AP in 3D": {"Car_hard": 0.45},
+    }
+    assert of_sweeps({"AP50": 0.5}) == {"Average precision": {"AP50": 0.5}}
+    page = precision({"a": figures, "b": {"mAP": 0.125, "AP_Car": float("nan")}})
+    assert 'aria-label="a: mAP by range"' in page
+    assert 'aria-label="b: AP by class"' in page
+    assert "mean" in page
+    assert 'aria-label="AP by class"' in precision({"a": figures})

@@ -1,6 +1,7 @@
 """What a detector found on an image, matched with what is annotated."""
 
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -73,6 +74,7 @@ def test_a_run_is_drawn_from_what_it_kept(run: Path):
     assert kept.paths[4].name == "b.png"
     text = draw({"one": kept, "other": kept._replace(found=kept.found[:0])}, 4)
     assert text.count("<img") == 2
+    assert all(color in text for color in (HIT, MISSED, FALSE))
     assert "one: 1 of 1 found, 1 of 1 small, 0 false" in text
     assert "other: 0 of 1 found, 0 of 1 small, 0 false" in text
 
@@ -82,3 +84,18 @@ def test_images_that_are_gone_are_passed_over(run: Path, tmp_path: Path):
     assert draw({"run": read_found(run)}, 4).count("<img") == 0
     (tmp_path / "set/val.json").unlink()
     assert read_found(run) is None
+
+
+@pytest.mark.parametrize("module", ["antigravity", "ccrop.projects.lidar_bev.finetune"])
+def test_files_of_other_detectors_are_read_by_their_own_module(run: Path, module: str):
+    """If it is of ccrop: code that nobody has approved is not imported."""
+    torch.save(dict(config=dict(finetuning=module)), run / "iter_1.pth")
+    content = dict(pictured=np.array([], int), classes=np.array(["Car"]), extent=np.array([0.0, -1, 2, 1]))
+    np.savez(run / "detections.npz", **content)
+    found = read_found(run)
+    assert "antigravity" not in sys.modules
+    if module == "antigravity":
+        assert found is None
+    else:
+        assert found.classes == ["Car"]
+        assert draw({"run": found}, 4) == ""

@@ -9,6 +9,7 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from jobs import ROOT, call, environment, run, script, tool
@@ -59,6 +60,19 @@ def test_search_train_test_and_draw(simulated: Path, pretrained: Path, tmp_path:
     trained = torch.load(tmp_path / "w/iter_3.pth", weights_only=False)["state_dict"]
     loaded = torch.load(pretrained)["state_dict"]["backbone.pillars.linear.weight"]
     assert 0 < (trained["backbone.pillars.linear.weight"] - loaded).abs().max() < 0.05
+
+    with np.load(tmp_path / "w/detections.npz") as content:
+        assert content["mAP"].shape == (1001,)
+        assert content["mAP"][0] == pytest.approx(figures["mAP"])
+        assert len(content["sweeps"]) == 4
+    assert list(tmp_path.glob("w/lr_*"))
+    assert not list(tmp_path.glob("w/lr_*/detections.npz"))  # other sweeps
+    report = (tmp_path / "w/report.html").read_text()
+    assert {"AP by class", "mAP by distance of centers", "mAP by range"} <= set(
+        re.findall('aria-label="(.*?)"', report)
+    )
+    pictures = re.findall(r"<figcaption>w, (\S+): \d+ of \d+ found, \d+ false</figcaption>", report)
+    assert pictures == (simulated / "ImageSets/val.txt").read_text().split()[::5]  # 4 of 16
 
     drawn = call(script(DRAW, "w", "--sweeps", 1, "--score", 0, "--out", "d.png"), tmp_path)
     assert drawn.returncode == 0, drawn.stdout
@@ -226,7 +240,10 @@ def test_comparison_with_a_checkpoint_goes_on_where_it_stopped(simulated: Path, 
     assert int(long["iterations"]) == pytest.approx(2 + 0.02 / (float(random["tflop"]) / 2), abs=1)
     assert int(long["iterations"]) > 2
     assert (windows["pretraining_tflop"], random["pretraining_tflop"]) == ("0.02", "0.0")
-    assert f"simulated {simulated.name}, 5% of the labels, 1 seed, % | mAP | AP_Car" in (tmp_path / "t.md").read_text()
+    table = (tmp_path / "t.md").read_text()
+    assert f"simulated {simulated.name}, 5% of the labels, 1 seed, % | mAP | AP_Car" in table
+    (row,) = (line for line in table.splitlines() if line.startswith("| windows "))
+    assert re.search(r"[+-]\d+\.\d \[[+-]\d+\.\d, [+-]\d+\.\d\]", row)
     assert (tmp_path / f"t_simulated_{simulated.name}.png").stat().st_size > 5000
 
     again = call(command, tmp_path)

@@ -10,8 +10,11 @@ from jobs import ROOT
 from mmengine.registry import DATASETS, MODELS
 from tiny_nuscenes import write_tiny_nuscenes
 
+from ccrop.experiments.paired_bootstrap import draws_of
 from ccrop.projects.lidar_bev.datasets.nuscenes import CLASSES
+from ccrop.projects.lidar_bev.detection.metrics import compared
 from ccrop.projects.lidar_bev.detection.nuscenes_benchmark import nuscenes_metrics
+from ccrop.projects.lidar_bev.detection.resampling import resampled_metrics
 from ccrop.projects.lidar_bev.evaluation.center_ap import Detections
 from ccrop.projects.lidar_bev.finetune import finetune, line, load_config
 from ccrop.tools import predict
@@ -80,6 +83,30 @@ def test_perfect_detections_reach_the_highest_score_of_the_classes_that_are_ther
     errors = dict(mATE=6 / 10, mASE=6 / 10, mAOE=6 / 9, mAVE=6 / 8, mAAE=6 / 8)
     assert {name: metrics[name] for name in errors} == pytest.approx(errors, abs=1e-4)
     assert metrics["NDS"] == pytest.approx((5 * 0.4 + sum(1 - error for error in errors.values())) / 10, abs=1e-4)
+
+
+def test_resamples_are_of_the_benchmarks_own_metrics(root: Path):
+    config = load_config(CONFIGS / "centerpoint_pillar_nuscenes.py", root, MINI)
+    dataset = DATASETS.build(config.test_dataset)
+    rng, grid = np.random.default_rng(0), MODELS.build(config.model).backbone.grid
+    found, sweeps, indices = [], [], range(len(dataset))
+    for index in indices:
+        sample = dataset.known(index)
+        own = (sample["labels"] >= 0) & (rng.random(len(sample["labels"])) < 0.7)
+        boxes = sample["boxes"][own] + rng.normal(0, 0.6, (own.sum(), 7))
+        found.append(Detections(boxes, rng.random(own.sum()), sample["labels"][own]))
+        sweeps.append(compared(sample, found[-1], grid))
+    drawn = resampled_metrics(dataset, indices, sweeps, found, dataset.classes, resamples=5)
+    expected = nuscenes_metrics(dataset, indices, found)
+    assert set(drawn) == {"mAP", *(f"AP_{name}" for name in CLASSES)}
+    assert {name: values[0] for name, values in drawn.items()} == pytest.approx(
+        {name: expected[name] for name in drawn}
+    )
+    for number, draw in enumerate(draws_of(len(dataset), 5)[1:], 1):
+        places = [index for index in indices for _ in range(draw[index])]
+        copied = nuscenes_metrics(dataset, places, [found[place] for place in places])
+        assert drawn["mAP"][number] == pytest.approx(copied["mAP"])
+    assert 0 < expected["mAP"] < 0.4
 
 
 @pytest.mark.parametrize("name", ["pillar", "voxel"])

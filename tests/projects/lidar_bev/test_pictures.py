@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from ccrop.projects.lidar_bev.boxes import corners
-from ccrop.projects.lidar_bev.pictures import COLORS, OTHER_COLOR, draw_around, draw_bev, sweep_picture
+from ccrop.projects.lidar_bev.pictures import COLORS, OTHER_COLOR, draw_around, draw_bev, draw_texts, sweep_picture
 
 # a car ahead that drives to the left, and a pedestrian to the left
 BOXES = np.array([[10.0, 0, -1, 4, 2, 1.5, math.pi / 2], [0, 20, -1, 0.8, 0.6, 1.8, 0]])
@@ -80,3 +80,19 @@ def test_a_picture_has_the_colors_of_its_classes():
 
 def test_no_points_and_no_boxes():
     assert pixels(sweep_picture(np.zeros((0, 4)), np.zeros((0, 7)), np.zeros(0, int))).std() > 1
+
+
+def test_texts_stay_inside_and_do_not_overlap():
+    axes = Figure().subplots()
+    draw_bev(axes, np.zeros((0, 3)), extent=(-10, -10, 10, 10))
+    places = [(0, 0), (0.1, 0.1), (0, 9.5), (9.5, 0), (0, -9.5), (0, 11)]
+    boxes = np.array([[x, y, 0, 1, 1, 1, 0] for x, y in places], float)
+    texts = ["first", "hidden", "left", "ahead", "right", "gone"]
+    draw_texts(axes, boxes, texts, ["white"] * 6, inches=5)  # 4 meters per inch: a letter is 0.4, a line 0.8 m
+    found = {each.get_text(): each.get_position() for each in axes.texts}
+    assert found == {
+        "first": pytest.approx((0, 0.5 + 0.8 / 3)),
+        "left": pytest.approx((10 - 0.8, 0.5 + 0.8 / 3)),
+        "ahead": pytest.approx((0, 10 - 0.8)),
+        "right": pytest.approx((-10 + 1.0, 0.5 + 0.8 / 3)),
+    }

@@ -10,13 +10,17 @@ import numpy as np
 import pytest
 import torch
 from jobs import ROOT
+from matplotlib.collections import LineCollection
+from matplotlib.colors import to_hex
 from mmengine.config import Config
 from mmengine.registry import MODELS
 
 from ccrop.checkpoint.recorded_config import as_data
 from ccrop.projects.lidar_bev.datasets import SweepFolder, read_sweep
 from ccrop.projects.lidar_bev.datasets.kitti_format import read_calibration, read_objects
-from ccrop.projects.lidar_bev.predict import chosen_columns, sweeps_of
+from ccrop.projects.lidar_bev.evaluation.center_ap import Detections
+from ccrop.projects.lidar_bev.pictures import color_of
+from ccrop.projects.lidar_bev.predict import chosen_columns, picture, sweeps_of
 from ccrop.tools import predict as command
 from ccrop.transfer.prediction import Request, load_detector
 
@@ -196,3 +200,13 @@ def test_columns_take_the_places_of_the_detectors(detector: Path):
         ValueError, match="5 values per point are expected, but files have x, y, z, intensity: use --split"
     ):
         chosen_columns(config, model, None)
+
+
+def test_the_most_confident_of_boxes_in_one_place_is_on_top(detector: Path):
+    _, model = load_detector(detector, "sweeps", MODELS.build)
+    boxes = np.tile(np.array([[3, 2, -1, 4, 2, 1.5, 0]], np.float32), (3, 1))
+    found = Detections(boxes, np.array([0.4, 0.9, 0.5]), np.array([0, 1, 2]))
+    axes = picture(dict(points=np.zeros((0, 4))), found, model, "a").axes[0]
+    outlines = next(each for each in axes.collections if isinstance(each, LineCollection))
+    drawn = [to_hex(color) for color in outlines.get_color()]
+    assert drawn == [color_of(label) for label in (0, 2, 1)]
