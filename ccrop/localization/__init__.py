@@ -1,8 +1,8 @@
 """Feature map -> where the objects are. Pure tensor functions: torch only."""
 
-from ccrop.localization.center_heatmaps import center_heatmaps, gaussian_radius
 from ccrop.localization.feature_heatmap import feature_heatmap, fused_heatmap
 from ccrop.localization.fixed_box import FixedBox
+from ccrop.localization.gaussian_heatmaps import center_heatmaps, gaussian_radius
 from ccrop.localization.heatmap_regions import peak_regions
 from ccrop.localization.letterbox import boxes_in_image, cells_inside
 from ccrop.localization.localizer_protocol import Localizer

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from ccrop.localization.center_heatmaps import center_heatmaps, gaussian_radius
+from ccrop.localization.gaussian_heatmaps import center_heatmaps, gaussian_radius
 from ccrop.models.focal_loss import PRIOR, gaussian_focal_loss
 
 

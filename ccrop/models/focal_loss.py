@@ -17,7 +17,7 @@ def gaussian_focal_loss(logits: Tensor, heatmaps: Tensor, alpha: float = 2.0, be
 
     Args:
         logits: ``(N, C, H, W)`` of p.
-        heatmaps: the same, see :func:`ccrop.localization.center_heatmaps.center_heatmaps`.
+        heatmaps: the same, see :func:`ccrop.localization.gaussian_heatmaps.center_heatmaps`.
     """
     p = logits.sigmoid()
     is_center = heatmaps == 1

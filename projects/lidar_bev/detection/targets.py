@@ -10,7 +10,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ccrop.localization.center_heatmaps import center_heatmaps, gaussian_radius
+from ccrop.localization.gaussian_heatmaps import center_heatmaps, gaussian_radius
 from ccrop.projects.lidar_bev.detection.headings import HEADING_CODES, HeadingCode
 from ccrop.projects.lidar_bev.grid import Grid, stacked
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from methods import METHODS, build, two_views
 
-from ccrop.localization.center_heatmaps import gaussian_radius
+from ccrop.localization.gaussian_heatmaps import gaussian_radius
 from ccrop.models import CenterHeatmapLoss, RegionPairs
 from ccrop.models.center_heatmap_loss import cluster_heatmaps
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from ccrop.localization.center_heatmaps import gaussian_radius
+from ccrop.localization.gaussian_heatmaps import gaussian_radius
 from ccrop.projects.lidar_bev.boxes import wrapped
 from ccrop.projects.lidar_bev.detection.headings import HEADING_CODES, HeadingCode
 from ccrop.projects.lidar_bev.detection.targets import center_targets, decoded

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 FORMULAS = ("shipped", "corrected")
+CELLS = 2**25  # objects x cells at once, on an accelerator
 
 
 def gaussian_radius(sizes: Tensor, min_overlap: float = 0.1, min_radius: int = 2, formula: str = "shipped") -> Tensor:
@@ -44,7 +45,7 @@ def gaussian_radius(sizes: Tensor, min_overlap: float = 0.1, min_radius: int = 2
 def center_heatmaps(
     centers: Tensor, radii: Tensor, images: Tensor, labels: Tensor, shape: tuple[int, int, int, int]
 ) -> Tensor:
-    """Draw all objects of a batch, in one scatter.
+    """Draw all objects of a batch at once.
 
     Each object draws exp(-d^2 / 2 sigma^2) into its class's map, CenterNet (Zhou et al., 2019, section 3) and
     CenterPoint (Yin et al., CVPR 2021, section 4): d is the distance in cells to the cell that its center is in,
@@ -63,20 +64,31 @@ def center_heatmaps(
         ``(N, C, H, W)`` float32 in [0, 1].
 
     Raises:
-        ValueError: an object on the grid has an image or a label out of range.
+        ValueError: an object on the grid has an image or a label out of range; on an accelerator, where the host would
+            have to wait to know, such an object draws nothing.
     """
     num_images, num_classes, height, width = shape
     x, y = centers.floor().unbind(-1)
-    inside = (x >= 0) & (x < width) & (y >= 0) & (y < height)
-    x, y = x.where(inside, 0).long(), y.where(inside, 0).long()
+    drawn = (x >= 0) & (x < width) & (y >= 0) & (y < height)
+    x, y = x.where(drawn, 0).long(), y.where(drawn, 0).long()
+    on_cpu = centers.device.type == "cpu"
     for name, index, length in (("images", images, num_images), ("labels", labels, num_classes)):
-        wrong = inside & ((index < 0) | (index >= length))
-        if wrong.any():
+        wrong = drawn & ((index < 0) | (index >= length))
+        if on_cpu and wrong.any():
             raise ValueError(f"{name} must be from 0 to {length - 1}, got {index[wrong].unique().tolist()}")
+        drawn = drawn & ~wrong
+    planes = (images * num_classes + labels).where(drawn, 0)
+    heatmaps = torch.zeros(num_images * num_classes, height, width, dtype=torch.float32, device=centers.device)
+    draw = _draw_into_squares if on_cpu else _draw_into_planes
+    return draw(heatmaps, x, y, radii, planes, drawn).view(shape)
 
+
+def _draw_into_squares(heatmaps: Tensor, x: Tensor, y: Tensor, radii: Tensor, planes: Tensor, drawn: Tensor) -> Tensor:
+    """Each object into the cells of its square only, in one scatter: their number must be known to go on."""
+    _, height, width = heatmaps.shape
     # every cell of every object's square, object after object
     sides = 2 * radii + 1
-    cells = (sides**2).where(inside, 0)
+    cells = (sides**2).where(drawn, 0)
     owner = torch.arange(len(radii), device=radii.device).repeat_interleave(cells)
     number = torch.arange(len(owner), device=radii.device) - (cells.cumsum(0) - cells)[owner]
     down, right = (part - radii[owner] for part in (number // sides[owner], number % sides[owner]))
@@ -84,7 +96,19 @@ def center_heatmaps(
 
     rows, columns = y[owner] + down, x[owner] + right
     on_grid = (rows >= 0) & (rows < height) & (columns >= 0) & (columns < width)
-    plane = images[owner] * num_classes + labels[owner]
-    index = ((plane * height + rows) * width + columns).where(on_grid, 0)
-    heatmaps = torch.zeros(num_images * num_classes * height * width, dtype=torch.float32, device=centers.device)
-    return heatmaps.scatter_reduce_(0, index, values.where(on_grid, 0.0), "amax").view(shape)
+    index = ((planes[owner] * height + rows) * width + columns).where(on_grid, 0)
+    heatmaps.view(-1).scatter_reduce_(0, index, values.where(on_grid, 0.0), "amax")
+    return heatmaps
+
+
+def _draw_into_planes(heatmaps: Tensor, x: Tensor, y: Tensor, radii: Tensor, planes: Tensor, drawn: Tensor) -> Tensor:
+    """Each object into every cell of its plane: more work, but the host knows all sizes and never waits."""
+    _, height, width = heatmaps.shape
+    rows, columns = (torch.arange(length, device=x.device) for length in (height, width))
+    for part in torch.arange(len(x), device=x.device).split(max(1, CELLS // (height * width))):
+        radius = radii[part, None, None]
+        down, right = (rows - y[part, None])[:, :, None], (columns - x[part, None])[:, None]
+        near = (down.abs() <= radius) & (right.abs() <= radius) & drawn[part, None, None]
+        values = torch.exp(-(down**2 + right**2) / (2 * ((2 * radius + 1) / 6) ** 2))
+        heatmaps.index_reduce_(0, planes[part], values.where(near, 0.0), "amax")
+    return heatmaps

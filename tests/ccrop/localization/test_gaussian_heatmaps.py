@@ -2,8 +2,10 @@ import math
 
 import pytest
 import torch
+from operators import Operators
+from torch.testing import assert_close
 
-from ccrop.localization import center_heatmaps, gaussian_radius
+from ccrop.localization import center_heatmaps, gaussian_heatmaps, gaussian_radius
 
 
 def root_of(a, b, c, sign):
@@ -207,3 +209,27 @@ def test_refuses_objects_of_no_image_or_class(name, wrong):
         draw([[1.0, 1.0], [2.0, 2.0]], [2, 2], (2, 2, 8, 10), **{name: wrong})
     # unless they lie outside the grid, as the padding of a batch does
     draw([[-1.0, 1.0], [-2.0, 2.0]], [2, 2], (2, 2, 8, 10), **{name: wrong})
+
+
+def test_on_an_accelerator_objects_are_drawn_alike_and_the_host_never_waits(monkeypatch):
+    """What runs there, run here, in more than one part."""
+    generator = torch.Generator().manual_seed(3)
+    number, shape = 40, (2, 3, 9, 14)
+    centers = torch.rand(number, 2, generator=generator) * torch.tensor([18.0, 13.0]) - 2
+    centers[5] = torch.nan
+    radii = torch.randint(0, 6, (number,), generator=generator)
+    images, labels = (torch.randint(0, length, (number,), generator=generator) for length in shape[:2])
+    expected = object_by_object(centers.nan_to_num(-1), radii, images, labels, shape)
+    assert expected.count_nonzero() > 200
+    monkeypatch.setattr(gaussian_heatmaps, "_draw_into_squares", gaussian_heatmaps._draw_into_planes)
+    monkeypatch.setattr(gaussian_heatmaps, "CELLS", 9 * 14 * 16)  # parts of 16 objects
+    assert_close(center_heatmaps(centers, radii, images, labels, shape), expected)
+    heatmaps = torch.zeros(6, 9, 14)
+    x, y = centers.nan_to_num(0).long().unbind(-1)
+    with Operators() as operators:
+        gaussian_heatmaps._draw_into_planes(
+            heatmaps, x, y, radii, images * 3 + labels, torch.ones(number, dtype=torch.bool)
+        )
+    assert operators.counts["index_reduce_"] == 3
+    assert operators.waiting == {}
+    assert operators.counts["repeat_interleave"] == 0  # by counts that only the device knows
