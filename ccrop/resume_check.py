@@ -121,13 +121,22 @@ def check_resumed(checkpoint: str, before: dict[str, str], now: dict[str, str], 
     return bool(changed)
 
 
-def check_resumed_data(checkpoint: str, before: Mapping[str, Any], now: Mapping[str, Any], root: str) -> None:
+def check_resumed_data(
+    checkpoint: str,
+    before: Mapping[str, Any],
+    now: Mapping[str, Any],
+    root: str,
+    compared: str = "number or names",
+    otherwise: str = "resume on these by passing --allow-changes",
+) -> None:
     """Refuse to resume on other files.
 
     Args:
         before, now: of the checkpoint and of this run, ``files``, how many, and their ``fingerprint``, see
             :meth:`ccrop.datasets.base.LocatedDataset.fingerprint`.
         root: of this run's data.
+        compared: what the fingerprint is of, for the message.
+        otherwise: what else to do, for the message.
 
     Raises:
         ValueError: they differ.
@@ -135,8 +144,7 @@ def check_resumed_data(checkpoint: str, before: Mapping[str, Any], now: Mapping[
     if before != now:
         raise ValueError(
             f"{checkpoint} was trained on other files ({before['files']:,}) than those of {root} ({now['files']:,}; "
-            "their number or names differ): pass the data it was trained on with --data-root, or resume on these by "
-            "passing --allow-changes"
+            f"their {compared} differ): pass the data it was trained on with --data-root, or {otherwise}"
         )
 
 

@@ -9,7 +9,7 @@ from mmengine.dist import get_rank
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
-from ccrop.projects.detection_transfer.unreadable import innermost
+from ccrop.datasets.trained_files import innermost
 
 
 class OwnRandomness:

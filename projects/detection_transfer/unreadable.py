@@ -1,7 +1,7 @@
 """Unreadable images of a detector: skipped and counted; the run stops if there are too many."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from typing import Any
@@ -14,6 +14,7 @@ from mmengine.runner import Runner
 
 from ccrop.datasets import CocoImages
 from ccrop.datasets.reading import WHITE, UnreadableImage, printable, read_image
+from ccrop.datasets.trained_files import innermost
 from ccrop.hooks.unreadable import TooManyUnreadable, UnreadableImagesHook
 from ccrop.projects.detection_transfer.images import ReadImage
 
@@ -94,17 +95,6 @@ class UnreadableExamplesHook(UnreadableImagesHook):
 
     def marked(self, runner: Runner) -> MarkedImages:
         return self._current
-
-
-def innermost(dataset: Any) -> Iterator[BaseDataset]:
-    """A data set, or those within its wrappers (ConcatDataset, RepeatDataset, MultiImageMixDataset)."""
-    if hasattr(dataset, "datasets"):
-        for each in dataset.datasets:
-            yield from innermost(each)
-    elif hasattr(dataset, "dataset"):
-        yield from innermost(dataset.dataset)
-    else:
-        yield dataset
 
 
 def leave_out_unreadable(config: Config) -> None:

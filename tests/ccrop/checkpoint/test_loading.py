@@ -202,6 +202,23 @@ def test_of_a_detector_all_that_fits_comes_too():
     assert torch.equal(own.backbone.weight, theirs.backbone.weight)
 
 
+def test_the_log_lists_layers_of_a_head_that_only_one_side_has():
+    """Such as the box tower of a head with separate towers."""
+    one, two = Detector(2), Detector(2)
+    one.head, two.head = nn.ModuleDict(), nn.ModuleDict()
+    for name in ("tower", "box_tower"):
+        two.head[name] = nn.Sequential(nn.Linear(3, 3), nn.BatchNorm1d(3))
+    one.head["tower"] = nn.Sequential(nn.Linear(3, 3), nn.BatchNorm1d(3))
+
+    def started(model: nn.Module, source: nn.Module) -> str:
+        others = {name: each for name, each in source.state_dict().items() if name.split(".")[0] in ("neck", "head")}
+        return load_start(model, weights_of(source.backbone, **others)).partition("as well")[2]
+
+    assert started(one, one) == ""
+    assert started(two, one) == "; random, because the file lacks them: head.box_tower"
+    assert started(one, two) == "; left behind: head.box_tower"
+
+
 def test_the_log_says_how_the_first_convolution_was_adapted(resnet: ResNet, tmp_path: Path):
     model = nn.Module()
     model.backbone = ResNet(18, in_channels=5, **NARROW)

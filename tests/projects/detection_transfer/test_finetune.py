@@ -1,5 +1,6 @@
 """What a detector starts from, and how its images are normalized then."""
 
+import re
 import shutil
 from pathlib import Path
 
@@ -117,3 +118,32 @@ def test_batches_grouped_by_shape_are_drawn_anew(demo_root: Path, tmp_path: Path
     assert load_checkpoint(tmp_path / "second/iter_2.pth")["meta"]["iter"] == 2
     left = recorded_config(tmp_path / "second/iter_2.pth")
     assert left.train_dataloader.sampler.seed == 0 + 1
+
+
+def test_a_run_resumes_on_the_same_images_and_labels_wherever_they_are(demo_root: Path, tmp_path: Path):
+    def trained(root: Path, resume: str | None = "auto") -> dict[str, float]:
+        config = load_config(CONFIG, root, SMALL | {"train_dataloader.batch_size": 2})
+        set_iterations(config, 1)
+        return finetune(config, "random", tmp_path / "work", labels=0.1, resume=resume)
+
+    def copied(name: str, before: str, after: str) -> Path:
+        """The set with other text in its annotations, and images of all names."""
+        root = tmp_path / name
+        shutil.copytree(demo_root, root)
+        for image in list((root / "train2017").iterdir()):
+            shutil.copyfile(image, image.with_stem(f"{image.stem}_b"))
+        file = root / "annotations/instances_train2017.json"
+        file.write_text(re.sub(before, after, file.read_text()))
+        return root
+
+    first = trained(demo_root, None)
+    kept = load_checkpoint(tmp_path / "work/iter_1.pth")["finetuning"]["data"]
+    assert kept["files"] == 7
+    assert trained(copied("moved", "none", "none"))["AP"] == pytest.approx(first["AP"], nan_ok=True)
+    for root in (copied("renamed", r"\.jpg", "_b.jpg"), copied("relabeled", r'"category_id":1\b', '"category_id":2')):
+        refused = (
+            rf"^{tmp_path}/work/iter_1\.pth was trained on other files \(7\) than those of {root} \(7; their number, "
+            r"names or labels differ\): pass the data it was trained on with --data-root, or leave out --resume$"
+        )
+        with pytest.raises(ValueError, match=refused):
+            trained(root)
