@@ -49,12 +49,15 @@ def full_disk_explained(
     except Exception as error:
         if isinstance(error, DiskFull) or not _is_full(error):
             raise
-        takes = f"more than {_size(partial or path) / 1e6:.0f}" if needed is None else f"{needed / 1e6:.0f}"
+        begun = _size(partial or path)
+        takes = (
+            _amount(needed) if needed is not None else f"more than {_amount(begun)}" if begun else "an unknown amount"
+        )
         removed = 0 if partial is None else _size(partial)  # by the caller, which starts again from nothing
-        free = (shutil.disk_usage(path.parent).free + removed) / 1e6
+        free = _amount(shutil.disk_usage(path.parent).free + removed)
         raise DiskFull(
             getattr(error, "errno", None) or errno.ENOSPC,
-            f"no room for {path}: {takes} MB to write, {free:.0f} MB free. Files written earlier are complete; "
+            f"no room for {path}: {takes} to write, {free} free. Files written earlier are complete; "
             f"make room and {advice}",
         ) from error
 
@@ -63,6 +66,11 @@ def _is_full(error: Exception) -> bool:
     if isinstance(error, OSError) and error.errno is not None:
         return error.errno in FULL
     return SIGNS.search(str(error)) is not None
+
+
+def _amount(size: int) -> str:
+    """Bytes in MB, or kB if that is less than one."""
+    return f"{size / 1e6:.0f} MB" if size >= 1e6 else f"{size / 1e3:.0f} kB"
 
 
 def _size(path: Path) -> int:

@@ -30,6 +30,8 @@ from ccrop.files import (
     written,
 )
 
+AMOUNT = r"(more than \d+ kB|an unknown amount) to write, \d+ [kM]B"
+
 
 @pytest.fixture
 def little_room() -> Iterator[None]:
@@ -79,6 +81,33 @@ def test_a_full_disk_says_what_is_written_how_much_it_takes_and_what_to_do(tmp_p
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize(
+    ("needed", "begun", "free", "expected"),
+    [
+        (2_500, 0, 400, "2 kB to write, 0 kB free"),
+        (999_999, 0, 1_000_000, "1000 kB to write, 1 MB free"),
+        (None, 70_000, 3_000, "more than 70 kB to write, 73 kB free"),
+        (None, 0, 0, "an unknown amount to write, 0 kB free"),
+    ],
+)
+def test_amounts_are_in_units_that_show_them(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    needed: int | None,
+    begun: int,
+    free: int,
+    expected: str,
+):
+    monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=free))
+
+    def fill(partial: Path) -> None:
+        partial.write_bytes(bytes(begun))
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(DiskFull, match=f": {expected}\\. "), written(tmp_path / "a.bin", needed) as partial:
+        fill(partial)
+
+
 def test_room_that_the_removed_part_of_a_file_takes_counts_as_free(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=1_000_000))
 
@@ -94,7 +123,10 @@ def test_a_full_disk_while_a_picture_is_saved_keeps_the_old_one(tmp_path: Path, 
     file = tmp_path / "a.png"
     Image.new("RGB", (8, 8)).save(file)
     noise = Image.fromarray(np.random.default_rng(0).integers(0, 256, (300, 300, 3), np.uint8))
-    with pytest.raises(OSError, match=r"no room for .*a\.png: more than 0 MB to write"), written(file) as partial:
+    with (
+        pytest.raises(OSError, match=rf"no room for .*a\.png: {AMOUNT} free\."),
+        written(file) as partial,
+    ):
         noise.save(partial)
     assert Image.open(file).size == (8, 8)
     assert os.listdir(tmp_path) == ["a.png"]
@@ -102,7 +134,7 @@ def test_a_full_disk_while_a_picture_is_saved_keeps_the_old_one(tmp_path: Path, 
 
 def test_a_full_disk_is_known_also_from_libraries_that_give_no_number(tmp_path: Path, little_room: None):
     values = np.zeros(1_000_000, np.float32)
-    reason = r"no room for .*/out: more than 0 MB to write, \d+ MB free\. .*make room and run the command again"
+    reason = rf"no room for .*/out: {AMOUNT} free\. .*make room and run the command again"
     for write in (
         lambda file: values.tofile(file),
         lambda file: torch.save(torch.from_numpy(values), file),
