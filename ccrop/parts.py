@@ -127,7 +127,7 @@ def _files(path: Path) -> dict[str, Path]:
         raise UnknownConfig(
             f"config {path} does not exist, and its name is neither METHOD_CROP_DATA.py nor "
             "METHOD_CROP_DATA_VARIANT.py: "
-            + (_meant(path.stem, flagships(path.parent)) or "tools/train.py --list shows all")
+            + (_meant(path.stem, flagships() | flagships(path.parent)) or "tools/train.py --list shows all")
         )
     files = {name: _part(path, kind, name, parts(kind, path.parent)) for kind, name in zip(KINDS, names, strict=False)}
     method, crop, data = list(files)[:3]
@@ -140,7 +140,7 @@ def _files(path: Path) -> dict[str, Path]:
 def _part(path: Path, kind: str, name: str, known: Mapping[str, Path]) -> Path:
     if name in known:
         return known[name]
-    advice = FORMER.get(name) or _meant(name, known) or _meant(path.stem, flagships(path.parent))
+    advice = FORMER.get(name) or _meant(name, known) or _meant(path.stem, flagships() | flagships(path.parent))
     raise UnknownConfig(
         f"config {path} does not exist, and there is no {KINDS[kind]} {name!r} to compose it of: "
         f"{f'{advice} ' if advice else ''}{kind} are {', '.join(known)}"

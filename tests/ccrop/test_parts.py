@@ -42,7 +42,10 @@ def test_dotted_settings_become_dicts():
         ("byol_rcrop_xyz", r"no data 'xyz' to compose it of: data are cifar10, cifar100, coco,"),
         ("simsiam_ccrop_coc", r"no crop 'ccrop' .*single \(one object per image\) or region \(many\)"),
         ("simsiam_ccrop-single_coco", r"no crop 'ccrop-single' .*it is now single; crops are"),
-        ("detector_pase_coco", r"no method 'detector' .*did you mean detector_paste_coco\?"),
+        (
+            "detector_pase_coco",
+            r"no method 'detector' .*did you mean detector_paste_coco or detector_paste_coco_lite0\?",
+        ),
         ("simsiam_coco", r"its name is neither METHOD_CROP_DATA\.py .*did you mean simsiam_ccrop_coco"),
         ("nothing", r"its name is neither METHOD_CROP_DATA\.py .*: tools/train\.py --list shows all"),
     ],
@@ -52,6 +55,12 @@ def test_an_unknown_name_is_one_line_with_the_nearest(name: str, advice: str):
         compose(CONFIGS / f"{name}.py")
     assert f"config {CONFIGS / name}.py does not exist" in str(raised.value)
     assert "\n" not in str(raised.value)
+
+
+def test_the_nearest_complete_configs_are_named_from_any_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UnknownConfig, match=r"did you mean detector_paste_coco or detector_paste_coco_lite0\?"):
+        compose("detector_pase_coco")
 
 
 def test_a_variant_says_what_it_goes_with():
