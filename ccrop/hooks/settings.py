@@ -5,6 +5,7 @@ from typing import Any
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
+from ccrop.datasets.trained_files import trained_files
 from ccrop.resume_check import check_resumed_data
 
 DATA = "data"  # in a checkpoint: which files the run trains on
@@ -21,7 +22,7 @@ class SettingsHook(Hook):
     def __init__(self, settings: dict[str, str], changes_allowed: bool = False) -> None:
         self.settings = settings
         self.changes_allowed = changes_allowed
-        self._fingerprint: str | None = None
+        self._files: dict[str, Any] | None = None
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
         """Of the run that goes on.
@@ -38,7 +39,6 @@ class SettingsHook(Hook):
         checkpoint[DATA] = self._data(runner)
 
     def _data(self, runner: Runner) -> dict[str, Any]:
-        dataset = runner.train_dataloader.dataset
-        if self._fingerprint is None:
-            self._fingerprint = dataset.fingerprint()  # of millions of names, it takes a second
-        return dict(files=len(dataset), fingerprint=self._fingerprint)
+        if self._files is None:
+            self._files = trained_files(runner.train_dataloader.dataset)  # of millions of names, it takes a second
+        return self._files

@@ -124,7 +124,7 @@ def test_a_run_resumes_on_the_same_images_and_labels_wherever_they_are(demo_root
     def trained(root: Path, resume: str | None = "auto") -> dict[str, float]:
         config = load_config(CONFIG, root, SMALL | {"train_dataloader.batch_size": 2})
         set_iterations(config, 1)
-        return finetune(config, "random", tmp_path / "work", labels=0.1, resume=resume)
+        return finetune(config, "random", tmp_path / "tuned", labels=0.1, resume=resume)
 
     def copied(name: str, before: str, after: str) -> Path:
         """The set with other text in its annotations, and images of all names."""
@@ -137,12 +137,12 @@ def test_a_run_resumes_on_the_same_images_and_labels_wherever_they_are(demo_root
         return root
 
     first = trained(demo_root, None)
-    kept = load_checkpoint(tmp_path / "work/iter_1.pth")["finetuning"]["data"]
+    kept = load_checkpoint(tmp_path / "tuned/iter_1.pth")["finetuning"]["data"]
     assert kept["files"] == 7
     assert trained(copied("moved", "none", "none"))["AP"] == pytest.approx(first["AP"], nan_ok=True)
     for root in (copied("renamed", r"\.jpg", "_b.jpg"), copied("relabeled", r'"category_id":1\b', '"category_id":2')):
         refused = (
-            rf"^{tmp_path}/work/iter_1\.pth was trained on other files \(7\) than those of {root} \(7; their number, "
+            rf"^{tmp_path}/tuned/iter_1\.pth was trained on other files \(7\) than those of {root} \(7; their number, "
             r"names or labels differ\): pass the data it was trained on with --data-root, or leave out --resume$"
         )
         with pytest.raises(ValueError, match=refused):
