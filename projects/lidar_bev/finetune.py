@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from mmengine.config import Config
@@ -19,7 +19,6 @@ from ccrop.datasets.generated import RECIPE
 from ccrop.experiments.paired_bootstrap import FILE
 from ccrop.hooks import UnreadableImagesHook
 from ccrop.long_work import with_progress
-from ccrop.projects.lidar_bev import findings
 from ccrop.projects.lidar_bev.datasets import SweepDataset
 from ccrop.projects.lidar_bev.detection.cluster_labels import use_pseudo_boxes
 from ccrop.projects.lidar_bev.detection.detector import CenterPoint
@@ -37,6 +36,9 @@ from ccrop.projects.lidar_bev.detection.samples import check_classes, check_read
 from ccrop.projects.lidar_bev.evaluation.center_ap import Detections
 from ccrop.projects.lidar_bev.paired_bootstrap import sweep_interval
 from ccrop.transfer import CORE_SECONDS, Transfer, build_runner, start_of, train_and_test
+
+if TYPE_CHECKING:
+    from ccrop.projects.lidar_bev.findings import SweepFindings
 
 NUSCENES_ERRORS = {"mATE": "m", "mASE": "", "mAOE": "rad", "mAVE": "m/s", "mAAE": ""}
 
@@ -182,6 +184,8 @@ def measured(model: CenterPoint, dataset: SweepDataset, keep: Path | None = None
         metrics |= nuscenes_metrics(dataset, indices, found)
     if keep is not None:
         resampled = resampled_metrics(dataset, indices, sweeps, found, model.classes)
+        from ccrop.projects.lidar_bev import findings  # with matplotlib, which a training does not wait for
+
         findings.keep(keep, dataset, indices, sweeps, model.classes, model.backbone.grid.extent, resampled)
     return metrics
 
@@ -209,6 +213,15 @@ def line(metrics: dict[str, float], data: str) -> str:
 
 BINS = ("mAP_0-15m", "mAP_15-30m", "mAP_30m+", "mAP_1-9points", "mAP_10-99points", "mAP_100+points")
 CLASSES = ("AP_Car", "AP_Pedestrian", "AP_Cyclist")
+
+
+def read_found(file: Path) -> "SweepFindings":
+    """See :func:`ccrop.projects.lidar_bev.findings.read_found`."""
+    from ccrop.projects.lidar_bev import findings
+
+    return findings.read_found(file)
+
+
 TRANSFER = Transfer(
     load_config=load_config,
     finetune=finetune,
@@ -222,5 +235,5 @@ TRANSFER = Transfer(
     data_name=data_name,
     line=line,
     interval=sweep_interval,
-    read_found=findings.read_found,
+    read_found=read_found,
 )

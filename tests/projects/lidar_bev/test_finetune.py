@@ -250,3 +250,9 @@ def test_comparison_with_a_checkpoint_goes_on_where_it_stopped(simulated: Path, 
     assert again.returncode == 0, again.stdout
     assert "Iter(train)" not in again.stdout
     assert (tmp_path / "t.md").read_text() in again.stdout
+
+
+def test_a_training_does_not_wait_for_matplotlib():
+    code = "import sys, ccrop.projects.lidar_bev.finetune; print('matplotlib' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
