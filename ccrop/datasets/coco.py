@@ -1,6 +1,7 @@
 """COCO-format sets: only images for pretraining, annotated objects for evaluation."""
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -100,14 +101,28 @@ class AnnotatedImage(NamedTuple):
     categories: NDArray[np.int64]
 
 
-def annotated_boxes(root: str | Path, split: str) -> list[AnnotatedImage]:
+def annotated_boxes(root: str | Path, split: str) -> Sequence[AnnotatedImage]:
     """Name, size and boxes of every image of a split, from its annotations; images are compared if they exist.
+
+    A file is read once in a process, until it changes, so the boxes cannot be written to.
 
     Raises:
         MissingData: there are no annotations; shows the expected layout.
         InvalidAnnotations: see :func:`ccrop.datasets.coco_annotations.read_annotations`.
     """
-    _, content = read_split(Path(root), split)
+    root = Path(root)
+    files = find_annotations(root, split), _if_there(find_annotations, root, "train")
+    return _boxes_of(root, split, tuple(_version(file) for file in files if file is not None))
+
+
+def _version(file: Path) -> tuple[int, int]:
+    state = file.stat()
+    return state.st_mtime_ns, state.st_size
+
+
+@lru_cache(maxsize=4)  # the splits of two sets
+def _boxes_of(root: Path, split: str, _versions: tuple[tuple[int, int], ...]) -> tuple[AnnotatedImage, ...]:
+    _, content = read_split(root, split)
     objects: dict[int, list[dict[str, Any]]] = {image["id"]: [] for image in content["images"]}
     for each in content["annotations"]:
         if not each["iscrowd"]:
@@ -119,8 +134,10 @@ def annotated_boxes(root: str | Path, split: str) -> list[AnnotatedImage]:
         corners[:, 2:] += corners[:, :2]
         fractions = (corners / np.tile([width, height], 2)).clip(0, 1)
         categories = np.array([each["category_id"] for each in own], dtype=int)
+        for array in (fractions, categories):
+            array.setflags(write=False)
         images.append(AnnotatedImage(image["file_name"], (height, width), fractions, categories))
-    return images
+    return tuple(images)
 
 
 def read_split(root: Path, split: str) -> tuple[Path, dict[str, list[dict[str, Any]]]]:

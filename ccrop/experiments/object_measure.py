@@ -85,7 +85,7 @@ class ObjectMeasure:
             return {}
         known = {image.file_name: image for image in annotated_boxes(dataset.data_root, dataset.split)}
         images = [known[dataset.path(dataset.get_data_info(index)).name] for index in range(len(dataset))]
-        objects = pad_sequence([torch.from_numpy(image.boxes) for image in images], True)
+        objects = pad_sequence([torch.tensor(image.boxes) for image in images], True)
         sizes = torch.tensor([image.size for image in images])
         counts = torch.tensor([len(image.boxes) for image in images])
         hit = box_quality(store.boxes, store.counts, objects, counts, sizes, [store.max_boxes]).found["center hit"]

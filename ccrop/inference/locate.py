@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable, Iterator
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from typing import NamedTuple
 
 import numpy as np
@@ -78,13 +78,19 @@ def located(
             yield LocatedBatch(torch.tensor(batch), *localizer(torch.empty(len(batch), 1, 1, 1), image_size))
         return
     loader = whole_images(dataset, image_size, batch_size, num_workers, keep_ratio)
-    counted_from_the_first = min(localizer.levels) >= 0
-    with model.backbone.first_levels(max(localizer.levels) + 1) if counted_from_the_first else nullcontext():
+    with levels_read(model, localizer):
         shown = with_progress(loader, "localizing")
         for batch, turn in zip(shown, ShardedBatches(len(dataset), batch_size), strict=True):
             images = model.data_preprocessor(dict(images=batch["images"]))["images"]
             valid = batch["valid"].to(images.device) if keep_ratio else None
             yield in_turn(batch["index"], turn, *localizer(model.extract_feat(images), image_size, valid))
+
+
+def levels_read(model: Siamese, localizer: Localizer) -> AbstractContextManager[None]:
+    """The backbone computes no levels beyond those that the localizer reads, if these are counted from the first."""
+    if min(localizer.levels) < 0:
+        return nullcontext()
+    return model.backbone.first_levels(max(localizer.levels) + 1)
 
 
 def in_turn(seen: Tensor, turn: list[int], boxes: Tensor, counts: Tensor) -> LocatedBatch:

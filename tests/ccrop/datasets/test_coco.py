@@ -200,6 +200,23 @@ def test_boxes_of_a_whole_split_in_fractions(tmp_path):
     assert second.boxes.shape == (0, 4)
 
 
+def test_annotations_are_read_again_only_after_a_change(tmp_path, monkeypatch):
+    write_set(tmp_path, [dict(bbox=[0, 0, 20, 20], category_id=7)])
+    reads = []
+    parse = json.loads
+    monkeypatch.setattr(json, "loads", lambda text: reads.append(text) or parse(text))
+    for _ in range(3):
+        assert [len(image.boxes) for image in annotated_boxes(tmp_path, "val")] == [1]
+    assert len(reads) == 1
+    file = tmp_path / "annotations/instances_val2017.json"
+    content = parse(file.read_text())
+    content["annotations"].append(content["annotations"][0] | dict(id=5, bbox=[0, 0, 30, 30]))
+    file.write_text(json.dumps(content))
+    assert [len(image.boxes) for image in annotated_boxes(tmp_path, "val")] == [2]
+    with pytest.raises(ValueError, match="read-only"):
+        annotated_boxes(tmp_path, "val")[0].boxes[:] = 0
+
+
 def test_boxes_of_an_unknown_image_are_named(tmp_path):
     wrong = {"id": 3, "image_id": 9, "category_id": 1, "bbox": [0, 0, 1, 1]}
     content = {"images": [], "annotations": [wrong], "categories": [{"id": 1, "name": "cat"}]}
