@@ -19,6 +19,7 @@ from mmengine.runner import Runner
 from torch import nn
 from torch.utils.data import DataLoader
 
+from ccrop.available_cores import fitting_workers
 from ccrop.backbones.unused import unused_weights
 from ccrop.checkpoint import Normalization, recorded, starting_weights
 from ccrop.checkpoint.newest import checkpoint_to_resume, latest_checkpoint
@@ -288,10 +289,9 @@ def expect(config: Config, normalization: Normalization | None) -> Normalization
 
 def _fit_to_machine(config: Config, launcher: str) -> None:
     """No more workers than cores; gloo and unsynchronized BN if there is no GPU."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     for settings in dicts_of(config):
         if "num_workers" in settings:
-            settings["num_workers"] = min(settings["num_workers"], cores)
+            settings["num_workers"] = fitting_workers(settings["num_workers"])
     config.train_dataloader.persistent_workers = config.train_dataloader.num_workers > 0
     if not torch.cuda.is_available():
         config.train_dataloader.pin_memory = False

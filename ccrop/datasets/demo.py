@@ -7,7 +7,6 @@ A class is a shape with a texture; color, angle, light and background say nothin
 from __future__ import annotations
 
 import json
-import os
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from multiprocessing import get_context
@@ -17,6 +16,8 @@ import cv2
 import numpy as np
 from numpy.random import Generator
 from PIL import Image
+
+from ccrop.available_cores import fitting_workers
 
 from .demo_drawing import HEIGHT, SHAPES, TEXTURES, WIDTH, Thing, draw_scene, make_thing, overlap
 from .generated import generate
@@ -177,7 +178,7 @@ def _start_worker() -> None:
 def _draw_all(root: Path, jobs: list[tuple[str, int]], seed: int, workers: int | None) -> list[list[dict]]:
     draw = partial(_draw_example, root, seed)
     if workers is None:
-        workers = min(os.cpu_count() or 1, 8)
+        workers = fitting_workers(8)
     workers = min(workers, len(jobs) // 16)  # starting a process takes as long as drawing a few images
     if workers < 2:
         return [draw(job) for job in jobs]

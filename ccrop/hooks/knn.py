@@ -10,6 +10,7 @@ from mmengine.runner import Runner
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from ccrop.available_cores import fitting_workers
 from ccrop.datasets import ImageDataset, InvalidAnnotations, MissingData, UnreadableFile
 from ccrop.datasets.base import require_same_classes
 from ccrop.evaluation import knn_accuracy
@@ -108,6 +109,6 @@ class KNNHook(Hook):
 
     def _load(self, dataset: ImageDataset) -> tuple[Tensor, Tensor]:
         """Images ``(N, H, W, channels)`` uint8 and labels ``(N,)``."""
-        loader: DataLoader = DataLoader(dataset, self.batch_size, num_workers=self.num_workers)
+        loader: DataLoader = DataLoader(dataset, self.batch_size, num_workers=fitting_workers(self.num_workers))
         batches = list(with_progress(loader, "kNN images"))
         return torch.cat([batch["images"] for batch in batches]), torch.cat([batch["label"] for batch in batches])

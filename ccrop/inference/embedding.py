@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from ccrop.available_cores import fitting_workers
 from ccrop.datasets import ImageDataset, UnreadableImage
 from ccrop.files import written
 from ccrop.inference.roi_features import roi_features
@@ -90,7 +91,9 @@ def embed_images(model: Siamese, dataset: ImageDataset, image_size: tuple[int, i
         UnreadableFile: no image is readable.
     """
     found: dict[int, NDArray[np.float32]] = {}
-    loader: DataLoader = DataLoader(dataset.with_pipeline([WholeImage(image_size)]), 64, num_workers=num_workers)
+    loader: DataLoader = DataLoader(
+        dataset.with_pipeline([WholeImage(image_size)]), 64, num_workers=fitting_workers(num_workers)
+    )
     for batch in with_progress(loader, "images"):
         images = model.data_preprocessor(dict(images=batch["images"]))["images"]
         vectors = model.pooled(images).float().cpu().numpy()

@@ -8,6 +8,7 @@ from mmengine.registry import DATASETS
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from ccrop.available_cores import fitting_workers
 from ccrop.datasets import ImageDataset, MissingData, ObjectCrops, ShardedBatches
 from ccrop.datasets.base import require_same_classes, say_once
 from ccrop.evaluation.knn import note_on_unknown
@@ -26,7 +27,7 @@ def whole_images(
     return DataLoader(
         dataset.with_pipeline([dict(type=WholeImage, size=size, keep_ratio=keep_ratio)]),
         batch_sampler=ShardedBatches(len(dataset), batch_size),
-        num_workers=num_workers,
+        num_workers=fitting_workers(num_workers),
         pin_memory=torch.cuda.is_available(),
     )
 
@@ -93,7 +94,7 @@ def object_features(
     pipeline = [dict(type=WholeImage, size=image_size)]
     dataset = ObjectCrops(root, split, subset=subset, pipeline=pipeline, channels=model.data_preprocessor.channels)
     found = []
-    loader: DataLoader = DataLoader(dataset, 128, num_workers=num_workers)
+    loader: DataLoader = DataLoader(dataset, 128, num_workers=fitting_workers(num_workers))
     for batch in with_progress(loader, f"objects of {split}"):
         sides = torch.tensor([dataset.get_data_info(int(index))["box"][2:] for index in batch["index"]])
         images = model.data_preprocessor(dict(images=batch["images"]))["images"]

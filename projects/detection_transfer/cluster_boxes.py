@@ -1,6 +1,5 @@
 """Boxes of unlabeled images: clusters of features, snapped to what stands out, and those that resemble objects."""
 
-import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from ccrop.available_cores import fitting_workers
 from ccrop.datasets import CocoImages, read_image
 from ccrop.evaluation.roi_knn import background_boxes
 from ccrop.hooks.localization import LocalizationHook
@@ -162,5 +162,4 @@ def objects_alone(
 
 
 def _loader(dataset: Dataset) -> DataLoader:
-    workers = min(4, len(os.sched_getaffinity(0)))
-    return DataLoader(dataset, batch_size=None, num_workers=workers, collate_fn=None)
+    return DataLoader(dataset, batch_size=None, num_workers=fitting_workers(4), collate_fn=None)

@@ -11,6 +11,7 @@ from mmengine.model import is_model_wrapper
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from ccrop.available_cores import fitting_workers
 from ccrop.checkpoint import RANDOM, Normalization
 from ccrop.compat.mmdet_positions import keep_positions
 from ccrop.config import dicts_of, per_channel, read_config
@@ -71,6 +72,7 @@ def load_config(
                 settings["data_root"] = str(root)
     settle_images(config)
     for loader in (config.train_dataloader, config.test_dataloader):
+        loader.num_workers = fitting_workers(loader.num_workers)
         loader.persistent_workers = loader.num_workers > 0
     if not torch.cuda.is_available():
         without_sync_bn(config)

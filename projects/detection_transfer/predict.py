@@ -18,6 +18,7 @@ from mmengine.registry import DefaultScope
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from ccrop.available_cores import fitting_workers
 from ccrop.datasets import MissingData, UnreadableImage, read_image
 from ccrop.datasets.base import spread
 from ccrop.datasets.channel_stack import as_rgb
@@ -167,7 +168,7 @@ def detected(
 
     with DefaultScope.overwrite_default_scope("mmdet"):
         images = Images([root / name for name in names], settings.dataset.pipeline)
-        loader = DataLoader(images, batch_size=None, num_workers=settings.num_workers)
+        loader = DataLoader(images, batch_size=None, num_workers=fitting_workers(settings.num_workers))
         samples = with_progress(loader, "images")
         for batch in batches(readable(samples), settings.batch_size):
             results = model.test_step(

@@ -1,6 +1,5 @@
 """Unreadable images of a detector: skipped and counted; the run stops if there are too many."""
 
-import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
@@ -12,6 +11,7 @@ from mmengine.dataset import BaseDataset
 from mmengine.registry import DATASETS
 from mmengine.runner import Runner
 
+from ccrop.available_cores import fitting_workers
 from ccrop.datasets import CocoImages
 from ccrop.datasets.reading import WHITE, UnreadableImage, printable, read_image
 from ccrop.datasets.trained_files import innermost
@@ -141,7 +141,7 @@ def tolerated(faults: dict[int, str], total: int, what: str) -> dict[int, str]:
 
 def _faults(paths: Sequence[str], channels: int, white: int) -> dict[int, str]:
     """The faults of the unreadable files, by index."""
-    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:  # decoders let other threads run
+    with ThreadPoolExecutor(fitting_workers(8)) as pool:  # decoders let other threads run
         found = list(pool.map(lambda path: _fault(path, channels, white), paths))
     return {place: fault for place, fault in enumerate(found) if fault}
 

@@ -12,6 +12,7 @@ from mmengine.config import Config
 from mmengine.dist import is_main_process
 from mmengine.registry import DATASETS
 
+from ccrop.available_cores import fitting_workers
 from ccrop.checkpoint import RANDOM
 from ccrop.config import dicts_of, read_config
 from ccrop.datasets import MissingData
@@ -81,6 +82,7 @@ def load_config(
     for settings in (loader.dataset, config.test_dataset):
         if settings is not None and settings.get("labeled"):
             settings.classes = config.model.classes
+    loader.num_workers = fitting_workers(loader.num_workers)
     loader.persistent_workers = loader.num_workers > 0
     config.headline = f"{Path(path).stem} on {data_name(root).replace('_', ' ')} ({root})"
     config.experiment = Path(path).stem

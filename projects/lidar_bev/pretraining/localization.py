@@ -10,6 +10,7 @@ from mmengine.runner import Runner
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from ccrop.available_cores import fitting_workers
 from ccrop.datasets import BoxStore, LocatedDataset, ShardedBatches
 from ccrop.hooks import LocalizationHook
 from ccrop.inference.locate import LocatedBatch, gathered, in_turn
@@ -117,7 +118,7 @@ def located_sweeps(
     loader: DataLoader = DataLoader(
         dataset.with_pipeline([dict(type=WholeSweep)]),
         batch_sampler=share,
-        num_workers=num_workers,
+        num_workers=fitting_workers(num_workers),
         collate_fn=collate_sweeps,
         pin_memory=torch.cuda.is_available(),
     )

@@ -1,10 +1,11 @@
 """Simulations in several processes."""
 
-import os
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from typing import TypeVar
+
+from ccrop.available_cores import available_cores
 
 Result = TypeVar("Result")
 
@@ -16,7 +17,7 @@ def simulated(simulate: Callable[[int], Result], total: int, workers: int | None
         workers: processes; default: one per core.
         worth: number of simulations that take as long as the start of a process.
     """
-    workers = min(workers or os.cpu_count() or 1, total // worth)
+    workers = min(workers or available_cores(), total // worth)
     if workers < 2:
         return [simulate(number) for number in range(total)]
     # Spawned, because a fork of a process in which Open3D has run threads can hang.
