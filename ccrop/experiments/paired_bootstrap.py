@@ -58,7 +58,7 @@ def paired_interval(metric: str, own: Sequence[Path], other: Sequence[Path], sam
         FileNotFoundError: a run has no :data:`FILE`.
         ValueError: the runs were not tested on the same examples, or their kind of detector has no such metric.
     """
-    kept = {folder: _read(folder, (metric, *same)) for folder in (*own, *other)}
+    kept = {folder: read_kept(folder, (metric, *same)) for folder in (*own, *other)}
     first = next(iter(kept))
     for folder, content in kept.items():
         if not all(np.array_equal(content[name], kept[first][name]) for name in same):
@@ -73,7 +73,12 @@ def paired_interval(metric: str, own: Sequence[Path], other: Sequence[Path], sam
     return Interval(*(float(each) for each in (sides[0][0], sides[1][0], differences[0], low, high)))
 
 
-def _read(folder: Path, names: Sequence[str]) -> dict[str, NDArray]:
+def read_kept(folder: Path, names: Sequence[str]) -> dict[str, NDArray]:
+    """Arrays that a tested run kept in its work_dir.
+
+    Raises:
+        FileNotFoundError, ValueError: it kept nothing, or not these.
+    """
     file = folder / FILE
     if not file.is_file():
         raise FileNotFoundError(f"{file} does not exist: {folder} is not the work_dir of a tested fine-tuning run")

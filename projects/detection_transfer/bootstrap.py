@@ -23,12 +23,14 @@ class Outcomes(NamedTuple):
 
     Attributes:
         images: ``(D,)``, which of the tested images a detection is of.
+        scores: ``(D,)``.
         hits: ``(IoU thresholds, D)``, whether it found an object of the size.
         used: ``(IoU thresholds, D)``, whether it is a hit or false; the rest found or could be objects of other sizes.
         objects: ``(I,)`` objects of each image.
     """
 
     images: NDArray[np.int64]
+    scores: NDArray[np.float64]
     hits: NDArray[np.bool_]
     used: NDArray[np.bool_]
     objects: NDArray[np.int64]
@@ -39,7 +41,7 @@ def outcomes_of(evaluation: COCOeval, category: int, size: str) -> Outcomes:
 
     Args:
         evaluation: of :func:`ccrop.projects.detection_transfer.average_precision.evaluate`.
-        category: its index among the evaluation's categories; it has objects of the size.
+        category: its index among the evaluation's categories; it has objects or detections.
         size: one of :data:`.AREAS`.
     """
     number = len(evaluation.params.imgIds)
@@ -48,13 +50,14 @@ def outcomes_of(evaluation: COCOeval, category: int, size: str) -> Outcomes:
         (image, each) for image, each in enumerate(evaluation.evalImgs[start : start + number]) if each is not None
     ]
     images = np.concatenate([np.full(len(each["dtScores"]), image) for image, each in found])
-    order = np.argsort(-np.concatenate([each["dtScores"] for _, each in found]), kind="stable")
+    scores = np.concatenate([np.asarray(each["dtScores"], dtype=float) for _, each in found])
+    order = np.argsort(-scores, kind="stable")
     used = ~np.concatenate([each["dtIgnore"].astype(bool) for _, each in found], axis=1)[:, order]
     hits = np.concatenate([each["dtMatches"] > 0 for _, each in found], axis=1)[:, order] & used
     objects = np.zeros(number, dtype=np.int64)
     for image, each in found:
         objects[image] = (each["gtIgnore"] == 0).sum()
-    return Outcomes(images[order], hits, used, objects)
+    return Outcomes(images[order], scores[order], hits, used, objects)
 
 
 def resampled_precision(outcomes: Outcomes, draws: NDArray[np.integer], recalls: NDArray[np.floating]) -> NDArray:

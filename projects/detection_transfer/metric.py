@@ -22,6 +22,7 @@ from ccrop.projects.detection_transfer.average_precision import (
     object_counts,
 )
 from ccrop.projects.detection_transfer.bootstrap import resampled_metrics
+from ccrop.projects.detection_transfer.operating_point import best_f1, described
 
 
 @METRICS.register_module()
@@ -31,7 +32,7 @@ class SmallObjectMetric(CocoMetric):
     Args:
         ann_file: COCO-format annotations; default: the objects that the data set's samples carry as ``instances``.
         min_objects: of a size, which a category needs to count for the metrics ``*_counted``.
-        keep: file (.npz) for what :mod:`.interval` compares detectors by: ``images (I,)``,
+        keep: file (.npz) for what :mod:`.paired_bootstrap` compares detectors by: ``images (I,)``,
             their ids; ``objects (G, 8)``, image id, x, y, width, height, area, category id and whether it is a crowd;
             ``found (M, 7)``, see :func:`detections`; ``min_objects``; and :func:`.resampled_metrics`.
         kwargs: see :class:`mmdet.evaluation.CocoMetric`.
@@ -58,7 +59,10 @@ class SmallObjectMetric(CocoMetric):
         found = detections(predictions, truth.get_cat_ids(cat_names=self.dataset_meta["classes"]))
         evaluation = evaluate(truth, found, [each["img_id"] for each in truths])
         names = [each["name"] for each in truth.load_cats(evaluation.params.catIds)]
-        MMLogger.get_current_instance().info(describe_counts(names, object_counts(evaluation), self.min_objects))
+        logger = MMLogger.get_current_instance()
+        logger.info(describe_counts(names, object_counts(evaluation), self.min_objects))
+        if (point := best_f1(evaluation)) is not None:
+            logger.info(described(point))
         if self.keep is not None:
             images = np.array(evaluation.params.imgIds)
             objects, metrics = annotated(truth, images.tolist()), resampled_metrics(evaluation, self.min_objects)
