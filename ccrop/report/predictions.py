@@ -18,7 +18,7 @@ from ccrop.datasets.channel_stack import as_rgb
 from ccrop.report import elements
 
 HIT, MISSED, FALSE = "#2ca02c", "#ff2020", "#ffb000"
-MIN_SCORE = 0.3  # of a detection that is drawn
+MIN_SCORE = 0.3  # of a detection that is drawn, unless its run's test names a better one
 MIN_IOU = 0.5
 SIDE = 560  # of a drawn image in pixels, at most
 
@@ -53,6 +53,7 @@ class Found(NamedTuple):
         found: ``(M, 7)`` image id, x, y, width, height, score, category id.
         paths: of the images by id.
         channels: of the images.
+        min_score: of a detection that is drawn.
     """
 
     images: NDArray
@@ -60,6 +61,7 @@ class Found(NamedTuple):
     found: NDArray[np.float64]
     paths: Mapping[int, Path]
     channels: int
+    min_score: float = MIN_SCORE
     detailed: bool = False
 
     @property
@@ -77,7 +79,7 @@ class Found(NamedTuple):
         return marked(image, self, example, name)
 
     def legend(self) -> Mapping[str, str]:
-        return {"found": HIT, "missed": MISSED, f"false, with a score of at least {MIN_SCORE:g}": FALSE}
+        return {"found": HIT, "missed": MISSED, "false": FALSE}
 
 
 def read_found(run: Path) -> Findings | None:
@@ -100,7 +102,8 @@ def read_found(run: Path) -> Findings | None:
     paths = {each["id"]: folder / each["file_name"] for each in json.loads(annotations.read_text())["images"]}
     with np.load(file) as content:
         images, objects, found = (content[name] for name in ("images", "objects", "found"))
-    return Found(images, objects, found, paths, config.get("channels", 3))
+        min_score = float(content["min_score"]) if "min_score" in content else MIN_SCORE
+    return Found(images, objects, found, paths, config.get("channels", 3), min_score)
 
 
 def match(found: NDArray[np.float64], objects: NDArray[np.float64]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
@@ -148,7 +151,7 @@ def draw(runs: Mapping[str, Findings], number: int) -> str:
 def marked(image: Image.Image, run: Found, image_id: int, name: str) -> tuple[Image.Image, str]:
     """An image with what a run found on it, and the counts in words."""
     objects = run.objects[(run.objects[:, 0] == image_id) & (run.objects[:, 7] == 0)]
-    found = run.found[(run.found[:, 0] == image_id) & (run.found[:, 5] >= MIN_SCORE)]
+    found = run.found[(run.found[:, 0] == image_id) & (run.found[:, 5] >= run.min_score)]
     hits, seen = match(found, objects)
     scale = SIDE / max(image.size)
     picture = image.resize((round(image.width * scale), round(image.height * scale)), Image.Resampling.BILINEAR)
@@ -162,6 +165,7 @@ def marked(image: Image.Image, run: Found, image_id: int, name: str) -> tuple[Im
         pen.rectangle((x, y, x + max(width, 1), y + max(height, 1)), outline=color, width=2)
     small = objects[:, 5] < 32**2
     text = (
-        f"{name}: {seen.sum()} of {len(seen)} found, {seen[small].sum()} of {small.sum()} small, {(~hits).sum()} false"
+        f"{name}, score of {run.min_score:g} or more: {seen.sum()} of {len(seen)} found, {seen[small].sum()} of "
+        f"{small.sum()} small, {(~hits).sum()} false"
     )
     return picture, text

@@ -34,7 +34,8 @@ class SmallObjectMetric(CocoMetric):
         min_objects: of a size, which a category needs to count for the metrics ``*_counted``.
         keep: file (.npz) for what :mod:`.paired_bootstrap` compares detectors by: ``images (I,)``,
             their ids; ``objects (G, 8)``, image id, x, y, width, height, area, category id and whether it is a crowd;
-            ``found (M, 7)``, see :func:`detections`; ``min_objects``; and :func:`.resampled_metrics`.
+            ``found (M, 7)``, see :func:`detections`; ``min_objects``; ``min_score`` of :func:`.best_f1`, if an object
+            is hit; and :func:`.resampled_metrics`.
         kwargs: see :class:`mmdet.evaluation.CocoMetric`.
     """
 
@@ -61,12 +62,15 @@ class SmallObjectMetric(CocoMetric):
         names = [each["name"] for each in truth.load_cats(evaluation.params.catIds)]
         logger = MMLogger.get_current_instance()
         logger.info(describe_counts(names, object_counts(evaluation), self.min_objects))
-        if (point := best_f1(evaluation)) is not None:
+        point = best_f1(evaluation)
+        if point is not None:
             logger.info(described(point))
         if self.keep is not None:
             images = np.array(evaluation.params.imgIds)
             objects, metrics = annotated(truth, images.tolist()), resampled_metrics(evaluation, self.min_objects)
             content: dict[str, Any] = dict(images=images, objects=objects, found=found, min_objects=self.min_objects)
+            if point is not None:
+                content["min_score"] = point.min_score
             with written(self.keep) as partial:
                 np.savez_compressed(partial, **content | metrics)
         return average_precision(evaluation, self.min_objects)

@@ -7,6 +7,7 @@ prints it for finished fine-tuning runs, as their logs do.
 
 import contextlib
 import io
+import math
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -39,6 +40,11 @@ class OperatingPoint(NamedTuple):
     recall: float
 
     @property
+    def min_score(self) -> float:
+        """The score, rounded down to two decimals."""
+        return math.floor(100 * self.score) / 100
+
+    @property
     def f1(self) -> float:
         return 2 * self.precision * self.recall / (self.precision + self.recall)
 
@@ -67,10 +73,9 @@ def best_f1(evaluation: COCOeval) -> OperatingPoint | None:
 
 def described(point: OperatingPoint) -> str:
     """One line for the log, with the option of ``predict`` that keeps these detections."""
-    score = np.floor(100 * point.score) / 100
     return (
         f"Best F1 score at IoU 0.5 over all categories: {point.f1:.1%} (precision {point.precision:.1%}, "
-        f"recall {point.recall:.1%}), with predict --min-score {score:.2f}"
+        f"recall {point.recall:.1%}), with predict --min-score {point.min_score:.2f}"
     )
 
 

@@ -43,12 +43,14 @@ def test_colors_and_counts_on_a_picture():
     found = np.array([[7, 10, 10, 20, 20, 0.9, 1], [7, 60, 10, 20, 20, 0.5, 1], [7, 0, 70, 20, 20, 0.1, 1]], float)
     run = Found(np.array([7]), objects, found, {}, 3)
     picture, text = marked(Image.new("RGB", (100, 100)), run, 7, "run")
-    assert text == "run: 1 of 2 found, 1 of 1 small, 1 false"
+    assert text == "run, score of 0.3 or more: 1 of 2 found, 1 of 1 small, 1 false"
     pixels, scale = np.asarray(picture), picture.width / 100
     for (x, y), color in (((10, 20), HIT), ((60, 80), MISSED), ((60, 20), FALSE)):
         expected = tuple(int(color[i : i + 2], 16) for i in (1, 3, 5))
         assert tuple(pixels[round(y * scale), round(x * scale)]) == expected
     assert pixels[round(80 * scale), 0].tolist() == [0, 0, 0]  # a score below what is drawn
+    _, text = marked(Image.new("RGB", (100, 100)), run._replace(min_score=0.07), 7, "run")
+    assert text == "run, score of 0.07 or more: 1 of 2 found, 1 of 1 small, 2 false"
 
 
 @pytest.fixture
@@ -65,7 +67,7 @@ def run(tmp_path: Path) -> Path:
     torch.save(dict(config=dict(test_dataloader=dict(dataset=data))), folder / "iter_1.pth")
     objects = np.array([[4, 5, 5, 20, 20, 400, 1, 0]], float)
     found = np.array([[4, 5, 5, 20, 20, 0.9, 1]], float)
-    np.savez(folder / "detections.npz", images=np.array([3, 4]), objects=objects, found=found)
+    np.savez(folder / "detections.npz", images=np.array([3, 4]), objects=objects, found=found, min_score=0.8)
     return folder
 
 
@@ -75,8 +77,8 @@ def test_a_run_is_drawn_from_what_it_kept(run: Path):
     text = draw({"one": kept, "other": kept._replace(found=kept.found[:0])}, 4)
     assert text.count("<img") == 2
     assert all(color in text for color in (HIT, MISSED, FALSE))
-    assert "one: 1 of 1 found, 1 of 1 small, 0 false" in text
-    assert "other: 0 of 1 found, 0 of 1 small, 0 false" in text
+    assert "one, score of 0.8 or more: 1 of 1 found, 1 of 1 small, 0 false" in text
+    assert "other, score of 0.8 or more: 0 of 1 found, 0 of 1 small, 0 false" in text
 
 
 def test_images_that_are_gone_are_passed_over(run: Path, tmp_path: Path):

@@ -65,6 +65,7 @@ def test_figures_line_and_file(tmp_path, monkeypatch):
         assert {(row[0], row[6], *row[1:6], row[7]) for row in kept["objects"]} == rows
         assert len(kept["found"]) == len(found)
         assert kept["AP_S_counted"][0] == pytest.approx(figures["AP_S_counted"])
+        assert lines[1].endswith(f"--min-score {kept['min_score']:.2f}")
 
 
 def test_nothing_is_kept_unless_asked(tmp_path, monkeypatch):
