@@ -67,8 +67,9 @@ def transfer_of(config: str | Path) -> "Transfer":
 def finetuned(args: argparse.Namespace, command: str) -> str:
     """Fine-tune as the only run in the work_dir, write a report, and return the metrics as one line."""
     from ccrop.checkpoint.newest import checkpoint_to_resume
+    from ccrop.mixed_precision import set_precision
     from ccrop.report import write_after_run
-    from ccrop.runner import default_work_dir, set_precision
+    from ccrop.runner import default_work_dir
     from ccrop.transfer import join_processes, set_iterations, share_of
     from ccrop.work_dir import locked
 

@@ -49,6 +49,13 @@ def test_a_setting_that_is_newer_than_the_checkpoint_had_its_default():
     }
 
 
+def test_a_class_in_another_module_is_the_same():
+    now = {"optim_wrapper.type": "ccrop.mixed_precision.AutocastOptimWrapper"}
+    assert not differences({"optim_wrapper.type": "ccrop.optim.AutocastOptimWrapper"}, now)
+    for other in ("ccrop.optim.CosineLR", "ccrop.optim.Removed", "AutocastOptimWrapper"):
+        assert differences({"optim_wrapper.type": other}, now)
+
+
 def test_other_settings_are_listed_and_longer_runs_are_fitted():
     before = {"seed": "0", "epochs": "2", "param_scheduler.0.end": "2", "optim_wrapper.optimizer.lr": "0.1"}
     assert not check_resumed("a.pth", before, dict(before), changes_allowed=False)
