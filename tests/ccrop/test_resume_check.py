@@ -36,7 +36,7 @@ def test_nested_settings_by_dotted_names():
 
 def test_a_setting_that_is_newer_than_the_checkpoint_had_its_default():
     """Such as how a CenterPoint head codes headings."""
-    before = {"model.type": "ccrop.projects.lidar_bev.detection.detector.CenterPoint", "model.neck": "FPN"}
+    before = {"model.type": "ccrop.projects.lidar_bev.detection.centerpoint.CenterPoint", "model.neck": "FPN"}
     assert not differences(before, before | {"model.heading": "angle"})
     assert not differences(before | {"model.heading": "angle"}, before)
     assert differences(before, before | {"model.heading": "axis"}) == {"model.heading": ("angle", "axis")}
