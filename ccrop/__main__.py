@@ -18,12 +18,12 @@ def commands() -> dict[str, Path]:
 
 
 def usage() -> str:
-    """The commands, with the first sentence of their docstrings."""
+    """The commands, with what the first lines of their docstrings say."""
     lines = ["usage: ccrop COMMAND ...", ""]
     for name, file in commands().items():
         text = ast.get_docstring(ast.parse(file.read_text()))
         assert text, f"{file} needs a docstring"
-        lines.append(f"  {name:<16}{text.split(':')[0].partition('. ')[0].splitlines()[0]}")
+        lines.append(f"  {name:<16}{text.splitlines()[0].split(':')[0].rstrip('.')}")
     return "\n".join(lines)
 
 

@@ -49,18 +49,28 @@ def differences(before: Mapping[str, str], now: Mapping[str, str]) -> dict[str, 
     """The settings that differ, by name, before and now.
 
     One that is on one side only has the default of its class on the other, as in a checkpoint from before there was
-    such a setting; or else it is ``unset`` there.
+    such a setting; or else it is ``unset`` there. A class that has moved to another module is the same.
     """
     sides = (before, now)
     values = {
         name: [side[name] if name in side else _default(name, now) for side in sides] for name in {**before, **now}
     }
-    return {name: (old, new) for name, (old, new) in values.items() if old != new}
+    return {name: (old, new) for name, (old, new) in values.items() if old != new and not _same_object(old, new)}
 
 
 def listed(changed: Mapping[str, tuple[str, str]]) -> str:
     """Differences in words."""
     return "; ".join(f"{name} {old}, not {new}" for name, (old, new) in changed.items())
+
+
+def _same_object(old: str, new: str) -> bool:
+    """Whether two full names are those of one object, such as of a class and its earlier name."""
+    if not (old.startswith("ccrop.") and new.startswith("ccrop.")):
+        return False
+    try:
+        return resolve_name(old) is resolve_name(new)
+    except (AttributeError, ImportError, ValueError):
+        return False
 
 
 def _default(name: str, settings: Mapping[str, str]) -> str:

@@ -1,6 +1,5 @@
 """From a settled config to a runner: device, precision, schedule, work_dir, checkpoint to resume from."""
 
-import copy
 import logging
 import os
 import sys
@@ -13,8 +12,8 @@ from mmengine.config import Config
 from mmengine.dist import barrier, get_world_size, is_main_process
 from mmengine.logging import MMLogger
 from mmengine.model import MMDistributedDataParallel
-from mmengine.optim import AmpOptimWrapper, OptimWrapper
-from mmengine.registry import FUNCTIONS, OPTIM_WRAPPERS
+from mmengine.optim import OptimWrapper
+from mmengine.registry import FUNCTIONS
 from mmengine.runner import Runner
 from torch import nn
 from torch.utils.data import DataLoader
@@ -35,10 +34,11 @@ from ccrop.hooks.batch_memory import BatchMemoryHook
 from ccrop.hooks.divergence import DivergenceHook
 from ccrop.hooks.load_weights import StartHook
 from ccrop.hooks.settings import SettingsHook
+from ccrop.mixed_precision import require_gpu_for_fp16, set_precision
 from ccrop.models import Siamese, ViewPreprocessor
 from ccrop.models.preprocessor import IMAGENET_MEAN, IMAGENET_STD
-from ccrop.optim import AutocastOptimWrapper, fit_schedule
 from ccrop.resume_check import check_resumed, check_resumed_length, pretraining_settings, read_resumed
+from ccrop.schedule import fit_schedule, group_settings, refit_schedule
 from ccrop.views import ReferenceAugmentation
 from ccrop.wording import counted
 from ccrop.work_dir import locked, set_aside
@@ -153,21 +153,11 @@ class PretrainRunner(BriefRunner):
         if not self.cfg.get("refit_schedule"):
             super().resume(filename, *args, **kwargs)
             return
-        groups = self.optim_wrapper.param_groups
-        settings = [{name: value for name, value in group.items() if name != "params"} for group in groups]
+        settings = group_settings(self.optim_wrapper)
         super().resume(
             filename, *args, **kwargs | dict(resume_param_scheduler=False, resume_optimizer=not self.cfg.new_optimizer)
         )
-        for group, own in zip(self.optim_wrapper.param_groups, settings, strict=True):
-            group.update(own, lr=own.get("initial_lr", own["lr"]))
-        self.param_schedulers = self.build_param_scheduler(copy.deepcopy(self.cfg.param_scheduler))
-        epoch_length = len(self.train_dataloader)
-        for step in range(1, self.epoch * epoch_length + 1):
-            for scheduler in self.param_schedulers:
-                if not scheduler.by_epoch or step % epoch_length == 0:
-                    scheduler.step()
-        rates = ", ".join(f"{rate:.4g}" for rate in dict.fromkeys(self.optim_wrapper.get_lr()["lr"]))
-        self.logger.info(f"The schedule is fitted to {counted(self.max_epochs, 'epoch')}; learning rate {rates}")
+        refit_schedule(self, settings)
 
     def train(self) -> nn.Module:
         model = super().train()
@@ -298,29 +288,6 @@ def _fit_to_machine(config: Config, launcher: str) -> None:
         config.sync_bn = None
         if launcher != "none":
             config.model_wrapper_cfg = dict(type=MMDistributedDataParallel, device_ids=None)
-
-
-def require_gpu_for_fp16(config: Config) -> None:
-    """Refuse MMEngine's mixed precision where there is no GPU.
-
-    Raises:
-        ValueError: says what to set instead.
-    """
-    kind = config.optim_wrapper.get("type")
-    kind = OPTIM_WRAPPERS.get(kind) if isinstance(kind, str) else kind
-    if kind is AmpOptimWrapper and not torch.cuda.is_available():
-        raise ValueError("optim_wrapper.type=AmpOptimWrapper needs a GPU; --amp bf16 runs on the CPU too")
-
-
-def set_precision(config: Config, amp: str) -> None:
-    """Train in mixed precision, ``'bf16'`` or ``'fp16'`` (GPU only), or in float32 (``'no'``)."""
-    if amp == "bf16":
-        config.optim_wrapper.merge(dict(type=AutocastOptimWrapper, dtype="bfloat16"))
-    elif amp == "fp16":
-        config.optim_wrapper.merge(dict(type=AmpOptimWrapper, dtype="float16"))
-    else:
-        config.optim_wrapper.type = OptimWrapper
-        config.optim_wrapper.pop("dtype", None)
 
 
 def _set_augmentation(config: Config) -> None:

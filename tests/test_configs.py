@@ -15,7 +15,7 @@ from mmengine.registry import HOOKS, MODELS, PARAM_SCHEDULERS
 
 from ccrop import parts
 from ccrop.config import load_config, read_config
-from ccrop.optim import fit_schedule
+from ccrop.schedule import fit_schedule
 
 CONFIGS = ROOT / "configs"
 METHODS = {

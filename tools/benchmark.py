@@ -1,4 +1,4 @@
-"""How fast is each path compared with the alternatives? tools/benchmark.py PATH ... [--json FILE]
+"""Time each path against its alternatives: tools/benchmark.py PATH ... [--json FILE]
 
     python tools/benchmark.py clusters views
     python tools/benchmark.py all --json rows.json

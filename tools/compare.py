@@ -48,7 +48,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
         type=config_file,
         nargs="*",
         metavar="CONFIG",
-        help="pretraining configs, or untrained; or one detector config",
+        help="pretraining configs, or the word untrained; or the config of one detector",
     )
     parser.add_argument("--data-root", help="a set with annotations or classes")
     parser.add_argument("--csv", type=Path, help="default: comparison.csv; for a detector transfer.csv")
@@ -88,7 +88,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
 
 def add_pretrainings(parser: argparse.ArgumentParser) -> list[argparse.Action]:
     """Options for comparing pretraining runs."""
-    add = parser.add_argument_group("pretrainings").add_argument
+    add = parser.add_argument_group("pretraining configs").add_argument
     return [
         add("--epochs", type=at_least(1), help="epochs of every run, instead of a compute budget"),
         add("--tag", default="", help="appended to the arms' names, to tell variants made with --cfg-options apart"),
@@ -106,7 +106,7 @@ def add_pretrainings(parser: argparse.ArgumentParser) -> list[argparse.Action]:
 
 def add_detector(parser: argparse.ArgumentParser) -> list[argparse.Action]:
     """Options for comparing initializations of a detector."""
-    add = parser.add_argument_group("a detector").add_argument
+    add = parser.add_argument_group("a detector's config").add_argument
     pretrain = "pretraining configs or what --init takes: [NAME=]FILE, NAME=timm:NAME, or NAME=clusters:OTHER"
     return [
         add("--pretrain", nargs="+", default=[], metavar="FILE", help=pretrain),
@@ -127,7 +127,7 @@ def add_detector(parser: argparse.ArgumentParser) -> list[argparse.Action]:
             type=not_negative,
             nargs="+",
             default=[1.0],
-            help="the backbone's fractions of it (default: 1)",
+            help="the backbone's learning rate as fractions of the rest's (default: 1)",
         ),
         add(
             "--lr-labels", default="10%", metavar="FRACTION", help="labels for the learning-rate search (default: 10%%)"
@@ -153,20 +153,20 @@ def study_of(args: argparse.Namespace) -> "PretrainingStudy | InitializationStud
         return PretrainingStudy(args.configs, measures=measures, epochs=args.epochs, tag=args.tag, **common)
 
     from ccrop.experiments.initializations import InitializationStudy
-    from ccrop.transfer import LR_FACTORS, share_of
+    from ccrop.transfer import LR_FACTORS, fraction_of
 
     return InitializationStudy(
         transfer_of(args.detector),
         args.detector,
         pretrain=args.pretrain,
         imagenet=args.imagenet,
-        labels=list(map(share_of, args.labels)),
+        labels=list(map(fraction_of, args.labels)),
         iterations=args.iterations,
         only=args.arms,
         long=not args.no_long,
         lr_factors=args.lr_factors or LR_FACTORS,
         backbone_factors=args.backbone_lr,
-        lr_labels=share_of(args.lr_labels),
+        lr_labels=fraction_of(args.lr_labels),
         **common,
     )
 

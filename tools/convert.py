@@ -1,4 +1,4 @@
-"""Read a labeled set in any common format, check it and write it as all commands read it: tools/convert.py SOURCE OUT
+"""Convert a labeled set of any common format to a COCO-format set, and check it: tools/convert.py SOURCE OUT
 
 The format and the splits of a set are detected:
 

@@ -1,4 +1,4 @@
-"""Vectors of images, or of boxes in them, from a pretrained backbone: tools/embed.py CHECKPOINT SOURCE OUT.npz
+"""Write vectors of images, or of boxes in them, from a pretrained backbone: tools/embed.py CHECKPOINT SOURCE OUT.npz
 
 SOURCE is a folder of images, flat or nested, or with --split the root of a COCO-format set. OUT holds, as arrays of
 .npz or columns of .parquet, one row per vector:

@@ -1,4 +1,4 @@
-"""Evaluate without a detector, on sets with classes or annotated COCO-format sets.
+"""Evaluate a backbone without a detector, on images with classes or annotations, or on labeled sweeps.
 
 knn, linear: do images of a class cluster? Weighted kNN and linear classification on frozen features, on the sets of
 the run's kNN: whole images if the set has classes; annotated objects, cut out and scaled up, if it has annotations:
@@ -31,8 +31,8 @@ window-knn: does a labeled object in a sweep, pooled from the encoder's map, hav
 
     python tools/evaluate.py window-knn work_dirs/simsiam_ccrop_bev_demo/epoch_10.pth
 
-A --config without a checkpoint measures untrained weights. Weights of timm's and torchvision's networks
-can be measured as well:
+A --config without a checkpoint measures untrained weights. Networks of timm and
+torchvision can be measured, too:
 
     python tools/evaluate.py knn --network torchvision:resnet50 --init FILE.pth --config configs/simsiam_ccrop_coco.py
 """

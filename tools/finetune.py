@@ -67,12 +67,13 @@ def transfer_of(config: str | Path) -> "Transfer":
 def finetuned(args: argparse.Namespace, command: str) -> str:
     """Fine-tune as the only run in the work_dir, write a report, and return the metrics as one line."""
     from ccrop.checkpoint.newest import checkpoint_to_resume
+    from ccrop.mixed_precision import set_precision
     from ccrop.report import write_after_run
-    from ccrop.runner import default_work_dir, set_precision
-    from ccrop.transfer import join_processes, set_iterations, share_of
+    from ccrop.runner import default_work_dir
+    from ccrop.transfer import fraction_of, join_processes, set_iterations
     from ccrop.work_dir import locked
 
-    labels = share_of(args.labels)
+    labels = fraction_of(args.labels)
     transfer = transfer_of(args.config)
     config = transfer.load_config(
         args.config, args.data_root, args.cfg_options, args.backbone, labeled=args.pseudo_boxes is None
@@ -147,7 +148,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         help="fraction of the labels: 1%%, 10%%, ... (default: %(default)s)",
     )
     parser.add_argument("--seed", type=seed, default=0, help="seed of examples, weights and batches (default: 0)")
-    parser.add_argument("--iterations", type=at_least(1), help="default: the config's")
+    parser.add_argument("--iterations", type=at_least(1), help="length of the run (default: the config's)")
     parser.add_argument(
         "--lr-search",
         type=positive,
@@ -161,7 +162,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         nargs="+",
         default=[1.0],
         metavar="FACTOR",
-        help="the backbone's fraction of the learning rate; several are searched (default: 1)",
+        help="the backbone's learning rate as a fraction of the rest's; several are searched (default: 1)",
     )
     parser.add_argument(
         "--pseudo-boxes",

@@ -1,4 +1,4 @@
-"""One HTML page about a run or a comparison, to view in a browser or on a phone.
+"""Write one HTML page about a run or a comparison, to view in a browser or on a phone.
 
 Examples:
     python tools/report.py work_dirs/simsiam_ccrop_coco

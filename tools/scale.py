@@ -1,4 +1,4 @@
-"""What does one more image cost, in memory and in time? tools/scale.py {paths,boxes,crops} --images N
+"""Measure what one more image costs, in memory and in time: tools/scale.py {paths,boxes,crops} --images N
 
     python tools/scale.py paths --images 1000000                # list a folder of empty files, as a data set does
     python tools/scale.py boxes --images 1000000 --boxes 32     # fill, describe, save and restore a store of boxes
@@ -28,9 +28,9 @@ SIDES = 640, 4000, 16000  # of images, in pixels
 @command
 def main(argv: Sequence[str] | None = None) -> int:
     parser = command_parser(__doc__)
-    parser.add_argument("what", choices=("paths", "boxes", "crops"))
-    parser.add_argument("--images", type=int, default=100_000, metavar="N", help="default: %(default)s")
-    parser.add_argument("--boxes", type=int, default=32, metavar="K", help="an image (default: %(default)s)")
+    parser.add_argument("what", choices=("paths", "boxes", "crops"), help="what to measure")
+    parser.add_argument("--images", type=int, default=100_000, metavar="N", help="how many (default: %(default)s)")
+    parser.add_argument("--boxes", type=int, default=32, metavar="K", help="boxes per image (default: %(default)s)")
     args = parser.parse_args(argv)
     if args.images < 1 or args.boxes < 1:
         parser.error(f"--images and --boxes must be positive, got {args.images} and {args.boxes}")

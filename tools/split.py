@@ -47,14 +47,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     from ccrop.datasets.formats.coco_set import write_set
     from ccrop.datasets.formats.dividing import divide_train
     from ccrop.files import refuse_existing
-    from ccrop.transfer.labels import share_of
+    from ccrop.transfer.labels import fraction_of
 
-    share = share_of(args.val, "images")
-    if share == 1:
+    fraction = fraction_of(args.val, "images")
+    if fraction == 1:
         raise ValueError(f"--val {args.val} leaves no image for training")
     refuse_existing(args.out)
     splits = read_labeled(args.source, args.format, args.ann_file)
-    write_set(args.out, divide_train(splits, share, args.seed, args.of, args.together), args.copy)
+    write_set(args.out, divide_train(splits, fraction, args.seed, args.of, args.together), args.copy)
     return 0
 
 

@@ -52,16 +52,27 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--work-dir", help="default: work_dirs/ and the config's name")
     parser.add_argument("--init", metavar="SOURCE", help=INIT_HELP)
     parser.add_argument("--epochs", type=int, help="length of the run; warm-up and decay are fractions of it")
-    parser.add_argument("--iterations", type=int, metavar="N", help="the same for a detector, in each of its rounds")
-    parser.add_argument("--batch-size", type=int, metavar="N", help="images per GPU")
+    parser.add_argument("--iterations", type=int, metavar="N", help="of a detector: length of each of its rounds")
+    parser.add_argument("--batch-size", type=int, metavar="N", help="images per process")
     parser.add_argument("--lr", type=float, help="learning rate for the config's base batch (256 images)")
     parser.add_argument(
-        "--resume", nargs="?", const="auto", metavar="FILE", help="resume from FILE, or from the newest checkpoint"
+        "--resume",
+        nargs="?",
+        const="auto",
+        metavar="FILE",
+        help="resume from FILE, or from the work_dir's newest checkpoint",
     )
     parser.add_argument("--allow-changes", action="store_true", help="resume even though settings have changed")
-    parser.add_argument("--amp", nargs="?", const="bf16", choices=("bf16", "fp16"), help="mixed precision")
-    parser.add_argument("--seed", type=seed)
-    parser.add_argument("--launcher", choices=("none", "pytorch", "slurm", "mpi"), default="none")
+    parser.add_argument(
+        "--amp", nargs="?", const="bf16", choices=("bf16", "fp16"), help="mixed precision; bf16 if none is named"
+    )
+    parser.add_argument("--seed", type=seed, help="default: the config's")
+    parser.add_argument(
+        "--launcher",
+        choices=("none", "pytorch", "slurm", "mpi"),
+        default="none",
+        help="what started the processes that train together (default: one process)",
+    )
     parser.add_argument(
         "--cfg-options", nargs="+", action=OptionsAction, metavar="K=V", help="override config settings"
     )

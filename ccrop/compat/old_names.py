@@ -16,6 +16,7 @@ RENAMED = {
     "ccrop.projects.detection_transfer.tiles": "ccrop.projects.detection_transfer.tile_transforms",
     "ccrop.projects.lidar_bev.clusters": "ccrop.projects.lidar_bev.localizer",
     "ccrop.projects.lidar_bev.detection.clusters": "ccrop.projects.lidar_bev.detection.cluster_labels",
+    "ccrop.projects.lidar_bev.detection.detector": "ccrop.projects.lidar_bev.detection.centerpoint",
     "ccrop.projects.lidar_bev.detection.pseudo_boxes": "ccrop.projects.lidar_bev.detection.cluster_labels",
     "ccrop.projects.lidar_bev.detection.pasting": "ccrop.projects.lidar_bev.detection.ground_truth_sampling",
     "ccrop.projects.lidar_bev.detection.sampling": "ccrop.projects.lidar_bev.detection.class_balanced_sampler",

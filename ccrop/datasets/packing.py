@@ -58,7 +58,7 @@ def pack_images(
     source, target = Path(source).resolve(), Path(target)
     if side is not None and side < 1:
         raise ValueError(f"side must be a positive number of pixels, got {side}")
-    names = list_images(source) if source.is_dir() else []
+    names = list_images(source, beside=(".json",)) if source.is_dir() else []
     if not names:
         raise MissingData(f"{source} holds no image to pack")
     settings = dict(version=VERSION, source=str(source), side=side, channels=channels, white=white)

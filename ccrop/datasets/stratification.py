@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 
 def stratified(
-    classes: NDArray[np.bool_], share: float, seed: int, scenes: Sequence[Hashable] | None = None
+    classes: NDArray[np.bool_], fraction: float, seed: int, scenes: Sequence[Hashable] | None = None
 ) -> list[int]:
     """Which examples make up a fraction in which every class is in proportion.
 
@@ -16,7 +16,7 @@ def stratified(
 
     Args:
         classes: ``(N, C)``, whether an example shows a class; one without any counts as its own class.
-        share: fraction of the examples, in (0, 1).
+        fraction: fraction of the examples, in (0, 1).
         seed: draws the order.
         scenes: by example; examples of a scene stay together. Default: each example is its own scene.
 
@@ -24,10 +24,10 @@ def stratified(
         Sorted indices, at least one, and not all if there are several scenes.
 
     Raises:
-        ValueError: the share is not in (0, 1), or all examples are of one scene.
+        ValueError: the fraction is not in (0, 1), or all examples are of one scene.
     """
-    if not 0 < share < 1:
-        raise ValueError(f"the fraction of images must be between 0 and 1, got {share:g}")
+    if not 0 < fraction < 1:
+        raise ValueError(f"the fraction of images must be between 0 and 1, got {fraction:g}")
     names, groups = np.unique(
         np.array([str(each) for each in (range(len(classes)) if scenes is None else scenes)]), return_inverse=True
     )
@@ -38,19 +38,19 @@ def stratified(
     labels = np.column_stack([classes, ~classes.any(axis=1)]).astype(int)
     counts = np.zeros((len(names), labels.shape[1] + 1), dtype=int)  # of examples by class, and of all
     np.add.at(counts, groups, np.column_stack([labels, np.ones(len(labels), dtype=int)]))
-    chosen = _dealt(counts, share, np.random.default_rng(seed))
+    chosen = _dealt(counts, fraction, np.random.default_rng(seed))
     return np.flatnonzero(chosen[groups]).tolist()
 
 
-def _dealt(counts: NDArray[np.int_], share: float, rng: np.random.Generator) -> NDArray[np.bool_]:
-    """``(G,)``: the groups that go to the share.
+def _dealt(counts: NDArray[np.int_], fraction: float, rng: np.random.Generator) -> NDArray[np.bool_]:
+    """``(G,)``: the groups that go to the fraction.
 
     Args:
         counts: ``(G, C + 1)``, examples of a group by class and, last, all.
     """
     order = rng.permutation(len(counts))
     order = order[np.argsort(-counts[order, -1], kind="stable")]  # what remains to be assigned last should be small
-    lacks = np.array([[share], [1 - share]]) * counts.sum(axis=0)  # (2, C + 1): of the share, of the rest
+    lacks = np.array([[fraction], [1 - fraction]]) * counts.sum(axis=0)  # (2, C + 1): of the fraction, of the rest
     part = np.full(len(counts), -1)
     while (part < 0).any():
         left = counts[:, :-1][part < 0].sum(axis=0)

@@ -1,4 +1,8 @@
-"""Is the embedding alive? Metrics that drop when a Siamese network collapses."""
+"""Is the embedding alive? Metrics that drop when a Siamese network collapses.
+
+:class:`ccrop.hooks.HealthHook` decides by them whether a run has collapsed; a finished run is
+judged by :mod:`ccrop.evaluation.health_verdict`.
+"""
 
 import torch
 import torch.nn.functional as F

@@ -4,7 +4,7 @@ The heads (projector, predictor) are dropped. The weights expect the input that 
 order, normalized with ImageNet's mean (123.675, 116.28, 103.53) and std (58.395, 57.12, 57.375) on the scale
 0 to 255, unless the log of their run says otherwise, and a bottleneck that strides in its 3x3 convolution.
 
-torchvision: a state dict without the classifier. An ending of .safetensors writes that format, for timm alike.
+torchvision: a state dict without the classifier. If OUT ends in .safetensors, it is in that format; the same for timm.
 
     model = torchvision.models.resnet50()
     model.load_state_dict(torch.load(OUT), strict=False)  # fc.weight and fc.bias are missing, nothing else
@@ -14,21 +14,21 @@ timm: the same.
     model = timm.create_model("resnet50", num_classes=0, checkpoint_path=OUT)
 
 huggingface: a new folder with config.json and model.safetensors, which timm and transformers read, from this machine
-or from the hub once it is there. It holds any network of timm's, and plain ResNets.
+or from the hub once it is there. It can hold any timm network and plain ResNets.
 
     model = timm.create_model("local-dir:OUT", pretrained=True)      # or "hf-hub:NAME/OUT"
     model = transformers.AutoModel.from_pretrained("OUT")            # transformers runs it by timm
     maps = model(images, output_hidden_states=True).hidden_states    # the finest first
 
-onnx: a graph of any backbone, of images (N, C, H, W) float32, normalized, of any size; its outputs are the maps,
+onnx: a graph of any backbone. It takes normalized float32 images (N, C, H, W) of any size and returns the maps,
 stride_4, stride_8, ... Mean and std are in its metadata. It is compared with the network in ONNX Runtime before it is
 written: pip install 'ccrop[export]'.
 
     maps = onnxruntime.InferenceSession("OUT.onnx").run(None, {"images": images})
 
-A backbone that is a network of timm's or torchvision's goes to its own library in these ways, under its own name, to
-huggingface if it is timm's, to onnx, and to no other framework unless it is a plain ResNet. Its name stands in
-the config that the checkpoint holds.
+A network of timm or torchvision can be exported to its own library under its own name, to huggingface if it is
+timm's, and to onnx; to another framework only if it is a plain ResNet. Its name is in the config that the checkpoint
+holds.
 
 mmdet: {"state_dict": {"backbone.*": ...}}, the layout of a detector's checkpoint, so that load_from takes it
 too. A backbone of width W, not 64, needs base_channels=W.

@@ -2,7 +2,8 @@
 
 Each takes images ``(N, C, H, W)``, floats in [0, 1], and strengths ``(N,)`` and returns images of the same shape;
 saturation and hue are only for RGB. The formulas are torchvision's (``torchvision.transforms.functional``), whose
-operations take one strength per batch.
+operations take one strength per batch. :class:`ccrop.models.ViewPreprocessor` draws the strengths and applies them;
+:class:`ccrop.views.ReferenceAugmentation` is its counterpart in the workers, image by image.
 """
 
 import torch

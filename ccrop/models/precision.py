@@ -1,4 +1,4 @@
-"""The precision that losses are computed in."""
+"""The precision that losses are computed in, whatever that of the run, see :mod:`ccrop.mixed_precision`."""
 
 import torch
 from torch import Tensor

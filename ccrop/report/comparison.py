@@ -40,19 +40,19 @@ def sections(file: Path, runs: Path | None = None, interval: Interval = Schema.i
         ValueError: the CSV has no columns ``arm`` and ``seed``, or no metrics.
     """
     rows = read(file)
-    figures = figures_of(rows)
-    if not figures:
+    metrics = metrics_of(rows)
+    if not metrics:
         raise ValueError(f"{file} has no metric in [0, 1] besides the cost of a run: nothing to compare")
     parts = []
     for data in dict.fromkeys(row["data"] for row in rows):
         own = [row for row in rows if row["data"] == data]
-        shares = sorted({row["labels"] for row in own}, key=float)
-        if len(shares) > 1:
-            parts.append(elements.section(f"{data}: {figures[0]} by labels", over_labels(own, figures[0], shares)))
-        for share in shares:
-            chosen = [row for row in own if row["labels"] == share]
-            title = data if shares == ["1"] else f"{data}, {100 * float(share):g} % of the labels"
-            ordered = common_first(chosen, figures)
+        fractions = sorted({row["labels"] for row in own}, key=float)
+        if len(fractions) > 1:
+            parts.append(elements.section(f"{data}: {metrics[0]} by labels", over_labels(own, metrics[0], fractions)))
+        for fraction in fractions:
+            chosen = [row for row in own if row["labels"] == fraction]
+            title = data if fractions == ["1"] else f"{data}, {100 * float(fraction):g} % of the labels"
+            ordered = common_first(chosen, metrics)
             parts.append(elements.section(title, table(chosen, ordered, runs, interval), dots(chosen, ordered)))
             if runs is not None:
                 parts.append(elements.section(f"{title}: how the detectors learn", learning(chosen, runs)))
@@ -73,7 +73,7 @@ def read(file: Path) -> Rows:
     return [dict(labels="1", data="") | dict(zip(header, row, strict=True)) for row in rows]
 
 
-def figures_of(rows: Rows) -> list[str]:
+def metrics_of(rows: Rows) -> list[str]:
     """The metric columns: all their values are fractions, and they are neither key nor cost."""
     names = [name for name in rows[0] if name not in KEYS + COST]
     values = {name: [float(row[name]) for row in rows if row[name]] for name in names}
@@ -84,10 +84,10 @@ def arms_of(rows: Rows) -> list[str]:
     return list(dict.fromkeys(row["arm"] for row in rows))
 
 
-def common_first(rows: Rows, figures: Sequence[str]) -> list[str]:
+def common_first(rows: Rows, metrics: Sequence[str]) -> list[str]:
     """The metrics, those that the most arms have first: arms without boxes, for example, have no recall of boxes."""
-    arms = {name: len({row["arm"] for row in rows if row[name]}) for name in figures}
-    return sorted(figures, key=lambda name: -arms[name])
+    arms = {name: len({row["arm"] for row in rows if row[name]}) for name in metrics}
+    return sorted(metrics, key=lambda name: -arms[name])
 
 
 def with_half(mean: float, half: float) -> str:
@@ -95,13 +95,13 @@ def with_half(mean: float, half: float) -> str:
     return f"{mean:.1f}" + ("" if math.isnan(half) else f" ± {half:.1f}")
 
 
-def table(rows: Rows, figures: Sequence[str], runs: Path | None, interval: Interval) -> str:
+def table(rows: Rows, metrics: Sequence[str], runs: Path | None, interval: Interval) -> str:
     """One row per arm: mean ± half of the 95 % interval, and the first metric's difference to a reference arm.
 
     Args:
         runs, interval: see :func:`sections`.
     """
-    arms, shown = arms_of(rows), list(figures[:COLUMNS])
+    arms, shown = arms_of(rows), list(metrics[:COLUMNS])
     other = next((each for each in REFERENCES if each in arms), arms[0])
     lines = []
     for arm in arms:
@@ -117,28 +117,28 @@ def table(rows: Rows, figures: Sequence[str], runs: Path | None, interval: Inter
     return elements.paragraph(text) + elements.table(header, lines)
 
 
-def dots(rows: Rows, figures: Sequence[str]) -> str:
+def dots(rows: Rows, metrics: Sequence[str]) -> str:
     """One chart per metric: the seeds of each arm, and the mean with its interval."""
     drawn = []
-    for name in figures[:4]:
+    for name in metrics[:4]:
         groups = {title(arm): list(percent_by_seed(rows, arm, name).values()) for arm in arms_of(rows)}
         means = {arm: mean_interval(values) for arm, values in groups.items() if values}
         drawn.append(dot_chart(f"{name}, %", groups, means))
     return elements.charts(drawn)
 
 
-def over_labels(rows: Rows, figure: str, shares: Sequence[str]) -> str:
+def over_labels(rows: Rows, metric: str, fractions: Sequence[str]) -> str:
     """The mean of a metric over the label fraction, one line per arm."""
     lines = {}
     for arm in arms_of(rows):
         means = {}
-        for share in shares:
-            values = percent_by_seed([row for row in rows if row["labels"] == share], arm, figure)
+        for fraction in fractions:
+            values = percent_by_seed([row for row in rows if row["labels"] == fraction], arm, metric)
             if values:
-                means[math.log10(100 * float(share))] = float(np.mean(list(values.values())))
+                means[math.log10(100 * float(fraction))] = float(np.mean(list(values.values())))
         lines[title(arm)] = means
-    names = {math.log10(100 * float(share)): f"{100 * float(share):g}" for share in shares}
-    chart = line_chart(f"{figure}, %", lines, "labels, % (logarithmic)", x_names=names)
+    names = {math.log10(100 * float(fraction)): f"{100 * float(fraction):g}" for fraction in fractions}
+    chart = line_chart(f"{metric}, %", lines, "labels, % (logarithmic)", x_names=names)
     return elements.line_legend(lines) + elements.charts([chart])
 
 

@@ -35,7 +35,7 @@ KINDS = {
     "Average precision": re.compile(r"(.*)"),
 }
 VALIDATION = re.compile(r"Validation after (\d+) iterations: (.*)")
-FIGURE = re.compile(r"(\S+) ([\d.]+)%")
+METRIC = re.compile(r"(\S+) ([\d.]+)%")
 PICTURES = 4
 OF_IMAGES = "Sizes are COCO's; metrics that end in _counted cover the categories with enough objects of that size."
 OF_SWEEPS = (
@@ -51,7 +51,9 @@ def sections(work_dir: Path) -> list[str]:
     last = list(runs.values())[-1]
     parts = [elements.section("What was trained", described(last))]
     parts.append(elements.section("Pseudo-boxes, round by round", quality(rounds), *map(gallery, rounds)))
-    parts.append(elements.section("Average precision", precision({name: figures(run) for name, run in runs.items()})))
+    parts.append(
+        elements.section("Average precision", precision({name: metrics_of(run) for name, run in runs.items()}))
+    )
     parts.append(
         elements.section(
             "Training", training({name: logged_lines(run) | validations(run) for name, run in runs.items()})
@@ -79,7 +81,7 @@ def described(run: Path) -> str:
     return elements.facts(rows) + elements.folded("The whole config", config.pretty_text)
 
 
-def figures(run: Path) -> Mapping[str, float]:
+def metrics_of(run: Path) -> Mapping[str, float]:
     """A run's final metrics; none for an unfinished one."""
     file = run / "figures.json"
     return json.loads(file.read_text()) if file.exists() else {}
@@ -106,10 +108,10 @@ def precision(runs: Mapping[str, Mapping[str, float]]) -> str:
     )
 
 
-def of_sweeps(figures: Mapping[str, float]) -> dict[str, dict[str, float]]:
+def of_sweeps(metrics: Mapping[str, float]) -> dict[str, dict[str, float]]:
     """Metrics of a detector in sweeps by what they tell apart, a chart each."""
     charts: dict[str, dict[str, float]] = {}
-    for name, value in figures.items():
+    for name, value in metrics.items():
         if not is_fraction(name):
             continue
         if name in ("mAP", "NDS"):
@@ -147,10 +149,10 @@ def validations(run: Path) -> Curves:
     found: Curves = {}
     for file in sorted(run.glob("*/*.log")):
         for iteration, line in VALIDATION.findall(file.read_text(errors="replace")):
-            for name, percent in FIGURE.findall(line):
+            for name, percent in METRIC.findall(line):
                 found.setdefault(name, {})[int(iteration)] = float(percent) / 100
     last = max((step for curve in logged_lines(run).values() for step in curve), default=0)
-    for name, value in figures(run).items():
+    for name, value in metrics_of(run).items():
         if name in found and last > max(found[name]):
             found[name][last] = value
     return found

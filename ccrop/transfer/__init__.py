@@ -12,7 +12,7 @@ from ccrop.transfer.finetuning import (
     step_tflop,
     train_and_test,
 )
-from ccrop.transfer.labels import drawn_share, share_of
+from ccrop.transfer.labels import drawn_fraction, fraction_of
 from ccrop.transfer.starting_point import start_of
 from ccrop.transfer.stored_clusters import stored_clusters
 
@@ -22,11 +22,11 @@ __all__ = [
     "LR_FACTORS",
     "Transfer",
     "build_runner",
-    "drawn_share",
+    "drawn_fraction",
+    "fraction_of",
     "join_processes",
     "set_iterations",
     "set_learning_rate",
-    "share_of",
     "start_of",
     "step_tflop",
     "stored_clusters",

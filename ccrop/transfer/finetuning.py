@@ -28,8 +28,8 @@ from ccrop.hooks.divergence import DivergedError, DivergenceHook
 from ccrop.hooks.finetuning_notes import FinetuningHook
 from ccrop.hooks.load_weights import StartHook
 from ccrop.hooks.validation import ValidationHook
-from ccrop.optim import AutocastOptimWrapper, has_bf16
-from ccrop.runner import BriefRunner, require_gpu_for_fp16
+from ccrop.mixed_precision import AutocastOptimWrapper, has_bf16, require_gpu_for_fp16
+from ccrop.runner import BriefRunner
 from ccrop.transfer.starting_point import Start, check_settings, notes_on
 
 if TYPE_CHECKING:

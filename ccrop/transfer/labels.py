@@ -6,7 +6,7 @@ from collections.abc import Hashable, Iterable, Sequence
 import numpy as np
 
 
-def share_of(text: str, what: str = "labels") -> float:
+def fraction_of(text: str, what: str = "labels") -> float:
     """A fraction in (0, 1], written ``10%`` or ``0.1``.
 
     Args:
@@ -16,22 +16,22 @@ def share_of(text: str, what: str = "labels") -> float:
         ValueError: it is not a number, or out of range.
     """
     try:
-        share = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+        fraction = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
     except ValueError:
-        share = math.nan
-    if not 0 < share <= 1:
+        fraction = math.nan
+    if not 0 < fraction <= 1:
         raise ValueError(f"the fraction of {what} must be above 0 and at most 100%, such as 10% or 0.1, got {text}")
-    return share
+    return fraction
 
 
-def drawn_share(
-    examples: Iterable[int], share: float, seed: int, scenes: Sequence[Hashable] | None = None
+def drawn_fraction(
+    examples: Iterable[int], fraction: float, seed: int, scenes: Sequence[Hashable] | None = None
 ) -> list[int]:
     """Which of the examples a run may use: a subset of those of any larger fraction with this seed.
 
     Args:
         examples: indices.
-        share: in [0, 1]; rounded up to whole examples, and then to whole scenes.
+        fraction: in [0, 1]; rounded up to whole examples, and then to whole scenes.
         seed: draws the order.
         scenes: by index; examples of a scene are drawn together. Default: each example is its own scene.
     """
@@ -39,7 +39,7 @@ def drawn_share(
     for example in examples:
         members.setdefault(example if scenes is None else scenes[example], []).append(example)
     groups = list(members.values())
-    wanted = math.ceil(share * sum(map(len, groups)))
+    wanted = math.ceil(fraction * sum(map(len, groups)))
     chosen: list[int] = []
     for number in np.random.default_rng(seed).permutation(len(groups)):
         if len(chosen) >= wanted:

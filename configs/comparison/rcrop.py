@@ -10,7 +10,8 @@ from torch.optim import SGD
 from ccrop.backbones import ResNet
 from ccrop.datasets import CocoImages
 from ccrop.models import SimCLR, ViewPreprocessor
-from ccrop.optim import AutocastOptimWrapper, CosineLR, PredictorGroups
+from ccrop.mixed_precision import AutocastOptimWrapper
+from ccrop.optim import CosineLR, PredictorGroups
 from ccrop.views import CropViews, RandomCrop
 
 with read_base():

@@ -5,7 +5,7 @@ Small enough for a few thousand images and a machine without a GPU; otherwise as
 
 from ccrop.backbones import TimmBackbone
 from ccrop.models import StartDistillation
-from ccrop.optim import AutocastOptimWrapper
+from ccrop.mixed_precision import AutocastOptimWrapper
 
 requires = ("simsiam", "scenes")
 init = "timm:tf_efficientnet_lite0"  # or --init with a file

@@ -6,7 +6,8 @@ LARS, made for batches of thousands, gives way to SGD.
 
 from torch.optim import SGD
 
-from ccrop.optim import AutocastOptimWrapper, CosineLR
+from ccrop.mixed_precision import AutocastOptimWrapper
+from ccrop.optim import CosineLR
 
 tags = ("small",)
 requires = ("scenes",)

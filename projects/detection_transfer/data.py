@@ -15,7 +15,7 @@ from ccrop.datasets.base import InvalidAnnotations
 from ccrop.datasets.coco import annotations_of, find_annotations, find_split
 from ccrop.datasets.coco_annotations import OBJECT, Annotations
 from ccrop.files import temporary_folder, write_bytes
-from ccrop.transfer import drawn_share
+from ccrop.transfer import drawn_fraction
 
 PREDICTION = "prediction_dataloader"  # in the config of a run that is not tested, what its test_dataloader was
 
@@ -126,7 +126,7 @@ def use_labels(config: Config, share: float, seed: int, held_out: float = 0.0) -
     """Train on a fraction of the labeled images only, and test on some of them if a part is held out.
 
     Args:
-        share: of the labeled images, see :func:`ccrop.transfer.drawn_share`.
+        share: of the labeled images, see :func:`ccrop.transfer.drawn_fraction`.
         held_out: part of these that replaces the val split, to choose settings by.
 
     Returns:
@@ -143,9 +143,9 @@ def use_labels(config: Config, share: float, seed: int, held_out: float = 0.0) -
             )
         return None
     number = len(DATASETS.build(dict(dataset, pipeline=[], _scope_="mmdet")))
-    chosen = drawn_share(range(number), share, seed)
+    chosen = drawn_fraction(range(number), share, seed)
     if held_out:
-        tested = drawn_share(chosen, held_out, seed + 1)
+        tested = drawn_fraction(chosen, held_out, seed + 1)
         _test_on(config, tested)
         chosen = sorted(set(chosen) - set(tested))
     if not chosen:

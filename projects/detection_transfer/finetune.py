@@ -99,7 +99,7 @@ def finetune(
             checkpoint are loaded, too, if they fit.
         work_dir: takes the log, the last checkpoint, ``figures.json``, annotation files that had to be repaired and, of
             the val split, ``detections.npz``, see :class:`ccrop.projects.detection_transfer.metric.SmallObjectMetric`.
-        labels: fraction of the labeled images, see :func:`ccrop.transfer.drawn_share`.
+        labels: fraction of the labeled images, see :func:`ccrop.transfer.drawn_fraction`.
         seed: draws the images, the weights and the batches.
         held_out: part of these images that is tested on instead of the val split.
         resume: resume from this checkpoint, or from the newest of the work_dir where it is ``'auto'`` and there is one,

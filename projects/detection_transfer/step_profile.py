@@ -19,7 +19,7 @@ from torch import nn
 from ccrop.cli import OptionsAction, command, command_parser
 from ccrop.projects.detection_transfer.data import use_labels
 from ccrop.projects.detection_transfer.finetune import load_config
-from ccrop.transfer import share_of
+from ccrop.transfer import fraction_of
 
 WARM_UP = 10  # steps
 PARTS = ("data", "network", "targets and loss", "backward", "optimizer")
@@ -92,7 +92,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("configs", nargs="+", metavar="CONFIG", help="detector configs")
     parser.add_argument("--data-root", help="the data set (default: each config's)")
     parser.add_argument(
-        "--labels", type=share_of, default=1.0, metavar="SHARE", help="fraction of the images (default: 100%%)"
+        "--labels", type=fraction_of, default=1.0, metavar="FRACTION", help="fraction of the images (default: 100%%)"
     )
     parser.add_argument("--steps", type=int, default=20, help="timed steps (default: %(default)s)")
     parser.add_argument(

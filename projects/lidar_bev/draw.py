@@ -17,7 +17,7 @@ from mmengine.registry import DATASETS, MODELS
 from ccrop.cli import add_picture, command, command_parser
 from ccrop.datasets.base import spread
 from ccrop.files import written
-from ccrop.projects.lidar_bev.detection.detector import CenterPoint
+from ccrop.projects.lidar_bev.detection.centerpoint import CenterPoint
 from ccrop.projects.lidar_bev.detection.metrics import compared
 from ccrop.projects.lidar_bev.findings import LEGEND, MISSED, SweepOutcome, draw
 from ccrop.projects.lidar_bev.finetune import data_name, detected

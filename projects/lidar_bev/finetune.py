@@ -21,8 +21,8 @@ from ccrop.experiments.paired_bootstrap import FILE
 from ccrop.hooks import UnreadableImagesHook
 from ccrop.long_work import with_progress
 from ccrop.projects.lidar_bev.datasets import SweepDataset
+from ccrop.projects.lidar_bev.detection.centerpoint import CenterPoint
 from ccrop.projects.lidar_bev.detection.cluster_labels import use_pseudo_boxes
-from ccrop.projects.lidar_bev.detection.detector import CenterPoint
 from ccrop.projects.lidar_bev.detection.ground_truth_sampling import GroundTruthSamplingHook
 from ccrop.projects.lidar_bev.detection.metrics import (
     ERRORS,
@@ -32,7 +32,7 @@ from ccrop.projects.lidar_bev.detection.metrics import (
     kitti_metrics,
 )
 from ccrop.projects.lidar_bev.detection.nuscenes_benchmark import has_nuscenes_score, nuscenes_metrics
-from ccrop.projects.lidar_bev.detection.resampling import resampled_metrics
+from ccrop.projects.lidar_bev.detection.resampled_metrics import resampled_metrics
 from ccrop.projects.lidar_bev.detection.samples import check_classes, check_readable, use_labels
 from ccrop.projects.lidar_bev.evaluation.center_ap import Detections
 from ccrop.projects.lidar_bev.paired_bootstrap import sweep_interval

@@ -20,7 +20,7 @@ from ccrop.projects.lidar_bev.datasets import KittiSweeps, NuScenesSweeps, Sweep
 from ccrop.projects.lidar_bev.datasets.kitti import image_size
 from ccrop.projects.lidar_bev.datasets.kitti_format import read_calibration
 from ccrop.projects.lidar_bev.datasets.reading import XYZI
-from ccrop.projects.lidar_bev.detection.detector import CenterPoint
+from ccrop.projects.lidar_bev.detection.centerpoint import CenterPoint
 from ccrop.projects.lidar_bev.evaluation.center_ap import Detections
 from ccrop.projects.lidar_bev.finetune import detected
 from ccrop.projects.lidar_bev.pictures import color_of, draw_bev, draw_texts, legend_of

@@ -7,8 +7,7 @@ from mmengine.optim import OptimWrapper, build_optim_wrapper
 from timm.optim import Lars
 from torch import nn
 
-from ccrop import optim
-from ccrop.optim import AutocastOptimWrapper, CosineLR, PredictorGroups, fit_schedule
+from ccrop.optim import CosineLR, PredictorGroups
 
 
 class Siamese(nn.Module):
@@ -116,59 +115,6 @@ def test_rate_goes_on_after_a_resume():
     assert predictor == [0.4] * 13
 
 
-def test_loss_is_computed_in_bfloat16_and_weights_stay_float32(monkeypatch):
-    monkeypatch.setattr(optim, "cpu_has_bf16", lambda: True)
-    torch.manual_seed(0)
-    model = nn.Sequential(nn.Linear(4, 3), nn.Tanh(), nn.Linear(3, 1))
-    optimizer = dict(type=torch.optim.SGD, lr=0.1)
-    wrapper = build_optim_wrapper(model, dict(type=AutocastOptimWrapper, dtype="bfloat16", optimizer=optimizer))
-    seen = []
-    for layer in model:
-        layer.register_forward_hook(lambda module, args, output: seen.append(output.dtype))
-    images = torch.randn(8, 4, generator=torch.Generator().manual_seed(0))
-    with wrapper.optim_context(model):
-        loss = model(images).float().square().mean()
-    assert seen == [torch.bfloat16] * 3
-    assert model(images).dtype == torch.float32
-    exact = model(images).square().mean().item()
-    assert loss.item() != exact
-    assert loss.item() == pytest.approx(exact, rel=0.05)
-    wrapper.update_params(loss)
-    assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
-    assert model(images).square().mean() < exact
-
-
-def test_cpu_without_bfloat16_computes_in_float32(monkeypatch):
-    monkeypatch.setattr(optim, "cpu_has_bf16", lambda: False)
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    model = nn.Linear(4, 3)
-    wrapper = AutocastOptimWrapper(optimizer=torch.optim.SGD(model.parameters(), lr=0.1))
-    with wrapper.optim_context(model):
-        assert model(torch.ones(2, 4)).dtype == torch.float32
-    assert wrapper.cast_dtype is None
-
-
-def test_autocast_refuses_what_needs_loss_scaling():
-    optimizer = torch.optim.SGD(nn.Linear(1, 1).parameters(), lr=0.1)
-    with pytest.raises(ValueError, match="'float16'; for fp16 use MMEngine's AmpOptimWrapper"):
-        AutocastOptimWrapper(dtype="float16", optimizer=optimizer)
-
-
-def test_lengths_of_a_schedule_are_fractions_of_the_run():
-    warmup, decay = dict(type="LinearLR", end=0.05), dict(type="CosineLR", begin=0.05)
-    steps = dict(type="MultiStepLR", milestones=[0.6, 0.8, 190])
-    for epochs, first in ((200, 10), (100, 5), (10, 1), (2, 1)):
-        assert fit_schedule([warmup, decay], epochs) == [
-            dict(type="LinearLR", begin=0, end=first),
-            dict(type="CosineLR", begin=first, end=epochs),
-        ]
-    assert fit_schedule([warmup, decay], 1) == [dict(type="LinearLR", begin=0, end=1)]
-    assert fit_schedule([steps], 200)[0]["milestones"] == [120, 160, 190]
-    assert fit_schedule([steps], 5)[0]["milestones"] == [3, 4, 190]
-    assert fit_schedule([dict(begin=3, end=7)], 50) == [dict(begin=3, end=7)], "whole numbers are epochs"
-    assert warmup == dict(type="LinearLR", end=0.05)
-
-
-def test_a_misspelt_parameterwise_setting_is_refused():
+def test_a_misspelled_parameterwise_setting_is_refused():
     with pytest.raises(ValueError, match=r"takes fix_predictor_lr and decay_vectors, not fix_predictor$"):
         PredictorGroups(dict(type="OptimWrapper", optimizer=dict(type="SGD")), dict(fix_predictor=True))

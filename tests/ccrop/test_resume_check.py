@@ -36,7 +36,7 @@ def test_nested_settings_by_dotted_names():
 
 def test_a_setting_that_is_newer_than_the_checkpoint_had_its_default():
     """Such as how a CenterPoint head codes headings."""
-    before = {"model.type": "ccrop.projects.lidar_bev.detection.detector.CenterPoint", "model.neck": "FPN"}
+    before = {"model.type": "ccrop.projects.lidar_bev.detection.centerpoint.CenterPoint", "model.neck": "FPN"}
     assert not differences(before, before | {"model.heading": "angle"})
     assert not differences(before | {"model.heading": "angle"}, before)
     assert differences(before, before | {"model.heading": "axis"}) == {"model.heading": ("angle", "axis")}
@@ -47,6 +47,13 @@ def test_a_setting_that_is_newer_than_the_checkpoint_had_its_default():
         "head.type": ("unset", "NoClass"),
         "head.size": ("unset", "2"),
     }
+
+
+def test_a_class_in_another_module_is_the_same():
+    now = {"optim_wrapper.type": "ccrop.mixed_precision.AutocastOptimWrapper"}
+    assert not differences({"optim_wrapper.type": "ccrop.optim.AutocastOptimWrapper"}, now)
+    for other in ("ccrop.optim.CosineLR", "ccrop.optim.Removed", "AutocastOptimWrapper"):
+        assert differences({"optim_wrapper.type": other}, now)
 
 
 def test_other_settings_are_listed_and_longer_runs_are_fitted():

@@ -10,7 +10,6 @@ import torchvision
 from jobs import ROOT
 from mmengine.config import Config
 from mmengine.model import MMDistributedDataParallel
-from mmengine.optim import AmpOptimWrapper
 from mmengine.registry import MODEL_WRAPPERS, OPTIM_WRAPPER_CONSTRUCTORS, OPTIM_WRAPPERS, TRANSFORMS
 from mmengine.runner import Runner
 from PIL import Image
@@ -19,11 +18,12 @@ from torch import Tensor, nn
 from ccrop.backbones import TimmBackbone
 from ccrop.checkpoint import Normalization
 from ccrop.config import load_config, one_a_channel
+from ccrop.mixed_precision import AutocastOptimWrapper
 from ccrop.models import SimCLR, ViewPreprocessor
 from ccrop.models.preprocessor import IMAGENET_STD
-from ccrop.optim import AutocastOptimWrapper, PredictorGroups
+from ccrop.optim import PredictorGroups
 from ccrop.pretrained import load_pretrained
-from ccrop.runner import BriefRunner, PretrainRunner, build_runner, expect, require_gpu_for_fp16
+from ccrop.runner import BriefRunner, PretrainRunner, build_runner, expect
 from ccrop.views import ReferenceAugmentation
 
 
@@ -218,17 +218,6 @@ def test_names_of_files_are_escaped_in_the_log(tmp_path: Path):
     assert [line.split(" - ")[-1] for line in lines] == [
         *(r"on caf\udce9\x1b[31m", "first", "second", r"skipped \x1b[2Ja.jpg")
     ]
-
-
-@pytest.mark.parametrize("kind", ["AmpOptimWrapper", AmpOptimWrapper])
-def test_fp16_without_a_gpu_is_refused(kind: str | type, monkeypatch: pytest.MonkeyPatch):
-    config = Config(dict(optim_wrapper=dict(type=kind)))
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    with pytest.raises(ValueError, match="AmpOptimWrapper needs a GPU; --amp bf16 runs on the CPU too"):
-        require_gpu_for_fp16(config)
-    require_gpu_for_fp16(Config(dict(optim_wrapper=dict(type="OptimWrapper"))))
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    require_gpu_for_fp16(config)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,9 @@ from ccrop.cli import BACKBONE_HELP, INIT_HELP, OptionsAction, at_least, config_
 
 def add_model(command: argparse.ArgumentParser) -> None:
     """The arguments that ``common.load`` reads."""
-    command.add_argument("checkpoint", nargs="?", type=Path, metavar="CHECKPOINT", help="of a pretraining run")
+    command.add_argument(
+        "checkpoint", nargs="?", type=Path, metavar="CHECKPOINT", help="a checkpoint of a pretraining run"
+    )
     command.add_argument("--init", metavar="SOURCE", help=f"instead of a CHECKPOINT, with --config: {INIT_HELP}")
     command.add_argument("--config", type=config_file, help="default: the one in the checkpoint")
     command.add_argument("--data-root", help="the data set's folder; default: that of the run")
@@ -45,7 +47,7 @@ def add_pairs(commands: argparse._SubParsersAction) -> None:
     command = commands.add_parser("pairs", help="how much the two views of a pair have in common")
     add_model(command)
     command.add_argument("--split", default="train", help="default: %(default)s")
-    command.add_argument("--images", type=at_least(1), help="how many, evenly spaced; default: all")
+    command.add_argument("--images", type=at_least(1), help="number of them, evenly spaced (default: all)")
     command.add_argument("--draws", type=at_least(1), default=20, help="pairs per image (default: %(default)s)")
     command.add_argument("--seed", type=seed, default=0, help="default: %(default)s")
     command.set_defaults(run="pairs:pairs")
@@ -55,17 +57,17 @@ def add_boxes(commands: argparse._SubParsersAction) -> None:
     command = commands.add_parser("boxes", help="do the boxes find the annotated objects?")
     add_model(command)
     command.add_argument("--split", default="val", help="default: %(default)s")
-    command.add_argument("--images", type=at_least(1), help="how many, evenly spaced; default: all")
+    command.add_argument("--images", type=at_least(1), help="number of them, evenly spaced (default: all)")
     command.add_argument("--image-size", type=at_least(1), nargs=2, metavar=("H", "W"), help="default: the config's")
-    command.add_argument("--max-boxes", type=int, default=8, help="MultiObject's (default: %(default)s)")
+    command.add_argument("--max-boxes", type=int, default=8, help="boxes per image, at most (default: %(default)s)")
     command.add_argument(
         "--levels",
         type=int,
         nargs="+",
-        help="MultiObject's, from the finest: 0 to 3 have strides 4, 8, 16, 32 in most networks; default: the last",
+        help="feature maps, the finest is 0; 0 to 3 have strides 4, 8, 16, 32 in most networks (default: the last)",
     )
     command.add_argument(
-        "--multi-object", nargs="+", action=OptionsAction, metavar="K=V", help="the localizer's other arguments"
+        "--multi-object", nargs="+", action=OptionsAction, metavar="K=V", help="other arguments of MultiObject"
     )
     command.add_argument("--csv", type=Path, metavar="FILE", help="write all metrics to FILE")
     command.set_defaults(run="boxes:boxes")
@@ -91,7 +93,7 @@ def add_sweeps(commands: argparse._SubParsersAction) -> None:
     add_model(command)
     command.add_argument("--split", help="default: the config's")
     command.add_argument("--classes", nargs="+", help="classes to split recall by; default: the data set's")
-    command.add_argument("--sweeps", type=at_least(1), help="how many, evenly spaced; default: all")
+    command.add_argument("--sweeps", type=at_least(1), help="number of them, evenly spaced (default: all)")
     command.add_argument(
         "--learned", type=float, nargs="+", metavar="FRACTION", help="weight of the learned heatmap, 0 to 1"
     )

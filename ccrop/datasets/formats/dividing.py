@@ -13,7 +13,7 @@ from ccrop.datasets.stratification import stratified
 
 def divide_train(
     splits: Mapping[str, LabeledSplit],
-    share: float,
+    fraction: float,
     seed: int,
     of: str | None = None,
     together: re.Pattern[str] | None = None,
@@ -21,7 +21,7 @@ def divide_train(
     """Divide one of the splits into train and val; the others are kept.
 
     Args:
-        share: of its images that go to val, in (0, 1).
+        fraction: of its images that go to val, in (0, 1).
         of: the split; default: the only one.
         seed, together: see :func:`divided`.
 
@@ -42,17 +42,17 @@ def divide_train(
         raise InvalidAnnotations(
             source, f"there is already a split {taken.pop()} besides {of}: the set is already divided; use convert"
         )
-    train, val = divided(splits[of], share, seed, together)
+    train, val = divided(splits[of], fraction, seed, together)
     return dict(train=train, val=val) | others
 
 
 def divided(
-    labeled: LabeledSplit, share: float, seed: int, together: re.Pattern[str] | None = None
+    labeled: LabeledSplit, fraction: float, seed: int, together: re.Pattern[str] | None = None
 ) -> tuple[LabeledSplit, LabeledSplit]:
     """The rest of a split, and a fraction of its images with every category in proportion.
 
     Args:
-        share: in (0, 1).
+        fraction: in (0, 1).
         together: a regular expression; images whose names match it with the same text stay together.
 
     Raises:
@@ -67,7 +67,7 @@ def divided(
             classes[images[each["image_id"]], columns[each["category_id"]]] = True
     names = [image["file_name"] for image in content["images"]]
     try:
-        chosen = set(stratified(classes, share, seed, together and _scenes(names, together)))
+        chosen = set(stratified(classes, fraction, seed, together and _scenes(names, together)))
     except ValueError as error:
         raise InvalidAnnotations(labeled.source, str(error)) from error
     rest = [number for number in range(len(names)) if number not in chosen]

@@ -64,7 +64,7 @@ optim_wrapper = dict(
 auto_scale_lr = dict(base_batch_size=32)
 custom_imports = dict(
     imports=[
-        "ccrop.optim",
+        "ccrop.mixed_precision",
         "ccrop.projects.detection_transfer.images",
         "ccrop.projects.detection_transfer.metric",
         "ccrop.projects.detection_transfer.models",

@@ -1,7 +1,7 @@
 """CenterPoint on bird's-eye-view maps: targets, losses, decoding, the detector, and its metrics."""
 
+from ccrop.projects.lidar_bev.detection.centerpoint import CenterPoint
 from ccrop.projects.lidar_bev.detection.class_balanced_sampler import ClassBalancedSampler
-from ccrop.projects.lidar_bev.detection.detector import CenterPoint
 from ccrop.projects.lidar_bev.detection.samples import LabeledSweep
 
 __all__ = ["CenterPoint", "ClassBalancedSampler", "LabeledSweep"]

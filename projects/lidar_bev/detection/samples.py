@@ -16,7 +16,7 @@ from ccrop.long_work import with_progress
 from ccrop.projects.lidar_bev.datasets import OTHER, SweepDataset
 from ccrop.projects.lidar_bev.datasets.base import ANY
 from ccrop.projects.lidar_bev.views import MotionRange
-from ccrop.transfer import drawn_share
+from ccrop.transfer import drawn_fraction
 
 
 class LabeledSweep:
@@ -53,7 +53,7 @@ def use_labels(config: Config, share: float, seed: int, held_out: float = 0.0) -
     Whole scenes are drawn: sweeps of one drive show the same objects again.
 
     Args:
-        share: see :func:`ccrop.transfer.drawn_share`.
+        share: see :func:`ccrop.transfer.drawn_fraction`.
         held_out: part of these that replaces the val split, to choose settings by.
 
     Returns:
@@ -64,9 +64,9 @@ def use_labels(config: Config, share: float, seed: int, held_out: float = 0.0) -
     """
     settings = config.train_dataloader.dataset
     scenes = DATASETS.build(dict(settings, pipeline=[])).scenes()
-    chosen = drawn_share(range(len(scenes)), share, seed, scenes)
+    chosen = drawn_fraction(range(len(scenes)), share, seed, scenes)
     if held_out:
-        tested = drawn_share(chosen, held_out, seed + 1, scenes)
+        tested = drawn_fraction(chosen, held_out, seed + 1, scenes)
         config.test_dataset = settings | dict(pipeline=config.test_dataset.pipeline, indices=tested)
         chosen = sorted(set(chosen) - set(tested))
     if not chosen:

@@ -18,15 +18,15 @@ from ccrop.checkpoint import RANDOM
 from ccrop.long_work import with_progress
 from ccrop.projects.lidar_bev.boxes import num_points_in_boxes
 from ccrop.projects.lidar_bev.datasets import SweepDataset
+from ccrop.projects.lidar_bev.detection.centerpoint import CenterPoint
 from ccrop.projects.lidar_bev.detection.decoding import unsuppressed
-from ccrop.projects.lidar_bev.detection.detector import CenterPoint
 from ccrop.projects.lidar_bev.evaluation.pseudo_box_quality import IOUS, pseudo_box_quality
 from ccrop.projects.lidar_bev.finetune import detected, finetune, load_config
 from ccrop.projects.lidar_bev.predict import columns_of, values_of
 from ccrop.projects.lidar_bev.pseudo.box_files import content_of, learn_file, paths_of
 from ccrop.projects.lidar_bev.pseudo.fitting import fitted
-from ccrop.projects.lidar_bev.pseudo.gallery import save_gallery
 from ccrop.projects.lidar_bev.pseudo.neighbors import MotionOfBoxes
+from ccrop.projects.lidar_bev.pseudo.pseudo_gallery import save_gallery
 from ccrop.pseudo.rounds import BOXES, check_pseudo_boxes, none_scored, run_rounds
 from ccrop.runner import default_work_dir
 from ccrop.transfer import set_iterations

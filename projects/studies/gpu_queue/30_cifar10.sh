@@ -19,7 +19,7 @@ run() { # CROP
   fi
   "$PYTHON" tools/compare.py "configs/simsiam_$1_cifar10.py" --data-root "$data" --epochs "$EPOCHS" --seeds 0 \
     --csv "$out/cifar10.csv" --work-dirs "$out/work_dirs" --cfg-options train_dataloader.resident=True \
-    optim_wrapper.type=ccrop.optim.AutocastOptimWrapper model.channels_last=True default_hooks.checkpoint.interval=0.1 \
+    optim_wrapper.type=ccrop.mixed_precision.AutocastOptimWrapper model.channels_last=True default_hooks.checkpoint.interval=0.1 \
     default_hooks.checkpoint.keep=1 "${tiny[@]}" > "$out/$1.log" 2>&1
 }
 export -f run

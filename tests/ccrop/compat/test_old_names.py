@@ -26,6 +26,7 @@ def test_an_old_name_is_the_same_module():
         ("lidar_bev.clusters", "lidar_bev.localizer"),
         ("lidar_bev.detection.clusters", "lidar_bev.detection.cluster_labels"),
         ("lidar_bev.detection.pseudo_boxes", "lidar_bev.detection.cluster_labels"),
+        ("lidar_bev.detection.detector", "lidar_bev.detection.centerpoint"),
         ("detection_transfer.pasting", "detection_transfer.copy_paste_transforms"),
         ("lidar_bev.detection.pasting", "lidar_bev.detection.ground_truth_sampling"),
         ("lidar_bev.detection.sampling", "lidar_bev.detection.class_balanced_sampler"),

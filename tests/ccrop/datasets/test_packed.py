@@ -19,6 +19,7 @@ from ccrop.datasets import (
     ObjectCrops,
     UnreadableImage,
     image_size,
+    listing,
     packing,
     read_image,
 )
@@ -239,6 +240,13 @@ def test_a_coco_set_keeps_its_objects(demo_root: Path, tmp_path: Path):
     assert abs(packed[0]["image"].width - expected[0]["image"].width / 2) <= 1
 
 
+def test_annotations_do_not_count_as_skipped_images(demo_root: Path, tmp_path: Path, monkeypatch):
+    warnings: list[str] = []
+    monkeypatch.setattr(listing, "say_once", warnings.append)
+    pack_images(demo_root, tmp_path / "pack", side=16)
+    assert warnings == []
+
+
 def test_annotations_that_cannot_be_read_do_not_keep_images_from_being_packed(tmp_path: Path, monkeypatch):
     warned: list[str] = []
     monkeypatch.setattr(MMLogger.get_current_instance(), "warning", warned.append)
@@ -259,9 +267,7 @@ def test_annotations_that_cannot_be_read_do_not_keep_images_from_being_packed(tm
     pack = pack_images(root, tmp_path / "pack", side=10)
     assert len(pack.stamps()) == len(SIZES)
     assert os.listdir(tmp_path / "pack/annotations") == ["instances_train2017.json"]
-    names = [
-        line.split(": not packed, because it is not in COCO's format (")[0] for line in warned[1:]
-    ]  # after the listing's
+    names = [line.split(": not packed, because it is not in COCO's format (")[0] for line in warned]
     assert names == [f"{root}/annotations/instances_{split}.json" for split in ("cut", "no_ids", "no_list", "nowhere")]
     assert all("\n" not in line for line in warned)
 

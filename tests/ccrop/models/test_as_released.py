@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from ccrop.backbones import ResNet, ResNetCIFAR
 from ccrop.config import read_config
 from ccrop.models import Siamese
-from ccrop.optim import fit_schedule
+from ccrop.schedule import fit_schedule
 
 CONFIGS = Path(__file__).parents[3] / "configs"
 STEPS, BATCH = 5, 32

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ccrop.report.comparison import figures_of, read, sections
+from ccrop.report.comparison import metrics_of, read, sections
 
 ROWS = """data,labels,arm,seed,lr,seconds,AP_S,AP,translation
 drones,0.1,random,0,0.1,60,0.10,0.2,1.5
@@ -69,7 +69,7 @@ def test_shares_of_the_labels_make_a_curve(file: Path):
 
 
 def test_measures_are_fractions_that_are_no_cost(file: Path):
-    assert figures_of(read(file)) == ["AP_S", "AP"]
+    assert metrics_of(read(file)) == ["AP_S", "AP"]
 
 
 @pytest.mark.parametrize(

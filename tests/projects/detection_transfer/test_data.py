@@ -13,7 +13,7 @@ from PIL import Image
 from ccrop.datasets import MissingData
 from ccrop.projects.detection_transfer.data import use_labels
 from ccrop.projects.detection_transfer.finetune import finetune, load_config
-from ccrop.transfer import drawn_share, set_iterations
+from ccrop.transfer import drawn_fraction, set_iterations
 
 CONFIG = ROOT / "tests/projects/detection_transfer/configs/faster-rcnn_tiny.py"
 CONFIGS = ROOT / "projects/detection_transfer/configs"
@@ -32,7 +32,7 @@ def test_held_out_images_are_labeled_and_not_trained_on(demo_root):
     config = load_config(CONFIG, demo_root)
     trained, number = use_labels(config, 0.5, seed=0, held_out=0.25)
     assert number <= 64
-    half = drawn_share(range(number), 0.5, 0)
+    half = drawn_fraction(range(number), 0.5, 0)
     tested = config.test_dataloader.dataset.indices
     assert len(tested) == math.ceil(0.25 * len(half))
     assert sorted([*tested, *config.train_dataloader.dataset.indices]) == half

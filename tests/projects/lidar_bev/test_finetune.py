@@ -14,7 +14,7 @@ import pytest
 import torch
 from jobs import ROOT, call, environment, run, script, tool
 
-from ccrop import optim
+from ccrop import mixed_precision
 from ccrop.compat.safe_checkpoint import load_checkpoint
 from ccrop.hooks.unreadable import TooManyUnreadable
 from ccrop.projects.lidar_bev.finetune import finetune, line, load_config
@@ -116,7 +116,7 @@ def test_killed_and_resumed_it_ends_as_if_never_killed(simulated: Path, tmp_path
 
 
 def test_validation_and_mixed_precision(simulated: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(optim, "has_bf16", lambda: True)  # emulated where the CPU has none
+    monkeypatch.setattr(mixed_precision, "has_bf16", lambda: True)  # emulated where the CPU has none
     command = tool(
         "finetune.py", CONFIG, "--init", "random", "--data-root", simulated, "--labels", "10%", "--iterations", 3,
         "--val-interval", 2, "--amp", "bf16", "--work-dir", "w", *SMALL,

@@ -14,7 +14,7 @@ from ccrop.experiments.paired_bootstrap import draws_of
 from ccrop.projects.lidar_bev.datasets.nuscenes import CLASSES
 from ccrop.projects.lidar_bev.detection.metrics import compared
 from ccrop.projects.lidar_bev.detection.nuscenes_benchmark import nuscenes_metrics
-from ccrop.projects.lidar_bev.detection.resampling import resampled_metrics
+from ccrop.projects.lidar_bev.detection.resampled_metrics import resampled_metrics
 from ccrop.projects.lidar_bev.evaluation.center_ap import Detections
 from ccrop.projects.lidar_bev.finetune import finetune, line, load_config
 from ccrop.tools import predict

@@ -6,7 +6,7 @@ import pytest
 from ccrop.experiments.paired_bootstrap import draws_of
 from ccrop.projects.lidar_bev.datasets import OTHER
 from ccrop.projects.lidar_bev.detection.metrics import Compared, compared, detector_metrics
-from ccrop.projects.lidar_bev.detection.resampling import resampled_metrics
+from ccrop.projects.lidar_bev.detection.resampled_metrics import resampled_metrics
 from ccrop.projects.lidar_bev.evaluation.center_ap import Detections
 from ccrop.projects.lidar_bev.grid import Grid
 

@@ -10,7 +10,7 @@ from PIL import Image, ImageColor
 
 from ccrop.projects.lidar_bev.finetune import load_config
 from ccrop.projects.lidar_bev.pseudo.box_files import content_of, learn_file, paths_of
-from ccrop.projects.lidar_bev.pseudo.gallery import KNOWN, UNKNOWN, save_gallery
+from ccrop.projects.lidar_bev.pseudo.pseudo_gallery import KNOWN, UNKNOWN, save_gallery
 
 CONFIG = ROOT / "projects/lidar_bev/configs/centerpoint_pseudo_folder.py"
 

@@ -1,0 +1,64 @@
+"""The learning-rate schedule: fitted to the length of a run, and again when a run is resumed with another."""
+
+import copy
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from mmengine.optim import OptimWrapper
+from mmengine.runner import Runner
+
+from ccrop.wording import counted
+
+
+def fit_schedule(schedulers: Sequence[Mapping[str, Any]], epochs: int) -> list[dict[str, Any]]:
+    """Learning-rate schedulers for a run: ``begin``, ``end`` and ``milestones`` given as floats are fractions of it.
+
+    A fraction is rounded to whole epochs, at least one. A scheduler without an ``end`` ends with the run, and one
+    with no epochs left is dropped.
+
+    Args:
+        schedulers: their configs.
+        epochs: the run's.
+
+    Raises:
+        ValueError: the run has no epochs.
+    """
+    if epochs < 1:
+        raise ValueError(f"a run needs at least one epoch, got train_cfg.max_epochs={epochs}")
+
+    def epoch(length: float) -> int:
+        return max(1, round(length * epochs)) if isinstance(length, float) else length
+
+    fitted = []
+    for scheduler in schedulers:
+        own = {"begin": 0, "end": epochs, **scheduler}
+        own |= {name: epoch(own[name]) for name in ("begin", "end")}
+        if "milestones" in own:
+            own["milestones"] = [epoch(each) for each in own["milestones"]]
+        if own["begin"] < own["end"]:
+            fitted.append(own)
+    return fitted
+
+
+def group_settings(optim_wrapper: OptimWrapper) -> list[dict[str, Any]]:
+    """Of each parameter group, everything but the parameters."""
+    return [{name: value for name, value in group.items() if name != "params"} for group in optim_wrapper.param_groups]
+
+
+def refit_schedule(runner: Runner, settings: Sequence[Mapping[str, Any]]) -> None:
+    """Give a resumed run the learning rates that its config's schedule has after the epochs that are done.
+
+    Args:
+        runner: resumed without its checkpoint's schedule.
+        settings: the config's, of each parameter group, see :func:`group_settings`.
+    """
+    for group, own in zip(runner.optim_wrapper.param_groups, settings, strict=True):
+        group.update(own, lr=own.get("initial_lr", own["lr"]))
+    runner.param_schedulers = runner.build_param_scheduler(copy.deepcopy(runner.cfg.param_scheduler))
+    epoch_length = len(runner.train_dataloader)
+    for step in range(1, runner.epoch * epoch_length + 1):
+        for scheduler in runner.param_schedulers:
+            if not scheduler.by_epoch or step % epoch_length == 0:
+                scheduler.step()
+    rates = ", ".join(f"{rate:.4g}" for rate in dict.fromkeys(runner.optim_wrapper.get_lr()["lr"]))
+    runner.logger.info(f"The schedule is fitted to {counted(runner.max_epochs, 'epoch')}; learning rate {rates}")
