@@ -197,14 +197,3 @@ def _refused(error: OSError) -> str:
     path = Path(os.fsdecode(error.filename2 or error.filename))  # of a renaming, the new name
     shown = path.parent if path.name.startswith(".") else path
     return f"{shown}: {reason}"
-
-
-def config_file(name: str) -> str:
-    """The path of a config: of the file if there is one, or of ccrop's own ``configs/NAME.py``, or ``NAME``.
-
-    Any other name is returned unchanged.
-    """
-    file = name if name.endswith(".py") else f"{name}.py"
-    folders = (PACKAGE, PACKAGE / "configs", *sorted(PACKAGE.glob("projects/*/configs")))
-    candidates = (Path(name), *(folder / file for folder in folders))
-    return next((str(path) for path in candidates if path.is_file()), name)

@@ -12,6 +12,7 @@ from ccrop.backbones.replacement import replace_backbone
 from ccrop.checkpoint import Normalization
 from ccrop.checkpoint.recorded_config import recorded_config
 from ccrop.compat.safe_yaml import read_config_file
+from ccrop.config_names import config_file
 from ccrop.datasets import ImageDataset, MissingData
 from ccrop.datasets.demo import make_demo_set
 from ccrop.datasets.reading import WHITE
@@ -32,7 +33,8 @@ def read_config(
     """A config file, and the command line's options over it.
 
     Args:
-        path: a config file, the name of one that is composed, see :func:`ccrop.parts.compose`, or a checkpoint, see
+        path: a config file or its name, see :func:`.config_file`, the name of one that is composed, see
+            :func:`ccrop.parts.compose`, or a checkpoint, see
             :func:`ccrop.checkpoint.recorded_config.recorded_config`.
         options: dotted keys and values.
         change: applied to the file's settings before the options are.
@@ -42,10 +44,11 @@ def read_config(
         UnknownOption: see :func:`ccrop.options.check_options`.
         UntrustedCheckpoint: see :func:`ccrop.checkpoint.recorded_config.recorded_config`.
     """
-    if Path(path).suffix == CHECKPOINT:
+    path = Path(config_file(str(path)))
+    if path.suffix == CHECKPOINT:
         config = recorded_config(path)
     else:
-        config = read_config_file(path) if Path(path).is_file() else compose(path)
+        config = read_config_file(path) if path.is_file() else compose(path)
     if change is not None:
         change(config)
     check_options(path, config, options or {})
@@ -86,7 +89,7 @@ def load_config(
         ValueError: there is no such backbone, the config is not a pretraining config, or its model does not take
             images; or see :func:`settle_channels`.
     """
-    path = Path(path)
+    path = Path(config_file(str(path)))
     change = None if backbone is None else partial(replace_backbone, name=backbone)
     config = read_config(path, options, change)
     if "augment" not in config:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from jobs import ROOT
 
-from ccrop.cli import config_file
+from ccrop.config_names import config_file
 from ccrop.parts import compose
 
 SCRIPTS = sorted((ROOT / "docs/slurm").glob("*.sbatch"))

@@ -29,8 +29,9 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ccrop.cli import OptionsAction, at_least, command, command_parser, config_file, not_negative, positive, seed
+from ccrop.cli import OptionsAction, at_least, command, command_parser, not_negative, positive, seed
 from ccrop.compat.safe_yaml import read_config_file
+from ccrop.config_names import config_file
 from ccrop.tools.finetune import transfer_of
 
 if TYPE_CHECKING:

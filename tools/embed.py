@@ -20,7 +20,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ccrop.cli import at_least, command, command_parser, config_file
+from ccrop.cli import at_least, command, command_parser
+from ccrop.config_names import config_file
 from ccrop.wording import counted
 
 if TYPE_CHECKING:

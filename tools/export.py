@@ -4,7 +4,8 @@ import sys
 from collections.abc import Sequence
 
 import ccrop.export
-from ccrop.cli import command, command_parser, config_file
+from ccrop.cli import command, command_parser
+from ccrop.config_names import config_file
 
 
 @command

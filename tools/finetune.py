@@ -25,12 +25,12 @@ from ccrop.cli import (
     at_least,
     command,
     command_parser,
-    config_file,
     not_negative,
     positive,
     seed,
 )
 from ccrop.compat.safe_yaml import read_config_file
+from ccrop.config_names import config_file
 from ccrop.parts import parts
 from ccrop.wording import command_line
 

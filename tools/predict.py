@@ -25,7 +25,8 @@ from dataclasses import fields
 from importlib import import_module
 from pathlib import Path
 
-from ccrop.cli import command, command_parser, config_file
+from ccrop.cli import command, command_parser
+from ccrop.config_names import config_file
 
 FORMATS = ("csv", "coco", "kitti", "nuscenes")
 

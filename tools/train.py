@@ -18,8 +18,9 @@ from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 
-from ccrop.cli import BACKBONE_HELP, INIT_HELP, OptionsAction, command, command_parser, config_file, seed
+from ccrop.cli import BACKBONE_HELP, INIT_HELP, OptionsAction, command, command_parser, seed
 from ccrop.compat.safe_yaml import read_config_file
+from ccrop.config_names import config_file
 from ccrop.wording import command_line
 
 # the settings that everyone changes have their own flags

@@ -11,7 +11,8 @@ from pathlib import Path
 
 from PIL import Image
 
-from ccrop.cli import OptionsAction, add_picture, command, command_parser, config_file, seed
+from ccrop.cli import OptionsAction, add_picture, command, command_parser, seed
+from ccrop.config_names import config_file
 
 
 @command

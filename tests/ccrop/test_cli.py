@@ -10,7 +10,7 @@ from jobs import ROOT
 
 from ccrop import __version__
 from ccrop.__main__ import main
-from ccrop.cli import command, command_parser, config_file
+from ccrop.cli import command, command_parser
 from ccrop.compat.safe_checkpoint import UntrustedCheckpoint
 from ccrop.files import write_bytes
 
@@ -120,29 +120,6 @@ def test_examples_name_the_command_as_it_was_called(program: str, example: str, 
     help_text = command_parser("Make.\n\n    python tools/make_demo_data.py DIR").format_help()
     assert f"\n    {example}\n" in help_text
     assert "--debug" in help_text
-
-
-@pytest.mark.parametrize(
-    ("name", "file"),
-    [
-        ("configs/simsiam_ccrop_coco.py", "configs/simsiam_ccrop_coco.py"),
-        ("simsiam_ccrop_coco.py", "configs/simsiam_ccrop_coco.py"),
-        ("simsiam_ccrop_coco", "configs/simsiam_ccrop_coco.py"),
-        ("tiles_r18", "projects/detection_transfer/configs/tiles_r18.py"),
-        ("projects/lidar_bev/configs/simsiam_ccrop_bev_folder.py",) * 2,
-    ],
-)
-def test_own_configs_have_names(name: str, file: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.chdir(tmp_path)
-    assert Path(config_file(name)).samefile(ROOT / file)
-
-
-def test_a_file_comes_before_a_name_and_a_name_of_nothing_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.chdir(tmp_path)
-    Path("tiles_r18.py").touch()
-    assert config_file("tiles_r18.py") == "tiles_r18.py"
-    assert config_file("configs/nothing.py") == "configs/nothing.py"
-    assert config_file("untrained") == "untrained"
 
 
 def test_ccrop_lists_the_tools(capsys: pytest.CaptureFixture):

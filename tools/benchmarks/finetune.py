@@ -9,8 +9,8 @@ from mmengine.config import Config
 from mmengine.registry import DefaultScope
 from mmengine.structures import InstanceData
 
-from ccrop.cli import config_file
 from ccrop.compat.mmcv_ext import install_mmcv_ext
+from ccrop.config_names import config_file
 from ccrop.tools.benchmarks.common import Call, Comparison
 
 TILES, SIDE, OBJECTS, CLASSES = 32, 128, 8, 80

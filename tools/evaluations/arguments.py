@@ -3,7 +3,8 @@
 import argparse
 from pathlib import Path
 
-from ccrop.cli import BACKBONE_HELP, INIT_HELP, OptionsAction, at_least, config_file, positive, seed
+from ccrop.cli import BACKBONE_HELP, INIT_HELP, OptionsAction, at_least, positive, seed
+from ccrop.config_names import config_file
 
 
 def add_model(command: argparse.ArgumentParser) -> None:

@@ -13,8 +13,8 @@ from mmengine.config import Config
 from mmengine.registry import DefaultScope
 
 from ccrop.checkpoint.recorded_config import recorded_config
-from ccrop.cli import config_file
 from ccrop.compat.safe_checkpoint import load_checkpoint
+from ccrop.config_names import config_file
 from ccrop.datasets import CocoImages
 from ccrop.projects.detection_transfer.cluster_boxes import looking
 from ccrop.projects.detection_transfer.pseudo_boxes import best, boxes_by_image, pseudo_annotations, read_pseudo_boxes
