@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 
-def to_grey(images: Tensor) -> Tensor:
+def to_gray(images: Tensor) -> Tensor:
     """Luma of ITU-R BT.601 of three channels, the mean of any other number, ``(N, 1, H, W)``."""
     if images.shape[1] != 3:
         return images.mean(dim=1, keepdim=True)
@@ -24,13 +24,13 @@ def adjust_brightness(images: Tensor, factor: Tensor) -> Tensor:
 
 
 def adjust_contrast(images: Tensor, factor: Tensor) -> Tensor:
-    """Blend with the mean luma of the image, see :func:`to_grey`."""
-    return torch.lerp(to_grey(images).mean(dim=(2, 3), keepdim=True), images, _per_image(factor)).clamp_(0, 1)
+    """Blend with the mean luma of the image, see :func:`to_gray`."""
+    return torch.lerp(to_gray(images).mean(dim=(2, 3), keepdim=True), images, _per_image(factor)).clamp_(0, 1)
 
 
 def adjust_saturation(images: Tensor, factor: Tensor) -> Tensor:
-    """Blend with the gray image; factor 0 is :func:`to_grey` in all three channels."""
-    return torch.lerp(to_grey(images), images, _per_image(factor)).clamp_(0, 1)
+    """Blend with the gray image; factor 0 is :func:`to_gray` in all three channels."""
+    return torch.lerp(to_gray(images), images, _per_image(factor)).clamp_(0, 1)
 
 
 def adjust_hue(images: Tensor, shift: Tensor) -> Tensor:

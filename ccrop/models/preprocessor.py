@@ -34,7 +34,7 @@ class ViewPreprocessor(BaseDataPreprocessor):
         augment: ``'device'`` augments views here; ``'cpu'`` only normalizes, because the views were augmented
             in the workers by :class:`ccrop.views.ReferenceAugmentation`.
         jitter: largest relative change of brightness, contrast and saturation, and of the hue in turns.
-        jitter_prob, grey_prob, blur_prob, flip_prob: probability per view.
+        jitter_prob, gray_prob, blur_prob, flip_prob: probability per view.
         blur_sigma: range of the blur's standard deviation in pixels.
 
     Attributes:
@@ -49,14 +49,14 @@ class ViewPreprocessor(BaseDataPreprocessor):
         flip_prob: float = 0.5,
         jitter: tuple[float, float, float, float] = (0.4, 0.4, 0.4, 0.1),
         jitter_prob: float = 0.8,
-        grey_prob: float = 0.2,
+        gray_prob: float = 0.2,
         blur_sigma: tuple[float, float] = (0.1, 2.0),
         blur_prob: float = 0.5,
     ) -> None:
         super().__init__(non_blocking=True)
         if augment not in ("device", "cpu"):
             raise ValueError(f"augment must be 'device' or 'cpu', got {augment!r}")
-        probabilities = dict(flip_prob=flip_prob, jitter_prob=jitter_prob, grey_prob=grey_prob, blur_prob=blur_prob)
+        probabilities = dict(flip_prob=flip_prob, jitter_prob=jitter_prob, gray_prob=gray_prob, blur_prob=blur_prob)
         for name, value in probabilities.items():
             if not 0 <= value <= 1:
                 raise ValueError(f"{name} must be from 0 to 1, got {value}")
@@ -70,7 +70,7 @@ class ViewPreprocessor(BaseDataPreprocessor):
         self.flip_prob = flip_prob
         self.jitter = tuple(jitter)
         self.jitter_prob = jitter_prob
-        self.grey_prob = grey_prob
+        self.gray_prob = gray_prob
         self.blur_sigma = tuple(blur_sigma)
         self.blur_prob = blur_prob
         if len(mean) != len(std):
@@ -148,8 +148,8 @@ class ViewPreprocessor(BaseDataPreprocessor):
             ]
         images = on_chosen(jittered, [operations[index] for index in torch.randperm(len(operations)).tolist()], images)
         if self.channels == 3:
-            grey = chosen(self.grey_prob)
-            images = on_chosen(grey, [(photometric.adjust_saturation, torch.where(grey, 0.0, 1.0))], images)
+            gray = chosen(self.gray_prob)
+            images = on_chosen(gray, [(photometric.adjust_saturation, torch.where(gray, 0.0, 1.0))], images)
         if self.blur_prob > 0:
             radius = min(round(4 * self.blur_sigma[1]), min(images.shape[2:]) - 1)
             sigma, blurred = uniform(*self.blur_sigma), chosen(self.blur_prob)

@@ -14,7 +14,7 @@ from ccrop.views.crop_protocol import BatchCrop, Crop
 from ccrop.views.resampling import resized_crops
 
 PADDING = (124, 116, 104)  # ImageNet's mean color
-GREY_PADDING = 114  # its mean, for any other number of channels
+GRAY_PADDING = 114  # its mean, for any other number of channels
 
 
 class CropViews:
@@ -104,7 +104,7 @@ class WholeImage:
             image = image.resize(inner[::-1], Image.Resampling.BILINEAR)
         pixels = to_tensor(image)
         if inner != self.size:
-            color = PADDING if pixels.shape[2] == 3 else (GREY_PADDING,) * pixels.shape[2]
+            color = PADDING if pixels.shape[2] == 3 else (GRAY_PADDING,) * pixels.shape[2]
             canvas = torch.tensor(color, dtype=torch.uint8).repeat(height, width, 1)
             canvas[: inner[0], : inner[1]] = pixels
             pixels = canvas

@@ -52,7 +52,7 @@ SMALL = {  # sizes that pretrain an epoch on the CPU in a second
     "default_hooks.localization.num_workers": 0,
     "optim_wrapper.optimizer.lr": 0.0,  # only BN's statistics change
 }
-GREY = Normalization((0.5,) * 3, (0.25,) * 3)
+GRAY = Normalization((0.5,) * 3, (0.25,) * 3)
 
 
 def pretrained(root: Path, work_dir: Path, epochs: int = 1, **arguments: Any) -> tuple[dict[str, Any], str]:
@@ -98,17 +98,17 @@ def test_a_run_goes_on_from_anothers_weights_on_other_images(demo_root: Path, ot
 
 def test_images_are_normalized_as_weights_expect_also_when_the_run_is_resumed(demo_root: Path, tmp_path: Path):
     first, _ = pretrained(demo_root, tmp_path / "first")
-    first["normalization"] = {name: list(values) for name, values in GREY._asdict().items()}
-    torch.save(first, tmp_path / "grey.pth")
-    second, log = pretrained(demo_root, tmp_path / "second", init=str(tmp_path / "grey.pth"))
+    first["normalization"] = {name: list(values) for name, values in GRAY._asdict().items()}
+    torch.save(first, tmp_path / "gray.pth")
+    second, log = pretrained(demo_root, tmp_path / "second", init=str(tmp_path / "gray.pth"))
     assert "Images are normalized by mean 0.500, 0.500, 0.500 and std 0.250, 0.250, 0.250, as they expect" in log
     assert second["normalization"] == first["normalization"]
     third, log = pretrained(demo_root, tmp_path / "third", epochs=2, resume=str(tmp_path / "second/epoch_1.pth"))
     assert "backbone from" not in log
     assert third["normalization"] == first["normalization"]
     config, model = load_pretrained(tmp_path / "third/epoch_2.pth")
-    assert tuple(config.model.data_preprocessor.mean) == GREY.mean
-    assert model.data_preprocessor.std.flatten().tolist() == list(GREY.std)
+    assert tuple(config.model.data_preprocessor.mean) == GRAY.mean
+    assert model.data_preprocessor.std.flatten().tolist() == list(GRAY.std)
 
 
 @pytest.mark.parametrize(("channels", "mean"), [(3, (0.2, 0.4, 0.9)), (1, (0.5,)), (4, (0.5,) * 4)])
@@ -172,7 +172,7 @@ def test_rgb_configs_stay_as_they_are(tmp_path: Path):
     assert "in_channels" not in config.model.backbone
 
 
-def test_torchvisions_operations_refuse_other_channels_than_rgb_and_grey(tmp_path: Path):
+def test_torchvisions_operations_refuse_other_channels_than_rgb_and_gray(tmp_path: Path):
     file = ROOT / "configs/simsiam_rcrop_demo.py"
     load_config(file, tmp_path, {"channels": 1, "augment": "cpu"})
     with pytest.raises(ValueError, match="takes images of 1 or 3 channels, not of 5: set augment='device'"):

@@ -142,13 +142,13 @@ def test_networks_are_told_apart_by_names_and_shapes(name: str, text: str | None
 
 @pytest.mark.parametrize(("have", "want"), [(3, 1), (1, 3), (3, 5), (5, 3), (4, 1)])
 def test_equal_channels_activate_filters_of_any_number_of_channels_alike(have: int, want: int):
-    grey, weight = torch.rand(2, 1, 9, 9), torch.randn(4, have, 3, 3)
-    before = nn.functional.conv2d(grey.expand(-1, have, -1, -1), weight)
-    after = nn.functional.conv2d(grey.expand(-1, want, -1, -1), adapted(weight, want))
+    gray, weight = torch.rand(2, 1, 9, 9), torch.randn(4, have, 3, 3)
+    before = nn.functional.conv2d(gray.expand(-1, have, -1, -1), weight)
+    after = nn.functional.conv2d(gray.expand(-1, want, -1, -1), adapted(weight, want))
     torch.testing.assert_close(after, before)
 
 
-def test_grey_images_get_the_sum_over_the_channels(resnet: ResNet):
+def test_gray_images_get_the_sum_over_the_channels(resnet: ResNet):
     backbone = ResNet(18, in_channels=1, **NARROW)
     assert load_backbone(backbone, weights_of(resnet)).channels == (3, 1)
     expected = resnet.conv1.weight[:, 0] + resnet.conv1.weight[:, 1] + resnet.conv1.weight[:, 2]
@@ -157,8 +157,8 @@ def test_grey_images_get_the_sum_over_the_channels(resnet: ResNet):
     image = torch.rand(1, 1, 32, 32)
     backbone.eval()
     resnet.eval()
-    for grey, color in zip(backbone(image), resnet(image.expand(-1, 3, -1, -1)), strict=True):
-        torch.testing.assert_close(grey, color, rtol=1e-4, atol=1e-4)
+    for gray, color in zip(backbone(image), resnet(image.expand(-1, 3, -1, -1)), strict=True):
+        torch.testing.assert_close(gray, color, rtol=1e-4, atol=1e-4)
 
 
 def test_patches_of_a_transformer_are_adapted_too():

@@ -243,8 +243,8 @@ def test_spread():
 
 
 def test_channels_are_a_setting_of_the_data(folder):
-    grey = ImageFolder(folder, channels=1)[2]["image"]
-    assert (grey.mode, grey.getpixel((0, 0))) == ("L", 20)
+    gray = ImageFolder(folder, channels=1)[2]["image"]
+    assert (gray.mode, gray.getpixel((0, 0))) == ("L", 20)
     for number in range(3):
         np.save(folder / f"9{number}.npy", np.full((4, 6, 5), number, np.uint8))
     assert len(ImageFolder(folder)) == 6  # an array beside RGB images is something else

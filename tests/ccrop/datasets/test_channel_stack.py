@@ -33,7 +33,7 @@ def test_to_numbers_and_back():
 
 
 @pytest.mark.parametrize("channels", [1, 2, 3, 4, 7])
-def test_pictures_show_the_first_three_channels_or_the_first_as_grey(channels: int):
+def test_pictures_show_the_first_three_channels_or_the_first_as_gray(channels: int):
     shown = as_rgb(from_array(noise(channels)))
     assert shown.mode == "RGB"
     expected = noise(channels)[..., :3] if channels >= 3 else noise(channels)[..., :1].repeat(3, axis=2)

@@ -71,10 +71,10 @@ def test_pixels_are_those_of_the_files(tmp_path: Path, mode: str, channels: int)
     assert image_size(tmp_path / "pack/a.png") == (7, 9)
 
 
-def test_grey_and_rgb_become_each_other_and_nothing_else(source: Path, tmp_path: Path):
+def test_gray_and_rgb_become_each_other_and_nothing_else(source: Path, tmp_path: Path):
     pack_images(source, tmp_path / "pack")
-    grey = read_image(tmp_path / "pack/0.png", channels=1)
-    assert grey.tobytes() == read_image(source / "0.png").convert("L").tobytes()
+    gray = read_image(tmp_path / "pack/0.png", channels=1)
+    assert gray.tobytes() == read_image(source / "0.png").convert("L").tobytes()
     with pytest.raises(UnreadableImage, match="it was packed with 3 channels, but 5 are expected"):
         read_image(tmp_path / "pack/0.png", channels=5)
 

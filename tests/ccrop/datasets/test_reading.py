@@ -62,7 +62,7 @@ def test_rgb_jpeg_is_handed_over_as_decoded(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("mode", "color", "name", "expected"),
     [
-        ("L", 77, "grey.png", (77, 77, 77)),
+        ("L", 77, "gray.png", (77, 77, 77)),
         ("1", 1, "bit.png", WHITE),
         ("CMYK", (255, 0, 0, 0), "cyan.tif", (0, 255, 255)),
         ("CMYK", (255, 0, 0, 0), "adobe.jpg", (0, 255, 255)),
@@ -279,7 +279,7 @@ def test_one_channel_is_the_luma(tmp_path):
     assert image.mode == "L"
     assert image.getpixel((0, 0)) == round(0.299 * 200 + 0.587 * 100 + 0.114 * 50)
     levels = np.arange(256, dtype=np.uint8).reshape(16, 16)
-    assert np.array_equal(np.array(read_image(saved(tmp_path, Image.fromarray(levels), "grey.png"), 1)), levels)
+    assert np.array_equal(np.array(read_image(saved(tmp_path, Image.fromarray(levels), "gray.png"), 1)), levels)
     deep = Image.fromarray(levels.astype(np.uint16) * 257)
     assert np.array_equal(np.array(read_image(saved(tmp_path, deep, "deep.png"), 1)), levels)
 

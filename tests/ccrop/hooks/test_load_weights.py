@@ -10,7 +10,7 @@ from mmengine.config import Config
 from ccrop.checkpoint import Normalization, Weights
 from ccrop.hooks import StartHook
 
-GREY = Normalization((0.5,) * 3, (0.25,) * 3)
+GRAY = Normalization((0.5,) * 3, (0.25,) * 3)
 
 
 class Runner:
@@ -29,14 +29,14 @@ def trained(method: str, **settings: object) -> Weights:
     others = {name: torch.full_like(tensor, 7) for name, tensor in build(method, **settings).state_dict().items()}
     names = [name for name in others if name.startswith("backbone.")]
     backbone = {name.removeprefix("backbone."): others.pop(name) for name in names}
-    return Weights("a.pth", backbone, others, "a test", GREY)
+    return Weights("a.pth", backbone, others, "a test", GRAY)
 
 
 @pytest.mark.parametrize("method", METHODS)
 def test_backbone_and_heads_come_and_a_target_network_follows(method: str):
     model = build(method)
     queues = {name: tensor.clone() for name, tensor in model.state_dict().items() if name.startswith("queue")}
-    StartHook(trained(method), GREY).before_train(Runner(model))
+    StartHook(trained(method), GRAY).before_train(Runner(model))
     for name, tensor in model.state_dict().items():
         expected = queues.get(name, torch.full_like(tensor, 7))
         assert torch.equal(tensor, expected), name
@@ -79,20 +79,20 @@ def test_a_run_of_another_model_is_not_resumed(other: str, settings: dict[str, i
         StartHook(None, None).after_load_checkpoint(runner, dict(state_dict=theirs))
 
 
-@pytest.mark.parametrize(("expects", "said"), [(GREY, "as they expect"), (None, "which their file does not state")])
+@pytest.mark.parametrize(("expects", "said"), [(GRAY, "as they expect"), (None, "which their file does not state")])
 def test_the_log_says_how_images_are_normalized(
     expects: Normalization | None, said: str, caplog: pytest.LogCaptureFixture
 ):
     weights = trained("simsiam")
     weights = Weights(weights.source, weights.backbone, weights.others, weights.origin, expects)
     with caplog.at_level(logging.INFO):
-        StartHook(weights, GREY).before_train(Runner(build("simsiam")))
+        StartHook(weights, GRAY).before_train(Runner(build("simsiam")))
     assert f"mean 0.500, 0.500, 0.500 and std 0.250, 0.250, 0.250, {said}" in caplog.text
 
 
 def test_checkpoints_say_how_images_are_normalized():
     checkpoint, of_sweeps = {}, {}
-    StartHook(None, GREY).before_save_checkpoint(None, checkpoint)
+    StartHook(None, GRAY).before_save_checkpoint(None, checkpoint)
     assert checkpoint == dict(normalization=dict(mean=[0.5] * 3, std=[0.25] * 3))
     StartHook(None, None).before_save_checkpoint(None, of_sweeps)
     assert of_sweeps == {}

@@ -297,7 +297,7 @@ def test_views_batches_and_boxes(name: str):
     mean, std = NORMALIZATION["imagenet" if not small else data]
     torch.testing.assert_close(photometric.mean.flatten(), torch.tensor(mean))
     torch.testing.assert_close(photometric.std.flatten(), torch.tensor(std))
-    assert (photometric.flip_prob, photometric.jitter_prob, photometric.grey_prob) == (0.5, 0.8, 0.2)
+    assert (photometric.flip_prob, photometric.jitter_prob, photometric.gray_prob) == (0.5, 0.8, 0.2)
     assert photometric.jitter == (0.4, 0.4, 0.4, 0.1)
     assert photometric.blur_prob == (0 if small else 0.5)
     assert photometric.blur_sigma == (0.1, 2.0)

@@ -13,7 +13,7 @@ COLORS = torch.tensor(list(itertools.product((0.0, 0.3, 0.5, 1.0), repeat=3)))
 
 @pytest.fixture
 def images():
-    """Noise, a smooth gradient, a dark and a bright image, and one of pure colors, greys and ties: (5, 3, 16, 24)."""
+    """Noise, a smooth gradient, a dark and a bright image, and one of pure colors, grays and ties: (5, 3, 16, 24)."""
     generator = torch.Generator().manual_seed(0)
     noise = torch.rand(3, 16, 24, generator=generator)
     y, x = torch.meshgrid(torch.linspace(0, 1, 16), torch.linspace(0, 1, 24), indexing="ij")
@@ -63,9 +63,9 @@ def test_a_third_of_a_turn_makes_red_green():
     assert turned == [pytest.approx(color, abs=1e-6) for color in expected]
 
 
-def test_grey_agrees_with_torchvision(images):
-    torch.testing.assert_close(photometric.to_grey(images), functional.rgb_to_grayscale(images), atol=TOLERANCE, rtol=0)
-    expected = photometric.to_grey(images).expand_as(images)
+def test_gray_agrees_with_torchvision(images):
+    torch.testing.assert_close(photometric.to_gray(images), functional.rgb_to_grayscale(images), atol=TOLERANCE, rtol=0)
+    expected = photometric.to_gray(images).expand_as(images)
     torch.testing.assert_close(photometric.adjust_saturation(images, torch.zeros(5)), expected, atol=1e-6, rtol=0)
 
 
@@ -73,7 +73,7 @@ def test_values_by_hand():
     image = torch.tensor([[0.2, 0.6], [0.4, 0.6], [0.8, 0.6]]).view(1, 3, 1, 2)
     luma = [0.299 * 0.2 + 0.587 * 0.4 + 0.114 * 0.8, 0.6]
     half, double = torch.tensor([0.5]), torch.tensor([2.0])
-    assert photometric.to_grey(image).flatten().tolist() == pytest.approx(luma)
+    assert photometric.to_gray(image).flatten().tolist() == pytest.approx(luma)
     brightness = photometric.adjust_brightness(image, double)
     assert brightness.flatten().tolist() == pytest.approx([0.4, 1.0, 0.8, 1.0, 1.0, 1.0])
     mean = sum(luma) / 2
@@ -151,7 +151,7 @@ def test_each_image_is_alone(images):
 def test_contrast_of_other_channels_is_about_their_mean(channels):
     images = torch.rand(3, channels, 8, 9, generator=torch.Generator().manual_seed(0))
     factors = [0.5, 1.0, 1.3]
-    assert torch.equal(photometric.to_grey(images), images.mean(dim=1, keepdim=True))
+    assert torch.equal(photometric.to_gray(images), images.mean(dim=1, keepdim=True))
     found = photometric.adjust_contrast(images, torch.tensor(factors))
     for image, factor, own in zip(images, factors, found, strict=True):
         middle = image.double().mean().item()

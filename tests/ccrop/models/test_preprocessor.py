@@ -12,7 +12,7 @@ from ccrop.models import ViewPreprocessor, photometric, preprocessor
 from ccrop.models.preprocessor import IMAGENET_MEAN, IMAGENET_STD
 from ccrop.views import ReferenceAugmentation
 
-NO_AUGMENTATION = dict(flip_prob=0, jitter_prob=0, grey_prob=0, blur_prob=0)
+NO_AUGMENTATION = dict(flip_prob=0, jitter_prob=0, gray_prob=0, blur_prob=0)
 
 
 @pytest.fixture(autouse=True)
@@ -91,15 +91,15 @@ def test_flips_are_drawn_per_view():
     assert abs((flipped[1:] & flipped[:-1]).float().mean().item() - 0.09) < 0.04
 
 
-def test_grey_is_drawn_per_view():
-    preprocessor = ViewPreprocessor(mean=(0, 0, 0), std=(1, 1, 1), **NO_AUGMENTATION | dict(grey_prob=0.2))
+def test_gray_is_drawn_per_view():
+    preprocessor = ViewPreprocessor(mean=(0, 0, 0), std=(1, 1, 1), **NO_AUGMENTATION | dict(gray_prob=0.2))
     view = random_views(1)
     prepared = preprocessor(dict(views=[view.expand(1000, -1, -1, -1)]), training=True)["views"][0]
     red, green, blue = (view[0].float() / 255).unbind(-1)
-    grey = (prepared - (0.299 * red + 0.587 * green + 0.114 * blue)).abs().amax(dim=(1, 2, 3)) < 1e-5
+    gray = (prepared - (0.299 * red + 0.587 * green + 0.114 * blue)).abs().amax(dim=(1, 2, 3)) < 1e-5
     plain = (prepared - view.permute(0, 3, 1, 2) / 255).abs().amax(dim=(1, 2, 3)) < 1e-5
-    assert (grey ^ plain).all()
-    assert abs(grey.float().mean().item() - 0.2) < 4 * math.sqrt(0.2 * 0.8 / 1000)
+    assert (gray ^ plain).all()
+    assert abs(gray.float().mean().item() - 0.2) < 4 * math.sqrt(0.2 * 0.8 / 1000)
 
 
 @pytest.mark.parametrize(("num_views", "shared"), [(1, 16), (128, 16), (129, 17), (512, 64), (1000, 125)])
@@ -116,10 +116,10 @@ def test_sixteen_views_on_a_cpu_share_their_order_of_color_operations(num_views,
         monkeypatch.setattr(photometric, name, lambda images, _, name=name: calls.append((name, len(images))) or images)
     batches = 300 // len(groups)
     for _ in range(batches):
-        ViewPreprocessor(jitter_prob=1, grey_prob=1, blur_prob=0)(
+        ViewPreprocessor(jitter_prob=1, gray_prob=1, blur_prob=0)(
             dict(views=[random_views(num_views, size=2)]), training=True
         )
-    # the fifth is the greying
+    # the fifth is the graying
     orders = [tuple(name for name, _ in calls[i : i + 4]) for i in range(0, len(calls), 5)]
     assert [size for _, size in calls[::5]] == groups * batches
     assert set(orders) == set(itertools.permutations(names))
@@ -202,15 +202,15 @@ def describe(views):
     half = views.shape[3] // 2
     contrast = luma.std(dim=(1, 2))
     color = (views.amax(dim=1) - views.amin(dim=1)).mean(dim=(1, 2))
-    grey = color < 1 / 255
+    gray = color < 1 / 255
     numbers = {
         "red": red.mean(dim=(1, 2)),
         "green": green.mean(dim=(1, 2)),
         "blue": blue.mean(dim=(1, 2)),
         "contrast": contrast,
-        "saturation": (color / contrast)[~grey],
-        "red - green": (red - green).mean(dim=(1, 2))[~grey],
-        "green - blue": (green - blue).mean(dim=(1, 2))[~grey],
+        "saturation": (color / contrast)[~gray],
+        "red - green": (red - green).mean(dim=(1, 2))[~gray],
+        "green - blue": (green - blue).mean(dim=(1, 2))[~gray],
         "stripes": luma.diff(dim=2).abs().mean(dim=(1, 2)) / contrast,
     }
     edges = torch.linspace(0, 1, 9)
@@ -220,7 +220,7 @@ def describe(views):
             numbers[f"{name} from {low:.3f}"] = ((channel >= low) & (channel < high)).float().mean(dim=(1, 2))
     light = (torch.from_numpy(colorful()).float().mean(dim=(0, 1)) / 255) @ torch.tensor([0.299, 0.587, 0.114])
     shares = {
-        "grey": grey,
+        "gray": gray,
         "flipped": luma[..., :half].mean(dim=(1, 2)) > luma[..., half:].mean(dim=(1, 2)),
         "as light as before": (luma.mean(dim=(1, 2)) - light).abs() < 2 / 255,
     }
@@ -277,7 +277,7 @@ def test_both_augmentations_have_the_same_distribution(reference):
         dict(jitter=(0.4, 0.4, 0.3, 0.1)),
         dict(jitter=(0.4, 0.4, 0.4, 0.07)),
         dict(jitter_prob=0.7),
-        dict(grey_prob=0.14),
+        dict(gray_prob=0.14),
         dict(flip_prob=0.4),
         dict(blur_prob=0.4),
         dict(blur_sigma=(0.1, 1.4)),
@@ -292,7 +292,7 @@ def test_another_augmentation_has_another_distribution(reference, settings):
 def test_other_channels_are_normalized_by_their_own_means_and_have_no_color(channels):
     mean, std = [0.1 * (number + 1) for number in range(channels)], [0.2] * channels
     views = torch.randint(0, 256, (40, 12, 12, channels), dtype=torch.uint8)
-    settings = dict(mean=mean, std=std, flip_prob=0, blur_prob=0, grey_prob=1, jitter_prob=1)
+    settings = dict(mean=mean, std=std, flip_prob=0, blur_prob=0, gray_prob=1, jitter_prob=1)
     preprocessor = ViewPreprocessor(jitter=(0, 0, 0.9, 0.5), **settings)
     assert preprocessor.channels == channels
     (found,) = preprocessor(dict(views=[views.clone()]), training=True)["views"]
@@ -312,7 +312,7 @@ def test_brightness_is_one_of_a_view_whatever_its_channels():
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("flip_prob", 7), ("jitter_prob", -0.1), ("grey_prob", 1.5), ("blur_prob", -1)]
+    ("name", "value"), [("flip_prob", 7), ("jitter_prob", -0.1), ("gray_prob", 1.5), ("blur_prob", -1)]
 )
 def test_probabilities_are_fractions(name: str, value: float):
     with pytest.raises(ValueError, match=f"{name} must be from 0 to 1, got {value}"):

@@ -49,7 +49,7 @@ def test_windows_show_the_same_pixels_in_both_views_even_when_mirrored():
         .to(torch.uint8)
         for left, top in [(8, 8), (8 + SHIFT[0], 8 + SHIFT[1])]
     ]
-    plain = ViewPreprocessor(mean=(0, 0, 0), std=(1, 1, 1), jitter_prob=0, grey_prob=0, blur_prob=0)
+    plain = ViewPreprocessor(mean=(0, 0, 0), std=(1, 1, 1), jitter_prob=0, gray_prob=0, blur_prob=0)
     before = [transform.clone() for transform in batch["transforms"]]
     prepared = plain(batch, training=True)
     turned = [bool((a != b).any()) for a, b in zip(before, prepared["transforms"], strict=True)]
@@ -70,7 +70,7 @@ def test_transforms_follow_the_flips_of_the_preprocessor():
     batch["views"] = [view.clone() for view in batch["views"]]
     batch["views"][0][:] = 0
     batch["views"][0][:, 10:20, 4:12] = 255
-    plain = ViewPreprocessor(mean=(0, 0, 0), std=(1, 1, 1), jitter_prob=0, grey_prob=0, blur_prob=0)
+    plain = ViewPreprocessor(mean=(0, 0, 0), std=(1, 1, 1), jitter_prob=0, gray_prob=0, blur_prob=0)
     prepared = plain(batch, training=True)
     box = torch.tensor([[(8 + 4) / 128, (8 + 10) / 96, (8 + 12) / 128, (8 + 20) / 96]])
     found = transformed(box.expand(200, 1, 4), prepared["transforms"][0])[:, 0] * 64

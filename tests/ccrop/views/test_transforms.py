@@ -222,17 +222,17 @@ class TestReferenceAugmentation:
                 results.append(ReferenceAugmentation()(image, np.random.default_rng(0)).tobytes())
         assert results[0] == results[1]
 
-    def test_flips_half_and_greys_a_fifth(self):
+    def test_flips_half_and_grays_a_fifth(self):
         augment = ReferenceAugmentation(jitter=(0, 0, 0, 0), blur=0)
         image = noise_image()
         flipped = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
         names = {image.tobytes(): "plain", flipped.tobytes(): "flipped"}
         for picture, name in ((image, "plain"), (flipped, "flipped")):
-            names[picture.convert("L").convert("RGB").tobytes()] = f"{name} grey"
+            names[picture.convert("L").convert("RGB").tobytes()] = f"{name} gray"
         rng = np.random.default_rng(0)
         num = 1000
         counts = Counter(names[augment(image, rng).tobytes()] for _ in range(num))
-        for name, probability in {"plain": 0.4, "flipped": 0.4, "plain grey": 0.1, "flipped grey": 0.1}.items():
+        for name, probability in {"plain": 0.4, "flipped": 0.4, "plain gray": 0.1, "flipped gray": 0.1}.items():
             assert abs(counts[name] / num - probability) < 4 * (probability * (1 - probability) / num) ** 0.5
 
 
