@@ -13,7 +13,7 @@ from io import TextIOWrapper
 from pathlib import Path
 from typing import Protocol
 
-from ccrop.interrupts import interrupted  # isort: split
+from ccrop.interrupts import interrupted, termination_raised  # isort: split
 
 from mmengine.config import DictAction
 
@@ -148,7 +148,7 @@ def command(main: Main) -> Main:
     """A command's ``main`` whose errors end it with one line, or with their traceback under ``--debug``.
 
     The exit code is 2 for what the user can fix (files, values, missing packages, and ccrop's own
-    errors), 1 for anything else, and 130 for Ctrl-C.
+    errors), 1 for anything else, 130 for Ctrl-C and 143 for SIGTERM.
     """
 
     @wraps(main)
@@ -159,13 +159,14 @@ def command(main: Main) -> Main:
             if isinstance(stream, TextIOWrapper):
                 stream.reconfigure(errors="backslashreplace")  # names of files may hold bytes that are not UTF-8
         try:
-            return main([each for each in arguments if each != DEBUG])
+            with termination_raised():
+                return main([each for each in arguments if each != DEBUG])
         except KeyboardInterrupt as error:
-            line, code = interrupted(error), 130
+            line, code = interrupted(error)
         except Exception as error:
             if debug:
                 raise
-            line, code = (interrupted(error), 130) if is_interrupt(error) else explained(error)
+            line, code = interrupted(error) if is_interrupt(error) else explained(error)
         print(escaped(f"{Path(sys.argv[0]).name}: {line}"), file=sys.stderr)
         return code
 
