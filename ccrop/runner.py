@@ -15,7 +15,7 @@ from mmengine.logging import MMLogger
 from mmengine.model import MMDistributedDataParallel
 from mmengine.optim import AmpOptimWrapper, OptimWrapper
 from mmengine.registry import FUNCTIONS, OPTIM_WRAPPERS
-from mmengine.runner import Runner
+from mmengine.runner import IterBasedTrainLoop, Runner
 from torch import nn
 from torch.utils.data import DataLoader
 
@@ -37,14 +37,19 @@ from ccrop.hooks.settings import SettingsHook
 from ccrop.models import Siamese, ViewPreprocessor
 from ccrop.models.preprocessor import IMAGENET_MEAN, IMAGENET_STD
 from ccrop.optim import AutocastOptimWrapper, fit_schedule
-from ccrop.resume_check import check_resumed, check_resumed_length, pretraining_settings, read_resumed
+from ccrop.resume_check import (
+    check_resumed,
+    check_resumed_length,
+    new_optimizer,
+    pretraining_settings,
+    read_resumed,
+)
 from ccrop.views import ReferenceAugmentation
 from ccrop.wording import counted
 from ccrop.work_dir import locked, set_aside
 
 # messages that MMEngine logs in every run about its internals
 INSIDE_MMENGINE = ("will be deprecated in future", "Hooks will be executed", "Distributed training is not used")
-OPTIMIZER = "optim_wrapper.optimizer.type"  # among a run's settings
 
 
 class BriefRunner(Runner):
@@ -83,6 +88,37 @@ class BriefRunner(Runner):
                 if isinstance(value, type | FunctionType):
                     settings[key] = f"{value.__module__}.{value.__qualname__}"
         super().dump_config()
+
+    def resume(self, filename: str, *args: Any, **kwargs: Any) -> None:
+        """Resume from a checkpoint; if settings have changed, with the config's optimizer settings and schedule.
+
+        MMEngine would restore the old ones: a new learning rate would have no effect, and added epochs would be trained
+        at the final rate of the old schedule.
+        """
+        if not self.cfg.get("refit_schedule"):
+            super().resume(filename, *args, **kwargs)
+            return
+        groups = self.optim_wrapper.param_groups
+        settings = [{name: value for name, value in group.items() if name != "params"} for group in groups]
+        super().resume(
+            filename, *args, **kwargs | dict(resume_param_scheduler=False, resume_optimizer=not self.cfg.new_optimizer)
+        )
+        for group, own in zip(self.optim_wrapper.param_groups, settings, strict=True):
+            group.update(own, lr=own.get("initial_lr", own["lr"]))
+        self.param_schedulers = self.build_param_scheduler(copy.deepcopy(self.cfg.param_scheduler))
+        self._schedule_what_is_done()
+
+    def _schedule_what_is_done(self) -> None:
+        """Step new schedulers as often as in a run that was not interrupted."""
+        by_iteration = isinstance(self.train_loop, IterBasedTrainLoop)
+        epoch_length = len(self.train_dataloader)
+        for step in range(1, (self.iter if by_iteration else self.epoch * epoch_length) + 1):
+            for scheduler in self.param_schedulers:
+                if not scheduler.by_epoch or (step % epoch_length == 0 and not by_iteration):
+                    scheduler.step()
+        rates = ", ".join(f"{rate:.4g}" for rate in dict.fromkeys(self.optim_wrapper.get_lr()["lr"]))
+        length = counted(self.max_iters, "iteration") if by_iteration else counted(self.max_epochs, "epoch")
+        self.logger.info(f"The schedule is fitted to {length}; learning rate {rates}")
 
     def train(self) -> nn.Module:
         """Train; its errors are explained, see :func:`ccrop.failures.accidents_explained`."""
@@ -142,31 +178,6 @@ class PretrainRunner(BriefRunner):
         wrapped = super().wrap_model(model_wrapper_cfg, model)
         self.cfg.sync_bn = sync_bn
         return wrapped
-
-    def resume(self, filename: str, *args: Any, **kwargs: Any) -> None:
-        """Resume from a checkpoint; if settings have changed, with the config's optimizer settings and schedule.
-
-        MMEngine would restore the old ones: a new learning rate would have no effect, and added epochs would be trained
-        at the final rate of the old schedule.
-        """
-        if not self.cfg.get("refit_schedule"):
-            super().resume(filename, *args, **kwargs)
-            return
-        groups = self.optim_wrapper.param_groups
-        settings = [{name: value for name, value in group.items() if name != "params"} for group in groups]
-        super().resume(
-            filename, *args, **kwargs | dict(resume_param_scheduler=False, resume_optimizer=not self.cfg.new_optimizer)
-        )
-        for group, own in zip(self.optim_wrapper.param_groups, settings, strict=True):
-            group.update(own, lr=own.get("initial_lr", own["lr"]))
-        self.param_schedulers = self.build_param_scheduler(copy.deepcopy(self.cfg.param_scheduler))
-        epoch_length = len(self.train_dataloader)
-        for step in range(1, self.epoch * epoch_length + 1):
-            for scheduler in self.param_schedulers:
-                if not scheduler.by_epoch or step % epoch_length == 0:
-                    scheduler.step()
-        rates = ", ".join(f"{rate:.4g}" for rate in dict.fromkeys(self.optim_wrapper.get_lr()["lr"]))
-        self.logger.info(f"The schedule is fitted to {counted(self.max_epochs, 'epoch')}; learning rate {rates}")
 
     def train(self) -> nn.Module:
         model = super().train()
@@ -255,7 +266,7 @@ def build_runner(
         before = content.get("settings", settings)
         config.refit_schedule = check_resumed(checkpoint, before, settings, allow_changes)
         complete = check_resumed_length(checkpoint, content["meta"]["epoch"], config.train_cfg.max_epochs)
-        config.new_optimizer = before.get(OPTIMIZER) != settings.get(OPTIMIZER)  # which cannot read the old one's state
+        config.new_optimizer = new_optimizer(before, settings)
         config.load_from, config.resume = checkpoint, True
     if resume is None:
         _move_earlier_run(Path(config.work_dir))

@@ -30,9 +30,9 @@ class SettingsHook(Hook):
         Raises:
             ValueError: see :func:`ccrop.resume_check.check_resumed_data`.
         """
-        if DATA in checkpoint and not self.changes_allowed:  # checkpoints of earlier versions do not say
-            dataset = runner.train_dataloader.dataset
-            check_resumed_data(runner.cfg.load_from, checkpoint[DATA], self._data(runner), dataset.data_root)
+        if DATA in checkpoint:  # checkpoints of earlier versions do not say
+            root = runner.train_dataloader.dataset.data_root
+            check_resumed_data(runner.cfg.load_from, checkpoint[DATA], self._data(runner), root, self.changes_allowed)
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
         checkpoint["settings"] = self.settings
