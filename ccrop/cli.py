@@ -33,6 +33,7 @@ REFUSALS = {
     errno.ENOSPC: "no space left: make room and run the command again",
     errno.EFBIG: "larger than a file may be: raise the limit (ulimit -f) and run the command again",
     errno.EDQUOT: "the quota is used up: make room and run the command again",
+    errno.ENOENT: "no such file or folder: check the path",
     errno.ENOTDIR: "a part of this path is a file, not a folder: choose another path",
     errno.EISDIR: "it is a folder: name a file",
     errno.EEXIST: "it exists: choose another path, or remove it",
@@ -192,12 +193,14 @@ def explained(error: Exception) -> tuple[str, int]:
 def _refused(error: OSError) -> str:
     """What the system refused; a hidden file, such as a partial one or a lock, is known by its folder only."""
     said = error.strerror or str(error)
-    reason = REFUSALS.get(error.errno or 0, said)
+    number = error.errno or 0
     if not isinstance(error.filename, str | bytes):  # such as while an open file is written
-        return reason if error.errno in FULL and not isinstance(error, DiskFull) else said
+        return REFUSALS[number] if number in FULL and not isinstance(error, DiskFull) else said
     path = Path(os.fsdecode(error.filename2 or error.filename))  # of a renaming, the new name
     shown = path.parent if path.name.startswith(".") else path
-    return f"{shown}: {reason}"
+    if number == errno.EEXIST and shown.is_file():
+        number = errno.ENOTDIR  # where the folders on the way to a file are made
+    return f"{shown}: {REFUSALS.get(number, said)}"
 
 
 def config_file(name: str) -> str:
