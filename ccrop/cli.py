@@ -13,7 +13,7 @@ from io import TextIOWrapper
 from pathlib import Path
 from typing import Protocol
 
-from ccrop.interrupts import interrupted  # isort: split
+from ccrop.interrupts import interrupted, termination_raised  # isort: split
 
 from mmengine.config import DictAction
 
@@ -33,6 +33,7 @@ REFUSALS = {
     errno.ENOSPC: "no space left: make room and run the command again",
     errno.EFBIG: "larger than a file may be: raise the limit (ulimit -f) and run the command again",
     errno.EDQUOT: "the quota is used up: make room and run the command again",
+    errno.ENOENT: "no such file or folder: check the path",
     errno.ENOTDIR: "a part of this path is a file, not a folder: choose another path",
     errno.EISDIR: "it is a folder: name a file",
     errno.EEXIST: "it exists: choose another path, or remove it",
@@ -148,7 +149,7 @@ def command(main: Main) -> Main:
     """A command's ``main`` whose errors end it with one line, or with their traceback under ``--debug``.
 
     The exit code is 2 for what the user can fix (files, values, missing packages, and ccrop's own
-    errors), 1 for anything else, and 130 for Ctrl-C.
+    errors), 1 for anything else, 130 for Ctrl-C and 143 for SIGTERM.
     """
 
     @wraps(main)
@@ -159,13 +160,14 @@ def command(main: Main) -> Main:
             if isinstance(stream, TextIOWrapper):
                 stream.reconfigure(errors="backslashreplace")  # names of files may hold bytes that are not UTF-8
         try:
-            return main([each for each in arguments if each != DEBUG])
+            with termination_raised():
+                return main([each for each in arguments if each != DEBUG])
         except KeyboardInterrupt as error:
-            line, code = interrupted(error), 130
+            line, code = interrupted(error)
         except Exception as error:
             if debug:
                 raise
-            line, code = (interrupted(error), 130) if is_interrupt(error) else explained(error)
+            line, code = interrupted(error) if is_interrupt(error) else explained(error)
         print(escaped(f"{Path(sys.argv[0]).name}: {line}"), file=sys.stderr)
         return code
 
@@ -191,9 +193,11 @@ def explained(error: Exception) -> tuple[str, int]:
 def _refused(error: OSError) -> str:
     """What the system refused; a hidden file, such as a partial one or a lock, is known by its folder only."""
     said = error.strerror or str(error)
-    reason = REFUSALS.get(error.errno or 0, said)
+    number = error.errno or 0
     if not isinstance(error.filename, str | bytes):  # such as while an open file is written
-        return reason if error.errno in FULL and not isinstance(error, DiskFull) else said
+        return REFUSALS[number] if number in FULL and not isinstance(error, DiskFull) else said
     path = Path(os.fsdecode(error.filename2 or error.filename))  # of a renaming, the new name
     shown = path.parent if path.name.startswith(".") else path
-    return f"{shown}: {reason}"
+    if number == errno.EEXIST and shown.is_file():
+        number = errno.ENOTDIR  # where the folders on the way to a file are made
+    return f"{shown}: {REFUSALS.get(number, said)}"

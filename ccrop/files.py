@@ -151,6 +151,19 @@ def refuse_existing(out: Path) -> None:
         raise FileExistsError(f"{out} exists: choose another folder, or remove it")
 
 
+def require_place(path: str | Path) -> None:
+    """Before long work whose result goes to a file: make its folder, and see that a file can be written there.
+
+    Raises:
+        OSError: it cannot.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = _partial(path)
+    partial.touch()
+    partial.unlink()
+
+
 def escaped(text: str) -> str:
     """A text for a terminal or a log, in which names of files may hold control characters and bytes that are not UTF-8:
     these are escaped; line breaks and tabs stay.

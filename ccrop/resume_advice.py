@@ -23,13 +23,19 @@ def resumed_by(advice: str) -> Iterator[None]:
         _advice.reset(token)
 
 
-def is_interrupt(error: BaseException | None) -> bool:
+def is_interrupt(error: BaseException) -> bool:
     """Whether an error is Ctrl-C, or what a library made of it: MMEngine calls it a syntax error of the config."""
+    return interrupt_in(error) is not None
+
+
+def interrupt_in(error: BaseException | None) -> KeyboardInterrupt | None:
+    """The first interrupt among an error and its causes."""
+    found = None
     while error is not None:
         if isinstance(error, KeyboardInterrupt):
-            return True
+            found = error
         error = error.__cause__ or error.__context__
-    return False
+    return found
 
 
 def dead_worker(error: BaseException, fewer: str, advice: str) -> str:

@@ -16,6 +16,7 @@ from ccrop.wording import counted
 RECENT = ("pipeline", "localization", "processes", "ground_truth_sampling")
 RESUMED = {"state_dict", "meta"}  # that checkpoints of any run have
 SPEED = ("batch_size", "num_workers")  # of a localization, which change no box
+OPTIMIZER = "optim_wrapper.optimizer.type"
 
 
 def read_resumed(checkpoint: str) -> dict[str, Any]:
@@ -122,13 +123,30 @@ def check_resumed(checkpoint: str, before: dict[str, str], now: dict[str, str], 
     """
     changed = differences(before, without_recent(before, now))
     length = [name for name in changed if name == "epochs" or name.startswith("param_scheduler.")]
-    others = {name: values for name, values in changed.items() if name not in length}
-    if others and not changes_allowed:
-        raise ValueError(
-            f"{checkpoint} was trained with {listed(others)}: repeat its options, or resume with the new ones by "
-            "passing --allow-changes"
-        )
+    refuse_changes(
+        checkpoint, {name: values for name, values in changed.items() if name not in length}, changes_allowed
+    )
     return bool(changed)
+
+
+def refuse_changes(checkpoint: str, changed: Mapping[str, tuple[str, str]], allowed: bool | None) -> None:
+    """Refuse to resume with settings that differ from the checkpoint's, unless they may.
+
+    Args:
+        changed: see :func:`differences`.
+        allowed: None where the caller cannot allow it, for the message.
+
+    Raises:
+        ValueError: some differ and may not; the message lists them.
+    """
+    if changed and not allowed:
+        otherwise = "leave out --resume" if allowed is None else "resume with the new ones by passing --allow-changes"
+        raise ValueError(f"{checkpoint} was trained with {listed(changed)}: repeat its options, or {otherwise}")
+
+
+def new_optimizer(before: Mapping[str, str], now: Mapping[str, str]) -> bool:
+    """Whether a run's optimizer is another one, which cannot read the state of that before."""
+    return before.get(OPTIMIZER) != now.get(OPTIMIZER)
 
 
 def check_resumed_data(
@@ -136,37 +154,38 @@ def check_resumed_data(
     before: Mapping[str, Any],
     now: Mapping[str, Any],
     root: str,
+    allowed: bool | None,
     compared: str = "number or names",
-    otherwise: str = "resume on these by passing --allow-changes",
 ) -> None:
-    """Refuse to resume on other files.
+    """Refuse to resume on other files, unless they may differ.
 
     Args:
         before, now: of the checkpoint and of this run, ``files``, how many, and their ``fingerprint``, see
             :meth:`ccrop.datasets.base.LocatedDataset.fingerprint`.
         root: of this run's data.
+        allowed: None where the caller cannot allow it, for the message.
         compared: what the fingerprint is of, for the message.
-        otherwise: what else to do, for the message.
 
     Raises:
-        ValueError: they differ.
+        ValueError: they differ and may not.
     """
-    if before != now:
+    if before != now and not allowed:
+        otherwise = "leave out --resume" if allowed is None else "resume on these by passing --allow-changes"
         raise ValueError(
             f"{checkpoint} was trained on other files ({before['files']:,}) than those of {root} ({now['files']:,}; "
             f"their {compared} differ): pass the data it was trained on with --data-root, or {otherwise}"
         )
 
 
-def check_resumed_length(checkpoint: str, done: int, epochs: int) -> bool:
-    """Whether a run of so many epochs is complete, ``done`` of which are.
+def check_resumed_length(checkpoint: str, done: int, length: int, unit: str = "epoch") -> bool:
+    """Whether a run of so many epochs or iterations is complete, ``done`` of which are.
 
     Raises:
         ValueError: it is shorter than what is done.
     """
-    if done > epochs:
+    if done > length:
         raise ValueError(
-            f"{checkpoint} has done {counted(done, 'epoch')}, more than --epochs {epochs}: ask for {done} or more, "
+            f"{checkpoint} has done {counted(done, unit)}, more than --{unit}s {length}: ask for {done} or more, "
             "resume from an earlier checkpoint with --resume FILE, or start again without --resume"
         )
-    return done == epochs
+    return done == length

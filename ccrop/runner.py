@@ -37,7 +37,13 @@ from ccrop.hooks.settings import SettingsHook
 from ccrop.mixed_precision import require_gpu_for_fp16, set_precision
 from ccrop.models import Siamese, ViewPreprocessor
 from ccrop.models.preprocessor import IMAGENET_MEAN, IMAGENET_STD
-from ccrop.resume_check import check_resumed, check_resumed_length, pretraining_settings, read_resumed
+from ccrop.resume_check import (
+    check_resumed,
+    check_resumed_length,
+    new_optimizer,
+    pretraining_settings,
+    read_resumed,
+)
 from ccrop.schedule import fit_schedule, group_settings, refit_schedule
 from ccrop.views import ReferenceAugmentation
 from ccrop.wording import counted
@@ -45,7 +51,6 @@ from ccrop.work_dir import locked, set_aside
 
 # messages that MMEngine logs in every run about its internals
 INSIDE_MMENGINE = ("will be deprecated in future", "Hooks will be executed", "Distributed training is not used")
-OPTIMIZER = "optim_wrapper.optimizer.type"  # among a run's settings
 
 
 class BriefRunner(Runner):
@@ -84,6 +89,21 @@ class BriefRunner(Runner):
                 if isinstance(value, type | FunctionType):
                     settings[key] = f"{value.__module__}.{value.__qualname__}"
         super().dump_config()
+
+    def resume(self, filename: str, *args: Any, **kwargs: Any) -> None:
+        """Resume from a checkpoint; if settings have changed, with the config's optimizer settings and schedule.
+
+        MMEngine would restore the old ones: a new learning rate would have no effect, and added epochs would be trained
+        at the final rate of the old schedule.
+        """
+        if not self.cfg.get("refit_schedule"):
+            super().resume(filename, *args, **kwargs)
+            return
+        settings = group_settings(self.optim_wrapper)
+        super().resume(
+            filename, *args, **kwargs | dict(resume_param_scheduler=False, resume_optimizer=not self.cfg.new_optimizer)
+        )
+        refit_schedule(self, settings)
 
     def train(self) -> nn.Module:
         """Train; its errors are explained, see :func:`ccrop.failures.accidents_explained`."""
@@ -143,21 +163,6 @@ class PretrainRunner(BriefRunner):
         wrapped = super().wrap_model(model_wrapper_cfg, model)
         self.cfg.sync_bn = sync_bn
         return wrapped
-
-    def resume(self, filename: str, *args: Any, **kwargs: Any) -> None:
-        """Resume from a checkpoint; if settings have changed, with the config's optimizer settings and schedule.
-
-        MMEngine would restore the old ones: a new learning rate would have no effect, and added epochs would be trained
-        at the final rate of the old schedule.
-        """
-        if not self.cfg.get("refit_schedule"):
-            super().resume(filename, *args, **kwargs)
-            return
-        settings = group_settings(self.optim_wrapper)
-        super().resume(
-            filename, *args, **kwargs | dict(resume_param_scheduler=False, resume_optimizer=not self.cfg.new_optimizer)
-        )
-        refit_schedule(self, settings)
 
     def train(self) -> nn.Module:
         model = super().train()
@@ -246,7 +251,7 @@ def build_runner(
         before = content.get("settings", settings)
         config.refit_schedule = check_resumed(checkpoint, before, settings, allow_changes)
         complete = check_resumed_length(checkpoint, content["meta"]["epoch"], config.train_cfg.max_epochs)
-        config.new_optimizer = before.get(OPTIMIZER) != settings.get(OPTIMIZER)  # which cannot read the old one's state
+        config.new_optimizer = new_optimizer(before, settings)
         config.load_from, config.resume = checkpoint, True
     if resume is None:
         _move_earlier_run(Path(config.work_dir))

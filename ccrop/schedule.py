@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mmengine.optim import OptimWrapper
-from mmengine.runner import Runner
+from mmengine.runner import IterBasedTrainLoop, Runner
 
 from ccrop.wording import counted
 
@@ -46,7 +46,7 @@ def group_settings(optim_wrapper: OptimWrapper) -> list[dict[str, Any]]:
 
 
 def refit_schedule(runner: Runner, settings: Sequence[Mapping[str, Any]]) -> None:
-    """Give a resumed run the learning rates that its config's schedule has after the epochs that are done.
+    """Give a resumed run the learning rates that its config's schedule has after what is done.
 
     Args:
         runner: resumed without its checkpoint's schedule.
@@ -55,10 +55,12 @@ def refit_schedule(runner: Runner, settings: Sequence[Mapping[str, Any]]) -> Non
     for group, own in zip(runner.optim_wrapper.param_groups, settings, strict=True):
         group.update(own, lr=own.get("initial_lr", own["lr"]))
     runner.param_schedulers = runner.build_param_scheduler(copy.deepcopy(runner.cfg.param_scheduler))
+    by_iteration = isinstance(runner.train_loop, IterBasedTrainLoop)
     epoch_length = len(runner.train_dataloader)
-    for step in range(1, runner.epoch * epoch_length + 1):
+    for step in range(1, (runner.iter if by_iteration else runner.epoch * epoch_length) + 1):
         for scheduler in runner.param_schedulers:
-            if not scheduler.by_epoch or step % epoch_length == 0:
+            if not scheduler.by_epoch or (step % epoch_length == 0 and not by_iteration):
                 scheduler.step()
     rates = ", ".join(f"{rate:.4g}" for rate in dict.fromkeys(runner.optim_wrapper.get_lr()["lr"]))
-    runner.logger.info(f"The schedule is fitted to {counted(runner.max_epochs, 'epoch')}; learning rate {rates}")
+    length = counted(runner.max_iters, "iteration") if by_iteration else counted(runner.max_epochs, "epoch")
+    runner.logger.info(f"The schedule is fitted to {length}; learning rate {rates}")

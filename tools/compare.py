@@ -18,8 +18,9 @@ trains longer by the cost of pretraining, and every arm of --pretrain is pretrai
 Every initialization gets its own learning rate, chosen on held-out labeled data.
 
 A run that already has its row is not repeated. An interrupted comparison continues where it stopped; runs left by an
-earlier one with other settings are moved aside. Several processes may share a CSV and the work_dirs. Every call ends
-with a Markdown table and a plot next to the CSV; without a config, it does nothing else.
+earlier one with other settings are moved aside. Several processes may share a CSV and the work_dirs; the exit code is
+3 if other processes still work on runs. Every call ends with a Markdown table and a plot next to the CSV; without a
+config, it does nothing else.
 """
 
 import argparse
@@ -32,6 +33,7 @@ from typing import TYPE_CHECKING
 from ccrop.cli import OptionsAction, at_least, command, command_parser, not_negative, positive, seed
 from ccrop.compat.safe_yaml import read_config_file
 from ccrop.config_names import config_file
+from ccrop.resume_advice import AGAIN
 from ccrop.tools.finetune import transfer_of
 
 if TYPE_CHECKING:
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
     from ccrop.experiments.pretrainings import PretrainingStudy
     from ccrop.experiments.schema import Schema
 
+INCOMPLETE = 3  # the exit code if other processes still work on runs
 DETECTORS = ("ccrop.projects.detection_transfer.finetune", "ccrop.projects.lidar_bev.finetune")
 
 
@@ -209,17 +212,23 @@ def main(argv: Sequence[str] | None = None) -> int:
     from ccrop.experiments.summary import require_arms, write_summary
     from ccrop.options import options_explained
 
+    left = []
     if args.configs:
         with options_explained(args.cfg_options):
             study = study_of(args)
             require_arms(args.over, args.csv, study.schema, study.arms)
-            run_missing(study, args.csv)
+            left = run_missing(study, args.csv)
         schema = study.schema
     else:
         schema = schema_of(args.csv)
         require_arms(args.over, args.csv, schema)
     write_summary(args.csv, schema, args.over, args.work_dirs)
-    return 0
+    if left:
+        print(
+            f"{args.csv} is not complete: other processes work on {', '.join(left)}; {AGAIN} when they have ended",
+            file=sys.stderr,
+        )
+    return INCOMPLETE if left else 0
 
 
 if __name__ == "__main__":

@@ -67,9 +67,11 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
 def main(argv: Sequence[str] | None = None) -> int:
     args = parse(argv)
 
+    from ccrop.files import require_place
     from ccrop.inference.embedding import check_out
 
     check_out(args.out)
+    require_place(args.out)
     embedding = embedded(args)
     embedding.write(args.out)
     number, width = embedding.vectors.shape

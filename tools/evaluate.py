@@ -60,6 +60,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     import torch
 
+    from ccrop.files import require_place
+
+    if folder := getattr(args, "out", None):
+        require_place(folder / "metrics.csv")
+    if file := getattr(args, "csv", None):
+        require_place(file)
     with torch.no_grad():
         resolve_name(f"ccrop.tools.evaluations.{args.run}")(args)
     return 0

@@ -130,7 +130,14 @@ def trained(
         )
     set_learning_rate(config, *rates)
     return transfer.finetune(
-        config, args.init, work_dir, labels, args.seed, resume=args.resume, val_interval=args.val_interval
+        config,
+        args.init,
+        work_dir,
+        labels,
+        args.seed,
+        resume=args.resume,
+        val_interval=args.val_interval,
+        allow_changes=args.allow_changes,
     )
 
 
@@ -182,8 +189,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         nargs="?",
         const="auto",
         metavar="FILE",
-        help="resume, with the same options, from FILE or from the newest checkpoint in the work_dir",
+        help="resume from FILE, or from the newest checkpoint in the work_dir",
     )
+    parser.add_argument("--allow-changes", action="store_true", help="resume even though settings or data have changed")
     parser.add_argument("--amp", choices=("bf16", "fp16", "no"), help="mixed precision, or off (default: the config's)")
     parser.add_argument(
         "--launcher",
@@ -203,6 +211,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
     if args.max_boxes is not None and args.pseudo_boxes is None:
         parser.error("--max-boxes is of --pseudo-boxes, which is missing")
+    if args.allow_changes and args.resume is None:
+        parser.error("--allow-changes is of --resume, which is missing")
 
     import torch
     from mmengine.dist import is_main_process

@@ -63,7 +63,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         metavar="FILE",
         help="resume from FILE, or from the work_dir's newest checkpoint",
     )
-    parser.add_argument("--allow-changes", action="store_true", help="resume even though settings have changed")
+    parser.add_argument("--allow-changes", action="store_true", help="resume even though settings or data have changed")
     parser.add_argument(
         "--amp", nargs="?", const="bf16", choices=("bf16", "fp16"), help="mixed precision; bf16 if none is named"
     )
@@ -95,13 +95,17 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     if args.amp == "fp16" and not torch.cuda.is_available():
         parser.error("--amp fp16 needs a GPU; bf16 runs on the CPU too")
+    if args.allow_changes and args.resume is None:
+        parser.error("--allow-changes is of --resume, which is missing")
     detector = Path(args.config).is_file() and read_config_file(args.config).get("pretraining")
     if detector and args.epochs is not None:
         parser.error(f"{args.config} is scheduled by iterations: set --iterations N")
     if args.iterations is not None and not detector:
         parser.error(f"{args.config} is scheduled by epochs: set --epochs N")
-    if detector and (args.launcher != "none" or args.amp or args.resume not in (None, "auto")):
-        parser.error(f"{args.config} trains a detector: use one process, and --resume without a FILE")
+    if detector and (args.launcher != "none" or args.amp or args.allow_changes or args.resume not in (None, "auto")):
+        parser.error(
+            f"{args.config} trains a detector: use one process, and --resume without a FILE or --allow-changes"
+        )
     called = command_line(["tools/train.py", *(sys.argv[1:] if argv is None else argv)])
     with options_explained(options):
         if detector:

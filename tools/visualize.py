@@ -33,9 +33,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     import torch
 
-    from ccrop.files import written
+    from ccrop.files import require_place, written
     from ccrop.options import options_explained
 
+    require_place(args.out)
     with options_explained(args.cfg_options), torch.no_grad():
         picture = draw(args)
     with written(args.out) as partial:

@@ -7,6 +7,8 @@ each, and ``pack.json``, its settings, which is written last. :mod:`ccrop.datase
 import json
 import os
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
@@ -36,17 +38,29 @@ class Pack:
     Attributes:
         settings: as :func:`ccrop.datasets.packing.pack_images` wrote them.
         names: paths relative to the folder, ``/`` between, as sorted bytes.
+
+    Raises:
+        BadPack: its settings or its index are damaged.
     """
 
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
-        self.settings = json.loads((self.folder / SETTINGS).read_text())
-        self._index = np.load(self.folder / INDEX, mmap_mode="r")
+        with self._damage_explained(SETTINGS):
+            self.settings = json.loads((self.folder / SETTINGS).read_text())
+        with self._damage_explained(INDEX):
+            self._index = np.load(self.folder / INDEX, mmap_mode="r")
+            self.names = self._index["name"]
         file = self.folder / PIXELS
         # copy on write, because torch warns about read-only arrays; an empty file cannot be mapped
         self._pixels = np.memmap(file, np.uint8, "c") if file.stat().st_size else np.zeros(0, np.uint8)
-        self.names = self._index["name"]
         self._checked = np.zeros(len(self.names), dtype=bool)
+
+    @contextmanager
+    def _damage_explained(self, name: str) -> Iterator[None]:
+        try:
+            yield
+        except (ValueError, IndexError, EOFError) as error:
+            raise BadPack(f"{self.folder / name} is damaged: remove {self.folder} and pack again") from error
 
     def below(self, folder: str | Path) -> list[str]:
         """Sorted paths relative to a folder, the pack's own or one in it, of the images below it."""

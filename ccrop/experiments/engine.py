@@ -29,8 +29,11 @@ class Study(Protocol):
         """The other columns of its row that were measured."""
 
 
-def run_missing(study: Study, file: Path) -> None:
+def run_missing(study: Study, file: Path) -> list[str]:
     """Append a row for every run that has none. A run that another process works on is left to that process.
+
+    Returns:
+        The runs that are left to other processes and have no row yet, by name.
 
     Raises:
         OSError: the file cannot be written.
@@ -59,8 +62,9 @@ def run_missing(study: Study, file: Path) -> None:
         if len(busy) == len(pending):
             for run, refusal in busy:
                 print(f"No row yet of {_name(run)}: {refusal}")
-            return
+            return [_name(run) for run, _ in busy]
         pending = [run for run, _ in busy]
+    return []
 
 
 def _complete(study: Study, run: Row, file: Path) -> None:

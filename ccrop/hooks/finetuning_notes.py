@@ -14,14 +14,18 @@ DATA = "data"  # of the notes: which files the detector trains on
 
 
 class FinetuningHook(Hook):
-    """Records in checkpoints how and on what a detector is trained, and the cost so far; resumes on nothing else.
+    """Records in checkpoints how and on what a detector is trained, and the cost so far.
+
+    A run is not resumed on other data unless told to.
 
     Args:
         notes: of :func:`ccrop.transfer.starting_point.notes_on`.
+        changes_allowed: the run may be resumed on other data; None where the caller cannot allow it.
     """
 
-    def __init__(self, notes: dict[str, Any]) -> None:
+    def __init__(self, notes: dict[str, Any], changes_allowed: bool | None = None) -> None:
         self.notes = notes
+        self.changes_allowed = changes_allowed
         self.spent_before = 0.0
         self.start = core_seconds()
         self._files: dict[str, Any] | None = None
@@ -48,8 +52,8 @@ class FinetuningHook(Hook):
                 notes[DATA],
                 self._data(runner),
                 next(innermost(runner.train_dataloader.dataset)).data_root,
+                self.changes_allowed,
                 "number, names or labels",
-                "leave out --resume",
             )
 
     def before_train(self, runner: Runner) -> None:

@@ -16,8 +16,10 @@ class SettingsHook(Hook):
 
     Args:
         settings: of :func:`ccrop.resume_check.pretraining_settings`.
-        changes_allowed: the run may be resumed on other data; boxes of other images are refused all the same.
+        changes_allowed: the run may be resumed on other data; boxes of other examples are refused all the same.
     """
+
+    priority = "HIGH"  # before boxes are restored, which know no names of files
 
     def __init__(self, settings: dict[str, str], changes_allowed: bool = False) -> None:
         self.settings = settings
@@ -30,9 +32,16 @@ class SettingsHook(Hook):
         Raises:
             ValueError: see :func:`ccrop.resume_check.check_resumed_data`.
         """
-        if DATA in checkpoint and not self.changes_allowed:  # checkpoints of earlier versions do not say
+        if DATA in checkpoint:  # checkpoints of earlier versions do not say
             dataset = runner.train_dataloader.dataset
-            check_resumed_data(runner.cfg.load_from, checkpoint[DATA], self._data(runner), dataset.data_root)
+            boxes = "boxes" in checkpoint and dataset.boxes is not None
+            check_resumed_data(
+                runner.cfg.load_from,
+                checkpoint[DATA],
+                self._data(runner),
+                dataset.data_root,
+                None if boxes else self.changes_allowed,
+            )
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
         checkpoint["settings"] = self.settings

@@ -30,7 +30,7 @@ from ccrop.hooks.load_weights import StartHook
 from ccrop.hooks.validation import ValidationHook
 from ccrop.mixed_precision import AutocastOptimWrapper, has_bf16, require_gpu_for_fp16
 from ccrop.runner import BriefRunner
-from ccrop.transfer.starting_point import Start, check_settings, notes_on
+from ccrop.transfer.starting_point import Start, notes_on, resume_changed
 
 if TYPE_CHECKING:
     from ccrop.report.predictions import Findings
@@ -49,11 +49,12 @@ class Transfer:
         load_config: ``(path, data_root, options, backbone, labeled)``; reads a config, for a data root, with options
             over it and another backbone in its place unless that is None, and settles its data, of which a set that is
             not ``labeled`` needs no annotations.
-        finetune: ``(config, init, work_dir, labels, seed, held_out, resume, val_interval)``; trains, tests and returns
-            the metrics, and the training's :data:`CORE_SECONDS`. Where ``held_out`` is not 0, this part of the labeled
-            examples is tested on instead of the val split. ``resume`` resumes from a checkpoint, or the newest
-            of the work_dir where it is ``'auto'``; ``val_interval`` iterations apart, the detector is tested while it
-            trains.
+        finetune: ``(config, init, work_dir, labels, seed, held_out, resume, val_interval, allow_changes)``; trains,
+            tests and returns the metrics, and the training's :data:`CORE_SECONDS`. Where ``held_out`` is not 0, this
+            part of the labeled examples is tested on instead of the val split. ``resume`` resumes from a checkpoint,
+            or the newest of the work_dir where it is ``'auto'``; ``val_interval`` iterations apart, the detector is
+            tested while it trains; ``allow_changes`` resumes with other settings and data than the checkpoint's, and
+            None, the default, is for callers that cannot allow it.
         use_pseudo_boxes: ``(config, source, folder[, max_boxes])``; puts pseudo-boxes, such as the clusters of a
             pretraining's checkpoint, instead of the labels, so that a detector of one category learns them.
         goal: the metric that learning rates are chosen by and initializations compared by.
@@ -190,8 +191,9 @@ def build_runner(
     config.work_dir = str(work_dir)
     config.randomness.seed = seed
     notes = notes_on(config, trained_on)
+    changes = None
     if start.checkpoint is not None:
-        check_settings(start, notes["settings"])
+        changes = resume_changed(config, start, notes["settings"])
         if config.train_dataloader.get("batch_sampler"):  # MMEngine would load all earlier batches to find the next
             config.train_cfg.fast_forward_on_resume = True
             config.train_dataloader.sampler.seed = seed + start.iteration
@@ -204,7 +206,9 @@ def build_runner(
     torch.manual_seed(seed)
     runner = BriefRunner.from_cfg(config)
     runner.register_hook(StartHook(start.weights, normalization))
-    runner.register_hook(FinetuningHook(notes))
+    if changes is not None:
+        runner.logger.warning(changes)
+    runner.register_hook(FinetuningHook(notes, start.changes_allowed))
     runner.register_hook(BatchMemoryHook())
     runner.register_hook(DivergenceHook())
     for key in unmatched_keys(config, runner.model):

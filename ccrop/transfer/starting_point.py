@@ -12,7 +12,17 @@ from ccrop.checkpoint import RANDOM, Normalization, Weights, load_start, startin
 from ccrop.checkpoint.newest import checkpoint_to_resume, latest_checkpoint
 from ccrop.compat.safe_checkpoint import load_checkpoint
 from ccrop.config import dicts_of
-from ccrop.resume_check import differences, flat, listed, read_resumed, training_settings, without_recent
+from ccrop.resume_check import (
+    check_resumed_length,
+    differences,
+    flat,
+    listed,
+    new_optimizer,
+    read_resumed,
+    refuse_changes,
+    training_settings,
+    without_recent,
+)
 
 NOTES = "finetuning"  # in a checkpoint: how its detector is trained
 PIXELS = ("mean", "std", "bgr_to_rgb")  # what a preprocessor does to an image's levels
@@ -27,6 +37,7 @@ class Start(NamedTuple):
         checkpoint: of the run that continues, None for a new one.
         iteration: that the checkpoint was written after.
         settings: of that run, see :func:`settings_of`.
+        changes_allowed: the run may go on with other settings and data; None where the caller cannot allow it.
     """
 
     weights: Weights | None
@@ -34,9 +45,12 @@ class Start(NamedTuple):
     checkpoint: str | None = None
     iteration: int = 0
     settings: dict[str, str] | None = None
+    changes_allowed: bool | None = None
 
 
-def start_of(config: Config, init: str, work_dir: str | Path, resume: str | None) -> Start:
+def start_of(
+    config: Config, init: str, work_dir: str | Path, resume: str | None, allow_changes: bool | None = None
+) -> Start:
     """Find what a run starts from; the config keeps it for the log and for MMEngine's runner.
 
     A resumed run normalizes images as before, whatever the config says.
@@ -44,11 +58,12 @@ def start_of(config: Config, init: str, work_dir: str | Path, resume: str | None
     Args:
         init: see :func:`ccrop.checkpoint.starting_weights`; not read if a run is resumed.
         resume: see :func:`ccrop.checkpoint.newest.checkpoint_to_resume`.
+        allow_changes: see :class:`Start`.
 
     Raises:
         FileNotFoundError, UntrustedCheckpoint, ConnectionError: see there.
-        ValueError: the checkpoint is not one of a fine-tuning; or see there and
-            :func:`ccrop.resume_check.read_resumed`.
+        ValueError: the checkpoint has done more iterations than the run's, or is not one of a fine-tuning; or see
+            there and :func:`ccrop.resume_check.read_resumed`.
     """
     checkpoint = checkpoint_to_resume(work_dir, resume)
     if checkpoint is None:
@@ -60,10 +75,13 @@ def start_of(config: Config, init: str, work_dir: str | Path, resume: str | None
         raise ValueError(
             f"{checkpoint} is not a fine-tuning checkpoint, and only those can be resumed: pass it with --init"
         )
+    done = content["meta"]["iter"]
+    if allow_changes:
+        check_resumed_length(checkpoint, done, config.train_cfg.max_iters, "iteration")
     config.init, config.load_from, config.resume = init, checkpoint, True
     if notes["pixels"]:
         config.model.data_preprocessor.update(notes["pixels"])
-    return Start(None, None, checkpoint, content["meta"]["iter"], notes["settings"])
+    return Start(None, None, checkpoint, done, notes["settings"], allow_changes)
 
 
 def check_init(config: Config, init: str | None) -> None:
@@ -118,17 +136,34 @@ def settings_of(config: Config, trained_on: str) -> dict[str, str]:
     ) | training_settings(config)
 
 
-def check_settings(start: Start, settings: dict[str, str]) -> None:
-    """Refuse to resume with settings other than the checkpoint's.
+def check_settings(start: Start, settings: dict[str, str]) -> dict[str, tuple[str, str]]:
+    """The settings that differ from the checkpoint's, by name, before and now.
 
     Raises:
-        ValueError: some differ; the message lists them.
+        ValueError: some differ and may not; the message lists them.
     """
-    assert start.settings is not None  # of a run that continues
-    if changed := differences(start.settings, without_recent(start.settings, settings)):
-        raise ValueError(
-            f"{start.checkpoint} was trained with {listed(changed)}: repeat its options, or leave out --resume"
-        )
+    assert start.checkpoint is not None  # of a run that continues
+    assert start.settings is not None
+    changed = differences(start.settings, without_recent(start.settings, settings))
+    refuse_changes(start.checkpoint, changed, start.changes_allowed)
+    return changed
+
+
+def resume_changed(config: Config, start: Start, settings: dict[str, str]) -> str | None:
+    """Make a run go on with changed settings, which :meth:`ccrop.runner.BriefRunner.resume` reads in the config.
+
+    Returns:
+        The changes, for the log; None if there are none.
+
+    Raises:
+        ValueError: see :func:`check_settings`.
+    """
+    changed = check_settings(start, settings)
+    if not changed:
+        return None
+    assert start.settings is not None  # see check_settings
+    config.refit_schedule, config.new_optimizer = True, new_optimizer(start.settings, settings)
+    return f"Settings that have changed since {start.checkpoint} was trained: {listed(changed)}"
 
 
 def check_finished(work_dir: str | Path, config: Config, init: str, seed: int) -> None:

@@ -90,6 +90,7 @@ def finetune(
     held_out: float = 0.0,
     resume: str | None = None,
     val_interval: int | None = None,
+    allow_changes: bool | None = None,
 ) -> dict[str, float]:
     """Train and test a detector.
 
@@ -109,18 +110,19 @@ def finetune(
             and a detector's sampling start over: the resumed run is then equivalent, but not identical.
         val_interval: also test after every this many iterations, and log the metrics; this counts toward the
             core-seconds.
+        allow_changes: see :class:`ccrop.transfer.starting_point.Start`.
 
     Returns:
         The metrics of :class:`.metric.SmallObjectMetric`, in [0, 1], and the training's
         core-seconds.
 
     Raises:
-        ValueError: the checkpoint was trained with other settings; the message lists them. Or there is nothing to
-            validate on, or more than 1 % of the images are unreadable (``TooManyUnreadable``).
+        ValueError: the checkpoint was trained with other settings, which may not change; the message lists them. Or
+            there is nothing to validate on, or more than 1 % of the images are unreadable (``TooManyUnreadable``).
     """
     config = copy.deepcopy(config)
     keep_annotations(config, work_dir)
-    start = start_of(config, init, work_dir, resume)  # a wrong file stops here, before the data is read
+    start = start_of(config, init, work_dir, resume, allow_changes)  # a wrong file stops here, before the data is read
     normalization = expect_in_levels(config, start.normalization)
     used = use_labels(config, labels, seed, held_out)
     tests = config.test_evaluator is not None

@@ -109,6 +109,7 @@ def finetune(
     held_out: float = 0.0,
     resume: str | None = None,
     val_interval: int | None = None,
+    allow_changes: bool | None = None,
 ) -> dict[str, float]:
     """Train and test a detector.
 
@@ -125,18 +126,19 @@ def finetune(
             for bit.
         val_interval: also test after every this many iterations, and log the metrics; this counts toward the
             core-seconds.
+        allow_changes: see :class:`ccrop.transfer.starting_point.Start`.
 
     Returns:
         The metrics of :mod:`ccrop.projects.lidar_bev.detection.metrics`, and the training's core-seconds; these alone
         where the config has no ``test_dataset``.
 
     Raises:
-        ValueError: the checkpoint was trained with other settings; the message lists them. Or no object to train or to
-            test on is of a class that is requested.
+        ValueError: the checkpoint was trained with other settings, which may not change; the message lists them. Or
+            no object to train or to test on is of a class that is requested.
         TooManyUnreadable: sweeps to train or to test on cannot be read.
     """
     config = copy.deepcopy(config)
-    start = start_of(config, init, work_dir, resume)  # a wrong file stops here, before the data is read
+    start = start_of(config, init, work_dir, resume, allow_changes)  # a wrong file stops here, before the data is read
     trained_on = use_labels(config, labels, seed, held_out)
     if config.train_dataloader.dataset.get("labeled"):  # not where pseudo-boxes take the labels' place
         check_classes(DATASETS.build(dict(config.train_dataloader.dataset, pipeline=[])))

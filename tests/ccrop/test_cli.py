@@ -205,3 +205,34 @@ def test_an_error_in_a_data_loading_worker_is_its_last_line(capsys: pytest.Captu
     assert capsys.readouterr().err.endswith(
         ": a data-loading worker failed: RuntimeError: unable to resize </torch_7>\n"
     )
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["embed", "x.pth", str(ROOT), "{}/vectors.npz"],
+        ["visualize", "x.pth", "--out", "{}/sheet.png"],
+        ["evaluate", "linear", "x.pth", "--out", "{}"],
+        ["evaluate", "boxes", "x.pth", "--csv", "{}/boxes.csv"],
+    ],
+    ids=["embed", "visualize", "evaluate-out", "evaluate-csv"],
+)
+def test_a_place_that_cannot_be_written_is_refused_before_anything_is_read(
+    arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    """There is no x.pth either, which would be said later."""
+    (tmp_path / "file").touch()
+    assert main([each.format(tmp_path / "file") for each in arguments]) == 2
+    said = f"ccrop {arguments[0]}: {tmp_path}/file: a part of this path is a file, not a folder: choose another path\n"
+    assert capsys.readouterr().err == said
+    place = str(tmp_path / "new")
+    assert main([each.format(place) for each in arguments]) == 2
+    assert "x.pth" in capsys.readouterr().err
+    assert list((tmp_path / "new").iterdir()) == []
+
+
+def test_a_file_that_is_not_there_is_a_line_with_what_to_do(capsys: pytest.CaptureFixture[str]):
+    with pytest.raises(FileNotFoundError) as absent:
+        Path("/proc/nowhere").mkdir()
+    assert raising(absent.value)([]) == 2
+    assert capsys.readouterr().err == "train.py: /proc/nowhere: no such file or folder: check the path\n"

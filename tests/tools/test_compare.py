@@ -8,6 +8,7 @@ from jobs import ROOT, call, tool
 from mmengine.runner import EpochBasedTrainLoop
 
 from ccrop.experiments.class_measure import SHOWN
+from ccrop.work_dir import locked
 
 DETECTOR = ROOT / "tests/projects/detection_transfer/configs/faster-rcnn_tiny.py"
 
@@ -161,3 +162,12 @@ def test_images_with_classes_are_measured_by_knn_and_linear(colors: Path, tmp_pa
     assert "single over rcrop, points, mean of 1: " in done.stdout
     assert f"linear {gained:+.2f}" in done.stdout
     assert (tmp_path / f"c_{colors.name}.png").stat().st_size > 5000
+
+
+def test_a_comparison_of_which_another_process_has_a_run_says_so(demo_root: Path, tmp_path: Path):
+    with locked(tmp_path / "work_dirs/comparison" / demo_root.name / "rcrop_0"):
+        (held,) = compared(demo_root, tmp_path, "rcrop")
+    assert held.returncode == 3
+    said = "c.csv is not complete: other processes work on rcrop of seed 0; "
+    assert held.stdout.splitlines()[-1] == f"{said}run the same command again when they have ended"
+    assert rows(tmp_path) == []

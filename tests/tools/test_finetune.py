@@ -164,6 +164,30 @@ def test_validation_and_precision(demo_root: Path, tmp_path: Path):
     refused = call([*command[:2], "--resume", "w/iter_3.pth", *command[2:]], tmp_path)
     assert refused.returncode == 2
     assert "was trained with optim_wrapper.type mmengine" in refused.stdout
+    assert "or resume with the new ones by passing --allow-changes" in refused.stdout
+    command[command.index("--iterations") + 1] = "4"
+    allowed = call([*command[:2], "--resume", "w/iter_3.pth", "--allow-changes", *command[2:]], tmp_path)
+    assert allowed.returncode == 0, allowed.stdout
+    settings = load_checkpoint(tmp_path / "w/iter_4.pth")["finetuning"]["settings"]
+    assert settings["optim_wrapper.type"] != "mmengine.optim.optimizer.optimizer_wrapper.OptimWrapper"
+
+
+def test_changes_are_of_a_resumed_run_alone(capsys: pytest.CaptureFixture[str]):
+    detector, paste = "projects/detection_transfer/configs/tiles_r18.py", "configs/detector_paste_coco.py"
+    alone = [
+        (finetune, [detector, "--init", "random"]),
+        (train, ["configs/simsiam_ccrop_coco.py"]),
+        (train, [paste]),
+    ]
+    for tool_module, (config, *arguments) in alone:
+        with pytest.raises(SystemExit):
+            tool_module.main([str(ROOT / config), *arguments, "--allow-changes"])
+        assert "--allow-changes is of --resume, which is missing" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        train.main([str(ROOT / paste), "--resume", "--allow-changes"])
+    assert (
+        "trains a detector: use one process, and --resume without a FILE or --allow-changes" in capsys.readouterr().err
+    )
 
 
 def test_configs_of_the_other_kind_are_refused(capsys: pytest.CaptureFixture[str]):

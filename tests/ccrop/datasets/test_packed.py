@@ -172,6 +172,26 @@ def test_a_changed_byte_is_an_error_that_names_the_image(source: Path, tmp_path:
         Pack(tmp_path / "pack").verify()
 
 
+@pytest.mark.parametrize(("name", "old", "new"), [
+    ("pack.json", b"{", b"["),
+    ("index.npy", b"(2,)", b"(2`)"),
+    ("index.npy", b"'name'", b"'nama'"),
+    ("index.npy", b"NUMPY", b"NUMPX"),
+])  # fmt: skip
+def test_a_changed_byte_of_settings_or_index_is_an_error_that_names_the_file(
+    source: Path, tmp_path: Path, name: str, old: bytes, new: bytes
+):
+    pack_images(source, tmp_path / "pack")
+    file = tmp_path / "pack" / name
+    number = str(len(Pack(tmp_path / "pack").names)).encode()
+    content = file.read_bytes()
+    damaged = content.replace(old.replace(b"2", number), new.replace(b"2", number), 1)
+    assert damaged != content
+    file.write_bytes(damaged)
+    with pytest.raises(BadPack, match=rf"pack/{name} is damaged: remove {tmp_path}/pack and pack again$"):
+        Pack(tmp_path / "pack")
+
+
 def test_a_source_that_has_changed_is_an_error(source: Path, tmp_path: Path):
     pack_images(source, tmp_path / "pack")
     Image.new("RGB", (9, 9)).save(source / "2.png")

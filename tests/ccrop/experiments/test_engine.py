@@ -106,10 +106,10 @@ def test_rows_of_a_file_without_options_count(tmp_path: Path, capsys: pytest.Cap
 def test_a_run_of_another_process_is_left_to_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     toy, file = Toy(tmp_path), tmp_path / "x.csv"
     with locked(tmp_path / "d/a_1"):
-        run_missing(toy, file)
+        assert run_missing(toy, file) == ["a of seed 1"]
     assert toy.log == ["a0", "b0", "b1", "a2", "b2"]
     assert f"No row yet of a of seed 1: {tmp_path}/d/a_1 is in use by process" in capsys.readouterr().out
-    run_missing(toy, file)
+    assert run_missing(toy, file) == []
     assert toy.log[5:] == ["a1"]
     assert len(read_rows(file, SCHEMA.header)) == 6
 

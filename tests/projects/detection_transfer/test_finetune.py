@@ -147,3 +147,43 @@ def test_a_run_resumes_on_the_same_images_and_labels_wherever_they_are(demo_root
         )
         with pytest.raises(ValueError, match=refused):
             trained(root)
+
+
+def test_a_run_that_may_change_goes_on_with_new_settings_and_data(
+    demo_root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    def trained(
+        iterations: int, drop: int, rate: float, labels: float, allow_changes: bool | None, resume: str | None = "auto"
+    ) -> None:
+        config = load_config(CONFIG, demo_root, SMALL | {"train_dataloader.batch_size": 2})
+        set_iterations(config, iterations)
+        config.param_scheduler = [dict(type="MultiStepLR", by_epoch=False, milestones=[drop], gamma=0.1)]
+        config.optim_wrapper.optimizer.lr = rate
+        config.auto_scale_lr.base_batch_size = 2
+        finetune(config, "random", tmp_path, labels, resume=resume, allow_changes=allow_changes)
+
+    def rates(iteration: int) -> set[float]:
+        groups = load_checkpoint(tmp_path / f"iter_{iteration}.pth")["optimizer"]["param_groups"]
+        return {round(group["lr"], 9) for group in groups}
+
+    trained(2, 1, 0.004, 0.1, None)
+    assert rates(2) == {0.0004}
+    changes = (
+        r"examples 7 of 64 labeled images, not 64 of 64 labeled images; iterations 2, not 4; "
+        r"optim_wrapper\.optimizer\.lr 0\.004, not 0\.005; param_scheduler\.0\.milestones \[1\], not \[3\]"
+    )
+    remedies = {None: "leave out --resume", False: "resume with the new ones by passing --allow-changes"}
+    for allowed, remedy in remedies.items():
+        with pytest.raises(ValueError, match=rf"iter_2\.pth was trained with {changes}: .*, or {remedy}$"):
+            trained(4, 3, 0.005, 1.0, allowed)
+    assert not (tmp_path / "iter_3.pth").exists()
+    capsys.readouterr()
+    trained(4, 3, 0.005, 1.0, True)
+    log = capsys.readouterr().out
+    assert re.search(rf"Settings that have changed since \S+iter_2\.pth was trained: {changes}\n", log)
+    assert "The schedule is fitted to 4 iterations; learning rate 0.005\n" in log
+    assert rates(3) == rates(4) == {0.0005}
+    assert load_checkpoint(tmp_path / "iter_4.pth")["finetuning"]["settings"]["iterations"] == "4"
+    shorter = r"iter_4\.pth has done 4 iterations, more than --iterations 3: ask for 4 or more"
+    with pytest.raises(ValueError, match=shorter):
+        trained(3, 3, 0.005, 1.0, True)
