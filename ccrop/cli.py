@@ -17,6 +17,7 @@ from ccrop.interrupts import interrupted, termination_raised  # isort: split
 
 from mmengine.config import DictAction
 
+from ccrop.compat.kept_memory import keep_memory
 from ccrop.files import FULL, DiskFull, escaped
 from ccrop.resume_advice import AGAIN, dead_worker, failed_worker, is_dead_worker, is_interrupt
 
@@ -154,6 +155,7 @@ def command(main: Main) -> Main:
 
     @wraps(main)
     def guarded(argv: Sequence[str] | None = None) -> int:
+        keep_memory()
         arguments = list(sys.argv[1:] if argv is None else argv)
         debug = DEBUG in arguments
         for stream in (sys.stdout, sys.stderr):
