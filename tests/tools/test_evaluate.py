@@ -58,8 +58,8 @@ def test_pairs_of_crops_that_follow_objects_show_more_of_them(demo_root: Path, t
     rows = re.findall(r"^\| (.+?) \| ([\d.]+) \| ([\d.]+) \| ([\d.]+)% \|", done.stdout, re.MULTILINE)
     metrics = {name: [float(number) for number in numbers] for name, *numbers in rows}
     assert len(metrics) == 5
-    assert metrics["one object, its size"][0] > 0.99 > metrics["random crop"][0]
-    assert metrics["one object, its size"][2] > 4 * metrics["random crop"][2]
+    assert metrics["objects"][0] > 0.99 > metrics["rcrop"][0]
+    assert metrics["objects"][2] > 4 * metrics["rcrop"][2]
 
 
 def test_a_set_without_annotations_is_named(tmp_path: Path):
@@ -91,12 +91,12 @@ def test_pairs_around_a_checkpoints_boxes_stand_beside_those_around_objects(
     beside = tables(capsys.readouterr().out)["crop"]
     assert {name: row for name, row in beside.items() if "cluster" not in name} == without
     assert [name for name in beside if "cluster" in name] == [
-        "one box around all clusters, alpha 0.1",
-        "one box around all clusters, alpha 0.6",
-        "one cluster, its size",
-        "one cluster, its size, 20 % scenes",
+        "single, alpha 0.1, around clusters",
+        "single, alpha 0.6, around clusters",
+        "objects, around clusters",
+        "objects, 20 % scenes, around clusters",
     ]
-    assert float(beside["one cluster, its size"][0]) < float(beside["one object, its size"][0])
+    assert float(beside["objects, around clusters"][0]) < float(beside["objects"][0])
 
 
 def test_images_without_annotations_end_with_a_verdict(
@@ -108,8 +108,8 @@ def test_images_without_annotations_end_with_a_verdict(
     text = capsys.readouterr().out
     assert f"No annotations ({tmp_path} has no annotations of split 'train'): using clusters instead" in text
     rows = tables(text)["crop"]
-    assert "random crop" in rows
-    assert float(rows["one cluster, its size"][0]) == 1  # as the crop promises
+    assert "rcrop" in rows
+    assert float(rows["objects, around clusters"][0]) == 1  # as the crop promises
     (verdict,) = re.findall(r"^Verdict: (?:not )?healthy: (.*)", text, re.M)
     assert "1.0 clusters an image" in verdict
     assert "find their partner among 8 (chance 12.5%)" in verdict

@@ -23,10 +23,10 @@ from ccrop.views import ContrastiveCrop, MultiObjectCrop, RandomCrop
 from ccrop.views.crop_protocol import Crop
 
 CROPS = {
-    "one box around all, alpha 0.1": ContrastiveCrop(0.1),
-    "one box around all, alpha 0.6": ContrastiveCrop(0.6),
-    "one object, its size": MultiObjectCrop(scene_prob=0),
-    "one object, its size, 20 % scenes": MultiObjectCrop(),
+    "single, alpha 0.1": ContrastiveCrop(0.1),
+    "single, alpha 0.6": ContrastiveCrop(0.6),
+    "objects": MultiObjectCrop(scene_prob=0),
+    "objects, 20 % scenes": MultiObjectCrop(),
 }
 Crops = dict[str, tuple[Crop, Sequence[NDArray[np.float32]]]]  # with the boxes (K, 5) of each image to draw around
 VIEWS = 128  # pairs among which each view looks for its partner
@@ -58,7 +58,7 @@ def pairs(args: argparse.Namespace) -> None:
     print(f"{len(images)} annotated images of {root}, {args.draws} pairs each, seed {args.seed}\n")
 
     objects = [np.column_stack([image.boxes, np.ones(len(image.boxes))]).astype(np.float32) for image in images]
-    crops: Crops = {name: (crop, objects) for name, crop in {"random crop": RandomCrop(), **CROPS}.items()}
+    crops: Crops = {name: (crop, objects) for name, crop in {"rcrop": RandomCrop(), **CROPS}.items()}
     if clusters is not None:
         crops |= {name: (crop, [clusters[number] for number in some]) for name, crop in cluster_crops().items()}
     corners, counts = stacked([image.boxes * np.tile(image.size[::-1], 2) for image in images])
@@ -93,7 +93,7 @@ def pairs_of_clusters(args: argparse.Namespace, config: Config, model: Siamese, 
     print(f"No annotations ({why}): using clusters instead\n")
     print(f"{len(images)} of {len(dataset)} images with clusters, {args.draws} pairs each, seed {args.seed}\n")
     pixels, numbers = stacked([image.boxes * np.tile(image.size[::-1], 2) for image in images])
-    crops: Crops = {name: (crop, clusters) for name, crop in {"random crop": RandomCrop(), **cluster_crops()}.items()}
+    crops: Crops = {name: (crop, clusters) for name, crop in {"rcrop": RandomCrop(), **cluster_crops()}.items()}
     common = print_statistics(args, images, crops, pixels, numbers, "cluster")
     described = describe(dataset.boxes, looks["image_size"])
     views = [dataset[args.seed, 0, index]["views"][:2] for index in spread(len(dataset), VIEWS)]
@@ -101,8 +101,8 @@ def pairs_of_clusters(args: argparse.Namespace, config: Config, model: Siamese, 
         described["clusters"],
         described["no_box"],
         described["whole_image"],
-        common["one cluster, its size"],
-        common["random crop"],
+        common["objects, around clusters"],
+        common["rcrop"],
         partners_found(*(view_features(model, [pair[side] for pair in views]) for side in (0, 1))),
         len(views),
     )
@@ -111,10 +111,7 @@ def pairs_of_clusters(args: argparse.Namespace, config: Config, model: Siamese, 
 
 def cluster_crops() -> dict[str, Crop]:
     """:data:`CROPS` around clusters, by name."""
-    return {
-        name.replace("around all", "around all clusters").replace("object", "cluster"): crop
-        for name, crop in CROPS.items()
-    }
+    return {f"{name}, around clusters": crop for name, crop in CROPS.items()}
 
 
 def view_features(model: Siamese, views: Sequence[Tensor]) -> Tensor:
