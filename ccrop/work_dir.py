@@ -14,6 +14,7 @@ from mmengine.dist import broadcast_object_list, is_main_process
 from ccrop.files import remove_partial
 
 LOCK = ".lock"  # the file of a work_dir that a live run holds
+METRICS = "metrics.json"  # of a detector; a finished run has it
 _held: set[IO[str]] = set()
 # a forked data worker that outlives a killed run would keep its lock
 os.register_at_fork(after_in_child=lambda: [file.close() for file in _held])
@@ -110,3 +111,9 @@ def _acquire(work_dir: Path) -> IO[str]:
 
 def _is_at(file: IO[str], path: Path) -> bool:
     return path.exists() and os.path.samestat(os.fstat(file.fileno()), path.stat())
+
+
+def metrics_file(work_dir: str | Path) -> Path:
+    """Where a finished detector's metrics are: in :data:`METRICS`, or in the file of earlier versions of ccrop."""
+    former = Path(work_dir, "figures.json")
+    return former if former.exists() else Path(work_dir, METRICS)

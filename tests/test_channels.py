@@ -68,6 +68,6 @@ def test_pretraining_and_fine_tuning(tmp_path: Path, monkeypatch, channels: int,
 
     command = [str(DETECTOR), *data, "--init", "pretraining/epoch_2.pth", "--iterations", "1", "--work-dir", "detector"]
     assert finetune.main([*command, "--cfg-options", f"channels={channels}", *NARROW]) == 0
-    assert json.loads(Path("detector/figures.json").read_text())["AP"] >= 0
+    assert json.loads(Path("detector/metrics.json").read_text())["AP"] >= 0
     tuned = torch.load("detector/iter_1.pth", weights_only=False)["state_dict"]["backbone.conv1.weight"]
     torch.testing.assert_close(tuned, weights["backbone.conv1.weight"], atol=0.01, rtol=0)

@@ -228,7 +228,7 @@ def test_a_lidar_data_set_pretrains_fine_tunes_and_predicts(drives: Path):
     finetuning[finetuning.index("--init") + 1] = "work_dirs/sweeps/epoch_2.pth"
     grids = [option for option in grids if option.startswith("model.")]
     assert finetune.main([*finetuning, *small, *grids, "--iterations", "3"]) == 0
-    figures = json.loads(Path("work_dirs/detector/figures.json").read_text())
+    figures = json.loads(Path("work_dirs/detector/metrics.json").read_text())
     assert {"AP_car", "AP_person"} <= set(figures)
     assert predict.main([*prediction, "--min-score", "0"]) == 0
     with Path("predictions/predictions.csv").open(newline="") as file:

@@ -13,7 +13,7 @@ from mmengine.logging import MMLogger
 from ccrop.checkpoint.newest import latest_checkpoint
 from ccrop.files import write_json
 from ccrop.resume_check import differences, flat, listed
-from ccrop.work_dir import LOCK, locked, set_aside
+from ccrop.work_dir import LOCK, locked, metrics_file, set_aside
 
 BOXES = "boxes.json"  # of a round, in its folder
 MADE_WITH = "made_with"  # the settings of the boxes, in that file
@@ -60,7 +60,7 @@ def run_rounds(
             ``init`` are what ``make`` and ``learn`` read. A resumed run must have those that its boxes were made with.
         make: of the folder of the round before, or None in the first; the content of ``boxes.json``, or a line that
             says why there are none, such as :func:`none_scored`, which ends the rounds.
-        learn: of a round's number and folder, trains and writes ``figures.json``, which marks it as finished.
+        learn: of a round's number and folder, trains and writes ``metrics.json``, which marks it as finished.
         check: of the folder of a finished round, which is kept, refuses one that was trained with other settings, see
             :func:`ccrop.transfer.starting_point.check_finished`.
         resume: keep the finished rounds of an earlier run in the work_dir; otherwise its folder is renamed.
@@ -93,7 +93,7 @@ def run_rounds(
                     break
                 folder.mkdir(parents=True, exist_ok=True)
                 write_json(folder / BOXES, content | {MADE_WITH: made_with})
-            if (folder / "figures.json").exists():
+            if metrics_file(folder).exists():
                 check(folder)
             else:
                 learn(number, folder)

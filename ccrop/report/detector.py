@@ -13,6 +13,7 @@ from ccrop.report import elements
 from ccrop.report.charts import bar_chart, line_chart
 from ccrop.report.predictions import Findings, draw, read_found
 from ccrop.report.scalars import Curves, log_of, logged_lines
+from ccrop.work_dir import metrics_file
 
 SIZES = {"all": "", "small": "_S", "medium": "_M", "large": "_L", "below 16 px": "_tiny", "16 to 32 px": "_16-32"}
 CURVES = ("loss", "loss_cls", "loss_bbox", "lr")
@@ -83,7 +84,7 @@ def described(run: Path) -> str:
 
 def metrics_of(run: Path) -> Mapping[str, float]:
     """A run's final metrics; none for an unfinished one."""
-    file = run / "figures.json"
+    file = metrics_file(run)
     return json.loads(file.read_text()) if file.exists() else {}
 
 

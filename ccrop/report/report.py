@@ -11,6 +11,7 @@ from ccrop.experiments.schema import Interval, Schema
 from ccrop.files import write_bytes
 from ccrop.report import comparison, detector, elements, pretraining
 from ccrop.report.scalars import tensorboard_scalars
+from ccrop.work_dir import metrics_file
 
 
 def report_of(paths: Sequence[Path], runs: Path | None = None, interval: Interval = Schema.interval) -> str:
@@ -55,11 +56,7 @@ def kind_of(path: Path) -> ModuleType:
         return comparison
     if not path.is_dir():
         raise FileNotFoundError(f"{path} does not exist: pass a run's folder, or a comparison's CSV file")
-    if (
-        (path / "figures.json").exists()
-        or any(path.glob("round_*/boxes.json"))
-        or any(path.glob("*/vis_data/scalars.json"))
-    ):
+    if metrics_file(path).exists() or any(path.glob("round_*/boxes.json")) or any(path.glob("*/vis_data/scalars.json")):
         return detector
     if any(path.glob("*/vis_data/events.out.tfevents.*")):
         return pretraining

@@ -31,6 +31,7 @@ from ccrop.hooks.validation import ValidationHook
 from ccrop.mixed_precision import AutocastOptimWrapper, has_bf16, require_gpu_for_fp16
 from ccrop.runner import BriefRunner
 from ccrop.transfer.starting_point import Start, notes_on, resume_changed
+from ccrop.work_dir import METRICS
 
 if TYPE_CHECKING:
     from ccrop.report.predictions import Findings
@@ -231,7 +232,7 @@ def train_and_test(
     line: Callable[[dict[str, float]], str],
     val_interval: int | None = None,
 ) -> dict[str, float]:
-    """Train and test a detector, and write ``figures.json``, which marks a finished run.
+    """Train and test a detector, and write ``metrics.json``, which marks a finished run.
 
     All processes then have the BN statistics of the first one, whose checkpoint is kept.
 
@@ -260,7 +261,7 @@ def train_and_test(
         tested = {} if test is None else test()
     metrics = {CORE_SECONDS: spent} | {name: float(value) for name, value in tested.items()}
     if is_main_process():
-        write_json(Path(runner.work_dir, "figures.json"), metrics, indent=1)
+        write_json(Path(runner.work_dir, METRICS), metrics, indent=1)
     return metrics
 
 

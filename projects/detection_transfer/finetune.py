@@ -98,7 +98,7 @@ def finetune(
         config: of :func:`load_config`; it is not modified.
         init: ``'random'``, or a source as in :func:`ccrop.checkpoint.read_weights`; the neck and heads of a detector's
             checkpoint are loaded, too, if they fit.
-        work_dir: takes the log, the last checkpoint, ``figures.json``, annotation files that had to be repaired and, of
+        work_dir: takes the log, the last checkpoint, ``metrics.json``, annotation files that had to be repaired and, of
             the val split, ``detections.npz``, see :class:`ccrop.projects.detection_transfer.metric.SmallObjectMetric`.
         labels: fraction of the labeled images, see :func:`ccrop.transfer.drawn_fraction`.
         seed: draws the images, the weights and the batches.

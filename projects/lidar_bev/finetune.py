@@ -116,7 +116,7 @@ def finetune(
     Args:
         config: of :func:`load_config`; it is not modified.
         init: ``'random'``, or a file with an encoder, see :func:`ccrop.checkpoint.read_weights`.
-        work_dir: takes the log, the last checkpoint, ``figures.json`` and, of the val split, ``detections.npz``, see
+        work_dir: takes the log, the last checkpoint, ``metrics.json`` and, of the val split, ``detections.npz``, see
             :func:`ccrop.projects.lidar_bev.findings.keep`.
         labels: fraction of the labeled sweeps, see :func:`ccrop.projects.lidar_bev.detection.samples.use_labels`.
         seed: draws the scenes, the weights and the batches.

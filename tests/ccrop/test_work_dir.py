@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from ccrop import work_dir as module
-from ccrop.work_dir import LOCK, WorkDirInUse, locked, set_aside
+from ccrop.work_dir import LOCK, WorkDirInUse, locked, metrics_file, set_aside
 
 
 def test_a_second_run_is_refused_with_the_name_of_the_first(tmp_path: Path):
@@ -131,3 +131,9 @@ def test_the_main_process_holds_it_for_all(tmp_path: Path, monkeypatch: pytest.M
         with pytest.raises(WorkDirInUse, match="work is in use"), locked(tmp_path):
             pass
         assert (tmp_path / LOCK).exists()
+
+
+def test_metrics_of_earlier_versions_are_found(tmp_path: Path):
+    assert metrics_file(tmp_path) == tmp_path / "metrics.json"
+    (tmp_path / "figures.json").touch()
+    assert metrics_file(tmp_path) == tmp_path / "figures.json"

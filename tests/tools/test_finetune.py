@@ -31,7 +31,7 @@ def test_search_train_and_test(demo_root: Path, tmp_path: Path):
     assert "AP_S on held-out images by learning rate x the backbone's fraction: 0.0005 x 0.1: " in done.stdout
     assert len(list((tmp_path / "w").glob("lr_*_0.1"))) == 2
     assert "0 stages of the backbone frozen, its BN statistics trained" in done.stdout
-    figures = json.loads((tmp_path / "w/figures.json").read_text())
+    figures = json.loads((tmp_path / "w/metrics.json").read_text())
     assert set(figures) >= {"AP", "AP_S", "AP50_S", "AP_S_counted", "AP_tiny", "AP_16-32", "AR_S"}
     # no category of 16 images has 50 small objects
     last = "  ".join(f"{name} {figures[name]:.2%}" for name in ("AP_S", "AP", "AP50"))
@@ -52,7 +52,7 @@ def test_two_processes_train_one_detector(demo_root: Path, tmp_path: Path):
     assert done.returncode == 0, done.stdout
     assert ", 2 processes, " in done.stdout
     assert done.stdout.count("Validation after 2 iterations: ") == 1
-    metrics = json.loads((tmp_path / "w/figures.json").read_text())
+    metrics = json.loads((tmp_path / "w/metrics.json").read_text())
     last = "  ".join(f"{name} {metrics[name]:.2%}" for name in ("AP_S", "AP", "AP50"))
     assert done.stdout.splitlines().count(last) == 1
     state = load_checkpoint(tmp_path / "w/iter_3.pth")

@@ -18,7 +18,7 @@ NOTE = (
 def finished(folder: Path, **figures: float) -> None:
     log = folder / "1/vis_data"
     log.mkdir(parents=True)
-    (folder / "figures.json").write_text(json.dumps(figures))
+    (folder / "metrics.json").write_text(json.dumps(figures))
     config = dict(headline="tiles on drones", train_cfg=dict(max_iters=800), train_dataloader=dict(batch_size=32))
     torch.save(dict(config=config), folder / "iter_800.pth")
     lines = [dict(loss=2.0 / step, step=step) for step in (1, 50, 100)]

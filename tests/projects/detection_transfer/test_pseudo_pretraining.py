@@ -24,7 +24,7 @@ from ccrop.tools import predict, train
 from ccrop.work_dir import WorkDirInUse, locked
 
 CONFIG = str(ROOT / "configs/detector_paste_coco.py")
-WRITTEN = ("iter_2.pth", "boxes.json", "figures.json")
+WRITTEN = ("iter_2.pth", "boxes.json", "metrics.json")
 TINY = [
     "model.backbone.base_channels=8",
     "model.backbone.stem_channels=8",
@@ -100,7 +100,7 @@ def test_rounds_on_images_without_any_annotation(unlabeled: Path, tmp_path: Path
     files = sorted(work_dir.rglob("*"))
     assert pretrain(unlabeled, work_dir, *options, flags=("--resume",)) == 0
     assert sorted(work_dir.rglob("*")) == files  # all was there
-    (work_dir / "round_1/figures.json").unlink()
+    (work_dir / "round_1/metrics.json").unlink()
     (work_dir / "round_1/iter_2.pth").unlink()
     boxes = (work_dir / "round_1/boxes.json").read_text()
     assert pretrain(unlabeled, work_dir, *options, flags=("--resume",)) == 0
@@ -326,7 +326,7 @@ def test_a_resumed_pretraining_keeps_finished_rounds_and_goes_on_with_the_unfini
     first, second = (times(Path("work", name)) for name in ("round_0", "round_1"))
 
     last.unlink()  # as if killed after its first iteration
-    Path("work/round_1/figures.json").unlink()
+    Path("work/round_1/metrics.json").unlink()
     spent = load_checkpoint("work/round_1/iter_1.pth")["finetuning"]["core_seconds"]
     assert pretrain_detector(CONFIG, demo_root, options, work_dir="work", resume=True) == last
     assert times(Path("work/round_0")) == first

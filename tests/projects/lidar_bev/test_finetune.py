@@ -53,7 +53,7 @@ def test_search_train_test_and_draw(simulated: Path, pretrained: Path, tmp_path:
     assert "mAP on held-out sweeps by learning rate x the backbone's fraction: 0.003 x 1: " in done.stdout
     assert f"backbone from {pretrained}" in done.stdout
     assert "mmdet" not in done.stdout
-    figures = json.loads((tmp_path / "w/figures.json").read_text())
+    figures = json.loads((tmp_path / "w/metrics.json").read_text())
     assert 0 <= figures["mAP"] <= 1
     assert {"AP_Car", "mAP_0.5m", "mAP_0-15m", "mAP_1-9points", "translation", "scale", "heading"} <= set(figures)
     assert done.stdout.splitlines()[-1].startswith(f"simulated_{simulated.name}:  mAP {figures['mAP']:.1%}  AP_Car ")

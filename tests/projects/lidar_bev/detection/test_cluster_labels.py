@@ -83,7 +83,7 @@ def test_a_detector_of_clusters_hands_all_but_its_classifier_to_one_of_classes(
     assert done.returncode == 0, done.stdout
     assert f"pseudo-boxes of {clusters} instead of labels" in done.stdout
     assert "AP_object" in done.stdout.splitlines()[-1]
-    assert json.loads((tmp_path / "first/figures.json").read_text())["mAP"] >= 0
+    assert json.loads((tmp_path / "first/metrics.json").read_text())["mAP"] >= 0
     left = Config.fromfile(tmp_path / "first/centerpoint_pillar_demo.py")
     assert TRANSFORMS.get(left.train_dataloader.dataset.pipeline[0].type) is ClusterBoxes
 

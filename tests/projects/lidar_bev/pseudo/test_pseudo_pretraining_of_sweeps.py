@@ -121,7 +121,7 @@ def test_a_folder_of_sweeps(unlabeled: Path, tmp_path: Path, capsys: pytest.Capt
     options = ["pseudo_boxes.rounds=1", "model.backbone.size=small", "train_dataloader.num_workers=0"]
     assert train.main([*command, "--cfg-options", *TINY, *options]) == 0
     assert "pseudo-boxes of 2 sweeps; not compared with labels: the data set has no labels" in capsys.readouterr().out
-    assert set(json.loads((tmp_path / "run/round_0/figures.json").read_text())) == {"core_seconds"}
+    assert set(json.loads((tmp_path / "run/round_0/metrics.json").read_text())) == {"core_seconds"}
     assert train.main([command[0], "--work-dir", str(tmp_path / "run")]) == 2
     assert "the data root None does not exist: pass one with --data-root" in capsys.readouterr().err
 
