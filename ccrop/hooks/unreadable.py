@@ -14,6 +14,9 @@ class TooManyUnreadable(ValueError):
     """More of the images are unreadable than the run tolerates; lists them."""
 
 
+RAISE = ", or raise default_hooks.unreadable.limit"
+
+
 class UnreadableImagesHook(Hook):
     """One warning per unreadable image, their count in the epoch's line, and a limit.
 
@@ -23,6 +26,7 @@ class UnreadableImagesHook(Hook):
     """
 
     priority = "HIGH"
+    otherwise = RAISE
 
     def __init__(self, limit: float = 0.01, interval: int = 20) -> None:
         self.limit = limit
@@ -55,7 +59,7 @@ class UnreadableImagesHook(Hook):
             files = "\n".join(printable(dataset.path(dataset.get_data_info(index))) for index in sorted(self._reported))
             raise TooManyUnreadable(
                 f"{len(self._reported)} of {len(dataset)} {dataset.unit}s are unreadable, more than {self.limit:.0%}: "
-                f"repair or remove them, or raise the UnreadableImagesHook's limit.\n{files}"
+                f"repair or remove them{self.otherwise}.\n{files}"
             )
 
     def marked(self, runner: Runner) -> Any:

@@ -78,6 +78,8 @@ class MarkedImages:
 class UnreadableExamplesHook(UnreadableImagesHook):
     """:class:`UnreadableImagesHook` for a data set of mmdet, which draws another image for one that is unreadable."""
 
+    otherwise = ""  # no config names it
+
     def before_train(self, runner: Runner) -> None:
         self._marked = [
             MarkedImages(dataset, step)

@@ -11,7 +11,7 @@ from mmengine.registry import DATASETS
 
 from ccrop.datasets import UnreadableFile
 from ccrop.datasets.base import spread
-from ccrop.hooks.unreadable import TooManyUnreadable
+from ccrop.hooks.unreadable import RAISE, TooManyUnreadable
 from ccrop.long_work import with_progress
 from ccrop.projects.lidar_bev.datasets import OTHER, SweepDataset
 from ccrop.projects.lidar_bev.datasets.base import ANY
@@ -122,5 +122,5 @@ def check_readable(dataset: SweepDataset, limit: float) -> None:
     if len(faults) > limit * len(looked_at):
         raise TooManyUnreadable(
             f"{len(faults)} of {len(looked_at)} sweeps to test on are unreadable, more than {limit:.0%}: repair or "
-            "remove them, or raise the UnreadableImagesHook's limit.\n" + "\n".join(faults)
+            f"remove them{RAISE}.\n" + "\n".join(faults)
         )

@@ -17,8 +17,8 @@ def test_the_faults_are_listed_where_they_are_too_many(tmp_path: Path):
     (tmp_path / "2.bin").write_bytes(b"cut off")
     dataset = SweepFolder(tmp_path)
     message = (
-        r"^1 of 4 sweeps to test on are unreadable, more than 1%: repair or remove them, or raise the "
-        rf"UnreadableImagesHook's limit\.\n{tmp_path}/2\.bin: its 7 bytes are not a whole number of points"
+        r"^1 of 4 sweeps to test on are unreadable, more than 1%: repair or remove them, or raise "
+        rf"default_hooks\.unreadable\.limit\.\n{tmp_path}/2\.bin: its 7 bytes are not a whole number of points"
     )
     with pytest.raises(TooManyUnreadable, match=message):
         check_readable(dataset, 0.01)
