@@ -10,11 +10,11 @@ from mmengine.runner import Runner
 from ccrop.datasets.reading import printable
 
 
+RAISE = ", or raise default_hooks.unreadable.limit"
+
+
 class TooManyUnreadable(ValueError):
     """More of the images are unreadable than the run tolerates; lists them."""
-
-
-RAISE = ", or raise default_hooks.unreadable.limit"
 
 
 class UnreadableImagesHook(Hook):
