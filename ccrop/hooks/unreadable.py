@@ -9,7 +9,6 @@ from mmengine.runner import Runner
 
 from ccrop.datasets.reading import printable
 
-
 RAISE = ", or raise default_hooks.unreadable.limit"
 
 
