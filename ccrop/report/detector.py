@@ -86,12 +86,12 @@ def described(run: Path) -> str:
 
 
 def time_of(run: Path) -> str:
-    """How long the training took, by the seconds of an iteration that its log gives, and the cores' time."""
+    """How long the training took, by the seconds of an iteration in its log, and the CPU time of all cores."""
     curves = logged_lines(run)
     seconds, cores = curves.get("time", {}), metrics_of(run).get("core_seconds")
     each = mean(seconds.values()) if seconds else 0
     parts = [f"{timedelta(seconds=round(each * max(seconds)))} ({each:.2g} s per iteration)"] if seconds else []
-    parts += [f"{timedelta(seconds=round(cores))} of a core"] if cores else []
+    parts += [f"CPU time {timedelta(seconds=round(cores))}"] if cores else []
     return ", ".join(parts)
 
 

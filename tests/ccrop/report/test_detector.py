@@ -41,7 +41,7 @@ def test_sizes_have_both_precisions_and_the_run_its_time(tmp_path: Path):
     finished(tmp_path, core_seconds=90.0, AP=0.125, AP_S=0.0625, AP50=0.5, AP50_S=0.25, AP50_tiny=0.0)
     (tmp_path / "1/vis_data/scalars.json").write_text('{"time": 0.1, "step": 50}\n{"time": 0.3, "step": 400}\n')
     text = "".join(sections(tmp_path))
-    assert "0:01:20 (0.2 s per iteration), 0:01:30 of a core" in text
+    assert "0:01:20 (0.2 s per iteration), CPU time 0:01:30" in text
     assert [title in text for title in ("AP by size", "AP at IoU 0.5 by size")] == [True, True]
     assert by_size({"AP": 0.1, "AP_S": 0.2}) == {"AP by size": {"all": 0.1, "small": 0.2}}
     assert by_size({"mAP": 0.1, "AP_Car": 0.2}) == {}
