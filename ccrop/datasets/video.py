@@ -7,7 +7,7 @@ import cv2
 from numpy.typing import NDArray
 
 from ccrop.datasets.base import MissingData, say_once
-from ccrop.datasets.listing import list_images
+from ccrop.datasets.listing import list_files
 from ccrop.datasets.reading import UnreadableFile, printable
 
 VIDEO_SUFFIXES = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".ts", ".wmv")
@@ -25,7 +25,8 @@ def list_videos(source: str | Path) -> list[Path]:
     source = Path(source)
     if not source.exists():
         raise MissingData(f"{source} does not exist: pass a video or a folder of videos")
-    videos = [source] if source.is_file() else [source / name for name in list_images(source, suffixes=VIDEO_SUFFIXES)]
+    names = [] if source.is_file() else list_files(str(source), VIDEO_SUFFIXES, (), "videos")
+    videos = [source] if source.is_file() else [source / name for name in names]
     if not videos:
         raise MissingData(f"no video found in {source} (looked for {', '.join(VIDEO_SUFFIXES)})")
     first: dict[str, Path] = {}

@@ -20,6 +20,8 @@ or from the hub once it is there. It can hold any timm network and plain ResNets
     model = transformers.AutoModel.from_pretrained("OUT")            # transformers runs it by timm
     maps = model(images, output_hidden_states=True).hidden_states    # the finest first
 
+A plain ViT has one map, last_hidden_state without the class token; hidden_states are its layers, without the last norm.
+
 onnx: a graph of any backbone. It takes normalized float32 images (N, C, H, W) of any size and returns the maps,
 stride_4, stride_8, ... Mean and std are in its metadata. It is compared with the network in ONNX Runtime before it is
 written: pip install 'ccrop[export]'.

@@ -1,6 +1,7 @@
 """The sections of a comparison's CSV: tables with intervals, seeds as dots, curves over labels, what the arms find."""
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +14,7 @@ from ccrop.experiments.statistics import mean_interval
 from ccrop.experiments.tables import difference, percent_by_seed
 from ccrop.report import elements
 from ccrop.report.charts import dot_chart, line_chart
-from ccrop.report.detector import CURVES, side_by_side
+from ccrop.report.detector import CURVES, OF_IMAGES, OF_SWEEPS, side_by_side
 from ccrop.report.predictions import read_found
 from ccrop.report.scalars import logged_lines
 
@@ -24,6 +25,15 @@ COST = (
 )
 REFERENCES = ("random", "untrained", "imagenet")
 COLUMNS = 8
+MEANINGS = {
+    r"roi_s(\d+)_.*": "roi_s{0} is RoI-kNN in the map of stride {0}: balanced accuracy over categories and background.",
+    r"object_.*": "object is the kNN accuracy of annotated objects that are cut out.",
+    r"hit_.*": "hit is the fraction of annotated objects that contain the center of a box.",
+    r"knn_.*": "knn is the kNN accuracy of classes by the number of neighbors.",
+    r"linear": "linear is the accuracy of a linear classifier on frozen features.",
+    r"mAP": OF_SWEEPS,
+    r"AP(50)?(_S)?(_counted)?": OF_IMAGES,
+}
 SCHEMA = Schema(KEYS, columns=(), shown={}, goals=lambda _: ())
 Rows = list[dict[str, str]]
 
@@ -113,8 +123,15 @@ def table(rows: Rows, metrics: Sequence[str], runs: Path | None, interval: Inter
     if any("[" in line[-1] for line in lines):
         text += "In brackets: its 95 % interval over the choice of tested examples (paired bootstrap). "
     text += "In the charts, dots are seeds, the bar is their mean and the line its interval."
+    said = "".join(map(elements.paragraph, filter(None, [text, meaning(metrics)])))
     header = ["", "seeds", *shown, f"{shown[0]} over {title(other)}"]
-    return elements.paragraph(text) + elements.table(header, lines)
+    return said + elements.table(header, lines)
+
+
+def meaning(metrics: Sequence[str]) -> str:
+    """What the known ones among the metrics are, a sentence or two each."""
+    matches = ((said, re.fullmatch(form, name)) for name in metrics for form, said in MEANINGS.items())
+    return " ".join(dict.fromkeys(said.format(*match.groups()) for said, match in matches if match))
 
 
 def dots(rows: Rows, metrics: Sequence[str]) -> str:

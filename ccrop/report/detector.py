@@ -3,7 +3,9 @@
 import json
 import re
 from collections.abc import Mapping
+from datetime import timedelta
 from pathlib import Path
+from statistics import mean
 
 from PIL import Image
 
@@ -15,6 +17,7 @@ from ccrop.report.predictions import Findings, draw, read_found
 from ccrop.report.scalars import Curves, log_of, logged_lines
 from ccrop.work_dir import metrics_file
 
+METRICS = {"AP by size": "AP", "AP at IoU 0.5 by size": "AP50"}
 SIZES = {"all": "", "small": "_S", "medium": "_M", "large": "_L", "below 16 px": "_tiny", "16 to 32 px": "_16-32"}
 CURVES = ("loss", "loss_cls", "loss_bbox", "lr")
 ROUND = re.compile(r"([\d,]+) pseudo-boxes of ([\d,]+) (?:of [\d,]+ )?(images|sweeps)")
@@ -77,9 +80,20 @@ def described(run: Path) -> str:
         "Iterations": str(config.train_cfg.get("max_iters", "")),
         "Batch": str(config.train_dataloader.get("batch_size", "")),
         "Seed": str(config.get("randomness", {}).get("seed", "")),
+        "Time": time_of(run),
         "Folder": str(run),
     }
     return elements.facts(rows) + elements.folded("The whole config", config.pretty_text)
+
+
+def time_of(run: Path) -> str:
+    """How long the training took, by the seconds of an iteration in its log, and the CPU time of all cores."""
+    curves = logged_lines(run)
+    seconds, cores = curves.get("time", {}), metrics_of(run).get("core_seconds")
+    each = mean(seconds.values()) if seconds else 0
+    parts = [f"{timedelta(seconds=round(each * max(seconds)))} ({each:.2g} s per iteration)"] if seconds else []
+    parts += [f"CPU time {timedelta(seconds=round(cores))}"] if cores else []
+    return ", ".join(parts)
 
 
 def metrics_of(run: Path) -> Mapping[str, float]:
@@ -96,8 +110,7 @@ def precision(runs: Mapping[str, Mapping[str, float]]) -> str:
         return ""
     drawn = []
     for name, run in runs.items():
-        by_size = {size: run[f"AP{suffix}"] for size, suffix in SIZES.items() if f"AP{suffix}" in run}
-        found = {"AP by size": by_size} if by_size else of_sweeps({key: run[key] for key in names if key in run})
+        found = by_size(run) or of_sweeps({key: run[key] for key in names if key in run})
         prefix = f"{name}: " if len(runs) > 1 else ""
         drawn += [bar_chart(prefix + title, bars, percent=True) for title, bars in found.items()]
     rows = [[name, *(shown(name, run.get(name, float("nan"))) for run in runs.values())] for name in names]
@@ -107,6 +120,17 @@ def precision(runs: Mapping[str, Mapping[str, float]]) -> str:
         + elements.paragraph(note)
         + elements.fold("All metrics", elements.table(["", *runs], rows))
     )
+
+
+def by_size(metrics: Mapping[str, float]) -> dict[str, dict[str, float]]:
+    """AP of a detector in images by the objects' size, and AP50; empty without sizes."""
+    if "AP_S" not in metrics:
+        return {}
+    charts = {
+        title: {size: metrics[ap + suffix] for size, suffix in SIZES.items() if ap + suffix in metrics}
+        for title, ap in METRICS.items()
+    }
+    return {title: bars for title, bars in charts.items() if bars}
 
 
 def of_sweeps(metrics: Mapping[str, float]) -> dict[str, dict[str, float]]:

@@ -85,7 +85,8 @@ def sections(work_dir: Path) -> list[str]:
 
 HEALTH_TEXT = elements.paragraph(
     "The green band is the healthy range: z-std near 1 and an effective rank well above 2 mean no collapse. "
-    "The axes include it, so that small wobbles look small."
+    "The axes include it, so that small wobbles look small. A healthy run has not collapsed; whether its features are "
+    "good is what the neighbors and, with annotations, the accuracies below show, and ccrop evaluate pairs measures."
 )
 
 

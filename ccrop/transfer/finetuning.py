@@ -203,7 +203,8 @@ def build_runner(
     if kind is AutocastOptimWrapper and config.get("test_cfg"):
         config.test_cfg.fp16 = has_bf16()  # MMEngine's name for autocast, whatever its type
         torch.set_autocast_dtype("cuda", torch.bfloat16)
-    config.headline += f", backbone {config.init}, trained on {trained_on}"
+    examples = trained_on.replace("labeled ", "") if "instead of labels" in config.headline else trained_on
+    config.headline += f", backbone {config.init}, trained on {examples}"
     torch.manual_seed(seed)
     runner = BriefRunner.from_cfg(config)
     runner.register_hook(StartHook(start.weights, normalization))

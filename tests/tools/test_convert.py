@@ -96,6 +96,8 @@ def test_other_splits_stay_as_they_are(yolo: Path, tmp_path: Path, capsys: pytes
     assert [path.name for path in (tmp_path / "a/test").iterdir()] == ["t.png"]
     assert split.main([str(tmp_path / "a"), str(tmp_path / "b"), "--of", "train"]) == 2
     assert "there is already a split val besides train" in capsys.readouterr().err
+    assert split.main([str(tmp_path / "a"), str(tmp_path / "b")]) == 2
+    assert "the set is already divided, into train and val: use convert" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -31,6 +31,8 @@ def divide_train(
     """
     source = next(iter(splits.values())).source
     known = ", ".join(splits)
+    if of is None and {"train", "val"} <= splits.keys():
+        raise InvalidAnnotations(source, "the set is already divided, into train and val: use convert")
     if of is None and len(splits) > 1:
         raise InvalidAnnotations(source, f"there are the splits {known}: pass the one to divide with --of")
     of = of or known

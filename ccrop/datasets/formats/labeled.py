@@ -11,7 +11,7 @@ from ccrop.datasets.coco_annotations import Annotations
 from ccrop.datasets.coco_geometry import count_repeated, repair_areas, repair_boxes, repair_sizes
 from ccrop.datasets.listing import list_images
 
-LABEL_SUFFIXES = (".txt", ".xml", ".json", ".yaml", ".yml", ".names")  # that formats put next to images
+LABEL_SUFFIXES = (".txt", ".xml", ".json", ".yaml", ".yml", ".names", ".data")  # that formats put next to images
 
 
 class LabeledObject(NamedTuple):

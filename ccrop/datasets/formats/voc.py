@@ -1,4 +1,4 @@
-"""Pascal VOC's XML, a file per image: in Annotations/ next to JPEGImages/, or next to the images.
+"""Pascal VOC's XML, a file per image: in Annotations/ or labels/, or next to the images.
 
 Everingham et al., The Pascal Visual Object Classes Challenge, IJCV 2010. Corners are pixels, counted from 1, both
 included; if a corner is at 0, they are read as the coordinates that most tools write.
@@ -25,6 +25,8 @@ from ccrop.datasets.formats.splits import split_folders, split_of
 from ccrop.datasets.reading import image_size
 
 CORNERS = ("xmin", "ymin", "xmax", "ymax")
+LABELS = ("Annotations", "labels")  # VOC's own folder, FiftyOne's
+IMAGES = ("JPEGImages", "data", "images")  # VOC's own folder, FiftyOne's, that of many scripts
 LISTS = dict(train="train", val="val", test="test", default="train", trainval="train")  # in ImageSets/Main
 
 
@@ -37,8 +39,13 @@ class _Xml(NamedTuple):
 
 
 def has_voc(folder: Path) -> bool:
-    """Whether a folder has ``Annotations/*.xml``, or XML files next to images."""
-    return any((folder / "Annotations").glob("**/*.xml")) or any(folder.glob("*.xml"))
+    """Whether a folder has XML files, in a folder of :data:`LABELS` or next to images."""
+    return _labels_folder(folder) is not None or any(folder.glob("*.xml"))
+
+
+def _labels_folder(folder: Path) -> Path | None:
+    """The folder of the XML files if they have their own."""
+    return next((folder / name for name in LABELS if any((folder / name).glob("**/*.xml"))), None)
 
 
 def read_voc(source: Path) -> dict[str, LabeledSplit]:
@@ -49,10 +56,10 @@ def read_voc(source: Path) -> dict[str, LabeledSplit]:
     """
     parts: dict[str, tuple[Path, Path, dict[str, _Xml]]] = {}
     for folder in split_folders(source, has_voc):
-        apart = (folder / "Annotations").is_dir()
-        files = _read_files(folder / "Annotations" if apart else folder)
-        images = folder / "JPEGImages" if (folder / "JPEGImages").is_dir() else folder
-        listed = _listed(folder, files) if apart else None
+        labels = _labels_folder(folder)
+        files = _read_files(labels or folder)
+        images = next((folder / name for name in IMAGES if labels and (folder / name).is_dir()), folder)
+        listed = _listed(folder, files) if labels else None
         for split, own in (listed or {split_of(folder.name): files}).items():
             if split in parts:
                 raise InvalidAnnotations(
@@ -93,6 +100,10 @@ def _listed(folder: Path, files: dict[str, _Xml]) -> dict[str, dict[str, _Xml]]:
 
 def _read_file(file: Path) -> _Xml:
     root = _parsed(file)
+    if root.tag.lower() != "annotation":
+        raise InvalidAnnotations(
+            file, f"its root is <{root.tag}>, but Pascal VOC's is <annotation>: export the labels as COCO instead"
+        )
     size = root.find("size")
     sides = ["0", "0"] if size is None else [size.findtext(side) or "0" for side in ("width", "height")]
     width, height = map(int, numbers_of(sides, file, 1 if size is None else int(size.attrib["line"])))

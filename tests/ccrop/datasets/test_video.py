@@ -5,6 +5,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from mmengine.logging import MMLogger
 
 from ccrop.datasets import ImageFolder, MissingData, UnreadableFile
 from ccrop.datasets.video import list_videos, write_frames
@@ -32,9 +33,13 @@ def test_every_third_frame_is_an_image(tmp_path: Path):
     assert levels == pytest.approx([0, 60, 120, 0], abs=3)
 
 
-def test_what_is_no_video_is_named(tmp_path: Path):
+def test_what_is_no_video_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    warnings: list[str] = []
+    monkeypatch.setattr(MMLogger.get_current_instance(), "warning", warnings.append)
+    (tmp_path / "a.jpg").touch()
     with pytest.raises(MissingData, match=r"no video found in .* \(looked for \.mp4, "):
         list_videos(tmp_path)
+    assert warnings == [f"{tmp_path}: skipped 1 entries that cannot be read as videos, by suffix: .jpg (1)"]
     (tmp_path / "a.mp4").write_bytes(b"no video")
     with pytest.raises(UnreadableFile, match=r"a\.mp4: no frame can be read"):
         write_frames(list_videos(tmp_path), tmp_path / "out", 1)

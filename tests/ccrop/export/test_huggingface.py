@@ -84,6 +84,20 @@ def test_transformers_gives_the_maps(exported: tuple[nn.Module, Path], monkeypat
         torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
 
 
+@torch.no_grad()
+def test_the_map_of_a_vit_is_the_last_hidden_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    transformers = pytest.importorskip("transformers")
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    name, settings = "vit_tiny_patch16_224", dict(depth=2, embed_dim=24, img_size=64)
+    backbone = TimmBackbone(name, **settings).eval()
+    nn.init.normal_(backbone.network.norm.weight)  # so that the norm matters
+    export_backbone(run_with(tmp_path, backbone, name=name, **settings), "huggingface", tmp_path / "out")
+    images = torch.rand(2, 3, 64, 64)
+    tokens = transformers.AutoModel.from_pretrained(tmp_path / "out").eval()(images).last_hidden_state[:, 1:]
+    (expected,) = backbone(images)
+    torch.testing.assert_close(tokens.mT.reshape(expected.shape), expected, rtol=1e-5, atol=1e-5)
+
+
 def test_whoever_may_read_the_config_may_read_the_weights(exported: tuple[nn.Module, Path]):
     _, folder = exported
     modes = {path.name: path.stat().st_mode for path in folder.iterdir()}

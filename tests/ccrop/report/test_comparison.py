@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ccrop.report.comparison import metrics_of, read, sections
+from ccrop.report.comparison import meaning, metrics_of, read, sections
 
 ROWS = """data,labels,arm,seed,lr,seconds,AP_S,AP,translation
 drones,0.1,random,0,0.1,60,0.10,0.2,1.5
@@ -37,6 +37,17 @@ def test_means_have_intervals_and_differences_are_paired(file: Path):
     # half of the interval of two values: t(0.975, 1) = 12.706 times half of their distance
     assert random == ["random", "2", f"12.0 ± {12.706 * 2:.1f}", "20.0 ± 0.0", ""]
     assert own == ["own arm", "2", f"23.0 ± {12.706 * 3:.1f}", "30.0", f"+11.0 ± {12.706 * 1:.1f}"]
+
+
+def test_a_metric_is_explained_once():
+    assert meaning(["roi_s8_all", "roi_s8_small", "roi_s16_all", "own"]) == (
+        "roi_s8 is RoI-kNN in the map of stride 8: balanced accuracy over categories and background. "
+        "roi_s16 is RoI-kNN in the map of stride 16: balanced accuracy over categories and background."
+    )
+    assert meaning(["AP_S_counted", "AP"]).startswith("Sizes are COCO's; metrics that end in _counted")
+    assert "distances of 0.5 to 4 m" in meaning(["mAP", "AP_Car"])
+    assert "COCO" not in meaning(["mAP", "AP_Car"])
+    assert meaning(["own"]) == ""
 
 
 def test_a_difference_has_its_interval_over_tested_examples(file: Path, tmp_path: Path):

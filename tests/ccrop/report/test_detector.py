@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from ccrop.report.detector import of_sweeps, precision, sections, validations
+from ccrop.report.detector import by_size, of_sweeps, precision, sections, validations
 
 NOTE = (
     "Round {} of 2: 1,234 pseudo-boxes of 20 of 22 images; by the annotations, which are not trained on: "
@@ -35,6 +35,16 @@ def test_a_run_has_its_figures_and_its_curve(tmp_path: Path):
     assert "large" not in text
     assert "core_seconds" not in text
     assert text.count("<polyline") == 1
+
+
+def test_sizes_have_both_precisions_and_the_run_its_time(tmp_path: Path):
+    finished(tmp_path, core_seconds=90.0, AP=0.125, AP_S=0.0625, AP50=0.5, AP50_S=0.25, AP50_tiny=0.0)
+    (tmp_path / "1/vis_data/scalars.json").write_text('{"time": 0.1, "step": 50}\n{"time": 0.3, "step": 400}\n')
+    text = "".join(sections(tmp_path))
+    assert "0:01:20 (0.2 s per iteration), CPU time 0:01:30" in text
+    assert [title in text for title in ("AP by size", "AP at IoU 0.5 by size")] == [True, True]
+    assert by_size({"AP": 0.1, "AP_S": 0.2}) == {"AP by size": {"all": 0.1, "small": 0.2}}
+    assert by_size({"mAP": 0.1, "AP_Car": 0.2}) == {}
 
 
 def test_tests_on_the_way_are_a_curve_that_ends_with_the_run(tmp_path: Path):

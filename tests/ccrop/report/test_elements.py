@@ -15,4 +15,5 @@ def test_health_is_explained_only_where_there_is_a_curve():
     assert elements.section("Health", *pretraining.health_charts({"run": one})) == ""
     section = elements.section("Health", *pretraining.health_charts({"run": two}))
     assert "The green band" in section
+    assert "A healthy run has not collapsed; whether its features are good is what the neighbors" in section
     assert section.count("<svg") == 1

@@ -53,6 +53,22 @@ def test_a_corner_at_0_shows_that_they_are_coordinates(root: Path):
     assert splits["val"].annotations.repaired == ["corners at 0 (read as coordinates, not as pixels counted from 1)"]
 
 
+@pytest.mark.parametrize(("labels", "images"), [("labels", "data"), ("Annotations", "images"), ("labels", "images")])
+def test_folders_of_other_names(tmp_path: Path, labels: str, images: str):
+    """FiftyOne writes the first."""
+    root = tmp_path / "set"
+    draw(root / images / "a.jpg")
+    write(root / labels / "a.xml", xml(("car", 11, 11, 20, 20)))
+    assert objects(read_labeled(root)["train"]) == [("a.jpg", [10, 10, 10, 10], "car", 0)]
+
+
+def test_other_xml_is_named_as_such(tmp_path: Path):
+    draw(tmp_path / "images/a.jpg")
+    write(tmp_path / "annotations.xml", "<annotations><version>1.1</version></annotations>")  # CVAT's own format
+    with pytest.raises(InvalidAnnotations, match=r"annotations\.xml: its root is <annotations>.* export .* as COCO"):
+        read_labeled(tmp_path)
+
+
 def test_xml_beside_the_images_of_splits(tmp_path: Path):
     for split, stem in (("train", "a"), ("valid", "b"), ("test", "c")):
         draw(tmp_path / split / f"{stem}.jpg")
