@@ -8,6 +8,7 @@ from importlib import import_module
 from pathlib import Path
 
 from ccrop import __version__
+from ccrop.broken_pipe import ended_with_its_reader
 
 TOOLS = Path(__file__).parent / "tools"
 
@@ -31,7 +32,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     name, *arguments = (sys.argv[1:] if argv is None else argv) or ["--help"]
     known = commands()
     if name in ("-h", "--help"):
-        print(usage())
+        with ended_with_its_reader():
+            print(usage())
         return 0
     if name == "--version":
         print(f"ccrop {__version__}")

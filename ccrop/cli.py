@@ -17,6 +17,7 @@ from ccrop.interrupts import interrupted, termination_raised  # isort: split
 
 from mmengine.config import DictAction
 
+from ccrop.broken_pipe import ended_with_its_reader
 from ccrop.compat.kept_memory import keep_memory
 from ccrop.files import FULL, DiskFull, escaped
 from ccrop.resume_advice import AGAIN, dead_worker, failed_worker, is_dead_worker, is_interrupt
@@ -162,7 +163,7 @@ def command(main: Main) -> Main:
             if isinstance(stream, TextIOWrapper):
                 stream.reconfigure(errors="backslashreplace")  # names of files may hold bytes that are not UTF-8
         try:
-            with termination_raised():
+            with ended_with_its_reader(), termination_raised():
                 return main([each for each in arguments if each != DEBUG])
         except KeyboardInterrupt as error:
             line, code = interrupted(error)
