@@ -150,7 +150,7 @@ def draw(axes: Axes, sweep: SweepOutcome, classes: Sequence[str], extent: Extent
 
 
 def draw_scale(axes: Axes, extent: Extent) -> None:
-    """A bar of ``SCALE`` meters in the lower left corner, and an arrow that points ahead."""
+    """A bar of ``SCALE`` meters in the lower left corner, and an arrow along the x axis."""
     x0, y0, x1, y1 = extent
     margin = 0.03 * max(x1 - x0, y1 - y0)
     x, y = x0 + margin, y1 - margin  # left is the positive y
@@ -158,7 +158,7 @@ def draw_scale(axes: Axes, extent: Extent) -> None:
     axes.text(y - SCALE / 2, x + margin / 4, f"{SCALE} m", color="white", size=8, ha="center", va="bottom")
     arrow = dict(arrowstyle="->", color="white", linewidth=1.2)
     axes.annotate("", (y, x + 3 * margin), (y, x), arrowprops=arrow)
-    axes.text(y - margin / 3, x + 3 * margin, "ahead", color="white", size=8, ha="left", va="top")
+    axes.text(y - margin / 3, x + 3 * margin, "x", color="white", size=8, ha="left", va="top")
 
 
 def keep(

@@ -44,7 +44,8 @@ CLASS_OF = {category: name for name, categories in CATEGORIES.items() for catego
 
 
 class NuScenesSweeps(SweepDataset):
-    """Sweeps ``(N, 5)``: x, y, z, intensity in [0, 1], and the time before the key frame in seconds.
+    """Sweeps ``(N, 5)``: x, y, z, intensity in [0, 1], and the time before the key frame in seconds,
+    in nuScenes' own LiDAR frame: x right, y forward, z up.
 
     A sample is a key frame and the sweeps before it, transformed into the key frame's LiDAR frame by the vehicle's ego
     motion. Labeled samples also have ``velocities (M, 2)`` float32, along x and y in meters per second, NaN if not

@@ -20,7 +20,7 @@ CLASSES = ("Car", "Bus", "Truck", "Pedestrian", "Cyclist")
 
 
 class OnceSweeps(SweepDataset):
-    """Sweeps ``(N, 4)``: x, y, z, intensity in [0, 1].
+    """Sweeps ``(N, 4)``: x, y, z, intensity in [0, 1], in ONCE's own frame: x left, y backward, z up.
 
     Args:
         data_root: see ``LAYOUT``.

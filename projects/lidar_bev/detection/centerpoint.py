@@ -29,8 +29,8 @@ class CenterPoint(BaseModel):
         distances: per class, the minimum distance between two detections, in meters.
         channels: hidden channels of the head, per group.
         groups: class names per group, each with its own convolutions after the shared one; default: one group.
-        flips: axes, "x" and "y", along which test-time augmentation mirrors sweeps, see :mod:`.flips`.
-        iou_power: exponent in [0, 1) of a box's predicted IoU in its score, see :mod:`.ious`; 0 predicts none.
+        flips: axes, "x" and "y", along which test-time augmentation mirrors sweeps, see :mod:`.tta`.
+        iou_power: exponent in [0, 1) of a box's predicted IoU in its score, see :mod:`.iou_rescoring`; 0 predicts none.
         heading: "angle" or "axis", how headings are learned, see :mod:`.headings`.
         velocity: also learn and predict velocities, for samples that combine several sweeps.
         min_radius: of the target's Gaussians, in cells of the map.

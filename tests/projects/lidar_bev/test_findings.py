@@ -19,6 +19,7 @@ from ccrop.projects.lidar_bev.findings import (
     UNCOUNTED,
     SweepOutcome,
     draw,
+    draw_scale,
     keep,
     matched,
     read_found,
@@ -44,6 +45,16 @@ def objects_and_detections() -> tuple[dict, Detections]:
     )
     sample = dict(points=objects[:, :4], boxes=objects, labels=np.array([0, 0, OTHER]), num_points=np.array([1, 1, 1]))
     return sample, found
+
+
+def test_the_arrow_is_the_x_axis_whatever_is_ahead():
+    """It points up, where larger x are; nuScenes' and ONCE's own frames have the car's front elsewhere."""
+    axes = Figure().subplots()
+    draw_scale(axes, GRID.extent)
+    named = {text.get_text(): text for text in axes.texts}
+    assert set(named) == {"10 m", "x", ""}
+    (_, start), (_, end) = named[""].xyann, named[""].xy
+    assert start < end
 
 
 def test_hits_misses_and_other_classes():
