@@ -88,8 +88,11 @@ def test_forked_processes_end_at_sigterm_as_usual():
 
 def test_an_interrupt_that_a_destructor_swallowed_comes_again():
     program = """
+import signal
 import time
 import ccrop.interrupts
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # jobs in a shell's background ignore it
 
 class Swallowing:
     def __del__(self):

@@ -184,7 +184,7 @@ def test_clusters_that_are_the_objects_give_the_pairs_of_objects(
     assert "15 annotated images" in text
     rows = tables(text)["crop"]
     for name in pairs.CROPS:
-        assert rows[name.replace("all", "all clusters").replace("object", "cluster")] == rows[name]
+        assert rows[f"{name}, around clusters"] == rows[name]
 
 
 def test_one_box_is_drawn_around_all_of_an_image(evaluate: ModuleType, demo_root: Path):

@@ -93,7 +93,7 @@ def look(
 
 def stacked(boxes: Sequence[NDArray[np.float64]]) -> tuple[Tensor, Tensor]:
     """``(N, M, 4)``, padded with zeros, and counts ``(N,)``, of boxes ``(m, 4)`` each."""
-    return pad_sequence([torch.from_numpy(each) for each in boxes], True), torch.tensor([len(each) for each in boxes])
+    return pad_sequence([torch.tensor(each) for each in boxes], True), torch.tensor([len(each) for each in boxes])
 
 
 def percent(shares: Iterable[float]) -> str:
