@@ -83,7 +83,7 @@ def _size(path: Path) -> int:
 def written(path: str | Path, needed: int | None = None, advice: str = "run the command again") -> Iterator[Path]:
     """The name to write a file under, with the same suffix; when that is done, it is renamed to ``path``.
 
-    After an error or a kill, ``path`` is unchanged.
+    After an error or a kill, ``path`` is unchanged. A link stays one: the file that it leads to is written.
 
     Args:
         needed: bytes to write, if known.
@@ -91,8 +91,12 @@ def written(path: str | Path, needed: int | None = None, advice: str = "run the 
 
     Raises:
         DiskFull: see :func:`full_disk_explained`.
+        ValueError: ``path`` is a device, a pipe or a socket, which a renamed file would replace.
     """
     path = Path(path)
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise ValueError(f"{path} is not a file, but a device, a pipe or a socket: choose another path")
+    path = path.resolve() if path.is_symlink() else path
     path.parent.mkdir(parents=True, exist_ok=True)
     _remove_left(path)
     partial = _partial(path)

@@ -5,6 +5,7 @@ import json
 import os
 import resource
 import socket
+import stat
 import subprocess
 import sys
 import tempfile
@@ -221,3 +222,25 @@ def test_temporary_folders_of_killed_processes_go_with_the_next_one(tmp_path: Pa
 
 def test_what_names_can_hold_is_escaped_but_letters_and_line_breaks_are_not():
     assert escaped("caf\xe9 \x1b[31m\n\t\udce9.jpg\r") == "caf\xe9 \\x1b[31m\n\t\\udce9.jpg\\r"
+
+
+def test_devices_and_pipes_are_not_replaced_by_files(tmp_path: Path):
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to("pipe")
+    for name in ("pipe", "link"):
+        with pytest.raises(ValueError, match="is not a file, but a device, a pipe or a socket: choose another path"):
+            write_bytes(tmp_path / name, b"new")
+    assert stat.S_ISFIFO((tmp_path / "pipe").stat().st_mode)
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["link", "pipe"]
+
+
+@pytest.mark.parametrize("before", [b"old", None])
+def test_a_link_stays_one(tmp_path: Path, before: bytes | None):
+    (tmp_path / "elsewhere").mkdir()
+    target = tmp_path / "elsewhere/file"
+    if before is not None:
+        target.write_bytes(before)
+    (tmp_path / "link").symlink_to("elsewhere/file")
+    write_bytes(tmp_path / "link", b"new")
+    assert (tmp_path / "link").is_symlink()
+    assert target.read_bytes() == b"new"
