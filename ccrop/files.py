@@ -1,5 +1,6 @@
 """Files and folders written atomically: under a temporary name next to the final one, then renamed."""
 
+import csv
 import errno
 import json
 import os
@@ -7,7 +8,7 @@ import re
 import shutil
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from glob import escape
 from pathlib import Path
@@ -94,8 +95,7 @@ def written(path: str | Path, needed: int | None = None, advice: str = "run the 
         ValueError: ``path`` is a device, a pipe or a socket, which a renamed file would replace.
     """
     path = Path(path)
-    if path.exists() and not path.is_file() and not path.is_dir():
-        raise ValueError(f"{path} is not a file, but a device, a pipe or a socket: choose another path")
+    _refuse_devices(path)
     path = path.resolve() if path.is_symlink() else path
     path.parent.mkdir(parents=True, exist_ok=True)
     _remove_left(path)
@@ -115,6 +115,14 @@ def write_bytes(path: str | Path, content: bytes, advice: str = "run the command
     """Write a file, see :func:`written`."""
     with written(path, len(content), advice) as partial:
         partial.write_bytes(content)
+
+
+def write_csv(path: str | Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Write a CSV file with the columns of the first row, see :func:`written`."""
+    with written(path) as partial, partial.open("w", newline="") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
 
 
 def write_json(path: str | Path, content: Any, indent: int | None = None) -> None:
@@ -160,12 +168,19 @@ def require_place(path: str | Path) -> None:
 
     Raises:
         OSError: it cannot.
+        ValueError: see :func:`written`.
     """
     path = Path(path)
+    _refuse_devices(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = _partial(path)
     partial.touch()
     partial.unlink()
+
+
+def _refuse_devices(path: Path) -> None:
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise ValueError(f"{path} is not a file, but a device, a pipe or a socket: choose another path")
 
 
 def escaped(text: str) -> str:

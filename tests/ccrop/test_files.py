@@ -25,8 +25,10 @@ from ccrop.files import (
     escaped,
     new_folder,
     remove_partial,
+    require_place,
     temporary_folder,
     write_bytes,
+    write_csv,
     write_json,
     written,
 )
@@ -228,8 +230,9 @@ def test_devices_and_pipes_are_not_replaced_by_files(tmp_path: Path):
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "link").symlink_to("pipe")
     for name in ("pipe", "link"):
-        with pytest.raises(ValueError, match="is not a file, but a device, a pipe or a socket: choose another path"):
-            write_bytes(tmp_path / name, b"new")
+        for refused in (lambda file: write_bytes(file, b"new"), require_place):
+            with pytest.raises(ValueError, match="is not a file, but a device, a pipe or a socket: choose another"):
+                refused(tmp_path / name)
     assert stat.S_ISFIFO((tmp_path / "pipe").stat().st_mode)
     assert sorted(file.name for file in tmp_path.iterdir()) == ["link", "pipe"]
 
@@ -244,3 +247,8 @@ def test_a_link_stays_one(tmp_path: Path, before: bytes | None):
     write_bytes(tmp_path / "link", b"new")
     assert (tmp_path / "link").is_symlink()
     assert target.read_bytes() == b"new"
+
+
+def test_rows_become_a_csv_file(tmp_path: Path):
+    write_csv(tmp_path / "new/rows.csv", [dict(name="a, b", value=0.5), dict(value=2, name="c")])
+    assert (tmp_path / "new/rows.csv").read_text().splitlines() == ["name,value", '"a, b",0.5', "c,2"]

@@ -1,7 +1,6 @@
 """boxes: do boxes find the annotated objects?"""
 
 import argparse
-import csv
 from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any
@@ -12,7 +11,7 @@ from torch import Tensor
 from ccrop.datasets import CocoImages
 from ccrop.datasets.reading import WHITE
 from ccrop.evaluation import BoxQuality, box_quality
-from ccrop.files import written
+from ccrop.files import write_csv
 from ccrop.localization import FixedBox, Localizer, MultiObject, SingleObject
 from ccrop.models import Siamese
 from ccrop.tools.evaluations.common import (
@@ -56,11 +55,7 @@ def boxes(args: argparse.Namespace) -> None:
         rows = [[name, *(percent(q.found[measure][size].values()) for size in total)] for name, q in found.items()]
         print_table([f"{measure}, % of objects", *total], rows)
     if args.csv:
-        with written(args.csv) as partial, partial.open("w", newline="") as file:
-            lines = list(long_rows(found, ks))
-            writer = csv.DictWriter(file, lines[0])
-            writer.writeheader()
-            writer.writerows(lines)
+        write_csv(args.csv, list(long_rows(found, ks)))
 
 
 def multi_object(args: argparse.Namespace) -> MultiObject:

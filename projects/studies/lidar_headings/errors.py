@@ -6,7 +6,6 @@ Prints a row for each run, class and bin of points: true positives at 2 m with a
 of headings and of axes (modulo pi) in degrees, and the fraction whose front and back are exchanged.
 """
 
-import csv
 import sys
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
@@ -19,6 +18,7 @@ from mmengine.registry import DATASETS, MODELS
 from ccrop.checkpoint.newest import latest_checkpoint
 from ccrop.checkpoint.recorded_config import recorded_config
 from ccrop.cli import command, command_parser
+from ccrop.files import write_csv
 from ccrop.projects.lidar_bev.boxes import num_points_in_boxes, wrapped
 from ccrop.projects.lidar_bev.evaluation.center_ap import ERROR_THRESHOLD, Truth, match
 from ccrop.projects.lidar_bev.finetune import detected
@@ -35,10 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
     torch.set_num_threads(1)
     rows = [row for run in args.runs for row in errors(run)]
-    with (Path(__file__).parent / "rows.csv").open("w", newline="") as file:
-        writer = csv.DictWriter(file, rows[0])
-        writer.writeheader()
-        writer.writerows(rows)
+    write_csv(Path(__file__).parent / "rows.csv", rows)
     for row in rows:
         print(row)
     return 0

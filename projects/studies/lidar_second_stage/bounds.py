@@ -8,7 +8,6 @@ both. Prints AP by class and distance, the difference of the mAP to the first st
 tested sweeps (paired bootstrap), and AP by BEV IoU, and writes the rows to rows.csv.
 """
 
-import csv
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,6 +20,7 @@ from numpy.typing import NDArray
 
 from ccrop.cli import command, command_parser
 from ccrop.experiments.paired_bootstrap import draws_of
+from ccrop.files import write_csv
 from ccrop.projects.lidar_bev.detection.metrics import compared
 from ccrop.projects.lidar_bev.evaluation.bootstrap import resampled
 from ccrop.projects.lidar_bev.evaluation.center_ap import (
@@ -69,10 +69,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         truths, by_power[power] = [each.truth for each in sweeps], [each.found for each in sweeps]
     stages = bounds(truths, by_power[0.0]) | {f"IoU-aware score, iou_power={IOU_POWER}": Stage(by_power[IOU_POWER])}
     rows = rows_of(truths, stages, model.classes)
-    with args.csv.open("w", newline="") as file:
-        writer = csv.DictWriter(file, rows[0])
-        writer.writeheader()
-        writer.writerows(rows)
+    write_csv(args.csv, rows)
     for row in rows:
         print(row)
     return 0
