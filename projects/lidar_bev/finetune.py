@@ -13,7 +13,7 @@ from mmengine.dist import is_main_process
 from mmengine.registry import DATASETS
 
 from ccrop.available_cores import fitting_workers
-from ccrop.checkpoint import RANDOM
+from ccrop.checkpoint import RANDOM, Weights
 from ccrop.config import dicts_of, read_config
 from ccrop.datasets import MissingData
 from ccrop.datasets.generated import RECIPE
@@ -153,6 +153,8 @@ def finetune(
         runner.register_hook(GroundTruthSamplingHook(**sampling))
     model = getattr(runner.model, "module", runner.model)
     assert isinstance(model, CenterPoint)
+    if model.second_stage is not None and start.checkpoint is None:
+        check_first_stage(model, config.init, start.weights)
     keep = None if held_out or not is_main_process() else Path(work_dir, FILE)
 
     def test(dataset: SweepDataset) -> dict[str, float]:
@@ -162,6 +164,26 @@ def finetune(
     return train_and_test(
         runner, on_tested, lambda metrics: line(metrics, data_name(config.test_dataset.data_root)), val_interval
     )
+
+
+def check_first_stage(model: CenterPoint, init: str, weights: Weights | None) -> None:
+    """Check that a second stage's frozen first stage comes whole from the run's weights.
+
+    Args:
+        init: where the weights are from, for the message.
+        weights: None for random ones.
+
+    Raises:
+        ValueError: the head lacks a tensor there, or has another shape.
+    """
+    known = {} if weights is None else weights.others
+    expected = {name: tensor for name, tensor in model.state_dict().items() if name.startswith("head.")}
+    if absent := [name for name, own in expected.items() if name not in known or known[name].shape != own.shape]:
+        raise ValueError(
+            f"model.second_stage is trained on a finished first stage, but {init} lacks {len(absent)} of the "
+            f"{len(expected)} tensors of its head ({absent[0]}, ...): train one without model.second_stage and pass its "
+            "checkpoint with --init"
+        )
 
 
 def limit_of(config: Config) -> float:
