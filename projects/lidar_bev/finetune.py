@@ -181,8 +181,8 @@ def check_first_stage(model: CenterPoint, init: str, weights: Weights | None) ->
     if absent := [name for name, own in expected.items() if name not in known or known[name].shape != own.shape]:
         raise ValueError(
             f"model.second_stage is trained on a finished first stage, but {init} lacks {len(absent)} of the "
-            f"{len(expected)} tensors of its head ({absent[0]}, ...): train one without model.second_stage and pass its "
-            "checkpoint with --init"
+            f"{len(expected)} tensors of its head ({absent[0]}, ...): train one without model.second_stage and pass its"
+            " checkpoint with --init"
         )
 
 
