@@ -151,10 +151,10 @@ def test_an_unusable_teacher_is_one_line(
     refused(f"{tmp_path}/none does not exist: pass an image or a folder", *few, "--unlabeled", str(tmp_path / "none"))
     (root / "train2017/new.jpg").unlink()
     refused("has no image without labels, and self_training.unlabeled names no others")
-    file = root / "annotations/instances_train2017.json"
-    content = json.loads(file.read_text())
-    content["categories"][0]["name"] = "kiwi"
-    file.write_text(json.dumps(content))
+    for file in (root / "annotations").iterdir():
+        content = json.loads(file.read_text())
+        content["categories"][0]["name"] = "kiwi"
+        file.write_text(json.dumps(content))
     refused(f"{detector} does not detect kiwi, which this data set labels", *few)
 
 
