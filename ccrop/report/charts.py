@@ -23,6 +23,7 @@ COLORS = (
     "#eab308",
 )
 INK, FAINT, GOOD = "#1f2328", "#d0d7de", "#2da44e"
+PERCENT_SPAN = 0.1  # that an axis of percents shows at least: from 11.0 to 11.1 % is no rise
 
 
 class Range(NamedTuple):
@@ -47,7 +48,7 @@ def line_chart(
         lines: name of a run -> step -> value; values that are not finite are left out. A single step is not a curve.
         healthy: a range that is drawn behind the lines, up to the chart's edge where an end is infinite.
         shown: values that the vertical axis shows at least, so that a healthy wobble does not look like a crash.
-        percent: values are in [0, 1] and written as percents.
+        percent: values are in [0, 1] and written as percents, on an axis of at least 10 points.
         x_names: labels of some steps below the axis, instead of round numbers.
     """
     points = {
@@ -68,6 +69,9 @@ def line_chart(
     limits = [y for _, y in every]
     for each in (shown, healthy):
         limits += [value for value in each or () if math.isfinite(value)]
+    if percent and max(limits) - min(limits) < PERCENT_SPAN:
+        low = min(max((min(limits) + max(limits) - PERCENT_SPAN) / 2, 0), 1 - PERCENT_SPAN)
+        limits += [low, low + PERCENT_SPAN]
     up = padded(limits, 0.04)
 
     def place(x: float, y: float) -> tuple[float, float]:
