@@ -86,7 +86,7 @@ class SecondStage(nn.Module):
         of_confidence = F.binary_cross_entropy_with_logits(logits, matches.confidence, reduction="none")
         difference = (values - refinements(found.boxes, matches.objects)).abs()
         if heading_weights is not None:
-            weights = pad_sequence(heading_weights, batch_first=True).gather(1, matches.index)
+            weights = pad_sequence(heading_weights, batch_first=True).gather(1, matches.nearest)
             difference = torch.cat([difference[..., :-1], difference[..., -1:] * weights[..., None]], dim=-1)
         return dict(
             loss_confidence=_mean(of_confidence, right | others),
@@ -155,13 +155,13 @@ class Matches(NamedTuple):
     """Boxes and their objects.
 
     Attributes:
-        index: ``(N, K)`` int64, the nearest object of the class, by its place in its sweep's list.
+        nearest: ``(N, K)`` int64, the nearest object of the class, by its place in its sweep's list.
         objects: ``(N, K, 7)``, their boxes; the box itself if there is none of the class.
         confidence: ``(N, K)`` in [0, 1], what is to be predicted.
         right: ``(N, K)`` bool, whose refinement is learned.
     """
 
-    index: Tensor
+    nearest: Tensor
     objects: Tensor
     confidence: Tensor
     right: Tensor

@@ -3,9 +3,8 @@
 python projects/studies/lidar_second_stage/trained.py --iou work_dirs/iou_{0,1} --distance work_dirs/distance_{0,1}
 
 Each run gives its first stage, which is frozen, its second stage, and the second stage with the first one's boxes or
-with the first one's scores. ``--first`` takes runs without a second stage, trained for longer, as another arm. Prints
-means over the runs of an arm, and differences to the first stage of the same seeds with their 95 % intervals over the
-tested sweeps (paired bootstrap), and writes the rows to trained.csv.
+with the first one's scores. Prints means over the runs, and differences to the first stage of the same runs with their
+95 % intervals over the tested sweeps (paired bootstrap), and writes the rows to --csv.
 """
 
 import copy
@@ -38,10 +37,12 @@ class Measured(NamedTuple):
     """AP of the tested sweeps and of their resamples.
 
     Attributes:
+        classes: their names.
         distance: ``(classes, thresholds, 1 + resamples)`` with matches by center distance.
         overlap: ``(classes, MIN_IOUS, 1 + resamples)`` with matches by BEV IoU.
     """
 
+    classes: tuple[str, ...]
     distance: NDArray
     overlap: NDArray
 
@@ -66,10 +67,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = command_parser(__doc__)
     for name in CONFIDENCES:
         parser.add_argument(f"--{name}", type=Path, nargs="+", default=[], help="runs with model.second_stage so")
-    parser.add_argument("--first", type=Path, nargs="+", default=[], help="longer runs without a second stage")
-    parser.add_argument(
-        "--csv", type=Path, default=Path(__file__).with_name("trained.csv"), help="default: %(default)s"
-    )
+    parser.add_argument("--csv", type=Path, required=True, help="takes the rows")
     args = parser.parse_args(argv)
     torch.set_num_threads(1)
     rows = []
@@ -78,9 +76,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         for stage in every[0] if every else ():
             of_runs, references = ([each[key] for each in every] for key in (stage, FIRST))
             rows += rows_of(name, stage, mean(of_runs), mean(references))
-    if args.first:
-        longer = [dict(measured_stages(run))[FIRST] for run in args.first]
-        rows += rows_of("", "the first stage, longer", mean(longer), mean(longer))
     write_csv(args.csv, rows)
     for row in rows:
         print(row)
@@ -104,7 +99,7 @@ def measured_stages(run: Path) -> Iterator[tuple[str, Measured]]:
         truths.append(each.truth)
     draws = draws_of(len(truths))
     for name, own in found.items():
-        yield name, measured(truths, own, len(model.classes), draws)
+        yield name, measured(truths, own, model.classes, draws)
 
 
 def detections(model: CenterPoint, points: list[Tensor]) -> Detections:
@@ -125,17 +120,18 @@ def parts(stage: nn.Module) -> dict[str, nn.Module]:
     return result
 
 
-def measured(truths: Sequence[Truth], found: Sequence[Detections], classes: int, draws: NDArray) -> Measured:
+def measured(truths: Sequence[Truth], found: Sequence[Detections], classes: Sequence[str], draws: NDArray) -> Measured:
     """AP of each class."""
     distance, overlap = [], []
-    for label in range(classes):
+    for label in range(len(classes)):
         distance.append([resampled(match(truths, found, label, each), draws) for each in THRESHOLDS])
         overlap.append([resampled(match_overlap(truths, found, label, each), draws) for each in MIN_IOUS])
-    return Measured(np.array(distance), np.array(overlap))
+    return Measured(tuple(classes), np.array(distance), np.array(overlap))
 
 
 def mean(runs: Sequence[Measured]) -> Measured:
-    return Measured(*(np.mean(each, axis=0) for each in zip(*runs, strict=True)))
+    distance, overlap = (np.mean(each, axis=0) for each in list(zip(*runs, strict=True))[1:])
+    return Measured(runs[0].classes, distance, overlap)
 
 
 def rows_of(confidence: str, stage: str, own: Measured, reference: Measured) -> list[dict[str, Any]]:
@@ -151,7 +147,7 @@ def rows_of(confidence: str, stage: str, own: Measured, reference: Measured) -> 
         gain = values.mean(axis=0) - others.mean(axis=0)
         low, high = np.quantile(gain[1:], (0.025, 0.975))
         row: dict[str, Any] = {"confidence": confidence, "second stage": stage, "metric": metric}
-        row |= {f"class {label}": percent(value) for label, value in enumerate(values[:, 0])}
+        row |= {name: percent(value) for name, value in zip(own.classes, values[:, 0], strict=True)}
         row |= dict(
             mean=percent(values[:, 0].mean()), difference=percent(gain[0]), low=percent(low), high=percent(high)
         )

@@ -89,7 +89,7 @@ def test_confidences_by_overlap():
     expected = [min(1, max(0, 2 * iou - 0.5)) for iou in ious]
     assert matches.confidence[0].tolist() == pytest.approx(expected, abs=1e-5)
     assert matches.right[0].tolist() == [True, True, False, False, False, False]
-    assert matches.index[0, :3].tolist() == [1, 1, 1]
+    assert matches.nearest[0, :3].tolist() == [1, 1, 1]
     torch.testing.assert_close(matches.objects[0, 0], box)
     torch.testing.assert_close(matches.objects[0, 3:], boxes[3:])  # no object of the class: the box itself
 
