@@ -220,6 +220,7 @@ def test_detections_are_refined_rescored_and_ordered(confidence: str):
     model = detector(confidence, iou_power=0.5).eval()
     with torch.no_grad():
         model.second_stage.refinement.bias[0] = 0.5  # ahead
+        model.second_stage.confidence.bias -= 4  # the joint scores are below those of the first stage
     points = sweep(0)[0]
     new = model([points], mode="predict")[0]
     stage, model.second_stage = model.second_stage, None
@@ -263,6 +264,7 @@ def test_in_bf16_boxes_and_confidences_keep_their_digits():
     points, boxes, labels = sweep(0)
     features = model.backbone([points])
     plain = sampled(features, box_points(boxes[None]), GRID)
+    assert sampled(features.bfloat16(), box_points(boxes[None]), GRID).dtype == torch.float32  # as under autocast
     with torch.autocast("cpu", torch.bfloat16):
         assert torch.equal(sampled(features, box_points(boxes[None]), GRID), plain)
         logits, values = model.second_stage(features, boxes[None], GRID)
