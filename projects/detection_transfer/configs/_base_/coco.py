@@ -46,7 +46,7 @@ param_scheduler = [
 optim_wrapper = dict(type="OptimWrapper", optimizer=dict(type="SGD", lr=0.02, momentum=0.9, weight_decay=0.0001))
 auto_scale_lr = dict(enable=True, base_batch_size=16)
 
-custom_imports = dict(imports=["ccrop.projects.detection_transfer.metric"])
+custom_imports = dict(imports=["ccrop.projects.detection_transfer.coco_metric"])
 default_hooks = dict(
     timer=dict(type="IterTimerHook"),
     logger=dict(type="ccrop.hooks.SteadyLoggerHook", interval=50),
