@@ -1,6 +1,7 @@
 """Fine-tune a detector from a pretrained backbone: tools/finetune.py CONFIG --init SOURCE
 
-With --pseudo-boxes a detector learns boxes that nobody annotated instead of labels, and can itself be an --init.
+With --pseudo-boxes a detector learns boxes that nobody annotated instead of labels, and can itself be an --init. With
+--teacher it learns the labels and the boxes that a fine-tuned detector finds on images without labels.
 
 Example:
     python tools/finetune.py projects/detection_transfer/configs/faster-rcnn_r18_fpn_small.py --init random \\
@@ -79,6 +80,7 @@ def finetuned(args: argparse.Namespace, command: str) -> str:
         args.config, args.data_root, args.cfg_options, args.backbone, labeled=args.pseudo_boxes is None
     )
     config.command = command
+    set_teacher(config, args.teacher, args.unlabeled)
     join_processes(config, args.launcher)
     if args.iterations is not None:
         set_iterations(config, args.iterations)
@@ -88,10 +90,27 @@ def finetuned(args: argparse.Namespace, command: str) -> str:
     checkpoint_to_resume(work_dir, args.resume)
     with locked(work_dir):
         if args.resume is None:
-            move_earlier_run(work_dir, [args.init, args.pseudo_boxes])
+            teacher = config.get("self_training", {}).get("teacher")
+            move_earlier_run(work_dir, [args.init, args.pseudo_boxes, teacher])
         metrics = trained(args, transfer, config, work_dir, labels)
     write_after_run(work_dir)
     return transfer.line(metrics, transfer.data_name(Path(args.data_root or config.default_data_root)))
+
+
+def set_teacher(config: "Config", teacher: str | None, unlabeled: str | None) -> None:
+    """Set the ``self_training`` of a config, as far as it is given.
+
+    Raises:
+        ValueError: the config's detectors do not learn from a teacher; or there are images, but no teacher.
+    """
+    given = {name: value for name, value in dict(teacher=teacher, unlabeled=unlabeled).items() if value is not None}
+    if not given:
+        return
+    if "self_training" not in config:
+        raise ValueError(f"--{next(iter(given))} applies to detectors of COCO-format images")
+    config.self_training.update(given)
+    if config.self_training.teacher is None:
+        raise ValueError("--unlabeled is of --teacher, which is missing")
 
 
 def move_earlier_run(work_dir: Path, sources: Sequence[str | None]) -> None:
@@ -177,6 +196,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         help="learn class-agnostic boxes instead of labels: a COCO-format file, or the clusters of a checkpoint",
     )
     parser.add_argument(
+        "--teacher",
+        metavar="DETECTOR",
+        help="a fine-tuned detector's work_dir or checkpoint: learn its boxes on images without labels, too",
+    )
+    parser.add_argument(
+        "--unlabeled", metavar="FOLDER", help="images for --teacher besides those of the train split without labels"
+    )
+    parser.add_argument(
         "--max-boxes", type=at_least(1), metavar="N", help="keep the best per image or sweep (default: 16; sweeps: 64)"
     )
     parser.add_argument(
@@ -209,6 +236,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--cfg-options", nargs="+", action=OptionsAction, metavar="K=V", help="override config settings"
     )
     args = parser.parse_args(argv)
+    if args.teacher is not None and args.pseudo_boxes is not None:
+        parser.error("--pseudo-boxes replaces the labels that --teacher adds boxes to: pass one of them")
     if args.max_boxes is not None and args.pseudo_boxes is None:
         parser.error("--max-boxes is of --pseudo-boxes, which is missing")
     if args.allow_changes and args.resume is None:

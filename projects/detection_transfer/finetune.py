@@ -28,6 +28,7 @@ from ccrop.projects.detection_transfer.paired_bootstrap import FILE, image_inter
 from ccrop.projects.detection_transfer.pseudo_boxes import use_pseudo_boxes
 from ccrop.projects.detection_transfer.randomness import SeededTransformsHook
 from ccrop.projects.detection_transfer.replaced_backbone import check_strides, fit_neck, replace_backbone
+from ccrop.projects.detection_transfer.self_training import learn_from_teacher
 from ccrop.projects.detection_transfer.unreadable import UnreadableExamplesHook, leave_out_unreadable
 from ccrop.transfer import IMAGENET, Transfer, build_runner, start_of, train_and_test
 
@@ -95,7 +96,8 @@ def finetune(
     """Train and test a detector.
 
     Args:
-        config: of :func:`load_config`; it is not modified.
+        config: of :func:`load_config`; it is not modified. Its ``self_training`` may name a teacher, see
+            :mod:`.self_training`.
         init: ``'random'``, or a source as in :func:`ccrop.checkpoint.read_weights`; the neck and heads of a detector's
             checkpoint are loaded, too, if they fit.
         work_dir: takes the log, the last checkpoint, ``metrics.json``, annotation files that had to be repaired and, of
@@ -118,7 +120,8 @@ def finetune(
 
     Raises:
         ValueError: the checkpoint was trained with other settings, which may not change; the message lists them. Or
-            there is nothing to validate on, or more than 1 % of the images are unreadable (``TooManyUnreadable``).
+            there is nothing to validate on, or more than 1 % of the images are unreadable (``TooManyUnreadable``), or
+            see :func:`.self_training.learn_from_teacher`.
     """
     config = copy.deepcopy(config)
     keep_annotations(config, work_dir)
@@ -134,6 +137,8 @@ def finetune(
         if config.test_evaluator.type == "SmallObjectMetric" and not held_out:
             config.test_evaluator.keep = str(Path(work_dir, FILE))
     trained_on = f"{'{} of {}'.format(*used) if used else 'all'} labeled images"
+    if config.get("self_training", {}).get("teacher") is not None:
+        trained_on += learn_from_teacher(config, work_dir, held_out > 0, start.checkpoint is not None)
     runner = build_runner(config, start, normalization, work_dir, seed, trained_on)
     detector = runner.model.module if is_model_wrapper(runner.model) else runner.model
     check_strides(detector)

@@ -52,8 +52,8 @@ def test_a_line_goes_from_edge_to_edge_and_up_where_values_rise():
 @pytest.mark.parametrize("low", [0.0, 0.11, 0.999])
 def test_a_tenth_of_a_percent_looks_small_at_any_height(low):
     ((first, last),) = points(line_chart("kNN", {"run": {1: low, 2: low + 0.001}}, percent=True))
-    one_of_a_hundred = (HEIGHT - TOP - BOTTOM) / 1.08 / 100  # of 10 points, with a margin of 4 % at both ends
-    assert first[1] - last[1] == pytest.approx(one_of_a_hundred, abs=0.11)
+    hundredth = (HEIGHT - TOP - BOTTOM) / 1.08 / 100  # of an axis of 10 points, with a margin of 4 % at both ends
+    assert first[1] - last[1] == pytest.approx(hundredth, abs=0.11)
 
 
 def test_a_healthy_range_is_in_the_picture_so_that_a_wobble_is_small():

@@ -46,6 +46,12 @@ param_scheduler = [
 optim_wrapper = dict(type="OptimWrapper", optimizer=dict(type="SGD", lr=0.02, momentum=0.9, weight_decay=0.0001))
 auto_scale_lr = dict(enable=True, base_batch_size=16)
 
+self_training = dict(  # also learn the boxes that a fine-tuned detector finds on images without labels
+    teacher=None,  # its work_dir or checkpoint
+    min_score=0.35,  # of its boxes
+    labeled_fraction=0.2,  # of what is trained on, about; labeled images are repeated to reach it
+    unlabeled=None,  # a folder of further images; those of the train split without labels are used in any case
+)
 custom_imports = dict(imports=["ccrop.projects.detection_transfer.coco_metric"])
 default_hooks = dict(
     timer=dict(type="IterTimerHook"),
