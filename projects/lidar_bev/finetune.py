@@ -24,6 +24,7 @@ from ccrop.projects.lidar_bev.datasets import SweepDataset
 from ccrop.projects.lidar_bev.detection.centerpoint import CenterPoint
 from ccrop.projects.lidar_bev.detection.cluster_labels import use_pseudo_boxes
 from ccrop.projects.lidar_bev.detection.ground_truth_sampling import GroundTruthSamplingHook
+from ccrop.projects.lidar_bev.detection.labeled_sweeps import check_classes, check_readable, use_labels
 from ccrop.projects.lidar_bev.detection.metrics import (
     ERRORS,
     compared,
@@ -33,7 +34,6 @@ from ccrop.projects.lidar_bev.detection.metrics import (
 )
 from ccrop.projects.lidar_bev.detection.nuscenes_benchmark import has_nuscenes_score, nuscenes_metrics
 from ccrop.projects.lidar_bev.detection.resampled_metrics import resampled_metrics
-from ccrop.projects.lidar_bev.detection.samples import check_classes, check_readable, use_labels
 from ccrop.projects.lidar_bev.evaluation.center_ap import Detections
 from ccrop.projects.lidar_bev.paired_bootstrap import sweep_interval
 from ccrop.transfer import CORE_SECONDS, Transfer, build_runner, start_of, train_and_test
@@ -118,7 +118,7 @@ def finetune(
         init: ``'random'``, or a file with an encoder, see :func:`ccrop.checkpoint.read_weights`.
         work_dir: takes the log, the last checkpoint, ``metrics.json`` and, of the val split, ``detections.npz``, see
             :func:`ccrop.projects.lidar_bev.findings.keep`.
-        labels: fraction of the labeled sweeps, see :func:`ccrop.projects.lidar_bev.detection.samples.use_labels`.
+        labels: fraction of the labeled sweeps, see :func:`.labeled_sweeps.use_labels`.
         seed: draws the scenes, the weights and the batches.
         held_out: part of these sweeps that is tested on instead of the val split.
         resume: resume from this checkpoint, or from the newest of the work_dir where it is ``'auto'`` and there is one.
