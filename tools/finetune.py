@@ -90,8 +90,8 @@ def finetuned(args: argparse.Namespace, command: str) -> str:
     checkpoint_to_resume(work_dir, args.resume)
     with locked(work_dir):
         if args.resume is None:
-            teacher = config.get("self_training", {}).get("teacher")
-            move_earlier_run(work_dir, [args.init, args.pseudo_boxes, teacher])
+            learned = config.get("self_training") or {}
+            move_earlier_run(work_dir, [args.init, args.pseudo_boxes, learned.get("teacher"), learned.get("unlabeled")])
         metrics = trained(args, transfer, config, work_dir, labels)
     write_after_run(work_dir)
     return transfer.line(metrics, transfer.data_name(Path(args.data_root or config.default_data_root)))
@@ -106,7 +106,7 @@ def set_teacher(config: "Config", teacher: str | None, unlabeled: str | None) ->
     given = {name: value for name, value in dict(teacher=teacher, unlabeled=unlabeled).items() if value is not None}
     if not given:
         return
-    if "self_training" not in config:
+    if not config.get("self_training"):
         raise ValueError(f"--{next(iter(given))} applies to detectors of COCO-format images")
     config.self_training.update(given)
     if config.self_training.teacher is None:

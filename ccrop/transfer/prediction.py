@@ -21,6 +21,10 @@ IMAGES = "ccrop.projects.detection_transfer.finetune"  # mmdet's configs do not 
 UNSAFE = set('/\\:*?"<>|')  # in names of files, on one system or another
 
 
+class NoneReadable(ValueError):
+    """None of the files that a detector gets can be read."""
+
+
 @dataclass(frozen=True)
 class Request:
     """A prediction request.
@@ -146,9 +150,9 @@ def count_left_out(source: str | Path, unit: str, reasons: Sequence[str], total:
     """Log how many files could not be read.
 
     Raises:
-        ValueError: none could be read.
+        NoneReadable: none could be read.
     """
     if total and len(reasons) == total:
-        raise ValueError(f"{source}: none of {total} {unit}s can be read; the first: {reasons[0]}")
+        raise NoneReadable(f"{source}: none of {total} {unit}s can be read; the first: {reasons[0]}")
     if reasons:
         MMLogger.get_current_instance().warning(f"{source}: {len(reasons)} of {total} {unit}s were left out")

@@ -28,7 +28,7 @@ from ccrop.projects.detection_transfer.paired_bootstrap import FILE, image_inter
 from ccrop.projects.detection_transfer.pseudo_boxes import use_pseudo_boxes
 from ccrop.projects.detection_transfer.randomness import SeededTransformsHook
 from ccrop.projects.detection_transfer.replaced_backbone import check_strides, fit_neck, replace_backbone
-from ccrop.projects.detection_transfer.self_training import learn_from_teacher
+from ccrop.projects.detection_transfer.self_training import check_self_training, learn_from_teacher, tested_on
 from ccrop.projects.detection_transfer.unreadable import UnreadableExamplesHook, leave_out_unreadable
 from ccrop.transfer import IMAGENET, Transfer, build_runner, start_of, train_and_test
 
@@ -127,6 +127,11 @@ def finetune(
     keep_annotations(config, work_dir)
     start = start_of(config, init, work_dir, resume, allow_changes)  # a wrong file stops here, before the data is read
     normalization = expect_in_levels(config, start.normalization)
+    settings = config.get("self_training")
+    if settings is not None:
+        check_self_training(settings)
+    taught = settings is not None and settings.teacher is not None
+    tested = tested_on(config) if taught and config.train_dataloader.dataset.type == "CocoDataset" else ()
     used = use_labels(config, labels, seed, held_out)
     tests = config.test_evaluator is not None
     if not tests:
@@ -137,8 +142,8 @@ def finetune(
         if config.test_evaluator.type == "SmallObjectMetric" and not held_out:
             config.test_evaluator.keep = str(Path(work_dir, FILE))
     trained_on = f"{'{} of {}'.format(*used) if used else 'all'} labeled images"
-    if config.get("self_training", {}).get("teacher") is not None:
-        trained_on += learn_from_teacher(config, work_dir, held_out > 0, start.checkpoint is not None)
+    if taught:
+        trained_on += learn_from_teacher(config, work_dir, held_out > 0, start, tested)
     runner = build_runner(config, start, normalization, work_dir, seed, trained_on)
     detector = runner.model.module if is_model_wrapper(runner.model) else runner.model
     check_strides(detector)

@@ -112,11 +112,15 @@ def list_source(source: Path, split: str | None, channels: int) -> tuple[Path, l
             f"{source} is not a folder" if split else f"{source} does not exist: pass an image or a folder"
         )
     root = source if split is None else source / find_split(source, split)
-    suffixes = IMAGE_SUFFIXES if channels == 3 else (*IMAGE_SUFFIXES, ARRAY_SUFFIX)
-    names = list_images(root, suffixes=suffixes)
+    names = list_images(root, suffixes=suffixes(channels))
     if not names:
-        raise MissingData(f"no image found in {root} (looked for {', '.join(suffixes)})")
+        raise MissingData(f"no image found in {root} (looked for {', '.join(suffixes(channels))})")
     return root, names
+
+
+def suffixes(channels: int) -> tuple[str, ...]:
+    """Of files that can hold images of so many channels."""
+    return IMAGE_SUFFIXES if channels == 3 else (*IMAGE_SUFFIXES, ARRAY_SUFFIX)
 
 
 class Images(Dataset):
@@ -148,7 +152,8 @@ def detected(
     """Index and detections of every readable image; the log lists and counts the others.
 
     Raises:
-        ValueError: no image can be read, or the config does not say how.
+        NoneReadable: no image can be read.
+        ValueError: the config does not say how.
     """
     settings, reasons = config.test_dataloader or config.get(PREDICTION), []
     if settings is None:

@@ -5,22 +5,28 @@ Sohn et al. (A Simple Semi-Supervised Learning Framework for Object Detection, 2
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+import os
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from mmengine.config import Config
-from mmengine.dist import barrier, is_main_process
+from mmengine.dist import broadcast_object_list, is_main_process
+from mmengine.logging import MMLogger
 from mmengine.registry import DATASETS
 from numpy.typing import NDArray
 
 from ccrop.config import dicts_of
+from ccrop.datasets.listing import list_images
 from ccrop.datasets.reading import printable
 from ccrop.evaluation import pseudo_box_quality
-from ccrop.files import write_json
+from ccrop.files import require_place, write_json
 from ccrop.projects.detection_transfer.inference import load_detector
-from ccrop.projects.detection_transfer.predict import DetectedImage, detected, list_source
+from ccrop.projects.detection_transfer.predict import DetectedImage, detected, list_source, suffixes
+from ccrop.resume_check import refuse_changes
+from ccrop.transfer.prediction import NoneReadable
+from ccrop.transfer.starting_point import Start
 from ccrop.wording import counted
 
 FILE = "self_training.json"  # in the work_dir: the images and boxes that are trained on
@@ -36,6 +42,8 @@ class Split(NamedTuple):
         annotations: of these images, by image id.
         unlabeled: names of all other images, but those without objects and those tested on.
         truth: annotations of these, where the file has them, by name; they are not trained on.
+        own: real paths of all images of the train split, listed or not.
+        tested: how many of these are tested on, and left out.
     """
 
     folder: Path
@@ -43,6 +51,8 @@ class Split(NamedTuple):
     annotations: Mapping[int, Sequence[dict[str, Any]]]
     unlabeled: Sequence[str]
     truth: Mapping[str, Sequence[dict[str, Any]]]
+    own: Collection[str]
+    tested: int
 
 
 def check_self_training(settings: Mapping[str, Any]) -> None:
@@ -52,15 +62,19 @@ def check_self_training(settings: Mapping[str, Any]) -> None:
         ValueError: a setting is out of its range, or not of its kind.
     """
     for name in ("teacher", "unlabeled"):
-        if not isinstance(settings[name], str | Path | None):
+        if not isinstance(settings[name], str | Path | None) or settings[name] == "":
             raise ValueError(f"self_training.{name} must be a path, got {settings[name]!r}: write ./NAME")
     for name, end in (("min_score", 1), ("labeled_fraction", 0.999)):
         value = settings[name]
         if isinstance(value, bool) or not (isinstance(value, int | float) and 0 <= value <= end):
             raise ValueError(f"self_training.{name} must be from 0 to {end:g}, got {value}")
+    if settings["teacher"] is None and settings["unlabeled"] is not None:
+        raise ValueError("self_training.unlabeled is of self_training.teacher, which is missing")
 
 
-def learn_from_teacher(config: Config, work_dir: str | Path, held_out: bool, resumed: bool) -> str:
+def learn_from_teacher(
+    config: Config, work_dir: str | Path, held_out: bool, start: Start, tested: Collection[str] = ()
+) -> str:
     """Train on the labels that are left and on a teacher's boxes on images without labels.
 
     These are the images that ``indices`` of the train split leaves out, those in its folder that its annotation file
@@ -73,7 +87,8 @@ def learn_from_teacher(config: Config, work_dir: str | Path, held_out: bool, res
             a folder of further images, ``unlabeled``, or None.
         work_dir: takes the file of what is trained on; a resumed run takes it up again.
         held_out: the images that are tested on belong to the train split, and are not learned.
-        resumed: see above.
+        start: of the run; where it is resumed with other settings, which may change, the boxes are made again.
+        tested: real paths of the val split's images, see :func:`tested_on`.
 
     Returns:
         What is trained on beside the labels, in words.
@@ -83,7 +98,7 @@ def learn_from_teacher(config: Config, work_dir: str | Path, held_out: bool, res
         FileNotFoundError, UntrustedCheckpoint: see :func:`ccrop.transfer.prediction.load_detector`.
         ValueError: see there and :func:`check_self_training`; the data set is not in COCO's format, a detector with
             masks is trained, the teacher lacks one of the categories, there are no images without labels, or the
-            teacher is sure of no box.
+            teacher is sure of no box; or a resumed run had other settings, which may not change.
     """
     settings = config.self_training
     check_self_training(settings)
@@ -93,19 +108,79 @@ def learn_from_teacher(config: Config, work_dir: str | Path, held_out: bool, res
     if any(each.get("with_mask") for each in dicts_of(train)):
         raise ValueError("a teacher's boxes have no masks, which this detector learns: choose a detector without them")
     file = Path(work_dir, FILE).resolve()
-    if not (resumed and file.is_file()):
-        if is_main_process():
-            content, note = taught(config, held_out)
-            config.notes = [*config.get("notes", ()), note]
-            file.parent.mkdir(parents=True, exist_ok=True)
-            write_json(file, content)
-        barrier()
+    made_with = dict(teacher=str(settings.teacher), unlabeled=str(settings.unlabeled), labels=str(train.get("indices")))
+    made_with |= {name: str(settings[name]) for name in ("min_score", "labeled_fraction")}
+
+    def write() -> None:
+        if start.checkpoint is None or not file.is_file() or changed(file, made_with, start):
+            write_taught(config, file, made_with, held_out, tested)
+
+    in_main_process(write)
     train.ann_file = str(file)
     train.pop("indices", None)
     return f", and on boxes of {settings.teacher} with a score of at least {settings.min_score:g} on others"
 
 
-def taught(config: Config, held_out: bool) -> tuple[dict[str, Any], str]:
+def changed(file: Path, now: Mapping[str, str], start: Start) -> bool:
+    """Whether a resumed run's file must be made again, because it was made with other settings, which may change.
+
+    Raises:
+        ValueError: they may not change; or the file is damaged.
+    """
+    try:
+        before = json.loads(file.read_text(encoding="utf-8")).get("made_with", now)
+    except ValueError as error:
+        raise ValueError(f"{file} is damaged ({error}): remove it, and its boxes are made again") from error
+    assert start.checkpoint is not None  # of a resumed run
+    differing = {name: (before.get(name, "unset"), value) for name, value in now.items() if before.get(name) != value}
+    shown = {f"self_training.{name}": values for name, values in differing.items() if name != "labels"}
+    refuse_changes(start.checkpoint, shown, start.changes_allowed)
+    return bool(differing and start.changes_allowed)  # labels are refused where the rest of the run is compared
+
+
+def in_main_process(work: Callable[[], None]) -> None:
+    """Do in the main process what the others wait for; its error ends all of them.
+
+    Raises:
+        ValueError: in the others, the error of the main process.
+    """
+    refusal: list[str | None] = [None]
+    if is_main_process():
+        try:
+            work()
+        except Exception as error:
+            broadcast_object_list([str(error) or type(error).__name__])
+            raise
+    broadcast_object_list(refusal)
+    if refusal[0] is not None:
+        raise ValueError(refusal[0])
+
+
+def write_taught(
+    config: Config, file: Path, made_with: Mapping[str, str], held_out: bool, tested: Collection[str]
+) -> None:
+    """Write the file of :func:`taught`, and add its note to those of the config."""
+    require_place(file)
+    content, note = taught(config, held_out, tested)
+    config.notes = [*config.get("notes", ()), note]
+    write_json(file, content | dict(made_with=made_with))
+
+
+def tested_on(config: Config) -> Collection[str]:
+    """Real paths of the images of the test split, as its annotation file lists them."""
+    if config.test_evaluator is None:
+        return frozenset()
+    test = config.test_dataloader.dataset
+    images = json.loads(Path(test.data_root, test.ann_file).read_text(encoding="utf-8"))["images"]
+    return real_paths(Path(test.data_root, test.data_prefix["img"]), (each["file_name"] for each in images))
+
+
+def real_paths(folder: Path, names: Iterable[str]) -> set[str]:
+    """Of files, whatever links lead to them."""
+    return {os.path.realpath(folder / name) for name in names}
+
+
+def taught(config: Config, held_out: bool, tested: Collection[str]) -> tuple[dict[str, Any], str]:
     """What is trained on, as the content of a COCO-format file, and a note on it; see :func:`learn_from_teacher`."""
     settings, classes = config.self_training, config.train_dataloader.dataset.metainfo["classes"]
     teacher_config, teacher = load_detector(settings.teacher)
@@ -115,10 +190,14 @@ def taught(config: Config, held_out: bool) -> tuple[dict[str, Any], str]:
             f"{settings.teacher} does not detect {', '.join(map(printable, missing))}, which this data set labels: "
             "pass a teacher that was fine-tuned on the same categories"
         )
-    split = split_of(config, held_out)
+    split = split_of(config, held_out, tested)
     sources = [(split.folder, split.unlabeled, True)]
+    remarks = [f"{counted(split.tested, 'image')} of the val split not learned"] if split.tested else []
     if settings.unlabeled is not None:
-        sources.append((*further_images(config), False))
+        further, others, twice = further_images(config, split.own, tested)
+        sources.append((further, others, False))
+        if twice:
+            remarks.append(f"{counted(twice, 'image')} of {further} left out, which the train split has already")
     total = sum(len(names) for _, names, _ in sources)
     if not total:
         raise ValueError(
@@ -129,14 +208,21 @@ def taught(config: Config, held_out: bool) -> tuple[dict[str, Any], str]:
         images=[], annotations=[], categories=[dict(id=number, name=name) for number, name in enumerate(classes, 1)]
     )
     found: dict[str, NDArray[np.floating]] = {}
-    for folder, names, relative in sources:
-        for _, each in detected(teacher, teacher_config, folder, names, settings.min_score) if names else ():
-            own = labeled_boxes(each, known, classes)
-            if relative:
-                found[each.name] = own
-            if len(own):
-                name = each.name if relative else str((folder / each.name).resolve())
-                add(content, dict(file_name=name, width=each.size[0], height=each.size[1]), map(annotation, own))
+    unreadable = []
+    for folder, names, relative in filter(lambda source: source[1], sources):
+        try:
+            for _, each in detected(teacher, teacher_config, folder, names, settings.min_score):
+                own = labeled_boxes(each, known, classes)
+                if relative:
+                    found[each.name] = own
+                if len(own):
+                    name = each.name if relative else str((folder / each.name).resolve())
+                    add(content, dict(file_name=name, width=each.size[0], height=each.size[1]), map(annotation, own))
+        except NoneReadable as error:
+            MMLogger.get_current_instance().warning(str(error))
+            unreadable.append((len(names), error))
+    if sum(number for number, _ in unreadable) == total:
+        raise unreadable[0][1]
     images, boxes = len(content["images"]), len(content["annotations"])
     if not boxes:
         raise ValueError(
@@ -152,34 +238,36 @@ def taught(config: Config, held_out: bool) -> tuple[dict[str, Any], str]:
         f"{images:,} of {counted(total, 'image')} without labels; each of "
         f"{counted(len(split.images), 'labeled image')} counts as {copies}{described(found, split.truth)}"
     )
-    return content, note
+    return content, "; ".join([note, *remarks])
 
 
-def further_images(config: Config) -> tuple[Path, list[str]]:
-    """The folder and the names of the images below ``self_training.unlabeled``.
+def further_images(config: Config, own: Collection[str], tested: Collection[str]) -> tuple[Path, list[str], int]:
+    """The folder of ``self_training.unlabeled``, the names of its images, and how many it has of the train split.
+
+    Args:
+        own: real paths of the train split's images, which are left out.
+        tested: those of the images that are tested on.
 
     Raises:
         MissingData: there are none.
         ValueError: some are tested on.
     """
     folder, names = list_source(Path(config.self_training.unlabeled), None, config.get("channels", 3))
-    if config.test_evaluator is not None:
-        test = config.test_dataloader.dataset
-        images = json.loads(Path(test.data_root, test.ann_file).read_text())["images"]
-        tested = {str(Path(test.data_root, test.data_prefix["img"], each["file_name"]).resolve()) for each in images}
-        if both := [name for name in names if str((folder / name).resolve()) in tested]:
-            raise ValueError(
-                f"{folder} has {counted(len(both), 'image')} that the detector is tested on, the first is "
-                f"{printable(both[0])}: pass a folder without them"
-            )
-    return folder, names
+    paths = {name: os.path.realpath(folder / name) for name in names}
+    if both := [name for name, path in paths.items() if path in tested]:
+        raise ValueError(
+            f"{folder} has {counted(len(both), 'image')} that the detector is tested on, the first is "
+            f"{printable(both[0])}: pass a folder without them"
+        )
+    further = {path: name for name, path in reversed(paths.items()) if path not in own}
+    return folder, sorted(further.values()), sum(path in own for path in paths.values())
 
 
-def split_of(config: Config, held_out: bool) -> Split:
+def split_of(config: Config, held_out: bool, tested: Collection[str]) -> Split:
     """The images of the config's train split with and without labels; categories are numbered from 1 as in it."""
     train = config.train_dataloader.dataset
     folder = Path(train.data_root, train.data_prefix["img"])
-    source = json.loads(Path(train.data_root, train.ann_file).read_text())
+    source = json.loads(Path(train.data_root, train.ann_file).read_text(encoding="utf-8"))
     classes = train.metainfo["classes"]
     numbers = {each["id"]: classes.index(each["name"]) + 1 for each in source["categories"] if each["name"] in classes}
     annotations: dict[int, list[dict[str, Any]]] = {image["id"]: [] for image in source["images"]}
@@ -190,20 +278,22 @@ def split_of(config: Config, held_out: bool) -> Split:
     listed = {image["id"]: image for image in source["images"]}
     used = [listed[every.get_data_info(index)["img_id"]] for index in range(len(every))]
     drawn = range(len(used)) if train.get("indices") is None else train.indices
-    tested = set(config.test_dataloader.dataset.indices) if held_out else set()
-    left = [image for index, image in enumerate(used) if index not in tested.union(drawn)]
-    known = {str((folder / image["file_name"]).resolve()) for image in source["images"]}
-    others = [
-        name
-        for name in list_source(folder, None, config.get("channels", 3))[1]
-        if str((folder / name).resolve()) not in known
-    ]
+    apart = set(config.test_dataloader.dataset.indices) if held_out else set()
+    known = real_paths(folder, (image["file_name"] for image in source["images"]))
+    images = {image["file_name"]: image for index, image in enumerate(used) if index not in apart.union(drawn)}
+    left = list(images)
+    in_folder = list_images(folder, suffixes=suffixes(config.get("channels", 3)))
+    others = {path: name for name in reversed(in_folder) if (path := os.path.realpath(folder / name)) not in known}
+    unlabeled = [*left, *sorted(others.values())]
+    kept = [name for name in unlabeled if os.path.realpath(folder / name) not in tested]
     return Split(
         folder,
         [used[index] for index in drawn],
         annotations,
-        [*(image["file_name"] for image in left), *others],
-        {image["file_name"]: annotations[image["id"]] for image in left},
+        kept,
+        {name: annotations[images[name]["id"]] for name in kept if name in images},
+        known.union(others),
+        len(unlabeled) - len(kept),
     )
 
 
@@ -212,7 +302,8 @@ def labeled_boxes(found: DetectedImage, known: Sequence[str], classes: Sequence[
     boxes, scores, labels = (np.asarray(each.float()) for each in found.detections)
     numbers = np.array([classes.index(name) + 1 if name in classes else 0 for name in known])[labels.astype(int)]
     rows = np.concatenate([boxes, scores[:, None], numbers[:, None]], axis=1)
-    return rows[numbers > 0]
+    large_enough = (boxes[:, 2:] - boxes[:, :2] >= 1).all(axis=1)  # mmdet leaves out smaller ones
+    return rows[(numbers > 0) & large_enough]
 
 
 def annotation(box: NDArray[np.floating]) -> dict[str, Any]:

@@ -2,15 +2,20 @@
 
 import json
 import shutil
+import subprocess
+import sys
 from collections import Counter
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from jobs import ROOT
 
 from ccrop.projects.detection_transfer.finetune import load_config
-from ccrop.projects.detection_transfer.self_training import FILE, described, repetitions
+from ccrop.projects.detection_transfer.inference import ImageDetections
+from ccrop.projects.detection_transfer.predict import DetectedImage
+from ccrop.projects.detection_transfer.self_training import FILE, described, labeled_boxes, repetitions
 from ccrop.tools import finetune, predict
 from ccrop.transfer import drawn_fraction
 
@@ -119,7 +124,7 @@ def test_a_resumed_run_takes_up_its_boxes_again_and_no_other_teacher(
     assert (tmp_path / "run" / FILE).read_bytes() == before
     capsys.readouterr()
     assert tuned(root, detector, "--labels", "50%", "--resume") == 2
-    assert f"on boxes of {teacher} with a score of at least {SURE} on others" in capsys.readouterr().err
+    assert f"was trained with self_training.teacher {teacher}, not {detector}: repeat" in capsys.readouterr().err
 
 
 def test_a_learning_rate_search_does_not_learn_what_it_is_tested_on(detector: Path, root: Path, tmp_path: Path):
@@ -222,3 +227,110 @@ def test_every_detector_of_coco_format_images_has_the_section(demo_root: Path):
     for name in ("tiles_r18", "tiles_lite0", "faster-rcnn_r18_fpn_small"):
         settings = load_config(ROOT / f"projects/detection_transfer/configs/{name}.py", demo_root).self_training
         assert settings.teacher is None
+
+
+def test_changed_settings_of_a_resumed_run_are_refused_or_its_boxes_are_made_again(
+    detector: Path, root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    few, more = ("--labels", "20%"), ("self_training.labeled_fraction=0.5",)
+    file = tmp_path / "run" / FILE
+    assert tuned(root, detector, *few) == 0
+    before = file.read_bytes()
+    capsys.readouterr()
+    assert tuned(root, detector, *few, "--resume", options=more) == 2
+    assert "iter_1.pth was trained with self_training.labeled_fraction 0.2, not 0.5: repeat" in capsys.readouterr().err
+    assert tuned(root, detector, *few, "--resume", "--unlabeled", str(tmp_path)) == 2
+    assert f"was trained with self_training.unlabeled None, not {tmp_path}: repeat" in capsys.readouterr().err
+    assert file.read_bytes() == before
+    assert tuned(root, detector, *few, "--resume", "--allow-changes", options=more) == 0
+    assert max(boxes_of(file)[0].values()) == 4  # 13 of 63 images are labeled, and 51 are not
+    file.write_bytes(before[:1000])
+    capsys.readouterr()
+    assert tuned(root, detector, *few, "--resume") == 2
+    assert f"{file} is damaged (" in capsys.readouterr().err
+
+
+def test_no_image_is_learned_twice_and_none_that_is_tested_on(
+    detector: Path, root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    (tmp_path / "linked").mkdir()
+    (tmp_path / "linked/train").symlink_to(root / "train2017")
+    shutil.copy(root / "train2017/new.jpg", tmp_path / "linked/more.jpg")
+    (tmp_path / "linked/same.jpg").symlink_to("more.jpg")
+    assert tuned(root, detector, "--labels", "50%", "--unlabeled", str(tmp_path / "linked")) == 0
+    _, boxes = boxes_of(tmp_path / "run" / FILE)
+    assert [name for name in boxes if name.startswith("/")] == [str(tmp_path / "linked/more.jpg")]
+    assert "; 65 images of " in capsys.readouterr().out
+
+    (root / "train2017/tested.jpg").symlink_to(min((root / "val2017").iterdir()))
+    assert tuned(root, detector, "--labels", "50%", work_dir="tested") == 0
+    _, boxes = boxes_of(tmp_path / "tested" / FILE)
+    assert "new.jpg" in boxes
+    assert "tested.jpg" not in boxes
+    assert "; 1 image of the val split not learned" in capsys.readouterr().out
+
+
+def test_a_folder_without_a_readable_image_does_not_stop_the_other(
+    detector: Path, root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    further = tmp_path / "further"
+    further.mkdir()
+    (root / "train2017/new.jpg").rename(further / "more 1 ü.jpg")
+    (root / "train2017/broken.jpg").touch()
+    assert tuned(root, detector, "--unlabeled", str(further)) == 0
+    out = capsys.readouterr().out
+    assert "train2017: none of 1 images can be read; the first: " in out
+    assert " boxes with a score of at least 0.0001 on 1 of 2 images without labels" in out
+    (further / "more 1 ü.jpg").write_bytes(b"")
+    assert tuned(root, detector, "--unlabeled", str(further), work_dir="other") == 2
+    assert "none of 1 images can be read; the first: " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("flags", "options", "message"),
+    [
+        ((), ("self_training.unlabeled=photos",), "self_training.unlabeled is of self_training.teacher, which is"),
+        (("--teacher", ""), (), "self_training.teacher must be a path, got ''"),
+        (("--teacher", "run", "--unlabeled", ""), (), "self_training.unlabeled must be a path, got ''"),
+        (("--teacher", "run"), ("self_training=None",), "--teacher applies to detectors of COCO-format images"),
+    ],
+)
+def test_settings_that_name_nothing(
+    flags: tuple[str, ...], options: tuple[str, ...], message: str, root: Path, tmp_path: Path, capsys
+):
+    command = [CONFIG, "--data-root", str(root), "--init", "random", *flags, "--work-dir", str(tmp_path / "run")]
+    assert finetune.main([*command, "--iterations", "1", "--cfg-options", *TINY[:3], *options]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_boxes_that_no_detector_learns_do_not_count():
+    found = DetectedImage(
+        "a.jpg",
+        (64, 64),
+        ImageDetections(
+            torch.tensor([[0.0, 0.0, 9.0, 9.0], [5.0, 5.0, 5.9, 20.0], [0.0, 0.0, 8.0, 8.0]]),
+            torch.tensor([0.9, 0.8, 0.7]),
+            torch.tensor([1, 1, 0]),
+        ),
+    )
+    assert labeled_boxes(found, ["other", "car"], ["car"]) == pytest.approx(np.array([[0, 0, 9, 9, 0.9, 1]]))
+
+
+def test_an_error_of_the_main_process_ends_the_others(tmp_path: Path):
+    program = (
+        "import sys, torch; from torch.distributed import init_process_group\n"
+        f"init_process_group('gloo', init_method='file://{tmp_path}/meet', rank=int(sys.argv[1]), world_size=2)\n"
+        "from ccrop.projects.detection_transfer.self_training import in_main_process\n"
+        "def refuse(): raise KeyError('kiwi')\n"
+        "try: in_main_process(refuse)\n"
+        "except Exception as error: print(type(error).__name__, error)\n"
+    )
+    ranks = [
+        subprocess.Popen([sys.executable, "-c", program, str(rank)], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+        for rank in range(2)
+    ]
+    try:
+        assert [each.communicate(timeout=300)[0].strip() for each in ranks] == ["KeyError 'kiwi'", "ValueError 'kiwi'"]
+    finally:
+        for each in ranks:
+            each.kill()
