@@ -6,6 +6,7 @@ it (mmdet).
 """
 
 import argparse
+import errno
 import os
 from pathlib import Path
 from pickle import UnpicklingError
@@ -69,9 +70,11 @@ def load_checkpoint(path: str | os.PathLike, map_location: Any = "cpu") -> dict[
             return safetensors.torch.load_file(path, device=str(map_location or "cpu"))
         with torch.serialization.safe_globals(SAFE_GLOBALS):
             return torch.load(path, map_location=map_location, weights_only=True)
-    except (OSError, MemoryError):
+    except MemoryError:
         raise
     except Exception as error:  # the unpickler raises nearly anything on damaged files
+        if isinstance(error, OSError) and error.errno != errno.EINVAL:  # torch looks before the start of a cut file
+            raise
         cause = error.__context__ or error  # torch wraps it in advice to load the file unchecked
         reason = (str(cause).strip().splitlines() or [""])[0].split(". ")[0] or type(cause).__name__
         raise UntrustedCheckpoint(

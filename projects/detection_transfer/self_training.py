@@ -6,9 +6,10 @@ Sohn et al. (A Simple Semi-Supervised Learning Framework for Object Detection, 2
 
 import json
 import os
+import zlib
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from mmengine.config import Config
@@ -17,7 +18,9 @@ from mmengine.logging import MMLogger
 from mmengine.registry import DATASETS
 from numpy.typing import NDArray
 
-from ccrop.config import dicts_of
+from ccrop.checkpoint.recorded_config import KEY
+from ccrop.compat.safe_checkpoint import load_checkpoint
+from ccrop.config import CHECKPOINT, dicts_of
 from ccrop.datasets.listing import list_images
 from ccrop.datasets.reading import printable
 from ccrop.evaluation import pseudo_box_quality
@@ -25,9 +28,12 @@ from ccrop.files import require_place, write_json
 from ccrop.projects.detection_transfer.inference import load_detector
 from ccrop.projects.detection_transfer.predict import DetectedImage, detected, list_source, suffixes
 from ccrop.resume_check import refuse_changes
-from ccrop.transfer.prediction import NoneReadable
+from ccrop.transfer.prediction import NoneReadable, checkpoint_of
 from ccrop.transfer.starting_point import Start
 from ccrop.wording import counted
+
+if TYPE_CHECKING:
+    from mmdet.models import BaseDetector
 
 FILE = "self_training.json"  # in the work_dir: the images and boxes that are trained on
 APART = 1e6  # pixels between boxes of different categories, which then cannot overlap
@@ -108,7 +114,8 @@ def learn_from_teacher(
     if any(each.get("with_mask") for each in dicts_of(train)):
         raise ValueError("a teacher's boxes have no masks, which this detector learns: choose a detector without them")
     file = Path(work_dir, FILE).resolve()
-    made_with = dict(teacher=str(settings.teacher), unlabeled=str(settings.unlabeled), labels=str(train.get("indices")))
+    labels = f"{zlib.crc32(str(train.get('indices')).encode()):08x}"
+    made_with = dict(teacher=str(settings.teacher), unlabeled=str(settings.unlabeled), labels=labels)
     made_with |= {name: str(settings[name]) for name in ("min_score", "labeled_fraction")}
 
     def write() -> None:
@@ -183,7 +190,7 @@ def real_paths(folder: Path, names: Iterable[str]) -> set[str]:
 def taught(config: Config, held_out: bool, tested: Collection[str]) -> tuple[dict[str, Any], str]:
     """What is trained on, as the content of a COCO-format file, and a note on it; see :func:`learn_from_teacher`."""
     settings, classes = config.self_training, config.train_dataloader.dataset.metainfo["classes"]
-    teacher_config, teacher = load_detector(settings.teacher)
+    teacher_config, teacher = load_teacher(settings.teacher)
     known = teacher.dataset_meta["classes"]
     if missing := [name for name in classes if name not in known]:
         raise ValueError(
@@ -239,6 +246,24 @@ def taught(config: Config, held_out: bool, tested: Collection[str]) -> tuple[dic
         f"{counted(len(split.images), 'labeled image')} counts as {copies}{described(found, split.truth)}"
     )
     return content, "; ".join([note, *remarks])
+
+
+def load_teacher(name: str | Path) -> tuple[Config, "BaseDetector"]:
+    """A detector with the names of its categories, see :func:`ccrop.transfer.prediction.load_detector`.
+
+    Raises:
+        ValueError: the checkpoint has no config or no categories; or see there.
+    """
+    lacking = "{} holds no {}, which a teacher needs: pass a work_dir of tools/finetune.py, or one of its checkpoints"
+    checkpoint = checkpoint_of(name)
+    if checkpoint.suffix == CHECKPOINT:
+        content = load_checkpoint(checkpoint)
+        if not isinstance(content, dict) or not isinstance(content.get(KEY), dict):
+            raise ValueError(lacking.format(checkpoint, "config"))
+    config, teacher = load_detector(name)
+    if "classes" not in teacher.dataset_meta:
+        raise ValueError(lacking.format(checkpoint, "names of categories"))
+    return config, teacher
 
 
 def further_images(config: Config, own: Collection[str], tested: Collection[str]) -> tuple[Path, list[str], int]:

@@ -149,6 +149,13 @@ def test_an_unusable_teacher_is_one_line(
 
     refused("nowhere does not exist: pass a fine-tuning run's work_dir", teacher=Path("nowhere"))
     few = ("--labels", "50%")
+    content = torch.load(detector / "iter_1.pth", weights_only=False)
+    torch.save(content | dict(meta={}), tmp_path / "nameless.pth")
+    refused("nameless.pth holds no names of categories, which a", *few, teacher=tmp_path / "nameless.pth")
+    torch.save(content["state_dict"], tmp_path / "weights.pth")
+    refused("weights.pth holds no config, which a teacher needs: pass a", *few, teacher=tmp_path / "weights.pth")
+    (tmp_path / "cut.pth").write_bytes((detector / "iter_1.pth").read_bytes()[:5000])
+    refused("cut.pth was not loaded: it is damaged, or", *few, teacher=tmp_path / "cut.pth")
     refused("scores no box of the ", *few, options=("self_training.min_score=1.0",))
     refused("self_training.min_score must be from 0 to 1, got 35", *few, options=("self_training.min_score=35",))
     refused("labeled_fraction must be from 0 to 0.999, got 1", *few, options=("self_training.labeled_fraction=1",))
