@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ccrop.datasets import LocatedDataset, MissingData, UnreadableFile
 from ccrop.projects.lidar_bev.boxes import num_points_in_boxes
-from ccrop.projects.lidar_bev.datasets.objects import Objects, read_taught
+from ccrop.projects.lidar_bev.datasets.objects import MissingLabels, Objects, read_taught
 from ccrop.projects.lidar_bev.datasets.reading import UnreadableSweep, finite, read_text
 
 OTHER = -1
@@ -137,13 +137,25 @@ class SweepDataset(LocatedDataset):
         """The labeled objects of an entry of the list; its points are not read.
 
         Raises:
-            ValueError: a label file is missing or damaged; names it.
+            MissingLabels: there are none, in layouts with a label file for each sweep.
+            ValueError: a label file is damaged or, in other layouts, missing; names it.
         """
         raise NotImplementedError
 
     def object_names(self, index: int) -> list[str]:
         """Classes of the labeled objects of a sweep, see :meth:`objects`."""
         return self.objects(self.get_data_info(index)).names
+
+    def annotated(self) -> list[int]:
+        """Indices of the sweeps that have labels, which may list no object; see :meth:`objects`."""
+        found = []
+        for index in range(len(self)):
+            try:
+                self.object_names(index)
+            except MissingLabels:
+                continue
+            found.append(index)
+        return found
 
     def learned_names(self, index: int) -> list[str]:
         """Classes of the objects that a detector learns of a sweep: a teacher's, or those of its labels."""

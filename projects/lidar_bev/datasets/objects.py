@@ -11,6 +11,10 @@ from numpy.typing import NDArray
 from ccrop.files import written
 
 
+class MissingLabels(ValueError):
+    """A sweep has no label file, which a labeled one has even if it is empty; names it."""
+
+
 class Objects(NamedTuple):
     """The labeled objects of a sweep.
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from ccrop.long_work import with_progress
 from ccrop.projects.lidar_bev.boxes import num_points_in_boxes
 from ccrop.projects.lidar_bev.datasets import Objects, SweepDataset
-from ccrop.projects.lidar_bev.datasets.objects import read_taught, write_taught
+from ccrop.projects.lidar_bev.datasets.objects import MissingLabels, read_taught, write_taught
 from ccrop.projects.lidar_bev.detection.metrics import Compared, compared
 from ccrop.projects.lidar_bev.evaluation.center_ap import Detections, match
 from ccrop.projects.lidar_bev.grid import Grid
@@ -92,7 +92,8 @@ def taught(config: Config, every: SweepDataset, tested: SweepDataset | None) -> 
     left = [index for index, path in enumerate(every.paths()) if index not in known and path not in reserved]
     if not left:
         raise ValueError(
-            f"{train.data_root} has no sweep without labels in its training split: leave labels out with --labels"
+            f"{train.data_root} has no sweep without labels in its training split: add some, or leave labels out with "
+            "--labels"
         )
     sweeps = DATASETS.build(dict(train, pipeline=[], indices=left))
     truth = annotations(sweeps)
@@ -146,12 +147,16 @@ def require_cover(teacher: str | Path, given: Grid, wanted: Grid) -> None:
 
 
 def annotations(sweeps: SweepDataset) -> dict[str, Objects]:
-    """The objects by the paths of those sweeps that are annotated."""
+    """The objects by the paths of those sweeps that have labels.
+
+    Raises:
+        ValueError: see :meth:`.SweepDataset.objects`.
+    """
     found = {}
     for index, path in enumerate(sweeps.paths()):
         try:
             found[path] = sweeps.objects(sweeps.get_data_info(index))
-        except ValueError:  # it has no labels, which is what self-training is for
+        except MissingLabels:
             continue
     return found
 

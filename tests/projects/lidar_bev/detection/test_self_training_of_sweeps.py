@@ -89,8 +89,8 @@ def teacher(root: Path, tmp_path: Path) -> Path:
 
 def settled(root: Path, teacher: Path, labels: float = 0.25, held_out: float = 0.0, **settings):
     config = load_config(CUSTOM, root, SMALL)
-    use_labels(config, labels, 0, held_out)
     config.self_training.update(dict(teacher=str(teacher)) | settings)
+    use_labels(config, labels, 0, held_out)
     return config
 
 
@@ -143,19 +143,31 @@ def test_labels_stay_and_all_other_training_sweeps_get_the_teachers_boxes(root: 
     assert "each of 2 labeled sweeps counts as 2; by their annotations, which are not trained on, precision" in note
 
 
-def test_annotations_of_unlabeled_sweeps_need_not_exist(root: Path, teacher: Path, tmp_path: Path):
-    config = settled(root, teacher, min_score=0.0)
-    drawn = config.train_dataloader.dataset.indices
-    for index in range(8):
-        if index not in drawn:
-            (root / f"labels/{NAMES[index]}.txt").unlink()
+def test_sweeps_without_label_files_are_unlabeled(root: Path, teacher: Path, tmp_path: Path):
+    for name in (NAMES[0], *NAMES[3:8]):
+        (root / f"labels/{name}.txt").unlink()
+    (root / f"labels/{NAMES[2]}.txt").write_text("")  # labeled: no object
+    config = settled(root, teacher, labels=1.0, min_score=0.0)
+    assert config.train_dataloader.dataset.indices == [1, 2]
     learn_from_teacher(config, None, tmp_path / "run", resumed=False)
-    assert set(read_taught(tmp_path / "run" / FILE)) == {
-        f"points/{NAMES[index]}.bin" for index in range(8) if index not in drawn
-    }
+    assert list(read_taught(tmp_path / "run" / FILE)) == [f"points/{name}.bin" for name in (NAMES[0], *NAMES[3:8])]
+    assert "in 6 of 6 sweeps without labels" in config.notes[0]
     assert "by their annotations" not in config.notes[0]
     dataset = DATASETS.build(config.train_dataloader.dataset)
     assert sum(len(dataset[place]["boxes"]) for place in range(len(dataset))) > 0
+
+    half = settled(root, teacher, labels=0.5, min_score=0.0)
+    assert len(half.train_dataloader.dataset.indices) == 1
+    learn_from_teacher(half, None, tmp_path / "half", resumed=False)
+    assert len(read_taught(tmp_path / "half" / FILE)) == 7
+
+    (root / f"labels/{NAMES[1]}.txt").write_text("a car")
+    with pytest.raises(ValueError, match=f"{NAMES[1]}.txt, line 1: expected x y z dx"):
+        settled(root, teacher)
+    for name in NAMES[1:3]:
+        (root / f"labels/{name}.txt").unlink()
+    with pytest.raises(ValueError, match="none of the 8 sweeps to train on has labels"):
+        settled(root, teacher)
 
 
 def test_a_learning_rate_search_does_not_learn_what_it_is_tested_on(root: Path, teacher: Path, tmp_path: Path):
@@ -277,7 +289,7 @@ def test_an_unusable_teacher_is_one_line(root: Path, teacher: Path, tmp_path: Pa
     refused("self_training.min_score must be from 0 to 1, got 35", options=("self_training.min_score=35",))
     refused("labeled_fraction must be from 0 to 0.999, got 1", options=("self_training.labeled_fraction=1",))
     refused("--unlabeled applies to images", "--unlabeled", str(root))
-    refused(f"{root} has no sweep without labels in its training split: leave labels out", "--labels", "100%")
+    refused(f"{root} has no sweep without labels in its training split: add some, or leave", "--labels", "100%")
     classes = ("model.classes=['Car','Van']", "model.distances=[2.0,2.0]")
     refused(f"{teacher} does not detect Van, which this data set labels", options=classes)
     wide = ("model.backbone.grid.low=(-25.6,-25.6,-3)",)
