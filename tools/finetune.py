@@ -90,7 +90,8 @@ def finetuned(args: argparse.Namespace, command: str) -> str:
     checkpoint_to_resume(work_dir, args.resume)
     with locked(work_dir):
         if args.resume is None:
-            move_earlier_run(work_dir, [args.init, args.pseudo_boxes, args.teacher])
+            teacher = config.get("self_training", {}).get("teacher")
+            move_earlier_run(work_dir, [args.init, args.pseudo_boxes, teacher])
         metrics = trained(args, transfer, config, work_dir, labels)
     write_after_run(work_dir)
     return transfer.line(metrics, transfer.data_name(Path(args.data_root or config.default_data_root)))

@@ -69,7 +69,7 @@ def sections(work_dir: Path) -> list[str]:
 
 
 def described(run: Path) -> str:
-    """The command, what the log says first, and the whole config, folded."""
+    """The command, what the log says first, such as repairs and a teacher's boxes, and the whole config, folded."""
     checkpoint = latest_checkpoint(run)
     if checkpoint is None:
         return ""
@@ -77,6 +77,7 @@ def described(run: Path) -> str:
     rows = {
         "Command": config.get("command", ""),
         "Run": config.get("headline", ""),
+        "Notes": "; ".join(config.get("notes", ())),
         "Iterations": str(config.train_cfg.get("max_iters", "")),
         "Batch": str(config.train_dataloader.get("batch_size", "")),
         "Seed": str(config.get("randomness", {}).get("seed", "")),

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# What pseudo-boxes are worth on hit_uav, with a few labels as a teacher: 15 runs side by side, 6,400 steps in each arm.
+# What pseudo-boxes and self-training are worth on hit_uav: 15 runs side by side, 6,400 steps in each arm.
 # usage: [TINY=1] [PYTHON=python3] 20_pseudo_boxes.sh DATA BOXES OUT
 #   DATA: folder of hit_uav/; BOXES: round_0/boxes.json of a run of configs/detector_paste_coco.py on it
 set -euo pipefail
@@ -17,40 +17,39 @@ learn() { # NAME SEED OPTION...: a detector of one category, from pseudo-boxes
   local name=$1 seed=$2; shift 2
   [[ -n $TINY ]] || set -- param_scheduler.1.end=2400 "$@"
   "$PYTHON" tools/train.py configs/detector_paste_coco.py --data-root "$data" --seed "$seed" --work-dir "$out/work_dirs/$name$seed" --resume \
-    "${init[@]}" --cfg-options train_cfg.max_iters="$(steps 2400)" "$@"
+    --cfg-options train_cfg.max_iters="$(steps 2400)" "$@"
   cp "$out/work_dirs/$name$seed"/round_0/iter_*.pth "$out/checkpoints/$name$seed.pth"
 }
-tune() { # NAME SEED LABELS ITERATIONS: a row; starts from NAME's detector as soon as there is one
+tune() { # NAME SEED LABELS ITERATIONS [OPTION...]: a row; starts from NAME's detector as soon as there is one
   local init=()
   if [[ $1 != random ]]; then
     until [[ -f $out/checkpoints/$1$2.pth ]]; do sleep 1; done
     init=(--pretrain "$1=$out/checkpoints/$1$2.pth")
   fi
-  local run=$1_$3_$4_$2
+  local run=$1_$3_$4_$2 options=()
+  [[ $# -le 4 ]] || options=(--cfg-options "${@:5}")
   "$PYTHON" tools/compare.py "$detector" --data-root "$data" --labels "$3" --seeds "$2" --iterations "$(steps "$4")" \
-    --no-long --lr-factors 1 "${init[@]}" --arms "$1" --tflop 50 --csv "$out/$run.csv" --work-dirs "$out/work_dirs/$1_${3%\%}_$4"
+    --no-long --lr-factors 1 "${init[@]}" --arms "$1" --tflop 50 --csv "$out/$run.csv" --work-dirs "$out/work_dirs/$1_${3%\%}_$4" "${options[@]}"
 }
-teach() { # SEED LABELS: the detector that was pretrained and fine-tuned labels all images; another learns from it
-  local name=taught_${2%\%}_ teacher
+self_train() { # SEED LABELS: the detector that was pretrained and fine-tuned finds boxes on the other images, and learns both
+  local name=self_${2%\%}_ teacher
   tune paste "$1" "$2" 800
   teacher=$(echo "$out/work_dirs/paste_${2%\%}_800"/*/*/"paste_$1")
-  init=(--init "$(ls "$teacher"/iter_*.pth)")
-  learn "$name" "$1" pseudo_boxes.detector="$teacher" pseudo_boxes.min_score="$SURE" pseudo_boxes.max_boxes=64
-  tune "$name" "$1" "$2" 800
+  cp "$teacher"/iter_*.pth "$out/checkpoints/$name$1.pth"
+  tune "$name" "$1" "$2" 3200 self_training.teacher="$teacher" self_training.min_score="$SURE"
 }
 run() {
-  init=()
   case $1 in
     paste) learn paste "$2" pseudo_boxes.file="$boxes" ;;
     *) "$@" ;;
   esac > "$out/$(tr ' ' _ <<< "$*").log" 2>&1
 }
-export -f steps learn tune teach run
+export -f steps learn tune self_train run
 
 if [[ -n $TINY ]]; then
-  runs=$'paste 0\nteach 0 10%\ntune random 0 1% 6400'
+  runs=$'paste 0\nself_train 0 10%\ntune random 0 1% 6400'
 else
   each() { for seed in 0 1 2; do printf "$1\n" "$seed"; done; }
-  runs=$(each 'paste %s'; each "tune random %s $FEW 6400"; each "tune random %s $MANY 6400"; each "teach %s $FEW"; each "teach %s $MANY")
+  runs=$(each 'paste %s'; each "tune random %s $FEW 6400"; each "tune random %s $MANY 6400"; each "self_train %s $FEW"; each "self_train %s $MANY")
 fi
 timeout "$LIMIT" xargs -P "${JOBS:-15}" -L 1 bash -c 'run "$@"' _ <<< "$runs" || echo "stopped: call again to go on"

@@ -6,7 +6,6 @@ python projects/studies/lidar_motion/quality.py --data-root data/kitti --kitti -
 KITTI's drive has no poses here: point-to-plane ICP of each frame with the one before gives them.
 """
 
-import csv
 import sys
 import time
 from collections.abc import Sequence
@@ -18,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 
 from ccrop.cli import command, command_parser
+from ccrop.files import write_csv
 from ccrop.projects.lidar_bev.datasets import KittiSweeps, NuScenesSweeps, SweepDataset
 from ccrop.projects.lidar_bev.datasets.base import Trajectories
 from ccrop.projects.lidar_bev.evaluation.polygons import bev_ious
@@ -217,13 +217,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     for name, score in scores.items():
         print(f"average precision by {name}: {average_precision(rows, score):.3f}")
     here = Path(__file__).parent
-    with (here / f"{args.out}.csv").open("w", newline="") as file:
-        writer = csv.DictWriter(file, table[0])
-        writer.writeheader()
-        writer.writerows(
-            {name: value if isinstance(value, str) else round(float(value), 4) for name, value in row.items()}
-            for row in table
-        )
+    rounded = [
+        {name: value if isinstance(value, str) else round(float(value), 4) for name, value in row.items()}
+        for row in table
+    ]
+    write_csv(here / f"{args.out}.csv", rounded)
     chosen = {index: shown[index] for index in args.pictures if index in shown}
     if chosen:
         drawn(here / f"{args.out}.png", chosen, args.out, (0, -25, 50, 25) if args.kitti else (-40, -40, 40, 40))

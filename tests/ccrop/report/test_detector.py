@@ -20,6 +20,7 @@ def finished(folder: Path, **figures: float) -> None:
     log.mkdir(parents=True)
     (folder / "metrics.json").write_text(json.dumps(figures))
     config = dict(headline="tiles on drones", train_cfg=dict(max_iters=800), train_dataloader=dict(batch_size=32))
+    config["notes"] = ["left out: <a.jpg>", "Teacher run: 9 boxes"]
     torch.save(dict(config=config), folder / "iter_800.pth")
     lines = [dict(loss=2.0 / step, step=step) for step in (1, 50, 100)]
     (log / "scalars.json").write_text("\n".join(map(json.dumps, lines)))
@@ -29,6 +30,7 @@ def test_a_run_has_its_figures_and_its_curve(tmp_path: Path):
     finished(tmp_path, core_seconds=9.0, AP=0.125, AP_S=0.0625, AP_L=float("nan"))
     text = "".join(sections(tmp_path))
     assert "tiles on drones" in text
+    assert ">left out: &lt;a.jpg&gt;; Teacher run: 9 boxes<" in text
     assert ">12.5%<" in text
     assert ">6.25%<" in text
     assert ">12.5 %<" in text

@@ -159,6 +159,13 @@ def test_an_unusable_teacher_is_one_line(
     refused(f"{detector} does not detect kiwi, which this data set labels", *few)
 
 
+def test_a_teacher_in_the_new_runs_place_is_not_moved_aside(detector: Path, root: Path, tmp_path: Path, capsys):
+    shutil.copytree(detector, tmp_path / "run")
+    assert tuned(root, tmp_path / "run", "--labels", "50%") == 2
+    assert f"{tmp_path}/run is in {tmp_path}/run, which would be moved aside: choose" in capsys.readouterr().err
+    assert (tmp_path / "run/iter_1.pth").is_file()
+
+
 @pytest.mark.parametrize(
     ("flags", "message"),
     [

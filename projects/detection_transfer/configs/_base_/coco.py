@@ -49,7 +49,7 @@ auto_scale_lr = dict(enable=True, base_batch_size=16)
 self_training = dict(  # also learn the boxes that a fine-tuned detector finds on images without labels
     teacher=None,  # its work_dir or checkpoint
     min_score=0.35,  # of its boxes
-    labeled_fraction=0.2,  # of the labeled images in what is trained on, at least
+    labeled_fraction=0.2,  # of what is trained on, about; labeled images are repeated to reach it
     unlabeled=None,  # a folder of further images; those of the train split without labels are used in any case
 )
 custom_imports = dict(imports=["ccrop.projects.detection_transfer.metric"])
