@@ -50,7 +50,7 @@ ground_truth_sampling = dict(numbers=10, angle=0.0)
 self_training = dict(  # also learn the boxes that a fine-tuned detector finds in training sweeps without labels
     teacher=None,  # its work_dir or checkpoint: --teacher
     min_score=0.3,  # of its boxes
-    labeled_fraction=0.2,  # of the labeled sweeps in what is drawn, at least
+    labeled_fraction=0.2,  # of what is drawn, about; labeled sweeps are repeated to reach it
 )
 
 # 80 epochs of the 3,712 training frames
