@@ -49,7 +49,7 @@ test_dataset = dict(type=KittiSweeps, data_root=None, split="val", labeled=True,
 ground_truth_sampling = dict(numbers=10, angle=0.0)
 self_training = dict(  # also learn the boxes that a fine-tuned detector finds in training sweeps without labels
     teacher=None,  # its work_dir or checkpoint: --teacher
-    min_score=0.3,  # of its boxes
+    min_score=0.45,  # of its boxes
     labeled_fraction=0.2,  # of what is drawn, about; labeled sweeps are repeated to reach it
 )
 
