@@ -193,8 +193,8 @@ def velocities_of(found: Detections) -> NDArray[np.float32]:
     return np.full((len(found.boxes), 2), np.nan, np.float32) if found.velocities is None else found.velocities
 
 
-def described(sweeps: Sequence[Compared], classes: Sequence[str]) -> str:
-    """How well a teacher's boxes fit annotations of their class; empty if there are none.
+def right_boxes(sweeps: Sequence[Compared], classes: Sequence[str]) -> dict[str, NDArray[np.int64]]:
+    """Of each class ``(3,)``: how many boxes are right, how many boxes there are, and how many objects.
 
     A box is right if its center is less than :data:`NEAR` from that of an object of its class, which no other box has;
     see :func:`.compared` for what does not count.
@@ -204,6 +204,12 @@ def described(sweeps: Sequence[Compared], classes: Sequence[str]) -> str:
     for label, name in enumerate(classes):
         matches = match(truths, found, label, NEAR)
         counts[name] = np.array([matches.right.sum(), len(matches.right), matches.num_objects])
+    return counts
+
+
+def described(sweeps: Sequence[Compared], classes: Sequence[str]) -> str:
+    """How well a teacher's boxes fit annotations of their class; empty if there are none."""
+    counts = right_boxes(sweeps, classes)
     total = np.sum(list(counts.values()), axis=0)
     if not total[-1]:
         return ""
@@ -215,6 +221,6 @@ def described(sweeps: Sequence[Compared], classes: Sequence[str]) -> str:
 
 
 def listed(counts: NDArray[np.int64]) -> str:
-    """Precision and recall in words, of how many boxes are right, how many there are, and how many objects."""
+    """Precision and recall in words; see :func:`right_boxes`."""
     right, boxes, objects = counts.tolist()
     return f"{right / boxes:.1%} and {right / objects:.1%}" if boxes else f"no box and {0:.1%}"
