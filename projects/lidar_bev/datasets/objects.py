@@ -36,29 +36,27 @@ def write_taught(file: Path, found: Mapping[str, Objects]) -> None:
         found: by the sweep's path, as its data set lists it; all or none with velocities.
     """
     objects = list(found.values())
-    content = dict(
-        paths=np.array(list(found)),
-        starts=np.cumsum([0, *(len(each.names) for each in objects)]),
-        names=np.array([name for each in objects for name in each.names], dtype=np.str_),
-        boxes=np.concatenate([each.boxes for each in objects]),
-    )
     velocities = [each.velocities for each in objects if each.velocities is not None]
-    if velocities:
-        content["velocities"] = np.concatenate(velocities)
     with written(file) as partial:
-        np.savez(partial, **content)
+        np.savez(
+            partial,
+            paths=np.array(list(found)),
+            starts=np.cumsum([0, *(len(each.names) for each in objects)]),
+            names=np.array([name for each in objects for name in each.names], dtype=np.str_),
+            boxes=np.concatenate([each.boxes for each in objects]),
+            velocities=np.concatenate([np.zeros((0, 2), np.float32), *velocities]),
+        )
 
 
 def read_taught(file: str | Path) -> dict[str, Objects]:
     """What :func:`write_taught` wrote."""
     with np.load(file) as content:
         known = {name: content[name] for name in content.files}
-    velocities = known.get("velocities")
     return {
         path: Objects(
             known["names"][start:end].tolist(),
             known["boxes"][start:end],
-            None if velocities is None else velocities[start:end],
+            known["velocities"][start:end] if len(known["velocities"]) else None,
         )
         for path, (start, end) in zip(known["paths"].tolist(), pairwise(known["starts"].tolist()), strict=True)
     }
