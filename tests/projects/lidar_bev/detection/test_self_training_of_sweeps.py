@@ -14,7 +14,7 @@ from tiny_nuscenes import write_tiny_nuscenes
 from ccrop.checkpoint.recorded_config import as_data
 from ccrop.projects.lidar_bev.boxes import num_points_in_boxes
 from ccrop.projects.lidar_bev.datasets.objects import Objects, read_taught, write_taught
-from ccrop.projects.lidar_bev.detection import ClassBalancedSampler
+from ccrop.projects.lidar_bev.detection import ClassBalancedSampler, self_training
 from ccrop.projects.lidar_bev.detection.ground_truth_sampling import PastedObjects
 from ccrop.projects.lidar_bev.detection.metrics import Compared
 from ccrop.projects.lidar_bev.detection.object_bank import read_bank, write_bank
@@ -168,6 +168,21 @@ def test_sweeps_without_label_files_are_unlabeled(root: Path, teacher: Path, tmp
         (root / f"labels/{name}.txt").unlink()
     with pytest.raises(ValueError, match="none of the 8 sweeps to train on has labels"):
         settled(root, teacher)
+
+
+def test_only_the_main_process_predicts(root: Path, teacher: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Another one waits for its file, and trains on the same sweeps; the file of an earlier run does not count."""
+    main = settled(root, teacher, min_score=0.0)
+    learn_from_teacher(main, None, tmp_path / "main", resumed=False)
+    other = settled(root, teacher, min_score=0.0)
+    box = np.ones((1, 7), np.float32)
+    write_taught(tmp_path / "other" / FILE, {f"points/{NAMES[0]}.bin": Objects(["Car"], box)})
+    monkeypatch.setattr(self_training, "load_teacher", None)
+    monkeypatch.setattr(self_training, "is_main_process", lambda: False)
+    monkeypatch.setattr(self_training, "barrier", lambda: shutil.copy(tmp_path / "main" / FILE, tmp_path / "other"))
+    learn_from_teacher(other, None, tmp_path / "other", resumed=False)
+    assert other.train_dataloader.dataset.indices == main.train_dataloader.dataset.indices
+    assert "notes" not in other
 
 
 def test_a_learning_rate_search_does_not_learn_what_it_is_tested_on(root: Path, teacher: Path, tmp_path: Path):
