@@ -13,12 +13,12 @@ from ccrop.checkpoint import Normalization
 from ccrop.checkpoint.recorded_config import recorded_config
 from ccrop.compat.safe_yaml import read_config_file
 from ccrop.config_names import config_file
+from ccrop.config_options import check_options, check_sections
+from ccrop.config_parts import compose
 from ccrop.datasets import ImageDataset, MissingData
 from ccrop.datasets.demo import make_demo_set
 from ccrop.datasets.reading import WHITE
 from ccrop.models.preprocessor import IMAGENET_MEAN, IMAGENET_STD
-from ccrop.options import check_options, check_sections
-from ccrop.parts import compose
 
 DEMO_SET = dict(type=make_demo_set, root="data/demo")  # of configs that name no demo_set
 AUGMENT = ("device", "cpu")
@@ -34,14 +34,14 @@ def read_config(
 
     Args:
         path: a config file or its name, see :func:`.config_file`, the name of one that is composed, see
-            :func:`ccrop.parts.compose`, or a checkpoint, see
+            :func:`ccrop.config_parts.compose`, or a checkpoint, see
             :func:`ccrop.checkpoint.recorded_config.recorded_config`.
         options: dotted keys and values.
         change: applied to the file's settings before the options are.
 
     Raises:
         UnknownConfig, ValueError: there is no such file, and none can be composed.
-        UnknownOption: see :func:`ccrop.options.check_options`.
+        UnknownOption: see :func:`ccrop.config_options.check_options`.
         UntrustedCheckpoint: see :func:`ccrop.checkpoint.recorded_config.recorded_config`.
     """
     path = Path(config_file(str(path)))

@@ -1,13 +1,16 @@
-"""What the methods need from the optimizer: parameter groups, and a partly constant learning rate."""
+"""What the methods need from the optimizer: groups of parameters with their own rates and weight decay."""
 
 from typing import Any
 
-from mmengine.optim import CosineAnnealingLR, OptimWrapper
+from mmengine.optim import OptimWrapper
 from mmengine.registry import OPTIM_WRAPPERS, OPTIMIZERS
 from torch import nn
 
 from ccrop.compat.distributed import unwrapped
-from ccrop.mixed_precision import AutocastOptimWrapper as AutocastOptimWrapper  # its name in configs of earlier runs
+
+# their names in configs of earlier runs
+from ccrop.mixed_precision import AutocastOptimWrapper as AutocastOptimWrapper
+from ccrop.schedule import CosineLR as CosineLR
 
 PARAMWISE = ("fix_predictor_lr", "decay_vectors")
 
@@ -18,7 +21,7 @@ class PredictorGroups:
     Args:
         optim_wrapper_cfg: its config; ``optimizer`` is the optimizer's.
         paramwise_cfg: ``fix_predictor_lr``, true by default: the predictor's learning rate is not decayed
-            (SimSiam, Chen & He, CVPR 2021, section 4.2), if the schedule is :class:`CosineLR`. ``decay_vectors``, true
+            (SimSiam, Chen & He, CVPR 2021, section 4.2), if the schedule is :class:`.CosineLR`. ``decay_vectors``, true
             by default: biases and BN's weights get weight decay; without it timm's Lars does not adapt their rate
             either (SimCLR, Chen et al., ICML 2020, and BYOL, Grill et al., NeurIPS 2020).
 
@@ -53,14 +56,3 @@ class PredictorGroups:
                 group["weight_decay"] = 0.0
         optimizer = OPTIMIZERS.build(self.optimizer | dict(params=list(groups.values())))
         return OPTIM_WRAPPERS.build(self.wrapper | dict(optimizer=optimizer))
-
-
-class CosineLR(CosineAnnealingLR):
-    """Cosine decay that leaves parameter groups marked ``fixed_lr`` at their first learning rate."""
-
-    def _get_value(self) -> list[float]:
-        groups = self.optimizer.param_groups
-        return [
-            group["lr"] if group.get("fixed_lr") else value
-            for group, value in zip(groups, super()._get_value(), strict=True)
-        ]

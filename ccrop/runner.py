@@ -33,7 +33,7 @@ from ccrop.files import escaped
 from ccrop.hooks.batch_memory import BatchMemoryHook
 from ccrop.hooks.divergence import DivergenceHook
 from ccrop.hooks.load_weights import StartHook
-from ccrop.hooks.settings import SettingsHook
+from ccrop.hooks.pretraining_notes import SettingsHook
 from ccrop.mixed_precision import require_gpu_for_fp16, set_precision
 from ccrop.models import Siamese, ViewPreprocessor
 from ccrop.models.preprocessor import IMAGENET_MEAN, IMAGENET_STD

@@ -1,13 +1,27 @@
-"""The learning-rate schedule: fitted to the length of a run, and again when a run is resumed with another."""
+"""The learning-rate schedule: its decay, fitted to the length of a run, and again when a run is resumed with another.
+
+Each config of a method has its own as ``param_scheduler``.
+"""
 
 import copy
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mmengine.optim import OptimWrapper
+from mmengine.optim import CosineAnnealingLR, OptimWrapper
 from mmengine.runner import IterBasedTrainLoop, Runner
 
 from ccrop.wording import counted
+
+
+class CosineLR(CosineAnnealingLR):
+    """Cosine decay that leaves parameter groups marked ``fixed_lr`` at their first learning rate."""
+
+    def _get_value(self) -> list[float]:
+        groups = self.optimizer.param_groups
+        return [
+            group["lr"] if group.get("fixed_lr") else value
+            for group, value in zip(groups, super()._get_value(), strict=True)
+        ]
 
 
 def fit_schedule(schedulers: Sequence[Mapping[str, Any]], epochs: int) -> list[dict[str, Any]]:

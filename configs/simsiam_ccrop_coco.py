@@ -15,7 +15,8 @@ from ccrop.datasets import CocoImages, ObjectCrops
 from ccrop.hooks import KNNHook, LocalizationHook, RoIKNNHook
 from ccrop.localization import MultiObject
 from ccrop.models import RegionPairs, SimSiam, ViewPreprocessor
-from ccrop.optim import CosineLR, PredictorGroups
+from ccrop.optim import PredictorGroups
+from ccrop.schedule import CosineLR
 from ccrop.views import ScenePair, SceneViews
 
 with read_base():

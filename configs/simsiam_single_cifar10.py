@@ -15,7 +15,8 @@ from ccrop.datasets import CIFAR10
 from ccrop.hooks import KNNHook, LocalizationHook
 from ccrop.localization import SingleObject
 from ccrop.models import SimSiam, ViewPreprocessor
-from ccrop.optim import CosineLR, PredictorGroups
+from ccrop.optim import PredictorGroups
+from ccrop.schedule import CosineLR
 from ccrop.views import ContrastiveCrop, CropViews
 
 with read_base():

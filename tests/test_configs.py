@@ -13,7 +13,7 @@ from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import HOOKS, MODELS, PARAM_SCHEDULERS
 
-from ccrop import parts
+from ccrop import config_parts
 from ccrop.config import load_config, read_config
 from ccrop.schedule import fit_schedule
 
@@ -61,14 +61,18 @@ BUILT = [  # every method on every kind of view, and every crop on every data
 def parsed_once() -> Iterator[None]:
     """Hundreds of configs are composed of two dozen files."""
     with pytest.MonkeyPatch.context() as patch:
-        sections = cache(parts._sections)
-        patch.setattr(parts, "_sections", lambda file: copy.deepcopy(sections(file)))
+        sections = cache(config_parts._sections)
+        patch.setattr(config_parts, "_sections", lambda file: copy.deepcopy(sections(file)))
         yield
 
 
 def test_all_parts_are_there():
-    assert [set(parts.parts(kind)) for kind in ("methods", "crops", "data")] == [set(METHODS), set(CROPS), set(DATA)]
-    assert set(parts.parts("variants")) == {name.split("_")[-1] for name in ALL if name.count("_") == 3}
+    assert [set(config_parts.parts(kind)) for kind in ("methods", "crops", "data")] == [
+        set(METHODS),
+        set(CROPS),
+        set(DATA),
+    ]
+    assert set(config_parts.parts("variants")) == {name.split("_")[-1] for name in ALL if name.count("_") == 3}
 
 
 def test_there_are_at_most_70_config_files():
@@ -148,8 +152,8 @@ def test_a_complete_config_is_what_its_parts_give():
     complete = read_config(CONFIGS / "simsiam_ccrop_coco.py")
     assert complete.to_dict() == read_config(CONFIGS / "simsiam_region_coco.py").to_dict()
     complete = read_config(CONFIGS / "simsiam_single_cifar10.py").to_dict()
-    assert complete == parts.compose(CONFIGS / "simsiam_single_cifar10.py").to_dict()
-    assert "region" in parts.summary(CONFIGS / "simsiam_ccrop_coco.py")
+    assert complete == config_parts.compose(CONFIGS / "simsiam_single_cifar10.py").to_dict()
+    assert "region" in config_parts.summary(CONFIGS / "simsiam_ccrop_coco.py")
 
 
 def test_simclr_has_one_recipe_on_windows(tmp_path: Path):

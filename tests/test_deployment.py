@@ -10,7 +10,7 @@ import pytest
 from jobs import ROOT
 
 from ccrop.config_names import config_file
-from ccrop.parts import compose
+from ccrop.config_parts import compose
 
 SCRIPTS = sorted((ROOT / "docs/slurm").glob("*.sbatch"))
 STUB = """#!/bin/sh

@@ -15,8 +15,8 @@ from jobs import ROOT
 from mmengine.config import Config
 
 from ccrop.compat.safe_checkpoint import load_checkpoint
+from ccrop.config_parts import compose
 from ccrop.datasets import MissingData
-from ccrop.parts import compose
 from ccrop.projects.lidar_bev.datasets import OTHER
 from ccrop.tools import finetune, predict, train
 

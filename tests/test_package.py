@@ -1,6 +1,7 @@
 """The wheel: what is in it and what it asks for, and its command in an environment outside the checkout."""
 
 import os
+import re
 import subprocess
 import sys
 import sysconfig
@@ -90,6 +91,16 @@ def test_sweeps_need_an_extra(wheel: Path):
     assert not [line for line in always if line.startswith(("open3d", "spconv"))]
     for_sweeps = [line.partition(";")[0] for line in needed if 'extra == "lidar"' in line]
     assert {name.partition("==")[0].partition("-")[0] for name in for_sweeps} == {"open3d", "pyarrow", "spconv"}
+
+
+def test_pip_make_and_the_documents_take_the_same_pythons(wheel: Path):
+    metadata = zipfile.ZipFile(wheel).read(f"ccrop-{__version__}.dist-info/METADATA").decode()
+    (required,) = re.findall(r"^Requires-Python: (.*)$", metadata, re.MULTILINE)
+    assert set(required.replace(" ", "").split(",")) == {">=3.10", "<3.14"}
+    classified = re.findall(r"^Classifier: Programming Language :: Python :: (3\.\d+)$", metadata, re.MULTILINE)
+    assert classified == ["3.10", "3.11", "3.12", "3.13"]
+    for name in ("Makefile", "README.md", "CONTRIBUTING.md", "docs/getting_started.md"):
+        assert "Python 3.10 to 3.13" in (ROOT / name).read_text(), name
 
 
 def test_the_command_is_there(installed: Path, tmp_path: Path):

@@ -30,7 +30,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     import torch
 
-    from ccrop.tools.benchmarks.common import HEADING, line, measured, write_rows
+    from ccrop.tools.benchmarks.timing import HEADING, line, measured, write_rows
 
     torch.set_num_threads(1)
     rows = []

@@ -208,9 +208,9 @@ def known_schemas() -> Iterator["Schema"]:
 def main(argv: Sequence[str] | None = None) -> int:
     args = parse(argv)
 
+    from ccrop.config_options import options_explained
     from ccrop.experiments.engine import run_missing
     from ccrop.experiments.summary import require_arms, write_summary
-    from ccrop.options import options_explained
 
     left = []
     if args.configs:

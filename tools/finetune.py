@@ -32,7 +32,7 @@ from ccrop.cli import (
 )
 from ccrop.compat.safe_yaml import read_config_file
 from ccrop.config_names import config_file
-from ccrop.parts import parts
+from ccrop.config_parts import parts
 from ccrop.wording import command_line
 
 if TYPE_CHECKING:
@@ -252,7 +252,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     import torch
     from mmengine.dist import is_main_process
 
-    from ccrop.options import options_explained
+    from ccrop.config_options import options_explained
 
     if args.amp == "fp16" and not torch.cuda.is_available():
         parser.error("--amp fp16 needs a GPU; bf16 runs on the CPU too")

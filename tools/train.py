@@ -35,7 +35,7 @@ class ListConfigs(argparse.Action):
     """Prints the available configs and exits."""
 
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
-        from ccrop.parts import listing
+        from ccrop.config_parts import listing
 
         print(listing())
         parser.exit()
@@ -90,7 +90,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     import torch
 
     from ccrop.config import load_config
-    from ccrop.options import options_explained
+    from ccrop.config_options import options_explained
     from ccrop.runner import default_work_dir, pretrain
 
     if args.amp == "fp16" and not torch.cuda.is_available():

@@ -33,8 +33,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     import torch
 
+    from ccrop.config_options import options_explained
     from ccrop.files import require_place, written
-    from ccrop.options import options_explained
 
     require_place(args.out)
     with options_explained(args.cfg_options), torch.no_grad():

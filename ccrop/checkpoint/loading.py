@@ -180,10 +180,12 @@ def _differences(found: Shapes, expected: Shapes) -> dict[str, list[str]]:
 
 def _misfit(source: str, theirs: str | None, ours: str | None, odd: dict[str, list[str]]) -> str:
     """The error of weights that do not fit, with a few examples of each difference."""
+    plain = re.fullmatch(r"a ResNet-(\d+)", theirs or "")
+    option = f"--backbone mmdet:resnet{plain[1]}" if plain else "--backbone or model.backbone"
     return (
         f"{source} does not fit the backbone, and nothing was loaded: the file holds {theirs or 'an unknown network'}, "
-        f"the backbone is {ours or 'another one'}. Choose other weights, or build the file's network with --backbone "
-        f"or model.backbone.{_examples(odd)}"
+        f"the backbone is {ours or 'another one'}. Choose other weights, or build the file's network with {option}"
+        f".{_examples(odd)}"
     )
 
 

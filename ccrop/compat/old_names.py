@@ -10,8 +10,10 @@ from types import ModuleType
 PARENT = "projects"
 MOVED = (f"{PARENT}.detection_transfer", f"{PARENT}.lidar_bev")
 RENAMED = {
+    "ccrop.hooks.annotated": "ccrop.hooks.annotated_boxes",
     "ccrop.models.regions": "ccrop.models.region_pairs",
     "ccrop.views.scenes": "ccrop.views.scene_views",
+    "ccrop.projects.detection_transfer.metric": "ccrop.projects.detection_transfer.coco_metric",
     "ccrop.projects.detection_transfer.pasting": "ccrop.projects.detection_transfer.copy_paste_transforms",
     "ccrop.projects.detection_transfer.tiles": "ccrop.projects.detection_transfer.tile_transforms",
     "ccrop.projects.lidar_bev.clusters": "ccrop.projects.lidar_bev.localizer",
@@ -19,7 +21,9 @@ RENAMED = {
     "ccrop.projects.lidar_bev.detection.detector": "ccrop.projects.lidar_bev.detection.centerpoint",
     "ccrop.projects.lidar_bev.detection.pseudo_boxes": "ccrop.projects.lidar_bev.detection.cluster_labels",
     "ccrop.projects.lidar_bev.detection.pasting": "ccrop.projects.lidar_bev.detection.ground_truth_sampling",
+    "ccrop.projects.lidar_bev.detection.samples": "ccrop.projects.lidar_bev.detection.labeled_sweeps",
     "ccrop.projects.lidar_bev.detection.sampling": "ccrop.projects.lidar_bev.detection.class_balanced_sampler",
+    "ccrop.projects.lidar_bev.pretraining.annotated": "ccrop.projects.lidar_bev.pretraining.annotated_sweeps",
     "ccrop.projects.lidar_bev.pretraining.views": "ccrop.projects.lidar_bev.pretraining.pipeline",
     "ccrop.projects.lidar_bev.pseudo.pretraining": "ccrop.projects.lidar_bev.pseudo.pseudo_pretraining",
 }

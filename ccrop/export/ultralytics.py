@@ -11,7 +11,7 @@ from torch import Tensor
 from ccrop.checkpoint import Normalization
 from ccrop.checkpoint.layouts import SEQUENTIAL
 from ccrop.checkpoint.resnet import ResNetArchitecture
-from ccrop.export.frameworks import StateDict, to_torchvision
+from ccrop.export.resnet_layouts import StateDict, to_torchvision
 
 EPS = 1e-5  # of torch's batch norms
 THEIR_EPS = 1e-3

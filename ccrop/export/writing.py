@@ -11,8 +11,8 @@ import torch
 from ccrop.backbones.base import IMAGENET_MEAN, IMAGENET_STD
 from ccrop.checkpoint import Normalization, Weights, read_weights
 from ccrop.checkpoint.resnet import ResNetArchitecture
-from ccrop.export.frameworks import FRAMEWORKS, StateDict, to_timm
-from ccrop.export.libraries import PREFIX, RESNETS, Network, backbone_settings, is_wrapped, network_of
+from ccrop.export.library_networks import PREFIX, RESNETS, Network, backbone_settings, is_wrapped, network_of
+from ccrop.export.resnet_layouts import FRAMEWORKS, StateDict, to_timm
 from ccrop.export.ultralytics import to_ultralytics
 from ccrop.files import write_bytes
 

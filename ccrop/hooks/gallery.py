@@ -12,7 +12,7 @@ from ccrop.datasets.base import spread
 from ccrop.files import written
 from ccrop.hooks.localization import LocalizationHook
 from ccrop.inference.contact_sheet import contact_sheet
-from ccrop.inference.evaluating import evaluating
+from ccrop.inference.eval_mode import evaluating
 from ccrop.inference.panels import annotated_objects, box_areas, look
 
 AREA_QUANTILES = {"boxes/area_10": 0.1, "boxes/area_50": 0.5, "boxes/area_90": 0.9}

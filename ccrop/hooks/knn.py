@@ -15,7 +15,7 @@ from ccrop.datasets import ImageDataset, InvalidAnnotations, MissingData, Unread
 from ccrop.datasets.base import require_same_classes
 from ccrop.evaluation import knn_accuracy
 from ccrop.evaluation.knn import note_on_unknown
-from ccrop.inference.evaluating import evaluating
+from ccrop.inference.eval_mode import evaluating
 from ccrop.long_work import with_progress
 from ccrop.views import WholeImage
 

@@ -11,7 +11,7 @@ from mmengine.runner import Runner
 
 from ccrop.datasets import BoxStore, LocatedDataset, ShardedBatches
 from ccrop.datasets.checkpointed_boxes import restore_boxes, saved_boxes
-from ccrop.inference.evaluating import evaluating
+from ccrop.inference.eval_mode import evaluating
 from ccrop.inference.locate import LocatedBatch, describe, located
 from ccrop.models import Siamese
 

@@ -6,7 +6,7 @@ from mmengine.runner import Runner
 
 from ccrop.datasets import InvalidAnnotations, MissingData, UnreadableFile
 from ccrop.inference.annotated_regions import annotated_regions, check_enough_objects, roi_knn
-from ccrop.inference.evaluating import evaluating
+from ccrop.inference.eval_mode import evaluating
 
 
 class RoIKNNHook(Hook):

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ccrop.models.precision import full_precision
+from ccrop.models.full_precision import full_precision
 from ccrop.models.simsiam import SimSiam
 
 PARTS = ("stop_gradient", "predictor", "predictor_training", "bn")

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ccrop.backbones import BackboneModule
-from ccrop.models.precision import full_precision
+from ccrop.models.full_precision import full_precision
 
 
 class StartDistillation(nn.Module):

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from ccrop.backbones import BackboneLike
 from ccrop.models import heads
+from ccrop.models.full_precision import full_precision
 from ccrop.models.momentum_encoder import MomentumSiamese
-from ccrop.models.precision import full_precision
 from ccrop.models.queue import Queue
 from ccrop.models.siamese import Pool, average
 

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from ccrop.backbones import BackboneLike
 from ccrop.models import heads
+from ccrop.models.full_precision import full_precision
 from ccrop.models.momentum_encoder import MomentumSiamese, cosine_momentum
-from ccrop.models.precision import full_precision
 from ccrop.models.siamese import Pool, average
 
 

@@ -10,7 +10,7 @@ from torch.distributed.nn.functional import all_gather
 
 from ccrop.backbones import BackboneLike
 from ccrop.models import heads
-from ccrop.models.precision import full_precision
+from ccrop.models.full_precision import full_precision
 from ccrop.models.siamese import Pool, Siamese, average, joined
 
 

@@ -18,7 +18,7 @@ from ccrop.compat.safe_checkpoint import UntrustedCheckpoint, load_checkpoint
 from ccrop.datasets import BoxStore, ImageDataset, MissingData
 from ccrop.datasets.base import spread
 from ccrop.evaluation.health_verdict import HEALTHY, Verdict, judge_run
-from ccrop.export.libraries import LIBRARIES
+from ccrop.export.library_networks import LIBRARIES
 from ccrop.inference.contact_sheet import area_histogram
 from ccrop.inference.panels import box_areas
 from ccrop.pretrained import load_pretrained

@@ -11,7 +11,8 @@ from ccrop.backbones import ResNet
 from ccrop.datasets import CocoImages
 from ccrop.models import SimCLR, ViewPreprocessor
 from ccrop.mixed_precision import AutocastOptimWrapper
-from ccrop.optim import CosineLR, PredictorGroups
+from ccrop.optim import PredictorGroups
+from ccrop.schedule import CosineLR
 from ccrop.views import CropViews, RandomCrop
 
 with read_base():

@@ -10,7 +10,7 @@ from torch.optim import SGD
 from ccrop.backbones import ResNetCIFAR
 from ccrop.datasets import CIFAR10
 from ccrop.hooks import KNNHook
-from ccrop.optim import CosineLR
+from ccrop.schedule import CosineLR
 
 tags = ("cifar",)
 channels = 3  # of the images

@@ -6,7 +6,8 @@ from timm.optim import Lars
 
 from ccrop.backbones import ResNet
 from ccrop.models import BYOL, ViewPreprocessor
-from ccrop.optim import CosineLR, PredictorGroups
+from ccrop.optim import PredictorGroups
+from ccrop.schedule import CosineLR
 
 model = dict(
     type=BYOL,

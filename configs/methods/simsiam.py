@@ -6,7 +6,8 @@ from torch.optim import SGD
 
 from ccrop.backbones import ResNet
 from ccrop.models import SimSiam, ViewPreprocessor
-from ccrop.optim import CosineLR, PredictorGroups
+from ccrop.optim import PredictorGroups
+from ccrop.schedule import CosineLR
 
 model = dict(
     type=SimSiam,

@@ -9,7 +9,8 @@ from timm.optim import Lars
 
 from ccrop.backbones import ResNet
 from ccrop.models import SwAV, ViewPreprocessor
-from ccrop.optim import CosineLR, PredictorGroups
+from ccrop.optim import PredictorGroups
+from ccrop.schedule import CosineLR
 
 model = dict(
     type=SwAV,

@@ -7,7 +7,7 @@ LARS, made for batches of thousands, gives way to SGD.
 from torch.optim import SGD
 
 from ccrop.mixed_precision import AutocastOptimWrapper
-from ccrop.optim import CosineLR
+from ccrop.schedule import CosineLR
 
 tags = ("small",)
 requires = ("scenes",)

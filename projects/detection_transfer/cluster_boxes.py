@@ -23,7 +23,7 @@ from ccrop.pretrained import load_pretrained
 from ccrop.projects.detection_transfer.images import ReadImage
 from ccrop.projects.detection_transfer.pseudo_boxes import path_of, sizes_of
 from ccrop.pseudo import objectness, snap
-from ccrop.pseudo.filtering import NEIGHBORS
+from ccrop.pseudo.feature_objectness import NEIGHBORS
 from ccrop.views.transforms import to_tensor
 
 STRIDES = (4, 8)  # of the maps that tell small objects from background

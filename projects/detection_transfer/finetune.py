@@ -101,7 +101,7 @@ def finetune(
         init: ``'random'``, or a source as in :func:`ccrop.checkpoint.read_weights`; the neck and heads of a detector's
             checkpoint are loaded, too, if they fit.
         work_dir: takes the log, the last checkpoint, ``metrics.json``, annotation files that had to be repaired and, of
-            the val split, ``detections.npz``, see :class:`ccrop.projects.detection_transfer.metric.SmallObjectMetric`.
+            the val split, ``detections.npz``, see :class:`.SmallObjectMetric`.
         labels: fraction of the labeled images, see :func:`ccrop.transfer.drawn_fraction`.
         seed: draws the images, the weights and the batches.
         held_out: part of these images that is tested on instead of the val split.
@@ -115,7 +115,7 @@ def finetune(
         allow_changes: see :class:`ccrop.transfer.starting_point.Start`.
 
     Returns:
-        The metrics of :class:`.metric.SmallObjectMetric`, in [0, 1], and the training's
+        The metrics of :class:`.coco_metric.SmallObjectMetric`, in [0, 1], and the training's
         core-seconds.
 
     Raises:

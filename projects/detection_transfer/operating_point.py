@@ -21,7 +21,7 @@ from pycocotools.cocoeval import COCOeval
 from ccrop.cli import command, command_parser
 from ccrop.experiments.paired_bootstrap import read_kept
 from ccrop.projects.detection_transfer.average_precision import evaluate
-from ccrop.projects.detection_transfer.bootstrap import outcomes_of
+from ccrop.projects.detection_transfer.resampled_metrics import outcomes_of
 
 AT_50 = 0  # index of the IoU threshold 0.5
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from ccrop.cli import command
 from ccrop.experiments import paired_bootstrap
 from ccrop.experiments.paired_bootstrap import FILE, Interval
-from ccrop.projects.detection_transfer.bootstrap import RESAMPLED
+from ccrop.projects.detection_transfer.resampled_metrics import RESAMPLED
 
 SAME = {"images": "test images", "objects": "objects", "min_objects": "min_objects"}
 
@@ -23,8 +23,8 @@ def paired_interval(metric: str, own: Sequence[Path], other: Sequence[Path]) -> 
     """The interval of ``own`` over ``other``, means over the runs of each.
 
     Args:
-        metric: one of :data:`ccrop.projects.detection_transfer.bootstrap.RESAMPLED`.
-        own, other: work_dirs of fine-tuning runs; :class:`.metric.SmallObjectMetric` keeps their files.
+        metric: one of :data:`ccrop.projects.detection_transfer.resampled_metrics.RESAMPLED`.
+        own, other: work_dirs of fine-tuning runs; :class:`.coco_metric.SmallObjectMetric` keeps their files.
 
     Raises:
         FileNotFoundError, ValueError: see :func:`ccrop.experiments.paired_bootstrap.paired_interval`.

@@ -13,8 +13,8 @@ from torch import Tensor
 
 from ccrop.models import Siamese
 from ccrop.projects.lidar_bev.datasets import KittiSweeps, SweepDataset, SweepFolder
-from ccrop.projects.lidar_bev.detection.samples import check_classes
-from ccrop.projects.lidar_bev.evaluation.proposals import DISTANCES, RANGES, ProposalRecall, proposal_recall
+from ccrop.projects.lidar_bev.detection.labeled_sweeps import check_classes
+from ccrop.projects.lidar_bev.evaluation.proposal_recall import DISTANCES, RANGES, ProposalRecall, proposal_recall
 from ccrop.projects.lidar_bev.localizer import BevClusters
 from ccrop.projects.lidar_bev.pretraining.localization import locate_sweeps
 

@@ -11,7 +11,7 @@ from mmengine.dist import is_main_process
 from mmengine.registry import DATASETS
 
 from ccrop.available_cores import fitting_workers
-from ccrop.checkpoint import RANDOM
+from ccrop.checkpoint import RANDOM, Weights
 from ccrop.config import dicts_of, read_config
 from ccrop.datasets import MissingData
 from ccrop.datasets.generated import RECIPE
@@ -22,6 +22,7 @@ from ccrop.projects.lidar_bev.datasets import SweepDataset
 from ccrop.projects.lidar_bev.detection.centerpoint import CenterPoint
 from ccrop.projects.lidar_bev.detection.cluster_labels import use_pseudo_boxes
 from ccrop.projects.lidar_bev.detection.ground_truth_sampling import GroundTruthSamplingHook
+from ccrop.projects.lidar_bev.detection.labeled_sweeps import check_classes, check_readable, use_labels
 from ccrop.projects.lidar_bev.detection.metrics import (
     ERRORS,
     compared,
@@ -31,7 +32,6 @@ from ccrop.projects.lidar_bev.detection.metrics import (
 )
 from ccrop.projects.lidar_bev.detection.nuscenes_benchmark import has_nuscenes_score, nuscenes_metrics
 from ccrop.projects.lidar_bev.detection.resampled_metrics import resampled_metrics
-from ccrop.projects.lidar_bev.detection.samples import check_classes, check_readable, use_labels
 from ccrop.projects.lidar_bev.detection.self_training import learn_from_teacher
 from ccrop.projects.lidar_bev.inference import detected
 from ccrop.projects.lidar_bev.paired_bootstrap import sweep_interval
@@ -118,7 +118,7 @@ def finetune(
         init: ``'random'``, or a file with an encoder, see :func:`ccrop.checkpoint.read_weights`.
         work_dir: takes the log, the last checkpoint, ``metrics.json`` and, of the val split, ``detections.npz``, see
             :func:`ccrop.projects.lidar_bev.findings.keep`.
-        labels: fraction of the labeled sweeps, see :func:`ccrop.projects.lidar_bev.detection.samples.use_labels`.
+        labels: fraction of the labeled sweeps, see :func:`.labeled_sweeps.use_labels`.
         seed: draws the scenes, the weights and the batches.
         held_out: part of these sweeps that is tested on instead of the val split.
         resume: resume from this checkpoint, or from the newest of the work_dir where it is ``'auto'`` and there is one.
@@ -156,6 +156,8 @@ def finetune(
         runner.register_hook(GroundTruthSamplingHook(**sampling))
     model = getattr(runner.model, "module", runner.model)
     assert isinstance(model, CenterPoint)
+    if model.second_stage is not None and start.checkpoint is None:
+        check_first_stage(model, config.init, start.weights)
     keep = None if held_out or not is_main_process() else Path(work_dir, FILE)
 
     def test(dataset: SweepDataset) -> dict[str, float]:
@@ -165,6 +167,26 @@ def finetune(
     return train_and_test(
         runner, on_tested, lambda metrics: line(metrics, data_name(config.test_dataset.data_root)), val_interval
     )
+
+
+def check_first_stage(model: CenterPoint, init: str, weights: Weights | None) -> None:
+    """Check that a second stage's frozen first stage comes whole from the run's weights.
+
+    Args:
+        init: where the weights are from, for the message.
+        weights: None for random ones.
+
+    Raises:
+        ValueError: the head lacks a tensor there, or has another shape.
+    """
+    known = {} if weights is None else weights.others
+    expected = {name: tensor for name, tensor in model.state_dict().items() if name.startswith("head.")}
+    if absent := [name for name, own in expected.items() if name not in known or known[name].shape != own.shape]:
+        raise ValueError(
+            f"model.second_stage is trained on a finished first stage, but {init} lacks {len(absent)} of the "
+            f"{len(expected)} tensors of its head ({absent[0]}, ...): train one without model.second_stage and pass its"
+            " checkpoint with --init"
+        )
 
 
 def limit_of(config: Config) -> float:

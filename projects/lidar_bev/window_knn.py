@@ -10,7 +10,7 @@ from ccrop.models import Siamese
 from ccrop.projects.lidar_bev.center_recall import centers_of
 from ccrop.projects.lidar_bev.datasets import SweepDataset
 from ccrop.projects.lidar_bev.localizer import BevClusters
-from ccrop.projects.lidar_bev.pretraining.annotated import bounds
+from ccrop.projects.lidar_bev.pretraining.annotated_sweeps import bounds
 
 MIN_POINTS = 10
 APART = 3.0  # meters from all objects, of a cluster that is background

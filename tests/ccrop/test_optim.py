@@ -7,7 +7,8 @@ from mmengine.optim import OptimWrapper, build_optim_wrapper
 from timm.optim import Lars
 from torch import nn
 
-from ccrop.optim import CosineLR, PredictorGroups
+from ccrop.optim import PredictorGroups
+from ccrop.schedule import CosineLR
 
 
 class Siamese(nn.Module):

@@ -13,7 +13,7 @@ from ccrop.projects.lidar_bev.grid import Grid
 from ccrop.projects.lidar_bev.models.pillars import DynamicPillars
 from ccrop.tools import benchmark
 from ccrop.tools.benchmarks import clusters, gaussians, localize, pillars
-from ccrop.tools.benchmarks.common import Comparison, line, measured
+from ccrop.tools.benchmarks.timing import Comparison, line, measured
 
 COLUMNS = {"path", "against", "ratio", "ours", "theirs", "unit", "spread"}
 

@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ccrop.localization import MultiObject, feature_heatmap
-from ccrop.tools.benchmarks.common import Call, Comparison
+from ccrop.tools.benchmarks.timing import Call, Comparison
 
 IMAGES = 64
 

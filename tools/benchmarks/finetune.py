@@ -11,7 +11,7 @@ from mmengine.structures import InstanceData
 
 from ccrop.compat.mmcv_ext import install_mmcv_ext
 from ccrop.config_names import config_file
-from ccrop.tools.benchmarks.common import Call, Comparison
+from ccrop.tools.benchmarks.timing import Call, Comparison
 
 TILES, SIDE, OBJECTS, CLASSES = 32, 128, 8, 80
 HEAD = dict(  # FCOS's, as wide and as deep as ours

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from ccrop.compat.mmcv_ext import install_mmcv_ext
 from ccrop.localization import center_heatmaps, gaussian_radius
-from ccrop.tools.benchmarks.common import Call, Comparison
+from ccrop.tools.benchmarks.timing import Call, Comparison
 
 IMAGES, CELLS = 16, 128
 

@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ccrop.localization import SingleObject
-from ccrop.tools.benchmarks.common import Comparison
+from ccrop.tools.benchmarks.timing import Comparison
 
 IMAGES = 256
 THRESHOLD = 0.1

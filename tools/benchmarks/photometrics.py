@@ -8,8 +8,8 @@ from torch import Tensor
 
 from ccrop.models import ViewPreprocessor
 from ccrop.models.preprocessor import IMAGENET_MEAN, IMAGENET_STD
-from ccrop.tools.benchmarks.common import Call, Comparison
 from ccrop.tools.benchmarks.peers import simsiam_on_pil
+from ccrop.tools.benchmarks.timing import Call, Comparison
 
 VIEWS, SIDE = 64, 128
 

@@ -11,7 +11,7 @@ from ccrop.projects.lidar_bev.models import KITTI_GRID, SMALL_GRID
 from ccrop.projects.lidar_bev.models.encoders import PILLAR_CHANNELS
 from ccrop.projects.lidar_bev.models.pillars import DynamicPillars
 from ccrop.projects.lidar_bev.simulation.sensors import SENSORS
-from ccrop.tools.benchmarks.common import Call, Comparison
+from ccrop.tools.benchmarks.timing import Call, Comparison
 
 POINTS_A_PILLAR = 32  # kept in a fixed buffer, as in PointPillars' configs
 

@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader
 
 from ccrop.datasets import BoxStore, ImageFolder, SeededSampler
 from ccrop.datasets.resident import ResidentBatches
-from ccrop.tools.benchmarks.common import Comparison
+from ccrop.tools.benchmarks.timing import Comparison
 from ccrop.views import ContrastiveCrop, CropViews
 
 IMAGES, SIDE = 512, 32

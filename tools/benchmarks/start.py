@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 
 import ccrop
 from ccrop.datasets.demo import make_demo_set
-from ccrop.tools.benchmarks.common import Comparison
+from ccrop.tools.benchmarks.timing import Comparison
 
 DEMO = 128, 32  # training and validation images
 # the command, stopped after its first training batch

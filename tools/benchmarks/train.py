@@ -10,7 +10,7 @@ from torch.nn import functional as F
 from ccrop.backbones import ResNet
 from ccrop.mixed_precision import has_bf16
 from ccrop.models import SimSiam, ViewPreprocessor
-from ccrop.tools.benchmarks.common import Call, Comparison
+from ccrop.tools.benchmarks.timing import Call, Comparison
 
 BATCH, SIDE, WIDTH = 16, 128, 512
 

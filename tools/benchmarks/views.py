@@ -15,8 +15,8 @@ from ccrop.datasets import ImageFolder
 from ccrop.datasets.packing import pack_images
 from ccrop.models import ViewPreprocessor
 from ccrop.models.preprocessor import IMAGENET_MEAN, IMAGENET_STD
-from ccrop.tools.benchmarks.common import Call, Comparison
 from ccrop.tools.benchmarks.peers import simsiam_on_pil
+from ccrop.tools.benchmarks.timing import Call, Comparison
 from ccrop.views import CropViews, RandomCrop
 
 IMAGES, SIDE, PACKED = 16, 224, 384

@@ -10,7 +10,7 @@ from ccrop.tools.evaluations.common import WORKERS, load, percent, print_table
 def centers(args: argparse.Namespace) -> None:
     """Print Markdown tables with one row per heatmap."""
     from ccrop.projects.lidar_bev.center_recall import evaluate, tables
-    from ccrop.projects.lidar_bev.evaluation.proposals import MIN_POINTS
+    from ccrop.projects.lidar_bev.evaluation.proposal_recall import MIN_POINTS
 
     config, model = load(args, "sweep")
     shares = args.learned or ([0.0, 0.25, 0.5, 1.0] if args.checkpoint else [0.0])

@@ -66,7 +66,7 @@ custom_imports = dict(
     imports=[
         "ccrop.mixed_precision",
         "ccrop.projects.detection_transfer.images",
-        "ccrop.projects.detection_transfer.metric",
+        "ccrop.projects.detection_transfer.coco_metric",
         "ccrop.projects.detection_transfer.models",
         "ccrop.projects.detection_transfer.tile_transforms",
     ]

@@ -10,18 +10,21 @@ from torch import Tensor
 
 from ccrop.models import gaussian_focal_loss
 from ccrop.projects.lidar_bev.detection.box_loss import box_loss
-from ccrop.projects.lidar_bev.detection.decoding import decode
+from ccrop.projects.lidar_bev.detection.decoding import Decoded, decode
 from ccrop.projects.lidar_bev.detection.head import CenterHead, CenterMaps
 from ccrop.projects.lidar_bev.detection.headings import HEADING_CODES
 from ccrop.projects.lidar_bev.detection.iou_rescoring import iou_loss
+from ccrop.projects.lidar_bev.detection.second_stage import SecondStage
 from ccrop.projects.lidar_bev.detection.targets import center_targets, num_channels
-from ccrop.projects.lidar_bev.detection.tta import averaged, check_flips
+from ccrop.projects.lidar_bev.detection.tta import averaged, check_flips, choices
 from ccrop.projects.lidar_bev.evaluation.center_ap import Detections
 from ccrop.projects.lidar_bev.models.encoders import Encoder
 
+HIDDEN = 4  # channels of the second stage's hidden layers, of the head's; 256 with 64, as in the paper's code
+
 
 class CenterPoint(BaseModel):
-    """Sweeps to boxes (Yin et al., CVPR 2021, the first stage).
+    """Sweeps to boxes (Yin et al., CVPR 2021).
 
     Args:
         backbone: an encoder of :mod:`ccrop.projects.lidar_bev.models`, or the config of one, with that of its grid.
@@ -33,6 +36,8 @@ class CenterPoint(BaseModel):
         iou_power: exponent in [0, 1) of a box's predicted IoU in its score, see :mod:`.iou_rescoring`; 0 predicts none.
         heading: "angle" or "axis", how headings are learned, see :mod:`.headings`.
         velocity: also learn and predict velocities, for samples that combine several sweeps.
+        second_stage: "iou" or "distance", what the confidence of a second stage is learned from, see
+            :mod:`.second_stage`; None for the first stage alone. With it, the first stage is frozen.
         min_radius: of the target's Gaussians, in cells of the map.
         regression_weight: of the box loss relative to the heatmap loss.
         velocity_weight: of the velocity channels in the box loss, relative to the others.
@@ -51,6 +56,7 @@ class CenterPoint(BaseModel):
         velocity: bool = False,
         flips: Sequence[str] = (),
         iou_power: float = 0.0,
+        second_stage: str | None = None,
         min_radius: int = 2,
         regression_weight: float = 0.25,
         velocity_weight: float = 0.2,
@@ -73,6 +79,11 @@ class CenterPoint(BaseModel):
         self.heading = HEADING_CODES[heading]
         outputs = num_channels(self.heading, velocity)
         self.head = CenterHead(self.backbone.out_channels, members, outputs, channels, iou_power > 0)
+        self.second_stage: SecondStage | None = None
+        if second_stage is not None:
+            for part in (self.backbone, self.head):
+                part.requires_grad_(False)
+            self.second_stage = SecondStage(self.backbone.out_channels, HIDDEN * channels, second_stage)
         self.num_groups = len(members)
         self.flips = tuple(flips)
         self.iou_power = iou_power
@@ -107,12 +118,25 @@ class CenterPoint(BaseModel):
         """
         if mode == "predict":
             return self.detections(points)
-        maps = self.head(self.backbone(points))
+        features = self.backbone(points)
+        maps = self.head(features)
         if mode == "tensor":
             return maps
         assert boxes is not None
         assert labels is not None
-        return self.loss(maps, boxes, labels, heading_weights, velocities)
+        if self.second_stage is None:
+            return self.loss(maps, boxes, labels, heading_weights, velocities)
+        with torch.no_grad():
+            found = self._decoded(maps._replace(logits=maps.logits.sigmoid()), suppressed=False)
+        return self.second_stage.loss(features, found, boxes, labels, self.backbone.grid, heading_weights)
+
+    def train(self, mode: bool = True) -> "CenterPoint":
+        """Training or testing; a frozen first stage keeps its BN statistics."""
+        super().train(mode)
+        if self.second_stage is not None:
+            self.backbone.eval()
+            self.head.eval()
+        return self
 
     def loss(
         self,
@@ -122,7 +146,7 @@ class CenterPoint(BaseModel):
         heading_weights: list[Tensor] | None = None,
         velocities: list[Tensor] | None = None,
     ) -> dict[str, Tensor]:
-        """``loss_heatmap`` and ``loss_boxes``, and ``loss_iou`` where it is predicted."""
+        """Of the first stage: ``loss_heatmap`` and ``loss_boxes``, and ``loss_iou`` where it is predicted."""
         grid, stride = self.backbone.grid, self.backbone.stride
         if not self.velocity:
             velocities = None
@@ -155,21 +179,17 @@ class CenterPoint(BaseModel):
     @torch.no_grad()
     def detections(self, points: list[Tensor]) -> list[Detections]:
         """The detections of each sweep, most confident first, as arrays."""
-        encoder = self.backbone
-        maps = averaged(self._probabilities, points, self.flips, self.num_groups, self.heading)
-        found = decode(
-            maps.logits,
-            maps.regression,
-            encoder.grid,
-            encoder.stride,
-            self.distances,
-            self.min_score,
-            self.top,
-            self.groups,
-            maps.ious,
-            self.iou_power,
-            self.heading,
-        )
+        features: list[Tensor] = []  # of each mirror image
+
+        def probabilities(sweeps: list[Tensor]) -> CenterMaps:
+            features.append(self.backbone(sweeps))
+            maps = self.head(features[-1])
+            return maps._replace(logits=maps.logits.sigmoid())
+
+        found = self._decoded(averaged(probabilities, points, self.flips, self.num_groups, self.heading))
+        if self.second_stage is not None:
+            grid = self.backbone.grid
+            found = self.second_stage.rescored(found, features, choices(self.flips), grid, self.min_score)
         boxes, scores, labels, kept = (values.cpu().numpy() for values in found[:4])
         velocities = None if found.velocities is None else found.velocities.cpu().numpy()
         return [
@@ -182,9 +202,21 @@ class CenterPoint(BaseModel):
             for i, own in enumerate(kept)
         ]
 
-    def _probabilities(self, points: list[Tensor]) -> CenterMaps:
-        maps = self.head(self.backbone(points))
-        return maps._replace(logits=maps.logits.sigmoid())
+    def _decoded(self, maps: CenterMaps, suppressed: bool = True) -> Decoded:
+        return decode(
+            maps.logits,
+            maps.regression,
+            self.backbone.grid,
+            self.backbone.stride,
+            self.distances if suppressed else None,
+            self.min_score,
+            self.top,
+            self.groups,
+            self.num_groups,
+            maps.ious,
+            self.iou_power,
+            self.heading,
+        )
 
 
 def group_labels(classes: Sequence[str], groups: Sequence[Sequence[str]] | None) -> list[list[int]]:

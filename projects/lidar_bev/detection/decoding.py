@@ -36,10 +36,11 @@ def decode(
     regression: Tensor,
     grid: Grid,
     stride: int,
-    distances: Sequence[float],
+    distances: Sequence[float] | None,
     min_score: float = 0.0,
     top: int = 200,
     groups: Tensor | None = None,
+    num_groups: int = 1,
     ious: Tensor | None = None,
     iou_power: float = 0.0,
     heading: HeadingCode = ANGLE,
@@ -51,10 +52,12 @@ def decode(
         regression: ``(N, groups * D, H, W)``, see :mod:`.targets`.
         grid: of the encoder.
         stride: of its map.
-        distances: per class, how close in meters a center must be to a more confident one to be suppressed.
+        distances: per class, how close in meters a center must be to a more confident one to be suppressed. None: no
+            detection is suppressed, and nothing is transferred to the host.
         min_score: peaks with a lower score are dropped.
         top: peaks per sweep, over all classes, before suppression (CenterNet's K).
         groups: ``(classes,)`` int64, the group of each class; None: one group.
+        num_groups: their number.
         ious: ``(N, groups, H, W)``, see :class:`.CenterMaps`; peaks are also scored by them, see :func:`.rescored`.
         iou_power: exponent of the IoU in these scores.
         heading: encoding of the headings.
@@ -62,16 +65,16 @@ def decode(
     area = heatmaps.shape[2] * heatmaps.shape[3]
     scores, index = peaks(heatmaps).flatten(1).topk(min(top, heatmaps[0].numel()), dim=1)
     labels, cells = index // area, index % area
-    number = 1 if groups is None else int(groups.max()) + 1
     group = torch.zeros_like(labels) if groups is None else groups[labels]
     sweep = torch.arange(len(regression), device=regression.device)[:, None]
-    values = regression.reshape(len(regression), number, -1, area)[sweep, group, :, cells]
+    values = regression.reshape(len(regression), num_groups, -1, area)[sweep, group, :, cells]
     if ious is not None:
         scores, order = rescored(scores, ious.flatten(2)[sweep, group, cells], iou_power).sort(dim=1, descending=True)
         labels, cells, values = labels.gather(1, order), cells.gather(1, order), values[sweep, order]
     boxes = decoded(cells, values, grid, stride, heading)
     kept = (scores > 0) & (scores >= min_score)
-    kept &= unsuppressed(boxes[..., :2], labels, kept, boxes.new_tensor(distances))
+    if distances is not None:
+        kept &= unsuppressed(boxes[..., :2], labels, kept, boxes.new_tensor(distances))
     velocities = values[..., VELOCITY] if values.shape[-1] > num_channels(heading) else None
     return Decoded(boxes, scores, labels, kept, velocities)
 

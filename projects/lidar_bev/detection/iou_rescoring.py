@@ -1,6 +1,5 @@
 """IoU-aware scores: class confidence and the predicted IoU of the box (Hu et al., AFDetV2, AAAI 2022)."""
 
-import torch
 from torch import Tensor
 
 from ccrop.projects.lidar_bev.detection.box_loss import at_cells
@@ -30,8 +29,7 @@ def iou_loss(
     area = ious.shape[2] * ious.shape[3]
     values = at_cells(regression, targets.cells).detach().float()
     found = decoded(targets.cells % area, values, grid, stride, heading)
-    overlap = paired_ious_3d(found.cpu().numpy(), boxes.cpu().numpy())
-    wanted = 2 * torch.from_numpy(overlap).to(ious) - 1
+    wanted = 2 * paired_ious_3d(found, boxes).to(ious) - 1
     difference = (at_cells(ious, targets.cells)[:, 0] - wanted).abs()
     return (difference * targets.counted).sum() / targets.counted.sum().clamp(min=1)
 

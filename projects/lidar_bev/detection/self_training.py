@@ -38,7 +38,8 @@ def learn_from_teacher(config: Config, tested: SweepDataset | None, work_dir: st
     box of the teacher are left out.
 
     Args:
-        config: whose training set has been settled, see :func:`ccrop.projects.lidar_bev.detection.samples.use_labels`.
+        config: whose training set has been settled, see
+            :func:`ccrop.projects.lidar_bev.detection.labeled_sweeps.use_labels`.
             Its ``self_training`` has the ``teacher``, a work_dir or a checkpoint; the ``min_score`` of its boxes; and
             ``labeled_fraction``, about that of labeled sweeps in what is trained on, which are repeated for it.
         tested: what is tested on, the val split or held-out sweeps of the training split.

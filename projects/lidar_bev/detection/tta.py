@@ -47,11 +47,28 @@ def averaged(
         groups: number of groups of classes, each with its own boxes.
         heading: encoding of the headings.
     """
-    choices = chain.from_iterable(combinations(flips, number) for number in range(len(flips) + 1))
-    every = [mirrored_maps(probabilities(mirrored_points(points, axes)), axes, groups, heading) for axes in choices]
+    every = [
+        mirrored_maps(probabilities(mirrored_points(points, axes)), axes, groups, heading) for axes in choices(flips)
+    ]
     logits, regression = (torch.stack(own).mean(dim=0) for own in zip(*(maps[:2] for maps in every), strict=True))
     ious = [maps.ious for maps in every if maps.ious is not None]
     return CenterMaps(logits, regression, torch.stack(ious).mean(dim=0) if ious else None)
+
+
+def choices(flips: Sequence[str]) -> list[tuple[str, ...]]:
+    """Every combination of the axes, in the order in which :func:`averaged` asks for maps; first none of them."""
+    return list(chain.from_iterable(combinations(flips, number) for number in range(len(flips) + 1)))
+
+
+def mirrored_boxes(boxes: Tensor, axes: Sequence[str]) -> Tensor:
+    """Boxes ``(..., 7)`` of sweeps with negated coordinates along the axes; headings are in [-pi, pi]."""
+    x, y, *others, heading = boxes.unbind(dim=-1)
+    cos, sin = heading.cos(), heading.sin()
+    if "x" in axes:
+        x, cos = -x, -cos
+    if "y" in axes:
+        y, sin = -y, -sin
+    return torch.stack([x, y, *others, torch.atan2(sin, cos)], dim=-1)
 
 
 def mirrored_points(points: list[Tensor], axes: Sequence[str]) -> list[Tensor]:

@@ -1,9 +1,11 @@
 """Overlap of rotated boxes, by clipping polygons (Sutherland & Hodgman, 1974), for all pairs at once."""
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
-from ccrop.projects.lidar_bev.boxes import footprints
+from ccrop.projects.lidar_bev.boxes import CORNERS, footprints
 
 
 def bev_intersections(boxes: NDArray, others: NDArray) -> NDArray[np.float64]:
@@ -16,7 +18,8 @@ def bev_intersections(boxes: NDArray, others: NDArray) -> NDArray[np.float64]:
     areas = np.zeros((len(boxes), len(others)))
     origin = boxes[first, None, :2].astype(np.float64)  # far from it, areas would lose digits
     own, other = footprints(boxes.astype(np.float64)), footprints(others.astype(np.float64))
-    areas[first, second] = convex_intersections(own[first] - origin, other[second] - origin)
+    pairs = (torch.from_numpy(own[first] - origin), torch.from_numpy(other[second] - origin))
+    areas[first, second] = convex_intersections(*pairs).numpy()
     return areas
 
 
@@ -35,18 +38,21 @@ def ious_3d(boxes: NDArray, others: NDArray) -> NDArray[np.float64]:
     return _over_union(shared, boxes[:, 3:6].prod(axis=1), others[:, 3:6].prod(axis=1))
 
 
-def paired_ious_3d(boxes: NDArray, others: NDArray) -> NDArray[np.float64]:
-    """Intersection over union ``(M,)`` of the volumes of each of the boxes ``(M, 7)`` and the other ``(M, 7)``."""
-    boxes, others = boxes.astype(np.float64), others.astype(np.float64)
+def paired_ious_3d(boxes: Tensor, others: Tensor) -> Tensor:
+    """Intersection over union ``(M,)`` float64 of the volumes of each of the boxes ``(M, 7)`` and the other ``(M, 7)``.
+
+    On the device of the boxes, without a transfer to the host.
+    """
+    boxes, others = boxes.double(), others.double()
     origin = boxes[:, None, :2]
-    areas = convex_intersections(footprints(boxes) - origin, footprints(others) - origin)
+    areas = convex_intersections(_footprints(boxes) - origin, _footprints(others) - origin)
     low, other_low = (each[:, 2] - each[:, 5] / 2 for each in (boxes, others))
     high, other_high = (each[:, 2] + each[:, 5] / 2 for each in (boxes, others))
-    shared = areas * (np.minimum(high, other_high) - np.maximum(low, other_low)).clip(min=0)
-    return shared / (boxes[:, 3:6].prod(axis=1) + others[:, 3:6].prod(axis=1) - shared).clip(min=1e-9)
+    shared = areas * (high.minimum(other_high) - low.maximum(other_low)).clamp(min=0)
+    return shared / (boxes[:, 3:6].prod(dim=1) + others[:, 3:6].prod(dim=1) - shared).clamp(min=1e-9)
 
 
-def convex_intersections(polygons: NDArray, others: NDArray) -> NDArray[np.float64]:
+def convex_intersections(polygons: Tensor, others: Tensor) -> Tensor:
     """Areas ``(P,)`` that pairs of convex polygons share.
 
     Args:
@@ -56,11 +62,11 @@ def convex_intersections(polygons: NDArray, others: NDArray) -> NDArray[np.float
     for edge in range(others.shape[1]):
         start, end = others[:, edge], others[:, (edge + 1) % others.shape[1]]
         polygons = _left_of(polygons, start, end)
-    x, y = np.moveaxis(polygons, -1, 0)
-    return (x * np.roll(y, -1, axis=1) - y * np.roll(x, -1, axis=1)).sum(axis=1) / 2
+    x, y = polygons.unbind(dim=-1)
+    return (x * y.roll(-1, dims=1) - y * x.roll(-1, dims=1)).sum(dim=1) / 2
 
 
-def _left_of(polygons: NDArray, start: NDArray, end: NDArray) -> NDArray:
+def _left_of(polygons: Tensor, start: Tensor, end: Tensor) -> Tensor:
     """The parts ``(P, V + 1, 2)`` of convex polygons ``(P, V, 2)`` left of lines from ``start`` to ``end (P, 2)``.
 
     A part with fewer corners repeats one of them; a part without area has area zero.
@@ -68,20 +74,28 @@ def _left_of(polygons: NDArray, start: NDArray, end: NDArray) -> NDArray:
     direction = (end - start)[:, None]
     offset = polygons - start[:, None]
     side = direction[..., 0] * offset[..., 1] - direction[..., 1] * offset[..., 0]  # (P, V), positive to the left
-    side_after, after = np.roll(side, -1, axis=1), np.roll(polygons, -1, axis=1)
+    side_after, after = side.roll(-1, dims=1), polygons.roll(-1, dims=1)
     inside = side >= 0
     crosses = inside != (side_after >= 0)
-    share = side / np.where(crosses, side - side_after, 1.0)
+    share = side / torch.where(crosses, side - side_after, 1.0)
     crossing = polygons + share[..., None] * (after - polygons)
 
     # corner, crossing, corner, crossing, ...: the valid ones move to the front, in their order
-    count = 2 * polygons.shape[1]
-    candidates = np.stack([polygons, crossing], axis=2).reshape(len(polygons), count, 2)
-    valid = np.stack([inside, crosses], axis=2).reshape(len(polygons), count)
-    order = np.argsort(~valid, axis=1, kind="stable")[:, : polygons.shape[1] + 1]
-    kept = np.take_along_axis(valid, order, axis=1)
-    parts = np.take_along_axis(candidates, order[..., None], axis=1)
-    return np.where(kept[..., None], parts, parts[:, :1])
+    candidates = torch.stack([polygons, crossing], dim=2).flatten(1, 2)
+    valid = torch.stack([inside, crosses], dim=2).flatten(1)
+    kept, order = valid.sort(dim=1, descending=True, stable=True)
+    kept, order = (each[:, : polygons.shape[1] + 1] for each in (kept, order))
+    parts = candidates.take_along_dim(order[..., None], dim=1)
+    return parts.where(kept[..., None], parts[:, :1])
+
+
+def _footprints(boxes: Tensor) -> Tensor:
+    """See :func:`ccrop.projects.lidar_bev.boxes.footprints`."""
+    local = boxes.new_tensor(CORNERS) * boxes[:, None, 3:5]
+    cos, sin = boxes[:, 6, None].cos(), boxes[:, 6, None].sin()
+    x = cos * local[..., 0] - sin * local[..., 1]
+    y = sin * local[..., 0] + cos * local[..., 1]
+    return torch.stack([x, y], dim=-1) + boxes[:, None, :2]
 
 
 def _over_union(shared: NDArray, sizes: NDArray, other_sizes: NDArray) -> NDArray[np.float64]:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from ccrop.projects.lidar_bev.boxes import num_points_in_boxes
 from ccrop.projects.lidar_bev.evaluation.polygons import bev_ious
-from ccrop.projects.lidar_bev.evaluation.proposals import MIN_POINTS
+from ccrop.projects.lidar_bev.evaluation.proposal_recall import MIN_POINTS
 from ccrop.projects.lidar_bev.grid import Grid
 
 IOUS = (0.3, 0.5)

@@ -19,7 +19,7 @@ from PIL import Image
 from ccrop.datasets import UnreadableFile
 from ccrop.datasets.base import spread
 from ccrop.files import written
-from ccrop.inference.evaluating import evaluating
+from ccrop.inference.eval_mode import evaluating
 from ccrop.localization import center_heatmaps, gaussian_radius
 from ccrop.models import Siamese
 from ccrop.projects.lidar_bev.datasets import SweepDataset

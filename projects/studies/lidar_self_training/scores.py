@@ -17,8 +17,8 @@ from ccrop.checkpoint.newest import latest_checkpoint
 from ccrop.checkpoint.recorded_config import recorded_config
 from ccrop.cli import at_least, command, command_parser
 from ccrop.files import write_csv
+from ccrop.projects.lidar_bev.detection.labeled_sweeps import use_labels
 from ccrop.projects.lidar_bev.detection.metrics import Compared, compared
-from ccrop.projects.lidar_bev.detection.samples import use_labels
 from ccrop.projects.lidar_bev.detection.self_training import right_boxes, sure_boxes
 from ccrop.projects.lidar_bev.evaluation.center_ap import Detections
 from ccrop.projects.lidar_bev.inference import detected, load_teacher

@@ -117,7 +117,13 @@ def test_weights_that_do_not_fit_are_listed_and_none_is_loaded(resnet: ResNet, c
 
 def test_the_error_says_what_network_the_file_holds():
     weights = weights_of(torchvision.models.resnet50())
-    with pytest.raises(ValueError, match=r"file holds a ResNet-50, the backbone is a ResNet-18\. Choose other w"):
+    with pytest.raises(
+        ValueError, match=r"file holds a ResNet-50, the backbone is a ResNet-18\. Choose other w"
+    ) as raised:
+        load_backbone(ResNet(18), weights)
+    assert "or build the file's network with --backbone mmdet:resnet50.\n" in str(raised.value)
+    weights = weights_of(ResNet(18, **NARROW))
+    with pytest.raises(ValueError, match=r"build the file's network with --backbone or model\.backbone\.\n"):
         load_backbone(ResNet(18), weights)
 
 

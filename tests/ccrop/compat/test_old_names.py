@@ -22,6 +22,7 @@ def test_an_old_name_is_the_same_module():
 @pytest.mark.parametrize(
     ("old", "new"),
     [
+        ("detection_transfer.metric", "detection_transfer.coco_metric"),
         ("detection_transfer.tiles", "detection_transfer.tile_transforms"),
         ("lidar_bev.clusters", "lidar_bev.localizer"),
         ("lidar_bev.detection.clusters", "lidar_bev.detection.cluster_labels"),
@@ -29,7 +30,9 @@ def test_an_old_name_is_the_same_module():
         ("lidar_bev.detection.detector", "lidar_bev.detection.centerpoint"),
         ("detection_transfer.pasting", "detection_transfer.copy_paste_transforms"),
         ("lidar_bev.detection.pasting", "lidar_bev.detection.ground_truth_sampling"),
+        ("lidar_bev.detection.labeled_sweeps", "lidar_bev.detection.labeled_sweeps"),
         ("lidar_bev.detection.sampling", "lidar_bev.detection.class_balanced_sampler"),
+        ("lidar_bev.pretraining.annotated", "lidar_bev.pretraining.annotated_sweeps"),
         ("lidar_bev.pretraining.views", "lidar_bev.pretraining.pipeline"),
     ],
 )
@@ -42,6 +45,8 @@ def test_a_renamed_module_is_found_by_its_old_name(parent: str, old: str, new: s
 @pytest.mark.parametrize(
     ("old", "new"),
     [
+        ("ccrop.hooks.annotated.AnnotatedBoxesHook", "ccrop.hooks.annotated_boxes.AnnotatedBoxesHook"),
+        ("ccrop.optim.CosineLR", "ccrop.schedule.CosineLR"),
         ("ccrop.models.regions.RegionPairs", "ccrop.models.region_pairs.RegionPairs"),
         ("ccrop.views.scenes.ScenePair", "ccrop.views.scene_views.ScenePair"),
     ],

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from ccrop.projects.detection_transfer.average_precision import evaluate
-from ccrop.projects.detection_transfer.metric import annotated
+from ccrop.projects.detection_transfer.coco_metric import annotated
 from ccrop.projects.detection_transfer.operating_point import best_f1, described, main
 
 NAMES = {1: "car", 2: "van", 3: "bus"}

@@ -14,7 +14,7 @@ from ccrop.projects.lidar_bev import center_recall
 from ccrop.projects.lidar_bev.center_recall import centers_of, evaluate, labeled_sweeps, tables
 from ccrop.projects.lidar_bev.datasets import KittiSweeps, SweepFolder
 from ccrop.projects.lidar_bev.datasets.kitti_format import Calibration, write_calibration
-from ccrop.projects.lidar_bev.evaluation.proposals import ProposalRecall
+from ccrop.projects.lidar_bev.evaluation.proposal_recall import ProposalRecall
 from ccrop.projects.lidar_bev.grid import Grid
 from ccrop.projects.lidar_bev.localizer import BevClusters
 from ccrop.projects.lidar_bev.pretraining import PillarBackbone

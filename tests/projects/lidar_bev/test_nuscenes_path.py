@@ -1,6 +1,7 @@
 """nuScenes from its tables to its result file: fine-tuning with all of CenterPoint's settings, score, prediction."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from jobs import ROOT
 from mmengine.registry import DATASETS, MODELS
 from tiny_nuscenes import write_tiny_nuscenes
 
+from ccrop.compat.safe_checkpoint import load_checkpoint
 from ccrop.experiments.paired_bootstrap import draws_of
 from ccrop.projects.lidar_bev.datasets.nuscenes import CLASSES
 from ccrop.projects.lidar_bev.detection.metrics import compared
@@ -123,3 +125,40 @@ def test_both_configs_take_a_real_layout(root: Path, name: str):
     assert all(loss.isfinite() and loss > 0 for loss in losses.values())
     assert model.head.heatmaps[-1].out_channels == 6 * 2
     assert model.backbone.stride * model.backbone.grid.cell == pytest.approx(0.8)
+
+
+def test_a_second_stage_on_a_finished_first_stage(root: Path, tmp_path: Path):
+    """Groups and velocities, resumed with equal weights, and read back for prediction; random weights are refused."""
+    config = load_config(CONFIGS / "centerpoint_pillar_nuscenes.py", root, MINI | SMALL)
+    set_iterations(config, 2)
+    finetune(config, "random", tmp_path / "first")
+    first = str(tmp_path / "first/iter_2.pth")
+    options = MINI | SMALL | {"model.second_stage": "iou", "default_hooks.checkpoint.keep": 9, "model.min_score": 0.0}
+    second = load_config(CONFIGS / "centerpoint_pillar_nuscenes.py", root, options)
+    set_iterations(second, 4)
+    with pytest.raises(
+        ValueError, match=r"a finished first stage, but random lacks .* pass its checkpoint with --init"
+    ):
+        finetune(second, "random", tmp_path / "none")
+    metrics = finetune(second, first, tmp_path / "w")
+    assert 0 <= metrics["NDS"] <= 1
+    (tmp_path / "resumed").mkdir()
+    shutil.copy(tmp_path / "w/iter_2.pth", tmp_path / "resumed/iter_2.pth")
+    again = finetune(second, first, tmp_path / "resumed", resume="auto")
+    assert again["mAP"] == metrics["mAP"]
+    whole, resumed, before = (
+        load_checkpoint(path)["state_dict"]
+        for path in (tmp_path / "w/iter_4.pth", tmp_path / "resumed/iter_4.pth", first)
+    )
+    assert whole.keys() - before.keys() == {name for name in whole if name.startswith("second_stage.")} != set()
+    assert all(torch.equal(whole[name], resumed[name]) for name in whole)
+    assert all(torch.equal(whole[name], before[name]) for name in before)
+    early = load_checkpoint(tmp_path / "w/iter_1.pth")["state_dict"]
+    assert not torch.equal(whole["second_stage.confidence.weight"], early["second_stage.confidence.weight"])
+
+    command = [tmp_path / "w", root, "--split", "mini_val", "--to", "nuscenes", "--min-score", 0, "--pictures", 0]
+    assert predict.main([*map(str, command), "--out", str(tmp_path / "p")]) == 0
+    results = json.loads((tmp_path / "p/nuscenes.json").read_text())["results"]
+    boxes = [box for own in results.values() for box in own]
+    assert boxes
+    assert {len(box["velocity"]) for box in boxes} == {2}

@@ -52,7 +52,7 @@ self_training = dict(  # also learn the boxes that a fine-tuned detector finds o
     labeled_fraction=0.2,  # of what is trained on, about; labeled images are repeated to reach it
     unlabeled=None,  # a folder of further images; those of the train split without labels are used in any case
 )
-custom_imports = dict(imports=["ccrop.projects.detection_transfer.metric"])
+custom_imports = dict(imports=["ccrop.projects.detection_transfer.coco_metric"])
 default_hooks = dict(
     timer=dict(type="IterTimerHook"),
     logger=dict(type="ccrop.hooks.SteadyLoggerHook", interval=50),

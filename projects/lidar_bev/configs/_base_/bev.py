@@ -6,7 +6,8 @@ from mmengine.runner import EpochBasedTrainLoop
 from torch.optim import AdamW
 
 from ccrop.models import CenterHeatmapLoss, RegionPairs, SimSiam
-from ccrop.optim import CosineLR, PredictorGroups
+from ccrop.optim import PredictorGroups
+from ccrop.schedule import CosineLR
 from ccrop.views import GaussianCenters
 from ccrop.projects.lidar_bev.localizer import BevClusters
 from ccrop.projects.lidar_bev.pretraining import (

@@ -97,7 +97,8 @@ def test_boxes_of_groups_come_back_with_their_velocities():
     maps = torch.zeros(2 * rows * columns, num_channels(ANGLE, velocity=True))
     maps[targets.cells] = targets.regression
     regression = maps.view(1, 2, rows, columns, -1).permute(0, 1, 4, 2, 3).reshape(1, -1, rows, columns)
-    found = decode(targets.heatmaps, regression, GRID, STRIDE, (2.0, 2.0, 2.0), min_score=0.99, groups=groups)
+    of_groups = dict(groups=groups, num_groups=2)
+    found = decode(targets.heatmaps, regression, GRID, STRIDE, (2.0, 2.0, 2.0), min_score=0.99, **of_groups)
     order = found.labels[0, found.kept[0]].argsort(descending=True)
     torch.testing.assert_close(found.boxes[0, found.kept[0]][order], box, atol=1e-5, rtol=1e-5)
     torch.testing.assert_close(found.velocities[0, found.kept[0]][order], velocities)

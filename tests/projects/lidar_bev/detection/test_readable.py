@@ -7,8 +7,8 @@ import pytest
 
 from ccrop.hooks.unreadable import TooManyUnreadable
 from ccrop.projects.lidar_bev.datasets import SweepFolder
-from ccrop.projects.lidar_bev.detection import samples
-from ccrop.projects.lidar_bev.detection.samples import check_readable
+from ccrop.projects.lidar_bev.detection import labeled_sweeps
+from ccrop.projects.lidar_bev.detection.labeled_sweeps import check_readable
 
 
 def test_the_faults_are_listed_where_they_are_too_many(tmp_path: Path):
@@ -26,7 +26,7 @@ def test_the_faults_are_listed_where_they_are_too_many(tmp_path: Path):
 
 
 def test_of_a_large_set_some_are_read(tmp_path: Path, monkeypatch):
-    monkeypatch.setattr(samples, "LOOKED_AT", 3)
+    monkeypatch.setattr(labeled_sweeps, "LOOKED_AT", 3)
     for number in range(9):
         (tmp_path / f"{number}.bin").write_bytes(b"cut off")
     with pytest.raises(TooManyUnreadable, match=r"^3 of 3 sweeps to test on are unreadable") as raised:

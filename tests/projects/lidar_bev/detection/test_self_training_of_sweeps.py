@@ -16,9 +16,9 @@ from ccrop.projects.lidar_bev.boxes import num_points_in_boxes
 from ccrop.projects.lidar_bev.datasets.objects import Objects, read_taught, write_taught
 from ccrop.projects.lidar_bev.detection import ClassBalancedSampler, self_training
 from ccrop.projects.lidar_bev.detection.ground_truth_sampling import PastedObjects
+from ccrop.projects.lidar_bev.detection.labeled_sweeps import use_labels
 from ccrop.projects.lidar_bev.detection.metrics import Compared
 from ccrop.projects.lidar_bev.detection.object_bank import read_bank, write_bank
-from ccrop.projects.lidar_bev.detection.samples import use_labels
 from ccrop.projects.lidar_bev.detection.self_training import FILE, described, learn_from_teacher, sure_boxes
 from ccrop.projects.lidar_bev.evaluation.center_ap import Detections, Truth
 from ccrop.projects.lidar_bev.evaluation.polygons import bev_intersections

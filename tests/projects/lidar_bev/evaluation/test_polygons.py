@@ -2,6 +2,7 @@ import math
 
 import numpy as np
 import pytest
+import torch
 
 from ccrop.projects.lidar_bev.boxes import points_in_boxes
 from ccrop.projects.lidar_bev.evaluation.polygons import (
@@ -93,15 +94,15 @@ def test_pairs_are_the_diagonal_of_all():
     rng = np.random.default_rng(5)
     boxes, others = random_boxes(rng, 40), random_boxes(rng, 40)
     others[20:, :3] = boxes[20:, :3] + rng.normal(0, 0.3, (20, 3))
-    found = paired_ious_3d(boxes, others)
+    found = paired_ious_3d(torch.from_numpy(boxes), torch.from_numpy(others)).numpy()
     np.testing.assert_allclose(found, np.diag(ious_3d(boxes, others)), atol=1e-9)
     assert (found[20:] > 0).any()
-    assert paired_ious_3d(boxes[:0], others[:0]).shape == (0,)
+    assert paired_ious_3d(torch.zeros(0, 7), torch.zeros(0, 7)).shape == (0,)
 
 
 def test_polygons_of_other_shapes():
-    triangle = np.array([[(0.0, 0), (4, 0), (0, 4)]])
-    square = np.array([[(1.0, 1), (3, 1), (3, 3), (1, 3)]])
+    triangle = torch.tensor([[(0.0, 0), (4, 0), (0, 4)]])
+    square = torch.tensor([[(1.0, 1), (3, 1), (3, 3), (1, 3)]])
     assert convex_intersections(triangle, square).item() == pytest.approx(2)
     assert convex_intersections(square, triangle).item() == pytest.approx(2)
 

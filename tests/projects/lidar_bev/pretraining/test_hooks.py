@@ -27,7 +27,7 @@ from ccrop.projects.lidar_bev.pretraining import (
     SweepLocalizationHook,
     collate_sweeps,
 )
-from ccrop.projects.lidar_bev.pretraining.annotated import bounds
+from ccrop.projects.lidar_bev.pretraining.annotated_sweeps import bounds
 from ccrop.projects.lidar_bev.pretraining.gallery import gaussian_centers, pixels
 from ccrop.projects.lidar_bev.pretraining.localization import locate_sweeps
 from ccrop.views import GaussianCenters

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from ccrop.projects.detection_transfer.average_precision import AREAS, average_precision, evaluate
-from ccrop.projects.detection_transfer.bootstrap import outcomes_of, resampled_metrics, resampled_precision
+from ccrop.projects.detection_transfer.resampled_metrics import outcomes_of, resampled_metrics, resampled_precision
 
 NAMES = {1: "car", 2: "van"}
 IMAGES = range(1, 13)

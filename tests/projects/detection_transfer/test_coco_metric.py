@@ -9,7 +9,7 @@ from mmdet.evaluation import CocoMetric
 from mmengine.logging import MMLogger
 
 from ccrop.projects.detection_transfer.average_precision import average_precision, evaluate
-from ccrop.projects.detection_transfer.metric import SmallObjectMetric, detections
+from ccrop.projects.detection_transfer.coco_metric import SmallObjectMetric, detections
 
 NAMES = {4: "car", 2: "van"}
 

@@ -6,8 +6,8 @@ import pytest
 from mmengine.runner import get_priority
 
 from ccrop.hooks import LocalizationHook
-from ccrop.hooks import settings as module
-from ccrop.hooks.settings import SettingsHook
+from ccrop.hooks import pretraining_notes as module
+from ccrop.hooks.pretraining_notes import SettingsHook
 
 
 def test_boxes_of_other_files_are_refused_whatever_is_allowed(monkeypatch: pytest.MonkeyPatch):

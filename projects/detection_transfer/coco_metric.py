@@ -21,8 +21,8 @@ from ccrop.projects.detection_transfer.average_precision import (
     evaluate,
     object_counts,
 )
-from ccrop.projects.detection_transfer.bootstrap import resampled_metrics
 from ccrop.projects.detection_transfer.operating_point import best_f1, described
+from ccrop.projects.detection_transfer.resampled_metrics import resampled_metrics
 
 
 @METRICS.register_module()

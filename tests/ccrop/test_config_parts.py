@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from jobs import ROOT
 
-from ccrop import parts
-from ccrop.parts import UnknownConfig, compose, flagships, holds, listing, nested, summary
+from ccrop import config_parts
+from ccrop.config_parts import UnknownConfig, compose, flagships, holds, listing, nested, summary
 
 CONFIGS = ROOT / "configs"
 
@@ -110,8 +110,8 @@ def test_data_without_a_demo_or_with_a_variant_have_none():
 
 def test_the_list_shows_every_part_and_complete_config_in_its_own_words():
     lines = listing().splitlines()
-    for kind in parts.KINDS:
-        for name, file in parts.parts(kind).items():
+    for kind in config_parts.KINDS:
+        for name, file in config_parts.parts(kind).items():
             assert sum(line.split()[:1] == [name] and line.endswith(summary(file)) for line in lines) == 1, name
     assert {line.split()[0] for line in lines[lines.index("Complete configs") + 1 :]} == set(flagships())
-    assert all(summary(file) for kind in parts.KINDS for file in parts.parts(kind).values())
+    assert all(summary(file) for kind in config_parts.KINDS for file in config_parts.parts(kind).values())

@@ -7,7 +7,7 @@ import torchvision
 from ccrop.checkpoint.resnet import ResNetArchitecture
 from ccrop.compat.mmcv_ext import install_mmcv_ext
 from ccrop.export import export_backbone
-from ccrop.export.frameworks import FRAMEWORKS, to_detectron2
+from ccrop.export.resnet_layouts import FRAMEWORKS, to_detectron2
 
 install_mmcv_ext()
 from mmdet.models.backbones import resnet as mmdet_resnet  # noqa: E402

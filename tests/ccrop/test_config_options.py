@@ -16,8 +16,8 @@ from mmengine.runner import Runner
 from ccrop.cli import OptionsAction
 from ccrop.compat.visualizer import LazyVisualizer
 from ccrop.config import read_config
+from ccrop.config_options import UnknownOption, check_options, check_sections, options_explained
 from ccrop.localization import FixedBox
-from ccrop.options import UnknownOption, check_options, check_sections, options_explained
 
 PRETRAINING = ROOT / "configs/simsiam_ccrop_coco.py"
 DETECTOR = ROOT / "projects/detection_transfer/configs/faster-rcnn_r18_fpn_small.py"

@@ -10,7 +10,7 @@ from ccrop.datasets import MissingData
 from ccrop.projects.lidar_bev.datasets import KittiSweeps
 from ccrop.projects.lidar_bev.datasets.base import ANY
 from ccrop.projects.lidar_bev.datasets.kitti import read_drives
-from ccrop.projects.lidar_bev.detection.samples import check_classes, use_labels
+from ccrop.projects.lidar_bev.detection.labeled_sweeps import check_classes, use_labels
 from ccrop.projects.lidar_bev.finetune import data_name, finetune, load_config
 
 CONFIGS = ROOT / "projects/lidar_bev/configs"

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from ccrop.projects.lidar_bev.evaluation.proposals import proposal_recall
+from ccrop.projects.lidar_bev.evaluation.proposal_recall import proposal_recall
 
 AREA = (-50.0, -50.0, 50.0, 50.0)
 
