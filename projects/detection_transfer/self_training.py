@@ -21,6 +21,7 @@ from ccrop.evaluation import pseudo_box_quality
 from ccrop.files import write_json
 from ccrop.projects.detection_transfer.inference import load_detector
 from ccrop.projects.detection_transfer.predict import DetectedImage, detected, list_source
+from ccrop.transfer.self_training import check_self_training, repetitions, require_classes, taught_by
 from ccrop.wording import counted
 
 FILE = "self_training.json"  # in the work_dir: the images and boxes that are trained on
@@ -45,21 +46,6 @@ class Split(NamedTuple):
     truth: Mapping[str, Sequence[dict[str, Any]]]
 
 
-def check_self_training(settings: Mapping[str, Any]) -> None:
-    """Refuse a section ``self_training`` that cannot be used.
-
-    Raises:
-        ValueError: a setting is out of its range, or not of its kind.
-    """
-    for name in ("teacher", "unlabeled"):
-        if not isinstance(settings[name], str | Path | None):
-            raise ValueError(f"self_training.{name} must be a path, got {settings[name]!r}: write ./NAME")
-    for name, end in (("min_score", 1), ("labeled_fraction", 0.999)):
-        value = settings[name]
-        if isinstance(value, bool) or not (isinstance(value, int | float) and 0 <= value <= end):
-            raise ValueError(f"self_training.{name} must be from 0 to {end:g}, got {value}")
-
-
 def learn_from_teacher(config: Config, work_dir: str | Path, held_out: bool, resumed: bool) -> str:
     """Train on the labels that are left and on a teacher's boxes on images without labels.
 
@@ -81,9 +67,8 @@ def learn_from_teacher(config: Config, work_dir: str | Path, held_out: bool, res
     Raises:
         MissingData: there are no images in ``unlabeled``.
         FileNotFoundError, UntrustedCheckpoint: see :func:`ccrop.transfer.prediction.load_detector`.
-        ValueError: see there and :func:`check_self_training`; the data set is not in COCO's format, a detector with
-            masks is trained, the teacher lacks one of the categories, there are no images without labels, or the
-            teacher is sure of no box.
+        ValueError: see there and :mod:`ccrop.transfer.self_training`; the data set is not in COCO's format, a detector
+            with masks is trained, there are no images without labels, or the teacher is sure of no box.
     """
     settings = config.self_training
     check_self_training(settings)
@@ -102,7 +87,7 @@ def learn_from_teacher(config: Config, work_dir: str | Path, held_out: bool, res
         barrier()
     train.ann_file = str(file)
     train.pop("indices", None)
-    return f", and on boxes of {settings.teacher} with a score of at least {settings.min_score:g} on others"
+    return taught_by(settings)
 
 
 def taught(config: Config, held_out: bool) -> tuple[dict[str, Any], str]:
@@ -110,11 +95,7 @@ def taught(config: Config, held_out: bool) -> tuple[dict[str, Any], str]:
     settings, classes = config.self_training, config.train_dataloader.dataset.metainfo["classes"]
     teacher_config, teacher = load_detector(settings.teacher)
     known = teacher.dataset_meta["classes"]
-    if missing := [name for name in classes if name not in known]:
-        raise ValueError(
-            f"{settings.teacher} does not detect {', '.join(map(printable, missing))}, which this data set labels: "
-            "pass a teacher that was fine-tuned on the same categories"
-        )
+    require_classes(settings.teacher, known, classes)
     split = split_of(config, held_out)
     sources = [(split.folder, split.unlabeled, True)]
     if settings.unlabeled is not None:
@@ -228,11 +209,6 @@ def add(content: dict[str, Any], image: dict[str, Any], annotations: Iterable[di
     content["images"].append(image | dict(id=identity))
     for each in annotations:
         content["annotations"].append(each | dict(id=len(content["annotations"]) + 1, image_id=identity))
-
-
-def repetitions(labeled: int, unlabeled: int, fraction: float) -> int:
-    """How often each labeled image must count to be about this fraction of all; at least once."""
-    return max(1, round(fraction / (1 - fraction) * unlabeled / labeled))
 
 
 def described(found: Mapping[str, NDArray], truth: Mapping[str, Sequence[dict[str, Any]]]) -> str:
