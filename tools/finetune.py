@@ -1,7 +1,7 @@
 """Fine-tune a detector from a pretrained backbone: tools/finetune.py CONFIG --init SOURCE
 
 With --pseudo-boxes a detector learns boxes that nobody annotated instead of labels, and can itself be an --init. With
---teacher it learns the labels and the boxes that a fine-tuned detector finds on images without labels.
+--teacher it learns the labels and the boxes that a fine-tuned detector finds on images or sweeps without labels.
 
 Example:
     python tools/finetune.py projects/detection_transfer/configs/faster-rcnn_r18_fpn_small.py --init random \\
@@ -101,13 +101,19 @@ def set_teacher(config: "Config", teacher: str | None, unlabeled: str | None) ->
     """Set the ``self_training`` of a config, as far as it is given.
 
     Raises:
-        ValueError: the config's detectors do not learn from a teacher; or there are images, but no teacher.
+        ValueError: the config's detectors do not learn from a teacher, or not from further examples; or there are such,
+            but no teacher.
     """
     given = {name: value for name, value in dict(teacher=teacher, unlabeled=unlabeled).items() if value is not None}
     if not given:
         return
     if not config.get("self_training"):
-        raise ValueError(f"--{next(iter(given))} applies to detectors of COCO-format images")
+        raise ValueError(f"--{next(iter(given))} applies to detectors of COCO-format images and of sweeps")
+    if "unlabeled" in given and "unlabeled" not in config.self_training:
+        raise ValueError(
+            "--unlabeled applies to images: a teacher of sweeps finds boxes in those of the training split that "
+            "--labels leaves out"
+        )
     config.self_training.update(given)
     if config.self_training.teacher is None:
         raise ValueError("--unlabeled is of --teacher, which is missing")
@@ -198,7 +204,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--teacher",
         metavar="DETECTOR",
-        help="a fine-tuned detector's work_dir or checkpoint: learn its boxes on images without labels, too",
+        help="a fine-tuned detector's work_dir or checkpoint: learn its boxes on images or sweeps without labels, too",
     )
     parser.add_argument(
         "--unlabeled", metavar="FOLDER", help="images for --teacher besides those of the train split without labels"

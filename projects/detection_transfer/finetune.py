@@ -28,9 +28,10 @@ from ccrop.projects.detection_transfer.paired_bootstrap import FILE, image_inter
 from ccrop.projects.detection_transfer.pseudo_boxes import use_pseudo_boxes
 from ccrop.projects.detection_transfer.randomness import SeededTransformsHook
 from ccrop.projects.detection_transfer.replaced_backbone import check_strides, fit_neck, replace_backbone
-from ccrop.projects.detection_transfer.self_training import check_self_training, learn_from_teacher, tested_on
+from ccrop.projects.detection_transfer.self_training import learn_from_teacher, tested_on
 from ccrop.projects.detection_transfer.unreadable import UnreadableExamplesHook, leave_out_unreadable
 from ccrop.transfer import IMAGENET, Transfer, build_runner, start_of, train_and_test
+from ccrop.transfer.self_training import check_self_training
 
 SHOWN = ("AP_S_counted", "AP50_S_counted", "AP_S", "AP_tiny_counted", "AP_16-32_counted", "AP", "AP50")
 

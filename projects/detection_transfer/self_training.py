@@ -29,6 +29,7 @@ from ccrop.projects.detection_transfer.inference import load_detector
 from ccrop.projects.detection_transfer.predict import DetectedImage, detected, list_source, suffixes
 from ccrop.resume_check import refuse_changes
 from ccrop.transfer.prediction import NoneReadable, checkpoint_of
+from ccrop.transfer.self_training import check_self_training, repetitions, require_classes, taught_by
 from ccrop.transfer.starting_point import Start
 from ccrop.wording import counted
 
@@ -61,23 +62,6 @@ class Split(NamedTuple):
     tested: int
 
 
-def check_self_training(settings: Mapping[str, Any]) -> None:
-    """Refuse a section ``self_training`` that cannot be used.
-
-    Raises:
-        ValueError: a setting is out of its range, or not of its kind.
-    """
-    for name in ("teacher", "unlabeled"):
-        if not isinstance(settings[name], str | Path | None) or settings[name] == "":
-            raise ValueError(f"self_training.{name} must be a path, got {settings[name]!r}: write ./NAME")
-    for name, end in (("min_score", 1), ("labeled_fraction", 0.999)):
-        value = settings[name]
-        if isinstance(value, bool) or not (isinstance(value, int | float) and 0 <= value <= end):
-            raise ValueError(f"self_training.{name} must be from 0 to {end:g}, got {value}")
-    if settings["teacher"] is None and settings["unlabeled"] is not None:
-        raise ValueError("self_training.unlabeled is of self_training.teacher, which is missing")
-
-
 def learn_from_teacher(
     config: Config, work_dir: str | Path, held_out: bool, start: Start, tested: Collection[str] = ()
 ) -> str:
@@ -102,9 +86,9 @@ def learn_from_teacher(
     Raises:
         MissingData: there are no images in ``unlabeled``.
         FileNotFoundError, UntrustedCheckpoint: see :func:`ccrop.transfer.prediction.load_detector`.
-        ValueError: see there and :func:`check_self_training`; the data set is not in COCO's format, a detector with
-            masks is trained, the teacher lacks one of the categories, there are no images without labels, or the
-            teacher is sure of no box; or a resumed run had other settings, which may not change.
+        ValueError: see there and :mod:`ccrop.transfer.self_training`; the data set is not in COCO's format, a detector
+            with masks is trained, there are no images without labels, or the teacher is sure of no box; or a resumed
+            run had other settings, which may not change.
     """
     settings = config.self_training
     check_self_training(settings)
@@ -125,7 +109,7 @@ def learn_from_teacher(
     in_main_process(write)
     train.ann_file = str(file)
     train.pop("indices", None)
-    return f", and on boxes of {settings.teacher} with a score of at least {settings.min_score:g} on others"
+    return taught_by(settings)
 
 
 def changed(file: Path, now: Mapping[str, str], start: Start) -> bool:
@@ -192,11 +176,7 @@ def taught(config: Config, held_out: bool, tested: Collection[str]) -> tuple[dic
     settings, classes = config.self_training, config.train_dataloader.dataset.metainfo["classes"]
     teacher_config, teacher = load_teacher(settings.teacher)
     known = teacher.dataset_meta["classes"]
-    if missing := [name for name in classes if name not in known]:
-        raise ValueError(
-            f"{settings.teacher} does not detect {', '.join(map(printable, missing))}, which this data set labels: "
-            "pass a teacher that was fine-tuned on the same categories"
-        )
+    require_classes(settings.teacher, known, classes)
     split = split_of(config, held_out, tested)
     sources = [(split.folder, split.unlabeled, True)]
     remarks = [f"{counted(split.tested, 'image')} of the val split not learned"] if split.tested else []
@@ -344,11 +324,6 @@ def add(content: dict[str, Any], image: dict[str, Any], annotations: Iterable[di
     content["images"].append(image | dict(id=identity))
     for each in annotations:
         content["annotations"].append(each | dict(id=len(content["annotations"]) + 1, image_id=identity))
-
-
-def repetitions(labeled: int, unlabeled: int, fraction: float) -> int:
-    """How often each labeled image must count to be about this fraction of all; at least once."""
-    return max(1, round(fraction / (1 - fraction) * unlabeled / labeled))
 
 
 def described(found: Mapping[str, NDArray], truth: Mapping[str, Sequence[dict[str, Any]]]) -> str:

@@ -20,7 +20,8 @@ from ccrop.files import written
 from ccrop.projects.lidar_bev.detection.centerpoint import CenterPoint
 from ccrop.projects.lidar_bev.detection.metrics import compared
 from ccrop.projects.lidar_bev.findings import LEGEND, MISSED, SweepOutcome, draw
-from ccrop.projects.lidar_bev.finetune import data_name, detected
+from ccrop.projects.lidar_bev.finetune import data_name
+from ccrop.projects.lidar_bev.inference import detected
 from ccrop.projects.lidar_bev.pictures import legend_of
 from ccrop.projects.lidar_bev.predict import confident
 from ccrop.transfer.prediction import load_detector

@@ -2,12 +2,10 @@
 
 import copy
 import re
-from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import torch
 from mmengine.config import Config
 from mmengine.dist import is_main_process
 from mmengine.registry import DATASETS
@@ -34,7 +32,8 @@ from ccrop.projects.lidar_bev.detection.metrics import (
 )
 from ccrop.projects.lidar_bev.detection.nuscenes_benchmark import has_nuscenes_score, nuscenes_metrics
 from ccrop.projects.lidar_bev.detection.resampled_metrics import resampled_metrics
-from ccrop.projects.lidar_bev.evaluation.center_ap import Detections
+from ccrop.projects.lidar_bev.detection.self_training import learn_from_teacher
+from ccrop.projects.lidar_bev.inference import detected
 from ccrop.projects.lidar_bev.paired_bootstrap import sweep_interval
 from ccrop.transfer import CORE_SECONDS, Transfer, build_runner, start_of, train_and_test
 
@@ -114,7 +113,8 @@ def finetune(
     """Train and test a detector.
 
     Args:
-        config: of :func:`load_config`; it is not modified.
+        config: of :func:`load_config`; it is not modified. Its ``self_training`` may name a teacher, see
+            :mod:`.detection.self_training`.
         init: ``'random'``, or a file with an encoder, see :func:`ccrop.checkpoint.read_weights`.
         work_dir: takes the log, the last checkpoint, ``metrics.json`` and, of the val split, ``detections.npz``, see
             :func:`ccrop.projects.lidar_bev.findings.keep`.
@@ -134,7 +134,8 @@ def finetune(
 
     Raises:
         ValueError: the checkpoint was trained with other settings, which may not change; the message lists them. Or
-            no object to train or to test on is of a class that is requested.
+            no object to train or to test on is of a class that is requested, or see
+            :func:`.detection.self_training.learn_from_teacher`.
         TooManyUnreadable: sweeps to train or to test on cannot be read.
     """
     config = copy.deepcopy(config)
@@ -147,6 +148,8 @@ def finetune(
         check_classes(tested)
     if tested is not None:
         check_readable(tested, limit_of(config))
+    if (config.get("self_training") or {}).get("teacher") is not None:
+        trained_on += learn_from_teacher(config, tested, work_dir, start.checkpoint is not None)
     runner = build_runner(config, start, None, work_dir, seed, trained_on)
     sampling = config.get("ground_truth_sampling")
     if sampling and sampling.numbers:
@@ -214,15 +217,6 @@ def measured(model: CenterPoint, dataset: SweepDataset, keep: Path | None = None
 
         findings.keep(keep, dataset, indices, sweeps, model.classes, model.backbone.grid.extent, resampled)
     return metrics
-
-
-@torch.no_grad()
-def detected(model: CenterPoint, dataset: SweepDataset) -> Iterator[tuple[int, dict[str, Any], Detections]]:
-    """Index, sample and detections of every sweep that can be read; the log counts the others."""
-    model.eval()
-    device = next(model.parameters()).device
-    for index, sample in dataset.readable():
-        yield index, sample, model([torch.from_numpy(sample["points"]).to(device)], mode="predict")[0]
 
 
 def line(metrics: dict[str, float], data: str) -> str:

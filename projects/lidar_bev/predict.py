@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 from matplotlib.figure import Figure
-from mmengine.config import Config, ConfigDict
+from mmengine.config import Config
 from mmengine.registry import DATASETS, MODELS
 
 from ccrop.datasets import MissingData
@@ -19,10 +19,9 @@ from ccrop.long_work import with_progress
 from ccrop.projects.lidar_bev.datasets import KittiSweeps, NuScenesSweeps, SweepDataset, SweepFolder
 from ccrop.projects.lidar_bev.datasets.kitti import image_size
 from ccrop.projects.lidar_bev.datasets.kitti_format import read_calibration
-from ccrop.projects.lidar_bev.datasets.reading import XYZI
 from ccrop.projects.lidar_bev.detection.centerpoint import CenterPoint
 from ccrop.projects.lidar_bev.evaluation.center_ap import Detections
-from ccrop.projects.lidar_bev.finetune import detected
+from ccrop.projects.lidar_bev.inference import columns_of, data_of, detected, values_of
 from ccrop.projects.lidar_bev.pictures import color_of, draw_bev, draw_texts, legend_of
 from ccrop.projects.lidar_bev.prediction_files import FORMATS, SweepDetections
 from ccrop.projects.lidar_bev.sweeps_page import page
@@ -101,6 +100,7 @@ def sweeps_of(config: Config, model: CenterPoint, request: Request) -> SweepData
         raise ValueError(
             f"--split {request.split}: {request.detector} learned sweeps of a folder, which has no splits: omit it"
         )
+    settings.pop("taught", None)
     settings["split"] = request.split
     if issubclass(kind, NuScenesSweeps):
         settings.update(split=None if request.split == ALL else request.split, scenes=None)
@@ -108,22 +108,6 @@ def sweeps_of(config: Config, model: CenterPoint, request: Request) -> SweepData
         settings["in_view"] = settings.get("in_view", True)
     settings.update(data_root=str(request.source), labeled=False, pipeline=[], subset=None, indices=None)
     return DATASETS.build(settings)
-
-
-def data_of(config: Config) -> ConfigDict:
-    """The data set that a detector was tested on, or else trained on."""
-    return config.test_dataset or config.train_dataloader.dataset
-
-
-def columns_of(config: Config) -> list[str]:
-    """The values of a point that a detector takes, as far as its data set names them."""
-    settings = data_of(config)
-    return list(settings.get("use") or settings.get("columns") or XYZI)[: values_of(config)]
-
-
-def values_of(config: Config) -> int:
-    """How many values a point has that a detector takes."""
-    return config.model.backbone.get("columns", len(XYZI))
 
 
 def chosen_columns(config: Config, model: CenterPoint, given: Sequence[str] | None) -> tuple[list[str], list[str]]:

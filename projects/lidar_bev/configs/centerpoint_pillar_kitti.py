@@ -47,6 +47,11 @@ train_dataloader = dict(
 test_dataset = dict(type=KittiSweeps, data_root=None, split="val", labeled=True, classes=classes, pipeline=[])
 # how many labeled objects of each class are pasted into a sweep, see GroundTruthSamplingHook
 ground_truth_sampling = dict(numbers=10, angle=0.0)
+self_training = dict(  # also learn the boxes that a fine-tuned detector finds in training sweeps without labels
+    teacher=None,  # its work_dir or checkpoint: --teacher
+    min_score=0.45,  # of its boxes
+    labeled_fraction=0.2,  # of what is drawn, about; labeled sweeps are repeated to reach it
+)
 
 # 80 epochs of the 3,712 training frames
 train_cfg = dict(type=IterBasedTrainLoop, max_iters=74240, val_interval=74241)

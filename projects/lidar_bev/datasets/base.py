@@ -1,6 +1,6 @@
 """Sweeps on disk, and what is known of each: the base of all LiDAR data sets."""
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,24 +11,11 @@ from numpy.typing import NDArray
 
 from ccrop.datasets import LocatedDataset, MissingData, UnreadableFile
 from ccrop.projects.lidar_bev.boxes import num_points_in_boxes
+from ccrop.projects.lidar_bev.datasets.objects import MissingLabels, Objects, read_taught
 from ccrop.projects.lidar_bev.datasets.reading import UnreadableSweep, finite, read_text
 
 OTHER = -1
 ANY = "object"  # as the only class: everything that is labeled
-
-
-class Objects(NamedTuple):
-    """The labeled objects of a sweep.
-
-    Attributes:
-        names: ``M`` class names, including those of classes that no detector learns.
-        boxes: ``(M, 7)`` float32, see :mod:`ccrop.projects.lidar_bev.boxes`.
-        velocities: ``(M, 2)`` float32 along x and y in meters per second, NaN if not known; None where none is.
-    """
-
-    names: list[str]
-    boxes: NDArray[np.float32]
-    velocities: NDArray[np.float32] | None = None
 
 
 class Trajectories(NamedTuple):
@@ -64,6 +51,8 @@ class SweepDataset(LocatedDataset):
         indices: use only these sweeps of the list, in this order; after ``subset``.
         labeled: also read labels.
         classes: names whose positions are the labels.
+        taught: a file of :func:`.write_taught`: the sweeps that it lists have its boxes in place of their own labels,
+            which are not read.
     """
 
     unit = "sweep"
@@ -76,9 +65,11 @@ class SweepDataset(LocatedDataset):
         indices: Sequence[int] | None = None,
         labeled: bool = False,
         classes: Sequence[str] = (),
+        taught: str | Path | None = None,
     ) -> None:
         self.chosen = indices
         self.labeled = labeled
+        self.taught: Mapping[str, Objects] = {} if taught is None else read_taught(taught)
         self.classes = tuple(classes)
         super().__init__(data_root, pipeline, subset)
         self.not_finite = torch.zeros(len(self), dtype=torch.long).share_memory_()
@@ -98,7 +89,7 @@ class SweepDataset(LocatedDataset):
             raise UnreadableSweep(self.path(info), "none of its points is finite and in view")
         sample["points"] = points
         if self.labeled:
-            names, boxes, velocities = self.objects(info)
+            names, boxes, velocities = self.taught.get(info["path"]) or self.objects(info)
             sample |= dict(boxes=boxes, labels=class_labels(names, self.classes))
             sample["num_points"] = num_points_in_boxes(points, boxes)
             if velocities is not None:
@@ -146,13 +137,43 @@ class SweepDataset(LocatedDataset):
         """The labeled objects of an entry of the list; its points are not read.
 
         Raises:
-            ValueError: a label file is missing or damaged; names it.
+            MissingLabels: there are none, in layouts with a label file for each sweep.
+            ValueError: a label file is damaged or, in other layouts, missing; names it.
         """
         raise NotImplementedError
 
     def object_names(self, index: int) -> list[str]:
         """Classes of the labeled objects of a sweep, see :meth:`objects`."""
         return self.objects(self.get_data_info(index)).names
+
+    def annotated(self) -> list[int]:
+        """Indices of the sweeps that have labels, which may list no object; see :meth:`objects`."""
+        found = []
+        for index in range(len(self)):
+            try:
+                self.object_names(index)
+            except MissingLabels:
+                continue
+            found.append(index)
+        return found
+
+    def learned_names(self, index: int) -> list[str]:
+        """Classes of the objects that a detector learns of a sweep: a teacher's, or those of its labels."""
+        taught = self.taught.get(self.get_data_info(index)["path"])
+        return self.object_names(index) if taught is None else taught.names
+
+    def with_own_labels(self) -> list[int]:
+        """Indices of the sweeps that are not :attr:`taught`; of one that is listed several times, the first."""
+        if not self.taught:
+            return list(range(len(self)))
+        first: dict[str, int] = {}
+        for index, path in enumerate(self.paths()):
+            first.setdefault(path, index)
+        return [index for path, index in first.items() if path not in self.taught]
+
+    def paths(self) -> list[str]:
+        """The file of each sweep, relative to the data root; of several sweeps in one, the key frame's."""
+        return [self.get_data_info(index)["path"] for index in range(len(self))]
 
     def scenes(self) -> list[str]:
         """The drive of each sweep; if unknown, each is its own."""

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from ccrop.datasets import MissingData
 from ccrop.projects.lidar_bev.datasets.base import Objects, names_in_split
 from ccrop.projects.lidar_bev.datasets.folder import SweepFolder, list_sweeps
+from ccrop.projects.lidar_bev.datasets.objects import MissingLabels
 from ccrop.projects.lidar_bev.datasets.reading import read_text
 
 LAYOUT = """\
@@ -57,10 +58,11 @@ def read_boxes(path: Path) -> tuple[list[str], NDArray[np.float64]]:
     """Classes, and boxes ``(M, 7)`` of a label file; an empty one has no objects. A class may have several words.
 
     Raises:
-        ValueError: the file is missing, or a line is not a box; names the file and the line.
+        MissingLabels: there is no such file.
+        ValueError: a line is not a box; names the file and the line.
     """
     if not path.is_file():
-        raise ValueError(f"{path}: label file not found: add it, empty if the sweep shows no objects")
+        raise MissingLabels(f"{path}: label file not found: add it, empty if the sweep shows no objects")
     names, rows = [], []
     for number, line in enumerate(read_text(path).splitlines(), 1):
         *values, name = line.split(maxsplit=7) or [""]

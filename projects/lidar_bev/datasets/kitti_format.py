@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ccrop.projects.lidar_bev.boxes import corners, wrapped
+from ccrop.projects.lidar_bev.datasets.objects import MissingLabels
 from ccrop.projects.lidar_bev.datasets.reading import read_text
 
 IMAGE_SIZE = (1242, 375)  # width and height of most KITTI images
@@ -162,7 +163,8 @@ def read_objects(path: str | Path, calibration: Calibration) -> KittiObjects:
     """The label or result file of a frame; an empty one has no objects. DontCare regions are left out.
 
     Raises:
-        ValueError: the file is missing or a line is not in KITTI's format; names the file and the line.
+        MissingLabels: there is no such file.
+        ValueError: a line is not in KITTI's format; names the file and the line.
     """
     names, table = _read_table(Path(path))
     return KittiObjects(
@@ -183,7 +185,7 @@ def read_names(path: str | Path) -> list[str]:
 def _read_table(path: Path) -> tuple[list[str], NDArray[np.float64]]:
     """Classes, and ``(M, 15)`` of the numbers of each line, the score last."""
     if not path.is_file():
-        raise ValueError(f"{path}: label file not found: add it, or read the set with labeled=False")
+        raise MissingLabels(f"{path}: label file not found: add it, or read the set with labeled=False")
     names, rows = [], []
     for number, line in enumerate(read_text(path).splitlines(), 1):
         fields = line.split()

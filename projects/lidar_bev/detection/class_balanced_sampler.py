@@ -18,7 +18,7 @@ class ClassBalancedSampler(InfiniteSeededSampler):
     augmented differently: ``(seed, draw, index)``.
 
     Args:
-        dataset: labeled; sweeps without an object of its classes are not drawn.
+        dataset: labeled, partly by a teacher or not; sweeps without an object of its classes are not drawn.
         seed: of the draws.
     """
 
@@ -27,7 +27,7 @@ class ClassBalancedSampler(InfiniteSeededSampler):
         shown = torch.zeros(len(dataset), len(dataset.classes), dtype=torch.float64)
         places = {name: place for place, name in enumerate(dataset.classes)}
         for index in range(len(dataset)):
-            for name in set(dataset.object_names(index)) & places.keys():
+            for name in set(dataset.learned_names(index)) & places.keys():
                 shown[index, places[name]] = 1
         self.weights = (shown / shown.sum(dim=0).clamp(min=1)).sum(dim=1)
         self.num_samples = -(-int(shown.sum()) // self.world_size)

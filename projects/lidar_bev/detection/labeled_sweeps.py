@@ -50,7 +50,8 @@ LOOKED_AT = 200  # sweeps to test on that are read before training
 def use_labels(config: Config, share: float, seed: int, held_out: float = 0.0) -> str:
     """Train on a fraction of the labeled sweeps only, and test on some of them if a part is held out.
 
-    Whole scenes are drawn: sweeps of one drive show the same objects again.
+    Whole scenes are drawn: sweeps of one drive show the same objects again. With a teacher, some sweeps need not have
+    labels; they do not count.
 
     Args:
         share: see :func:`ccrop.transfer.drawn_fraction`.
@@ -60,24 +61,30 @@ def use_labels(config: Config, share: float, seed: int, held_out: float = 0.0) -
         What is trained on, for the log.
 
     Raises:
-        ValueError: no sweep is left to train on.
+        ValueError: no sweep is left to train on, or a label file is damaged.
     """
     settings = config.train_dataloader.dataset
-    scenes = DATASETS.build(dict(settings, pipeline=[])).scenes()
-    chosen = drawn_fraction(range(len(scenes)), share, seed, scenes)
+    every = DATASETS.build(dict(settings, pipeline=[]))
+    scenes = every.scenes()
+    partly = settings.get("labeled") and config.get("self_training", {}).get("teacher") is not None
+    labeled = every.annotated() if partly else range(len(scenes))
+    if not labeled:
+        raise ValueError(f"{every.data_root}: none of the {len(scenes)} sweeps to train on has labels: label some")
+    named = {scenes[index] for index in labeled}
+    chosen = drawn_fraction(labeled, share, seed, scenes)
     if held_out:
         tested = drawn_fraction(chosen, held_out, seed + 1, scenes)
         config.test_dataset = settings | dict(pipeline=config.test_dataset.pipeline, indices=tested)
         chosen = sorted(set(chosen) - set(tested))
     if not chosen:
         raise ValueError(
-            f"{share:.1%} of {len(scenes)} labeled sweeps of {len(set(scenes))} scenes leaves none to train "
+            f"{share:.1%} of {len(labeled)} labeled sweeps of {len(named)} scenes leaves none to train "
             "on: increase the fraction, or do not search the learning rate"
         )
     settings.indices = chosen
-    of_scenes = f" ({len({scenes[index] for index in chosen})} of {len(set(scenes))} scenes)"
+    of_scenes = f" ({len({scenes[index] for index in chosen})} of {len(named)} scenes)"
     kind = "labeled sweeps" if settings.get("labeled") else "sweeps"
-    return f"{len(chosen)} of {len(scenes)} {kind}" + of_scenes
+    return f"{len(chosen)} of {len(labeled)} {kind}" + of_scenes
 
 
 def check_classes(dataset: SweepDataset) -> None:

@@ -36,7 +36,7 @@ class ObjectBank(NamedTuple):
 
 
 def write_bank(dataset: SweepDataset, folder: Path, min_points: int, max_sweeps: int) -> None:
-    """Cut out the objects of a data set's sweeps.
+    """Cut out the labeled objects of a data set's sweeps, not those that a teacher found.
 
     Args:
         dataset: labeled, without a pipeline.
@@ -46,7 +46,8 @@ def write_bank(dataset: SweepDataset, folder: Path, min_points: int, max_sweeps:
     """
     folder.mkdir(parents=True, exist_ok=True)
     counts, boxes, labels, velocities, columns = [], [], [], [], 0
-    chosen = set(spread(len(dataset), max_sweeps))
+    own_labels = dataset.with_own_labels()
+    chosen = {own_labels[place] for place in spread(len(own_labels), max_sweeps)}
     with written(folder / POINTS) as partial, partial.open("wb") as file:
         for _, sample in with_progress(dataset.readable(chosen), "objects", len(chosen)):
             kept = np.flatnonzero((sample["labels"] >= 0) & (sample["num_points"] >= min_points))

@@ -16,12 +16,7 @@ from mmengine.registry import DATASETS
 from numpy.typing import NDArray
 
 from ccrop.projects.lidar_bev.boxes import num_points_in_boxes
-from ccrop.projects.lidar_bev.datasets import SweepDataset
 from ccrop.projects.lidar_bev.detection.cluster_labels import find_objects
-
-
-def paths_of(dataset: SweepDataset) -> list[str]:
-    return [dataset.get_data_info(index)["path"] for index in range(len(dataset))]
 
 
 def content_of(paths: Sequence[str], found: dict[int, tuple[NDArray, NDArray, NDArray]]) -> dict[str, Any]:
@@ -81,7 +76,7 @@ def learn_file(config: Config, file: Path, max_boxes: int) -> None:
     """
     train = config.train_dataloader.dataset
     listed = [each["path"] for each in json.loads(file.read_text())["sweeps"]]
-    if listed != paths_of(DATASETS.build(dict(train, pipeline=[]))):
+    if listed != DATASETS.build(dict(train, pipeline=[])).paths():
         raise ValueError(
             f"{file} has boxes of {len(listed)} sweeps other than those of {train.data_root}: run without --resume"
         )

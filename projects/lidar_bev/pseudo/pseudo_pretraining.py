@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 from mmengine.config import Config, ConfigDict
-from mmengine.registry import DATASETS, MODELS, TASK_UTILS
+from mmengine.registry import DATASETS, TASK_UTILS
 
 from ccrop.checkpoint import RANDOM
 from ccrop.long_work import with_progress
@@ -21,16 +21,15 @@ from ccrop.projects.lidar_bev.datasets import SweepDataset
 from ccrop.projects.lidar_bev.detection.centerpoint import CenterPoint
 from ccrop.projects.lidar_bev.detection.decoding import unsuppressed
 from ccrop.projects.lidar_bev.evaluation.pseudo_box_quality import IOUS, pseudo_box_quality
-from ccrop.projects.lidar_bev.finetune import detected, finetune, load_config
-from ccrop.projects.lidar_bev.predict import columns_of, values_of
-from ccrop.projects.lidar_bev.pseudo.box_files import content_of, learn_file, paths_of
+from ccrop.projects.lidar_bev.finetune import finetune, load_config
+from ccrop.projects.lidar_bev.inference import detected, load_teacher
+from ccrop.projects.lidar_bev.pseudo.box_files import content_of, learn_file
 from ccrop.projects.lidar_bev.pseudo.fitting import fitted
 from ccrop.projects.lidar_bev.pseudo.neighbors import MotionOfBoxes
 from ccrop.projects.lidar_bev.pseudo.pseudo_gallery import save_gallery
 from ccrop.pseudo.rounds import BOXES, check_pseudo_boxes, none_scored, run_rounds
 from ccrop.runner import default_work_dir
 from ccrop.transfer import set_iterations
-from ccrop.transfer.prediction import load_detector
 from ccrop.transfer.starting_point import check_finished, check_init
 
 LONG = 2.5  # meters; the axis of detections at least this long is taken as known
@@ -95,7 +94,7 @@ def pretrain(
         detector = last or settings.detector
         if not detector:
             return first_boxes(sweeps, settings)
-        found = sure_boxes(teacher(detector, config), sweeps, settings.min_score)
+        found = sure_boxes(load_teacher(detector, config), sweeps, settings.min_score)
         return found or none_scored(detector, "sweeps", settings.min_score)
 
     def learn(number: int, folder: Path) -> None:
@@ -156,29 +155,7 @@ def first_boxes(sweeps: SweepDataset, settings: ConfigDict) -> dict[str, Any]:
             else f"{sweeps.data_root}: no pseudo-box of the {len(sweeps)} sweeps has a motion score of {least:g} or "
             "more: lower pseudo_boxes.min_motion"
         )
-    return content_of(paths_of(sweeps), found)
-
-
-def teacher(detector: str | Path, config: Config) -> CenterPoint:
-    """A fine-tuned detector that takes the sweeps of a config.
-
-    Args:
-        detector: a work_dir, or one of its checkpoints.
-
-    Raises:
-        FileNotFoundError, UntrustedCheckpoint, ValueError: see :func:`ccrop.transfer.prediction.load_detector`; or it
-            takes other values per point.
-    """
-    own, model = load_detector(detector, "sweeps", MODELS.build)
-    taken, given = columns_of(own), columns_of(config)
-    numbers = [values_of(each) for each in (own, config)]
-    if taken != given or len(set(numbers)) > 1:
-        raise ValueError(
-            f"{detector} takes {numbers[0]} values per point, {', '.join(taken)} first, but the sweeps have "
-            f"{numbers[1]}, {', '.join(given)} first: pass a detector of such sweeps, or set train_dataloader.dataset "
-            "and model.backbone.columns as in its config"
-        )
-    return model
+    return content_of(sweeps.paths(), found)
 
 
 def sure_boxes(model: CenterPoint, sweeps: SweepDataset, min_score: float) -> dict[str, Any] | None:
@@ -199,7 +176,7 @@ def sure_boxes(model: CenterPoint, sweeps: SweepDataset, min_score: float) -> di
         found[index] = boxes, scores[distinct], (boxes[:, 3] >= LONG).astype(np.float32)
     if not any(len(boxes) for boxes, *_ in found.values()):
         return None
-    return content_of(paths_of(sweeps), found)
+    return content_of(sweeps.paths(), found)
 
 
 def described(file: Path, labeled: SweepDataset | None, reason: str, settings: ConfigDict) -> str:

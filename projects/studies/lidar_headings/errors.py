@@ -21,7 +21,7 @@ from ccrop.cli import command, command_parser
 from ccrop.files import write_csv
 from ccrop.projects.lidar_bev.boxes import num_points_in_boxes, wrapped
 from ccrop.projects.lidar_bev.evaluation.center_ap import ERROR_THRESHOLD, Truth, match
-from ccrop.projects.lidar_bev.finetune import detected
+from ccrop.projects.lidar_bev.inference import detected
 from ccrop.transfer.prediction import load_detector
 
 POINTS = (1, 30, 100, 300, np.inf)

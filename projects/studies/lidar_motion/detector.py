@@ -15,7 +15,7 @@ from mmengine.registry import MODELS
 
 from ccrop.cli import command, command_parser
 from ccrop.projects.lidar_bev.datasets import NuScenesSweeps
-from ccrop.projects.lidar_bev.finetune import detected
+from ccrop.projects.lidar_bev.inference import detected
 from ccrop.transfer.prediction import load_detector
 
 MIN_SCORE = 0.3

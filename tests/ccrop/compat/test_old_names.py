@@ -30,7 +30,7 @@ def test_an_old_name_is_the_same_module():
         ("lidar_bev.detection.detector", "lidar_bev.detection.centerpoint"),
         ("detection_transfer.pasting", "detection_transfer.copy_paste_transforms"),
         ("lidar_bev.detection.pasting", "lidar_bev.detection.ground_truth_sampling"),
-        ("lidar_bev.detection.samples", "lidar_bev.detection.labeled_sweeps"),
+        ("lidar_bev.detection.labeled_sweeps", "lidar_bev.detection.labeled_sweeps"),
         ("lidar_bev.detection.sampling", "lidar_bev.detection.class_balanced_sampler"),
         ("lidar_bev.pretraining.annotated", "lidar_bev.pretraining.annotated_sweeps"),
         ("lidar_bev.pretraining.views", "lidar_bev.pretraining.pipeline"),

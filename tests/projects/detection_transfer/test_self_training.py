@@ -11,11 +11,12 @@ import numpy as np
 import pytest
 import torch
 from jobs import ROOT
+from mmengine.config import Config
 
 from ccrop.projects.detection_transfer.finetune import load_config
 from ccrop.projects.detection_transfer.inference import ImageDetections
 from ccrop.projects.detection_transfer.predict import DetectedImage
-from ccrop.projects.detection_transfer.self_training import FILE, described, labeled_boxes, repetitions
+from ccrop.projects.detection_transfer.self_training import FILE, described, labeled_boxes
 from ccrop.tools import finetune, predict
 from ccrop.transfer import drawn_fraction
 
@@ -193,10 +194,9 @@ def test_flags_that_contradict_each_other(flags: tuple[str, ...], message: str, 
     assert message in capsys.readouterr().err
 
 
-def test_sweeps_have_no_teacher(capsys, tmp_path: Path):
-    sweeps = str(ROOT / "projects/lidar_bev/configs/centerpoint_pillar_demo.py")
-    assert finetune.main([sweeps, "--init", "random", "--data-root", str(tmp_path), "--teacher", "run"]) == 2
-    assert "applies to detectors of COCO-format images" in capsys.readouterr().err
+def test_a_config_without_the_section_has_no_teacher():
+    with pytest.raises(ValueError, match="--teacher applies to detectors of COCO-format images and of sweeps"):
+        finetune.set_teacher(Config(), "run", None)
 
 
 def test_masks_cannot_be_taught(detector: Path, root: Path, capsys):
@@ -206,14 +206,6 @@ def test_masks_cannot_be_taught(detector: Path, root: Path, capsys):
     command = [config, "--data-root", str(root), "--init", "random", "--teacher", str(detector), "--labels", "50%"]
     assert finetune.main([*command, "--work-dir", str(root.parent / "run")]) == 2
     assert "a teacher's boxes have no masks, which this detector learns" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize(
-    ("labeled", "unlabeled", "fraction", "copies"),
-    [(23, 2189, 0.2, 24), (221, 1991, 0.2, 2), (100, 100, 0.5, 1), (50, 10, 0.2, 1), (5, 95, 0.0, 1)],
-)
-def test_repetitions_reach_the_fraction(labeled: int, unlabeled: int, fraction: float, copies: int):
-    assert repetitions(labeled, unlabeled, fraction) == copies
 
 
 def test_boxes_of_the_wrong_category_are_not_right():

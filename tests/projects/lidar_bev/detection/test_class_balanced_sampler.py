@@ -17,7 +17,7 @@ class Labeled:
     def __len__(self) -> int:
         return len(NAMES)
 
-    def object_names(self, index: int) -> list[str]:
+    def learned_names(self, index: int) -> list[str]:
         return NAMES[index]
 
 

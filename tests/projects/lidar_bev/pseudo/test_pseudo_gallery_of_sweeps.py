@@ -9,7 +9,7 @@ from mmengine.registry import DATASETS
 from PIL import Image, ImageColor
 
 from ccrop.projects.lidar_bev.finetune import load_config
-from ccrop.projects.lidar_bev.pseudo.box_files import content_of, learn_file, paths_of
+from ccrop.projects.lidar_bev.pseudo.box_files import content_of, learn_file
 from ccrop.projects.lidar_bev.pseudo.pseudo_gallery import KNOWN, UNKNOWN, save_gallery
 
 CONFIG = ROOT / "projects/lidar_bev/configs/centerpoint_pseudo_folder.py"
@@ -26,7 +26,7 @@ def drawn(root: Path, weights: list[float]) -> Image.Image:
     config = load_config(CONFIG, root)
     sweeps = DATASETS.build(config.train_dataloader.dataset | dict(pipeline=[]))
     boxes = np.array([[0, 8 * number, 0, 4, 2, 1.5, 0.5] for number in range(len(weights))]).reshape(-1, 7)
-    content = content_of(paths_of(sweeps), {0: (boxes, np.ones(len(boxes)), np.array(weights))})
+    content = content_of(sweeps.paths(), {0: (boxes, np.ones(len(boxes)), np.array(weights))})
     (root / "boxes.json").write_text(json.dumps(content))
     learn_file(config, root / "boxes.json", 8)
     save_gallery(config, root / "gallery.png")
