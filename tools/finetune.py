@@ -108,7 +108,10 @@ def set_teacher(config: "Config", teacher: str | None, unlabeled: str | None) ->
     if not given:
         return
     if not config.get("self_training"):
-        raise ValueError(f"--{next(iter(given))} applies to detectors of COCO-format images and of sweeps")
+        raise ValueError(
+            f"--{next(iter(given))} needs a section self_training in the config, as COCO-format detectors have it from "
+            "projects/detection_transfer/configs/_base_/coco.py"
+        )
     if "unlabeled" in given and "unlabeled" not in config.self_training:
         raise ValueError(
             "--unlabeled applies to images: a teacher of sweeps finds boxes in those of the training split that "

@@ -1,8 +1,10 @@
-"""Self-training, whatever the detector: its settings, and how often a labeled example counts."""
+"""Self-training, whatever the detector: its settings, who makes the boxes, and how often a labeled example counts."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+from mmengine.dist import broadcast_object_list, is_main_process
 
 from ccrop.datasets.reading import printable
 
@@ -40,6 +42,24 @@ def require_classes(teacher: str | Path, known: Sequence[str], classes: Sequence
             f"{teacher} does not detect {', '.join(map(printable, missing))}, which this data set labels: "
             "pass a teacher that was fine-tuned on the same categories"
         )
+
+
+def in_main_process(work: Callable[[], None]) -> None:
+    """Do in the main process what the others wait for; its error ends all of them.
+
+    Raises:
+        ValueError: in the others, the error of the main process.
+    """
+    refusal: list[str | None] = [None]
+    if is_main_process():
+        try:
+            work()
+        except Exception as error:
+            broadcast_object_list([str(error) or type(error).__name__])
+            raise
+    broadcast_object_list(refusal)
+    if refusal[0] is not None:
+        raise ValueError(refusal[0])
 
 
 def repetitions(labeled: int, unlabeled: int, fraction: float) -> int:

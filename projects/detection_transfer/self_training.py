@@ -7,13 +7,12 @@ Sohn et al. (A Simple Semi-Supervised Learning Framework for Object Detection, 2
 import json
 import os
 import zlib
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from mmengine.config import Config
-from mmengine.dist import broadcast_object_list, is_main_process
 from mmengine.logging import MMLogger
 from mmengine.registry import DATASETS
 from numpy.typing import NDArray
@@ -29,7 +28,13 @@ from ccrop.projects.detection_transfer.inference import load_detector
 from ccrop.projects.detection_transfer.predict import DetectedImage, detected, list_source, suffixes
 from ccrop.resume_check import refuse_changes
 from ccrop.transfer.prediction import NoneReadable, checkpoint_of
-from ccrop.transfer.self_training import check_self_training, repetitions, require_classes, taught_by
+from ccrop.transfer.self_training import (
+    check_self_training,
+    in_main_process,
+    repetitions,
+    require_classes,
+    taught_by,
+)
 from ccrop.transfer.starting_point import Start
 from ccrop.wording import counted
 
@@ -127,24 +132,6 @@ def changed(file: Path, now: Mapping[str, str], start: Start) -> bool:
     shown = {f"self_training.{name}": values for name, values in differing.items() if name != "labels"}
     refuse_changes(start.checkpoint, shown, start.changes_allowed)
     return bool(differing and start.changes_allowed)  # labels are refused where the rest of the run is compared
-
-
-def in_main_process(work: Callable[[], None]) -> None:
-    """Do in the main process what the others wait for; its error ends all of them.
-
-    Raises:
-        ValueError: in the others, the error of the main process.
-    """
-    refusal: list[str | None] = [None]
-    if is_main_process():
-        try:
-            work()
-        except Exception as error:
-            broadcast_object_list([str(error) or type(error).__name__])
-            raise
-    broadcast_object_list(refusal)
-    if refusal[0] is not None:
-        raise ValueError(refusal[0])
 
 
 def write_taught(

@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 import torch
 from mmengine.config import Config
-from mmengine.dist import barrier, is_main_process
 from mmengine.registry import DATASETS, TASK_UTILS
 from numpy.typing import NDArray
 
+from ccrop.files import require_place
 from ccrop.long_work import with_progress
 from ccrop.projects.lidar_bev.boxes import num_points_in_boxes
 from ccrop.projects.lidar_bev.datasets import Objects, SweepDataset
@@ -23,7 +23,13 @@ from ccrop.projects.lidar_bev.detection.metrics import Compared, compared
 from ccrop.projects.lidar_bev.evaluation.center_ap import Detections, match
 from ccrop.projects.lidar_bev.grid import Grid
 from ccrop.projects.lidar_bev.inference import detected, load_teacher
-from ccrop.transfer.self_training import check_self_training, repetitions, require_classes, taught_by
+from ccrop.transfer.self_training import (
+    check_self_training,
+    in_main_process,
+    repetitions,
+    require_classes,
+    taught_by,
+)
 from ccrop.wording import counted
 
 FILE = "self_training.npz"  # in the work_dir: the teacher's boxes that are trained on
@@ -63,12 +69,15 @@ def learn_from_teacher(config: Config, tested: SweepDataset | None, work_dir: st
         )
     every = DATASETS.build(dict(train, pipeline=[], indices=None))
     file = Path(work_dir, FILE).resolve()
-    if not (resumed and file.is_file()):
-        if is_main_process():
+
+    def write() -> None:
+        if not (resumed and file.is_file()):
+            require_place(file)
             found, note = taught(config, every, tested)
             config.notes = [*config.get("notes", ()), note]
             write_taught(file, found)
-        barrier()
+
+    in_main_process(write)
     own = read_taught(file)
     others = [index for index, path in enumerate(every.paths()) if path in own]
     copies = repetitions(len(train.indices), len(others), settings.labeled_fraction)

@@ -195,7 +195,7 @@ def test_flags_that_contradict_each_other(flags: tuple[str, ...], message: str, 
 
 
 def test_a_config_without_the_section_has_no_teacher():
-    with pytest.raises(ValueError, match="--teacher applies to detectors of COCO-format images and of sweeps"):
+    with pytest.raises(ValueError, match="--teacher needs a section self_training in the config"):
         finetune.set_teacher(Config(), "run", None)
 
 
@@ -291,7 +291,7 @@ def test_a_folder_without_a_readable_image_does_not_stop_the_other(
         ((), ("self_training.unlabeled=photos",), "self_training.unlabeled is of self_training.teacher, which is"),
         (("--teacher", ""), (), "self_training.teacher must be a path, got ''"),
         (("--teacher", "run", "--unlabeled", ""), (), "self_training.unlabeled must be a path, got ''"),
-        (("--teacher", "run"), ("self_training=None",), "--teacher applies to detectors of COCO-format images"),
+        (("--teacher", "run"), ("self_training=None",), "--teacher needs a section self_training in the config"),
     ],
 )
 def test_settings_that_name_nothing(
@@ -319,7 +319,7 @@ def test_an_error_of_the_main_process_ends_the_others(tmp_path: Path):
     program = (
         "import sys, torch; from torch.distributed import init_process_group\n"
         f"init_process_group('gloo', init_method='file://{tmp_path}/meet', rank=int(sys.argv[1]), world_size=2)\n"
-        "from ccrop.projects.detection_transfer.self_training import in_main_process\n"
+        "from ccrop.transfer.self_training import in_main_process\n"
         "def refuse(): raise KeyError('kiwi')\n"
         "try: in_main_process(refuse)\n"
         "except Exception as error: print(type(error).__name__, error)\n"

@@ -178,8 +178,9 @@ def test_only_the_main_process_predicts(root: Path, teacher: Path, tmp_path: Pat
     box = np.ones((1, 7), np.float32)
     write_taught(tmp_path / "other" / FILE, {f"points/{NAMES[0]}.bin": Objects(["Car"], box)})
     monkeypatch.setattr(self_training, "load_teacher", None)
-    monkeypatch.setattr(self_training, "is_main_process", lambda: False)
-    monkeypatch.setattr(self_training, "barrier", lambda: shutil.copy(tmp_path / "main" / FILE, tmp_path / "other"))
+    monkeypatch.setattr(
+        self_training, "in_main_process", lambda _: shutil.copy(tmp_path / "main" / FILE, tmp_path / "other")
+    )
     learn_from_teacher(other, None, tmp_path / "other", resumed=False)
     assert other.train_dataloader.dataset.indices == main.train_dataloader.dataset.indices
     assert "notes" not in other
