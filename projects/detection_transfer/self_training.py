@@ -29,7 +29,6 @@ from ccrop.projects.detection_transfer.predict import DetectedImage, detected, l
 from ccrop.resume_check import refuse_changes
 from ccrop.transfer.prediction import NoneReadable, checkpoint_of
 from ccrop.transfer.self_training import (
-    check_self_training,
     in_main_process,
     repetitions,
     require_classes,
@@ -77,8 +76,8 @@ def learn_from_teacher(
 
     Args:
         config: whose train split has been settled, see :func:`ccrop.projects.detection_transfer.data.use_labels`. Its
-            ``self_training`` has the ``teacher``, a work_dir or a checkpoint; the ``min_score`` of its boxes;
-            ``labeled_fraction``, about that of labeled images in what is trained on, which are repeated for it; and
+            ``self_training``, which has been checked, has the ``teacher``, a work_dir or a checkpoint; the
+            ``min_score`` of its boxes; ``labeled_fraction``, about that of labeled images in what is trained on, which are repeated for it; and
             a folder of further images, ``unlabeled``, or None.
         work_dir: takes the file of what is trained on; a resumed run takes it up again.
         held_out: the images that are tested on belong to the train split, and are not learned.
@@ -91,13 +90,11 @@ def learn_from_teacher(
     Raises:
         MissingData: there are no images in ``unlabeled``.
         FileNotFoundError, UntrustedCheckpoint: see :func:`ccrop.transfer.prediction.load_detector`.
-        ValueError: see there and :mod:`ccrop.transfer.self_training`; the data set is not in COCO's format, a detector
+        ValueError: see there and :func:`.require_classes`; the data set is not in COCO's format, a detector
             with masks is trained, there are no images without labels, or the teacher is sure of no box; or a resumed
             run had other settings, which may not change.
     """
-    settings = config.self_training
-    check_self_training(settings)
-    train = config.train_dataloader.dataset
+    settings, train = config.self_training, config.train_dataloader.dataset
     if train.type != "CocoDataset":
         raise ValueError(f"a teacher's boxes can be learned only on a COCO-format set, not on {train.type}")
     if any(each.get("with_mask") for each in dicts_of(train)):
