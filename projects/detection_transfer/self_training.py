@@ -77,8 +77,8 @@ def learn_from_teacher(
     Args:
         config: whose train split has been settled, see :func:`ccrop.projects.detection_transfer.data.use_labels`. Its
             ``self_training``, which has been checked, has the ``teacher``, a work_dir or a checkpoint; the
-            ``min_score`` of its boxes; ``labeled_fraction``, about that of labeled images in what is trained on, which are repeated for it; and
-            a folder of further images, ``unlabeled``, or None.
+            ``min_score`` of its boxes; ``labeled_fraction``, about that of labeled images in what is trained on,
+            which are repeated for it; and a folder of further images, ``unlabeled``, or None.
         work_dir: takes the file of what is trained on; a resumed run takes it up again.
         held_out: the images that are tested on belong to the train split, and are not learned.
         start: of the run; where it is resumed with other settings, which may change, the boxes are made again.
